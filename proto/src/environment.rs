@@ -1,0 +1,53 @@
+//! Environments are addressed by content: the same content has the same hash on every node.
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::v1::Environment;
+
+/// The environment's name: 16 hex digits of the SHA-256 of its canonical form.
+///
+/// Requirement lines are compared without surrounding space, comments and blank lines; their order counts, as it does
+/// for installers. Sizes of artifacts don't count: their hashes do.
+#[must_use]
+pub fn hash(environment: &Environment) -> String {
+    let mut canonical = environment.clone();
+    canonical.requirements = requirement_lines(&environment.requirements);
+    for artifact in canonical.files.iter_mut().chain(&mut canonical.archives).chain(&mut canonical.requirements_cache) {
+        artifact.size = 0;
+    }
+    let digest = Sha256::digest(canonical.encode_to_vec());
+    hex::encode(&digest[..8])
+}
+
+/// The lines that mean something: trimmed, without comments and blanks.
+#[must_use]
+pub fn requirement_lines(lines: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|line| line.split_once(" #").map_or(line.as_str(), |(before, _)| before).trim())
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(requirements: &[&str]) -> Environment {
+        Environment {
+            python: "3.11".to_owned(),
+            requirements: requirements.iter().map(|r| (*r).to_owned()).collect(),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn content_decides() {
+        let plain = hash(&environment(&["haversine"]));
+        assert_eq!(plain, hash(&environment(&[" haversine  # distance", "", "# more"])));
+        assert_ne!(plain, hash(&environment(&["haversine==2.9"])));
+        assert_eq!(plain.len(), 16);
+    }
+}

@@ -1,0 +1,99 @@
+//! How udfleet uses Arrow Flight.
+
+use arrow_flight::{FlightDescriptor, flight_descriptor::DescriptorType};
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+
+use crate::error::Error;
+use crate::name::FunctionRef;
+use crate::v1::{ErrorCode, ExchangeRequest};
+
+/// First bytes of a CMD descriptor that holds an [`ExchangeRequest`]: tells ours from other people's commands.
+pub const EXCHANGE_PREFIX: &[u8] = b"udfleet.v1.ExchangeRequest\0";
+
+/// What a stream asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Route {
+    /// PATH `[name]`: one function over all columns; plain Flight messages both ways.
+    Path(FunctionRef),
+    /// CMD [`ExchangeRequest`]: batches are numbered and errors come in-band, both in `app_metadata`.
+    Exchange(FunctionRef, ExchangeRequest),
+}
+
+impl Route {
+    /// The function to run.
+    #[must_use]
+    pub fn function(&self) -> &FunctionRef {
+        match self {
+            Self::Path(function) | Self::Exchange(function, _) => function,
+        }
+    }
+
+    /// Reads a descriptor.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for a descriptor that is neither form.
+    pub fn parse(descriptor: &FlightDescriptor) -> Result<Self, Error> {
+        let bad = |message: String| {
+            Error::new(ErrorCode::InvalidInput, message)
+                .hint("send a PATH descriptor [function name] or a CMD descriptor made by the udfleet SDK")
+        };
+        match DescriptorType::try_from(descriptor.r#type) {
+            Ok(DescriptorType::Path) => match descriptor.path.as_slice() {
+                [name] => FunctionRef::parse(name).map(Self::Path).map_err(|e| bad(e.to_string())),
+                path => Err(bad(format!("the PATH descriptor has {} elements, expected 1", path.len()))),
+            },
+            Ok(DescriptorType::Cmd) => {
+                let body = descriptor.cmd.strip_prefix(EXCHANGE_PREFIX);
+                let body = body.ok_or_else(|| bad("the CMD descriptor is not an ExchangeRequest".to_owned()))?;
+                let request =
+                    ExchangeRequest::decode(body).map_err(|e| bad(format!("malformed ExchangeRequest: {e}")))?;
+                let function = FunctionRef::parse(&request.function).map_err(|e| bad(e.to_string()))?;
+                Ok(Self::Exchange(function, request))
+            }
+            _ => Err(bad("the stream has no Flight descriptor".to_owned())),
+        }
+    }
+}
+
+/// The CMD descriptor for a request.
+#[must_use]
+pub fn exchange_descriptor(request: &ExchangeRequest) -> FlightDescriptor {
+    let mut cmd = BytesMut::with_capacity(EXCHANGE_PREFIX.len() + request.encoded_len());
+    cmd.extend_from_slice(EXCHANGE_PREFIX);
+    // Encoding into a BytesMut can't run out of room.
+    let _ = request.encode(&mut cmd);
+    FlightDescriptor { r#type: DescriptorType::Cmd as i32, cmd: cmd.freeze(), path: Vec::new() }
+}
+
+/// Strips the encapsulated IPC prefix (continuation marker and length) if there is one: FlightData headers have none.
+#[must_use]
+pub fn bare_header(header: &Bytes) -> Bytes {
+    if header.len() >= 8 && header[..4] == [0xff; 4] { header.slice(8..) } else { header.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_round_trip() {
+        let request = ExchangeRequest { function: "add@2".to_owned(), job: "j".to_owned(), forwarded: true };
+        let route = Route::parse(&exchange_descriptor(&request)).unwrap();
+        assert_eq!(route, Route::Exchange(FunctionRef::parse("add@2").unwrap(), request));
+        let path = FlightDescriptor::new_path(vec!["add".to_owned()]);
+        assert_eq!(Route::parse(&path).unwrap().function().to_string(), "add");
+    }
+
+    #[test]
+    fn other_descriptors_are_refused() {
+        for bad in [
+            FlightDescriptor::default(),
+            FlightDescriptor::new_cmd("select 1"),
+            FlightDescriptor::new_path(vec![]),
+            FlightDescriptor::new_path(vec!["a".to_owned(), "b".to_owned()]),
+        ] {
+            assert_eq!(Route::parse(&bad).unwrap_err().code(), ErrorCode::InvalidInput);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The contract between udfleet's processes: generated messages and services, and the plain rules that more than one
+//! process must agree on (names, types, error codes, config keys, limits).
+
+pub mod config;
+pub mod environment;
+pub mod error;
+pub mod flight;
+pub mod histogram;
+pub mod limits;
+pub mod name;
+pub mod types;
+
+/// Generated from `proto/udfleet/v1/*.proto`.
+#[allow(missing_docs, clippy::all, clippy::large_futures)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/udfleet.v1.rs"));
+}
+
+/// udfleet's version: one number for all crates and the SDK.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// True where two udfleet versions may work together: same major and minor number.
+///
+/// ```
+/// assert!(udfleet_proto::compatible("0.1.0", "0.1.7"));
+/// assert!(!udfleet_proto::compatible("0.1.0", "0.2.0"));
+/// ```
+#[must_use]
+pub fn compatible(a: &str, b: &str) -> bool {
+    fn line(version: &str) -> (Option<&str>, Option<&str>) {
+        let mut parts = version.split('.');
+        (parts.next(), parts.next())
+    }
+    line(a) == line(b)
+}

@@ -1,0 +1,28 @@
+//! Bounds that every process knows. Each is named in the error that it causes.
+
+/// The largest Flight message (one record batch with its header), bytes. Larger ones are refused.
+pub const MAX_FRAME_BYTES: usize = 256 << 20;
+
+/// The largest control message outside Flight, bytes.
+pub const MAX_CONTROL_BYTES: usize = 16 << 20;
+
+/// The largest single artifact (payload, file, archive), bytes.
+pub const MAX_ARTIFACT_BYTES: u64 = 2 << 30;
+
+/// Size of the chunks in which artifacts travel, bytes.
+pub const ARTIFACT_CHUNK_BYTES: usize = 1 << 20;
+
+/// Batches of one stream that a server takes in before it has answered the first of them.
+pub const STREAM_WINDOW: usize = 8;
+
+/// HTTP/2 window of one stream, bytes. A client that keeps less than this in flight never blocks in a write.
+pub const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+
+/// HTTP/2 window of one connection, bytes: large, so that streams whose readers are slow never starve the others.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
+
+/// Longest error text sent in gRPC trailers, bytes: gRPC peers refuse metadata beyond 8 KiB.
+pub const MAX_TRAILER_BYTES: usize = 3 << 10;
+
+/// Longest function name, bytes.
+pub const MAX_NAME_BYTES: usize = 128;
