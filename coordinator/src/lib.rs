@@ -1,1 +1,18 @@
+//! The coordinator: control plane and front door of a fleet. It runs no user code and unpickles nothing.
+//!
+//! Who may know whom: `config`, `store`, `scheduler` and `routes` know nothing else of this crate; `artifact` and
+//! `registry` stand on `store`; `membership` on those; `router`, `fleet` and `http` on `membership`; `server` starts all.
 
+pub mod artifact;
+pub mod auth;
+pub mod config;
+pub mod fleet;
+pub mod http;
+pub mod membership;
+pub mod process;
+pub mod registry;
+pub mod router;
+pub mod routes;
+pub mod scheduler;
+pub mod server;
+pub mod store;

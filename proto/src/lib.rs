@@ -5,6 +5,7 @@ pub mod config;
 pub mod environment;
 pub mod error;
 pub mod flight;
+pub mod flight_info;
 pub mod histogram;
 pub mod limits;
 pub mod name;

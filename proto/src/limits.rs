@@ -26,3 +26,6 @@ pub const MAX_TRAILER_BYTES: usize = 3 << 10;
 
 /// Longest function name, bytes.
 pub const MAX_NAME_BYTES: usize = 128;
+
+/// How an executor tells an interpreter what to put in front of `sys.path`: folders joined by `:`.
+pub const SYS_PATH_VARIABLE: &str = "UDFLEET_SYS_PATH";

@@ -1,1 +1,30 @@
+//! The module that runs inside an interpreter process: it takes commands from the executor, turns Arrow batches in
+//! shared memory into Python values, calls the functions, and writes the results back as Arrow.
+//!
+//! One thread holds one thread state for the life of the process; the GIL is taken per batch, not per row.
 
+mod channel;
+mod encode;
+mod eval;
+mod failure;
+mod from_python;
+mod input;
+mod load;
+mod region;
+mod session;
+mod stdio;
+mod to_python;
+
+use pyo3::prelude::*;
+
+/// Serves the executor until it says to stop or goes away.
+#[pyfunction]
+fn main(py: Python<'_>) -> PyResult<()> {
+    session::Session::start(py)?.run(py)
+}
+
+#[pymodule]
+#[pyo3(name = "_udfleet_interpreter")]
+fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(main, m)?)
+}

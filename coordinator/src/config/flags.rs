@@ -1,0 +1,72 @@
+//! Command line flags and their environment variables.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, Secret};
+
+/// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
+#[derive(Debug, clap::Parser)]
+#[command(name = "udfleet-coordinator", version)]
+pub struct Flags {
+    /// TOML file with the settings below (`listen`, `http_listen`, `data_dir`, ...)
+    #[arg(long, env = "UDFLEET_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of gRPC and Flight [default: 127.0.0.1:8815]
+    #[arg(long, env = "UDFLEET_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:8816]
+    #[arg(long, env = "UDFLEET_HTTP_LISTEN", value_name = "ADDRESS")]
+    pub http_listen: Option<SocketAddr>,
+    /// Where functions and artifacts are kept [default: udfleet-data]
+    #[arg(long, env = "UDFLEET_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Token that callers and executors have to show; a file keeps it out of process lists
+    #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// File that holds the token
+    #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Allow addresses other than loopback although traffic is not encrypted; needs a token
+    #[arg(long, env = "UDFLEET_INSECURE_NON_LOOPBACK")]
+    pub insecure_non_loopback: bool,
+    /// Seconds without a report after which an executor counts as lost [default: 10]
+    #[arg(long, env = "UDFLEET_EXECUTOR_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub executor_timeout_seconds: Option<u64>,
+    /// Seconds that a registration may take unless the caller says otherwise [default: 600]
+    #[arg(long, env = "UDFLEET_REGISTRATION_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub registration_timeout_seconds: Option<u64>,
+    /// Stop when this process ends
+    #[arg(long, value_name = "PID")]
+    pub parent_pid: Option<u32>,
+    /// Print the effective configuration as TOML, secrets redacted, and exit
+    #[arg(long)]
+    pub dump_config: bool,
+}
+
+impl Flags {
+    /// Lays the flags over the configuration.
+    ///
+    /// # Errors
+    /// When the token file can't be read.
+    pub(super) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
+        set(&mut config.listen, self.listen);
+        set(&mut config.http_listen, self.http_listen);
+        set(&mut config.data_dir, self.data_dir.clone());
+        set(&mut config.executor_timeout_seconds, self.executor_timeout_seconds);
+        set(&mut config.registration_timeout_seconds, self.registration_timeout_seconds);
+        config.insecure_non_loopback |= self.insecure_non_loopback;
+        if let Some(path) = &self.token_file {
+            config.token = Some(Secret::new(super::read(path)?.trim()));
+        } else if let Some(token) = &self.token {
+            config.token = Some(Secret::new(token.as_str()));
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}

@@ -1,0 +1,111 @@
+//! The Membership service: one stream per executor, a thin shell around the actor.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use tokio::sync::{oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status, Streaming};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::coordinator_message::Kind as Down;
+use udfleet_proto::v1::executor_message::Kind as Up;
+use udfleet_proto::v1::{CoordinatorMessage, DesiredState, ErrorCode, ExecutorMessage, Hello, Welcome};
+use udfleet_proto::limits::MAX_NAME_BYTES;
+use udfleet_proto::{VERSION, compatible};
+
+use super::message::Message;
+use super::{Fleet, record};
+
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves executors.
+pub struct MembershipService {
+    fleet: Fleet,
+    coordinator: String,
+}
+
+impl MembershipService {
+    /// `coordinator` is the name it gives itself.
+    #[must_use]
+    pub fn new(fleet: Fleet, coordinator: String) -> Self {
+        Self { fleet, coordinator }
+    }
+}
+
+#[tonic::async_trait]
+impl udfleet_proto::v1::membership_server::Membership for MembershipService {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<CoordinatorMessage, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<ExecutorMessage>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let mut reports = request.into_inner();
+        let hello = first_hello(&mut reports).await?;
+        let executor = hello.executor.clone();
+        let record = record::next_epoch(&self.fleet.store, &executor).await?;
+        let (link, desired) = watch::channel(None);
+        let (reply, answer) = oneshot::channel();
+        self.fleet.tell(Message::Attached {
+            hello: Box::new(hello),
+            epoch: record.epoch,
+            draining: record.draining,
+            link,
+            reply,
+        });
+        answer.await.map_err(|_| super::stopping())??;
+        tokio::spawn(pump(self.fleet.clone(), executor, record.epoch, reports, desired.clone()));
+        let welcome = Welcome { epoch: record.epoch, coordinator: self.coordinator.clone() };
+        let welcome = futures::stream::once(std::future::ready(Down::Welcome(welcome)));
+        // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
+        let states = WatchStream::new(desired)
+            .filter_map(|state| std::future::ready(state.map(|state: Arc<DesiredState>| Down::Desired((*state).clone()))));
+        Ok(Response::new(Box::pin(welcome.chain(states).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
+    }
+}
+
+async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, Status> {
+    let bad = |message: String| Error::new(ErrorCode::InvalidInput, message);
+    let first = tokio::time::timeout(HELLO_TIMEOUT, reports.message()).await;
+    let first = first.map_err(|_| bad("no Hello came in time".to_owned()))??;
+    let Some(ExecutorMessage { kind: Some(Up::Hello(hello)) }) = first else {
+        return Err(bad("an attach begins with Hello".to_owned()).into());
+    };
+    if !compatible(&hello.version, VERSION) {
+        let message = format!("executor {} runs udfleet {}, this coordinator {VERSION}", hello.executor, hello.version);
+        return Err(Error::new(ErrorCode::VersionMismatch, message).hint("run the same minor version everywhere").into());
+    }
+    let id = &hello.executor;
+    if id.is_empty() || id.len() > MAX_NAME_BYTES || !id.bytes().all(|b| b.is_ascii_graphic() && b != b'/') {
+        return Err(bad(format!("executor id {id:?}: give it 1 to {MAX_NAME_BYTES} visible ASCII characters other than /")).into());
+    }
+    Ok(hello)
+}
+
+/// Passes reports on until the executor or the actor ends the attach.
+async fn pump(
+    fleet: Fleet,
+    executor: String,
+    epoch: u64,
+    mut reports: Streaming<ExecutorMessage>,
+    mut desired: watch::Receiver<Option<Arc<DesiredState>>>,
+) {
+    let closed = async { while desired.changed().await.is_ok() {} };
+    tokio::pin!(closed);
+    loop {
+        let message = tokio::select! {
+            message = reports.message() => message,
+            () = &mut closed => return,
+        };
+        match message {
+            Ok(Some(ExecutorMessage { kind: Some(Up::Report(report)) })) => {
+                fleet.tell(Message::Reported { executor: executor.clone(), epoch, report: Box::new(report) });
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    fleet.tell(Message::Detached { executor, epoch });
+}

@@ -1,0 +1,51 @@
+//! The actor: hands each message to [`Core`]. It never waits.
+
+use std::time::{Duration, Instant};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::core::Core;
+use super::message::Message;
+
+const TICK: Duration = Duration::from_millis(500);
+
+pub(super) struct Membership;
+
+impl Actor for Membership {
+    type Msg = Message;
+    type State = Core;
+    type Arguments = Core;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, core: Core) -> Result<Core, ActorProcessingErr> {
+        // Ends with the actor.
+        myself.send_interval(TICK, || Message::Tick);
+        Ok(core)
+    }
+
+    async fn handle(&self, _: ActorRef<Message>, message: Message, core: &mut Core) -> Result<(), ActorProcessingErr> {
+        handle(message, core, Instant::now());
+        Ok(())
+    }
+}
+
+/// Who asked may be gone: answers that nobody takes are dropped.
+fn handle(message: Message, core: &mut Core, now: Instant) {
+    match message {
+        Message::Attached { hello, epoch, draining, link, reply } => {
+            let _ = reply.send(core.attach(*hello, epoch, draining, link, now));
+        }
+        Message::Reported { executor, epoch, report } => core.report(&executor, epoch, *report, now),
+        Message::Detached { executor, epoch } => core.detach(&executor, epoch),
+        Message::Catalog(catalog) => core.set_catalog(catalog),
+        Message::Drain { executor, draining, reply } => drop(reply.send(core.drain(&executor, draining, now))),
+        Message::Feasible { definition, reply } => drop(reply.send(core.feasible(*definition))),
+        Message::Watch { function, events } => core.watch(&function, events),
+        Message::Functions { which, all_versions, reply } => {
+            drop(reply.send(core.functions(which.as_ref(), all_versions)));
+        }
+        Message::Executors { reply } => drop(reply.send(core.executors(now))),
+        Message::Progress { which, reply } => drop(reply.send(core.progress(which.as_ref()))),
+        Message::Nodes { reply } => drop(reply.send(core.nodes())),
+        Message::Tick => core.tick(now),
+    }
+}

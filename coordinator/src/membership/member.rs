@@ -1,0 +1,169 @@
+//! One executor as the coordinator knows it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonic::transport::Channel;
+use udfleet_proto::name::versioned;
+use udfleet_proto::v1::{DesiredState, ExecutorInfo, FunctionStatus, Hello, LoadState, Report};
+
+use super::message::Link;
+use crate::routes::{Endpoint, Server};
+use crate::scheduler::Offer;
+
+/// How to reach an attached executor's Node service.
+#[derive(Debug, Clone)]
+pub struct NodeAddress {
+    /// Its id.
+    pub executor: String,
+    /// A connection to it.
+    pub channel: Channel,
+}
+
+/// State of one executor. Lost ones are kept for a while, to be shown.
+pub(super) struct Member {
+    pub hello: Hello,
+    pub epoch: u64,
+    /// `None`: lost.
+    pub link: Option<Link>,
+    pub draining: bool,
+    pub desired: Arc<DesiredState>,
+    /// Of its latest report, by `add@3`.
+    pub statuses: BTreeMap<String, FunctionStatus>,
+    /// Its latest report, without what is kept elsewhere.
+    pub report: Report,
+    pub heard: Instant,
+    pub endpoint: Arc<Endpoint>,
+    /// Build log lines up to here have been passed on.
+    pub log_seen: u64,
+    built: BTreeSet<String>,
+    /// Names (`add@3`) of the functions in `desired`.
+    wanted: HashSet<String>,
+}
+
+impl Member {
+    pub fn new(hello: Hello, epoch: u64, link: Link, draining: bool, endpoint: Endpoint, now: Instant) -> Self {
+        Self {
+            built: hello.built_environments.iter().cloned().collect(),
+            hello,
+            epoch,
+            link: Some(link),
+            draining,
+            desired: Arc::default(),
+            statuses: BTreeMap::new(),
+            report: Report::default(),
+            heard: now,
+            endpoint: Arc::new(endpoint),
+            log_seen: 0,
+            wanted: HashSet::new(),
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.hello.executor
+    }
+
+    pub fn attached(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// True where new work may go to it.
+    pub fn serving(&self) -> bool {
+        self.attached() && !self.draining
+    }
+
+    /// Takes in a report, unless it is older than one already seen; true where a function's state changed.
+    pub fn take(&mut self, report: &mut Report, now: Instant) -> bool {
+        self.heard = now;
+        if report.sequence <= self.report.sequence && self.report.sequence > 0 {
+            return false;
+        }
+        let statuses: BTreeMap<String, FunctionStatus> =
+            std::mem::take(&mut report.functions).into_iter().map(|s| (s.function.clone(), s)).collect();
+        self.built = std::mem::take(&mut report.built_environments).into_iter().collect();
+        let changed = statuses != self.statuses || report.drained != self.report.drained;
+        self.statuses = statuses;
+        self.report = Report {
+            sequence: report.sequence,
+            revision: report.revision,
+            interpreters: report.interpreters,
+            rss_bytes: report.rss_bytes,
+            in_flight: report.in_flight,
+            drained: report.drained,
+            ..Report::default()
+        };
+        changed
+    }
+
+    /// Sends desired state, numbered so that it grows over attaches and restarts of the coordinator.
+    pub fn desire(&mut self, mut desired: DesiredState) {
+        desired.revision = self.desired.revision;
+        if desired == *self.desired && desired.revision > 0 {
+            return;
+        }
+        desired.revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);
+        let definitions = desired.functions.iter().filter_map(|assignment| assignment.definition.as_ref());
+        self.wanted = definitions.map(|definition| versioned(&definition.name, definition.version)).collect();
+        self.desired = Arc::new(desired);
+        if let Some(link) = &self.link {
+            link.send_replace(Some(Arc::clone(&self.desired)));
+        }
+    }
+
+    /// True where it should serve the function.
+    pub fn wants(&self, function: &str) -> bool {
+        self.wanted.contains(function)
+    }
+
+    /// The state that it reports of a function that it should serve.
+    pub fn status(&self, function: &str) -> FunctionStatus {
+        let pending = || FunctionStatus { function: function.to_owned(), ..FunctionStatus::default() };
+        let mut status = self.statuses.get(function).cloned().unwrap_or_else(pending);
+        if status.state() == LoadState::Unspecified {
+            status.set_state(LoadState::Pending);
+        }
+        status
+    }
+
+    /// Itself as a route to the function, where it reports it READY.
+    pub fn server(&self, function: &str) -> Option<Server> {
+        let status = self.statuses.get(function).filter(|s| s.state() == LoadState::Ready)?;
+        let serves = self.serving() && self.wants(function);
+        serves.then(|| Server { endpoint: Arc::clone(&self.endpoint), interpreters: status.interpreters.max(1) })
+    }
+
+    pub fn offer(&self) -> Offer {
+        Offer {
+            executor: self.hello.executor.clone(),
+            pythons: self.hello.pythons.iter().map(|python| python.version.clone()).collect(),
+            capacity: self.hello.max_interpreters,
+            default_interpreters: self.hello.interpreters_per_environment.max(1),
+            built: self.built.clone(),
+            draining: self.draining,
+        }
+    }
+
+    pub fn state(&self) -> &'static str {
+        match (self.attached(), self.draining, self.report.drained) {
+            (false, _, _) => "lost",
+            (true, false, _) => "ready",
+            (true, true, false) => "draining",
+            (true, true, true) => "drained",
+        }
+    }
+
+    pub fn info(&self, now: Instant) -> ExecutorInfo {
+        let age = now.saturating_duration_since(self.heard).as_millis();
+        ExecutorInfo {
+            hello: Some(self.hello.clone()),
+            state: self.state().to_owned(),
+            epoch: self.epoch,
+            interpreters: self.report.interpreters,
+            rss_bytes: self.report.rss_bytes,
+            in_flight: self.report.in_flight,
+            functions: self.statuses.values().cloned().collect(),
+            report_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the membership actor is told and asked.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{BuildLogLine, DesiredState, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report};
+
+use super::member::NodeAddress;
+use crate::registry::Catalog;
+
+/// Desired state on its way to an executor; dropping the sender ends the attach stream.
+pub(super) type Link = watch::Sender<Option<Arc<DesiredState>>>;
+
+/// What a registration hears while it waits.
+#[derive(Debug)]
+pub enum WatchEvent {
+    /// A line for people.
+    Progress(String),
+    /// From the build of the function's environment.
+    BuildLog(BuildLogLine),
+    /// Every executor that should serve it has answered, and at least one serves it.
+    Ready(Box<FunctionInfo>),
+    /// Nobody will serve it.
+    Failed(Box<ErrorInfo>),
+}
+
+/// Everything goes through here. Answers go into the `reply` of the question.
+pub(super) enum Message {
+    Attached { hello: Box<Hello>, epoch: u64, draining: bool, link: Link, reply: oneshot::Sender<Result<(), Error>> },
+    Reported { executor: String, epoch: u64, report: Box<Report> },
+    Detached { executor: String, epoch: u64 },
+    Catalog(Arc<Catalog>),
+    Drain { executor: String, draining: bool, reply: oneshot::Sender<Option<ExecutorInfo>> },
+    Feasible { definition: Box<FunctionDefinition>, reply: oneshot::Sender<Result<(), Error>> },
+    Watch { function: String, events: mpsc::UnboundedSender<WatchEvent> },
+    Functions { which: Option<FunctionRef>, all_versions: bool, reply: oneshot::Sender<Vec<FunctionInfo>> },
+    Executors { reply: oneshot::Sender<Vec<ExecutorInfo>> },
+    Progress { which: Option<FunctionRef>, reply: oneshot::Sender<Vec<FunctionProgress>> },
+    Nodes { reply: oneshot::Sender<Vec<NodeAddress>> },
+    Tick,
+}

@@ -1,0 +1,91 @@
+//! From the catalog and the members to what each executor should hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use udfleet_proto::config;
+use udfleet_proto::v1::{DesiredState, EnvironmentAssignment, FunctionAssignment, FunctionDefinition};
+
+use super::member::Member;
+use crate::registry::{Catalog, Function};
+use crate::scheduler::{Assignment, Offer, PythonRequirement, Wanted};
+
+/// The Python that a definition's environment asks for. Definitions are checked before they are stored.
+pub(super) fn python(definition: &FunctionDefinition) -> PythonRequirement {
+    let text = definition.environment.as_ref().map_or("", |e| e.python.as_str());
+    PythonRequirement::parse(text).unwrap_or_else(|_| PythonRequirement::Command(text.to_owned()))
+}
+
+/// One function's wish, as if it were alone in its environment.
+pub(super) fn wish(function: &Function) -> Wanted {
+    let definition = &function.definition;
+    let number = |key: config::Key| u32::try_from(key.integer(&definition.config)).unwrap_or(u32::MAX);
+    Wanted {
+        environment: function.environment.clone(),
+        python: python(definition),
+        payloads: Some(definition.payload_python.clone()).filter(|p| !p.is_empty()).into_iter().collect(),
+        interpreters: number(config::INTERPRETERS),
+        executors: number(config::EXECUTORS),
+    }
+}
+
+/// The wishes of all functions, one per environment: the most of what any of its functions asks for.
+pub(super) fn wishes(catalog: &Catalog) -> Vec<Wanted> {
+    let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+    let mut any_payload = BTreeSet::new();
+    for function in catalog.iter() {
+        let wish = wish(function);
+        if wish.payloads.is_empty() {
+            any_payload.insert(wish.environment.clone());
+        }
+        match wanted.get_mut(&wish.environment) {
+            None => drop(wanted.insert(wish.environment.clone(), wish)),
+            Some(all) => {
+                all.payloads.extend(wish.payloads);
+                all.interpreters = all.interpreters.max(wish.interpreters);
+                // 0 means all executors: more than any number.
+                all.executors = if all.executors == 0 || wish.executors == 0 { 0 } else { all.executors.max(wish.executors) };
+            }
+        }
+    }
+    for environment in any_payload {
+        if let Some(all) = wanted.get_mut(&environment) {
+            all.payloads.clear();
+        }
+    }
+    wanted.into_values().collect()
+}
+
+/// True where the environment, built on this executor, can load the function's pickle.
+pub(super) fn loads(function: &Function, offer: &Offer) -> bool {
+    python(&function.definition).loads(&function.definition.payload_python, &offer.pythons)
+}
+
+/// What a member should hold. One that drains keeps what it has until it is done.
+pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> DesiredState {
+    if member.draining {
+        let mut kept = if member.report.drained { DesiredState::default() } else { DesiredState::clone(&member.desired) };
+        kept.draining = true;
+        return kept;
+    }
+    let offer = member.offer();
+    let mut state = DesiredState::default();
+    let mut environments = BTreeMap::new();
+    for function in catalog.iter() {
+        let Some(interpreters) = assigned.get(&function.environment).and_then(|on| on.get(member.id())) else { continue };
+        if loads(function, &offer) {
+            environments.entry(&function.environment).or_insert((function, *interpreters));
+            state.functions.push(FunctionAssignment {
+                definition: Some(function.definition.clone()),
+                environment: function.environment.clone(),
+            });
+        }
+    }
+    let environment = |(hash, (function, interpreters)): (&String, (&Arc<Function>, u32))| EnvironmentAssignment {
+        hash: hash.clone(),
+        environment: Some(function.definition.environment.clone().unwrap_or_default()),
+        interpreters,
+    };
+    state.environments = environments.into_iter().map(environment).collect();
+    state
+}

@@ -1,0 +1,1 @@
+//! Membership without a network.

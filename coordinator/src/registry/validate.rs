@@ -1,0 +1,144 @@
+//! What a definition must be before it is stored.
+
+use std::collections::BTreeMap;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
+use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, FunctionKind, Language};
+use udfleet_proto::{config, name, types};
+
+use prost::Message as _;
+
+use crate::scheduler::PythonRequirement;
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::new(ErrorCode::InvalidDefinition, message)
+}
+
+/// Checks everything that can be known without the fleet.
+///
+/// # Errors
+/// Names the part at fault.
+pub fn validate(definition: &FunctionDefinition) -> Result<(), Error> {
+    check(definition).map_err(|error| error.function(definition.name.as_str()))
+}
+
+fn check(definition: &FunctionDefinition) -> Result<(), Error> {
+    name::validate(&definition.name).map_err(|e| bad(e.to_string()))?;
+    if definition.encoded_len() > MAX_CONTROL_BYTES / 2 {
+        return Err(Error::new(
+            ErrorCode::LimitExceeded,
+            format!("the definition is larger than {} bytes", MAX_CONTROL_BYTES / 2),
+        ));
+    }
+    runnable(definition)?;
+    signature(definition)?;
+    config::validate(&definition.config)?;
+    let environment = definition.environment.as_ref();
+    PythonRequirement::parse(environment.map_or("", |e| e.python.as_str()))?;
+    if !definition.payload_python.is_empty() {
+        PythonRequirement::parse(&definition.payload_python)?;
+    }
+    if definition.payload.is_none() {
+        return Err(bad("the definition has no payload").hint("register functions with the udfleet SDK"));
+    }
+    artifacts(definition).values().try_for_each(|artifact| sized(artifact))
+}
+
+fn runnable(definition: &FunctionDefinition) -> Result<(), Error> {
+    match definition.language() {
+        Language::Python => {}
+        Language::Jvm => {
+            return Err(bad("the function is for the JVM, and no executor of this version runs JVM functions")
+                .hint("register a Python function"));
+        }
+        Language::Unspecified => return Err(bad("the definition names no language")),
+    }
+    match definition.kind() {
+        FunctionKind::Scalar => {}
+        FunctionKind::Unspecified => return Err(bad("the definition names no kind")),
+        kind @ (FunctionKind::Table | FunctionKind::Aggregate | FunctionKind::TableAggregate) => {
+            return Err(bad(format!("{} functions do not run in this version yet", kind.as_str_name()))
+                .hint("register a scalar function"));
+        }
+    }
+    if definition.func_type() == FuncType::Unspecified {
+        return Err(bad("the definition names no func_type").hint("use general, pandas or arrow"));
+    }
+    Ok(())
+}
+
+fn signature(definition: &FunctionDefinition) -> Result<(), Error> {
+    let within = |what: String, data_type: &DataType| {
+        types::validate(data_type).map_err(|e| e.with(|info| info.message = format!("{what}: {}", info.message)))
+    };
+    for (index, input) in definition.input_types.iter().enumerate() {
+        within(format!("input {index}"), input)?;
+    }
+    if !definition.input_typed && !definition.input_types.is_empty() {
+        return Err(bad("input types are given although the definition says that there are none"));
+    }
+    let result = definition.result_type.as_ref().ok_or_else(|| bad("the definition has no result type"))?;
+    within("result".to_owned(), result)
+}
+
+fn sized(artifact: &Artifact) -> Result<(), Error> {
+    if artifact.size > MAX_ARTIFACT_BYTES {
+        let (name, size) = (&artifact.name, artifact.size);
+        return Err(Error::new(
+            ErrorCode::LimitExceeded,
+            format!("{name:?} of {size} bytes is larger than the limit of {MAX_ARTIFACT_BYTES} bytes for one file"),
+        ));
+    }
+    Ok(())
+}
+
+/// Every artifact that the definition needs, by hash.
+#[must_use]
+pub fn artifacts(definition: &FunctionDefinition) -> BTreeMap<&str, &Artifact> {
+    let own = definition.payload.iter().chain(&definition.pickle_support);
+    let environment = definition.environment.iter();
+    let others = environment.flat_map(|e| e.requirements_cache.iter().chain(&e.files).chain(&e.archives));
+    own.chain(others).map(|artifact| (artifact.hash.as_str(), artifact)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use udfleet_proto::types::simple;
+    use udfleet_proto::v1::{Environment, TypeRoot};
+
+    use super::*;
+
+    fn good() -> FunctionDefinition {
+        FunctionDefinition {
+            name: "add".to_owned(),
+            language: Language::Python as i32,
+            kind: FunctionKind::Scalar as i32,
+            func_type: FuncType::General as i32,
+            input_typed: true,
+            input_types: vec![simple(TypeRoot::Bigint)],
+            result_type: Some(simple(TypeRoot::Bigint)),
+            payload: Some(Artifact::default()),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        validate(&good()).unwrap();
+        let wrong = |change: fn(&mut FunctionDefinition)| {
+            let mut definition = good();
+            change(&mut definition);
+            validate(&definition).unwrap_err().to_string()
+        };
+        assert!(wrong(|d| d.name = "a b".to_owned()).contains("' '"));
+        assert!(wrong(|d| d.language = Language::Jvm as i32).contains("JVM"));
+        assert!(wrong(|d| d.kind = FunctionKind::Table as i32).contains("TABLE"));
+        assert!(wrong(|d| d.result_type = None).contains("result type"));
+        assert!(wrong(|d| d.input_types.push(DataType::default())).contains("input 1"));
+        assert!(wrong(|d| drop(d.config.insert("x".to_owned(), String::new()))).contains("unknown config key"));
+        assert!(wrong(|d| d.payload = None).contains("payload"));
+        let old = wrong(|d| d.environment = Some(Environment { python: "3.8".to_owned(), ..Default::default() }));
+        assert!(old.contains("3.9"), "{old}");
+    }
+}

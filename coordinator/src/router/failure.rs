@@ -1,0 +1,94 @@
+//! What the failure of one upstream exchange means for the client's stream.
+
+use tonic::{Code, Status};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_FRAME_BYTES;
+use udfleet_proto::v1::ErrorCode;
+
+/// Where an error leads.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Failure {
+    /// The executor is gone or refuses: others may answer.
+    Elsewhere(Error),
+    /// The answer is this error, wherever it is asked.
+    Final(Error),
+}
+
+/// A typed error of an executor.
+pub(super) fn of_error(error: Error) -> Failure {
+    match error.code() {
+        ErrorCode::ExecutorLost | ErrorCode::NoCapacity => Failure::Elsewhere(error),
+        _ => Failure::Final(error),
+    }
+}
+
+/// How an upstream exchange ended.
+pub(super) fn of_status(status: &Status, executor: &str) -> Failure {
+    let named = |error: Error| {
+        error.with(|info| {
+            if info.executor.is_empty() {
+                executor.clone_into(&mut info.executor);
+            }
+        })
+    };
+    if !status.details().is_empty() {
+        return of_error(named(Error::from(status)));
+    }
+    // No details: the transport speaks, not an executor.
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => Failure::Final(named(too_large())),
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::InvalidArgument => {
+            Failure::Final(named(Error::from(status)))
+        }
+        _ => Failure::Elsewhere(named(Error::new(
+            ErrorCode::ExecutorLost,
+            format!("the connection to executor {executor} failed: {}", status.message()),
+        ))),
+    }
+}
+
+/// How reading from the client ended.
+pub(super) fn of_client(status: &Status) -> Error {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => too_large(),
+        _ => Error::new(ErrorCode::InvalidInput, format!("reading the stream failed: {}", status.message())),
+    }
+}
+
+fn too_large() -> Error {
+    let message = format!("a Flight message is larger than the limit of {MAX_FRAME_BYTES} bytes");
+    Error::new(ErrorCode::LimitExceeded, message).hint("send smaller record batches")
+}
+
+/// What the client is told once a batch has been tried often enough.
+pub(super) fn exhausted(cause: &Error, function: &str, attempts: u32) -> Error {
+    let message = format!("the batch was tried {attempts} times, the last time: {}", cause.info().message);
+    Error::new(ErrorCode::ExecutorLost, message)
+        .function(function)
+        .hint("send it again; `udfleet status` shows executors")
+        .with(|info| {
+            info.executor.clone_from(&cause.info().executor);
+            info.attempt = attempts;
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_transport_leads_elsewhere_and_typed_errors_stand() {
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled] {
+            let failure = of_status(&Status::new(code, "h2 protocol error"), "e1");
+            let Failure::Elsewhere(error) = failure else { panic!("{code:?}: {failure:?}") };
+            assert_eq!((error.code(), error.info().executor.as_str()), (ErrorCode::ExecutorLost, "e1"));
+        }
+        let full: Status = Error::new(ErrorCode::NoCapacity, "draining").into();
+        assert!(matches!(of_status(&full, "e1"), Failure::Elsewhere(_)));
+        for code in [ErrorCode::UserCode, ErrorCode::InvalidInput, ErrorCode::InterpreterCrashed, ErrorCode::Internal] {
+            let status: Status = Error::new(code, "x").into();
+            assert!(matches!(of_status(&status, "e1"), Failure::Final(e) if e.code() == code), "{code:?}");
+        }
+        assert!(matches!(of_status(&Status::out_of_range("length"), "e1"), Failure::Final(e) if e.code() == ErrorCode::LimitExceeded));
+    }
+}

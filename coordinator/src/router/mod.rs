@@ -1,0 +1,14 @@
+//! The Flight front door: streams go to executors and back without their batches being decoded.
+
+mod dictionary;
+mod exchange;
+mod failure;
+mod info;
+mod message;
+mod pending;
+mod pick;
+mod reorder;
+mod service;
+mod upstream;
+
+pub use service::{Router, Stats};

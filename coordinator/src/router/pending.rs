@@ -1,0 +1,120 @@
+//! Batches taken from the client and not yet answered: kept whole, because an executor may be lost under them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_flight::FlightData;
+use udfleet_proto::error::Error;
+
+/// Messages of one answer on their way together.
+pub(super) type Parts = Vec<FlightData>;
+
+/// One batch.
+pub(super) struct Pending {
+    /// Header and body, nothing else.
+    pub message: FlightData,
+    /// The client's own number for it.
+    pub client_sequence: u64,
+    pub attempts: u32,
+    /// Messages of its answer so far: passed on once the last is there, so that another try can begin anew.
+    pub parts: Parts,
+    pub last_error: Option<Error>,
+}
+
+/// All of a stream's batches by their number on it.
+#[derive(Default)]
+pub(super) struct Batches {
+    pending: BTreeMap<u64, Pending>,
+    unsent: BTreeSet<u64>,
+    bytes: usize,
+}
+
+fn size(message: &FlightData) -> usize {
+    message.data_header.len() + message.data_body.len()
+}
+
+impl Batches {
+    pub fn accept(&mut self, sequence: u64, client_sequence: u64, message: FlightData) {
+        self.bytes += size(&message);
+        let pending = Pending { message, client_sequence, attempts: 0, parts: Vec::new(), last_error: None };
+        self.pending.insert(sequence, pending);
+        self.unsent.insert(sequence);
+    }
+
+    /// The next batch to send.
+    pub fn first_unsent(&self) -> Option<u64> {
+        self.unsent.first().copied()
+    }
+
+    /// Counts an attempt; the message and the attempt's number, from 1.
+    pub fn send(&mut self, sequence: u64) -> Option<(FlightData, u32)> {
+        self.unsent.remove(&sequence);
+        let pending = self.pending.get_mut(&sequence)?;
+        pending.attempts += 1;
+        Some((pending.message.clone(), pending.attempts))
+    }
+
+    pub fn get_mut(&mut self, sequence: u64) -> Option<&mut Pending> {
+        self.pending.get_mut(&sequence)
+    }
+
+    /// Answered, or given up.
+    pub fn take(&mut self, sequence: u64) -> Option<Pending> {
+        self.unsent.remove(&sequence);
+        let pending = self.pending.remove(&sequence)?;
+        self.bytes -= size(&pending.message);
+        Some(pending)
+    }
+
+    /// Its executor was lost: to be sent again; the attempts so far.
+    pub fn lost(&mut self, sequence: u64, error: &Error) -> u32 {
+        let Some(pending) = self.pending.get_mut(&sequence) else { return 0 };
+        pending.parts.clear();
+        pending.last_error = Some(error.clone());
+        self.unsent.insert(sequence);
+        pending.attempts
+    }
+
+    /// Gives up everything after `sequence`: its answer ends the stream.
+    pub fn cut(&mut self, sequence: u64) {
+        let after: Vec<u64> = self.pending.range(sequence + 1..).map(|(s, _)| *s).collect();
+        for sequence in after {
+            self.take(sequence);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Bytes of input that is held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(bytes: usize) -> FlightData {
+        FlightData::new().with_data_body(vec![0; bytes])
+    }
+
+    #[test]
+    fn lost_batches_are_sent_again_and_bytes_add_up() {
+        let mut batches = Batches::default();
+        (0..3).for_each(|s| batches.accept(s, s + 100, body(10)));
+        for sequence in 0..3 {
+            assert_eq!(batches.first_unsent(), Some(sequence));
+            assert_eq!(batches.send(sequence).unwrap().1, 1);
+        }
+        assert_eq!(batches.first_unsent(), None);
+        assert_eq!(batches.lost(1, &Error::internal("x")), 1);
+        assert_eq!(batches.first_unsent(), Some(1));
+        assert_eq!(batches.send(1).unwrap().1, 2);
+        assert_eq!(batches.take(1).unwrap().client_sequence, 101);
+        assert_eq!(batches.bytes(), 20);
+        batches.cut(0);
+        assert_eq!((batches.bytes(), batches.is_empty()), (10, false));
+    }
+}

@@ -1,0 +1,205 @@
+//! Who serves what, as one immutable snapshot: all that the hot path reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint as Peer};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::ErrorCode;
+
+use crate::registry::{Catalog, Function};
+
+/// One HTTP/2 connection is one task at each end: a few let a peer use more than one core.
+const CONNECTIONS: usize = 2;
+
+/// One attached executor, with the connections that all streams to it share.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its id.
+    pub executor: String,
+    /// `host:port` of its Flight service.
+    pub address: String,
+    /// Of the attach that this stands for.
+    pub epoch: u64,
+    channels: Vec<Channel>,
+    next: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+impl Endpoint {
+    /// Makes the connections lazily. Call within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn new(executor: &str, address: &str, epoch: u64) -> Result<Self, Error> {
+        let peer = Peer::from_shared(format!("http://{address}")).map_err(|e| {
+            let message = format!("executor {executor} says that its address is {address:?}: {e}");
+            Error::new(ErrorCode::InvalidInput, message).hint("an address is host:port")
+        })?;
+        let peer = peer
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(1 << 20)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let channels = (0..CONNECTIONS).map(|_| peer.connect_lazy()).collect();
+        Ok(Self {
+            executor: executor.to_owned(),
+            address: address.to_owned(),
+            epoch,
+            channels,
+            next: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    /// The connection for the next stream, in turns.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.channels[turn % self.channels.len()].clone()
+    }
+
+    /// Batches that this coordinator has sent and not seen answered, over all streams.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one batch as in flight until the guard is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+/// One batch in flight at an executor.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An executor that serves a function.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Which.
+    pub endpoint: Arc<Endpoint>,
+    /// Interpreters that serve the function there.
+    pub interpreters: u32,
+}
+
+/// One function version and who serves it.
+#[derive(Debug)]
+pub struct Target {
+    /// The version.
+    pub function: Arc<Function>,
+    /// Executors that report it READY.
+    pub servers: Vec<Server>,
+    /// Why there is none.
+    pub reason: String,
+}
+
+impl Target {
+    /// The refusal where nobody serves it.
+    #[must_use]
+    pub fn no_capacity(&self) -> Error {
+        let reason = if self.reason.is_empty() { "no executor serves it now" } else { &self.reason };
+        Error::new(ErrorCode::NoCapacity, format!("the function is not ready: {reason}"))
+            .function(self.function.name.as_str())
+            .hint("`udfleet status` shows what is pending and why; try again later")
+    }
+}
+
+/// All functions at one moment: by `add@3`, and by `add` for the newest that is ready.
+#[derive(Debug, Default)]
+pub struct Routes {
+    targets: HashMap<String, Arc<Target>>,
+    catalog: Arc<Catalog>,
+}
+
+impl Routes {
+    /// Indexes the targets. `catalog` is what they were made from.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>, targets: impl IntoIterator<Item = Target>) -> Self {
+        let targets: HashMap<_, _> =
+            targets.into_iter().map(|target| (target.function.name.clone(), Arc::new(target))).collect();
+        let mut routes = Self { targets, catalog };
+        for name in routes.catalog.names() {
+            let newest_first = || routes.catalog.versions(name).rev().filter_map(|f| routes.targets.get(&f.name));
+            let ready = newest_first().find(|target| !target.servers.is_empty());
+            if let Some(target) = ready.or_else(|| newest_first().next()).cloned() {
+                routes.targets.insert(name.to_owned(), target);
+            }
+        }
+        routes
+    }
+
+    /// Looks a function up.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FunctionNotFound`] with the nearest name.
+    pub fn find(&self, function: &FunctionRef) -> Result<&Arc<Target>, Error> {
+        let found = match function.version {
+            None => self.targets.get(&function.name),
+            Some(_) => self.targets.get(&function.to_string()),
+        };
+        found.ok_or_else(|| self.catalog.not_found(function))
+    }
+
+    /// By `add@3`.
+    #[must_use]
+    pub fn exact(&self, versioned: &str) -> Option<&Arc<Target>> {
+        self.targets.get(versioned)
+    }
+
+    /// The newest ready version of each name.
+    pub fn by_name(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.catalog.names().filter_map(|name| self.targets.get(name))
+    }
+}
+
+/// The current [`Routes`], replaced as a whole.
+#[derive(Debug)]
+pub struct RouteTable {
+    current: ArcSwap<Routes>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for RouteTable {
+    fn default() -> Self {
+        Self { current: ArcSwap::default(), changed: watch::Sender::new(0) }
+    }
+}
+
+impl RouteTable {
+    /// The snapshot of now; lock-free.
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<Routes>> {
+        self.current.load()
+    }
+
+    /// Replaces the snapshot.
+    pub fn publish(&self, routes: Routes) {
+        self.current.store(Arc::new(routes));
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of each replacement.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+}

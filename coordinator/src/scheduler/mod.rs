@@ -1,0 +1,58 @@
+//! Placement: which executors hold which environments. Pure functions: no clock, no I/O, no state.
+
+mod feasible;
+mod place;
+mod python;
+
+#[cfg(test)]
+mod properties;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use feasible::feasible;
+pub use place::place;
+pub use python::PythonRequirement;
+
+/// An environment that wants to run somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its hash.
+    pub environment: String,
+    /// Its Python.
+    pub python: PythonRequirement,
+    /// Pythons ("3.11") whose bytecode its functions hold; it helps wherever it can serve one of them. Empty: any.
+    pub payloads: BTreeSet<String>,
+    /// Interpreters per executor; 0: as many as the executor gives by default, or fewer where it is full.
+    pub interpreters: u32,
+    /// On how many executors; 0: on all that can.
+    pub executors: u32,
+}
+
+/// An executor as placement sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offer {
+    /// Its id.
+    pub executor: String,
+    /// Versions of its Pythons, the default first.
+    pub pythons: Vec<String>,
+    /// The most interpreters it runs.
+    pub capacity: u32,
+    /// Interpreters for an environment that asks for no number.
+    pub default_interpreters: u32,
+    /// Environments built on its disk.
+    pub built: BTreeSet<String>,
+    /// Draining: takes nothing.
+    pub draining: bool,
+}
+
+/// Environment -> executor -> interpreters.
+pub type Assignment = BTreeMap<String, BTreeMap<String, u32>>;
+
+/// What placement decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// Environments that have at least one executor.
+    pub assigned: Assignment,
+    /// The others, each with the reason, for people.
+    pub unplaced: BTreeMap<String, String>,
+}

@@ -1,0 +1,100 @@
+//! Pandas functions: Series in, a Series out.
+
+use std::time::Instant;
+
+use arrow_array::ArrayRef;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use udfleet_proto::error::Error;
+use udfleet_proto::types::{arrow_type, sql};
+use udfleet_proto::v1::ErrorCode;
+
+use super::arrow::{from_pyarrow, missing_pyarrow, to_pyarrow, wrong_length};
+use crate::failure::{python_error, repr, result_error, user_error};
+use crate::from_python::check_array;
+use crate::load::Function;
+
+/// Calls the function once with all columns.
+pub fn call(
+    py: Python<'_>,
+    function: &Function,
+    arguments: &[ArrayRef],
+    rows: usize,
+    run_ns: &mut u64,
+) -> Result<ArrayRef, Error> {
+    let series = arguments.iter().map(|column| to_series(py, column)).collect::<PyResult<Vec<_>>>();
+    let series = series.and_then(|s| PyTuple::new(py, s)).map_err(|e| missing_pyarrow(py, &e))?;
+    let started = Instant::now();
+    let returned = function.callable.bind(py).call1(series).map_err(|e| user_error(py, &e))?;
+    *run_ns += started.elapsed().as_nanos() as u64;
+    let length = checked_length(py, &returned)?;
+    if length != rows {
+        return Err(wrong_length(&returned, length, rows));
+    }
+    let array = convert(py, function, &returned).map_err(|e| first_misfit(py, function, &returned, rows, &e))?;
+    check_array(&array, &function.result)?;
+    Ok(array)
+}
+
+fn to_series<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
+    to_pyarrow(py, column)?.call_method0(intern!(py, "to_pandas"))
+}
+
+/// The number of values, where the container is one that pandas functions may return.
+fn checked_length(py: Python<'_>, returned: &Bound<'_, PyAny>) -> Result<usize, Error> {
+    let is_series = py
+        .import(intern!(py, "pandas"))
+        .and_then(|pandas| pandas.getattr(intern!(py, "Series")))
+        .and_then(|class| returned.is_instance(&class))
+        .map_err(|e| missing_pyarrow(py, &e))?;
+    if !is_series {
+        return Err(result_error(returned, None, "not a pandas.Series"));
+    }
+    returned.len().map_err(|e| python_error(py, ErrorCode::ResultType, &e))
+}
+
+/// A pyarrow array of the declared type; pyarrow's safe casts refuse what would change.
+fn convert(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
+    let pyarrow = py.import(intern!(py, "pyarrow"))?;
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "type"), declared(py, function)?)?;
+    options.set_item(intern!(py, "safe"), true)?;
+    let class = pyarrow.getattr(intern!(py, "Array"))?;
+    let array = class.call_method(intern!(py, "from_pandas"), (series,), Some(&options))?;
+    let array = if array.hasattr(intern!(py, "combine_chunks"))? {
+        array.call_method0(intern!(py, "combine_chunks"))?
+    } else {
+        array
+    };
+    from_pyarrow(&array)?
+        .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("the result does not fit in one Arrow array"))
+}
+
+/// The declared type as a pyarrow type.
+fn declared<'py>(py: Python<'py>, function: &Function) -> PyResult<Bound<'py, PyAny>> {
+    let empty = arrow_array::new_empty_array(&arrow_type(&function.result));
+    to_pyarrow(py, &empty)?.getattr(intern!(py, "type"))
+}
+
+/// Finds the first value that can't be converted, by halving: the error of a whole Series names no row.
+fn first_misfit(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>, rows: usize, whole: &PyErr) -> Error {
+    let fits = |end: usize| -> bool {
+        let head =
+            series.getattr("iloc").and_then(|iloc| iloc.get_item(pyo3::types::PySlice::new(py, 0, end as isize, 1)));
+        head.and_then(|head| convert(py, function, &head)).is_ok()
+    };
+    let (mut good, mut bad) = (0, rows);
+    while good + 1 < bad {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    let value = series.getattr("iloc").and_then(|iloc| iloc.get_item(good));
+    let shown = value.as_ref().map_or_else(|_| String::new(), repr);
+    let message =
+        format!("the function returned {shown}, which does not fit {}: {}", sql(&function.result), whole.value(py));
+    Error::new(ErrorCode::ResultType, message).with(|info| {
+        info.row = Some(good as u64);
+        info.value = shown;
+    })
+}

@@ -1,0 +1,182 @@
+//! Numbers, truth values, text and bytes.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
+use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use udfleet_proto::error::Error;
+use udfleet_proto::types::MAX_LENGTH;
+use udfleet_proto::v1::{DataType, TypeRoot};
+
+use super::Column;
+use crate::failure::class_name;
+
+pub fn to_array(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
+    match data_type.root() {
+        TypeRoot::Boolean => Ok(Arc::new(BooleanArray::from(column.convert(data_type, boolean)?))),
+        TypeRoot::Tinyint => integers::<Int8Type>(column, data_type),
+        TypeRoot::Smallint => integers::<Int16Type>(column, data_type),
+        TypeRoot::Int => integers::<Int32Type>(column, data_type),
+        TypeRoot::Bigint => integers::<Int64Type>(column, data_type),
+        TypeRoot::Float => primitives::<Float32Type>(column.convert(data_type, single)?),
+        TypeRoot::Double => primitives::<Float64Type>(column.convert(data_type, double)?),
+        TypeRoot::Char | TypeRoot::Varchar => strings(column, data_type),
+        TypeRoot::Varbinary => binaries(column, data_type),
+        TypeRoot::Binary => fixed_binaries(column, data_type),
+        _ => Err(Error::internal("no scalar type")),
+    }
+}
+
+fn primitives<T: ArrowPrimitiveType>(values: Vec<Option<T::Native>>) -> Result<ArrayRef, Error> {
+    Ok(Arc::new(PrimitiveArray::<T>::from_iter(values)))
+}
+
+fn integers<T>(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error>
+where
+    T: ArrowPrimitiveType,
+    T::Native: TryFrom<i64>,
+{
+    let value = |item: &Bound<'_, PyAny>| T::Native::try_from(integer(item)?).map_err(|_| "out of range".to_owned());
+    primitives::<T>(column.convert(data_type, value)?)
+}
+
+/// Integers and what says of itself that it is one (`__index__`: numpy's integers).
+pub fn integer(item: &Bound<'_, PyAny>) -> Result<i64, String> {
+    if item.is_instance_of::<PyInt>() {
+        return exact_integer(item);
+    }
+    // SAFETY: a valid object; the result is a new reference or null with an exception set.
+    let index = unsafe { Bound::from_owned_ptr_or_err(item.py(), ffi::PyNumber_Index(item.as_ptr())) };
+    match index {
+        Ok(index) => exact_integer(&index),
+        Err(_) => Err(format!("a {} is no integer", class_name(item))),
+    }
+}
+
+fn exact_integer(item: &Bound<'_, PyAny>) -> Result<i64, String> {
+    // SAFETY: `item` is an int.
+    let value = unsafe { ffi::PyLong_AsLongLong(item.as_ptr()) };
+    if value == -1 && PyErr::take(item.py()).is_some() { Err("out of range".to_owned()) } else { Ok(value) }
+}
+
+/// `bool` and numpy's; numbers are no truth values.
+fn boolean(item: &Bound<'_, PyAny>) -> Result<bool, String> {
+    if let Ok(value) = item.cast::<PyBool>() {
+        return Ok(value.is_true());
+    }
+    match class_name(item).as_str() {
+        "bool_" | "bool" => item.is_truthy().map_err(|e| e.to_string()),
+        other => Err(format!("a {other} is no truth value")),
+    }
+}
+
+/// Floats, and integers that a double holds exactly.
+fn double(item: &Bound<'_, PyAny>) -> Result<f64, String> {
+    if item.is_instance_of::<PyFloat>() {
+        // SAFETY: `item` is a float.
+        return Ok(unsafe { ffi::PyFloat_AsDouble(item.as_ptr()) });
+    }
+    match class_name(item).as_str() {
+        // numpy's narrow floats are no subclass of float.
+        "float32" | "float16" => return item.extract::<f64>().map_err(|e| e.to_string()),
+        _ => {}
+    }
+    let value = integer(item)
+        .map_err(|why| if why == "out of range" { why } else { format!("a {} is no number", class_name(item)) })?;
+    // 2^53: beyond it, doubles skip integers.
+    if value.unsigned_abs() <= 1 << 53 || (value as f64) as i128 == i128::from(value) {
+        Ok(value as f64)
+    } else {
+        Err("no double holds this integer exactly".to_owned())
+    }
+}
+
+/// As [`double`]; the nearest single-precision value is taken, and only overflow to infinity is refused.
+fn single(item: &Bound<'_, PyAny>) -> Result<f32, String> {
+    let value = double(item)?;
+    let narrow = value as f32;
+    if narrow.is_infinite() && value.is_finite() { Err("out of range".to_owned()) } else { Ok(narrow) }
+}
+
+fn strings(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
+    let exact = data_type.root() == TypeRoot::Char;
+    let limit = data_type.length as usize;
+    let texts = column.convert(data_type, |item| {
+        let text = item.cast::<PyString>().map_err(|_| format!("a {} is no str", class_name(item)))?;
+        // abi3 before 3.10 has no borrowed UTF-8 access.
+        let text = text.to_cow().map_err(|_| "lone surrogates are no Unicode text".to_owned())?.into_owned();
+        check_length(&text, limit, exact)?;
+        Ok(text)
+    })?;
+    let bytes = texts.iter().flatten().map(String::len).sum();
+    let mut builder = StringBuilder::with_capacity(texts.len(), bytes);
+    ensure_offsets(bytes)?;
+    texts.iter().for_each(|text| builder.append_option(text.as_deref()));
+    Ok(Arc::new(builder.finish()))
+}
+
+/// CHAR(n) holds exactly n characters, VARCHAR(n) at most n.
+pub fn check_length(text: &str, limit: usize, exact: bool) -> Result<(), String> {
+    // Characters never outnumber bytes: most texts need no counting.
+    if !exact && (limit == MAX_LENGTH as usize || text.len() <= limit) {
+        return Ok(());
+    }
+    let length = text.chars().count();
+    if length > limit || (exact && length != limit) { Err(format!("it has {length} characters")) } else { Ok(()) }
+}
+
+fn bytes_of(item: &Bound<'_, PyAny>) -> Result<Vec<u8>, String> {
+    if let Ok(bytes) = item.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(bytes) = item.cast::<PyByteArray>() {
+        return Ok(bytes.to_vec());
+    }
+    if class_name(item) == "memoryview" {
+        let copied = item.call_method0("tobytes").and_then(|bytes| bytes.extract::<Vec<u8>>());
+        return copied.map_err(|e| e.to_string());
+    }
+    Err(format!("a {} is no bytes", class_name(item)))
+}
+
+fn binaries(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
+    let limit = data_type.length as usize;
+    let values = column.convert(data_type, |item| {
+        let bytes = bytes_of(item)?;
+        if bytes.len() > limit { Err(format!("it has {} bytes", bytes.len())) } else { Ok(bytes) }
+    })?;
+    let total = values.iter().flatten().map(Vec::len).sum();
+    ensure_offsets(total)?;
+    let mut builder = BinaryBuilder::with_capacity(values.len(), total);
+    values.iter().for_each(|value| builder.append_option(value.as_deref()));
+    Ok(Arc::new(builder.finish()))
+}
+
+fn fixed_binaries(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
+    let length = data_type.length as usize;
+    let values = column.convert(data_type, |item| {
+        let bytes = bytes_of(item)?;
+        if bytes.len() == length { Ok(bytes) } else { Err(format!("it has {} bytes", bytes.len())) }
+    })?;
+    let mut builder = FixedSizeBinaryBuilder::with_capacity(values.len(), i32::try_from(length).unwrap_or(i32::MAX));
+    for value in values {
+        match value {
+            Some(bytes) => builder.append_value(bytes).map_err(|e| Error::internal(e.to_string()))?,
+            None => builder.append_null(),
+        }
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+/// Arrow's 32-bit offsets bound the bytes of one column.
+fn ensure_offsets(bytes: usize) -> Result<(), Error> {
+    if i32::try_from(bytes).is_ok() {
+        return Ok(());
+    }
+    let message = format!("the results of one batch hold {bytes} bytes, more than the 2 GiB that an Arrow column can");
+    Err(Error::new(udfleet_proto::v1::ErrorCode::LimitExceeded, message).hint("send smaller batches"))
+}

@@ -1,0 +1,75 @@
+//! From IPC messages in shared memory to columns of the declared types.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::root_as_message;
+use arrow_schema::{DataType, SchemaRef};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, Invoke};
+
+use crate::region::Mapping;
+
+fn invalid(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::InvalidInput, format!("{what}: {error}"))
+}
+
+/// Input schemas by the number that the executor gave them.
+#[derive(Default)]
+pub struct Schemas {
+    known: HashMap<u64, SchemaRef>,
+}
+
+impl Schemas {
+    /// Streams come and go; beyond this many schemas the table starts anew, and the executor is asked for them again.
+    const MAX: usize = 1024;
+
+    /// False where the executor must send the schema along.
+    pub fn knows(&self, invoke: &Invoke) -> bool {
+        invoke.schema.is_some() || self.known.contains_key(&invoke.schema_id)
+    }
+
+    fn get(&mut self, mapping: &Mapping, invoke: &Invoke) -> Result<SchemaRef, Error> {
+        if let Some(slice) = &invoke.schema {
+            let bytes = mapping.bytes(slice).map_err(|e| invalid("schema", e))?;
+            let schema = try_schema_from_flatbuffer_bytes(bytes).map_err(|e| invalid("malformed schema", e))?;
+            if self.known.len() >= Self::MAX {
+                self.known.clear();
+            }
+            self.known.insert(invoke.schema_id, Arc::new(schema));
+        }
+        let schema = self.known.get(&invoke.schema_id);
+        schema.cloned().ok_or_else(|| Error::internal(format!("schema {} was never sent", invoke.schema_id)))
+    }
+
+    /// Reads the batch of a command. Buffers point into shared memory.
+    pub fn read(&mut self, mapping: &Arc<Mapping>, invoke: &Invoke) -> Result<RecordBatch, Error> {
+        let schema = self.get(mapping, invoke)?;
+        let header = mapping.bytes(&invoke.header.unwrap_or_default()).map_err(|e| invalid("batch", e))?;
+        let body = mapping.buffer(&invoke.body.unwrap_or_default()).map_err(|e| invalid("batch", e))?;
+        let message = root_as_message(header).map_err(|e| invalid("malformed batch header", e))?;
+        let batch =
+            message.header_as_record_batch().ok_or_else(|| invalid("batch", "the message is no record batch"))?;
+        read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version())
+            .map_err(|e| invalid("malformed batch", e))
+    }
+}
+
+/// The columns cast to the declared types; the executor has checked that the casts exist.
+pub fn columns(batch: &RecordBatch, declared: Option<&Vec<DataType>>) -> Result<Vec<ArrayRef>, Error> {
+    let Some(declared) = declared else {
+        return Ok(batch.columns().to_vec());
+    };
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let cast = |(index, (column, wanted)): (usize, (&ArrayRef, &DataType))| {
+        if column.data_type() == wanted {
+            return Ok(Arc::clone(column));
+        }
+        cast_with_options(column, wanted, &strict).map_err(|e| invalid(&format!("column {index} as {wanted}"), e))
+    };
+    batch.columns().iter().zip(declared).enumerate().map(cast).collect()
+}

@@ -1,0 +1,131 @@
+//! Loading a function: unpickle, open, remember how to call it.
+
+use arrow_schema::DataType;
+use prost::Message;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use udfleet_proto::error::Error;
+use udfleet_proto::types::arrow_type;
+use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
+
+use crate::encode::Encoder;
+use crate::failure::python_error;
+
+/// A function that is open and can be called.
+pub struct Function {
+    /// `add@3`
+    pub name: String,
+    /// The unpickled object; closed at unload.
+    object: Py<PyAny>,
+    /// What to call with the arguments.
+    pub callable: Py<PyAny>,
+    pub func_type: FuncType,
+    /// Declared input types; `None` accepts any columns.
+    pub inputs: Option<Vec<DataType>>,
+    pub result: v1::DataType,
+    pub max_rows: usize,
+    pub encoder: Encoder,
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::LoadFailed, format!("{what}: {error}"))
+}
+
+impl Function {
+    /// Loads what the spec describes.
+    pub fn load(py: Python<'_>, spec: &[u8]) -> Result<(u32, Self), Error> {
+        let spec = LoadSpec::decode(spec).map_err(|e| failed("malformed LoadSpec", e))?;
+        let definition = spec.definition.clone().unwrap_or_default();
+        let name = udfleet_proto::name::versioned(&definition.name, definition.version);
+        let describe = |error: PyErr| {
+            let hint = load_hint(py, &error);
+            python_error(py, ErrorCode::LoadFailed, &error).hint(hint).function(name.clone())
+        };
+        prepare_path(py, &spec.pickle_support_path).map_err(describe)?;
+        seed_sources(py, &definition).map_err(describe)?;
+        let payload = std::fs::read(&spec.payload_path)
+            .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
+        let object = unpickle(py, &payload).map_err(describe)?;
+        let callable = open(py, &object, &definition).map_err(describe)?;
+        let function = Self {
+            callable: callable.unbind(),
+            object: object.unbind(),
+            func_type: definition.func_type(),
+            inputs: definition.input_typed.then(|| definition.input_types.iter().map(arrow_type).collect()),
+            encoder: Encoder::new(definition.result_type.as_ref()).map_err(|e| failed("result type", e))?,
+            result: definition.result_type.unwrap_or_default(),
+            max_rows: usize::try_from(spec.max_rows).unwrap_or(usize::MAX).max(1),
+            name,
+        };
+        Ok((spec.function, function))
+    }
+
+    /// Calls the object's `close()` if it has one.
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let object = self.object.bind(py);
+        if object.hasattr("eval")? && object.hasattr("close")? {
+            object.call_method0("close")?;
+        }
+        Ok(())
+    }
+}
+
+fn load_hint(py: Python<'_>, error: &PyErr) -> String {
+    if error.is_instance_of::<pyo3::exceptions::PyModuleNotFoundError>(py) {
+        let name = error.value(py).getattr("name").and_then(|name| name.extract::<String>()).unwrap_or_default();
+        return format!(
+            "add the package that holds {name:?} to the environment's requirements, or the module to its files"
+        );
+    }
+    String::new()
+}
+
+/// The pickler's own package goes in front, so that the payload is read by the version that wrote it.
+fn prepare_path(py: Python<'_>, support: &str) -> PyResult<()> {
+    if support.is_empty() {
+        return Ok(());
+    }
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    if !path.contains(support)? {
+        path.insert(0, support)?;
+    }
+    Ok(())
+}
+
+/// Puts the client's source text into `linecache`, so that tracebacks show lines of files that this node lacks.
+fn seed_sources(py: Python<'_>, definition: &v1::FunctionDefinition) -> PyResult<()> {
+    if definition.source_files.is_empty() {
+        return Ok(());
+    }
+    let cache = py.import("linecache")?.getattr("cache")?;
+    for (file, text) in &definition.source_files {
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        // A modification time of None keeps the entry from being checked against the disk.
+        cache.set_item(file, (text.len(), py.None(), lines, file))?;
+    }
+    Ok(())
+}
+
+fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),))
+}
+
+/// Functions are called as they are; instances of `ScalarFunction` are opened, and their `eval` is called.
+fn open<'py>(
+    py: Python<'py>,
+    object: &Bound<'py, PyAny>,
+    definition: &v1::FunctionDefinition,
+) -> PyResult<Bound<'py, PyAny>> {
+    if !object.hasattr("eval")? {
+        return Ok(object.clone());
+    }
+    if object.hasattr("open")? {
+        let parameters = PyDict::new(py);
+        for (key, value) in &definition.job_parameters {
+            parameters.set_item(key, value)?;
+        }
+        let context = py.import("udfleet")?.getattr("FunctionContext")?.call1((parameters,))?;
+        object.call_method1("open", (context,))?;
+    }
+    object.getattr("eval")
+}

@@ -1,0 +1,101 @@
+//! Fetches one artifact from the coordinator: checked while it streams in, visible only when whole.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::{ARTIFACT_CHUNK_BYTES, MAX_ARTIFACT_BYTES};
+use udfleet_proto::v1::artifacts_client::ArtifactsClient;
+use udfleet_proto::v1::{Artifact, ErrorCode, GetArtifactRequest};
+
+use crate::auth::Bearer;
+
+/// Tries of one download while the coordinator can't be reached.
+const ATTEMPTS: u32 = 6;
+/// Before the second try; doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest wait for the next chunk.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Where artifacts come from.
+#[derive(Clone)]
+pub struct Source(ArtifactsClient<InterceptedService<Channel, Bearer>>);
+
+impl Source {
+    /// Fetches over `channel` to the coordinator.
+    #[must_use]
+    pub fn new(channel: Channel, bearer: Bearer) -> Self {
+        let client = ArtifactsClient::with_interceptor(channel, bearer);
+        Self(client.max_decoding_message_size(2 * ARTIFACT_CHUNK_BYTES))
+    }
+
+    /// Fetches `artifact` to `path`.
+    pub(super) async fn download(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.once(artifact, path).await {
+                Err(error) if error.code().retryable() => {
+                    tracing::debug!(artifact = artifact.name, "download is tried again: {error}");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+        self.once(artifact, path).await
+    }
+
+    async fn once(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
+        let request = GetArtifactRequest { hash: artifact.hash.clone() };
+        let refused = |status: tonic::Status| refused(artifact, &status);
+        let mut chunks = self.0.clone().get(request).await.map_err(refused)?.into_inner();
+        let folder = path.parent().unwrap_or(path);
+        let mut file = NamedTempFile::new_in(folder).map_err(|e| disk(artifact, &e))?;
+        let (mut digest, mut size) = (Sha256::new(), 0u64);
+        loop {
+            let next = tokio::time::timeout(STALL, chunks.message()).await;
+            let next = next.map_err(|_| unreachable(artifact, "it stopped sending"))?.map_err(refused)?;
+            let Some(chunk) = next else { break };
+            size += chunk.data.len() as u64;
+            if size > MAX_ARTIFACT_BYTES {
+                let message =
+                    format!("artifact {:?} is larger than the limit of {MAX_ARTIFACT_BYTES} bytes", artifact.name);
+                return Err(Error::new(ErrorCode::LimitExceeded, message));
+            }
+            digest.update(&chunk.data);
+            file.write_all(&chunk.data).map_err(|e| disk(artifact, &e))?;
+        }
+        let hash = hex::encode(digest.finalize());
+        if hash != artifact.hash {
+            let message = format!("artifact {:?} arrived with hash {hash}, expected {}", artifact.name, artifact.hash);
+            return Err(Error::internal(message).hint("the coordinator's artifact store is damaged: register again"));
+        }
+        file.persist(path).map_err(|e| disk(artifact, &e.error))?;
+        Ok(())
+    }
+}
+
+/// Typed errors stay as they are; a broken connection is worth another try.
+fn refused(artifact: &Artifact, status: &tonic::Status) -> Error {
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown if status.details().is_empty() => {
+            unreachable(artifact, status.message())
+        }
+        _ => Error::from(status),
+    }
+}
+
+fn unreachable(artifact: &Artifact, why: &str) -> Error {
+    let message = format!("artifact {:?} can't be fetched from the coordinator: {why}", artifact.name);
+    Error::new(ErrorCode::NoCapacity, message)
+}
+
+fn disk(artifact: &Artifact, error: &std::io::Error) -> Error {
+    Error::internal(format!("artifact {:?} can't be stored: {error}", artifact.name))
+        .hint("check space and permissions of the executor's work folder")
+}

@@ -1,0 +1,124 @@
+//! Builds one environment in place: virtual environments can't be moved.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use udfleet_proto::environment::requirement_lines;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{Artifact, Environment, ErrorCode};
+
+use super::layout::{self, Local};
+use super::marker::{self, Built};
+use super::pythons::{Python, Pythons};
+use super::unpack;
+use super::uv::Uv;
+use super::diagnose;
+use crate::artifact::ArtifactStore;
+
+/// Takes each line of a build's output.
+pub type BuildLog = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What builds share.
+pub(super) struct Builder<'a> {
+    pub(super) uv: Option<&'a Path>,
+    pub(super) pythons: &'a Pythons,
+    pub(super) artifacts: &'a ArtifactStore,
+    pub(super) log: &'a BuildLog,
+}
+
+impl Builder<'_> {
+    /// Builds `environment` in the empty folder `dir` and marks it complete.
+    pub(super) async fn build(&self, dir: &Path, environment: &Environment) -> Result<Built, Error> {
+        let working_dir = dir.join("working");
+        let archives = self.fetched(&environment.archives).await?;
+        let targets: Vec<String> = environment.archives.iter().map(|artifact| artifact.name.clone()).collect();
+        blocking({
+            let working_dir = working_dir.clone();
+            move || layout::place_archives(&working_dir, &archives)
+        })
+        .await?;
+        let python = self.pythons.resolve(&environment.python, &working_dir, &targets).await?;
+        let venv = self.create(dir, &python, python.executable.starts_with(&working_dir)).await?;
+        self.install(dir, &venv, environment).await?;
+        let files = self.fetched(&environment.files).await?;
+        let root = dir.join("files");
+        let sys_path = blocking(move || layout::place_files(&root, &files)).await?;
+        let built =
+            Built { python: venv, version: python.version_text(), libpython: python.libpython, sys_path, working_dir };
+        marker::write(dir, &built).map_err(|e| failed(dir, &e))?;
+        Ok(built)
+    }
+
+    async fn fetched(&self, artifacts: &[Artifact]) -> Result<Vec<Local>, Error> {
+        let mut local = Vec::with_capacity(artifacts.len());
+        for artifact in artifacts {
+            local.push((artifact.clone(), self.artifacts.fetch(artifact).await?));
+        }
+        Ok(local)
+    }
+
+    /// A Python from an archive brings its own packages: these stay visible.
+    async fn create(&self, dir: &Path, python: &Python, own_packages: bool) -> Result<PathBuf, Error> {
+        (self.log)(&format!("Python {} at {}", python.version_text(), python.executable.display()));
+        let venv = dir.join("venv");
+        let mut arguments = vec!["venv".as_ref(), "--quiet".as_ref(), "--no-project".as_ref(), "--python".as_ref()];
+        arguments.extend([python.executable.as_os_str(), venv.as_os_str()]);
+        if own_packages {
+            arguments.push("--system-site-packages".as_ref());
+        }
+        let uv = Uv::find(self.uv)?;
+        uv.run(dir, &arguments, self.log).await.map_err(|output| {
+            let message = format!(
+                "can't make a virtual environment for Python {}: {}",
+                python.executable.display(),
+                diagnose::last_lines(&output)
+            );
+            Error::new(ErrorCode::EnvironmentFailed, message)
+        })?;
+        Ok(venv.join("bin/python"))
+    }
+
+    async fn install(&self, dir: &Path, python: &Path, environment: &Environment) -> Result<(), Error> {
+        let lines = requirement_lines(&environment.requirements);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let file = dir.join("requirements.txt");
+        std::fs::write(&file, lines.join("\n") + "\n").map_err(|e| failed(dir, &e))?;
+        let mut arguments = vec!["pip".as_ref(), "install".as_ref(), "--python".as_ref(), python.as_os_str()];
+        arguments.extend(["-r".as_ref(), file.as_os_str()]);
+        let cache = self.offline_packages(dir, environment).await?;
+        if let Some(cache) = &cache {
+            arguments.extend(["--offline".as_ref(), "--no-index".as_ref(), "--find-links".as_ref(), cache.as_os_str()]);
+        }
+        let uv = Uv::find(self.uv)?;
+        uv.run(dir, &arguments, self.log).await.map_err(|output| {
+            for line in diagnose::last_lines(&output).lines() {
+                tracing::debug!(environment = %dir.display(), "uv: {line}");
+            }
+            diagnose::install_failed(&output, &lines)
+        })
+    }
+
+    async fn offline_packages(&self, dir: &Path, environment: &Environment) -> Result<Option<PathBuf>, Error> {
+        let Some(artifact) = environment.requirements_cache.clone() else { return Ok(None) };
+        let content = self.artifacts.fetch(&artifact).await?;
+        let folder = dir.join("packages");
+        blocking(move || {
+            std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
+            unpack::unpack(&content, &folder, &artifact.name)?;
+            Ok(Some(folder))
+        })
+        .await
+    }
+}
+
+pub(super) fn failed(place: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::EnvironmentFailed, format!("environment in {}: {error}", place.display()))
+        .hint("check space and permissions of the executor's environments folder")
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let lost = |e| Error::internal(format!("laying out an environment was cut short: {e}"));
+    tokio::task::spawn_blocking(work).await.map_err(lost)?
+}

@@ -1,0 +1,89 @@
+//! Where an environment's files and archives go.
+
+use std::path::{Path, PathBuf};
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{Artifact, ErrorCode};
+
+use super::{paths, unpack};
+
+/// An artifact and where its content lies on this node.
+pub(super) type Local = (Artifact, PathBuf);
+
+/// Puts each file into its own folder below `root` and returns the folders for `sys.path`, in order: a compressed file
+/// is unpacked, anything else is copied under its name, so that the folder is what Python searches.
+pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = Vec::new();
+    for (index, (artifact, content)) in files.iter().enumerate() {
+        let folder = root.join(index.to_string());
+        std::fs::create_dir_all(&folder).map_err(|e| failed(&artifact.name, &e))?;
+        if unpack::is_zip(content).map_err(|e| failed(&artifact.name, &e))? {
+            unpack::unpack(content, &folder, &artifact.name)?;
+        } else {
+            let target = folder.join(paths::file_name(&artifact.name)?);
+            std::fs::copy(content, target).map_err(|e| failed(&artifact.name, &e))?;
+        }
+        folders.push(folder);
+    }
+    Ok(folders)
+}
+
+/// Unpacks each archive into its target below the working folder.
+pub(super) fn place_archives(working: &Path, archives: &[Local]) -> Result<(), Error> {
+    std::fs::create_dir_all(working).map_err(|e| failed("working folder", &e))?;
+    for (artifact, content) in archives {
+        let target = working.join(paths::relative(&artifact.name)?);
+        std::fs::create_dir_all(&target).map_err(|e| failed(&artifact.name, &e))?;
+        unpack::unpack(content, &target, &artifact.name)?;
+    }
+    Ok(())
+}
+
+fn failed(name: &str, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::EnvironmentFailed, format!("can't lay out {name:?} of the environment: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn zip_of(path: &Path, name: &str, text: &str) {
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+        zip.finish().unwrap();
+    }
+
+    fn artifact(name: &str) -> Artifact {
+        Artifact { name: name.to_owned(), ..Artifact::default() }
+    }
+
+    #[test]
+    fn modules_lie_in_their_own_folder_and_zips_are_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (module, package) = (folder.path().join("m"), folder.path().join("p"));
+        std::fs::write(&module, "x = 1").unwrap();
+        zip_of(&package, "pkg/__init__.py", "y = 2");
+        let root = folder.path().join("files");
+        let files = [(artifact("mod.py"), module), (artifact("lib.zip"), package)];
+        let folders = place_files(&root, &files).unwrap();
+        assert!(folders[0].join("mod.py").is_file());
+        assert!(folders[1].join("pkg/__init__.py").is_file());
+        let escape = [(artifact("../mod.py"), files[0].1.clone())];
+        assert!(place_files(&root, &escape).is_err());
+    }
+
+    #[test]
+    fn archives_go_to_their_targets_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data.zip");
+        zip_of(&data, "model.bin", "weights");
+        let working = folder.path().join("working");
+        place_archives(&working, &[(artifact("models"), data.clone())]).unwrap();
+        assert!(working.join("models/model.bin").is_file());
+        let error = place_archives(&working, &[(artifact("../models"), data)]).unwrap_err();
+        assert!(error.to_string().contains(".."), "{error}");
+    }
+}

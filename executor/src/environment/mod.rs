@@ -1,0 +1,21 @@
+//! Python environments: which Pythons this node has, and building, keeping and collecting environments on its disk.
+
+pub mod build;
+mod diagnose;
+mod layout;
+mod lease;
+mod marker;
+pub mod paths;
+pub mod pythons;
+pub mod sdk;
+pub mod store;
+mod unpack;
+mod uv;
+
+pub use build::BuildLog;
+pub use marker::Built;
+pub use pythons::{Python, Pythons};
+pub use store::EnvironmentStore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Runs uv: every line of its output goes to the build log, and its whole process group ends with the future.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::BuildLog;
+
+/// Lines of output that are kept for the error.
+const KEPT_LINES: usize = 200;
+
+/// The uv to run.
+#[derive(Debug, Clone)]
+pub(super) struct Uv(PathBuf);
+
+impl Uv {
+    /// The configured uv, else the one on PATH.
+    pub(super) fn find(configured: Option<&Path>) -> Result<Self, Error> {
+        let on_path = || {
+            let search = std::env::var_os("PATH")?;
+            std::env::split_paths(&search).map(|folder| folder.join("uv")).find(|path| path.is_file())
+        };
+        match configured {
+            Some(path) if path.is_file() => Ok(Self(path.to_owned())),
+            Some(path) => Err(missing(format!("there is no uv at {}", path.display()))),
+            None => on_path().map(Self).ok_or_else(|| missing("there is no uv on PATH".to_owned())),
+        }
+    }
+
+    /// Runs it in `folder`. `Err` holds what it wrote last.
+    pub(super) async fn run<A: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: &[A],
+        log: &BuildLog,
+    ) -> Result<(), Vec<String>> {
+        let mut command = Command::new(&self.0);
+        command.args(arguments).args(["--no-progress", "--color", "never"]);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX").process_group(0).kill_on_drop(true);
+        // SAFETY: one system call, which is async-signal-safe and allocates nothing.
+        unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+        let problem = |e: std::io::Error| vec![format!("error: {}: {e}", self.0.display())];
+        let mut group = Group(Some(command.spawn().map_err(problem)?));
+        let Some(child) = &mut group.0 else { return Ok(()) };
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (_, kept) = tokio::join!(lines(stdout, log), lines(stderr, log));
+        let status = child.wait().await.map_err(problem)?;
+        // All of the group that matters has ended: its number may belong to others from now on.
+        group.0 = None;
+        if status.success() {
+            return Ok(());
+        }
+        Err(if kept.is_empty() { vec![format!("error: uv ended with {status}")] } else { kept })
+    }
+}
+
+fn missing(what: String) -> Error {
+    Error::new(ErrorCode::EnvironmentFailed, format!("environments are built with uv, but {what}"))
+        .hint("install uv on the executor's node (`pip install uv`), or name it with --uv or UDFLEET_UV")
+}
+
+async fn lines(output: Option<impl AsyncRead + Unpin>, log: &BuildLog) -> Vec<String> {
+    let mut kept = VecDeque::new();
+    if let Some(output) = output {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            log(&text);
+            kept.push_back(text);
+            if kept.len() > KEPT_LINES {
+                kept.pop_front();
+            }
+        }
+    }
+    kept.into()
+}
+
+/// A child that leads its process group; dropped early, the whole group is killed.
+struct Group(Option<Child>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let id = self.0.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = id.and_then(Pid::from_raw) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn shell(script: &str) -> (tempfile::TempDir, Uv) {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("uv");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (folder, Uv(path))
+    }
+
+    #[test]
+    fn a_missing_uv_says_what_to_do() {
+        let error = Uv::find(Some(Path::new("/nonexistent/uv"))).unwrap_err();
+        assert!(error.info().hint.contains("--uv"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn output_is_logged_and_the_error_output_kept() {
+        let (folder, uv) = shell("echo one; echo two >&2; exit 3");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let log: BuildLog = Arc::new(move |line: &str| sender.send(line.to_owned()).unwrap_or_default());
+        let output = uv.run(folder.path(), &["x"], &log).await.unwrap_err();
+        assert_eq!(output, ["two"]);
+        drop(log);
+        let mut logged: Vec<String> = receiver.into_iter().collect();
+        logged.sort();
+        assert_eq!(logged, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn cancelling_kills_the_whole_group() {
+        let (folder, uv) = shell("sleep 1000 & echo $! > \"$1\"; wait");
+        let file = folder.path().join("pid");
+        let (arguments, log): (_, BuildLog) = ([file.clone()], Arc::new(|_: &str| {}));
+        let place = folder.path().to_owned();
+        let run = tokio::spawn(async move { uv.run(&place, &arguments, &log).await });
+        let grandchild = loop {
+            let pid = std::fs::read_to_string(&file).unwrap_or_default();
+            if let Ok(pid) = pid.trim().parse::<i32>() {
+                break pid;
+            }
+            assert!(!run.is_finished(), "ended by itself");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        };
+        let alive = || {
+            let status = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+            !status.is_empty() && !status.contains(") Z ")
+        };
+        assert!(alive());
+        run.abort();
+        while alive() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}

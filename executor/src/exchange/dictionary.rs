@@ -1,0 +1,84 @@
+//! Streams with dictionary columns: dictionaries belong to a stream, interpreters see batches of many. So the columns
+//! are given their plain values here, at the edge.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_buffer::Buffer;
+use arrow_cast::cast;
+use arrow_ipc::Message;
+use arrow_ipc::reader::{read_dictionary, read_record_batch};
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
+
+/// Decodes a stream whose schema holds dictionaries.
+#[derive(Debug)]
+pub struct Hydrator {
+    schema: SchemaRef,
+    plain: SchemaRef,
+    dictionaries: HashMap<i64, ArrayRef>,
+}
+
+/// True where any column, at any depth, is dictionary-encoded.
+pub fn has_dictionaries(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| plain_type(field.data_type()) != *field.data_type())
+}
+
+fn plain_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::List(item) => DataType::List(plain_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(plain_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(plain_field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+impl Hydrator {
+    /// For a stream of this schema.
+    pub fn new(schema: Schema) -> Self {
+        let plain: Schema = Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>());
+        Self { schema: Arc::new(schema), plain: Arc::new(plain), dictionaries: HashMap::new() }
+    }
+
+    /// The schema without dictionaries.
+    pub fn plain_schema(&self) -> &Schema {
+        &self.plain
+    }
+
+    /// Takes a dictionary message.
+    pub fn dictionary(&mut self, message: Message<'_>, body: &Bytes) -> Result<(), ArrowError> {
+        let batch = message.header_as_dictionary_batch();
+        let batch = batch.ok_or_else(|| ArrowError::IpcError("no dictionary batch".to_owned()))?;
+        let buffer = Buffer::from(body.clone());
+        read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version())
+    }
+
+    /// Gives a batch its plain values: header and body of a new message.
+    pub fn batch(&self, message: Message<'_>, body: &Bytes) -> Result<(Bytes, Bytes), ArrowError> {
+        let batch = message.header_as_record_batch();
+        let batch = batch.ok_or_else(|| ArrowError::IpcError("no record batch".to_owned()))?;
+        let buffer = Buffer::from(body.clone());
+        let schema = Arc::clone(&self.schema);
+        let batch = read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version())?;
+        let plain = |(column, field): (&ArrayRef, &FieldRef)| cast(column, field.data_type());
+        let columns = batch.columns().iter().zip(self.plain.fields()).map(plain).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.plain), columns, &options)?;
+        let (_, encoded) = IpcDataGenerator::default().encode(
+            &batch,
+            &mut DictionaryTracker::new(false),
+            &IpcWriteOptions::default(),
+            &mut Default::default(),
+        )?;
+        Ok((encoded.ipc_message.into(), encoded.arrow_data.into()))
+    }
+}

@@ -1,0 +1,136 @@
+//! From Flight messages to batches: the framing of every client that is known to speak to us.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow_flight::FlightData;
+use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
+use arrow_ipc::{MessageHeader, root_as_message};
+use bytes::Bytes;
+use prost::Message;
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::bare_header;
+use udfleet_proto::v1::{BatchHeader, ErrorCode};
+
+use super::dictionary::{Hydrator, has_dictionaries};
+use super::schema::check;
+use super::served::{ServedFunction, schema_message};
+
+/// A batch to run.
+#[derive(Debug)]
+pub struct Batch {
+    /// The client's number for it, or its position on the stream.
+    pub header: BatchHeader,
+    /// Rows, from the IPC header.
+    pub rows: u64,
+    pub schema_id: u64,
+    pub schema: Bytes,
+    pub ipc_header: Bytes,
+    pub body: Bytes,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: u64,
+    message: Bytes,
+    hydrator: Option<Hydrator>,
+}
+
+/// Reads the messages of one stream.
+#[derive(Debug)]
+pub struct InputReader {
+    function: Arc<ServedFunction>,
+    schema: Option<Known>,
+    next: u64,
+}
+
+impl InputReader {
+    /// For a stream of calls to `function`.
+    pub fn new(function: Arc<ServedFunction>) -> Self {
+        Self { function, schema: None, next: 0 }
+    }
+
+    /// The number of the batch that would come next: what an error between batches is about.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    fn invalid(&self, what: &str, error: impl std::fmt::Display) -> Error {
+        Error::new(ErrorCode::InvalidInput, format!("{what}: {error}")).function(&self.function.name)
+    }
+
+    /// Takes one message; gives a batch where the message is one. Messages without a header (descriptor only,
+    /// metadata only) carry no data and are passed over.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for malformed or mistyped input.
+    pub fn read(&mut self, data: FlightData) -> Result<Option<Batch>, Error> {
+        if data.data_header.is_empty() {
+            return Ok(None);
+        }
+        let header = bare_header(&data.data_header);
+        let message = root_as_message(&header).map_err(|e| self.invalid("malformed Arrow message", e))?;
+        match message.header_type() {
+            MessageHeader::Schema => self.read_schema(&header).map(|()| None),
+            MessageHeader::DictionaryBatch => {
+                let hydrator = self.schema.as_mut().and_then(|known| known.hydrator.as_mut());
+                match hydrator.map(|hydrator| hydrator.dictionary(message, &data.data_body)) {
+                    Some(Ok(())) => Ok(None),
+                    Some(Err(error)) => Err(self.invalid("malformed dictionary", error)),
+                    None => Err(self.invalid("a dictionary came", "the schema has none")),
+                }
+            }
+            MessageHeader::RecordBatch => {
+                let rows = message.header_as_record_batch().map_or(0, |batch| batch.length());
+                let rows = u64::try_from(rows).map_err(|e| self.invalid("malformed batch", e))?;
+                self.read_batch(rows, message, &header, &data).map(Some)
+            }
+            other => Err(self.invalid("unexpected Arrow message", format!("{other:?}"))),
+        }
+    }
+
+    fn read_schema(&mut self, header: &Bytes) -> Result<(), Error> {
+        let id = schema_id(header);
+        if self.schema.is_some() {
+            return Err(self.invalid("a second schema came", "a stream has one; open another stream"));
+        }
+        let schema = try_schema_from_flatbuffer_bytes(header).map_err(|e| self.invalid("malformed schema", e))?;
+        check(&self.function, &schema)?;
+        self.schema = Some(if has_dictionaries(&schema) {
+            let hydrator = Hydrator::new(schema);
+            let message = schema_message(hydrator.plain_schema());
+            Known { id: schema_id(&message), message, hydrator: Some(hydrator) }
+        } else {
+            Known { id, message: header.clone(), hydrator: None }
+        });
+        Ok(())
+    }
+
+    fn read_batch(&mut self, rows: u64, message: arrow_ipc::Message<'_>, header: &Bytes, data: &FlightData) -> Result<Batch, Error> {
+        let Some(known) = &self.schema else {
+            return Err(self.invalid("a batch came before its schema", "send the schema first"));
+        };
+        let (ipc_header, body) = match &known.hydrator {
+            None => (header.clone(), data.data_body.clone()),
+            Some(hydrator) => {
+                hydrator.batch(message, &data.data_body).map_err(|e| self.invalid("malformed batch", e))?
+            }
+        };
+        let batch_header = if data.app_metadata.is_empty() {
+            BatchHeader { sequence: self.next, attempt: 1 }
+        } else {
+            // Plain clients may send metadata of their own: then the position counts.
+            BatchHeader::decode(data.app_metadata.clone()).unwrap_or(BatchHeader { sequence: self.next, attempt: 1 })
+        };
+        self.next = batch_header.sequence + 1;
+        Ok(Batch { header: batch_header, rows, schema_id: known.id, schema: known.message.clone(), ipc_header, body })
+    }
+}
+
+/// Equal schemas have equal numbers, whichever stream they come on.
+fn schema_id(message: &Bytes) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    message.hash(&mut hasher);
+    hasher.finish()
+}

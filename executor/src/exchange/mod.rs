@@ -1,0 +1,12 @@
+//! Flight streams through this executor's functions.
+
+mod batch;
+mod dictionary;
+mod frontend;
+mod input;
+mod schema;
+mod served;
+mod stream;
+
+pub use frontend::FlightFrontend;
+pub use served::{FunctionTable, ServedFunction};

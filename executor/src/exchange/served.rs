@@ -1,0 +1,248 @@
+//! The functions that streams can call here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow_schema::{DataType as Arrow, Schema};
+use bytes::Bytes;
+use udfleet_proto::config::{CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
+use udfleet_proto::error::Error;
+use udfleet_proto::name::{FunctionRef, nearest, versioned};
+use udfleet_proto::types::{arrow_field, arrow_type};
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
+
+use crate::link::Pool;
+use crate::metrics::FunctionStats;
+
+/// Streams that may be open at once; more are refused as NO_CAPACITY.
+const MAX_STREAMS: usize = 8192;
+
+/// A function with everything that a stream needs to call it.
+#[derive(Debug)]
+pub struct ServedFunction {
+    /// `add@3`
+    pub name: String,
+    /// What was registered.
+    pub definition: FunctionDefinition,
+    /// Its number in the interpreters.
+    pub number: u32,
+    pub(super) pool: Arc<Pool>,
+    pub(super) stats: Arc<FunctionStats>,
+    pub(super) executor: String,
+    /// Declared input types; `None` accepts any columns.
+    pub(super) inputs: Option<Vec<Arrow>>,
+    /// The result's schema message, ready to send.
+    pub(super) result_schema: Bytes,
+    pub(super) timeout_ms: u64,
+    pub(super) max_attempts: u64,
+    pub(super) metrics: bool,
+}
+
+impl ServedFunction {
+    /// A function of the pool's environment.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidDefinition`] for a definition without result type.
+    pub fn new(
+        definition: FunctionDefinition,
+        number: u32,
+        pool: Arc<Pool>,
+        stats: Arc<FunctionStats>,
+        executor: String,
+    ) -> Result<Arc<Self>, Error> {
+        let name = versioned(&definition.name, definition.version);
+        let Some(result) = &definition.result_type else {
+            return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no result type").function(name));
+        };
+        let schema = Schema::new(vec![arrow_field("result", result)]);
+        Ok(Arc::new(Self {
+            number,
+            pool,
+            stats,
+            executor,
+            inputs: definition.input_typed.then(|| definition.input_types.iter().map(arrow_type).collect()),
+            result_schema: schema_message(&schema),
+            timeout_ms: CALL_TIMEOUT.integer(&definition.config),
+            max_attempts: MAX_ATTEMPTS.integer(&definition.config),
+            metrics: METRIC_ENABLED.boolean(&definition.config),
+            name,
+            definition,
+        }))
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+/// A schema as the header of a Flight message.
+pub(super) fn schema_message(schema: &Schema) -> Bytes {
+    let mut tracker = DictionaryTracker::new(false);
+    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
+        schema,
+        &mut tracker,
+        &IpcWriteOptions::default(),
+    );
+    encoded.ipc_message.into()
+}
+
+#[derive(Debug, Default, Clone)]
+struct Snapshot {
+    by_version: HashMap<String, Arc<ServedFunction>>,
+    newest: HashMap<String, Arc<ServedFunction>>,
+}
+
+impl Snapshot {
+    fn index_newest(&mut self) {
+        self.newest.clear();
+        for function in self.by_version.values() {
+            let newer = |held: &Arc<ServedFunction>| held.definition.version >= function.definition.version;
+            if !self.newest.get(&function.definition.name).is_some_and(newer) {
+                self.newest.insert(function.definition.name.clone(), Arc::clone(function));
+            }
+        }
+    }
+}
+
+/// All functions that are ready here. Streams read a snapshot; no lock is on their way.
+#[derive(Debug, Default)]
+pub struct FunctionTable {
+    snapshot: ArcSwap<Snapshot>,
+    draining: AtomicBool,
+    streams: Arc<AtomicUsize>,
+}
+
+/// An open stream, counted until dropped.
+#[derive(Debug)]
+pub struct StreamSlot(Arc<AtomicUsize>);
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl FunctionTable {
+    /// Makes a function callable.
+    pub fn insert(&self, function: Arc<ServedFunction>) {
+        self.snapshot.rcu(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            next.by_version.insert(function.name.clone(), Arc::clone(&function));
+            next.index_newest();
+            next
+        });
+    }
+
+    /// Takes a function away; streams that are under way go on.
+    pub fn remove(&self, versioned: &str) {
+        self.snapshot.rcu(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            next.by_version.remove(versioned);
+            next.index_newest();
+            next
+        });
+    }
+
+    /// While draining, new streams are refused.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Batches that have arrived and are not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.snapshot.load().by_version.values().map(|function| function.stats.in_flight() as usize).sum()
+    }
+
+    /// Streams open now.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Every function here.
+    pub(super) fn all(&self) -> Vec<Arc<ServedFunction>> {
+        self.snapshot.load().by_version.values().cloned().collect()
+    }
+
+    /// Finds what a reference names.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FunctionNotFound`] with the nearest name.
+    pub fn resolve(&self, reference: &FunctionRef) -> Result<Arc<ServedFunction>, Error> {
+        let snapshot = self.snapshot.load();
+        let found = match reference.version {
+            Some(_) => snapshot.by_version.get(&reference.to_string()),
+            None => snapshot.newest.get(&reference.name),
+        };
+        found.cloned().ok_or_else(|| {
+            let message = format!("no function {reference} is ready on this executor");
+            let error = Error::new(ErrorCode::FunctionNotFound, message).function(reference.to_string());
+            match nearest(&reference.name, snapshot.newest.keys().map(String::as_str)) {
+                Some(near) if near != reference.name => error.hint(format!("did you mean {near:?}?")),
+                _ => error.hint("register it, or see `udfleet functions`"),
+            }
+        })
+    }
+
+    /// Lets a stream in, or refuses it before it has cost anything.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoCapacity`]: another executor may take it.
+    pub fn admit(&self) -> Result<StreamSlot, Error> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorCode::NoCapacity, "this executor is draining").hint("use another executor"));
+        }
+        if self.streams.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
+            self.streams.fetch_sub(1, Ordering::Relaxed);
+            let message = format!("this executor has {MAX_STREAMS} streams open, its limit");
+            return Err(Error::new(ErrorCode::NoCapacity, message).hint("try again later"));
+        }
+        Ok(StreamSlot(Arc::clone(&self.streams)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use udfleet_proto::types::simple;
+    use udfleet_proto::v1::TypeRoot;
+
+    use super::*;
+
+    fn served(name: &str, version: u32) -> Arc<ServedFunction> {
+        let result_type = Some(simple(TypeRoot::Bigint));
+        let definition = FunctionDefinition { name: name.to_owned(), version, result_type, ..Default::default() };
+        ServedFunction::new(definition, version, Pool::new(), Arc::default(), "e".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn names_mean_the_newest_version_and_pins_hold() {
+        let table = FunctionTable::default();
+        for version in [2, 10, 1] {
+            table.insert(served("add", version));
+        }
+        let find = |text: &str| table.resolve(&FunctionRef::parse(text).unwrap()).map(|f| f.definition.version);
+        assert_eq!(find("add").unwrap(), 10);
+        assert_eq!(find("add@2").unwrap(), 2);
+        table.remove("add@10");
+        assert_eq!(find("add").unwrap(), 2);
+        assert_eq!(find("add@10").unwrap_err().code(), ErrorCode::FunctionNotFound);
+        assert!(find("ad").unwrap_err().info().hint.contains("\"add\""));
+    }
+
+    #[test]
+    fn draining_refuses_streams_and_slots_are_counted() {
+        let table = FunctionTable::default();
+        let slot = table.admit().unwrap();
+        assert_eq!(table.streams(), 1);
+        table.set_draining(true);
+        assert_eq!(table.admit().unwrap_err().code(), ErrorCode::NoCapacity);
+        drop(slot);
+        assert_eq!(table.streams(), 0);
+    }
+}

@@ -1,0 +1,133 @@
+//! What goes into a call and what comes out of it.
+
+use bytes::Bytes;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{Done, ErrorCode, ProcessExit};
+
+use super::process::signal_name;
+
+/// One batch for one function.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Number of the function in the interpreters of its environment.
+    pub function: u32,
+    /// Identifies the schema: equal numbers mean equal bytes.
+    pub schema_id: u64,
+    /// The schema's IPC message (flatbuffer).
+    pub schema: Bytes,
+    /// The record batch's IPC message (flatbuffer).
+    pub header: Bytes,
+    /// Its body.
+    pub body: Bytes,
+    /// Milliseconds that the call may run.
+    pub timeout_ms: u64,
+}
+
+/// The result, still lying in shared memory.
+#[derive(Debug)]
+pub struct Output {
+    /// Record batch message.
+    pub header: Bytes,
+    /// Body.
+    pub body: Bytes,
+    /// Rows and times as the interpreter measured them.
+    pub done: Done,
+}
+
+/// Why a call gave no result.
+#[derive(Debug)]
+pub struct CallFailure {
+    /// For the caller.
+    pub error: Error,
+    /// The interpreter is gone.
+    pub lost: bool,
+    /// This call was the one that ran when it went; others were only waiting behind it.
+    pub ran: bool,
+}
+
+impl CallFailure {
+    /// An answer of the interpreter itself.
+    #[must_use]
+    pub fn answered(error: Error) -> Self {
+        Self { error, lost: false, ran: true }
+    }
+
+    /// True where another interpreter may be tried, given what has been measured.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.lost && (!self.ran || self.error.code() == ErrorCode::InterpreterCrashed || self.error.code() == ErrorCode::MemoryExceeded)
+    }
+}
+
+/// Why the executor itself killed an interpreter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillReason {
+    /// A call ran for longer than this, milliseconds.
+    Timeout(u64),
+    /// It took more memory than its share.
+    Memory {
+        /// Bytes measured.
+        peak: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// It is not wanted any more.
+    Stop,
+}
+
+/// The typed error for the end of an interpreter, from measured facts only.
+#[must_use]
+pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
+    let error = match reason {
+        Some(KillReason::Timeout(ms)) => {
+            Error::new(ErrorCode::CallTimeout, format!("the call ran longer than {ms} ms and was killed"))
+                .hint("make the call faster, send smaller batches, or raise udfleet.call.timeout")
+        }
+        Some(KillReason::Memory { peak, limit }) => {
+            let (peak, limit) = (peak >> 20, limit >> 20);
+            let message = format!("the interpreter took {peak} MiB, more than its limit of {limit} MiB, and was killed");
+            Error::new(ErrorCode::MemoryExceeded, message)
+                .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
+        }
+        Some(KillReason::Stop) => Error::new(ErrorCode::InterpreterCrashed, "the interpreter was stopped"),
+        None if exit.signal != 0 => {
+            let how = signal_name(exit.signal);
+            Error::new(ErrorCode::InterpreterCrashed, format!("the interpreter was ended by {how}"))
+                .hint("the last lines of its stderr may show where; see `udfleet logs`")
+        }
+        None => {
+            let message = format!("the interpreter exited with status {}", exit.status);
+            Error::new(ErrorCode::InterpreterCrashed, message).hint("a function must not exit its interpreter")
+        }
+    };
+    error.with(|info| info.exit = Some(exit.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_become_typed_errors() {
+        let segfault = ProcessExit { signal: 11, ..ProcessExit::default() };
+        let error = exit_error(&segfault, None);
+        assert_eq!(error.code(), ErrorCode::InterpreterCrashed);
+        assert!(error.info().message.contains("SIGSEGV"), "{error}");
+        let three = ProcessExit { status: 3, ..ProcessExit::default() };
+        assert!(exit_error(&three, None).info().message.contains("status 3"));
+        let killed = ProcessExit { signal: 9, ..ProcessExit::default() };
+        assert_eq!(exit_error(&killed, Some(&KillReason::Timeout(5))).code(), ErrorCode::CallTimeout);
+        let memory = KillReason::Memory { peak: 300 << 20, limit: 200 << 20 };
+        let error = exit_error(&killed, Some(&memory));
+        assert!(error.info().message.contains("300 MiB") && error.info().message.contains("200 MiB"), "{error}");
+    }
+
+    #[test]
+    fn only_crashes_and_bystanders_are_tried_again() {
+        let failure = |code, lost, ran| CallFailure { error: Error::new(code, ""), lost, ran };
+        assert!(failure(ErrorCode::InterpreterCrashed, true, true).retryable());
+        assert!(failure(ErrorCode::CallTimeout, true, false).retryable(), "waited behind a call that hung");
+        assert!(!failure(ErrorCode::CallTimeout, true, true).retryable());
+        assert!(!failure(ErrorCode::UserCode, false, true).retryable());
+    }
+}

@@ -1,0 +1,15 @@
+//! The executor's side of its interpreters: processes, shared memory, control messages, and the pool that calls pick
+//! an interpreter from. The hot path goes straight from a stream to an interpreter, past every mailbox.
+
+mod call;
+mod interpreter;
+mod output;
+mod pool;
+mod process;
+mod region;
+mod socket;
+mod watchdog;
+
+pub use call::{CallFailure, Input, Output};
+pub use interpreter::{Interpreter, InterpreterSpec};
+pub use pool::{Credit, Pool};

@@ -1,0 +1,133 @@
+//! Starting an interpreter process and learning how it ended.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tokio::sync::watch;
+use udfleet_proto::limits::SYS_PATH_VARIABLE;
+use udfleet_proto::v1::ProcessExit;
+
+use super::InterpreterSpec;
+
+/// Where the child finds its control socket.
+const CONTROL: RawFd = 3;
+
+/// A started process: its pipes are still to be drained.
+pub struct Started {
+    pub pid: u32,
+    pub child: Child,
+}
+
+/// Starts the host: in its own session, dying with us, with no descriptors but its pipes and the control socket.
+pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
+    let mut command = Command::new(&spec.host);
+    command
+        .arg(&spec.module)
+        .arg(spec.libpython.as_deref().unwrap_or(Path::new("-")))
+        .arg(&spec.python)
+        .current_dir(&spec.working_dir)
+        .env_clear()
+        .envs(spec.env.iter().map(|(key, value)| (key, value)))
+        .env(SYS_PATH_VARIABLE, sys_path(spec))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let (control, parent) = (control.as_raw_fd(), std::process::id());
+    // SAFETY: only async-signal-safe system calls between fork and exec.
+    unsafe { command.pre_exec(move || prepare_child(control, parent)) };
+    let child = command.spawn()?;
+    Ok(Started { pid: child.id(), child })
+}
+
+fn sys_path(spec: &InterpreterSpec) -> OsString {
+    let folders: Vec<&OsStr> = spec.sys_path.iter().map(|folder| folder.as_os_str()).collect();
+    folders.join(OsStr::new(":"))
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn prepare_child(control: RawFd, parent: u32) -> io::Result<()> {
+    // SAFETY: plain system calls on this process alone.
+    unsafe {
+        check(libc::setsid())?;
+        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+        // The parent may have died before the line above.
+        if libc::getppid() as u32 != parent {
+            return Err(io::Error::other("the executor is gone"));
+        }
+        if control == CONTROL {
+            check(libc::fcntl(control, libc::F_SETFD, 0))?;
+        } else {
+            check(libc::dup2(control, CONTROL))?;
+        }
+        check(libc::syscall(libc::SYS_close_range, CONTROL + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) as libc::c_int)?;
+    }
+    Ok(())
+}
+
+/// Sends SIGKILL to the interpreter and everything that it started.
+pub fn kill_group(pid: u32) {
+    // SAFETY: a system call; the group is the child's own session. A group that is gone gives an error, ignored.
+    unsafe { libc::kill(-(pid as libc::pid_t), libc::SIGKILL) };
+}
+
+/// Waits for the process on a thread of its own: `wait4` tells its peak memory, which no async API does.
+pub fn watch_exit(pid: u32, child: Child) -> io::Result<watch::Receiver<Option<ProcessExit>>> {
+    let (sender, receiver) = watch::channel(None);
+    let wait = move || {
+        let exit = wait4(pid);
+        // What the interpreter started itself must not outlive it.
+        kill_group(pid);
+        drop(child);
+        let _ = sender.send(Some(exit));
+    };
+    std::thread::Builder::new().name(format!("wait-{pid}")).stack_size(64 << 10).spawn(wait)?;
+    Ok(receiver)
+}
+
+fn wait4(pid: u32) -> ProcessExit {
+    let mut status = 0;
+    // SAFETY: rusage is plain data that wait4 fills.
+    let (result, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        loop {
+            let result = libc::wait4(pid as libc::pid_t, &raw mut status, 0, &raw mut usage);
+            if result >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                break (result, usage);
+            }
+        }
+    };
+    if result < 0 {
+        return ProcessExit { status: -1, ..ProcessExit::default() };
+    }
+    ProcessExit {
+        signal: if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 },
+        status: if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 0 },
+        // Linux counts in KiB.
+        peak_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10,
+        ..ProcessExit::default()
+    }
+}
+
+/// The name of a signal, for people.
+#[must_use]
+pub fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGINT => "SIGINT",
+        _ => return format!("signal {signal}"),
+    };
+    format!("{name} (signal {signal})")
+}

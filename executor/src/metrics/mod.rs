@@ -1,0 +1,157 @@
+//! What each function did here, cumulative since the process started.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use udfleet_proto::histogram::Histogram;
+use udfleet_proto::v1::FunctionMetrics;
+
+/// What one answered batch adds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BatchRecord {
+    /// Rows of the input.
+    pub rows: u64,
+    /// Bytes of the input's body.
+    pub bytes_in: u64,
+    /// Bytes of the output's body.
+    pub bytes_out: u64,
+    /// Waiting for an interpreter, nanoseconds.
+    pub queue_ns: u64,
+    /// To the interpreter and back, nanoseconds.
+    pub transfer_ns: u64,
+    /// Between Arrow and Python, nanoseconds.
+    pub convert_ns: u64,
+    /// In the user's code, nanoseconds.
+    pub run_ns: u64,
+    /// CPU of the interpreter, nanoseconds.
+    pub cpu_ns: u64,
+    /// From arrival to answer, nanoseconds.
+    pub total_ns: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// It failed.
+    pub failed: bool,
+}
+
+/// Counters of one function.
+#[derive(Debug, Default)]
+pub struct FunctionStats {
+    in_flight: AtomicU64,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    metrics: FunctionMetrics,
+    latency: Histogram,
+}
+
+/// Counts a batch as in flight until dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<FunctionStats>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl FunctionStats {
+    /// A batch has arrived.
+    #[must_use]
+    pub fn arrived(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Batches that have arrived and are not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// A batch has been answered.
+    pub fn answered(&self, batch: &BatchRecord) {
+        let mut counted = self.counted.lock();
+        let m = &mut counted.metrics;
+        m.calls += 1;
+        m.rows += batch.rows;
+        m.errors += u64::from(batch.failed);
+        m.retries += batch.retries;
+        m.bytes_in += batch.bytes_in;
+        m.bytes_out += batch.bytes_out;
+        m.queue_ns += batch.queue_ns;
+        m.transfer_ns += batch.transfer_ns;
+        m.convert_ns += batch.convert_ns;
+        m.run_ns += batch.run_ns;
+        m.cpu_ns += batch.cpu_ns;
+        counted.latency.record(batch.total_ns);
+    }
+
+    /// The most memory that an interpreter of the function has been seen to hold, bytes.
+    pub fn saw_memory(&self, bytes: u64) {
+        let peak = &mut self.counted.lock().metrics.peak_memory_bytes;
+        *peak = bytes.max(*peak);
+    }
+}
+
+/// The counters of all functions, by `name@version`.
+#[derive(Debug, Default)]
+pub struct StatsRegistry {
+    functions: Mutex<BTreeMap<String, Arc<FunctionStats>>>,
+}
+
+impl StatsRegistry {
+    /// The counters of a function, from zero where there are none.
+    #[must_use]
+    pub fn function(&self, versioned: &str) -> Arc<FunctionStats> {
+        let mut functions = self.functions.lock();
+        if let Some(stats) = functions.get(versioned) {
+            return Arc::clone(stats);
+        }
+        let stats = Arc::<FunctionStats>::default();
+        functions.insert(versioned.to_owned(), Arc::clone(&stats));
+        stats
+    }
+
+    /// All counters now.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<FunctionMetrics> {
+        let functions = self.functions.lock();
+        let one = |(name, stats): (&String, &Arc<FunctionStats>)| {
+            let counted = stats.counted.lock();
+            FunctionMetrics {
+                function: name.clone(),
+                in_flight: stats.in_flight(),
+                latency: Some(counted.latency.to_proto()),
+                ..counted.metrics.clone()
+            }
+        };
+        functions.iter().map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_add_up() {
+        let registry = StatsRegistry::default();
+        let stats = registry.function("f@1");
+        let held = stats.arrived();
+        for failed in [false, true] {
+            stats.answered(&BatchRecord { rows: 10, run_ns: 5, total_ns: 1_000_000, failed, ..BatchRecord::default() });
+        }
+        stats.saw_memory(7);
+        stats.saw_memory(3);
+        let snapshot = registry.snapshot();
+        let m = &snapshot[0];
+        assert_eq!((m.calls, m.rows, m.errors, m.run_ns, m.in_flight, m.peak_memory_bytes), (2, 20, 1, 10, 1, 7));
+        assert_eq!(Histogram::from_proto(m.latency.as_ref().unwrap()).count(), 2);
+        drop(held);
+        assert_eq!(registry.snapshot()[0].in_flight, 0);
+    }
+}

@@ -1,0 +1,114 @@
+"""udfleet: a fleet of machines that runs Python functions for data engines.
+
+Importing it needs no other package and takes milliseconds; what talks to a fleet is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from .declaration import udf
+from .environment import Environment
+from .errors import (
+    ArtifactMissingError,
+    CallTimeoutError,
+    EnvironmentFailedError,
+    ExecutorLostError,
+    FunctionNotFoundError,
+    InfeasibleError,
+    InternalError,
+    InterpreterCrashedError,
+    InvalidConfigError,
+    InvalidDefinitionError,
+    InvalidInputError,
+    LimitExceededError,
+    LoadError,
+    MemoryExceededError,
+    NoCapacityError,
+    NotPicklableError,
+    ProcessExit,
+    RemoteException,
+    RemoteFrame,
+    ResultTypeError,
+    StartupError,
+    UdfleetError,
+    UnauthenticatedError,
+    UnreachableError,
+    UserCodeError,
+    VersionMismatchError,
+)
+from .functions import FunctionContext, ScalarFunction, UserDefinedFunction
+from .row import Row, RowKind
+from .types import DataType, DataTypes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._client.exchange import Exchange
+    from ._client.fleet import Fleet, connect
+    from ._local.fleet import LocalFleet, local
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Exchange": "._client.exchange",
+    "Fleet": "._client.fleet",
+    "LocalFleet": "._local.fleet",
+    "connect": "._client.fleet",
+    "local": "._local.fleet",
+}
+
+__all__ = [
+    "ArtifactMissingError",
+    "CallTimeoutError",
+    "DataType",
+    "DataTypes",
+    "Environment",
+    "EnvironmentFailedError",
+    "Exchange",
+    "ExecutorLostError",
+    "Fleet",
+    "FunctionContext",
+    "FunctionNotFoundError",
+    "InfeasibleError",
+    "InternalError",
+    "InterpreterCrashedError",
+    "InvalidConfigError",
+    "InvalidDefinitionError",
+    "InvalidInputError",
+    "LimitExceededError",
+    "LoadError",
+    "LocalFleet",
+    "MemoryExceededError",
+    "NoCapacityError",
+    "NotPicklableError",
+    "ProcessExit",
+    "RemoteException",
+    "RemoteFrame",
+    "ResultTypeError",
+    "Row",
+    "RowKind",
+    "ScalarFunction",
+    "StartupError",
+    "UdfleetError",
+    "UnauthenticatedError",
+    "UnreachableError",
+    "UserCodeError",
+    "UserDefinedFunction",
+    "VersionMismatchError",
+    "__version__",
+    "connect",
+    "local",
+    "udf",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'udfleet' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LAZY[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""`python -m udfleet`."""
+
+from .cli import main
+
+main()

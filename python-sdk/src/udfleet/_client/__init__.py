@@ -1,0 +1,1 @@
+"""`connect` and what a fleet can do for a client."""

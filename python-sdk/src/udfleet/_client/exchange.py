@@ -1,0 +1,47 @@
+"""An open stream to one function, for calls where each microsecond counts."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from .._flight.link import Item
+from .._flight.pipeline import Pipeline
+
+
+class Exchange:
+    """Calls over one open stream: no set-up per call. Not thread-safe; open one per thread.
+
+    The function's newest version at the time of opening serves all its calls.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(self, batch: pa.RecordBatch) -> pa.Array:
+        """One batch in, its results out."""
+        self.send(batch)
+        return self.receive()
+
+    def send(self, batch: pa.RecordBatch) -> None:
+        """Sends a batch without waiting for its results.
+
+        :raises RuntimeError: the window is full: `receive` first.
+        """
+        if not self._pipeline.offer(Item(batch, batch.nbytes, 0)):
+            raise RuntimeError("as much is in flight as the stream takes: receive() first")
+
+    def receive(self) -> pa.Array:
+        """The results of the oldest batch whose results were not received yet."""
+        if not len(self._pipeline):
+            raise RuntimeError("nothing was sent")
+        return self._pipeline.receive().column(0)
+
+    def close(self) -> None:
+        """Ends the stream."""
+        self._pipeline.close()

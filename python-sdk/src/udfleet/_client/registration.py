@@ -1,0 +1,62 @@
+"""A registration: pack, send, wait until the function can be called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import _failures
+from .._packing.definition import build
+from .._packing.shipment import Shipment
+from .._proto.udfleet.v1 import fleet_pb2
+from .._rpc import Rpc
+from ..declaration import UserDefinedScalarFunctionWrapper
+from ..environment import Environment
+from ..errors import InternalError
+from .views import FunctionView, function_view
+
+OnEvent = Callable[[str], None]
+
+_GRACE_SECONDS = 30.0
+"""How much longer the client waits than it told the coordinator to take: the typed answer should win."""
+DEFAULT_SECONDS = 600.0
+
+
+def to_stderr(line: str) -> None:
+    """Tells people at a terminal what is going on; programs are left alone."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr)
+
+
+def register(
+    rpc: Rpc,
+    name: str,
+    f: Any,
+    environment: Environment | None,
+    config: Mapping[str, Any],
+    job_parameters: Mapping[str, Any],
+    job: str,
+    timeout: float | None,
+    on_event: OnEvent | None,
+) -> FunctionView:
+    """Registers a declared function; returns when it can be called or raises why it can't."""
+    if not isinstance(f, UserDefinedScalarFunctionWrapper):
+        raise TypeError(f"register_function() takes what udf() returns, not {f!r}: declare it with @udf(...)")
+    report = on_event or to_stderr
+    seconds = DEFAULT_SECONDS if timeout is None else timeout
+    with Shipment() as shipment:
+        definition = build(name, f, environment or Environment(), config, job_parameters, job, shipment)
+        shipment.send(rpc, report, seconds)
+    request = fleet_pb2.RegisterFunctionRequest(definition=definition, timeout_ms=max(1, int(seconds * 1000)))
+    for event in rpc.register(request, seconds + _GRACE_SECONDS):
+        kind = event.WhichOneof("kind")
+        if kind == "ready":
+            return function_view(event.ready)
+        if kind == "failed":
+            raise _failures.from_info(event.failed)
+        if kind == "progress":
+            report(event.progress)
+        elif kind == "build_log":
+            report(event.build_log.line)
+    raise InternalError("the coordinator ended the registration without a result", function=name)

@@ -1,0 +1,219 @@
+"""What a fleet tells about itself, as plain values."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+
+from .. import _failures
+from .._proto.udfleet.v1 import cluster_pb2, fleet_pb2, function_pb2, metrics_pb2
+from ..errors import UdfleetError
+from ..types import DataType
+from ..types.wire import from_proto
+
+
+@dataclass(frozen=True)
+class FunctionOnExecutor:
+    """One function as one executor has it."""
+
+    executor: str
+    function: str
+    state: str
+    interpreters: int
+    error: UdfleetError | None
+
+
+@dataclass(frozen=True)
+class FunctionView:
+    """A registered function."""
+
+    name: str
+    version: int
+    state: str
+    """`PENDING`, `BUILDING`, `LOADING`, `READY` or `FAILED`, over the fleet."""
+    reason: str
+    """Why it is not ready."""
+    language: str
+    kind: str
+    func_type: str
+    input_types: list[DataType] | None
+    result_type: DataType
+    deterministic: bool
+    python: str
+    requirements: list[str]
+    environment: str
+    """The hash that names its environment."""
+    config: dict[str, str]
+    job: str
+    doc: str
+    source: str
+    created: datetime.datetime
+    executors: list[FunctionOnExecutor]
+
+    @property
+    def reference(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def signature(self) -> str:
+        """`(BIGINT, STRING) -> DOUBLE`."""
+        inputs = "..." if self.input_types is None else ", ".join(map(str, self.input_types))
+        return f"({inputs}) -> {self.result_type}"
+
+
+@dataclass(frozen=True)
+class ExecutorView:
+    """An executor of the fleet."""
+
+    id: str
+    state: str
+    """`ready`, `draining`, `drained` or `lost`."""
+    address: str
+    version: str
+    pythons: list[str]
+    cores: int
+    memory_bytes: int
+    interpreters: int
+    max_interpreters: int
+    rss_bytes: int
+    in_flight: int
+    labels: dict[str, str]
+    report_age_ms: int
+    functions: list[FunctionOnExecutor]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Cumulative numbers of a function."""
+
+    function: str
+    calls: int
+    rows: int
+    errors: int
+    retries: int
+    bytes_in: int
+    bytes_out: int
+    in_flight: int
+    queue_seconds: float
+    transfer_seconds: float
+    convert_seconds: float
+    run_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ProgressView:
+    """How a function is doing, over the fleet and per executor."""
+
+    total: Counters
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    executors: dict[str, Counters] = field(default_factory=dict)
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.total.function
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """A line that a function wrote."""
+
+    executor: str
+    function: str
+    stream: str
+    """`stdout` or `stderr`."""
+    time: datetime.datetime
+    text: str
+    pid: int
+
+
+def _time(unix_ms: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(unix_ms / 1000, datetime.timezone.utc)
+
+
+def _status(executor: str, status: cluster_pb2.FunctionStatus) -> FunctionOnExecutor:
+    error = _failures.from_info(status.error) if status.HasField("error") else None
+    state = cluster_pb2.LoadState.Name(status.state)
+    return FunctionOnExecutor(executor, status.function, state, status.interpreters, error)
+
+
+def function_view(info: fleet_pb2.FunctionInfo) -> FunctionView:
+    """A FunctionInfo as a view."""
+    definition = info.definition
+    return FunctionView(
+        name=definition.name,
+        version=definition.version,
+        state=cluster_pb2.LoadState.Name(info.state),
+        reason=info.reason,
+        language=function_pb2.Language.Name(definition.language),
+        kind=function_pb2.FunctionKind.Name(definition.kind).lower(),
+        func_type=function_pb2.FuncType.Name(definition.func_type).lower(),
+        input_types=[from_proto(t) for t in definition.input_types] if definition.input_typed else None,
+        result_type=from_proto(definition.result_type),
+        deterministic=definition.deterministic,
+        python=definition.environment.python,
+        requirements=list(definition.environment.requirements),
+        environment=info.environment,
+        config=dict(definition.config),
+        job=definition.job,
+        doc=definition.doc,
+        source=definition.source,
+        created=_time(definition.created_unix_ms),
+        executors=[_status(entry.executor, entry.status) for entry in info.executors],
+    )
+
+
+def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
+    """An ExecutorInfo as a view."""
+    hello = info.hello
+    return ExecutorView(
+        id=hello.executor,
+        state=info.state,
+        address=hello.address,
+        version=hello.version,
+        pythons=[python.version for python in hello.pythons],
+        cores=hello.cores,
+        memory_bytes=hello.memory_bytes,
+        interpreters=info.interpreters,
+        max_interpreters=hello.max_interpreters,
+        rss_bytes=info.rss_bytes,
+        in_flight=info.in_flight,
+        labels=dict(hello.labels),
+        report_age_ms=info.report_age_ms,
+        functions=[_status(hello.executor, status) for status in info.functions],
+    )
+
+
+def _counters(metrics: metrics_pb2.FunctionMetrics) -> Counters:
+    return Counters(
+        function=metrics.function,
+        calls=metrics.calls,
+        rows=metrics.rows,
+        errors=metrics.errors,
+        retries=metrics.retries,
+        bytes_in=metrics.bytes_in,
+        bytes_out=metrics.bytes_out,
+        in_flight=metrics.in_flight,
+        queue_seconds=metrics.queue_ns / 1e9,
+        transfer_seconds=metrics.transfer_ns / 1e9,
+        convert_seconds=metrics.convert_ns / 1e9,
+        run_seconds=metrics.run_ns / 1e9,
+        cpu_seconds=metrics.cpu_ns / 1e9,
+        peak_memory_bytes=metrics.peak_memory_bytes,
+    )
+
+
+def progress_view(message: fleet_pb2.FunctionProgress) -> ProgressView:
+    """A FunctionProgress as a view."""
+    executors = {entry.executor: _counters(entry.metrics) for entry in message.executors}
+    return ProgressView(_counters(message.total), message.p50_ms, message.p95_ms, message.p99_ms, executors)
+
+
+def log_record(line: cluster_pb2.LogLine) -> LogRecord:
+    """A LogLine as a view."""
+    return LogRecord(line.executor, line.function, line.stream, _time(line.unix_ms), line.text, line.pid)

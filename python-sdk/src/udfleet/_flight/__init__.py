@@ -1,0 +1,1 @@
+"""The data plane: batches to executors and back over Arrow Flight."""

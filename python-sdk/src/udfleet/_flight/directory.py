@@ -1,0 +1,101 @@
+"""Who serves a function, as the coordinator says, and the Flight clients to reach them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.flight as flight
+
+from .. import _failures
+
+ROUTE_SECONDS = 2.0
+"""How long a route is used before it is asked for again: what a fleet gains or drops is noticed within this."""
+
+_OPTIONS = [
+    # A peer that hangs without closing its connection is given up after this.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # One connection per client object, not one for all clients of the process.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class Route(NamedTuple):
+    """How to call a function."""
+
+    inputs: list[pa.Field] | None
+    """None: the function takes any columns."""
+    result: pa.Field | None
+    executors: list[str]
+
+
+class Directory:
+    """Routes and clients of one fleet. Thread-safe."""
+
+    def __init__(self, coordinator: str, token: str | None) -> None:
+        self.coordinator = coordinator
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        self.call_options = flight.FlightCallOptions(headers=headers)
+        self._info_options = flight.FlightCallOptions(headers=headers, timeout=30.0)
+        self._lock = threading.Lock()
+        self._clients: dict[str, flight.FlightClient] = {}
+        self._routes: dict[str, tuple[float, Route]] = {}
+
+    def client(self, address: str) -> flight.FlightClient:
+        """The client of an address, made on first use."""
+        with self._lock:
+            found = self._clients.get(address)
+            if found is None:
+                found = flight.FlightClient(f"grpc+tcp://{address}", generic_options=_OPTIONS)
+                self._clients[address] = found
+            return found
+
+    def route(self, function: str) -> Route:
+        """The route of a function; fails when no such function is registered."""
+        now = time.monotonic()
+        with self._lock:
+            known = self._routes.get(function)
+        if known is not None and now < known[0]:
+            return known[1]
+        route = self._ask(function)
+        with self._lock:
+            self._routes[function] = (now + ROUTE_SECONDS, route)
+        return route
+
+    def forget(self, function: str | None = None) -> None:
+        """Routes asked for anew: of one function and its versions, or all."""
+        with self._lock:
+            if function is None:
+                self._routes.clear()
+                return
+            name = function.partition("@")[0]
+            for known in [key for key in self._routes if key.partition("@")[0] == name]:
+                del self._routes[known]
+
+    def _ask(self, function: str) -> Route:
+        descriptor = flight.FlightDescriptor.for_path(function)
+        try:
+            info = self.client(self.coordinator).get_flight_info(descriptor, self._info_options)
+        except (pa.ArrowException, OSError) as error:
+            raise _failures.from_flight(error, self.coordinator) from None
+        fields = list(info.schema)
+        executors = [_address(location) for endpoint in info.endpoints for location in endpoint.locations[:1]]
+        untyped = info.total_records < 0
+        return Route(None if untyped else fields[: info.total_records], fields[-1] if fields else None, executors)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
+
+def _address(location: flight.Location) -> str:
+    uri: str = location.uri.decode()
+    return uri.partition("://")[2]

@@ -1,0 +1,155 @@
+"""One DoExchange stream and the batches in flight on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+
+import pyarrow as pa
+import pyarrow.flight as flight
+
+from .. import _failures
+from ..errors import UdfleetError
+from . import codec
+
+WINDOW = 8
+"""Batches in flight on one stream; the server takes in as many before it answers the first."""
+WINDOW_BYTES = 4 << 20
+"""Below this in flight a write never blocks, so one thread can both write and read."""
+
+_REFUSED = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
+
+
+class Item:
+    """A batch on its way."""
+
+    __slots__ = ("answer", "attempt", "batch", "link", "offset", "size")
+
+    def __init__(self, batch: pa.RecordBatch, size: int, offset: int) -> None:
+        self.batch = batch
+        self.size = size
+        self.offset = offset
+        """Its first row within the batch that the caller gave."""
+        self.attempt = 1
+        self.link: Link | None = None
+        self.answer: pa.RecordBatch | None = None
+
+
+class LinkLostError(Exception):
+    """The stream is gone; what it has not answered must go elsewhere."""
+
+    def __init__(self, reason: UdfleetError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Link:
+    """A stream to one peer. Not thread-safe."""
+
+    def __init__(
+        self,
+        client: flight.FlightClient,
+        address: str,
+        descriptor: flight.FlightDescriptor,
+        options: flight.FlightCallOptions,
+    ) -> None:
+        self.address = address
+        self.in_flight: deque[Item] = deque()
+        self.answered = 0
+        self._bytes = 0
+        self._sent = 0
+        self._writable = True
+        self._write_error = ""
+        self._schema: pa.Schema | None = None
+        try:
+            self._writer, self._reader = client.do_exchange(descriptor, options)
+        except (pa.ArrowException, OSError) as error:
+            raise LinkLostError(_failures.from_flight(error, address)) from None
+
+    def has_room(self, size: int) -> bool:
+        """Whether a batch of that size may be sent without the risk of blocking."""
+        count = len(self.in_flight)
+        if not self._writable:
+            return False
+        return count == 0 or (count < WINDOW and self._bytes + size < WINDOW_BYTES)
+
+    def send(self, item: Item) -> None:
+        """Writes a batch. A failed write shows when its answer is read: errors sent before it come first."""
+        item.link = self
+        self.in_flight.append(item)
+        self._bytes += item.size
+        try:
+            if self._schema is None:
+                self._schema = item.batch.schema
+                self._writer.begin(self._schema)
+            self._writer.write_with_metadata(item.batch, codec.header(self._sent, item.attempt))
+        except (pa.ArrowException, OSError) as error:
+            self._fail_write(error)
+        self._sent += 1
+
+    def _fail_write(self, error: BaseException) -> None:
+        self._writable = False
+        self._write_error = f": {error}"
+        with contextlib.suppress(pa.ArrowException, OSError):
+            # The peer must not wait for what will never come.
+            self._writer.done_writing()
+
+    def receive(self) -> None:
+        """Reads the answer to the oldest batch in flight.
+
+        :raises LinkLostError: the peer is gone or ended the stream early.
+        :raises UdfleetError: the batch failed.
+        """
+        item = self.in_flight[0]
+        try:
+            chunk = self._reader.read_chunk()
+        except StopIteration:
+            reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
+            raise LinkLostError(_failures.lost(reason)) from None
+        except (pa.ArrowException, OSError) as error:
+            raise self._classify(error, item) from None
+        sequence, failure = codec.answer_error(chunk.app_metadata)
+        if failure is not None:
+            self._writable = False
+            raise _located(failure, item)
+        expected = self._sent - len(self.in_flight)
+        if sequence != expected or chunk.data is None:
+            raise LinkLostError(_failures.lost(f"{self.address} answered batch {sequence}, expected {expected}"))
+        item.answer = chunk.data
+        self.answered += 1
+        self._bytes -= item.size
+        self.in_flight.popleft()
+
+    def _classify(self, error: BaseException, item: Item) -> Exception:
+        typed = _failures.from_flight(error, self.address)
+        if getattr(error, "extra_info", None) or _failures.flight_status(error) in _REFUSED:
+            return _located(typed, item)
+        return LinkLostError(_failures.lost(typed.message, retry_hint=typed.hint))
+
+    def finish(self) -> None:
+        """Ends a stream on which nothing is in flight, so that the peer sees an orderly end."""
+        if self.in_flight or not self._writable:
+            self.cancel()
+            return
+        with contextlib.suppress(pa.ArrowException, OSError, StopIteration):
+            self._writer.done_writing()
+            self._reader.read_chunk()
+        self._close()
+
+    def cancel(self) -> None:
+        """Gives the stream up, answers and all."""
+        self._writable = False
+        with contextlib.suppress(pa.ArrowException, OSError):
+            self._reader.cancel()
+        self._close()
+
+    def _close(self) -> None:
+        # Left to the destructor, a failed stream is reported on stderr.
+        with contextlib.suppress(pa.ArrowException, OSError):
+            self._writer.close()
+
+
+def _located(error: UdfleetError, item: Item) -> UdfleetError:
+    if error.row is not None:
+        error.row += item.offset
+    return error

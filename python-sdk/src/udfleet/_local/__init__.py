@@ -1,0 +1,1 @@
+"""`local`: a private fleet on this machine."""

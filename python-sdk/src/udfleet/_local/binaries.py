@@ -1,0 +1,44 @@
+"""Where udfleet's programs are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import StartupError
+
+COORDINATOR = "udfleet-coordinator"
+EXECUTOR = "udfleet-executor"
+
+
+def _candidates() -> Iterator[Path]:
+    package = Path(__file__).resolve().parent.parent
+    yield package / "_bin"
+    on_path = shutil.which(COORDINATOR)
+    if on_path:
+        yield Path(on_path).resolve().parent
+    for parent in package.parents:
+        if (parent / "Cargo.toml").is_file() and (parent / "coordinator").is_dir():
+            yield parent / "target" / "release"
+
+
+def find_folder() -> Path:
+    """The folder that holds the programs: `UDFLEET_BIN_DIR`, the package, PATH, or a source checkout's build."""
+    named = os.environ.get("UDFLEET_BIN_DIR")
+    tried = [Path(named)] if named else list(_candidates())
+    for folder in tried:
+        if all(os.access(folder / name, os.X_OK) for name in (COORDINATOR, EXECUTOR)):
+            return folder
+    raise StartupError(
+        f"{COORDINATOR} and {EXECUTOR} were not found in {', '.join(map(str, tried)) or 'any folder'} nor on PATH",
+        hint="build them with `cargo build --release`, or set UDFLEET_BIN_DIR to the folder that holds them",
+    )
+
+
+def find_uv() -> str | None:
+    """Uv beside this Python, or on PATH."""
+    beside = Path(sys.executable).parent / "uv"
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")

@@ -1,0 +1,191 @@
+"""`local`: one coordinator and some executors as child processes, gone when the block ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._client.fleet import Fleet
+from .._client.registration import to_stderr
+from ..errors import StartupError, UdfleetError
+from . import binaries
+from .process import Child
+
+_PHASE_SECONDS = 30.0
+_POLL_SECONDS = 0.01
+
+
+class Processes:
+    """The processes of a private fleet, and the folder that they work in."""
+
+    def __init__(
+        self,
+        executors: int,
+        interpreters: int | None,
+        *,
+        token: str | None = None,
+        listen: str = "127.0.0.1:0",
+        http_listen: str = "127.0.0.1:0",
+        data_dir: str | None = None,
+        environments_dir: str | None = None,
+        pythons: Sequence[str] = (),
+        report: Callable[[str], None] = to_stderr,
+    ) -> None:
+        if executors < 1:
+            raise ValueError(f"a fleet needs at least one executor, not {executors}")
+        self._bin = binaries.find_folder()
+        self._report = report
+        self.folder = Path(tempfile.mkdtemp(prefix="udfleet-"))
+        self.children: list[Child] = []
+        self.token = token
+        self.address = self.http_address = ""
+        try:
+            self._start_coordinator(listen, http_listen, data_dir)
+            options = self._executor_options(executors, interpreters, environments_dir, pythons)
+            started = [self._start_executor(number, options) for number in range(1, executors + 1)]
+            for child in started:
+                child.wait_ready(_PHASE_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _token_options(self) -> list[str]:
+        if self.token is None:
+            return []
+        path = self.folder / "token"
+        if not path.exists():
+            path.touch(0o600)
+            path.write_text(self.token)
+        return ["--token-file", str(path)]
+
+    def _start_coordinator(self, listen: str, http_listen: str, data_dir: str | None) -> None:
+        self._report("starting the coordinator")
+        command = [str(self._bin / binaries.COORDINATOR), "--listen", listen, "--http-listen", http_listen]
+        command += ["--data-dir", data_dir or str(self.folder / "data"), *self._token_options()]
+        child = self._child("coordinator", command)
+        ready = child.wait_ready(_PHASE_SECONDS)
+        self.address, self.http_address = ready["grpc"], ready["http"]
+
+    def _executor_options(
+        self, executors: int, interpreters: int | None, environments_dir: str | None, pythons: Sequence[str]
+    ) -> list[str]:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 8 // 10 // executors
+        environments = environments_dir or str(_cache_folder() / "environments")
+        options = ["--coordinator", self.address, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+        options += ["--environments-dir", environments, "--memory", str(memory)]
+        options += ["--interpreters-per-environment", str(interpreters or max(1, cores // executors))]
+        uv = binaries.find_uv()
+        options += ["--uv", uv] if uv else []
+        for python in pythons:
+            options += ["--python", python]
+        return options + self._token_options()
+
+    def _start_executor(self, number: int, options: list[str]) -> Child:
+        name = f"executor-{number}"
+        self._report(f"starting {name}")
+        work = ["--id", name, "--work-dir", str(self.folder / name)]
+        return self._child(name, [str(self._bin / binaries.EXECUTOR), *options, *work])
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        child = Child(name, command, self.folder / f"{name}.log")
+        self.children.append(child)
+        return child
+
+    def wait_attached(self, fleet: Fleet) -> None:
+        """Returns when every executor serves."""
+        self._report("waiting for the executors to attach")
+        expected = len(self.children) - 1
+        deadline = time.monotonic() + _PHASE_SECONDS
+        while True:
+            ready = sum(executor.state == "ready" for executor in fleet.executors())
+            if ready >= expected:
+                return
+            for child in self.children:
+                if not child.alive():
+                    raise child.failure("ended while the fleet was starting")
+            if time.monotonic() > deadline:
+                raise StartupError(f"{ready} of {expected} executors attached within {_PHASE_SECONDS:.0f} s")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Stops everything and removes the folder. Does nothing the second time."""
+        children, self.children = self.children, []
+        for child in reversed(children):
+            child.terminate()
+        for child in reversed(children):
+            child.reap()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "udfleet"
+
+
+class LocalFleet(Fleet):
+    """A fleet of its own: `close`, or the end of the `with` block, stops its processes."""
+
+    def __init__(self, processes: Processes, *args: Any, **kwargs: Any) -> None:
+        super().__init__(processes.address, processes.token, *args, **kwargs)
+        self._processes = processes
+        atexit.register(self.close)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of the coordinator and of each executor."""
+        return {child.name: child.pid for child in self._processes.children}
+
+    def close(self) -> None:
+        """Stops the fleet."""
+        atexit.unregister(self.close)
+        super().close()
+        self._processes.stop()
+
+
+def local(
+    executors: int = 2,
+    interpreters: int | None = None,
+    *,
+    job: str = "default",
+    job_parameters: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    direct: bool = True,
+    pythons: Sequence[str] = (),
+    environments_dir: str | None = None,
+    on_event: Callable[[str], None] | None = None,
+) -> LocalFleet:
+    """Starts a private fleet on free loopback ports.
+
+    Its processes end with the block, and with this process, however that ends.
+
+    :param executors: how many executor processes.
+    :param interpreters: interpreters per environment and executor; None: the machine's cores shared out.
+    :param pythons: Pythons that the executors offer beside those they find.
+    :param environments_dir: where built environments are kept; None: a cache in the home folder, so that later
+        fleets start fast.
+    :param on_event: gets a line per start-up phase; without it, stderr does when it is a terminal.
+    """
+    processes = Processes(
+        executors,
+        interpreters,
+        token=secrets.token_hex(16),
+        environments_dir=environments_dir,
+        pythons=pythons,
+        report=on_event or to_stderr,
+    )
+    fleet = LocalFleet(processes, job, job_parameters, config, direct=direct)
+    try:
+        fleet.check()
+        processes.wait_attached(fleet)
+    except UdfleetError:
+        fleet.close()
+        raise
+    return fleet

@@ -1,0 +1,1 @@
+"""What a registration sends: the pickle, its files, the definition."""

@@ -1,0 +1,126 @@
+"""The definition of a function: what a registration says about it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from .._proto.udfleet.v1 import function_pb2
+from ..declaration import UserDefinedScalarFunctionWrapper
+from ..environment import CONFIG_KEYS, Environment, base_name
+from ..errors import InvalidDefinitionError
+from ..types.wire import to_proto
+from .modules import provided_by
+from .pickling import pickle_function
+from .shipment import Shipment, pickle_support
+
+_MAX_TEXT = 64 << 10
+_CLIENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_IMPLICIT = {"general": (), "pandas": ("pandas", "pyarrow"), "arrow": ("pyarrow",)}
+
+
+def build(
+    name: str,
+    wrapper: UserDefinedScalarFunctionWrapper,
+    environment: Environment,
+    config: Mapping[str, Any],
+    job_parameters: Mapping[str, Any],
+    job: str,
+    shipment: Shipment,
+) -> function_pb2.FunctionDefinition:
+    """Packs a declared function; its artifacts go into the shipment."""
+    settings = {key: config_text(value) for key, value in config.items()}
+    environment = environment.with_config(settings)
+    pickled = pickle_function(wrapper, provided_by(environment.files))
+    python = environment.python or (_CLIENT_PYTHON if pickled.holds_bytecode else "")
+    definition = function_pb2.FunctionDefinition(
+        name=name,
+        language=function_pb2.Language.PYTHON,
+        kind=function_pb2.FunctionKind.SCALAR,
+        func_type=wrapper.func_type.upper(),
+        input_typed=wrapper.input_types is not None,
+        result_type=to_proto(wrapper.result_type),
+        deterministic=wrapper.deterministic,
+        payload=shipment.add_bytes("payload.pickle", pickled.data),
+        pickle_support=shipment.add_bytes("cloudpickle.zip", pickle_support()),
+        payload_python=_CLIENT_PYTHON if pickled.holds_bytecode else "",
+        environment=_environment(environment, python, wrapper.func_type, shipment),
+        config={key: value for key, value in settings.items() if key not in CONFIG_KEYS},
+        job_parameters={str(key): str(value) for key, value in job_parameters.items()},
+        job=job,
+        source=_source(wrapper.func)[:_MAX_TEXT],
+        doc=(inspect.getdoc(wrapper.func) or "")[:_MAX_TEXT] if _has_own_doc(wrapper.func) else "",
+    )
+    definition.input_types.extend(to_proto(input_type) for input_type in wrapper.input_types or ())
+    return definition
+
+
+def _environment(environment: Environment, python: str, func_type: str, shipment: Shipment) -> function_pb2.Environment:
+    requirements = environment.requirements + implicit_requirements(environment.requirements, func_type, python)
+    message = function_pb2.Environment(python=python, requirements=requirements)
+    if environment.requirements_cache is not None:
+        cache = environment.requirements_cache
+        message.requirements_cache.CopyFrom(shipment.add_path(base_name(cache), cache))
+    for path in environment.files:
+        name = base_name(path)
+        message.files.append(shipment.add_path(name if _is_code_file(path) else f"{name}.zip", path))
+    for target, path in environment.archives.items():
+        message.archives.append(shipment.add_path(target, path))
+    return message
+
+
+def _is_code_file(path: str) -> bool:
+    if os.path.isdir(path):
+        return False
+    if not path.endswith((".py", ".zip", ".whl", ".egg")):
+        raise InvalidDefinitionError(
+            f"{path!r} can't be put on the interpreter's path: .py, .zip, .whl and folders can",
+            hint="other files travel in archives",
+        )
+    return True
+
+
+def _project(requirement: str) -> str:
+    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
+    return re.sub(r"[-_.]+", "-", match.group()).lower() if match else ""
+
+
+def implicit_requirements(requirements: list[str], func_type: str, python: str) -> list[str]:
+    """What pandas and arrow functions need beside what they name: in this client's version where its Python is used."""
+    named = {_project(line) for line in requirements}
+    return [_pinned(package, python) for package in _IMPLICIT[func_type] if package not in named]
+
+
+def _pinned(package: str, python: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    if not re.fullmatch(re.escape(_CLIENT_PYTHON) + r"(\.\d+)?", python):
+        return package
+    try:
+        return f"{package}=={version(package)}"
+    except PackageNotFoundError:
+        return package
+
+
+def config_text(value: Any) -> str:
+    """A config value as the fleet reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _has_own_doc(func: Any) -> bool:
+    return inspect.isroutine(func) or "__doc__" in vars(type(func))
+
+
+def _source(func: Any) -> str:
+    """File, line and text of the definition, where Python knows them."""
+    target = getattr(func, "func", func)
+    target = target if inspect.isroutine(target) else type(target)
+    try:
+        lines, start = inspect.getsourcelines(target)
+        return f"# {inspect.getsourcefile(target)}:{start}\n{''.join(lines)}"
+    except (OSError, TypeError):
+        return ""

@@ -1,0 +1,73 @@
+"""Which modules the fleet can't import, so that what they define must travel by value."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import zipfile
+from types import ModuleType
+
+_ALWAYS_THERE = frozenset({"udfleet", "cloudpickle", "__main__", "__mp_main__"})
+
+
+def _installed_roots() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    roots = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(os.path.realpath(root) + os.sep for root in roots)
+
+
+def _is_installed(path: str, roots: tuple[str, ...]) -> bool:
+    parts = path.split(os.sep)
+    if "site-packages" in parts or "dist-packages" in parts:
+        return True
+    return (os.path.realpath(path) + os.sep).startswith(roots)
+
+
+def _locations(module: ModuleType) -> list[str]:
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str):
+        return [file]
+    try:
+        return [path for path in getattr(module, "__path__", ()) if isinstance(path, str)]
+    except Exception:  # any object may sit in sys.modules
+        return []
+
+
+def local_modules(covered: set[str]) -> list[ModuleType]:
+    """Top-level modules, loaded now, that are neither installed nor in `covered`."""
+    roots = _installed_roots()
+    found = []
+    for name, module in list(sys.modules.items()):
+        if "." in name or name in _ALWAYS_THERE or name in covered or not isinstance(module, ModuleType):
+            continue
+        locations = _locations(module)
+        if locations and not all(_is_installed(path, roots) for path in locations):
+            found.append(module)
+    return found
+
+
+def _top_level(names: list[str]) -> set[str]:
+    found = set()
+    for name in names:
+        first, _, rest = name.replace(os.sep, "/").partition("/")
+        if rest:
+            found.add(first)
+        elif first.endswith((".py", ".so", ".pyd")):
+            found.add(first.split(".")[0])
+    return found
+
+
+def provided_by(paths: list[str]) -> set[str]:
+    """Top-level modules that an environment's files put on the interpreter's path."""
+    found: set[str] = set()
+    for path in paths:
+        if os.path.isdir(path):
+            entries = os.listdir(path)
+            found |= _top_level([f"{e}/" + "x" if os.path.isdir(os.path.join(path, e)) else e for e in entries])
+        elif path.endswith(".py"):
+            found.add(os.path.basename(path)[:-3])
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                found |= _top_level(archive.namelist())
+    return found

@@ -1,0 +1,128 @@
+"""Functions as pickles: by reference where the fleet can import them, else by value."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import sys
+import threading
+from types import CodeType
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from ..declaration import UserDefinedScalarFunctionWrapper
+from ..errors import NotPicklableError
+from ..functions import ScalarFunction
+from .modules import local_modules
+from .references import resolve, resolve_function
+
+# The newest protocol of the oldest Python that interpreters run on.
+_PROTOCOL = 5
+_HINT = "make it in ScalarFunction.open(), which runs on the interpreter, or inside the function"
+
+# cloudpickle's registry of modules to pickle by value is global.
+_registry = threading.Lock()
+
+
+class Pickled(NamedTuple):
+    """A payload."""
+
+    data: bytes
+    holds_bytecode: bool
+    """Only the Python version that wrote it can load it."""
+
+
+class _ByName:
+    """Pickles as: the function behind the declaration of this name."""
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.name = (module, qualname)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (resolve_function, self.name)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def __init__(self, file: io.BytesIO, local: set[str]) -> None:
+        super().__init__(file, protocol=_PROTOCOL)
+        self.local = local
+        self.holds_bytecode = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, CodeType):
+            self.holds_bytecode = True
+        elif isinstance(obj, UserDefinedScalarFunctionWrapper) and _importable(obj, self.local):
+            return (resolve, (obj.__module__, obj.__qualname__))
+        return super().reducer_override(obj)
+
+
+def _importable(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> bool:
+    """Whether the fleet finds this very declaration by its name."""
+    module = wrapper.__module__
+    if module == "__main__" or module.split(".")[0] in local or module not in sys.modules:
+        return False
+    try:
+        return resolve(module, wrapper.__qualname__) is wrapper
+    except (AttributeError, ImportError):
+        return False
+
+
+def _dump(obj: Any, local: set[str]) -> Pickled:
+    buffer = io.BytesIO()
+    pickler = _Pickler(buffer, local)
+    pickler.dump(obj)
+    return Pickled(buffer.getvalue(), pickler.holds_bytecode)
+
+
+def pickle_function(wrapper: UserDefinedScalarFunctionWrapper, covered: set[str]) -> Pickled:
+    """Pickles the function behind a declaration.
+
+    :param covered: top-level modules that the environment's files provide.
+    :raises NotPicklableError: naming what can't travel.
+    """
+    with _registry:
+        modules = local_modules(covered)
+        ours = [module for module in modules if module.__name__ not in cloudpickle.list_registry_pickle_by_value()]
+        local = {module.__name__ for module in modules}
+        for module in ours:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            payload = wrapper.func
+            if _importable(wrapper, local):
+                payload = _ByName(wrapper.__module__, wrapper.__qualname__)
+            return _dump(payload, local)
+        except Exception as error:
+            raise _explain(wrapper, error, local) from error
+        finally:
+            for module in ours:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+def _explain(wrapper: UserDefinedScalarFunctionWrapper, error: Exception, local: set[str]) -> NotPicklableError:
+    for what, value in _parts(wrapper.func):
+        try:
+            _dump(value, local)
+        except Exception as reason:  # noqa: PERF203 - the one that fails is searched
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+            text = f"refers to {what}, a {kind}, which can't travel to another process: {reason}"
+            return NotPicklableError(text, function=wrapper.name, hint=_HINT)
+    return NotPicklableError(f"can't be pickled: {error}", function=wrapper.name, hint=_HINT)
+
+
+def _parts(func: Any) -> list[tuple[str, Any]]:
+    """What a function or object holds, with a name for each."""
+    parts: list[tuple[str, Any]] = []
+    for name, value in getattr(func, "__dict__", {}).items():
+        if name != "__wrapped__":
+            parts.append((f"the attribute {name!r}", value))
+    call = func.eval if isinstance(func, ScalarFunction) else func
+    call = getattr(call, "__func__", call)
+    if not inspect.isfunction(call):
+        call = getattr(type(func), "__call__", None)  # noqa: B004 - the method is wanted
+    if inspect.isfunction(call):
+        variables = inspect.getclosurevars(call)
+        parts += [(f"the variable {name!r}", value) for name, value in variables.nonlocals.items()]
+        parts += [(f"the global variable {name!r}", value) for name, value in variables.globals.items()]
+        parts += [(f"the default value {value!r:.60}", value) for value in call.__defaults__ or ()]
+    return parts

@@ -1,0 +1,193 @@
+from . import error_pb2 as _error_pb2
+from . import function_pb2 as _function_pb2
+from . import metrics_pb2 as _metrics_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LoadState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOAD_STATE_UNSPECIFIED: _ClassVar[LoadState]
+    PENDING: _ClassVar[LoadState]
+    BUILDING: _ClassVar[LoadState]
+    LOADING: _ClassVar[LoadState]
+    READY: _ClassVar[LoadState]
+    FAILED: _ClassVar[LoadState]
+LOAD_STATE_UNSPECIFIED: LoadState
+PENDING: LoadState
+BUILDING: LoadState
+LOADING: LoadState
+READY: LoadState
+FAILED: LoadState
+
+class PythonVersion(_message.Message):
+    __slots__ = ("version", "executable")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    executable: str
+    def __init__(self, version: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PYTHONS_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_PER_ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    incarnation: str
+    version: str
+    address: str
+    pythons: _containers.RepeatedCompositeFieldContainer[PythonVersion]
+    cores: int
+    memory_bytes: int
+    max_interpreters: int
+    interpreters_per_environment: int
+    labels: _containers.ScalarMap[str, str]
+    built_environments: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FunctionStatus(_message.Message):
+    __slots__ = ("function", "state", "error", "interpreters")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    state: LoadState
+    error: _error_pb2.ErrorInfo
+    interpreters: int
+    def __init__(self, function: _Optional[str] = ..., state: _Optional[_Union[LoadState, str]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., interpreters: _Optional[int] = ...) -> None: ...
+
+class BuildLogLine(_message.Message):
+    __slots__ = ("environment", "line", "sequence")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    line: str
+    sequence: int
+    def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    BUILD_LOG_FIELD_NUMBER: _ClassVar[int]
+    BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    DRAINED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    revision: int
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
+    metrics: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.FunctionMetrics]
+    build_log: _containers.RepeatedCompositeFieldContainer[BuildLogLine]
+    built_environments: _containers.RepeatedScalarFieldContainer[str]
+    interpreters: int
+    rss_bytes: int
+    in_flight: int
+    drained: bool
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ...) -> None: ...
+
+class ExecutorMessage(_message.Message):
+    __slots__ = ("hello", "report")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    report: Report
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class EnvironmentAssignment(_message.Message):
+    __slots__ = ("hash", "environment", "interpreters")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    hash: str
+    environment: _function_pb2.Environment
+    interpreters: int
+    def __init__(self, hash: _Optional[str] = ..., environment: _Optional[_Union[_function_pb2.Environment, _Mapping]] = ..., interpreters: _Optional[int] = ...) -> None: ...
+
+class DesiredState(_message.Message):
+    __slots__ = ("revision", "environments", "functions", "draining")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    environments: _containers.RepeatedCompositeFieldContainer[EnvironmentAssignment]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionAssignment]
+    draining: bool
+    def __init__(self, revision: _Optional[int] = ..., environments: _Optional[_Iterable[_Union[EnvironmentAssignment, _Mapping]]] = ..., functions: _Optional[_Iterable[_Union[FunctionAssignment, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class FunctionAssignment(_message.Message):
+    __slots__ = ("definition", "environment")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    definition: _function_pb2.FunctionDefinition
+    environment: str
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., environment: _Optional[str] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("epoch", "coordinator")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    coordinator: str
+    def __init__(self, epoch: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
+
+class CoordinatorMessage(_message.Message):
+    __slots__ = ("welcome", "desired")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    desired: DesiredState
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ...) -> None: ...
+
+class LogsRequest(_message.Message):
+    __slots__ = ("function", "tail", "follow")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    tail: int
+    follow: bool
+    def __init__(self, function: _Optional[str] = ..., tail: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("executor", "function", "stream", "unix_ms", "text", "pid")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    function: str
+    stream: str
+    unix_ms: int
+    text: str
+    pid: int
+    def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stream: _Optional[str] = ..., unix_ms: _Optional[int] = ..., text: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...

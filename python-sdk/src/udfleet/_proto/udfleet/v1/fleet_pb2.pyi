@@ -1,0 +1,229 @@
+from . import cluster_pb2 as _cluster_pb2
+from . import error_pb2 as _error_pb2
+from . import function_pb2 as _function_pb2
+from . import metrics_pb2 as _metrics_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ServerInfoRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class ServerInfoResponse(_message.Message):
+    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_KEYS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    coordinator: str
+    http_address: str
+    max_frame_bytes: int
+    config_keys: _containers.RepeatedCompositeFieldContainer[ConfigKey]
+    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ...) -> None: ...
+
+class ConfigKey(_message.Message):
+    __slots__ = ("name", "type", "default", "scope", "meaning")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    default: str
+    scope: str
+    meaning: str
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., default: _Optional[str] = ..., scope: _Optional[str] = ..., meaning: _Optional[str] = ...) -> None: ...
+
+class RegisterFunctionRequest(_message.Message):
+    __slots__ = ("definition", "timeout_ms")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    definition: _function_pb2.FunctionDefinition
+    timeout_ms: int
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class RegistrationEvent(_message.Message):
+    __slots__ = ("progress", "build_log", "ready", "failed")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    BUILD_LOG_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    progress: str
+    build_log: _cluster_pb2.BuildLogLine
+    ready: FunctionInfo
+    failed: _error_pb2.ErrorInfo
+    def __init__(self, progress: _Optional[str] = ..., build_log: _Optional[_Union[_cluster_pb2.BuildLogLine, _Mapping]] = ..., ready: _Optional[_Union[FunctionInfo, _Mapping]] = ..., failed: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
+
+class ExecutorFunctionStatus(_message.Message):
+    __slots__ = ("executor", "status")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    status: _cluster_pb2.FunctionStatus
+    def __init__(self, executor: _Optional[str] = ..., status: _Optional[_Union[_cluster_pb2.FunctionStatus, _Mapping]] = ...) -> None: ...
+
+class FunctionInfo(_message.Message):
+    __slots__ = ("definition", "state", "reason", "executors", "environment")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    definition: _function_pb2.FunctionDefinition
+    state: _cluster_pb2.LoadState
+    reason: str
+    executors: _containers.RepeatedCompositeFieldContainer[ExecutorFunctionStatus]
+    environment: str
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., state: _Optional[_Union[_cluster_pb2.LoadState, str]] = ..., reason: _Optional[str] = ..., executors: _Optional[_Iterable[_Union[ExecutorFunctionStatus, _Mapping]]] = ..., environment: _Optional[str] = ...) -> None: ...
+
+class DescribeFunctionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListFunctionsRequest(_message.Message):
+    __slots__ = ("all_versions",)
+    ALL_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    all_versions: bool
+    def __init__(self, all_versions: _Optional[bool] = ...) -> None: ...
+
+class ListFunctionsResponse(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionInfo]
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionInfo, _Mapping]]] = ...) -> None: ...
+
+class DropFunctionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DropFunctionResponse(_message.Message):
+    __slots__ = ("dropped",)
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    dropped: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dropped: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListExecutorsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExecutorInfo(_message.Message):
+    __slots__ = ("hello", "state", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    hello: _cluster_pb2.Hello
+    state: str
+    epoch: int
+    interpreters: int
+    rss_bytes: int
+    in_flight: int
+    functions: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.FunctionStatus]
+    report_age_ms: int
+    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ...) -> None: ...
+
+class ListExecutorsResponse(_message.Message):
+    __slots__ = ("executors",)
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    executors: _containers.RepeatedCompositeFieldContainer[ExecutorInfo]
+    def __init__(self, executors: _Optional[_Iterable[_Union[ExecutorInfo, _Mapping]]] = ...) -> None: ...
+
+class DrainExecutorRequest(_message.Message):
+    __slots__ = ("executor", "undo")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    undo: bool
+    def __init__(self, executor: _Optional[str] = ..., undo: _Optional[bool] = ...) -> None: ...
+
+class DrainExecutorResponse(_message.Message):
+    __slots__ = ("executor",)
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    executor: ExecutorInfo
+    def __init__(self, executor: _Optional[_Union[ExecutorInfo, _Mapping]] = ...) -> None: ...
+
+class ProgressRequest(_message.Message):
+    __slots__ = ("function",)
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    def __init__(self, function: _Optional[str] = ...) -> None: ...
+
+class FunctionProgress(_message.Message):
+    __slots__ = ("total", "executors", "p50_ms", "p95_ms", "p99_ms")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    P50_MS_FIELD_NUMBER: _ClassVar[int]
+    P95_MS_FIELD_NUMBER: _ClassVar[int]
+    P99_MS_FIELD_NUMBER: _ClassVar[int]
+    total: _metrics_pb2.FunctionMetrics
+    executors: _containers.RepeatedCompositeFieldContainer[ExecutorMetrics]
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    def __init__(self, total: _Optional[_Union[_metrics_pb2.FunctionMetrics, _Mapping]] = ..., executors: _Optional[_Iterable[_Union[ExecutorMetrics, _Mapping]]] = ..., p50_ms: _Optional[float] = ..., p95_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ...) -> None: ...
+
+class ExecutorMetrics(_message.Message):
+    __slots__ = ("executor", "metrics")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    metrics: _metrics_pb2.FunctionMetrics
+    def __init__(self, executor: _Optional[str] = ..., metrics: _Optional[_Union[_metrics_pb2.FunctionMetrics, _Mapping]] = ...) -> None: ...
+
+class ProgressResponse(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionProgress]
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionProgress, _Mapping]]] = ...) -> None: ...
+
+class MissingArtifactsRequest(_message.Message):
+    __slots__ = ("hashes",)
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    hashes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hashes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MissingArtifactsResponse(_message.Message):
+    __slots__ = ("hashes",)
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    hashes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hashes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ArtifactChunk(_message.Message):
+    __slots__ = ("hash", "size", "data")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    hash: str
+    size: int
+    data: bytes
+    def __init__(self, hash: _Optional[str] = ..., size: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class PutArtifactResponse(_message.Message):
+    __slots__ = ("already_present",)
+    ALREADY_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    already_present: bool
+    def __init__(self, already_present: _Optional[bool] = ...) -> None: ...
+
+class GetArtifactRequest(_message.Message):
+    __slots__ = ("hash",)
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    hash: str
+    def __init__(self, hash: _Optional[str] = ...) -> None: ...

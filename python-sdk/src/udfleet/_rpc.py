@@ -1,0 +1,117 @@
+"""The coordinator's control services over one gRPC channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from . import _failures
+from ._proto.udfleet.v1 import cluster_pb2 as cluster
+from ._proto.udfleet.v1 import fleet_pb2 as fleet
+
+MAX_CONTROL_BYTES = 16 << 20
+CALL_SECONDS = 30.0
+"""Deadline of calls that only ask."""
+
+_Answer = TypeVar("_Answer", bound=Message)
+
+
+class Rpc:
+    """Typed calls; every failure is a UdfleetError. Thread-safe; the channel reconnects by itself."""
+
+    def __init__(self, address: str, token: str | None) -> None:
+        self.address = address
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        options = [
+            ("grpc.max_receive_message_length", MAX_CONTROL_BYTES),
+            ("grpc.max_send_message_length", MAX_CONTROL_BYTES),
+            # A fleet that restarts should be found again at once, not after gRPC's two minutes of backoff.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        ]
+        self._channel = grpc.insecure_channel(address, options=options)
+
+    def close(self) -> None:
+        """Closes the channel; running calls end with an error."""
+        self._channel.close()
+
+    def _unary(self, method: str, request: Message, answer: type[_Answer], timeout: float = CALL_SECONDS) -> _Answer:
+        call = self._channel.unary_unary(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
+        try:
+            result: _Answer = call(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _failures.from_grpc(error, self.address) from None
+        return result
+
+    def _stream(
+        self, method: str, request: Message, answer: type[_Answer], timeout: float | None = None
+    ) -> Iterator[_Answer]:
+        call = self._channel.unary_stream(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
+        answers: Any = call(request, timeout=timeout, metadata=self._metadata)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise _failures.from_grpc(error, self.address) from None
+        finally:
+            answers.cancel()
+
+    def server_info(self, version: str) -> fleet.ServerInfoResponse:
+        """Who answers; refused when the versions don't match."""
+        return self._unary("Fleet/ServerInfo", fleet.ServerInfoRequest(version=version), fleet.ServerInfoResponse)
+
+    def register(
+        self, request: fleet.RegisterFunctionRequest, timeout: float | None
+    ) -> Iterator[fleet.RegistrationEvent]:
+        """Events of a registration; the last is `ready` or `failed`."""
+        return self._stream("Fleet/RegisterFunction", request, fleet.RegistrationEvent, timeout)
+
+    def describe(self, name: str) -> fleet.FunctionInfo:
+        """One function."""
+        return self._unary("Fleet/DescribeFunction", fleet.DescribeFunctionRequest(name=name), fleet.FunctionInfo)
+
+    def functions(self, all_versions: bool) -> Iterable[fleet.FunctionInfo]:
+        """All functions."""
+        request = fleet.ListFunctionsRequest(all_versions=all_versions)
+        return self._unary("Fleet/ListFunctions", request, fleet.ListFunctionsResponse).functions
+
+    def drop(self, name: str) -> list[str]:
+        """Drops a function or one version; returns what was dropped."""
+        request = fleet.DropFunctionRequest(name=name)
+        return list(self._unary("Fleet/DropFunction", request, fleet.DropFunctionResponse).dropped)
+
+    def executors(self) -> Iterable[fleet.ExecutorInfo]:
+        """All executors."""
+        return self._unary("Fleet/ListExecutors", fleet.ListExecutorsRequest(), fleet.ListExecutorsResponse).executors
+
+    def drain(self, executor: str, undo: bool) -> fleet.ExecutorInfo:
+        """Takes an executor out of service, or back into it."""
+        request = fleet.DrainExecutorRequest(executor=executor, undo=undo)
+        return self._unary("Fleet/DrainExecutor", request, fleet.DrainExecutorResponse).executor
+
+    def progress(self, function: str) -> Iterable[fleet.FunctionProgress]:
+        """Numbers per function."""
+        request = fleet.ProgressRequest(function=function)
+        return self._unary("Fleet/Progress", request, fleet.ProgressResponse).functions
+
+    def logs(self, function: str, tail: int, follow: bool) -> Iterator[cluster.LogLine]:
+        """What functions wrote to stdout and stderr."""
+        request = cluster.LogsRequest(function=function, tail=tail, follow=follow)
+        return self._stream("Fleet/Logs", request, cluster.LogLine)
+
+    def missing(self, hashes: list[str]) -> set[str]:
+        """Which of these artifacts the coordinator lacks."""
+        request = fleet.MissingArtifactsRequest(hashes=hashes)
+        return set(self._unary("Artifacts/Missing", request, fleet.MissingArtifactsResponse).hashes)
+
+    def put(self, chunks: Iterator[fleet.ArtifactChunk], timeout: float | None) -> None:
+        """Sends one artifact."""
+        call = self._channel.stream_unary(
+            "/udfleet.v1.Artifacts/Put", fleet.ArtifactChunk.SerializeToString, fleet.PutArtifactResponse.FromString
+        )
+        try:
+            call(chunks, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _failures.from_grpc(error, self.address) from None

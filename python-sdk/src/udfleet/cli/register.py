@@ -1,0 +1,48 @@
+"""register"""
+
+from __future__ import annotations
+
+import click
+
+from ..environment import Environment
+from . import loading, output
+from .shared import connected, json_option
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:ATTR")
+@click.option("--name", required=True, help="The function's name in the fleet.")
+@click.option("--python", default=None, help="Version, path or command of its Python.")
+@click.option("--requirement", "-r", "requirements", multiple=True, help="A package, as in a requirements file.")
+@click.option("--file", "files", multiple=True, type=click.Path(exists=True), help="A .py, .zip, .whl or folder.")
+@click.option("--archive", "archives", multiple=True, help="PATH[#TARGET], unpacked in the working folder.")
+@click.option("--config", "-c", "config", multiple=True, help="KEY=VALUE.")
+@click.option("--timeout", type=float, default=None, help="Seconds until giving up.")
+@json_option
+@click.pass_context
+def register(
+    ctx: click.Context,
+    target: str,
+    name: str,
+    python: str | None,
+    requirements: tuple[str, ...],
+    files: tuple[str, ...],
+    archives: tuple[str, ...],
+    config: tuple[str, ...],
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Register the function that MODULE:ATTR names; return when it can be called."""
+    settings = dict(loading.pairs(config, "--config"))
+    if "python.client.executable" in settings:
+        loading.run_in(settings["python.client.executable"])
+    function = loading.load(target)
+    environment = Environment(python, list(requirements), files=list(files))
+    if archives:
+        environment = environment.with_config({"python.archives": ",".join(archives)})
+    with connected(ctx) as fleet:
+        view = fleet.register_function(name, function, environment, settings, timeout, on_event=output.say)
+    if as_json:
+        output.print_json(view)
+    else:
+        print(f"{view.reference} {view.signature}")

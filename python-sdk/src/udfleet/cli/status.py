@@ -1,0 +1,113 @@
+"""status, functions, drain, progress."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+
+import click
+
+from .._client.views import ExecutorView, FunctionView
+from . import output
+from .shared import connected, json_option
+
+_PENDING_LONG = datetime.timedelta(minutes=1)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Functions and executors, and why anything waits. Exit status 1 when something failed or waits for long."""
+    with connected(ctx) as fleet:
+        functions, executors = fleet.functions(), fleet.executors()
+    if as_json:
+        output.print_json({"functions": functions, "executors": executors})
+    else:
+        _executors(executors)
+        print()
+        _functions(functions)
+        _reasons(functions)
+    sys.exit(1 if any(map(_is_bad, functions)) or any(e.state == "lost" for e in executors) else 0)
+
+
+def _is_bad(function: FunctionView) -> bool:
+    age = datetime.datetime.now(datetime.timezone.utc) - function.created
+    return function.state == "FAILED" or (function.state != "READY" and age > _PENDING_LONG)
+
+
+def _executors(executors: list[ExecutorView]) -> None:
+    rows = [
+        [e.id, e.state, e.address, ", ".join(e.pythons), f"{e.interpreters}/{e.max_interpreters}", e.in_flight,
+         output.size(e.rss_bytes)]
+        for e in executors
+    ]  # fmt: skip
+    output.table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
+    if not executors:
+        output.say("hint: no executor is attached; start one with `udfleet-executor --coordinator HOST:PORT`")
+
+
+def _functions(functions: list[FunctionView]) -> None:
+    rows = []
+    for function in functions:
+        ready = sum(entry.state == "READY" for entry in function.executors)
+        served = f"{ready}/{len(function.executors)}"
+        rows.append([function.reference, function.state.lower(), function.signature, function.func_type, served,
+                     function.environment])  # fmt: skip
+    output.table(["FUNCTION", "STATE", "SIGNATURE", "TYPE", "READY ON", "ENVIRONMENT"], rows)
+
+
+def _reasons(functions: list[FunctionView]) -> None:
+    for function in functions:
+        if function.state != "READY" and function.reason:
+            output.say(f"{function.reference} is {function.state.lower()}: {function.reason}")
+        for entry in function.executors:
+            if entry.error is not None:
+                output.say(f"{function.reference} failed on {entry.executor}: {entry.error}")
+
+
+@click.command()
+@click.option("--all-versions", is_flag=True, help="Not only the newest.")
+@json_option
+@click.pass_context
+def functions(ctx: click.Context, all_versions: bool, as_json: bool) -> None:
+    """The registered functions."""
+    with connected(ctx) as fleet:
+        found = fleet.functions(all_versions)
+    if as_json:
+        output.print_json(found)
+    else:
+        _functions(found)
+
+
+@click.command()
+@click.argument("executor")
+@click.option("--undo", is_flag=True, help="Take it back into service.")
+@click.pass_context
+def drain(ctx: click.Context, executor: str, undo: bool) -> None:
+    """Take EXECUTOR out of service once what runs there has finished."""
+    with connected(ctx) as fleet:
+        view = fleet.drain(executor, undo)
+    output.say(f"{view.id} is {view.state}")
+
+
+@click.command()
+@click.argument("name", default="")
+@json_option
+@click.pass_context
+def progress(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Numbers of function NAME, or of all."""
+    with connected(ctx) as fleet:
+        views = [fleet.progress(name)] if name else fleet.progress()
+    if as_json:
+        output.print_json(views)
+        return
+    rows = []
+    for view in views:
+        t = view.total
+        rows.append([t.function, t.calls, t.rows, t.errors, t.retries, t.in_flight, f"{view.p50_ms:.2f}",
+                     f"{view.p95_ms:.2f}", f"{view.p99_ms:.2f}", f"{t.queue_seconds:.2f}", f"{t.transfer_seconds:.2f}",
+                     f"{t.convert_seconds:.2f}", f"{t.run_seconds:.2f}", output.size(t.peak_memory_bytes)])  # fmt: skip
+    header = ["FUNCTION", "CALLS", "ROWS", "ERRORS", "RETRIES", "IN FLIGHT", "P50 MS", "P95 MS", "P99 MS", "QUEUE S",
+              "TRANSFER S", "CONVERT S", "RUN S", "PEAK MEMORY"]  # fmt: skip
+    output.table(header, rows)

@@ -1,0 +1,96 @@
+"""`Environment`: Python and what is installed or laid beside it."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Union
+
+    PathLike = Union[str, os.PathLike[str]]
+
+
+class Environment:
+    """Python and packages of a function. Same content, same environment: built once per node.
+
+    :param python: a version (`"3.11"`), a path or a command on the executors; None: this client's version where the
+        function's bytecode travels, else the executor's default.
+    :param requirements: lines of a requirements file, or the path of one.
+    :param requirements_cache: a folder of packages; with it the install is offline.
+    :param files: .py, .zip, .whl files and folders, put on the interpreter's path.
+    :param archives: archives or folders, unpacked under the working folder: `{target: path}` or a list of paths.
+    """
+
+    __slots__ = ("archives", "files", "python", "requirements", "requirements_cache")
+
+    def __init__(
+        self,
+        python: str | None = None,
+        requirements: Sequence[str] | PathLike = (),
+        requirements_cache: PathLike | None = None,
+        files: Sequence[PathLike] = (),
+        archives: Mapping[str, PathLike] | Sequence[PathLike] = (),
+    ) -> None:
+        if isinstance(files, (str, os.PathLike)) or isinstance(archives, (str, os.PathLike)):
+            raise TypeError("files and archives take a list of paths")
+        self.python = python
+        self.requirements = requirement_lines(requirements)
+        self.requirements_cache = None if requirements_cache is None else os.fspath(requirements_cache)
+        self.files = [os.fspath(path) for path in files]
+        if hasattr(archives, "items"):
+            self.archives = {str(target): os.fspath(path) for target, path in archives.items()}
+        else:
+            self.archives = {base_name(path): os.fspath(path) for path in archives}
+
+    def with_config(self, config: Mapping[str, str]) -> Environment:
+        """A copy with what the `python.*` keys add; what is set here wins over the keys."""
+        merged = Environment(self.python, self.requirements, self.requirements_cache, self.files, self.archives)
+        if merged.python is None and config.get("python.executable"):
+            merged.python = config["python.executable"]
+        merged.files += [path for path in _items(config, "python.files") if path not in merged.files]
+        for item in _items(config, "python.archives"):
+            path, _, target = item.partition("#")
+            merged.archives.setdefault(target or base_name(path), path)
+        if config.get("python.requirements") and not merged.requirements:
+            path, _, cache = config["python.requirements"].partition("#")
+            merged.requirements = requirement_lines(os.fspath(path), is_path=True)
+            merged.requirements_cache = merged.requirements_cache or cache or None
+        return merged
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name in self.__slots__[::-1] if (value := getattr(self, name))]
+        return f"Environment({', '.join(shown)})"
+
+
+CONFIG_KEYS = frozenset({"python.executable", "python.files", "python.archives", "python.requirements"})
+"""Keys that are told by the environment of a definition, not by its config."""
+
+
+def base_name(path: PathLike) -> str:
+    """The last part of a path, also of a folder written with a final slash."""
+    return os.path.basename(os.path.normpath(os.fspath(path)))
+
+
+def _items(config: Mapping[str, str], key: str) -> list[str]:
+    return [item.strip() for item in config.get(key, "").split(",") if item.strip()]
+
+
+def requirement_lines(given: Sequence[str] | PathLike, is_path: bool = False) -> list[str]:
+    """The lines of a requirements file, or of a list of them; `-r` lines are read in place."""
+    if not isinstance(given, (str, os.PathLike)):
+        return [str(line) for line in given]
+    path = os.fspath(given)
+    if not os.path.isfile(path):
+        what = "requirements file" if is_path else "requirements take a list of lines or the path of a file;"
+        raise FileNotFoundError(f"{what} {path!r} does not exist")
+    lines: list[str] = []
+    with open(path, encoding="utf-8") as file:
+        for line in file.read().replace("\\\n", " ").splitlines():
+            words = line.split()
+            if len(words) == 2 and words[0] in ("-r", "--requirement"):
+                lines += requirement_lines(os.path.join(os.path.dirname(path), words[1]), is_path=True)
+            elif words and not words[0].startswith("#"):
+                lines.append(line.strip())
+    return lines

@@ -1,0 +1,183 @@
+"""Types from SQL text."""
+
+from __future__ import annotations
+
+import re
+
+from .datatype import DataType, Field
+from .factories import DataTypes, _interval_root
+
+_TOKEN = re.compile(r"\s*(?:(`(?:[^`]|``)*`)|('(?:[^']|'')*')|(\d+)|([^\W\d]\w*)|([<>(),]))", re.UNICODE)
+_PLAIN = {
+    "NULL": "NULL", "BOOLEAN": "BOOLEAN", "TINYINT": "TINYINT", "SMALLINT": "SMALLINT", "INT": "INT",
+    "INTEGER": "INT", "BIGINT": "BIGINT", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE", "DATE": "DATE",
+}  # fmt: skip
+_TEXT = {"CHAR": "CHAR", "CHARACTER": "CHAR", "VARCHAR": "VARCHAR", "BINARY": "BINARY", "VARBINARY": "VARBINARY"}
+_UNITS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+_MAX_DEPTH = 64
+
+
+def parse(sql: str) -> DataType:
+    """The type that the text names; ValueError says where the text goes wrong."""
+    if not isinstance(sql, str):
+        raise TypeError(f"a type must be a DataType or SQL text, not {sql!r}")
+    parser = _Parser(sql)
+    result = parser.type()
+    parser.end()
+    return result
+
+
+class _Parser:
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.depth = 0
+        self.tokens: list[tuple[str, int]] = []
+        position = 0
+        while sql[position:].strip():
+            match = _TOKEN.match(sql, position)
+            if match is None:
+                raise self.error("a type", position)
+            self.tokens.append((match.group().strip(), match.start()))
+            position = match.end()
+        self.at = 0
+
+    def error(self, expected: str, position: int | None = None) -> ValueError:
+        if position is None:
+            position = self.tokens[self.at][1] if self.at < len(self.tokens) else len(self.sql)
+        found = self.sql[position:].strip()
+        return ValueError(f"type {self.sql!r}: expected {expected} at {found[:20]!r}" if found else
+                          f"type {self.sql!r}: expected {expected} at the end")  # fmt: skip
+
+    def peek(self) -> str:
+        return self.tokens[self.at][0].upper() if self.at < len(self.tokens) else ""
+
+    def take(self, *words: str) -> bool:
+        """Consumes the words when all of them come next."""
+        following = [token.upper() for token, _ in self.tokens[self.at : self.at + len(words)]]
+        if following != list(words):
+            return False
+        self.at += len(words)
+        return True
+
+    def expect(self, word: str) -> None:
+        if not self.take(word):
+            raise self.error(repr(word))
+
+    def end(self) -> None:
+        if self.at < len(self.tokens):
+            raise self.error("the end")
+
+    def type(self) -> DataType:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(f"a type is nested deeper than {_MAX_DEPTH} levels")
+        result = self.nullability(self.base())
+        while self.peek() in ("ARRAY", "MULTISET"):
+            factory = DataTypes.ARRAY if self.take("ARRAY") else DataTypes.MULTISET
+            if factory is DataTypes.MULTISET:
+                self.expect("MULTISET")
+            result = self.nullability(factory(result))
+        self.depth -= 1
+        return result
+
+    def nullability(self, plain: DataType) -> DataType:
+        if self.take("NOT", "NULL"):
+            return plain.not_null()
+        self.take("NULL")
+        return plain
+
+    def base(self) -> DataType:
+        word = self.peek()
+        if not word:
+            raise self.error("a type")
+        self.at += 1
+        if word in _PLAIN:
+            if word == "DOUBLE":
+                self.take("PRECISION")
+            return DataType(_PLAIN[word])
+        if word in _TEXT:
+            return DataType(_TEXT[word], length=self.numbers(1)[0])
+        if word in ("STRING", "BYTES"):
+            return DataTypes.STRING() if word == "STRING" else DataTypes.BYTES()
+        if word in ("DECIMAL", "DEC", "NUMERIC"):
+            precision, scale = self.numbers(10, 0)
+            return DataTypes.DECIMAL(precision, scale)
+        if word in ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ"):
+            return self.temporal(word)
+        if word == "INTERVAL":
+            return self.interval()
+        if word in ("ARRAY", "MULTISET", "MAP", "ROW"):
+            return self.nested(word)
+        self.at -= 1
+        raise self.error("a type")
+
+    def numbers(self, *defaults: int) -> list[int]:
+        """`(1, 2)`, or the defaults for what is missing."""
+        given: list[int] = []
+        if self.take("("):
+            while True:
+                if not self.peek().isdigit():
+                    raise self.error("a number")
+                given.append(int(self.peek()))
+                self.at += 1
+                if len(given) == len(defaults) or not self.take(","):
+                    break
+            self.expect(")")
+        return [*given, *defaults[len(given) :]]
+
+    def temporal(self, word: str) -> DataType:
+        (precision,) = self.numbers(0 if word == "TIME" else 6)
+        if word == "TIMESTAMP" and self.take("WITH", "LOCAL", "TIME", "ZONE"):
+            word = "TIMESTAMP_LTZ"
+        elif word != "TIMESTAMP_LTZ":
+            self.take("WITHOUT", "TIME", "ZONE")
+        return DataType(word, precision=precision)
+
+    def interval(self) -> DataType:
+        upper = lower = self.unit()
+        if self.take("TO"):
+            lower = self.unit()
+        return DataType(_interval_root(upper, lower))
+
+    def unit(self) -> str:
+        unit = self.peek()
+        if unit not in _UNITS:
+            raise self.error("one of " + ", ".join(_UNITS))
+        self.at += 1
+        self.numbers(0)
+        return unit
+
+    def nested(self, word: str) -> DataType:
+        closing = ">"
+        if not self.take("<"):
+            if word != "ROW" or not self.take("("):
+                raise self.error("'<'")
+            closing = ")"
+        if word == "ROW":
+            return self.row(closing)
+        first = self.type()
+        if word == "MAP":
+            self.expect(",")
+            result = DataTypes.MAP(first, self.type())
+        else:
+            result = DataTypes.ARRAY(first) if word == "ARRAY" else DataTypes.MULTISET(first)
+        self.expect(closing)
+        return result
+
+    def row(self, closing: str) -> DataType:
+        fields: list[Field] = []
+        while not self.take(closing):
+            if fields:
+                self.expect(",")
+            name = self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+            if name.startswith("`"):
+                name = name[1:-1].replace("``", "`")
+            elif not (name[:1].isalpha() or name[:1] == "_"):
+                raise self.error("a field name")
+            self.at += 1
+            field_type = self.type()
+            comment = self.peek().startswith("'")
+            description = self.tokens[self.at][0][1:-1].replace("''", "'") if comment else None
+            self.at += comment
+            fields.append(Field(name, field_type, description))
+        return DataTypes.ROW(fields)

@@ -1,0 +1,279 @@
+"""The data plane against in-process peers: order, spread, slicing, loss and resend, errors."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pyarrow as pa
+import pytest
+from fake_fleet import FakePeer, add
+
+import udfleet
+from udfleet import Fleet
+from udfleet._proto.udfleet.v1 import error_pb2
+
+
+class Cluster:
+    def __init__(self, executors: int) -> None:
+        self.coordinator = FakePeer()
+        self.executors = [FakePeer() for _ in range(executors)]
+        self.coordinator.endpoints = [peer.address for peer in self.executors]
+        self.fleet = Fleet(self.coordinator.address, job="j")
+
+    def close(self) -> None:
+        self.fleet.close()
+        for peer in [self.coordinator, *self.executors]:
+            peer.shutdown()
+
+
+@pytest.fixture
+def cluster():
+    made = Cluster(2)
+    yield made
+    made.close()
+
+
+def batch(start: int, rows: int = 100) -> pa.RecordBatch:
+    column = pa.array(range(start, start + rows), pa.int64())
+    return pa.RecordBatch.from_arrays([column, column], ["a", "b"])
+
+
+def check(answers: list[pa.RecordBatch], batches: list[pa.RecordBatch]) -> None:
+    assert [answer.column(0) for answer in answers] == [add(given) for given in batches]
+
+
+def test_call_converts_and_broadcasts(cluster):
+    call = cluster.fleet.call
+    assert call("add", [1, None], (3, 4)).to_pylist() == [4, None]
+    assert call("add", 1, pa.chunked_array([[1], [2, 3]])).to_pylist() == [2, 3, 4]
+    assert call("add", pa.array([1], pa.int8()), 2).to_pylist() == [3]
+    assert call("add", 1, 2).to_pylist() == [3]
+    assert call("add", [], []).to_pylist() == []
+    assert call("add", range(3), iter([1, 2, 3])).to_pylist() == [1, 3, 5]
+
+
+def test_call_converts_numpy_and_pandas(cluster):
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    assert cluster.fleet.call("add", numpy.arange(2), numpy.int64(5)).to_pylist() == [5, 6]
+    assert cluster.fleet.call("add", pandas.Series([1, None]), pandas.Series([1, 2])).to_pylist() == [2, None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        (([1],), "takes 2 columns"),
+        (([1], [1, 2]), "differ in length"),
+        ((["x"], [1]), "column 0 does not convert to int64"),
+        (([1.5], [1]), "column 0 does not convert to int64"),
+        (([2**70], [1]), "column 0 does not convert to int64"),
+    ],
+)
+def test_call_refuses_what_does_not_fit(cluster, columns, complaint):
+    with pytest.raises(udfleet.InvalidInputError, match=complaint) as caught:
+        cluster.fleet.call("add", *columns)
+    assert caught.value.function == "add"
+
+
+def test_streams_are_ordered_and_use_all_executors(cluster):
+    batches = [batch(i) for i in range(300)]
+    check(list(cluster.fleet.stream("add", iter(batches))), batches)
+    assert all(len(peer.rows) > 50 for peer in cluster.executors) and not cluster.coordinator.rows
+    for peer in cluster.executors:
+        assert [header.sequence for header in peer.headers] == list(range(len(peer.headers)))
+        assert {header.attempt for header in peer.headers} == {1}
+        assert (peer.requests[0].function, peer.requests[0].job) == ("add", "j")
+
+
+def test_through_the_coordinator(cluster):
+    fleet = Fleet(cluster.coordinator.address, direct=False)
+    check(list(fleet.stream("add", [batch(1)])), [batch(1)])
+    assert cluster.coordinator.rows == [100]
+    fleet.close()
+
+
+def test_no_batches_and_empty_batches(cluster):
+    assert list(cluster.fleet.stream("add", [])) == []
+    assert [b.num_rows for b in cluster.fleet.stream("add", [batch(0, 0), batch(0, 1)])] == [0, 1]
+
+
+def test_large_batches_are_sliced_and_joined(cluster):
+    batches = [batch(0, 500_000), batch(7, 10), batch(9, 300_000)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+    sent = [rows for peer in cluster.executors for rows in peer.rows]
+    assert sum(sent) == 800_010 and len(sent) > 10 and min(r for r in sent if r > 10) >= 10_000
+
+
+def test_wide_rows_are_not_sliced(cluster):
+    cluster.coordinator.endpoints = cluster.coordinator.endpoints[:1]
+    cluster.executors[0].function = lambda given: pa.array([1] * given.num_rows, pa.int64())
+    text = pa.array(["x" * 100_000] * 50)
+    (answer,) = cluster.fleet.stream("add", [pa.RecordBatch.from_arrays([text, text], ["a", "b"])])
+    assert cluster.executors[0].rows == [50] and answer.num_rows == 50
+
+
+def test_the_window_bounds_what_is_taken_in(cluster):
+    taken = 0
+
+    def source():
+        nonlocal taken
+        for i in range(1000):
+            taken += 1
+            yield batch(i)
+
+    answers = cluster.fleet.stream("add", source())
+    next(answers)
+    assert taken <= 2 * 8 + 1
+    answers.close()
+
+
+def test_a_slow_source_gets_its_answers_at_once(cluster):
+    waiting = threading.Event()
+
+    def source():
+        for i in range(4):
+            time.sleep(0.05)
+            yield batch(i)
+            if i == 1:
+                waiting.set()
+
+    answers = cluster.fleet.stream("add", source())
+    next(answers)
+    assert not waiting.is_set()
+    assert len(list(answers)) == 3
+
+
+def test_a_lost_executor_is_replaced(cluster):
+    cluster.executors[0].die_after = 5
+    batches = [batch(i) for i in range(100)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+    assert {header.attempt for header in cluster.executors[1].headers} == {1, 2}
+
+
+def test_when_all_executors_are_lost_the_coordinator_forwards(cluster):
+    for peer in cluster.executors:
+        peer.die_after = 3
+    batches = [batch(i) for i in range(50)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+    assert cluster.coordinator.rows
+
+
+def test_an_executor_that_was_never_there_costs_no_attempt(cluster):
+    gone = cluster.executors[0]
+    gone.shutdown()
+    batches = [batch(i) for i in range(50)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+    assert {header.attempt for header in cluster.executors[1].headers} == {1}
+
+
+def test_attempts_are_bounded(cluster):
+    for peer in [cluster.coordinator, *cluster.executors]:
+        peer.die_after = 0
+    start = time.monotonic()
+    with pytest.raises(udfleet.UdfleetError) as caught:
+        cluster.fleet.call("add", 1, 2)
+    assert caught.value.retryable and time.monotonic() - start < 20
+
+
+def test_no_capacity_is_tried_elsewhere_and_then_told(cluster):
+    full = error_pb2.ErrorInfo(code=error_pb2.NO_CAPACITY, message="all interpreters are busy", hint="later")
+    cluster.executors[0].refuse = full
+    batches = [batch(i) for i in range(20)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+    cluster.executors[1].refuse = cluster.coordinator.refuse = full
+    with pytest.raises(udfleet.NoCapacityError, match="busy") as caught:
+        cluster.fleet.call("add", 1, 2)
+    assert caught.value.retryable and caught.value.hint == "later"
+
+
+def test_an_executor_that_no_longer_has_the_function_is_passed_over(cluster):
+    cluster.executors[0].refuse = error_pb2.ErrorInfo(code=error_pb2.FUNCTION_NOT_FOUND, message="moved")
+    batches = [batch(i) for i in range(20)]
+    check(list(cluster.fleet.stream("add", batches)), batches)
+
+
+def test_in_band_errors_are_typed_and_located(cluster):
+    def raises(given):
+        if given.column(0)[0].as_py() >= 500:
+            raise ValueError("no such thing")
+        return add(given)
+
+    for peer in cluster.executors:
+        peer.function = raises
+    got = []
+    with pytest.raises(udfleet.UserCodeError) as caught:
+        for answer in cluster.fleet.stream("add", [batch(i * 100) for i in range(20)]):
+            got.append(answer)
+    assert len(got) == 5
+    error = caught.value
+    assert (error.code, error.retryable, error.function, error.row) == ("USER_CODE", False, "add@1", 2)
+    assert error.exception.type == "ValueError" and error.exception.frames[0].source == "raise ValueError"
+    assert 'File "f.py", line 3, in add\n    raise ValueError' in str(error)
+
+
+def test_error_rows_count_within_the_batch_that_was_given(cluster):
+    def raises(given):
+        if given.column(0)[0].as_py() > 0:
+            raise ValueError("late")
+        return add(given)
+
+    for peer in cluster.executors:
+        peer.function = raises
+    with pytest.raises(udfleet.UserCodeError) as caught:
+        cluster.fleet.call("add", range(300_000), range(300_000))
+    assert caught.value.row > 10_000
+
+
+def test_unknown_functions_and_absent_fleets(cluster):
+    with pytest.raises(udfleet.FunctionNotFoundError) as caught:
+        cluster.fleet.call("ad", 1)
+    assert caught.value.hint == "did you mean 'add'?"
+    cluster.coordinator.shutdown()
+    fleet = Fleet(cluster.coordinator.address)
+    with pytest.raises(udfleet.UnreachableError, match="no answer from"):
+        fleet.call("add", 1, 2)
+    with pytest.raises(udfleet.UnreachableError, match="no answer from"):
+        fleet.check()
+    fleet.close()
+
+
+def test_different_schemas_in_one_stream_are_refused(cluster):
+    other = batch(0).rename_columns(["x", "y"])
+    with pytest.raises(udfleet.InvalidInputError, match="the first had"):
+        list(cluster.fleet.stream("add", [batch(0), other]))
+
+
+def test_exchange(cluster):
+    with cluster.fleet.exchange("add") as exchange:
+        assert exchange.call(batch(1, 1)).to_pylist() == [2]
+        for i in range(8):
+            exchange.send(batch(i, 1))
+        with pytest.raises(RuntimeError, match="receive"):
+            exchange.send(batch(0, 1))
+        assert [exchange.receive().to_pylist() for _ in range(8)] == [[2 * i] for i in range(8)]
+        with pytest.raises(RuntimeError, match="nothing was sent"):
+            exchange.receive()
+    assert sorted(len(peer.rows) for peer in cluster.executors) == [0, 9]
+
+
+def test_fleets_are_thread_safe(cluster):
+    failures = []
+
+    def work(number: int) -> None:
+        try:
+            for _ in range(20):
+                assert cluster.fleet.call("add", number, [number] * 10).to_pylist() == [2 * number] * 10
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_progress_lines(cluster, capsys):
+    list(cluster.fleet.stream("add", [batch(0)] * 3, progress=True))
+    assert "add: 300 of 300 rows in" in capsys.readouterr().err

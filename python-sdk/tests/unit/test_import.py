@@ -1,0 +1,76 @@
+"""What `import udfleet` costs and needs, and what it offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import udfleet
+
+SOURCE = Path(udfleet.__file__).parent.parent
+WORKER_SIDE = """
+import sys
+from udfleet import udf, DataTypes, ScalarFunction, FunctionContext, Row
+class Add(ScalarFunction):
+    def open(self, context): self.n = int(context.get_job_parameter("n", "1"))
+    def eval(self, a): return a + self.n
+add = udf(Add, DataTypes.parse("BIGINT"), DataTypes.BIGINT())
+add.func.open(FunctionContext({"n": "2"}))
+assert add(1) == 3 and Row(a=1).a == 1
+import udfleet._packing.references, udfleet.errors
+print(sys.version_info[:2])
+"""
+HEAVY = ["pyarrow", "grpc", "google.protobuf", "click", "rich", "cloudpickle", "numpy", "typing", "inspect"]
+
+
+def _pythons() -> list[Path]:
+    found = Path.home().glob(".pyenv/versions/3.*/bin/python")
+    return sorted(path for path in found if int(path.parts[-3].split(".")[1]) >= 9)
+
+
+def test_import_is_light():
+    code = f"import sys, time; a = time.perf_counter(); import udfleet; t = time.perf_counter() - a\n"
+    code += f"print(t, [m for m in {HEAVY} if m in sys.modules])"
+    best = 1.0
+    for _ in range(5):
+        command = [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r}); {code}"]
+        seconds, _, heavy = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition(" ")
+        assert heavy.strip() == "[]"
+        best = min(best, float(seconds))
+    assert best < 0.1
+
+
+@pytest.mark.parametrize("python", [Path(sys.executable), *_pythons()], ids=lambda path: path.parts[-3])
+def test_the_worker_side_runs_on_a_bare_python(python):
+    code = f"import sys; sys.path.insert(0, {str(SOURCE)!r}){WORKER_SIDE}"
+    done = subprocess.run([str(python), "-S", "-I", "-B", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_surface_is_frozen():
+    expected = """
+    ArtifactMissingError CallTimeoutError DataType DataTypes Environment EnvironmentFailedError Exchange
+    ExecutorLostError Fleet FunctionContext FunctionNotFoundError InfeasibleError InternalError InterpreterCrashedError
+    InvalidConfigError InvalidDefinitionError InvalidInputError LimitExceededError LoadError LocalFleet
+    MemoryExceededError NoCapacityError NotPicklableError ProcessExit RemoteException RemoteFrame ResultTypeError Row
+    RowKind ScalarFunction StartupError UdfleetError UnauthenticatedError UnreachableError UserCodeError
+    UserDefinedFunction VersionMismatchError __version__ connect local udf
+    """.split()
+    assert sorted(udfleet.__all__) == sorted(expected)
+    assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
+    methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
+    assert sorted(methods) == [
+        "call", "check", "close", "drain", "drop_function", "exchange", "executors", "function", "functions",
+        "http_address", "logs", "progress", "register_function", "stream",
+    ]  # fmt: skip
+    with pytest.raises(AttributeError):
+        _ = udfleet.nothing
+
+
+def test_versions_agree():
+    manifest = SOURCE.parent.parent / "Cargo.toml"
+    assert f'version = "{udfleet.__version__}"' in manifest.read_text()
+    assert f'version = "{udfleet.__version__}"' in (SOURCE.parent / "pyproject.toml").read_text()

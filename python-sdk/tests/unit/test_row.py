@@ -1,0 +1,37 @@
+"""Row, as PyFlink has it."""
+
+import pickle
+
+import pytest
+
+from udfleet import Row, RowKind
+
+
+def test_positional_named_and_template_rows():
+    named = Row(name="Ann", age=7)
+    assert Row("name", "age")("Ann", 7) == named
+    assert (named.name, named["age"], named[0], len(named), list(named)) == ("Ann", 7, "Ann", 2, ["Ann", 7])
+    assert named != Row("Ann", 7)
+    assert "name" in named and "Ann" in Row("Ann", 7)
+    assert repr(named) == "Row(name='Ann', age=7)" and repr(Row(1, "a")) == "Row(1, 'a')"
+    assert named.get_fields_by_names(["age"]) == Row(age=7)
+
+
+def test_as_dict_and_kinds():
+    row = Row(a=Row(b=1), c=[Row(d=2)])
+    assert row.as_dict(recursive=True) == {"a": {"b": 1}, "c": [{"d": 2}]}
+    with pytest.raises(TypeError):
+        Row(1).as_dict()
+    other = Row(a=Row(b=1), c=[Row(d=2)])
+    other.set_row_kind(RowKind.DELETE)
+    assert other != row and other.get_row_kind() is RowKind.DELETE
+
+
+def test_rows_travel_and_refuse_a_mix():
+    row = Row(a=1)
+    row.set_row_kind(RowKind.UPDATE_AFTER)
+    assert pickle.loads(pickle.dumps(row)) == row
+    with pytest.raises(ValueError, match="positional or keyword"):
+        Row(1, a=2)
+    with pytest.raises(AttributeError):
+        _ = row.b

@@ -1,0 +1,124 @@
+"""Types: PyFlink's factories, SQL text both ways, protobuf both ways, the Arrow table."""
+
+from __future__ import annotations
+
+import pickle
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from udfleet import DataType, DataTypes
+from udfleet.types.arrow import to_arrow
+from udfleet.types.wire import from_proto, to_proto
+
+T = DataTypes
+FACTORIES = [
+    T.NULL(), T.CHAR(3), T.VARCHAR(9), T.STRING(), T.BOOLEAN(), T.BINARY(4), T.VARBINARY(5), T.BYTES(),
+    T.DECIMAL(10, 2), T.TINYINT(), T.SMALLINT(), T.INT(), T.BIGINT(), T.FLOAT(), T.DOUBLE(), T.DATE(), T.TIME(),
+    T.TIMESTAMP(), T.TIMESTAMP(3), T.TIMESTAMP_LTZ(), T.INTERVAL(T.YEAR(), T.MONTH()), T.INTERVAL(T.DAY(), T.SECOND()),
+]  # fmt: skip
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]),
+                min_size=1, max_size=5)  # fmt: skip
+
+
+def _nest(inner: st.SearchStrategy[DataType]) -> st.SearchStrategy[DataType]:
+    fields = st.lists(st.tuples(names, inner), max_size=3, unique_by=lambda field: field[0])
+    return st.one_of(
+        inner.map(T.ARRAY),
+        inner.map(T.MULTISET),
+        st.tuples(inner, inner).map(lambda pair: T.MAP(*pair)),
+        fields.map(lambda listed: T.ROW([T.FIELD(*field) for field in listed])),
+    ).flatmap(lambda made: st.sampled_from([made, made.not_null()]))
+
+
+leaves = st.sampled_from([kind for plain in FACTORIES for kind in (plain, plain.not_null())])
+types = st.recursive(leaves, _nest, max_leaves=6)
+
+
+@given(types)
+def test_every_type_survives_sql_text_protobuf_repr_and_pickle(data_type):
+    assert DataTypes.parse(str(data_type)) == data_type
+    assert from_proto(to_proto(data_type)) == data_type
+    assert eval(repr(data_type), {"DataTypes": DataTypes}) == data_type  # noqa: S307
+    assert pickle.loads(pickle.dumps(data_type)) == data_type
+    assert hash(DataTypes.parse(str(data_type))) == hash(data_type)
+    assert isinstance(to_arrow(data_type), pa.DataType)
+
+
+def test_defaults_are_pyflinks():
+    assert str(T.TIME()) == "TIME(0)"
+    assert str(T.TIMESTAMP()) == "TIMESTAMP(6)"
+    assert str(T.TIMESTAMP_WITH_LOCAL_TIME_ZONE()) == "TIMESTAMP_LTZ(6)"
+    assert str(T.STRING()) == "STRING" and T.STRING() == T.VARCHAR(2147483647)
+    assert str(T.BIGINT(False)) == "BIGINT NOT NULL"
+    assert T.BIGINT().not_null().nullable() == T.BIGINT() != T.BIGINT().not_null()
+    assert str(T.ROW([T.INT(), T.FIELD("b c", T.STRING())])) == "ROW<f0 INT, `b c` STRING>"
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("array<bigint not null>", T.ARRAY(T.BIGINT().not_null())),
+        ("ROW<a INT, b STRING>", T.ROW([T.FIELD("a", T.INT()), T.FIELD("b", T.STRING())])),
+        ("ROW(a INT 'the first')", T.ROW([T.FIELD("a", T.INT())])),
+        ("INT ARRAY NOT NULL", T.ARRAY(T.INT()).not_null()),
+        ("DECIMAL", T.DECIMAL(10, 0)),
+        ("NUMERIC(5)", T.DECIMAL(5, 0)),
+        ("CHAR", T.CHAR(1)),
+        ("DOUBLE PRECISION", T.DOUBLE()),
+        ("TIMESTAMP(3) WITH LOCAL TIME ZONE", T.TIMESTAMP_LTZ(3)),
+        ("TIMESTAMP WITHOUT TIME ZONE", T.TIMESTAMP()),
+        ("INTERVAL DAY(2) TO SECOND(3)", T.INTERVAL(T.DAY(), T.SECOND(3))),
+        ("MAP<STRING, ARRAY<INT>>", T.MAP(T.STRING(), T.ARRAY(T.INT()))),
+        ("row<`array` int>", T.ROW([T.FIELD("array", T.INT())])),
+    ],
+)
+def test_sql_forms(sql, expected):
+    assert DataTypes.parse(sql) == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "complaint"),
+    [
+        ("", "expected a type at the end"),
+        ("BIGNT", "expected a type at 'BIGNT'"),
+        ("ARRAY<INT", "expected '>' at the end"),
+        ("INT INT", "expected the end at 'INT'"),
+        ("DECIMAL(39, 2)", "precision must be from 1 to 38"),
+        ("DECIMAL(4, 5)", "scale must be from 0 to 4"),
+        ("ROW<a INT, a INT>", "two fields named 'a'"),
+        ("VARCHAR(0)", "length must be from 1"),
+        ("TIME(10)", "precision must be from 0 to 9"),
+        ("INTERVAL YEAR TO DAY", "don't mix"),
+        ("ARRAY<" * 100 + "INT" + ">" * 100, "deeper than 64"),
+    ],
+)
+def test_bad_sql_says_where(sql, complaint):
+    with pytest.raises(ValueError, match=complaint.replace("(", r"\(")):
+        DataTypes.parse(sql)
+
+
+def test_wrong_parts_are_type_errors():
+    for make in (lambda: T.ARRAY(int), lambda: T.ROW([int]), lambda: T.CHAR("3"), lambda: T.FIELD(1, T.INT())):
+        with pytest.raises(TypeError):
+            make()
+
+
+def test_the_arrow_table():
+    assert to_arrow(T.TIME(0)) == pa.time32("s") and to_arrow(T.TIME(9)) == pa.time64("ns")
+    assert to_arrow(T.TIMESTAMP(3)) == pa.timestamp("ms")
+    assert to_arrow(T.TIMESTAMP_LTZ()) == pa.timestamp("us", "UTC")
+    assert to_arrow(T.BINARY(4)) == pa.binary(4)
+    assert to_arrow(T.DECIMAL(38, 18)) == pa.decimal128(38, 18)
+    assert to_arrow(T.ARRAY(T.INT().not_null())) == pa.list_(pa.field("item", pa.int32(), nullable=False))
+    assert to_arrow(T.MULTISET(T.STRING())) == pa.map_(pa.string(), pa.field("value", pa.int32(), nullable=False))
+    row = to_arrow(T.ROW([T.FIELD("a", T.INT().not_null())]))
+    assert row == pa.struct([pa.field("a", pa.int32(), nullable=False)])
+    assert to_arrow(T.INTERVAL(T.DAY())) == pa.duration("us")
+
+
+def test_views_stay_out_of_signatures():
+    with pytest.raises(ValueError, match="accumulator"):
+        to_proto(T.LIST_VIEW(T.INT()))
