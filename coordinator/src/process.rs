@@ -1,6 +1,7 @@
 //! What the process owes its surroundings: logging, signals, and its parent's death.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -14,7 +15,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Logs to stderr, filtered by `UDFLEET_LOG` (default `info`).
 pub fn init_logging() {
     let filter = EnvFilter::try_from_env("UDFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// Resolves on SIGTERM, SIGINT, or the death of `parent`. Handlers are installed when this returns, not when polled.
@@ -44,5 +46,6 @@ pub fn stop_requested(parent: Option<u32>) -> Result<impl Future<Output = ()> + 
 fn watch_process(pid: u32) -> Result<AsyncFd<OwnedFd>, BoxError> {
     let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| format!("--parent-pid {pid} is no pid"))?;
     let fd = pidfd_open(id, PidfdFlags::empty()).map_err(|e| format!("--parent-pid {pid}: no such process ({e})"))?;
-    Ok(AsyncFd::new(fd)?)
+    // SAFETY: an OwnedFd is open, always the same, and closed only when it is dropped, which AsyncFd does last.
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }

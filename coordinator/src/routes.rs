@@ -191,6 +191,12 @@ impl RouteTable {
         self.current.load()
     }
 
+    /// The snapshot of now, to be kept.
+    #[must_use]
+    pub fn load_full(&self) -> Arc<Routes> {
+        self.current.load_full()
+    }
+
     /// Replaces the snapshot.
     pub fn publish(&self, routes: Routes) {
         self.current.store(Arc::new(routes));

@@ -2,10 +2,18 @@
 //! Flight.
 
 pub mod artifact;
+pub mod attach;
 pub mod auth;
 pub mod config;
 pub mod environment;
-pub mod logs;
 pub mod exchange;
+pub mod http;
 pub mod link;
+pub mod logs;
 pub mod metrics;
+pub mod node;
+pub mod node_service;
+pub mod parent;
+pub mod run;
+pub mod server;
+pub mod work_dir;

@@ -35,7 +35,8 @@ pub fn describe(
         schema: message.0,
         flight_descriptor: Some(descriptor),
         endpoint: endpoints,
-        total_records: count as i64,
+        // A function without declared inputs takes any columns: their number is unknown.
+        total_records: if definition.input_typed { count as i64 } else { -1 },
         total_bytes: -1,
         ordered: true,
         app_metadata: Bytes::new(),

@@ -9,10 +9,10 @@ use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::{CoordinatorMessage, DesiredState, ErrorCode, ExecutorMessage, Hello, Welcome};
-use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::{VERSION, compatible};
 
 use super::message::Message;
@@ -60,8 +60,9 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let welcome = Welcome { epoch: record.epoch, coordinator: self.coordinator.clone() };
         let welcome = futures::stream::once(std::future::ready(Down::Welcome(welcome)));
         // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
-        let states = WatchStream::new(desired)
-            .filter_map(|state| std::future::ready(state.map(|state: Arc<DesiredState>| Down::Desired((*state).clone()))));
+        let states = WatchStream::new(desired).filter_map(|state| {
+            std::future::ready(state.map(|state: Arc<DesiredState>| Down::Desired((*state).clone())))
+        });
         Ok(Response::new(Box::pin(welcome.chain(states).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
     }
 }
@@ -75,11 +76,16 @@ async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, 
     };
     if !compatible(&hello.version, VERSION) {
         let message = format!("executor {} runs udfleet {}, this coordinator {VERSION}", hello.executor, hello.version);
-        return Err(Error::new(ErrorCode::VersionMismatch, message).hint("run the same minor version everywhere").into());
+        return Err(Error::new(ErrorCode::VersionMismatch, message)
+            .hint("run the same minor version everywhere")
+            .into());
     }
     let id = &hello.executor;
     if id.is_empty() || id.len() > MAX_NAME_BYTES || !id.bytes().all(|b| b.is_ascii_graphic() && b != b'/') {
-        return Err(bad(format!("executor id {id:?}: give it 1 to {MAX_NAME_BYTES} visible ASCII characters other than /")).into());
+        return Err(bad(format!(
+            "executor id {id:?}: give it 1 to {MAX_NAME_BYTES} visible ASCII characters other than /"
+        ))
+        .into());
     }
     Ok(hello)
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report};
+use udfleet_proto::v1::{
+    BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report,
+};
 
 use super::member::{Member, NodeAddress};
 use super::message::{Link, WatchEvent};
@@ -87,7 +89,8 @@ impl Core {
         let replan = member.draining && drained != member.report.drained;
         let incarnation = member.hello.incarnation.clone();
         let catalog = &self.catalog;
-        let known = |name: &str| FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some());
+        let known =
+            |name: &str| FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some());
         let metrics = report.metrics.into_iter().filter(|m| known(&m.function)).collect();
         self.book.report(executor, &incarnation, metrics);
         self.pass_on(&fresh);
@@ -120,7 +123,8 @@ impl Core {
     /// Finds executors that have gone silent.
     pub fn tick(&mut self, now: Instant) {
         let silent = |m: &&Member| m.attached() && now.saturating_duration_since(m.heard) > self.timeout;
-        let lost: Vec<(String, u64)> = self.members.values().filter(silent).map(|m| (m.id().to_owned(), m.epoch)).collect();
+        let lost: Vec<(String, u64)> =
+            self.members.values().filter(silent).map(|m| (m.id().to_owned(), m.epoch)).collect();
         for (executor, epoch) in lost {
             tracing::warn!(executor, seconds = self.timeout.as_secs(), "no report in time");
             self.detach(&executor, epoch);
@@ -130,7 +134,9 @@ impl Core {
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
         self.catalog = catalog;
         let catalog = &self.catalog;
-        self.book.retain(|name| FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some()));
+        self.book.retain(|name| {
+            FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some())
+        });
         self.replan();
     }
 
@@ -188,7 +194,8 @@ impl Core {
     }
 
     pub fn watch(&mut self, name: &str, events: mpsc::UnboundedSender<WatchEvent>) {
-        let found = FunctionRef::parse(name).ok().and_then(|f| self.catalog.get(&f.name, f.version.unwrap_or(0)).cloned());
+        let found =
+            FunctionRef::parse(name).ok().and_then(|f| self.catalog.get(&f.name, f.version.unwrap_or(0)).cloned());
         match found {
             Some(function) => {
                 let watch = self.advance(Watch { function, events, told: String::new() });
@@ -205,7 +212,8 @@ impl Core {
     fn advance(&self, mut watch: Watch) -> Option<Watch> {
         let function = &watch.function;
         let event = if self.catalog.get(&function.definition.name, function.definition.version).is_none() {
-            let error = Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(function.name.as_str());
+            let error =
+                Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(function.name.as_str());
             WatchEvent::Failed(Box::new(error.into_info()))
         } else {
             match self.outcome(function) {
@@ -239,7 +247,9 @@ impl Core {
         match which {
             None if all_versions => self.catalog.iter().map(|f| self.info(f)).collect(),
             None => self.catalog.names().filter_map(|n| self.catalog.newest(n)).map(|f| self.info(f)).collect(),
-            Some(FunctionRef { name, version: None }) => self.catalog.newest(name).map(|f| self.info(f)).into_iter().collect(),
+            Some(FunctionRef { name, version: None }) => {
+                self.catalog.newest(name).map(|f| self.info(f)).into_iter().collect()
+            }
             Some(which) => self.catalog.matching(which).iter().map(|f| self.info(f)).collect(),
         }
     }

@@ -1,42 +1,55 @@
 //! The actor: hands each message to [`Core`]. It never waits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::core::Core;
 use super::message::Message;
+use crate::registry::Registry;
 
 const TICK: Duration = Duration::from_millis(500);
 
 pub(super) struct Membership;
 
+pub(super) struct State {
+    pub core: Core,
+    pub registry: Arc<Registry>,
+}
+
 impl Actor for Membership {
     type Msg = Message;
-    type State = Core;
-    type Arguments = Core;
+    type State = State;
+    type Arguments = State;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, core: Core) -> Result<Core, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<Message>, state: State) -> Result<State, ActorProcessingErr> {
         // Ends with the actor.
         myself.send_interval(TICK, || Message::Tick);
-        Ok(core)
+        Ok(state)
     }
 
-    async fn handle(&self, _: ActorRef<Message>, message: Message, core: &mut Core) -> Result<(), ActorProcessingErr> {
-        handle(message, core, Instant::now());
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        handle(message, state, Instant::now());
         Ok(())
     }
 }
 
 /// Who asked may be gone: answers that nobody takes are dropped.
-fn handle(message: Message, core: &mut Core, now: Instant) {
+fn handle(message: Message, State { core, registry }: &mut State, now: Instant) {
     match message {
         Message::Attached { hello, epoch, draining, link, reply } => {
             let _ = reply.send(core.attach(*hello, epoch, draining, link, now));
         }
         Message::Reported { executor, epoch, report } => core.report(&executor, epoch, *report, now),
         Message::Detached { executor, epoch } => core.detach(&executor, epoch),
-        Message::Catalog(catalog) => core.set_catalog(catalog),
+        // Read here: whoever told of a change may have been overtaken by another.
+        Message::CatalogChanged => core.set_catalog(registry.catalog()),
         Message::Drain { executor, draining, reply } => drop(reply.send(core.drain(&executor, draining, now))),
         Message::Feasible { definition, reply } => drop(reply.send(core.feasible(*definition))),
         Message::Watch { function, events } => core.watch(&function, events),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{BuildLogLine, DesiredState, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report};
+use udfleet_proto::v1::{
+    BuildLogLine, DesiredState, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello,
+    Report,
+};
 
 use super::member::NodeAddress;
-use crate::registry::Catalog;
 
 /// Desired state on its way to an executor; dropping the sender ends the attach stream.
 pub(super) type Link = watch::Sender<Option<Arc<DesiredState>>>;
@@ -31,7 +33,7 @@ pub(super) enum Message {
     Attached { hello: Box<Hello>, epoch: u64, draining: bool, link: Link, reply: oneshot::Sender<Result<(), Error>> },
     Reported { executor: String, epoch: u64, report: Box<Report> },
     Detached { executor: String, epoch: u64 },
-    Catalog(Arc<Catalog>),
+    CatalogChanged,
     Drain { executor: String, draining: bool, reply: oneshot::Sender<Option<ExecutorInfo>> },
     Feasible { definition: Box<FunctionDefinition>, reply: oneshot::Sender<Result<(), Error>> },
     Watch { function: String, events: mpsc::UnboundedSender<WatchEvent> },

@@ -91,7 +91,10 @@ impl MetricsBook {
 fn close(past: &mut ByFunction, ended: ByFunction) {
     for (function, mut metrics) in ended {
         metrics.in_flight = 0;
-        add(past.entry(function.clone()).or_insert_with(|| FunctionMetrics { function, ..Default::default() }), Some(&metrics));
+        add(
+            past.entry(function.clone()).or_insert_with(|| FunctionMetrics { function, ..Default::default() }),
+            Some(&metrics),
+        );
     }
 }
 

@@ -26,7 +26,7 @@ pub use attach::MembershipService;
 pub use member::NodeAddress;
 pub use message::WatchEvent;
 
-use crate::registry::Catalog;
+use crate::registry::Registry;
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
 use message::Message;
@@ -49,12 +49,13 @@ impl Fleet {
     /// When the actor can't start.
     pub async fn start(
         store: SharedStore,
-        catalog: Arc<Catalog>,
+        registry: Arc<Registry>,
         routes: Arc<RouteTable>,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let core = core::Core::new(catalog, routes, timeout);
-        let spawned = handler::Membership::spawn(None, handler::Membership, core).await;
+        let core = core::Core::new(registry.catalog(), routes, timeout);
+        let state = handler::State { core, registry };
+        let spawned = handler::Membership::spawn(None, handler::Membership, state).await;
         let (actor, _) = spawned.map_err(|e| Error::internal(format!("membership can't start: {e}")))?;
         Ok(Self { actor, store })
     }
@@ -75,9 +76,9 @@ impl Fleet {
         answer.await.map_err(|_| stopping())
     }
 
-    /// Replaces the registered functions.
-    pub fn set_catalog(&self, catalog: Arc<Catalog>) {
-        self.tell(Message::Catalog(catalog));
+    /// Says that the registered functions have changed.
+    pub fn catalog_changed(&self) {
+        self.tell(Message::CatalogChanged);
     }
 
     /// Whether an attached executor could ever run the function.

@@ -44,7 +44,8 @@ pub(super) fn wishes(catalog: &Catalog) -> Vec<Wanted> {
                 all.payloads.extend(wish.payloads);
                 all.interpreters = all.interpreters.max(wish.interpreters);
                 // 0 means all executors: more than any number.
-                all.executors = if all.executors == 0 || wish.executors == 0 { 0 } else { all.executors.max(wish.executors) };
+                all.executors =
+                    if all.executors == 0 || wish.executors == 0 { 0 } else { all.executors.max(wish.executors) };
             }
         }
     }
@@ -64,7 +65,8 @@ pub(super) fn loads(function: &Function, offer: &Offer) -> bool {
 /// What a member should hold. One that drains keeps what it has until it is done.
 pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> DesiredState {
     if member.draining {
-        let mut kept = if member.report.drained { DesiredState::default() } else { DesiredState::clone(&member.desired) };
+        let mut kept =
+            if member.report.drained { DesiredState::default() } else { DesiredState::clone(&member.desired) };
         kept.draining = true;
         return kept;
     }
@@ -72,7 +74,9 @@ pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment)
     let mut state = DesiredState::default();
     let mut environments = BTreeMap::new();
     for function in catalog.iter() {
-        let Some(interpreters) = assigned.get(&function.environment).and_then(|on| on.get(member.id())) else { continue };
+        let Some(interpreters) = assigned.get(&function.environment).and_then(|on| on.get(member.id())) else {
+            continue;
+        };
         if loads(function, &offer) {
             environments.entry(&function.environment).or_insert((function, *interpreters));
             state.functions.push(FunctionAssignment {

@@ -44,7 +44,8 @@ pub(super) fn outcome(statuses: &[(String, FunctionStatus)], unplaced: impl FnOn
         }
         Some(info)
     });
-    let unknown = || Error::new(ErrorCode::LoadFailed, "executors could not load the function and gave no reason").into_info();
+    let unknown =
+        || Error::new(ErrorCode::LoadFailed, "executors could not load the function and gave no reason").into_info();
     Outcome::Failed(Box::new(failure.unwrap_or_else(unknown)))
 }
 
@@ -78,7 +79,14 @@ impl Core {
             return reason.clone();
         }
         let python = &function.definition.payload_python;
-        let on: Vec<&str> = self.placement.assigned.get(&function.environment).into_iter().flatten().map(|(id, _)| id.as_str()).collect();
+        let on: Vec<&str> = self
+            .placement
+            .assigned
+            .get(&function.environment)
+            .into_iter()
+            .flatten()
+            .map(|(id, _)| id.as_str())
+            .collect();
         if on.is_empty() || python.is_empty() {
             return "it has not been placed yet".to_owned();
         }
@@ -103,7 +111,8 @@ impl Core {
             _ if statuses.is_empty() => self.unplaced_reason(function),
             _ => describe(&statuses),
         };
-        let executors = statuses.into_iter().map(|(executor, status)| ExecutorFunctionStatus { executor, status: Some(status) });
+        let executors =
+            statuses.into_iter().map(|(executor, status)| ExecutorFunctionStatus { executor, status: Some(status) });
         FunctionInfo {
             definition: Some(function.definition.clone()),
             state: state as i32,

@@ -1,1 +1,149 @@
-//! Membership without a network.
+//! The actor's decisions without a network, with a clock of our own. Endpoints need a runtime, nothing more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{DesiredState, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report};
+
+use super::core::Core;
+use super::message::WatchEvent;
+use crate::registry::{Catalog, Function};
+use crate::routes::RouteTable;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+type Desired = watch::Receiver<Option<Arc<DesiredState>>>;
+
+struct Fleet {
+    core: Core,
+    routes: Arc<RouteTable>,
+    now: Instant,
+}
+
+impl Fleet {
+    fn new(functions: &[&str]) -> Self {
+        let routes = Arc::new(RouteTable::default());
+        let core = Core::new(Arc::new(catalog(functions)), Arc::clone(&routes), TIMEOUT);
+        Self { core, routes, now: Instant::now() }
+    }
+
+    fn attach(&mut self, id: &str, epoch: u64) -> Desired {
+        let hello = Hello {
+            executor: id.to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            pythons: vec![PythonVersion { version: "3.11.2".to_owned(), ..Default::default() }],
+            max_interpreters: 4,
+            ..Hello::default()
+        };
+        let (link, desired) = watch::channel(None);
+        self.core.attach(hello, epoch, false, link, self.now).unwrap();
+        desired
+    }
+
+    fn report(&mut self, id: &str, epoch: u64, sequence: u64, state: LoadState) {
+        let functions = vec![FunctionStatus { function: "f@1".to_owned(), state: state as i32, ..Default::default() }];
+        self.core.report(id, epoch, Report { sequence, functions, ..Report::default() }, self.now);
+    }
+
+    fn servers(&self) -> Vec<String> {
+        let routes = self.routes.load();
+        let target = routes.find(&FunctionRef::parse("f").unwrap()).unwrap();
+        target.servers.iter().map(|s| s.endpoint.executor.clone()).collect()
+    }
+}
+
+fn catalog(functions: &[&str]) -> Catalog {
+    functions.iter().fold(Catalog::default(), |catalog, name| {
+        let definition = FunctionDefinition { name: (*name).to_owned(), version: 1, ..Default::default() };
+        catalog.with(Arc::new(Function::new(definition)))
+    })
+}
+
+#[tokio::test]
+async fn silent_executors_are_lost() {
+    let mut fleet = Fleet::new(&["f"]);
+    let (a, _b) = (fleet.attach("a", 1), fleet.attach("b", 1));
+    for id in ["a", "b"] {
+        fleet.report(id, 1, 1, LoadState::Ready);
+    }
+    assert_eq!(fleet.servers(), ["a", "b"]);
+    fleet.now += TIMEOUT - Duration::from_secs(1);
+    fleet.report("b", 1, 2, LoadState::Ready);
+    fleet.now += Duration::from_secs(2);
+    fleet.core.tick(fleet.now);
+    assert_eq!(fleet.servers(), ["b"]);
+    assert!(a.has_changed().is_err(), "its attach stream ends");
+}
+
+#[tokio::test]
+async fn stale_epochs_and_old_reports_change_nothing() {
+    let mut fleet = Fleet::new(&["f"]);
+    let first = fleet.attach("a", 1);
+    fleet.report("a", 1, 1, LoadState::Ready);
+    let _second = fleet.attach("a", 2);
+    assert!(first.has_changed().is_err(), "the older attach is closed");
+    assert!(fleet.servers().is_empty(), "what the older attach reported counts no more");
+    fleet.report("a", 1, 9, LoadState::Ready);
+    fleet.core.detach("a", 1);
+    assert!(fleet.servers().is_empty());
+    fleet.report("a", 2, 5, LoadState::Ready);
+    fleet.report("a", 2, 4, LoadState::Failed);
+    assert_eq!(fleet.servers(), ["a"]);
+}
+
+#[tokio::test]
+async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
+    let mut fleet = Fleet::new(&["f"]);
+    let mut desired = fleet.attach("a", 3);
+    let first = desired.borrow_and_update().clone().unwrap();
+    assert_eq!((first.functions.len(), first.environments.len()), (1, 1));
+    assert!(first.revision > 2 << 32, "larger than any of an earlier attach");
+    fleet.core.set_catalog(Arc::new(catalog(&["f"])));
+    assert!(!desired.has_changed().unwrap());
+    fleet.core.set_catalog(Arc::new(catalog(&["f", "g"])));
+    let second = desired.borrow_and_update().clone().unwrap();
+    assert_eq!((second.functions.len(), second.environments.len()), (2, 1), "one environment serves both");
+    assert!(second.revision > first.revision);
+}
+
+#[tokio::test]
+async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
+    let mut fleet = Fleet::new(&["f", "g"]);
+    let _a = fleet.attach("a", 1);
+    let (events, mut news) = mpsc::unbounded_channel();
+    fleet.core.watch("f@1", events.clone());
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(line)) if line == "a: waiting"));
+    fleet.report("a", 1, 1, LoadState::Loading);
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(line)) if line == "a: loading"));
+    fleet.report("a", 1, 2, LoadState::Ready);
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Ready(info)) if info.state() == LoadState::Ready));
+    assert_eq!(fleet.servers(), ["a"]);
+
+    fleet.core.watch("g@1", events.clone());
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(_))));
+    fleet.core.set_catalog(Arc::new(catalog(&["f"])));
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Failed(_))));
+    fleet.core.detach("a", 1);
+    fleet.core.watch("f@1", events);
+    let Ok(WatchEvent::Failed(info)) = news.try_recv() else { panic!("not failed") };
+    assert_eq!(info.message, "no executor is attached");
+}
+
+#[tokio::test]
+async fn a_draining_executor_keeps_its_work_until_it_is_done() {
+    let mut fleet = Fleet::new(&["f"]);
+    let mut desired = fleet.attach("a", 1);
+    fleet.report("a", 1, 1, LoadState::Ready);
+    fleet.core.drain("a", true, fleet.now).unwrap();
+    let draining = desired.borrow_and_update().clone().unwrap();
+    assert!(draining.draining && draining.functions.len() == 1);
+    assert!(fleet.servers().is_empty(), "nothing new goes there");
+    fleet.core.report("a", 1, Report { sequence: 2, drained: true, ..Report::default() }, fleet.now);
+    assert!(desired.borrow_and_update().clone().unwrap().functions.is_empty());
+    assert_eq!(fleet.core.executors(fleet.now)[0].state, "drained");
+    fleet.core.drain("a", false, fleet.now).unwrap();
+    let back = desired.borrow_and_update().clone().unwrap();
+    assert!(!back.draining && back.functions.len() == 1);
+}

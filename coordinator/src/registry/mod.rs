@@ -15,7 +15,7 @@ use udfleet_proto::v1::FunctionDefinition;
 pub use catalog::{Catalog, Function};
 pub use validate::{artifacts, validate};
 
-use crate::store::{Change, Expected, Revision, SharedStore, StoreError};
+use crate::store::{Expected, Revision, SharedStore, StoreError};
 
 const FUNCTIONS: &str = "functions/";
 /// How often a lost race for a version number is run again.
@@ -105,40 +105,38 @@ impl Registry {
     ///
     /// # Errors
     /// When the store fails for good.
-    pub async fn follow(&self, mut after: Revision, changed: impl Fn(Arc<Catalog>)) -> Result<(), StoreError> {
+    pub async fn follow(&self, mut after: Revision, changed: impl Fn()) -> Result<(), StoreError> {
         loop {
             let mut watcher = self.store.watch(FUNCTIONS, after).await?;
-            loop {
+            let compacted = loop {
                 match watcher.next().await {
                     Ok(None) => return Ok(()),
-                    Ok(Some(change)) => {
-                        after = change.revision();
-                        if self.take_in(change).await? {
-                            changed(self.catalog());
-                        }
-                    }
-                    Err(StoreError::Compacted(_)) => {
-                        let _one = self.changes.lock().await;
-                        let (catalog, revision) = load(&self.store).await?;
-                        self.catalog.store(Arc::new(catalog));
-                        after = revision;
-                        changed(self.catalog());
-                        break;
-                    }
+                    Ok(Some(change)) if self.take_in(change.key()).await? => changed(),
+                    Ok(Some(_)) => {}
+                    Err(StoreError::Compacted(_)) => break self.reload().await?,
                     Err(error) => return Err(error),
                 }
-            }
+            };
+            after = compacted;
+            changed();
         }
     }
 
+    async fn reload(&self) -> Result<Revision, StoreError> {
+        let _one = self.changes.lock().await;
+        let (catalog, revision) = load(&self.store).await?;
+        self.catalog.store(Arc::new(catalog));
+        Ok(revision)
+    }
+
     /// True where the change was news.
-    async fn take_in(&self, change: Change) -> Result<bool, StoreError> {
+    async fn take_in(&self, key: &str) -> Result<bool, StoreError> {
         let _one = self.changes.lock().await;
         let catalog = self.catalog();
-        let Some((name, version)) = parse_key(change.key()) else { return Ok(false) };
+        let Some((name, version)) = parse_key(key) else { return Ok(false) };
         let known = catalog.get(name, version).is_some();
         // Only what the store holds now counts: this change may be older than one made here.
-        let now = self.store.get(change.key()).await?;
+        let now = self.store.get(key).await?;
         let next = match now {
             Some(entry) if !known => catalog.with(Arc::new(decode(&entry.key, &entry.value)?)),
             None if known => catalog.without(name, version),
@@ -226,12 +224,11 @@ mod tests {
     #[tokio::test]
     async fn changes_of_another_coordinator_arrive() {
         let folder = tempfile::tempdir().unwrap();
-        let store: SharedStore =
-            Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
+        let store: SharedStore = Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
         let (mine, after) = Registry::open(Arc::clone(&store)).await.unwrap();
         let (theirs, _) = Registry::open(store).await.unwrap();
         let (send, mut changes) = tokio::sync::mpsc::unbounded_channel();
-        let follow = mine.follow(after, |catalog| drop(send.send(catalog)));
+        let follow = mine.follow(after, || drop(send.send(mine.catalog())));
         let act = async {
             theirs.register(definition("add", "a")).await.unwrap();
             assert!(changes.recv().await.unwrap().newest("add").is_some());

@@ -20,7 +20,7 @@ struct Logged {
 #[derive(Default)]
 pub(super) struct Dictionaries {
     /// In force at the oldest unanswered batch.
-    base: BTreeMap<i64, Vec<FlightData>>,
+    base: BTreeMap<i64, Vec<Logged>>,
     log: VecDeque<Logged>,
     next_index: u64,
     bytes: usize,
@@ -52,19 +52,19 @@ impl Dictionaries {
             let Some(logged) = self.log.pop_front() else { return };
             let held = self.base.entry(logged.id).or_default();
             if !logged.delta {
-                self.bytes -= held.iter().map(size).sum::<usize>();
+                self.bytes -= held.iter().map(|logged| size(&logged.message)).sum::<usize>();
                 held.clear();
             }
-            held.push(logged.message);
+            held.push(logged);
         }
     }
 
     /// What an executor needs before batch `sequence` when it has had everything below `had` (`None`: nothing yet);
     /// also what it will have had then.
     pub fn before(&self, sequence: u64, had: Option<u64>) -> (Vec<FlightData>, u64) {
-        let base = self.base.values().flatten().filter(|_| had.is_none()).cloned();
-        let logged = self.log.iter().filter(|l| l.from <= sequence && had.is_none_or(|had| l.index >= had));
-        let messages = base.chain(logged.map(|l| l.message.clone())).collect();
+        let due = self.base.values().flatten().chain(self.log.iter().filter(|logged| logged.from <= sequence));
+        let unseen = due.filter(|logged| had.is_none_or(|had| logged.index >= had));
+        let messages = unseen.map(|logged| logged.message.clone()).collect();
         let next = self.log.iter().find(|l| l.from > sequence).map_or(self.next_index, |l| l.index);
         (messages, next)
     }
@@ -104,5 +104,12 @@ mod tests {
         all.settle(5);
         assert_eq!(texts(&all.before(5, None).0), ["c", "x"]);
         assert_eq!(all.bytes, 2);
+
+        // Settled before it was ever sent: it still goes out, once.
+        all.record(6, 1, true, message("d")).unwrap();
+        all.settle(6);
+        let (late, had) = all.before(6, Some(4));
+        assert_eq!(texts(&late), ["d"]);
+        assert_eq!(texts(&all.before(7, Some(had)).0), [""; 0]);
     }
 }

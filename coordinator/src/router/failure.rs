@@ -89,6 +89,8 @@ mod tests {
             let status: Status = Error::new(code, "x").into();
             assert!(matches!(of_status(&status, "e1"), Failure::Final(e) if e.code() == code), "{code:?}");
         }
-        assert!(matches!(of_status(&Status::out_of_range("length"), "e1"), Failure::Final(e) if e.code() == ErrorCode::LimitExceeded));
+        assert!(
+            matches!(of_status(&Status::out_of_range("length"), "e1"), Failure::Final(e) if e.code() == ErrorCode::LimitExceeded)
+        );
     }
 }

@@ -42,7 +42,8 @@ pub(super) fn kind(data: &FlightData) -> Result<Kind, Error> {
             Ok(Kind::Schema { dictionaries: has_dictionaries(&schema) })
         }
         MessageHeader::DictionaryBatch => {
-            let batch = message.header_as_dictionary_batch().ok_or_else(|| bad("its dictionary is missing".to_owned()))?;
+            let batch =
+                message.header_as_dictionary_batch().ok_or_else(|| bad("its dictionary is missing".to_owned()))?;
             Ok(Kind::Dictionary { id: batch.id(), delta: batch.isDelta() })
         }
         MessageHeader::RecordBatch => Ok(Kind::Batch),

@@ -1,6 +1,7 @@
 //! The Flight front door: streams go to executors and back without their batches being decoded.
 
 mod dictionary;
+mod dispatch;
 mod exchange;
 mod failure;
 mod info;

@@ -54,10 +54,16 @@ pub(super) fn open(
     let mut client = FlightServiceClient::with_interceptor(endpoint.channel(), token)
         .max_decoding_message_size(MAX_FRAME_BYTES + (1 << 20))
         .max_encoding_message_size(MAX_FRAME_BYTES + (1 << 20));
-    let exchange = async move { client.do_exchange(UnboundedReceiverStream::new(receiver)).await.map(Response::into_inner) };
+    let exchange =
+        async move { client.do_exchange(UnboundedReceiverStream::new(receiver)).await.map(Response::into_inner) };
     let answers = exchange.into_stream_of_answers(id);
-    let upstream =
-        Upstream { endpoint: Arc::clone(endpoint), sender: Some(sender), sent: VecDeque::new(), next: 0, dictionaries: None };
+    let upstream = Upstream {
+        endpoint: Arc::clone(endpoint),
+        sender: Some(sender),
+        sent: VecDeque::new(),
+        next: 0,
+        dictionaries: None,
+    };
     (upstream, answers)
 }
 

@@ -69,9 +69,7 @@ impl<'a> Plan<'a> {
         let row = &self.rows[index];
         let need = row.wanted.interpreters.max(1);
         let held = |id: &str| self.current.get(&row.wanted.environment).is_some_and(|on| on.contains_key(id));
-        let fits = |id: &&&str| {
-            !row.chosen.contains_key(**id) && self.free[**id] >= need && (!held_only || held(id))
-        };
+        let fits = |id: &&&str| !row.chosen.contains_key(**id) && self.free[**id] >= need && (!held_only || held(id));
         let rank = |id: &&str| {
             let built = self.offers[id].built.contains(&row.wanted.environment);
             (held(id), built, self.free[id] - need, spread(&row.wanted.environment, id))

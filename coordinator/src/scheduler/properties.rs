@@ -25,16 +25,17 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
     let built = prop::collection::btree_set((0usize..12).prop_map(|i| format!("env{i}")), 0..4);
     let one = (pythons, 0u32..9, 1u32..4, built, prop::bool::weighted(0.2));
     prop::collection::vec(one, 0..6).prop_map(|all| {
-        let row = |(index, (pythons, capacity, default_interpreters, built, draining)): (usize, (Vec<&str>, _, _, _, _))| {
-            Offer {
-                executor: format!("exec{index}"),
-                pythons: pythons.into_iter().map(str::to_owned).collect(),
-                capacity,
-                default_interpreters,
-                built,
-                draining,
-            }
-        };
+        let row =
+            |(index, (pythons, capacity, default_interpreters, built, draining)): (usize, (Vec<&str>, _, _, _, _))| {
+                Offer {
+                    executor: format!("exec{index}"),
+                    pythons: pythons.into_iter().map(str::to_owned).collect(),
+                    capacity,
+                    default_interpreters,
+                    built,
+                    draining,
+                }
+            };
         all.into_iter().enumerate().map(row).collect()
     })
 }

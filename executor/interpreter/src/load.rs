@@ -3,6 +3,7 @@
 use arrow_schema::DataType;
 use prost::Message;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::arrow_type;
@@ -25,6 +26,8 @@ pub struct Function {
     pub result: v1::DataType,
     pub max_rows: usize,
     pub encoder: Encoder,
+    /// Keyword arguments of `pyarrow.Array.from_pandas`, made at the first call.
+    pub pandas_options: PyOnceLock<Py<PyDict>>,
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
@@ -53,6 +56,7 @@ impl Function {
             func_type: definition.func_type(),
             inputs: definition.input_typed.then(|| definition.input_types.iter().map(arrow_type).collect()),
             encoder: Encoder::new(definition.result_type.as_ref()).map_err(|e| failed("result type", e))?,
+            pandas_options: PyOnceLock::new(),
             result: definition.result_type.unwrap_or_default(),
             max_rows: usize::try_from(spec.max_rows).unwrap_or(usize::MAX).max(1),
             name,

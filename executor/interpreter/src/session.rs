@@ -35,6 +35,7 @@ impl Session {
     pub fn start(py: Python<'_>) -> PyResult<Self> {
         let sys = py.import("sys")?;
         extend_path(py)?;
+        let stdio = Stdio::start(py)?;
         // A crash leaves its Python stack in the function's log.
         py.import("faulthandler")?.call_method0("enable")?;
         let ready = udfleet_proto::v1::Ready {
@@ -48,7 +49,7 @@ impl Session {
             regions: Regions::default(),
             functions: HashMap::new(),
             schemas: Schemas::default(),
-            stdio: Stdio::default(),
+            stdio,
         })
     }
 
@@ -160,7 +161,6 @@ impl Session {
         let arguments = columns(&batch, function.inputs.as_ref()).map_err(|e| e.function(&function.name))?;
         let mut run_ns = 0;
         let result = eval::evaluate(py, function, &arguments, batch.num_rows(), &mut run_ns);
-        self.stdio.flush(py);
         let result = result.map_err(|e| e.function(&function.name))?;
         let encoded = function.encoder.encode(result).map_err(|e| Error::internal(format!("result: {e}")))?;
         // Neither input nor arguments are needed now: what still refers to the region is the user's.

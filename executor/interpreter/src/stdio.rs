@@ -10,12 +10,23 @@ use pyo3::prelude::*;
 pub const MARKER: &str = "\u{1e}udfleet-function:";
 
 /// Which function owns the output now.
-#[derive(Default)]
 pub struct Stdio {
     current: Option<u32>,
 }
 
 impl Stdio {
+    /// Makes Python write whole lines at once, so that logs are complete when a call is answered without a flush per
+    /// call.
+    pub fn start(py: Python<'_>) -> PyResult<Self> {
+        let sys = py.import("sys")?;
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item("line_buffering", true)?;
+        for name in ["stdout", "stderr"] {
+            sys.getattr(name)?.call_method("reconfigure", (), Some(&options))?;
+        }
+        Ok(Self { current: None })
+    }
+
     /// Flushes Python's buffers when the owner changes, then marks the change.
     pub fn switch_to(&mut self, py: Python<'_>, function: u32) {
         if self.current == Some(function) {
@@ -32,7 +43,7 @@ impl Stdio {
         }
     }
 
-    /// Sends what Python holds back, so that logs are complete when a call is answered.
+    /// Sends what Python holds back: unfinished lines.
     pub fn flush(&self, py: Python<'_>) {
         for name in ["stdout", "stderr"] {
             let flushed =

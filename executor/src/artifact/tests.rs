@@ -34,10 +34,7 @@ impl Artifacts for Coordinator {
         Ok(Response::new(Box::pin(futures::stream::iter([chunk(b"hel"), chunk(b"lo")]))))
     }
 
-    async fn missing(
-        &self,
-        _: Request<MissingArtifactsRequest>,
-    ) -> Result<Response<MissingArtifactsResponse>, Status> {
+    async fn missing(&self, _: Request<MissingArtifactsRequest>) -> Result<Response<MissingArtifactsResponse>, Status> {
         Err(Status::unimplemented("not asked by executors"))
     }
 

@@ -76,7 +76,8 @@ impl Layer {
     /// # Errors
     /// `INVALID_CONFIG` naming the file and the key at fault.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bad = |what: String| Error::new(ErrorCode::InvalidConfig, format!("config file {}: {what}", path.display()));
+        let bad =
+            |what: String| Error::new(ErrorCode::InvalidConfig, format!("config file {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
         toml::from_str(&text).map_err(|e| bad(e.to_string()))
     }

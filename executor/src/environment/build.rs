@@ -7,12 +7,12 @@ use udfleet_proto::environment::requirement_lines;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Artifact, Environment, ErrorCode};
 
+use super::diagnose;
 use super::layout::{self, Local};
 use super::marker::{self, Built};
 use super::pythons::{Python, Pythons};
 use super::unpack;
 use super::uv::Uv;
-use super::diagnose;
 use crate::artifact::ArtifactStore;
 
 /// Takes each line of a build's output.

@@ -64,7 +64,7 @@ fn mentioned(text: &str, requirements: &[String]) -> Option<String> {
 }
 
 fn reason(text: &str) -> String {
-    let start = ["Because ", "error: ", "Failed to "].iter().filter_map(|mark| text.find(mark)).min().unwrap_or(0);
+    let start = ["Because ", "error: ", "Failed to "].iter().find_map(|mark| text.find(mark)).unwrap_or(0);
     let mut reason = text[start..].trim_start_matches("error: ").to_owned();
     udfleet_proto::error::truncate(&mut reason, 600);
     if reason.is_empty() { "uv gave no reason".to_owned() } else { reason }
@@ -82,7 +82,9 @@ fn hint(text: &str, package: Option<&str>) -> String {
         return format!("{subject} has no wheel for this Python: pin a version that has one, or another Python");
     }
     if text.contains("Python>=") || text.contains("Python version") {
-        return format!("{subject} does not support the environment's Python: pin another version or choose another Python");
+        return format!(
+            "{subject} does not support the environment's Python: pin another version or choose another Python"
+        );
     }
     format!("check the name and version of {subject}, and the package index of the executor's node")
 }
@@ -107,12 +109,15 @@ mod tests {
 
     #[test]
     fn so_are_a_missing_version_a_failed_build_and_a_bad_line() {
-        let version = lines("  ╰─▶ Because there is no version of haversine==99.0 and you require haversine==99.0, we can");
+        let version =
+            lines("  ╰─▶ Because there is no version of haversine==99.0 and you require haversine==99.0, we can");
         assert!(install_failed(&version, &[]).info().message.contains("\"haversine==99.0\""));
         let build = lines("  × Failed to build `broken==1.0`\n  ├─▶ The build backend returned an error");
         let error = install_failed(&build, &[]);
         assert!(error.info().message.contains("\"broken==1.0\"") && error.info().hint.contains("wheel"), "{error}");
-        let bad = lines("error: Couldn't parse requirement in `requirements.txt` at position 0\n  Caused by: no idea of foo!");
+        let bad = lines(
+            "error: Couldn't parse requirement in `requirements.txt` at position 0\n  Caused by: no idea of foo!",
+        );
         assert!(install_failed(&bad, &["bar".into(), "foo!".into()]).info().message.contains("package \"foo\""));
     }
 

@@ -4,11 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-
-const POLL: Duration = Duration::from_millis(50);
 
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,16 +39,6 @@ impl Lease {
             if current == Some(file.metadata()?.ino()) {
                 return Ok(Some(Self(file)));
             }
-        }
-    }
-
-    /// Takes the lock, waiting as long as it takes. Cancelled by dropping the future.
-    pub(super) async fn acquire(path: &Path, mode: Mode) -> io::Result<Self> {
-        loop {
-            if let Some(lease) = Self::try_acquire(path, mode)? {
-                return Ok(lease);
-            }
-            tokio::time::sleep(POLL).await;
         }
     }
 }

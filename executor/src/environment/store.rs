@@ -16,6 +16,9 @@ use crate::artifact::ArtifactStore;
 /// The longest that building one environment may take, waiting for others included.
 const LONGEST_BUILD: Duration = Duration::from_secs(15 * 60);
 
+/// How often a lock that others hold is tried: they may be other processes.
+const LOCK_POLL: Duration = Duration::from_millis(50);
+
 /// Builds, keeps and collects environments below one folder.
 pub struct EnvironmentStore {
     dir: PathBuf,
@@ -70,34 +73,31 @@ impl EnvironmentStore {
 
     async fn obtain_unbounded(&self, hash: &str, environment: &Environment, log: &BuildLog) -> Result<Held, Error> {
         let (dir, lock) = (self.dir.join(hash), self.lock_file(hash));
+        let mut told = false;
         loop {
-            if let Some(held) = self.complete(&dir, &lock).await? {
+            if let Some(held) = complete(&dir, &lock).map_err(|e| failed(&dir, &e))? {
                 return Ok(held);
             }
-            let lease = match Lease::try_acquire(&lock, Mode::Exclusive).map_err(|e| failed(&dir, &e))? {
-                Some(lease) => lease,
+            match Lease::try_acquire(&lock, Mode::Exclusive).map_err(|e| failed(&dir, &e))? {
+                // A lock can't be weakened in one step, and somebody may come in between: the loop looks again.
+                Some(_lease) => self.build_if_incomplete(&dir, environment, log).await?,
                 None => {
-                    log("waiting for another build of this environment on this node");
-                    Lease::acquire(&lock, Mode::Exclusive).await.map_err(|e| failed(&dir, &e))?
+                    if !std::mem::replace(&mut told, true) {
+                        log("waiting for another build of this environment on this node");
+                    }
+                    tokio::time::sleep(LOCK_POLL).await;
                 }
-            };
-            if marker::read(&dir).is_none() {
-                wipe(&dir).await?;
-                let builder =
-                    Builder { uv: self.uv.as_deref(), pythons: &self.pythons, artifacts: &self.artifacts, log };
-                builder.build(&dir, environment).await?;
             }
-            // A lock can't be weakened in one step: somebody may come in between, so the loop looks again.
-            drop(lease);
         }
     }
 
-    async fn complete(&self, dir: &Path, lock: &Path) -> Result<Option<Held>, Error> {
-        if marker::read(dir).is_none() {
-            return Ok(None);
+    async fn build_if_incomplete(&self, dir: &Path, environment: &Environment, log: &BuildLog) -> Result<(), Error> {
+        if marker::read(dir).is_some() {
+            return Ok(());
         }
-        let lease = Lease::acquire(lock, Mode::Shared).await.map_err(|e| failed(dir, &e))?;
-        Ok(marker::read(dir).map(|built| Held { built, dir: dir.to_owned(), _lease: lease }))
+        wipe(dir).await?;
+        let builder = Builder { uv: self.uv.as_deref(), pythons: &self.pythons, artifacts: &self.artifacts, log };
+        builder.build(dir, environment).await.map(drop)
     }
 
     fn lock_file(&self, hash: &str) -> PathBuf {
@@ -139,6 +139,15 @@ impl EnvironmentStore {
         let _ = std::fs::remove_file(&lock);
         removed.is_ok()
     }
+}
+
+/// The environment in `dir` if it is complete and nobody is changing it.
+fn complete(dir: &Path, lock: &Path) -> std::io::Result<Option<Held>> {
+    if marker::read(dir).is_none() {
+        return Ok(None);
+    }
+    let Some(lease) = Lease::try_acquire(lock, Mode::Shared)? else { return Ok(None) };
+    Ok(marker::read(dir).map(|built| Held { built, dir: dir.to_owned(), _lease: lease }))
 }
 
 fn is_hash(name: &str) -> bool {

@@ -54,14 +54,18 @@ fn requirements(lines: &[&str]) -> Environment {
     Environment { requirements: lines.iter().map(|l| (*l).to_owned()).collect(), ..Environment::default() }
 }
 
-async fn obtain(store: &EnvironmentStore, environment: &Environment) -> Result<store::Held, udfleet_proto::error::Error> {
+async fn obtain(
+    store: &EnvironmentStore,
+    environment: &Environment,
+) -> Result<store::Held, udfleet_proto::error::Error> {
     store.obtain(&udfleet_proto::environment::hash(environment), environment, &log().0).await
 }
 
 /// Runs code as an interpreter would see the environment.
 fn run(built: &Built, code: &str) -> String {
     let code = format!("import sys; sys.path[:0] = {:?}\n{code}", built.sys_path);
-    let output = Command::new(&built.python).args(["-I", "-c", &code]).current_dir(&built.working_dir).output().unwrap();
+    let output =
+        Command::new(&built.python).args(["-I", "-c", &code]).current_dir(&built.working_dir).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -82,16 +86,15 @@ async fn packages_are_installed_once_for_all_who_ask() {
     let environment = requirements(&["haversine"]);
     let hash = udfleet_proto::environment::hash(&environment);
     let (sink, lines) = log();
+    // Held by all of them until the last one has it: whoever waits must see that somebody else has finished.
     let all = [&one, &two, &one, &two].map(|store| store.obtain(&hash, &environment, &sink));
     let held = futures::future::join_all(all).await;
-    for held in &held {
-        assert_eq!(held.as_ref().unwrap().built, held.as_ref().unwrap().built);
-    }
+    assert!(held.iter().all(Result::is_ok), "{held:?}");
     let installs = lines.lock().iter().filter(|line| line.contains("+ haversine")).count();
     assert_eq!(installs, 1, "{:?}", lines.lock());
     let built = held[0].as_ref().unwrap().built.clone();
     assert_eq!(run(&built, "import haversine; print(haversine.haversine((0, 0), (0, 0)))"), "0.0");
-    assert_eq!(one.built(), [hash.clone()]);
+    assert_eq!(one.built(), std::slice::from_ref(&hash));
     assert!(two.collect(Duration::ZERO).is_empty(), "in use");
     drop(held);
     assert!(two.collect(Duration::from_secs(60)).is_empty(), "used just now");

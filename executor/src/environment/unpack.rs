@@ -23,11 +23,8 @@ pub(super) fn is_zip(path: &Path) -> io::Result<bool> {
 
 /// Unpacks the archive `name`, whose content lies at `path`, into `folder`.
 pub(super) fn unpack(path: &Path, folder: &Path, name: &str) -> Result<(), Error> {
-    let result = if is_zip(path).map_err(|e| failed(name, &e.to_string()))? {
-        unzip(path, folder)
-    } else {
-        untar(path, folder)
-    };
+    let result =
+        if is_zip(path).map_err(|e| failed(name, &e.to_string()))? { unzip(path, folder) } else { untar(path, folder) };
     result.map_err(|problem| failed(name, &problem))
 }
 
@@ -83,11 +80,7 @@ fn untar(path: &Path, folder: &Path) -> Result<(), String> {
     let gzip = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     file.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
     let file = BufReader::new(file);
-    if gzip {
-        untar_from(flate2::read::GzDecoder::new(file), folder)
-    } else {
-        untar_from(file, folder)
-    }
+    if gzip { untar_from(flate2::read::GzDecoder::new(file), folder) } else { untar_from(file, folder) }
 }
 
 fn untar_from(content: impl Read, folder: &Path) -> Result<(), String> {
@@ -153,8 +146,7 @@ mod tests {
 
     #[test]
     fn every_format_unpacks_and_keeps_modes() {
-        for bytes in
-            [zip_entry("bin/tool", 0o755), tar_entry("bin/tool", 0o755), gzip(&tar_entry("./bin/tool", 0o755))]
+        for bytes in [zip_entry("bin/tool", 0o755), tar_entry("bin/tool", 0o755), gzip(&tar_entry("./bin/tool", 0o755))]
         {
             let (folder, result) = unpacked(&bytes);
             result.unwrap();

@@ -1,6 +1,7 @@
 //! One DoExchange stream: batches in, results out in order, a bounded number in flight.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_flight::FlightData;
 use async_stream::stream;
@@ -38,11 +39,16 @@ pub fn serve(
 ) -> impl Stream<Item = Result<FlightData, Status>> + Send {
     let schema = FlightData { data_header: function.result_schema.clone(), ..FlightData::default() };
     let batches = batches(Arc::clone(&function), first, input);
+    let failed = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&failed);
     let answers = batches
         .map(move |item| {
-            let function = Arc::clone(&function);
+            let (function, gone) = (Arc::clone(&function), Arc::clone(&gone));
             async move {
                 match item {
+                    Ok((batch, _)) if gone.load(Ordering::Relaxed) => {
+                        (batch.header.sequence, 0, Err(Error::internal("the stream has failed before")))
+                    }
                     Ok((batch, permit)) => {
                         let outcome = run(&function, &batch).await;
                         drop(permit);
@@ -62,6 +68,10 @@ pub fn serve(
                 (Ok(answer), _) => yield Ok(data(answer, sequence, rows, dialect)),
                 (Err(error), Dialect::Numbered) => {
                     yield Ok(failure(error, sequence));
+                    // A client that still writes must read this answer: ending the stream under its write would make
+                    // gRPC drop it. So what still comes is read, and thrown away, until the client ends the stream.
+                    failed.store(true, Ordering::Relaxed);
+                    while answers.next().await.is_some() {}
                     return;
                 }
                 (Err(error), Dialect::Plain) => {
@@ -103,6 +113,7 @@ fn batches(function: Arc<ServedFunction>, first: Option<FlightData>, mut input: 
                 }
                 Err(error) => {
                     yield Err((reader.next_sequence(), error));
+                    while let Ok(Some(_)) = input.message().await {}
                     return;
                 }
             }

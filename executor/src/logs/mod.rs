@@ -136,7 +136,8 @@ mod tests {
     use super::*;
 
     fn texts(store: &LogStore, wanted: &str, count: usize) -> Vec<String> {
-        let wanted = if wanted.is_empty() { Wanted::All } else { Wanted::Function(FunctionRef::parse(wanted).unwrap()) };
+        let wanted =
+            if wanted.is_empty() { Wanted::All } else { Wanted::Function(FunctionRef::parse(wanted).unwrap()) };
         store.tail(&wanted, count).iter().map(|line| line.text.clone()).collect()
     }
 

@@ -32,7 +32,7 @@ def _pythons() -> list[Path]:
 
 
 def test_import_is_light():
-    code = f"import sys, time; a = time.perf_counter(); import udfleet; t = time.perf_counter() - a\n"
+    code = "import sys, time; a = time.perf_counter(); import udfleet; t = time.perf_counter() - a\n"
     code += f"print(t, [m for m in {HEAVY} if m in sys.modules])"
     best = 1.0
     for _ in range(5):
@@ -51,14 +51,49 @@ def test_the_worker_side_runs_on_a_bare_python(python):
 
 
 def test_public_surface_is_frozen():
-    expected = """
-    ArtifactMissingError CallTimeoutError DataType DataTypes Environment EnvironmentFailedError Exchange
-    ExecutorLostError Fleet FunctionContext FunctionNotFoundError InfeasibleError InternalError InterpreterCrashedError
-    InvalidConfigError InvalidDefinitionError InvalidInputError LimitExceededError LoadError LocalFleet
-    MemoryExceededError NoCapacityError NotPicklableError ProcessExit RemoteException RemoteFrame ResultTypeError Row
-    RowKind ScalarFunction StartupError UdfleetError UnauthenticatedError UnreachableError UserCodeError
-    UserDefinedFunction VersionMismatchError __version__ connect local udf
-    """.split()
+    expected = [
+        "ArtifactMissingError",
+        "CallTimeoutError",
+        "DataType",
+        "DataTypes",
+        "Environment",
+        "EnvironmentFailedError",
+        "Exchange",
+        "ExecutorLostError",
+        "Fleet",
+        "FunctionContext",
+        "FunctionNotFoundError",
+        "InfeasibleError",
+        "InternalError",
+        "InterpreterCrashedError",
+        "InvalidConfigError",
+        "InvalidDefinitionError",
+        "InvalidInputError",
+        "LimitExceededError",
+        "LoadError",
+        "LocalFleet",
+        "MemoryExceededError",
+        "NoCapacityError",
+        "NotPicklableError",
+        "ProcessExit",
+        "RemoteException",
+        "RemoteFrame",
+        "ResultTypeError",
+        "Row",
+        "RowKind",
+        "ScalarFunction",
+        "StartupError",
+        "UdfleetError",
+        "UnauthenticatedError",
+        "UnreachableError",
+        "UserCodeError",
+        "UserDefinedFunction",
+        "VersionMismatchError",
+        "__version__",
+        "connect",
+        "local",
+        "udf",
+    ]
     assert sorted(udfleet.__all__) == sorted(expected)
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]

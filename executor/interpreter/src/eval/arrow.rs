@@ -6,6 +6,7 @@ use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::{Array, ArrayRef, make_array};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
@@ -54,9 +55,10 @@ fn accept<'py>(
     function: &Function,
     returned: &Bound<'py, PyAny>,
 ) -> PyResult<Result<ArrayRef, Error>> {
-    let pyarrow = py.import(intern!(py, "pyarrow"))?;
-    let chunked = returned.is_instance(&pyarrow.getattr(intern!(py, "ChunkedArray"))?)?;
-    if !chunked && !returned.is_instance(&pyarrow.getattr(intern!(py, "Array"))?)? {
+    static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static CHUNKED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let chunked = returned.is_instance(CHUNKED.import(py, "pyarrow", "ChunkedArray")?)?;
+    if !chunked && !returned.is_instance(ARRAY.import(py, "pyarrow", "Array")?)? {
         return Ok(Err(result_error(returned, None, "not a pyarrow.Array or pyarrow.ChunkedArray")));
     }
     let array = if chunked { returned.call_method0(intern!(py, "combine_chunks"))? } else { returned.clone() };
@@ -114,7 +116,8 @@ fn loses_meaning(from: &arrow_schema::DataType, to: &arrow_schema::DataType) -> 
 pub fn to_pyarrow<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
     let fail = |e: arrow_schema::ArrowError| pyo3::exceptions::PyValueError::new_err(e.to_string());
     let (mut exported, mut schema) = to_ffi(&array.to_data()).map_err(fail)?;
-    let class = py.import(intern!(py, "pyarrow"))?.getattr(intern!(py, "Array"))?;
+    static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = ARRAY.import(py, "pyarrow", "Array")?;
     let addresses = (&raw mut exported as usize, &raw mut schema as usize);
     class.call_method1(intern!(py, "_import_from_c"), addresses)
 }

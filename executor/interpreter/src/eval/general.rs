@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use arrow_array::ArrayRef;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyIterator, PyList, PyTuple, PyType};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -68,11 +69,12 @@ fn collect<'py>(
     callable: &Bound<'py, PyAny>,
     iterables: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let builtins = py.import("builtins")?;
+    static MAP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static LIST: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let arguments = std::iter::once(callable.clone()).chain(iterables);
-    let arguments = pyo3::types::PyTuple::new(py, arguments.collect::<Vec<_>>())?;
-    let calls = builtins.getattr("map")?.call1(arguments)?;
-    Ok(builtins.getattr("list")?.call1((calls,))?.cast_into::<PyList>()?)
+    let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
+    let calls = MAP.import(py, "builtins", "map")?.call1(arguments)?;
+    Ok(LIST.import(py, "builtins", "list")?.call1((calls,))?.cast_into::<PyList>()?)
 }
 
 fn finish<'py>(
@@ -92,7 +94,7 @@ fn finish<'py>(
 }
 
 /// The row that was being worked on: one before the next that the iterator would give.
-fn consumed(counter: &Bound<'_, pyo3::types::PyIterator>, rows: usize) -> u64 {
+fn consumed(counter: &Bound<'_, PyIterator>, rows: usize) -> u64 {
     let left = counter.as_any().call_method0("__length_hint__").and_then(|left| left.extract::<usize>()).unwrap_or(0);
     rows.saturating_sub(left).saturating_sub(1) as u64
 }

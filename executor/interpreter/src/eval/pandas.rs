@@ -1,17 +1,23 @@
 //! Pandas functions: Series in, a Series out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, TypeRoot};
 
 use super::arrow::{from_pyarrow, missing_pyarrow, to_pyarrow, wrong_length};
-use crate::failure::{python_error, repr, result_error, user_error};
+use crate::failure::{class_name, python_error, repr, result_error, user_error};
 use crate::from_python::check_array;
 use crate::load::Function;
 
@@ -43,25 +49,69 @@ fn to_series<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, PyA
 
 /// The number of values, where the container is one that pandas functions may return.
 fn checked_length(py: Python<'_>, returned: &Bound<'_, PyAny>) -> Result<usize, Error> {
-    let is_series = py
-        .import(intern!(py, "pandas"))
-        .and_then(|pandas| pandas.getattr(intern!(py, "Series")))
-        .and_then(|class| returned.is_instance(&class))
-        .map_err(|e| missing_pyarrow(py, &e))?;
+    static SERIES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = SERIES.import(py, "pandas", "Series");
+    let is_series = class.and_then(|class| returned.is_instance(class)).map_err(|e| missing_pyarrow(py, &e))?;
     if !is_series {
         return Err(result_error(returned, None, "not a pandas.Series"));
     }
     returned.len().map_err(|e| python_error(py, ErrorCode::ResultType, &e))
 }
 
-/// A pyarrow array of the declared type; pyarrow's safe casts refuse what would change.
+/// A column of the declared type. NaN in a Series of numbers is pandas' way to say null.
 fn convert(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
-    let pyarrow = py.import(intern!(py, "pyarrow"))?;
-    let options = PyDict::new(py);
-    options.set_item(intern!(py, "type"), declared(py, function)?)?;
-    options.set_item(intern!(py, "safe"), true)?;
-    let class = pyarrow.getattr(intern!(py, "Array"))?;
-    let array = class.call_method(intern!(py, "from_pandas"), (series,), Some(&options))?;
+    match floats(py, function, series)? {
+        Some(array) => Ok(array),
+        None => convert_any(py, function, series),
+    }
+}
+
+/// The common case without copy: numpy floats for a type of the same width. pyarrow's own search for NaN takes longer
+/// than everything else together.
+fn floats(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
+    static TO_ARROW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let wanted = match function.result.root() {
+        TypeRoot::Double => "d",
+        TypeRoot::Float => "f",
+        _ => return Ok(None),
+    };
+    let values = series.getattr(intern!(py, "values"))?;
+    let is_wanted = class_name(&values) == "ndarray"
+        && values.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "char"))?.extract::<String>()? == wanted;
+    if !is_wanted {
+        return Ok(None);
+    }
+    let array = TO_ARROW.import(py, "pyarrow", "array")?.call1((values,))?;
+    let Some(array) = from_pyarrow(&array)? else { return Ok(None) };
+    Ok(match array.data_type() {
+        DataType::Float64 => Some(nan_to_null(array.as_primitive::<Float64Type>(), |value| value.is_nan())),
+        DataType::Float32 => Some(nan_to_null(array.as_primitive::<Float32Type>(), |value| value.is_nan())),
+        _ => None,
+    })
+}
+
+fn nan_to_null<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, is_nan: impl Fn(&T::Native) -> bool) -> ArrayRef {
+    if !array.values().iter().any(&is_nan) {
+        return Arc::new(array.clone());
+    }
+    let valid = NullBuffer::from_iter(array.values().iter().map(|value| !is_nan(value)));
+    Arc::new(PrimitiveArray::<T>::new(array.values().clone(), Some(valid)))
+}
+
+/// Any other Series; pyarrow's safe casts refuse what would change.
+fn convert_any(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
+    static FROM_PANDAS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let from_pandas = FROM_PANDAS.get_or_try_init(py, || {
+        py.import("pyarrow")?.getattr("Array")?.getattr("from_pandas").map(Bound::unbind)
+    })?;
+    // Made once per function: building the type and the options costs as much as converting a small batch.
+    let options = function.pandas_options.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+        let options = PyDict::new(py);
+        options.set_item("type", declared(py, function)?)?;
+        options.set_item("safe", true)?;
+        Ok(options.unbind())
+    })?;
+    let array = from_pandas.bind(py).call((series,), Some(options.bind(py)))?;
     let array = if array.hasattr(intern!(py, "combine_chunks"))? {
         array.call_method0(intern!(py, "combine_chunks"))?
     } else {

@@ -65,9 +65,12 @@ fn by_version(pythons: &Pythons, parts: &[u32], wanted: &str) -> Result<Python, 
         let (major, minor, micro) = python.version;
         [major, minor, micro].starts_with(parts)
     };
-    pythons.usable().find(fits).or_else(|| pythons.found.iter().find(fits)).cloned().ok_or_else(|| {
-        absent(pythons, wanted.trim().trim_start_matches("python"))
-    })
+    pythons
+        .usable()
+        .find(fits)
+        .or_else(|| pythons.found.iter().find(fits))
+        .cloned()
+        .ok_or_else(|| absent(pythons, wanted.trim().trim_start_matches("python")))
 }
 
 async fn inside_archive(path: &Path, archives: &Path) -> Result<Python, Error> {

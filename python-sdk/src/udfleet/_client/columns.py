@@ -92,7 +92,9 @@ def _array(column: Any, wanted: pa.DataType | None) -> pa.Array:
     else:
         if not hasattr(column, "__len__"):
             column = list(column)
-        array = pa.array(column, wanted, from_pandas=True if hasattr(column, "iloc") else None)
+        # Given a type, pyarrow cuts 1.5 down to 1; a checked cast of what it finds by itself does not.
+        target = None if wanted is not None and pa.types.is_integer(wanted) else wanted
+        array = pa.array(column, target, from_pandas=True if hasattr(column, "iloc") else None)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     return array if wanted is None or array.type == wanted else array.cast(wanted)

@@ -38,9 +38,12 @@ class Item:
 class LinkLostError(Exception):
     """The stream is gone; what it has not answered must go elsewhere."""
 
-    def __init__(self, reason: UdfleetError) -> None:
+    def __init__(self, reason: UdfleetError, ended_early: bool = False) -> None:
         super().__init__(str(reason))
         self.reason = reason
+        self.ended_early = ended_early
+        """The peer ended the stream in order, as it does after an in-band error. When batches are still being written
+        at that moment, pyarrow drops the answers that were not read yet, that error among them."""
 
 
 class Link:
@@ -105,7 +108,7 @@ class Link:
             chunk = self._reader.read_chunk()
         except StopIteration:
             reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
-            raise LinkLostError(_failures.lost(reason)) from None
+            raise LinkLostError(_failures.lost(reason), ended_early=True) from None
         except (pa.ArrowException, OSError) as error:
             raise self._classify(error, item) from None
         sequence, failure = codec.answer_error(chunk.app_metadata)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._client.fleet import Fleet
 from .._client.registration import to_stderr
-from ..errors import StartupError, UdfleetError
+from ..errors import StartupError
 from . import binaries
 from .process import Child
 
@@ -185,7 +185,7 @@ def local(
     try:
         fleet.check()
         processes.wait_attached(fleet)
-    except UdfleetError:
+    except BaseException:
         fleet.close()
         raise
     return fleet

@@ -51,7 +51,7 @@ def _top_level(names: list[str]) -> set[str]:
     found = set()
     for name in names:
         first, _, rest = name.replace(os.sep, "/").partition("/")
-        if rest:
+        if rest and first.isidentifier() and first != "__pycache__":
             found.add(first)
         elif first.endswith((".py", ".so", ".pyd")):
             found.add(first.split(".")[0])

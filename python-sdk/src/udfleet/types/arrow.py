@@ -30,7 +30,8 @@ def _unit(precision: int) -> str:
 
 def to_arrow_field(name: str, data_type: DataType) -> pa.Field:
     """The Arrow field of a column of this type."""
-    return pa.field(name, to_arrow(data_type), data_type.is_nullable)
+    # pyarrow knows no null type that takes no nulls.
+    return pa.field(name, to_arrow(data_type), data_type.is_nullable or data_type.root == "NULL")
 
 
 def to_arrow(data_type: DataType) -> pa.DataType:
@@ -52,7 +53,13 @@ def to_arrow(data_type: DataType) -> pa.DataType:
     if root == "ARRAY" and data_type.element is not None:
         return pa.list_(to_arrow_field("item", data_type.element))
     if root == "MAP" and data_type.key is not None and data_type.element is not None:
-        return pa.map_(to_arrow(data_type.key), to_arrow_field("value", data_type.element))
+        return pa.map_(_key(data_type.key), to_arrow_field("value", data_type.element))
     if root == "MULTISET" and data_type.element is not None:
-        return pa.map_(to_arrow(data_type.element), pa.field("value", pa.int32(), nullable=False))
+        return pa.map_(_key(data_type.element), pa.field("value", pa.int32(), nullable=False))
     raise ValueError(f"{data_type} has no Arrow type")
+
+
+def _key(data_type: DataType) -> pa.DataType:
+    if data_type.root == "NULL":
+        raise ValueError("a map can't have keys of type NULL")
+    return to_arrow(data_type)

@@ -1,0 +1,67 @@
+# Every command a person needs. `make demo` and `make test` do all the set-up themselves.
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
+LOGS := target/test-logs
+RUST_CRATES := -p udfleet-proto -p udfleet-coordinator -p udfleet-executor -p udfleet-tests
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup system build demo up test test-rust test-python bench lint format proto clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+system: # Tools that come from Debian: as root they are installed, as another user they are named
+	@deploy/system-packages
+
+$(VENV)/.installed: python-sdk/pyproject.toml python-sdk/requirements-dev.lock | system
+	@echo "setup: Python packages into $(VENV)"
+	$(BASE_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r python-sdk/requirements-dev.lock
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e python-sdk
+	@touch $@
+
+build: system ## Compile the coordinator, the executor and the interpreter
+	cargo build --release --locked
+
+setup: build $(VENV)/.installed ## Everything that the other commands need
+
+demo: setup ## Run the main job on real data: a private fleet, five functions, 336,776 flights
+	$(PYTHON) python-sdk/examples/flights.py
+
+up: setup ## Start a fleet and leave it running; prints what to paste
+	$(VENV)/bin/udfleet up
+
+test: setup ## All tests, on real processes
+	@mkdir -p $(LOGS)
+	@set -o pipefail; $(MAKE) --no-print-directory test-rust 2>&1 | tee $(LOGS)/rust.log
+	@set -o pipefail; $(MAKE) --no-print-directory test-python 2>&1 | tee $(LOGS)/python.log
+	@$(PYTHON) tests/count.py $(LOGS)/rust.log $(LOGS)/python.log
+
+test-rust: setup
+	cargo test --release --locked --no-fail-fast $(RUST_CRATES)
+
+test-python: setup
+	cd python-sdk && ../$(PYTHON) -m pytest tests/unit tests/fleet
+
+bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
+	$(PYTHON) tests/bench/run.py --json target/bench.json
+
+lint: setup ## Formatting and lints of both languages
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cd python-sdk && ../$(VENV)/bin/ruff check . ../tests && ../$(VENV)/bin/ruff format --check . ../tests && ../$(VENV)/bin/mypy
+	$(PYTHON) python-sdk/generate_proto.py --check
+
+format: setup ## Format both languages
+	cargo fmt --all
+	cd python-sdk && ../$(VENV)/bin/ruff format . ../tests && ../$(VENV)/bin/ruff check --fix . ../tests
+
+proto: $(VENV)/.installed ## Regenerate the SDK's protobuf code
+	$(PYTHON) python-sdk/generate_proto.py
+
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf $(VENV)

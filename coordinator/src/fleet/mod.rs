@@ -1,0 +1,7 @@
+//! The Fleet service: what clients ask about functions and executors.
+
+mod logs;
+mod register;
+mod service;
+
+pub use service::{FleetService, Parts};

@@ -1,0 +1,98 @@
+//! The way of a registration, from request to its last event. It goes on when the client leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::Status;
+use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::registration_event::Kind;
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
+
+use super::service::Parts;
+use crate::membership::WatchEvent;
+use crate::registry::{self, Function};
+
+/// Where events go. Nobody may be reading: then they are dropped.
+pub(super) struct Events(pub mpsc::Sender<Result<RegistrationEvent, Status>>);
+
+impl Events {
+    async fn send(&self, kind: Kind) {
+        let _ = self.0.send(Ok(RegistrationEvent { kind: Some(kind) })).await;
+    }
+}
+
+/// Runs one registration; its last event is `ready` or `failed`.
+pub(super) async fn run(parts: Arc<Parts>, definition: FunctionDefinition, timeout: Duration, events: Events) {
+    let last = match register(&parts, definition, timeout, &events).await {
+        Ok(info) => Kind::Ready(info),
+        Err(error) => Kind::Failed(error.into_info()),
+    };
+    events.send(last).await;
+}
+
+async fn register(
+    parts: &Parts,
+    definition: FunctionDefinition,
+    timeout: Duration,
+    events: &Events,
+) -> Result<FunctionInfo, Error> {
+    registry::validate(&definition)?;
+    present(parts, &definition).await?;
+    parts.fleet.feasible(definition.clone()).await?;
+    let (function, new) = parts.registry.register(definition).await?;
+    parts.fleet.catalog_changed();
+    let line = if new { "registered as" } else { "identical to" };
+    events.send(Kind::Progress(format!("{line} {}", function.name))).await;
+    let result = match tokio::time::timeout(timeout, wait(parts, &function, events)).await {
+        Ok(result) => result,
+        Err(_) => Err(too_slow(parts, &function, timeout).await),
+    };
+    if result.is_err() && new {
+        // Nobody can call it, and nobody shall find it later: a failed registration leaves nothing.
+        let version = Some(function.definition.version);
+        parts.registry.drop_function(&FunctionRef { name: function.definition.name.clone(), version }).await?;
+        parts.fleet.catalog_changed();
+    }
+    result.map_err(|error| error.function(function.name.as_str()))
+}
+
+async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), Error> {
+    for (hash, artifact) in registry::artifacts(definition) {
+        if !parts.artifacts.contains(hash).await {
+            let message = format!("artifact {hash} ({:?}) has not been sent", artifact.name);
+            return Err(Error::new(ErrorCode::ArtifactMissing, message)
+                .function(definition.name.as_str())
+                .hint("send what Artifacts.Missing names, then register again"));
+        }
+    }
+    Ok(())
+}
+
+async fn wait(parts: &Parts, function: &Function, events: &Events) -> Result<FunctionInfo, Error> {
+    let mut news = parts.fleet.watch(&function.name);
+    while let Some(event) = news.recv().await {
+        match event {
+            WatchEvent::Progress(line) => events.send(Kind::Progress(line)).await,
+            WatchEvent::BuildLog(line) => events.send(Kind::BuildLog(line)).await,
+            WatchEvent::Ready(info) => return Ok(*info),
+            WatchEvent::Failed(info) => return Err((*info).into()),
+        }
+    }
+    Err(Error::new(ErrorCode::NoCapacity, "the coordinator stopped while the function was registered"))
+}
+
+/// Says what everybody was still waiting for.
+async fn too_slow(parts: &Parts, function: &Function, timeout: Duration) -> Error {
+    let which = FunctionRef { name: function.definition.name.clone(), version: Some(function.definition.version) };
+    let info = parts.fleet.functions(Some(which), true).await.ok().and_then(|infos| infos.into_iter().next());
+    let (state, reason) = info.map_or((LoadState::Pending, String::new()), |info| (info.state(), info.reason));
+    let code = match state {
+        LoadState::Building => ErrorCode::EnvironmentFailed,
+        LoadState::Loading | LoadState::Ready | LoadState::Failed => ErrorCode::LoadFailed,
+        LoadState::Pending | LoadState::Unspecified => ErrorCode::NoCapacity,
+    };
+    Error::new(code, format!("not ready within {} s: {reason}", timeout.as_secs_f64()))
+        .hint("allow more time (timeout=...), or see the executors' logs")
+}

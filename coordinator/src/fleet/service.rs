@@ -1,0 +1,186 @@
+//! The service's methods: parse, ask, answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{
+    ConfigKey, DescribeFunctionRequest, DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest,
+    DropFunctionResponse, ErrorCode, FunctionInfo, ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest,
+    ListFunctionsResponse, LogLine, LogsRequest, ProgressRequest, ProgressResponse, RegisterFunctionRequest,
+    RegistrationEvent, ServerInfoRequest, ServerInfoResponse,
+};
+use udfleet_proto::{VERSION, compatible, config, limits};
+
+use super::logs;
+use super::register::{self, Events};
+use crate::artifact::ArtifactStore;
+use crate::auth::SendToken;
+use crate::membership::Fleet;
+use crate::registry::Registry;
+
+/// Events of one registration on their way to a client.
+const EVENTS: usize = 64;
+
+/// What the service works with.
+pub struct Parts {
+    /// Registered functions.
+    pub registry: Arc<Registry>,
+    /// Their files.
+    pub artifacts: ArtifactStore,
+    /// The executors.
+    pub fleet: Fleet,
+    /// Shown to executors.
+    pub token: SendToken,
+    /// The name the coordinator gives itself.
+    pub coordinator: String,
+    /// host:port of metrics and health.
+    pub http_address: String,
+    /// Of a registration whose caller says nothing.
+    pub registration_timeout: Duration,
+}
+
+/// See the module.
+pub struct FleetService {
+    parts: Arc<Parts>,
+}
+
+impl FleetService {
+    /// Serves from these.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+}
+
+fn parse(name: &str) -> Result<FunctionRef, Error> {
+    FunctionRef::parse(name).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))
+}
+
+/// An empty name means all.
+fn parse_optional(name: &str) -> Result<Option<FunctionRef>, Error> {
+    if name.is_empty() { Ok(None) } else { parse(name).map(Some) }
+}
+
+type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
+    async fn server_info(&self, request: Request<ServerInfoRequest>) -> Result<Response<ServerInfoResponse>, Status> {
+        let client = request.into_inner().version;
+        if !client.is_empty() && !compatible(&client, VERSION) {
+            let message = format!("the client is udfleet {client}, this coordinator {VERSION}");
+            return Err(Error::new(ErrorCode::VersionMismatch, message).hint("install the same minor version").into());
+        }
+        let key = |key: &config::Key| ConfigKey {
+            name: key.name.to_owned(),
+            r#type: key.value.name().to_owned(),
+            default: key.default.to_owned(),
+            scope: "function".to_owned(),
+            meaning: key.meaning.to_owned(),
+        };
+        Ok(Response::new(ServerInfoResponse {
+            version: VERSION.to_owned(),
+            coordinator: self.parts.coordinator.clone(),
+            http_address: self.parts.http_address.clone(),
+            max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
+            config_keys: config::KEYS.iter().map(key).collect(),
+        }))
+    }
+
+    type RegisterFunctionStream = BoxStream<RegistrationEvent>;
+
+    async fn register_function(
+        &self,
+        request: Request<RegisterFunctionRequest>,
+    ) -> Result<Response<Self::RegisterFunctionStream>, Status> {
+        let request = request.into_inner();
+        let definition = request.definition;
+        let definition =
+            definition.ok_or_else(|| Error::new(ErrorCode::InvalidDefinition, "the request holds no definition"))?;
+        let timeout = match request.timeout_ms {
+            0 => self.parts.registration_timeout,
+            millis => Duration::from_millis(millis),
+        };
+        let (sender, events) = mpsc::channel(EVENTS);
+        tokio::spawn(register::run(Arc::clone(&self.parts), definition, timeout, Events(sender)));
+        Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+    }
+
+    async fn describe_function(
+        &self,
+        request: Request<DescribeFunctionRequest>,
+    ) -> Result<Response<FunctionInfo>, Status> {
+        let which = parse(&request.into_inner().name)?;
+        let found = self.parts.fleet.functions(Some(which.clone()), true).await?;
+        let info = found.into_iter().next().ok_or_else(|| self.parts.registry.catalog().not_found(&which))?;
+        Ok(Response::new(info))
+    }
+
+    async fn list_functions(
+        &self,
+        request: Request<ListFunctionsRequest>,
+    ) -> Result<Response<ListFunctionsResponse>, Status> {
+        let functions = self.parts.fleet.functions(None, request.into_inner().all_versions).await?;
+        Ok(Response::new(ListFunctionsResponse { functions }))
+    }
+
+    async fn drop_function(
+        &self,
+        request: Request<DropFunctionRequest>,
+    ) -> Result<Response<DropFunctionResponse>, Status> {
+        let which = parse(&request.into_inner().name)?;
+        let catalog = self.parts.registry.catalog();
+        let dropped = self.parts.registry.drop_function(&which).await?;
+        if dropped.is_empty() {
+            return Err(catalog.not_found(&which).into());
+        }
+        self.parts.fleet.catalog_changed();
+        Ok(Response::new(DropFunctionResponse { dropped }))
+    }
+
+    async fn list_executors(
+        &self,
+        _: Request<ListExecutorsRequest>,
+    ) -> Result<Response<ListExecutorsResponse>, Status> {
+        Ok(Response::new(ListExecutorsResponse { executors: self.parts.fleet.executors().await? }))
+    }
+
+    async fn drain_executor(
+        &self,
+        request: Request<DrainExecutorRequest>,
+    ) -> Result<Response<DrainExecutorResponse>, Status> {
+        let request = request.into_inner();
+        let info = self.parts.fleet.drain(&request.executor, !request.undo).await?;
+        Ok(Response::new(DrainExecutorResponse { executor: Some(info) }))
+    }
+
+    async fn progress(&self, request: Request<ProgressRequest>) -> Result<Response<ProgressResponse>, Status> {
+        let which = parse_optional(&request.into_inner().function)?;
+        let functions = self.parts.fleet.progress(which.clone()).await?;
+        if let Some(which) = which.filter(|_| functions.is_empty()) {
+            return Err(self.parts.registry.catalog().not_found(&which).into());
+        }
+        Ok(Response::new(ProgressResponse { functions }))
+    }
+
+    type LogsStream = BoxStream<LogLine>;
+
+    async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let request = request.into_inner();
+        if let Some(which) = parse_optional(&request.function)? {
+            let catalog = self.parts.registry.catalog();
+            if catalog.matching(&which).is_empty() {
+                return Err(catalog.not_found(&which).into());
+            }
+        }
+        let nodes = self.parts.fleet.nodes().await?;
+        Ok(Response::new(Box::pin(logs::gather(nodes, &self.parts.token, &request))))
+    }
+}

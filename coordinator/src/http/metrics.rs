@@ -1,0 +1,112 @@
+//! /metrics: numbers that the coordinator holds anyway, set at the moment they are asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ExecutorInfo, FunctionProgress};
+
+use crate::membership::Fleet;
+use crate::router::Stats;
+
+/// Functions with series of their own; further ones are left out, so that the page stays bounded.
+const MOST_FUNCTIONS: usize = 500;
+const EXECUTOR_STATES: [&str; 4] = ["ready", "draining", "drained", "lost"];
+
+/// Renders the page.
+pub struct Exporter {
+    fleet: Fleet,
+    stats: Arc<Stats>,
+}
+
+impl Exporter {
+    /// Reads from these.
+    #[must_use]
+    pub fn new(fleet: Fleet, stats: Arc<Stats>) -> Self {
+        Self { fleet, stats }
+    }
+
+    /// The page, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// While the coordinator stops.
+    pub async fn render(&self) -> Result<String, Error> {
+        let functions = self.fleet.progress(None).await?;
+        let executors = self.fleet.executors().await?;
+        // A recorder for each page: series of dropped functions end, and nothing is global.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            describe();
+            record_router(&self.stats);
+            record_executors(&executors);
+            functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
+        });
+        Ok(recorder.handle().render())
+    }
+}
+
+fn describe() {
+    describe_counter!("udfleet_streams_total", "Flight streams accepted by the coordinator");
+    describe_gauge!("udfleet_streams_open", "Flight streams open at the coordinator");
+    describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
+    describe_counter!("udfleet_batches_resent_total", "Batches sent again because an executor was lost");
+    describe_gauge!("udfleet_executors", "Executors by state");
+    describe_gauge!("udfleet_executor_rss_bytes", "Memory of executors and their interpreters, summed");
+    describe_gauge!("udfleet_interpreters", "Interpreters running in the fleet");
+    describe_counter!("udfleet_function_calls_total", "Batches answered, with success or not");
+    describe_counter!("udfleet_function_rows_total", "Rows answered");
+    describe_counter!("udfleet_function_errors_total", "Batches answered with an error");
+    describe_counter!("udfleet_function_retries_total", "Batches tried again");
+    describe_counter!("udfleet_function_nanoseconds_total", "Time of batches, by where it went");
+    describe_gauge!("udfleet_function_in_flight", "Batches accepted and not yet answered");
+    describe_gauge!("udfleet_function_latency_milliseconds", "From arrival of a batch to its answer, by quantile");
+    describe_gauge!("udfleet_function_peak_memory_bytes", "The most memory an interpreter took");
+}
+
+fn record_router(stats: &Stats) {
+    counter!("udfleet_streams_total").absolute(stats.streams.load(Ordering::Relaxed));
+    gauge!("udfleet_streams_open").set(stats.active.load(Ordering::Relaxed) as f64);
+    counter!("udfleet_batches_forwarded_total").absolute(stats.batches.load(Ordering::Relaxed));
+    counter!("udfleet_batches_resent_total").absolute(stats.retries.load(Ordering::Relaxed));
+}
+
+fn record_executors(executors: &[ExecutorInfo]) {
+    let mut states: BTreeMap<&str, u32> = EXECUTOR_STATES.iter().map(|state| (*state, 0)).collect();
+    for executor in executors {
+        *states.entry(executor.state.as_str()).or_default() += 1;
+    }
+    for (state, count) in states {
+        gauge!("udfleet_executors", "state" => state.to_owned()).set(f64::from(count));
+    }
+    let attached = || executors.iter().filter(|executor| executor.state != "lost");
+    gauge!("udfleet_interpreters").set(attached().map(|e| f64::from(e.interpreters)).sum::<f64>());
+    gauge!("udfleet_executor_rss_bytes").set(attached().map(|e| e.rss_bytes as f64).sum::<f64>());
+}
+
+fn record_function(progress: &FunctionProgress) {
+    let Some(total) = &progress.total else { return };
+    let function = total.function.clone();
+    counter!("udfleet_function_calls_total", "function" => function.clone()).absolute(total.calls);
+    counter!("udfleet_function_rows_total", "function" => function.clone()).absolute(total.rows);
+    counter!("udfleet_function_errors_total", "function" => function.clone()).absolute(total.errors);
+    counter!("udfleet_function_retries_total", "function" => function.clone()).absolute(total.retries);
+    gauge!("udfleet_function_in_flight", "function" => function.clone()).set(total.in_flight as f64);
+    gauge!("udfleet_function_peak_memory_bytes", "function" => function.clone()).set(total.peak_memory_bytes as f64);
+    let parts = [
+        ("queue", total.queue_ns),
+        ("transfer", total.transfer_ns),
+        ("convert", total.convert_ns),
+        ("run", total.run_ns),
+        ("cpu", total.cpu_ns),
+    ];
+    for (part, nanos) in parts {
+        counter!("udfleet_function_nanoseconds_total", "function" => function.clone(), "part" => part).absolute(nanos);
+    }
+    for (quantile, millis) in [("0.5", progress.p50_ms), ("0.95", progress.p95_ms), ("0.99", progress.p99_ms)] {
+        gauge!("udfleet_function_latency_milliseconds", "function" => function.clone(), "quantile" => quantile)
+            .set(millis);
+    }
+}

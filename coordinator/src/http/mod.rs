@@ -1,0 +1,42 @@
+//! The second port: metrics for Prometheus, health for whoever supervises.
+
+mod metrics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+pub use metrics::Exporter;
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct Http {
+    /// Renders /metrics.
+    pub exporter: Arc<Exporter>,
+    /// True while the coordinator serves.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// The routes of the second port.
+pub fn routes(http: Http) -> axum::Router {
+    axum::Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(http)
+}
+
+async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
+    if http.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the coordinator is starting or stopping\n")
+    }
+}
+
+async fn render(State(http): State<Http>) -> Result<String, (StatusCode, String)> {
+    http.exporter.render().await.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")))
+}

@@ -1,0 +1,217 @@
+//! Where an exchange's batches go, and what it does with what comes back.
+
+use std::time::Duration;
+
+use arrow_flight::FlightData;
+use prost::Message as _;
+use tokio::time::Instant;
+use tonic::Status;
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::STREAM_WINDOW;
+use udfleet_proto::v1::{BatchResult, ErrorCode, ExchangeRequest};
+
+use super::exchange::Exchange;
+use super::failure::{self, Failure};
+use super::message::{self, Kind};
+use super::pick::pick;
+use super::upstream;
+use crate::routes::Server;
+
+/// How long a batch waits for an executor to appear.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an executor that failed is passed over, times the batch's attempts.
+const AVOID: Duration = Duration::from_millis(100);
+
+impl Exchange {
+    /// Sends what can be sent.
+    pub(super) fn dispatch(&mut self) {
+        if let Some(dictionaries) = &mut self.dictionaries {
+            dictionaries.settle(self.reorder.next());
+        }
+        while let Some(sequence) = self.batches.first_unsent() {
+            match self.choose() {
+                Some(id) => self.send(id, sequence),
+                None if self.has_usable_upstream() => return,
+                None => return self.note_stuck(sequence),
+            }
+        }
+        self.stuck = None;
+        // The first executor hears of the schema at once: it may refuse it.
+        if self.schema.is_some() && self.opened == 0 {
+            let _ = self.choose();
+        }
+        if self.is_closed() {
+            self.upstreams.values_mut().for_each(upstream::Upstream::close);
+        }
+    }
+
+    /// True where waiting for answers makes room again.
+    fn has_usable_upstream(&self) -> bool {
+        self.upstreams.values().any(|upstream| upstream.in_flight() > 0)
+    }
+
+    /// When to look for an executor again, if none was found.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        let since = self.stuck?;
+        let now = Instant::now();
+        let back = self.avoided.values().copied().filter(|until| *until > now).min();
+        Some(back.unwrap_or(since + PATIENCE).min(since + PATIENCE))
+    }
+
+    fn note_stuck(&mut self, sequence: u64) {
+        let routes = self.shared.routes.load_full();
+        let Some(target) = routes.exact(&self.function.name) else {
+            let dropped = Error::new(ErrorCode::FunctionNotFound, "the function was dropped while the stream ran");
+            return self.fail(sequence, dropped);
+        };
+        let since = *self.stuck.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PATIENCE {
+            let pending = self.batches.get_mut(sequence);
+            let cause = pending.and_then(|p| p.last_error.clone().map(|error| (error, p.attempts)));
+            let error = match cause {
+                Some((error, attempts)) => failure::exhausted(&error, &self.function.name, attempts),
+                None => target.no_capacity(),
+            };
+            self.stuck = None;
+            self.fail(sequence, error);
+        }
+    }
+
+    /// The upstream for the next batch, opened if need be.
+    fn choose(&mut self) -> Option<usize> {
+        let has_room = |upstream: &upstream::Upstream| !upstream.is_closed() && upstream.in_flight() < STREAM_WINDOW;
+        if self.dictionaries.is_some() && !self.upstreams.is_empty() {
+            return self.upstreams.iter().find(|(_, u)| has_room(u)).map(|(id, _)| *id);
+        }
+        let routes = self.shared.routes.load_full();
+        let servers = &routes.exact(&self.function.name)?.servers;
+        if let Some(id) = self.idle(servers) {
+            return Some(id);
+        }
+        let now = Instant::now();
+        let mine = |server: &Server| {
+            let id = self.by_executor.get(&server.endpoint.executor)?;
+            self.upstreams.get(id).filter(|upstream| !upstream.is_closed()).map(|upstream| (*id, upstream))
+        };
+        let load = |index: usize| {
+            let server = &servers[index];
+            let avoided = self.avoided.get(&server.endpoint.executor).is_some_and(|until| *until > now);
+            let free = mine(server).is_none_or(|(_, upstream)| has_room(upstream));
+            (free && !avoided).then(|| server.endpoint.in_flight() as f64 / f64::from(server.interpreters))
+        };
+        let mut random = self.random.clone();
+        let chosen = pick(servers.len(), load, &mut random);
+        let open = chosen.map(|index| (&servers[index], mine(&servers[index]).map(|(id, _)| id)));
+        let (server, open) = open?;
+        self.random = random;
+        let id = match open {
+            Some(id) => id,
+            None => self.open(server)?,
+        };
+        self.last_used = Some(id);
+        Some(id)
+    }
+
+    /// The executor of the last batch, where it has an interpreter to spare: a stream with one batch at a time stays
+    /// where its exchange is open.
+    fn idle(&self, servers: &[Server]) -> Option<usize> {
+        let id = self.last_used?;
+        let upstream = self.upstreams.get(&id).filter(|u| u.in_flight() == 0 && !u.is_closed())?;
+        // With few executors this finds it at once; with many, the search would cost more than it saves.
+        let server = servers.iter().take(16).find(|s| s.endpoint.executor == upstream.endpoint.executor)?;
+        (server.endpoint.in_flight() < server.interpreters as usize).then_some(id)
+    }
+
+    fn open(&mut self, server: &Server) -> Option<usize> {
+        let schema = self.schema.as_ref()?;
+        let id = self.opened;
+        self.opened += 1;
+        let request = ExchangeRequest { function: self.function.name.clone(), job: self.job.clone(), forwarded: true };
+        let (upstream, answers) = upstream::open(id, &server.endpoint, self.shared.token.clone(), &request, schema);
+        self.by_executor.insert(server.endpoint.executor.clone(), id);
+        self.upstreams.insert(id, upstream);
+        self.answers.push(answers);
+        Some(id)
+    }
+
+    fn send(&mut self, id: usize, sequence: u64) {
+        self.stuck = None;
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return };
+        if let Some(dictionaries) = &self.dictionaries {
+            let (messages, had) = dictionaries.before(sequence, upstream.dictionaries);
+            messages.into_iter().for_each(|message| upstream.forward(message));
+            upstream.dictionaries = Some(had);
+        }
+        if let Some((message, attempt)) = self.batches.send(sequence) {
+            upstream.send(sequence, attempt, message);
+        }
+    }
+
+    /// Takes what an executor sends.
+    pub(super) fn on_answer(&mut self, id: usize, answer: Option<Result<FlightData, Status>>) {
+        let Some(upstream) = self.upstreams.get(&id) else { return };
+        let executor = upstream.endpoint.executor.clone();
+        let failure = match answer {
+            Some(Ok(data)) => match self.on_data(id, data) {
+                Ok(()) => return,
+                Err(error) => failure::of_error(error),
+            },
+            Some(Err(status)) => failure::of_status(&status, &executor),
+            None if upstream.in_flight() == 0 => {
+                self.upstreams.remove(&id);
+                return;
+            }
+            None => Failure::Elsewhere(
+                Error::new(ErrorCode::ExecutorLost, format!("executor {executor} ended the exchange early"))
+                    .with(|info| info.executor.clone_from(&executor)),
+            ),
+        };
+        self.on_failure(id, failure);
+    }
+
+    fn on_data(&mut self, id: usize, data: FlightData) -> Result<(), Error> {
+        let kind = message::kind(&data)?;
+        if matches!(kind, Kind::Schema { .. }) || (kind == Kind::Empty && data.app_metadata.is_empty()) {
+            return Ok(());
+        }
+        let result = BatchResult::decode(data.app_metadata.clone());
+        let result =
+            result.map_err(|e| Error::internal(format!("an executor's app_metadata is no BatchResult: {e}")))?;
+        if let Some(info) = result.error {
+            return Err(info.into());
+        }
+        let Some(upstream) = self.upstreams.get_mut(&id) else { return Ok(()) };
+        let Some(sequence) = upstream.sequence(result.sequence) else { return Ok(()) };
+        if let Some(pending) = self.batches.get_mut(sequence) {
+            pending.parts.push(data);
+        }
+        if result.last {
+            upstream.answered(result.sequence);
+            self.answered(sequence);
+        }
+        Ok(())
+    }
+
+    fn on_failure(&mut self, id: usize, failure: Failure) {
+        let Some(upstream) = self.upstreams.remove(&id) else { return };
+        let unanswered = upstream.unanswered();
+        match failure {
+            // Answers come in order: the error is about the oldest batch, or about the stream.
+            Failure::Final(error) => self.fail(unanswered.first().copied().unwrap_or(self.next), error),
+            Failure::Elsewhere(error) => {
+                tracing::warn!(function = self.function.name, batches = unanswered.len(), %error, "sending batches elsewhere");
+                let mut most = 1;
+                for sequence in unanswered {
+                    let attempts = self.batches.lost(sequence, &error);
+                    most = most.max(attempts);
+                    if attempts >= self.max_attempts {
+                        return self.fail(sequence, failure::exhausted(&error, &self.function.name, attempts));
+                    }
+                    self.shared.stats.retry();
+                }
+                let until = Instant::now() + AVOID * most;
+                self.avoided.insert(upstream.endpoint.executor.clone(), until);
+            }
+        }
+    }
+}

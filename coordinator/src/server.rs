@@ -1,0 +1,174 @@
+//! Starts everything in order, and stops it in reverse.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::InterceptorLayer;
+use tonic::transport::server::TcpIncoming;
+use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use udfleet_proto::v1::artifacts_server::ArtifactsServer;
+use udfleet_proto::v1::fleet_server::FleetServer;
+use udfleet_proto::v1::membership_server::MembershipServer;
+
+use crate::artifact::{ArtifactStore, ArtifactsService};
+use crate::auth::{RequireToken, SendToken};
+use crate::config::Config;
+use crate::fleet::{FleetService, Parts};
+use crate::http::{self, Exporter, Http};
+use crate::membership::{Fleet, MembershipService};
+use crate::process::BoxError;
+use crate::registry::Registry;
+use crate::router::{Router, Stats};
+use crate::routes::RouteTable;
+use crate::store::SharedStore;
+use crate::store::embedded::EmbeddedStore;
+
+/// How long open streams may go on once the coordinator is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// Messages have a little more around a frame.
+const FRAME_SLACK: usize = 1 << 20;
+
+/// A running coordinator.
+pub struct Server {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    ready: Arc<AtomicBool>,
+    fleet: Fleet,
+    stop: CancellationToken,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {
+    TcpListener::bind(address).await.map_err(|e| format!("can't listen on {what} {address}: {e}").into())
+}
+
+impl Server {
+    /// Binds the ports, opens the store, and serves.
+    ///
+    /// # Errors
+    /// When a port is taken, or the data folder can't be used or belongs to another coordinator.
+    pub async fn start(config: Config) -> Result<Self, BoxError> {
+        config.check()?;
+        // Ports first: a second coordinator by mistake fails here, before it touches data.
+        let (grpc, http) = (bind("listen", config.listen).await?, bind("http_listen", config.http_listen).await?);
+        let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
+        tokio::fs::create_dir_all(&config.data_dir)
+            .await
+            .map_err(|e| format!("data folder {}: {e}", config.data_dir.display()))?;
+        let store: SharedStore = Arc::new(EmbeddedStore::open(config.data_dir.join("meta.redb")).await?);
+        let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await?;
+        let (registry, revision) = Registry::open(Arc::clone(&store)).await?;
+        let registry = Arc::new(registry);
+        let routes = Arc::new(RouteTable::default());
+        let timeout = Duration::from_secs(config.executor_timeout_seconds);
+        let fleet = Fleet::start(store, Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
+        let stats = Arc::new(Stats::default());
+        let mut server = Self {
+            grpc: grpc_address,
+            http: http_address,
+            ready: Arc::new(AtomicBool::new(false)),
+            fleet: fleet.clone(),
+            stop: CancellationToken::new(),
+            tasks: tokio::task::JoinSet::new(),
+        };
+        let token = SendToken::new(config.token.as_ref());
+        let router = Router::new(routes, token.clone(), Arc::clone(&stats));
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            artifacts,
+            fleet: fleet.clone(),
+            token,
+            coordinator: grpc_address.to_string(),
+            http_address: http_address.to_string(),
+            registration_timeout: Duration::from_secs(config.registration_timeout_seconds),
+        };
+        server.serve_grpc(grpc, router, parts, RequireToken::new(config.token.as_ref()));
+        server.serve_http(http, Exporter::new(fleet.clone(), stats));
+        server.follow(registry, fleet, revision);
+        server.ready.store(true, Ordering::Relaxed);
+        tracing::info!(grpc = %grpc_address, http = %http_address, data = %config.data_dir.display(), "coordinator ready");
+        Ok(server)
+    }
+
+    fn serve_grpc(&mut self, listener: TcpListener, router: Router, parts: Parts, door: RequireToken) {
+        let artifacts = ArtifactsService::new(parts.artifacts.clone());
+        let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
+        let frame = MAX_FRAME_BYTES + FRAME_SLACK;
+        let control = MAX_CONTROL_BYTES;
+        let router = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(1 << 20)
+            .max_concurrent_streams(1 << 16)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+            .layer(InterceptorLayer::new(door))
+            .add_service(
+                FlightServiceServer::new(router).max_decoding_message_size(frame).max_encoding_message_size(frame),
+            )
+            .add_service(FleetServer::new(FleetService::new(parts)).max_decoding_message_size(control))
+            .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
+            .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
+                tracing::error!(%error, "serving gRPC ended");
+            }
+        });
+    }
+
+    fn serve_http(&mut self, listener: TcpListener, exporter: Exporter) {
+        let app = http::routes(Http { exporter: Arc::new(exporter), ready: Arc::clone(&self.ready) });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let serve = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "serving HTTP ended");
+            }
+        });
+    }
+
+    fn follow(&mut self, registry: Arc<Registry>, fleet: Fleet, revision: u64) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                result = registry.follow(revision, || fleet.catalog_changed()) => {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "following the store ended");
+                    }
+                }
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Address of gRPC and Flight.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Address of metrics and health.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ends attach streams, lets open streams finish for a while, then drops what is left.
+    pub async fn stop(mut self) {
+        self.ready.store(false, Ordering::Relaxed);
+        self.stop.cancel();
+        self.fleet.stop();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("streams were still open after {} s", GRACE.as_secs());
+        }
+        self.tasks.shutdown().await;
+    }
+}

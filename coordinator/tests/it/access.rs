@@ -1,0 +1,87 @@
+//! The token, the second port, and who may attach.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_stream::wrappers::ReceiverStream;
+use udfleet_coordinator::config::{Config, Secret};
+use udfleet_coordinator::server::Server;
+use udfleet_proto::v1::coordinator_message::Kind as Down;
+use udfleet_proto::v1::executor_message::Kind as Up;
+use udfleet_proto::v1::fleet_client::FleetClient;
+use udfleet_proto::v1::membership_client::MembershipClient;
+use udfleet_proto::v1::{ErrorCode, ExecutorMessage, Hello, ServerInfoRequest};
+
+use super::client::{open_on, path};
+use super::executor::{Behaviour, Executor};
+use super::support::{config, echo, error_of, start, within};
+
+pub async fn get(address: &str, page: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_guards_every_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Config { token: Some(Secret::new("sesame")), ..config(&folder) }).await.unwrap();
+    let url = format!("http://{}", server.grpc_address());
+    let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
+    let refused = open_on(channel.clone(), path("f")).await.err().unwrap();
+    assert_eq!(error_of(&refused).code(), ErrorCode::Unauthenticated);
+    let info = |token: &str| {
+        let mut request = tonic::Request::new(ServerInfoRequest::default());
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+    };
+    let mut fleet = FleetClient::new(channel);
+    assert!(fleet.server_info(ServerInfoRequest::default()).await.is_err());
+    assert!(fleet.server_info(info("open")).await.is_err());
+    let answer = fleet.server_info(info("sesame")).await.unwrap().into_inner();
+    assert_eq!(answer.http_address, server.http_address().to_string());
+    assert!(answer.config_keys.iter().any(|key| key.name == "udfleet.call.timeout"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_port_tells_health_and_numbers() {
+    let coordinator = start().await;
+    let _a = Executor::start(&coordinator.address(), "a", Behaviour::default());
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let http = coordinator.server.http_address().to_string();
+    assert!(get(&http, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&http, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let page = get(&http, "/metrics").await;
+    assert!(page.contains("udfleet_function_calls_total{function=\"add@1\"} 7"), "{page}");
+    assert!(page.contains("udfleet_executors{state=\"ready\"} 1"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_attach_fences_the_older() {
+    let coordinator = start().await;
+    let mut client = MembershipClient::new(coordinator.channel().await);
+    let mut attach = async |version: &str| {
+        let hello = Hello {
+            executor: "twin".to_owned(),
+            version: version.to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            ..Hello::default()
+        };
+        let (send, receive) = tokio::sync::mpsc::channel(4);
+        send.send(ExecutorMessage { kind: Some(Up::Hello(hello)) }).await.unwrap();
+        client.attach(ReceiverStream::new(receive)).await.map(|answer| (send, answer.into_inner()))
+    };
+    let (_keep_first, mut first) = attach(udfleet_proto::VERSION).await.unwrap();
+    let Some(Down::Welcome(welcome)) = first.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
+    assert_eq!(welcome.epoch, 1);
+    let (_keep_second, mut second) = attach(udfleet_proto::VERSION).await.unwrap();
+    let Some(Down::Welcome(welcome)) = second.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
+    assert_eq!(welcome.epoch, 2);
+    let ended = async { while let Ok(Some(_)) = first.message().await {} };
+    within(ended).await;
+    assert!(matches!(second.message().await.unwrap().unwrap().kind, Some(Down::Desired(_))));
+    let other = attach("99.0.0").await.err().unwrap();
+    assert_eq!(error_of(&other).code(), ErrorCode::VersionMismatch);
+}

@@ -1,0 +1,285 @@
+//! An executor without Python: attaches, reports what it is told to, and answers each batch with itself.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::{Stream, StreamExt as _};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::Route;
+use udfleet_proto::name::versioned;
+use udfleet_proto::v1::coordinator_message::Kind as Down;
+use udfleet_proto::v1::executor_message::Kind as Up;
+use udfleet_proto::v1::membership_client::MembershipClient;
+use udfleet_proto::v1::{
+    BatchHeader, BatchResult, BuildLogLine, DesiredState, ErrorCode, ExecutorMessage, FunctionMetrics, FunctionStatus,
+    Hello, LoadState, PythonVersion, Report,
+};
+
+/// What an executor does.
+#[derive(Clone, Default)]
+pub struct Behaviour {
+    /// Fails to load functions of this name.
+    pub broken: Option<&'static str>,
+    /// Milliseconds for the n-th batch of an exchange.
+    pub delay: Option<fn(u64) -> u64>,
+    /// Answers this many batches in all, then no more, though it takes them.
+    pub silent_after: Option<usize>,
+    /// Answers the n-th batch of each exchange with an error.
+    pub error: Option<(u64, ErrorCode)>,
+    pub python: Option<&'static str>,
+}
+
+/// Counts that tests look at.
+#[derive(Default)]
+pub struct Counts {
+    pub batches: AtomicUsize,
+    pub open: AtomicUsize,
+    pub schemas: AtomicUsize,
+    pub dictionaries: AtomicUsize,
+}
+
+/// Lives in its own runtime, so that it can be killed with all its connections.
+pub struct Executor {
+    runtime: Option<tokio::runtime::Runtime>,
+    pub counts: Arc<Counts>,
+}
+
+impl Executor {
+    pub fn start(coordinator: &str, id: &str, behaviour: Behaviour) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let counts = Arc::new(Counts::default());
+        runtime.spawn(run(coordinator.to_owned(), id.to_owned(), behaviour, Arc::clone(&counts)));
+        Self { runtime: Some(runtime), counts }
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    pub fn batches(&self) -> usize {
+        self.counts.batches.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn run(coordinator: String, id: String, behaviour: Behaviour, counts: Arc<Counts>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let flight = FlightServiceServer::new(Echo { behaviour: behaviour.clone(), counts })
+        .max_decoding_message_size(1 << 28)
+        .max_encoding_message_size(1 << 28);
+    let serve = tonic::transport::Server::builder().add_service(flight);
+    tokio::spawn(serve.serve_with_incoming(TcpListenerStream::new(listener)));
+    loop {
+        // Re-attaches, as executors do.
+        let _ = attach(&coordinator, &id, &address, &behaviour).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn attach(
+    coordinator: &str,
+    id: &str,
+    address: &str,
+    behaviour: &Behaviour,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut client = MembershipClient::connect(format!("http://{coordinator}")).await?;
+    let (send, receive) = mpsc::channel(16);
+    let hello = Hello {
+        executor: id.to_owned(),
+        incarnation: address.to_owned(),
+        version: udfleet_proto::VERSION.to_owned(),
+        address: address.to_owned(),
+        pythons: vec![PythonVersion { version: behaviour.python.unwrap_or("3.11.2").to_owned(), ..Default::default() }],
+        max_interpreters: 8,
+        interpreters_per_environment: 2,
+        ..Hello::default()
+    };
+    send.send(ExecutorMessage { kind: Some(Up::Hello(hello)) }).await?;
+    let mut down = client.attach(ReceiverStream::new(receive)).await?.into_inner();
+    let mut sequence = 0;
+    let mut report = Report::default();
+    loop {
+        tokio::select! {
+            message = down.message() => match message?.and_then(|m| m.kind) {
+                Some(Down::Desired(desired)) => report = answer(&desired, behaviour),
+                Some(Down::Welcome(_)) => {}
+                None => return Ok(()),
+            },
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+        sequence += 1;
+        report.sequence = sequence;
+        send.send(ExecutorMessage { kind: Some(Up::Report(report.clone())) }).await?;
+    }
+}
+
+fn answer(desired: &DesiredState, behaviour: &Behaviour) -> Report {
+    let status = |definition: &udfleet_proto::v1::FunctionDefinition| {
+        let function = versioned(&definition.name, definition.version);
+        if behaviour.broken == Some(definition.name.as_str()) {
+            let error = Error::new(ErrorCode::LoadFailed, "no module named 'nowhere'").into_info();
+            return FunctionStatus { function, state: LoadState::Failed as i32, error: Some(error), interpreters: 0 };
+        }
+        FunctionStatus { function, state: LoadState::Ready as i32, error: None, interpreters: 2 }
+    };
+    let definitions = || desired.functions.iter().filter_map(|f| f.definition.as_ref());
+    let line = |(index, environment): (usize, &udfleet_proto::v1::EnvironmentAssignment)| BuildLogLine {
+        environment: environment.hash.clone(),
+        line: "resolved 0 packages".to_owned(),
+        sequence: index as u64 + 1,
+    };
+    Report {
+        revision: desired.revision,
+        functions: definitions().map(status).collect(),
+        metrics: definitions()
+            .map(|d| FunctionMetrics {
+                function: versioned(&d.name, d.version),
+                calls: 7,
+                rows: 70,
+                ..Default::default()
+            })
+            .collect(),
+        build_log: desired.environments.iter().enumerate().map(line).collect(),
+        interpreters: 2,
+        drained: desired.draining,
+        ..Report::default()
+    }
+}
+
+struct Echo {
+    behaviour: Behaviour,
+    counts: Arc<Counts>,
+}
+
+struct Open(Arc<Counts>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn reply(result: &BatchResult, data: FlightData) -> FlightData {
+    FlightData { flight_descriptor: None, app_metadata: result.encode_to_vec().into(), ..data }
+}
+
+/// The answer to one message: `None` for those that have none.
+async fn echo(data: FlightData, behaviour: &Behaviour, counts: &Counts) -> Option<FlightData> {
+    match arrow_ipc::root_as_message(&data.data_header).unwrap().header_type() {
+        arrow_ipc::MessageHeader::Schema => {
+            counts.schemas.fetch_add(1, Ordering::SeqCst);
+            return Some(FlightData { flight_descriptor: None, app_metadata: Default::default(), ..data });
+        }
+        arrow_ipc::MessageHeader::RecordBatch => {}
+        _ => {
+            counts.dictionaries.fetch_add(1, Ordering::SeqCst);
+            return None;
+        }
+    }
+    let header = BatchHeader::decode(data.app_metadata.clone()).unwrap();
+    let seen = counts.batches.fetch_add(1, Ordering::SeqCst);
+    if behaviour.silent_after.is_some_and(|limit| seen >= limit) {
+        std::future::pending::<()>().await;
+    }
+    if let Some(delay) = behaviour.delay {
+        tokio::time::sleep(Duration::from_millis(delay(header.sequence))).await;
+    }
+    let mut result = BatchResult { sequence: header.sequence, last: true, rows: 1, ..Default::default() };
+    match behaviour.error {
+        Some((at, code)) if at == header.sequence => {
+            result.error = Some(Error::new(code, "ValueError: bad row").with(|info| info.row = Some(3)).into_info());
+            Some(reply(&result, FlightData::default()))
+        }
+        _ => Some(reply(&result, data)),
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for Echo {
+    type HandshakeStream = BoxStream<HandshakeResponse>;
+    type ListFlightsStream = BoxStream<FlightInfo>;
+    type DoGetStream = BoxStream<FlightData>;
+    type DoPutStream = BoxStream<PutResult>;
+    type DoExchangeStream = BoxStream<FlightData>;
+    type DoActionStream = BoxStream<arrow_flight::Result>;
+    type ListActionsStream = BoxStream<ActionType>;
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.unwrap();
+        let Route::Exchange(_, request) = Route::parse(first.flight_descriptor.as_ref().unwrap())? else {
+            return Err(Status::invalid_argument("not an ExchangeRequest"));
+        };
+        assert!(request.forwarded && request.function.contains('@'), "{request:?}");
+        self.counts.open.fetch_add(1, Ordering::SeqCst);
+        let open = Open(Arc::clone(&self.counts));
+        let (behaviour, counts) = (self.behaviour.clone(), Arc::clone(&self.counts));
+        let all = futures::stream::once(async { Ok(first) }).chain(messages);
+        let answers = all.filter_map(move |message| {
+            let _alive = &open;
+            let (behaviour, counts) = (behaviour.clone(), Arc::clone(&counts));
+            async move {
+                match message {
+                    Ok(message) => echo(message, &behaviour, &counts).await.map(Ok),
+                    Err(status) => Some(Err(status)),
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}

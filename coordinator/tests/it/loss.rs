@@ -1,0 +1,125 @@
+//! Executors that die, drain and come back.
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{DescribeFunctionRequest, DrainExecutorRequest, ErrorCode, FunctionInfo, LoadState};
+
+use super::client::{batch, command, dictionary_batch, encode, firsts, open, path, result_of, schema};
+use super::executor::{Behaviour, Executor};
+use super::support::{Coordinator, echo, error_of, eventually, start};
+
+async fn describe(coordinator: &Coordinator, name: &str) -> FunctionInfo {
+    let request = DescribeFunctionRequest { name: name.to_owned() };
+    coordinator.fleet().await.describe_function(request).await.unwrap().into_inner()
+}
+
+fn on(info: &FunctionInfo) -> Vec<&str> {
+    info.executors.iter().map(|e| e.executor.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_survives_the_loss_of_an_executor() {
+    let coordinator = start().await;
+    let steady = Behaviour { delay: Some(|_| 2), ..Default::default() };
+    let mut dying =
+        Executor::start(&coordinator.address(), "a", Behaviour { silent_after: Some(5), ..Default::default() });
+    let _b = Executor::start(&coordinator.address(), "b", steady);
+    coordinator.executors(|all| all.len() == 2).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), (0..80).map(|i| batch(i..i + 1)).collect()).await);
+    stream.half_close();
+    // It takes batches that it will not answer.
+    eventually("batches hang", async || (dying.batches() > 5).then_some(())).await;
+    dying.kill();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(firsts(&stream.rest().await.unwrap()), (0..80).collect::<Vec<_>>());
+    coordinator.executors(|all| all.contains(&("a".to_owned(), "lost".to_owned()))).await;
+    assert_eq!(on(&describe(&coordinator, "add").await), ["b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_stream_moves_with_its_dictionaries() {
+    let coordinator = start().await;
+    let silent = Behaviour { silent_after: Some(3), ..Default::default() };
+    let mut dying = Executor::start(&coordinator.address(), "a", silent);
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let batches: Vec<_> = (0..8).map(|i| dictionary_batch(&format!("v{i}"))).collect();
+    let messages = encode(batches[0].schema(), batches).await;
+    let mut stream = open(&coordinator, path("add")).await.unwrap();
+    messages.into_iter().for_each(|message| stream.send(message));
+    stream.half_close();
+    eventually("batches hang", async || (dying.batches() > 3).then_some(())).await;
+    let second = Executor::start(&coordinator.address(), "b", Behaviour::default());
+    eventually("b serves", async || (on(&describe(&coordinator, "add").await).len() == 2).then_some(())).await;
+    dying.kill();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(stream.rest().await.unwrap().len(), 8);
+    let dictionaries = second.counts.dictionaries.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((5..=6).contains(&dictionaries), "those of the unanswered batches, and what was in force: {dictionaries}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_bounded() {
+    let coordinator = start().await;
+    let refusing = Behaviour { error: Some((0, ErrorCode::NoCapacity)), ..Default::default() };
+    let executor = Executor::start(&coordinator.address(), "a", refusing);
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), vec![batch(0..1)]).await);
+    stream.next().await.unwrap().unwrap();
+    let answers = stream.rest().await.unwrap();
+    let error = Error::from(result_of(&answers[0]).error.unwrap());
+    assert_eq!((error.code(), error.info().attempt, answers.len()), (ErrorCode::ExecutorLost, 3, 1));
+    assert_eq!(executor.batches(), 3, "udfleet.retry.max-attempts is 3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_left_is_a_refusal_with_the_reason() {
+    let coordinator = start().await;
+    let mut only = Executor::start(&coordinator.address(), "a", Behaviour::default());
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    only.kill();
+    coordinator.executors(|all| all[0].1 == "lost").await;
+    let status = open(&coordinator, path("add")).await.err().unwrap();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    let error = error_of(&status);
+    assert_eq!(error.code(), ErrorCode::NoCapacity);
+    assert!(error.info().message.contains("no executor is attached"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_work_moves_and_draining_is_undone() {
+    let coordinator = start().await;
+    let mut one = echo("one");
+    one.config.insert("udfleet.executors".to_owned(), "1".to_owned());
+    let mut executors = [
+        Executor::start(&coordinator.address(), "a", Behaviour::default()),
+        Executor::start(&coordinator.address(), "b", Behaviour::default()),
+    ];
+    coordinator.executors(|all| all.len() == 2).await;
+    let info = coordinator.register(one).await.1.unwrap();
+    let [first] = on(&info)[..] else { panic!("on one executor: {info:?}") };
+    let (first, other) = if first == "a" { ("a", "b") } else { ("b", "a") };
+
+    let mut fleet = coordinator.fleet().await;
+    let drain = |undo| DrainExecutorRequest { executor: first.to_owned(), undo };
+    fleet.drain_executor(drain(false)).await.unwrap();
+    coordinator.executors(|all| all.contains(&(first.to_owned(), "drained".to_owned()))).await;
+    let moved = async |to: &str| {
+        eventually("it moves", async || {
+            let info = describe(&coordinator, "one").await;
+            (info.state() == LoadState::Ready && on(&info) == [to]).then_some(())
+        })
+        .await;
+    };
+    moved(other).await;
+    fleet.drain_executor(drain(true)).await.unwrap();
+    coordinator.executors(|all| all.contains(&(first.to_owned(), "ready".to_owned()))).await;
+    moved(other).await;
+    executors[usize::from(other == "b")].kill();
+    moved(first).await;
+    assert!(fleet.drain_executor(DrainExecutorRequest { executor: "nobody".to_owned(), undo: false }).await.is_err());
+}

@@ -1,0 +1,155 @@
+//! Keeps this executor attached to its coordinator: hello and reports up, desired state down. Detached, it goes on
+//! serving and tries again for ever.
+
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+use rand::Rng;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
+use udfleet_proto::v1::membership_client::MembershipClient;
+use udfleet_proto::v1::{CoordinatorMessage, ErrorCode, ExecutorMessage, Hello, coordinator_message, executor_message};
+
+use crate::auth::Bearer;
+use crate::node::{Context, NodeMessage};
+use report::Reporter;
+
+const REPORT_PERIOD: Duration = Duration::from_millis(500);
+/// Changes that come in quick succession (build output, say) share a report.
+const REPORT_GAP: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Finds a coordinator that vanished without a word.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Unsent messages; a coordinator that takes no more than this is as good as gone.
+const OUTBOX: usize = 8;
+
+/// A connection to the coordinator that is made when first used and again whenever it breaks.
+///
+/// # Errors
+/// `INVALID_CONFIG` for an address that is none.
+pub fn channel(coordinator: &str) -> Result<Channel, Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{coordinator}")).map_err(|_| {
+        let message = format!("coordinator is {coordinator:?}, expected HOST:PORT");
+        Error::new(ErrorCode::InvalidConfig, message)
+    })?;
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .connect_lazy())
+}
+
+/// This executor's side of the attachment.
+pub struct Attachment {
+    client: MembershipClient<InterceptedService<Channel, Bearer>>,
+    hello: Hello,
+    context: Arc<Context>,
+    node: ActorRef<NodeMessage>,
+    reporter: Reporter,
+}
+
+impl Attachment {
+    /// Attaches as `hello` says; desired state goes to `node`.
+    #[must_use]
+    pub fn new(
+        channel: Channel,
+        bearer: Bearer,
+        hello: Hello,
+        context: Arc<Context>,
+        node: ActorRef<NodeMessage>,
+    ) -> Self {
+        let client = MembershipClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_CONTROL_BYTES);
+        let client = client.max_encoding_message_size(MAX_CONTROL_BYTES);
+        let reporter = Reporter::new(Arc::clone(&context));
+        Self { client, hello, context, node, reporter }
+    }
+
+    /// Attaches, and again whenever the attachment ends.
+    pub async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        loop {
+            let mut welcomed = false;
+            let error = self.attached(&mut welcomed).await;
+            if welcomed {
+                (pause, said) = (FIRST_PAUSE, String::new());
+            }
+            // Said once, not with every try.
+            let text = error.to_string();
+            if text != said {
+                tracing::warn!("not attached to the coordinator, trying again: {text}");
+                said = text;
+            }
+            let jitter = rand::rng().random_range(0.5..1.0);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One attachment, until it ends.
+    async fn attached(&mut self, welcomed: &mut bool) -> Error {
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        let hello = Hello { built_environments: self.context.board.view(u64::MAX).built, ..self.hello.clone() };
+        let first = ExecutorMessage { kind: Some(executor_message::Kind::Hello(hello)) };
+        // The channel is empty.
+        let _ = outbox.try_send(first);
+        let mut inbox = match self.client.attach(ReceiverStream::new(messages)).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => return Error::from(&status),
+        };
+        self.reporter.start_over();
+        let mut changes = self.context.board.changes();
+        let mut ticks = tokio::time::interval(REPORT_PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first change is reported at once, those right behind it together.
+        let (mut news, mut next) = (false, Instant::now());
+        loop {
+            tokio::select! {
+                message = inbox.message() => match message {
+                    Ok(Some(message)) => self.take(message, welcomed),
+                    Ok(None) => return Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment"),
+                    Err(status) => return Error::from(&status),
+                },
+                Ok(()) = changes.changed(), if !news => news = true,
+                _ = ticks.tick() => news = true,
+                () = tokio::time::sleep_until(next), if news => {
+                    (news, next) = (false, Instant::now() + REPORT_GAP);
+                    self.report(&outbox);
+                }
+            }
+        }
+    }
+
+    fn take(&self, message: CoordinatorMessage, welcomed: &mut bool) {
+        match message.kind {
+            Some(coordinator_message::Kind::Welcome(welcome)) => {
+                *welcomed = true;
+                tracing::info!(coordinator = welcome.coordinator, epoch = welcome.epoch, "attached");
+            }
+            Some(coordinator_message::Kind::Desired(desired)) => {
+                // Fails only while the executor stops.
+                let _ = self.node.send_message(NodeMessage::Desired(Box::new(desired)));
+            }
+            // From a newer coordinator.
+            None => {}
+        }
+    }
+
+    /// Reports are cumulative: where there is no room for one, the next says the same and more.
+    fn report(&mut self, outbox: &mpsc::Sender<ExecutorMessage>) {
+        if let Ok(place) = outbox.try_reserve() {
+            place.send(ExecutorMessage { kind: Some(executor_message::Kind::Report(self.reporter.report())) });
+        }
+    }
+}

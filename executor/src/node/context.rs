@@ -1,0 +1,85 @@
+//! What the actors of a node share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::board::Board;
+use super::memory::MemoryWatch;
+use super::reconcile::Limits;
+use crate::artifact::ArtifactStore;
+use crate::environment::EnvironmentStore;
+use crate::exchange::FunctionTable;
+use crate::logs::LogStore;
+use crate::metrics::StatsRegistry;
+
+/// What an interpreter process is made of.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The host binary.
+    pub host: PathBuf,
+    /// The module that it loads into Python.
+    pub module: PathBuf,
+}
+
+impl Programs {
+    /// Those beside this executable.
+    ///
+    /// # Errors
+    /// `INTERNAL` naming what is missing.
+    pub fn beside(executable: &Path) -> Result<Self, Error> {
+        let folder = executable.parent().unwrap_or(executable);
+        let find = |name: &str| {
+            let path = folder.join(name);
+            let missing = || {
+                let message = format!("{} is missing beside the executor", path.display());
+                Error::new(ErrorCode::Internal, message).hint("install all of udfleet's programs into one folder")
+            };
+            if path.is_file() { Ok(path) } else { Err(missing()) }
+        };
+        Ok(Self { host: find("udfleet-interpreter")?, module: find("libudfleet_interpreter.so")? })
+    }
+}
+
+/// Shared by all actors of a node.
+pub struct Context {
+    /// The executor's name.
+    pub executor: String,
+    /// Bounds of the node.
+    pub limits: Limits,
+    /// How long unused environments and artifacts stay.
+    pub ttl: Duration,
+    /// Folder for temporary files of interpreters.
+    pub temporary: PathBuf,
+    /// Folder that holds the SDK's Python package.
+    pub sdk: PathBuf,
+    /// Of interpreter processes.
+    pub programs: Programs,
+    /// Built environments.
+    pub environments: EnvironmentStore,
+    /// Files by content.
+    pub artifacts: Arc<ArtifactStore>,
+    /// Output of functions.
+    pub logs: Arc<LogStore>,
+    /// Functions that streams can call.
+    pub table: Arc<FunctionTable>,
+    /// Counters.
+    pub stats: Arc<StatsRegistry>,
+    /// For reports.
+    pub board: Arc<Board>,
+    /// Memory of interpreters.
+    pub memory: Arc<MemoryWatch>,
+    /// The last function number given out.
+    pub numbers: AtomicU32,
+}
+
+impl Context {
+    /// A number for a function, unique on this node.
+    pub fn next_number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}

@@ -1,0 +1,359 @@
+//! One environment: builds it, keeps its interpreters, and makes its functions callable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::task::JoinHandle;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, FunctionStatus, LoadState};
+
+use super::context::Context;
+use super::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
+use super::reconcile::WantedEnvironment;
+use super::roster::Roster;
+use crate::environment::BuildLog;
+use crate::environment::store::Held;
+use crate::exchange::ServedFunction;
+use crate::link::Pool;
+
+/// A build that failed is tried again after this: an index may come back.
+const BUILD_RETRY: Duration = Duration::from_secs(60);
+/// How long batches of a dropped function may go on.
+const LEAVE_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether they have ended.
+const LEAVE_POLL: Duration = Duration::from_millis(20);
+/// Longer than interpreters take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What environments are told.
+#[derive(Debug)]
+pub enum EnvironmentMessage {
+    /// To hold this, no more and no less.
+    Want(WantedEnvironment),
+    /// The build has ended.
+    Built(Result<Held, Error>),
+    /// The time to try a failed build again has come.
+    Rebuild,
+    /// News of an interpreter.
+    Interpreter {
+        /// Whose.
+        slot: u32,
+        /// What.
+        event: InterpreterEvent,
+    },
+    /// The time to start the next interpreter of a slot has come.
+    Restart(u32),
+    /// The time to try a function again has come.
+    Retry(u32),
+    /// Nothing of a dropped function is under way any more.
+    Left(u32),
+}
+
+enum Build {
+    Running(JoinHandle<()>),
+    Done(Arc<Held>),
+    Failed(Error),
+}
+
+/// What an environment is started with.
+pub(super) struct Arguments {
+    pub(super) context: Arc<Context>,
+    pub(super) hash: String,
+    pub(super) wanted: WantedEnvironment,
+}
+
+/// State of the actor.
+pub(super) struct State {
+    context: Arc<Context>,
+    hash: String,
+    wanted: WantedEnvironment,
+    build: Build,
+    roster: Roster,
+    interpreters: BTreeMap<u32, ActorRef<InterpreterMessage>>,
+    /// Slots that wait for their restart.
+    waiting: BTreeSet<u32>,
+    pool: Arc<Pool>,
+    /// What the interpreter of each slot was told last.
+    told: BTreeMap<u32, BTreeSet<u32>>,
+    callable: BTreeSet<u32>,
+}
+
+/// Owns one environment.
+pub(super) struct EnvironmentActor;
+
+impl Actor for EnvironmentActor {
+    type Msg = EnvironmentMessage;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { context, hash, wanted } = arguments;
+        let mut state = State {
+            build: build(&context, &hash, &wanted, &myself),
+            context,
+            hash,
+            wanted: wanted.clone(),
+            roster: Roster::default(),
+            interpreters: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            pool: Pool::new(),
+            told: BTreeMap::new(),
+            callable: BTreeSet::new(),
+        };
+        state.want(wanted, &myself);
+        state.publish();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            EnvironmentMessage::Want(wanted) => state.want(wanted, &myself),
+            EnvironmentMessage::Built(result) => state.built(result, &myself),
+            EnvironmentMessage::Rebuild => state.rebuild(&myself),
+            EnvironmentMessage::Interpreter { slot, event } => state.news(slot, event, &myself),
+            EnvironmentMessage::Restart(slot) => {
+                state.waiting.remove(&slot);
+            }
+            EnvironmentMessage::Retry(number) => state.roster.retry(number),
+            EnvironmentMessage::Left(number) => state.roster.forget(number),
+        }
+        state.settle(&myself).await
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(who, problem) = event {
+            tracing::error!(environment = state.hash, "an interpreter's actor failed: {problem}");
+            if let Some(slot) = state.slot_of(who.get_id()) {
+                let event = InterpreterEvent::Ended { lived: Duration::ZERO, loading: None };
+                state.news(slot, event, &myself);
+            }
+        }
+        state.settle(&myself).await
+    }
+
+    async fn post_stop(&self, myself: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if let Build::Running(task) = &state.build {
+            task.abort();
+        }
+        for number in &state.callable {
+            state.withdraw(*number);
+        }
+        let stopped = Error::new(ErrorCode::NoCapacity, "the function was taken off this executor");
+        state.pool.close(stopped.hint("call again: another executor may serve it"));
+        myself.get_cell().stop_children_and_wait(None, Some(STOP_WITHIN)).await;
+        Ok(())
+    }
+}
+
+fn build(
+    context: &Arc<Context>,
+    hash: &str,
+    wanted: &WantedEnvironment,
+    myself: &ActorRef<EnvironmentMessage>,
+) -> Build {
+    let (context, hash, myself) = (Arc::clone(context), hash.to_owned(), myself.clone());
+    let environment = wanted.environment.clone();
+    Build::Running(tokio::spawn(async move {
+        let (board, named) = (Arc::clone(&context.board), hash.clone());
+        let log: BuildLog = Arc::new(move |line: &str| board.build_line(&named, line));
+        let result = context.environments.obtain(&hash, &environment, &log).await;
+        // Fails once the environment is not wanted any more.
+        let _ = myself.send_message(EnvironmentMessage::Built(result));
+    }))
+}
+
+impl State {
+    fn want(&mut self, wanted: WantedEnvironment, myself: &ActorRef<EnvironmentMessage>) {
+        let context = Arc::clone(&self.context);
+        let new = wanted.functions.keys().any(|name| !self.wanted.functions.contains_key(name));
+        let leaving = self.roster.want(&wanted.functions, || context.next_number());
+        self.wanted = wanted;
+        for number in leaving {
+            self.see_off(number, myself);
+        }
+        if new && matches!(self.build, Build::Failed(_)) {
+            self.rebuild(myself);
+        }
+    }
+
+    /// Tells when nothing of a dropped function is under way any more.
+    fn see_off(&self, number: u32, myself: &ActorRef<EnvironmentMessage>) {
+        let Some(entry) = self.roster.entry(number) else { return };
+        let (stats, myself) = (self.context.stats.function(&entry.name), myself.clone());
+        tokio::spawn(async move {
+            let idle = async {
+                while stats.in_flight() > 0 {
+                    tokio::time::sleep(LEAVE_POLL).await;
+                }
+            };
+            // Beyond the bound it is unloaded all the same.
+            let _ = tokio::time::timeout(LEAVE_WITHIN, idle).await;
+            let _ = myself.send_message(EnvironmentMessage::Left(number));
+        });
+    }
+
+    fn built(&mut self, result: Result<Held, Error>, myself: &ActorRef<EnvironmentMessage>) {
+        self.build = match result {
+            Ok(held) => Build::Done(Arc::new(held)),
+            Err(error) => {
+                tracing::warn!(environment = self.hash, "environment can't be built: {error}");
+                myself.send_after(BUILD_RETRY, || EnvironmentMessage::Rebuild);
+                Build::Failed(error.with(|info| info.executor.clone_from(&self.context.executor)))
+            }
+        };
+        let context = Arc::clone(&self.context);
+        tokio::task::spawn_blocking(move || context.board.built(context.environments.built()));
+    }
+
+    fn rebuild(&mut self, myself: &ActorRef<EnvironmentMessage>) {
+        if matches!(self.build, Build::Failed(_)) {
+            self.build = build(&self.context, &self.hash, &self.wanted, myself);
+        }
+    }
+
+    fn news(&mut self, slot: u32, event: InterpreterEvent, myself: &ActorRef<EnvironmentMessage>) {
+        let executor = self.context.executor.clone();
+        let here = move |error: Error| error.with(|info| info.executor = executor);
+        let pause = match event {
+            InterpreterEvent::Up => return self.roster.up(slot),
+            InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
+            InterpreterEvent::Refused(number, error) => {
+                if let Some(pause) = self.roster.refused(slot, number, here(error)) {
+                    myself.send_after(pause, move || EnvironmentMessage::Retry(number));
+                }
+                return;
+            }
+            InterpreterEvent::StartFailed(error) => {
+                tracing::warn!(environment = self.hash, "{error}");
+                self.roster.start_failed(slot, here(error))
+            }
+            InterpreterEvent::Ended { lived, loading } => {
+                self.roster.ended(slot, lived, loading.map(|(number, error)| (number, here(error))))
+            }
+        };
+        self.interpreters.remove(&slot);
+        self.waiting.insert(slot);
+        myself.send_after(pause, move || EnvironmentMessage::Restart(slot));
+    }
+
+    fn slot_of(&self, actor: ActorId) -> Option<u32> {
+        self.interpreters.iter().find(|(_, interpreter)| interpreter.get_id() == actor).map(|(slot, _)| *slot)
+    }
+
+    /// Brings interpreters, the function table and the board in line with what is known now.
+    async fn settle(&mut self, myself: &ActorRef<EnvironmentMessage>) -> Result<(), ActorProcessingErr> {
+        self.offer();
+        if let Build::Done(held) = &self.build {
+            let held = Arc::clone(held);
+            self.keep_interpreters(&held, myself).await?;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Functions leave the table before they are unloaded, and enter it after they are loaded.
+    fn offer(&mut self) {
+        let callable = self.roster.callable();
+        for number in self.callable.difference(&callable) {
+            self.withdraw(*number);
+        }
+        for number in callable.difference(&self.callable) {
+            self.introduce(*number);
+        }
+        self.callable = callable;
+    }
+
+    fn introduce(&self, number: u32) {
+        let Some(entry) = self.roster.entry(number) else { return };
+        let (context, pool) = (&self.context, Arc::clone(&self.pool));
+        let stats = context.stats.function(&entry.name);
+        let definition = entry.definition.as_ref().clone();
+        match ServedFunction::new(definition, number, pool, stats, context.executor.clone()) {
+            Ok(function) => context.table.insert(function),
+            // The coordinator has checked the definition.
+            Err(error) => tracing::error!(function = entry.name, "function can't be served: {error}"),
+        }
+    }
+
+    fn withdraw(&self, number: u32) {
+        if let Some(entry) = self.roster.entry(number) {
+            self.context.table.remove(&entry.name);
+        }
+    }
+
+    async fn keep_interpreters(
+        &mut self,
+        held: &Arc<Held>,
+        myself: &ActorRef<EnvironmentMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        for slot in 0..self.wanted.interpreters {
+            let functions = self.roster.assigned(slot);
+            let numbers: BTreeSet<u32> = functions.keys().copied().collect();
+            match self.interpreters.get(&slot) {
+                Some(_) if self.told.get(&slot) == Some(&numbers) => {}
+                // Fails for one that is ending, which says so itself.
+                Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions))),
+                None if self.waiting.contains(&slot) => continue,
+                None => self.start_interpreter(slot, held, functions, myself).await?,
+            }
+            self.told.insert(slot, numbers);
+        }
+        for (slot, surplus) in self.interpreters.split_off(&self.wanted.interpreters) {
+            self.roster.remove_slot(slot);
+            self.told.remove(&slot);
+            surplus.stop(None);
+        }
+        Ok(())
+    }
+
+    async fn start_interpreter(
+        &mut self,
+        slot: u32,
+        held: &Arc<Held>,
+        functions: Functions,
+        myself: &ActorRef<EnvironmentMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        let arguments = interpreter::Arguments {
+            context: Arc::clone(&self.context),
+            held: Arc::clone(held),
+            pool: Arc::clone(&self.pool),
+            slot,
+            functions,
+            environment: myself.clone(),
+        };
+        let (interpreter, _) = Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await?;
+        self.interpreters.insert(slot, interpreter);
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let statuses = match &self.build {
+            Build::Done(_) => self.roster.statuses(),
+            Build::Running(_) => self.all(LoadState::Building, None),
+            Build::Failed(error) => self.all(LoadState::Failed, Some(error)),
+        };
+        self.context.board.functions(statuses);
+    }
+
+    fn all(&self, state: LoadState, error: Option<&Error>) -> Vec<FunctionStatus> {
+        let status = |name: &String| FunctionStatus {
+            function: name.clone(),
+            state: state as i32,
+            error: error.map(|error| error.clone().function(name).into_info()),
+            interpreters: 0,
+        };
+        self.wanted.functions.keys().map(status).collect()
+    }
+}

@@ -1,0 +1,289 @@
+//! One interpreter process from its start to its end. It is replaced by its environment, with a new actor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tempfile::TempDir;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit};
+
+use super::child_env::child_env;
+use super::context::Context;
+use super::environment::EnvironmentMessage;
+use super::load::load;
+use super::memory::MemoryRule;
+use crate::environment::store::Held;
+use crate::link::{Interpreter, InterpreterSpec, Pool};
+
+/// Calls that may lie at one interpreter: one runs while the next one's input is being written.
+const MAX_IN_FLIGHT: usize = 2;
+
+/// How long functions may take to close.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What an interpreter shall hold, by number.
+pub(super) type Functions = BTreeMap<u32, Arc<FunctionDefinition>>;
+
+/// What an environment hears of its interpreters.
+#[derive(Debug)]
+pub enum InterpreterEvent {
+    /// It takes calls: it has loaded or refused everything it should hold.
+    Up,
+    /// It has loaded a function.
+    Loaded(u32),
+    /// It could not load a function.
+    Refused(u32, Error),
+    /// It could not be started.
+    StartFailed(Error),
+    /// It ended without having been told to.
+    Ended {
+        /// Since its start.
+        lived: Duration,
+        /// The function that was being loaded, with the error of that.
+        loading: Option<(u32, Error)>,
+    },
+}
+
+/// What interpreters are told.
+#[derive(Debug)]
+pub enum InterpreterMessage {
+    /// To hold these functions, no more and no less.
+    Want(BTreeMap<u32, Arc<FunctionDefinition>>),
+    /// The process is ready, or is not.
+    Started(Result<Interpreter, Error>),
+    /// The operation under way has ended.
+    OperationDone(Result<(), Error>),
+    /// The process has ended.
+    Exited(ProcessExit),
+}
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Load(u32, Arc<FunctionDefinition>),
+    Unload(u32),
+}
+
+/// What an interpreter is started with.
+pub(super) struct Arguments {
+    pub(super) context: Arc<Context>,
+    pub(super) held: Arc<Held>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) slot: u32,
+    pub(super) functions: Functions,
+    pub(super) environment: ActorRef<EnvironmentMessage>,
+}
+
+/// State of the actor.
+pub(super) struct State {
+    arguments: Arguments,
+    /// Of this process alone, gone with it.
+    _temporary: TempDir,
+    started: Instant,
+    interpreter: Option<Interpreter>,
+    wanted: Functions,
+    loaded: BTreeSet<u32>,
+    refused: BTreeSet<u32>,
+    busy: Option<Operation>,
+    /// The process died during this load.
+    died_loading: Option<(u32, Error)>,
+    in_service: bool,
+    exited: bool,
+}
+
+/// Owns one process.
+pub(super) struct InterpreterActor;
+
+impl Actor for InterpreterActor {
+    type Msg = InterpreterMessage;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(&arguments.context.temporary)?;
+        let spec = spec(&arguments, temporary.path());
+        let logs = Arc::clone(&arguments.context.logs);
+        tokio::spawn(async move {
+            let started = Interpreter::start(spec, logs).await;
+            let handle = started.as_ref().ok().cloned();
+            if myself.send_message(InterpreterMessage::Started(started)).is_err()
+                && let Some(interpreter) = handle
+            {
+                // Stopped while it was starting: nobody else knows of the process.
+                interpreter.kill();
+            }
+        });
+        Ok(State {
+            wanted: arguments.functions.clone(),
+            arguments,
+            _temporary: temporary,
+            started: Instant::now(),
+            interpreter: None,
+            loaded: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            busy: None,
+            died_loading: None,
+            in_service: false,
+            exited: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            InterpreterMessage::Want(functions) => state.want(functions),
+            InterpreterMessage::Started(Ok(interpreter)) => state.started(interpreter, &myself),
+            InterpreterMessage::Started(Err(error)) => {
+                state.tell(InterpreterEvent::StartFailed(error));
+                myself.stop(None);
+            }
+            InterpreterMessage::OperationDone(result) => state.done(result),
+            InterpreterMessage::Exited(exit) => state.exited(&exit),
+        }
+        state.go_on(&myself);
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+        if let Some(interpreter) = &state.interpreter {
+            state.arguments.pool.remove(interpreter.pid());
+            interpreter.shutdown(GRACE).await;
+            state.arguments.context.memory.remove(interpreter.pid());
+        }
+        Ok(())
+    }
+}
+
+fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
+    let (context, built) = (&arguments.context, &arguments.held.built);
+    InterpreterSpec {
+        host: context.programs.host.clone(),
+        module: context.programs.module.clone(),
+        python: built.python.clone(),
+        libpython: built.libpython.clone(),
+        sys_path: built.sys_path.iter().chain([&context.sdk]).cloned().collect(),
+        working_dir: built.working_dir.clone(),
+        env: child_env(&built.python, temporary, |name| std::env::var(name).ok()),
+        executor: context.executor.clone(),
+        max_in_flight: MAX_IN_FLIGHT,
+    }
+}
+
+impl State {
+    fn tell(&self, event: InterpreterEvent) {
+        let message = EnvironmentMessage::Interpreter { slot: self.arguments.slot, event };
+        // Fails only while the environment is being stopped.
+        let _ = self.arguments.environment.send_message(message);
+    }
+
+    fn want(&mut self, functions: Functions) {
+        self.refused.retain(|number| functions.contains_key(number));
+        self.wanted = functions;
+        self.watch_memory();
+    }
+
+    fn watch_memory(&self) {
+        let Some(interpreter) = self.interpreter.as_ref().filter(|_| !self.exited) else { return };
+        let rule = MemoryRule::of(self.wanted.values().map(Arc::as_ref));
+        let name = |f: &Arc<FunctionDefinition>| udfleet_proto::name::versioned(&f.name, f.version);
+        let stats = self.wanted.values().map(|f| self.arguments.context.stats.function(&name(f))).collect();
+        self.arguments.context.memory.set(interpreter, rule, stats);
+    }
+
+    fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
+        let (process, myself) = (interpreter.clone(), myself.clone());
+        tokio::spawn(async move {
+            let exit = process.exited().await;
+            // Fails once the actor has been stopped, which ends the process itself.
+            let _ = myself.send_message(InterpreterMessage::Exited(exit));
+        });
+        self.interpreter = Some(interpreter);
+        self.watch_memory();
+    }
+
+    fn done(&mut self, result: Result<(), Error>) {
+        let died = |error: &Error| {
+            matches!(error.code(), ErrorCode::InterpreterCrashed | ErrorCode::CallTimeout | ErrorCode::MemoryExceeded)
+        };
+        match (self.busy.take(), result) {
+            (Some(Operation::Load(number, _)), Ok(())) => {
+                self.loaded.insert(number);
+                self.tell(InterpreterEvent::Loaded(number));
+            }
+            (Some(Operation::Load(number, _)), Err(error)) if died(&error) => {
+                self.died_loading = Some((number, error));
+            }
+            (Some(Operation::Load(number, _)), Err(error)) => {
+                self.refused.insert(number);
+                self.tell(InterpreterEvent::Refused(number, error));
+            }
+            (Some(Operation::Unload(number)), _) => {
+                self.loaded.remove(&number);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn exited(&mut self, exit: &ProcessExit) {
+        self.exited = true;
+        if let Some(interpreter) = &self.interpreter {
+            self.arguments.pool.remove(interpreter.pid());
+            self.arguments.context.memory.remove(interpreter.pid());
+            let (pid, signal, status) = (interpreter.pid(), exit.signal, exit.status);
+            tracing::warn!(pid, signal, status, stderr = exit.last_stderr, "interpreter ended; it is replaced");
+        }
+    }
+
+    /// Starts the next operation, goes into service or ends.
+    fn go_on(&mut self, myself: &ActorRef<InterpreterMessage>) {
+        let Some(interpreter) = self.interpreter.clone() else { return };
+        if self.exited {
+            // The operation under way fails with the process, and its error says more than the exit does.
+            if self.busy.is_none() {
+                let (lived, loading) = (self.started.elapsed(), self.died_loading.take());
+                self.tell(InterpreterEvent::Ended { lived, loading });
+                myself.stop(None);
+            }
+            return;
+        }
+        if self.busy.is_some() || self.died_loading.is_some() {
+            return;
+        }
+        match self.next() {
+            Some(operation) => self.begin(operation, interpreter, myself),
+            None if !self.in_service => {
+                self.in_service = true;
+                self.arguments.pool.add(interpreter);
+                self.tell(InterpreterEvent::Up);
+            }
+            None => {}
+        }
+    }
+
+    fn next(&self) -> Option<Operation> {
+        if let Some(number) = self.loaded.iter().find(|number| !self.wanted.contains_key(number)) {
+            return Some(Operation::Unload(*number));
+        }
+        let missing = |number: &u32| !self.loaded.contains(number) && !self.refused.contains(number);
+        let next = self.wanted.iter().find(|(number, _)| missing(number))?;
+        Some(Operation::Load(*next.0, Arc::clone(next.1)))
+    }
+
+    fn begin(&mut self, operation: Operation, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
+        self.busy = Some(operation.clone());
+        let (context, myself) = (Arc::clone(&self.arguments.context), myself.clone());
+        tokio::spawn(async move {
+            let result = match operation {
+                Operation::Load(number, definition) => load(&context, &interpreter, number, &definition).await,
+                Operation::Unload(number) => interpreter.unload(number).await,
+            };
+            // Fails once the actor has been stopped: then nobody asks.
+            let _ = myself.send_message(InterpreterMessage::OperationDone(result));
+        });
+    }
+}

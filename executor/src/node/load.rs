@@ -1,0 +1,54 @@
+//! Loads one function into one interpreter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use udfleet_proto::config::ARROW_BATCH_SIZE;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec};
+
+use super::context::Context;
+use crate::link::Interpreter;
+
+/// Between tries while the coordinator, which has the artifacts, can't be reached.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Fetches what the function is made of and loads it.
+pub(super) async fn load(
+    context: &Context,
+    interpreter: &Interpreter,
+    number: u32,
+    definition: &Arc<FunctionDefinition>,
+) -> Result<(), Error> {
+    let payload = match &definition.payload {
+        Some(payload) => fetch(context, payload).await?,
+        None => return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no payload")),
+    };
+    let pickle_support = match &definition.pickle_support {
+        Some(artifact) => fetch(context, artifact).await?,
+        None => String::new(),
+    };
+    let spec = LoadSpec {
+        function: number,
+        definition: Some(FunctionDefinition::clone(definition)),
+        payload_path: payload,
+        pickle_support_path: pickle_support,
+        max_rows: ARROW_BATCH_SIZE.integer(&definition.config),
+        executor: context.executor.clone(),
+    };
+    interpreter.load(spec).await
+}
+
+/// Waits for the coordinator where it is away: the function is wanted still.
+async fn fetch(context: &Context, artifact: &Artifact) -> Result<String, Error> {
+    loop {
+        match context.artifacts.fetch(artifact).await {
+            Ok(path) => return Ok(path.display().to_string()),
+            Err(error) if error.code() == ErrorCode::NoCapacity => {
+                tracing::warn!("{error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

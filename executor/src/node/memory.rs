@@ -1,0 +1,147 @@
+//! Measures the memory of interpreters and ends those beyond their limit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use udfleet_proto::config::{MEMORY_LIMIT, MEMORY_MANAGED};
+use udfleet_proto::v1::FunctionDefinition;
+
+use crate::link::Interpreter;
+use crate::metrics::FunctionStats;
+
+/// How often memory is measured.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// What the functions of an environment say about memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryRule {
+    /// The smallest `udfleet.memory.limit`.
+    pub explicit: Option<u64>,
+    /// No function has turned `python.fn-execution.memory.managed` off.
+    pub managed: bool,
+}
+
+impl MemoryRule {
+    /// The rule of an environment with these functions.
+    pub fn of<'a>(functions: impl Iterator<Item = &'a FunctionDefinition> + Clone) -> Self {
+        Self {
+            explicit: functions.clone().filter_map(|f| MEMORY_LIMIT.size(&f.config)).min(),
+            managed: functions.clone().all(|f| MEMORY_MANAGED.boolean(&f.config)),
+        }
+    }
+
+    /// The bytes that one of `interpreters` may take of `budget`; `None`: no limit.
+    #[must_use]
+    pub fn limit(self, budget: u64, interpreters: usize) -> Option<u64> {
+        let share = self.managed.then(|| budget / interpreters.max(1) as u64);
+        self.explicit.or(share)
+    }
+}
+
+struct Watched {
+    interpreter: Interpreter,
+    rule: MemoryRule,
+    stats: Vec<Arc<FunctionStats>>,
+    rss: u64,
+}
+
+/// All interpreters of this node.
+pub struct MemoryWatch {
+    budget: u64,
+    watched: Mutex<HashMap<u32, Watched>>,
+}
+
+impl MemoryWatch {
+    /// Divides `budget` bytes.
+    #[must_use]
+    pub fn new(budget: u64) -> Self {
+        Self { budget, watched: Mutex::default() }
+    }
+
+    /// Watches an interpreter, or changes its rule.
+    pub fn set(&self, interpreter: &Interpreter, rule: MemoryRule, stats: Vec<Arc<FunctionStats>>) {
+        let mut watched = self.watched.lock();
+        let rss = watched.get(&interpreter.pid()).map_or(0, |w| w.rss);
+        watched.insert(interpreter.pid(), Watched { interpreter: interpreter.clone(), rule, stats, rss });
+    }
+
+    /// Watches it no more.
+    pub fn remove(&self, pid: u32) {
+        self.watched.lock().remove(&pid);
+    }
+
+    /// How many interpreters there are, and the bytes that they held when last measured.
+    #[must_use]
+    pub fn totals(&self) -> (u32, u64) {
+        let watched = self.watched.lock();
+        (watched.len() as u32, watched.values().map(|w| w.rss).sum())
+    }
+
+    /// Measures for ever.
+    pub async fn run(&self) {
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.measure();
+        }
+    }
+
+    fn measure(&self) {
+        let mut watched = self.watched.lock();
+        let count = watched.len();
+        for (pid, watched) in watched.iter_mut() {
+            // An interpreter that has just ended has no status.
+            let Some(rss) = rss(*pid) else { continue };
+            if rss > watched.rss {
+                watched.stats.iter().for_each(|stats| stats.saw_memory(rss));
+            }
+            watched.rss = rss;
+            if let Some(limit) = watched.rule.limit(self.budget, count).filter(|limit| rss > *limit) {
+                tracing::warn!(pid, rss, limit, "interpreter beyond its memory limit is killed");
+                watched.interpreter.kill_for_memory(rss, limit);
+            }
+        }
+    }
+}
+
+/// Private memory of a process, bytes: shared memory that carries batches belongs to the executor.
+fn rss(pid: u32) -> Option<u64> {
+    anonymous(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn anonymous(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(config: &[(&str, &str)]) -> FunctionDefinition {
+        let config = config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        FunctionDefinition { config, ..FunctionDefinition::default() }
+    }
+
+    #[test]
+    fn the_smallest_limit_wins_else_the_share() {
+        let limit = |functions: &[FunctionDefinition]| MemoryRule::of(functions.iter()).limit(1000, 4);
+        let (small, large) = (function(&[(MEMORY_LIMIT.name, "10")]), function(&[(MEMORY_LIMIT.name, "5000")]));
+        let unmanaged = function(&[(MEMORY_MANAGED.name, "false")]);
+        assert_eq!(limit(&[function(&[])]), Some(250));
+        assert_eq!(limit(std::slice::from_ref(&large)), Some(5000));
+        assert_eq!(limit(&[large, small.clone(), function(&[])]), Some(10));
+        assert_eq!(limit(&[function(&[]), unmanaged.clone()]), None);
+        assert_eq!(limit(&[small, unmanaged]), Some(10));
+    }
+
+    #[test]
+    fn private_memory_is_read() {
+        assert_eq!(anonymous("VmRSS:\t  9 kB\nRssAnon:\t     120 kB\nRssFile:\t 4 kB"), Some(120 << 10));
+        assert!(rss(std::process::id()).unwrap() > 100 << 10);
+        assert_eq!(rss(u32::MAX), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! The node: a supervision tree of environments and their interpreters that follows the coordinator's desired state.
+//!
+//! Actors decide and keep order; what takes time runs in tasks that report back as messages.
+
+mod actor;
+mod backoff;
+pub mod board;
+mod child_env;
+mod context;
+mod environment;
+mod interpreter;
+mod load;
+pub mod memory;
+pub mod reconcile;
+mod roster;
+
+pub use actor::{NodeActor, NodeMessage};
+pub use board::Board;
+pub use context::{Context, Programs};
+pub use memory::MemoryWatch;

@@ -1,0 +1,414 @@
+//! Which function is loaded in which interpreter of one environment, and what that makes of each function. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionStatus, LoadState};
+
+use super::backoff::Backoff;
+
+/// Interpreters that a function may crash while it loads until it is given up.
+const LOAD_CRASHES: u32 = 2;
+/// Starts in a row that may fail until the environment's functions are reported as failed. Starting goes on.
+const START_FAILURES: u32 = 2;
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) definition: Arc<FunctionDefinition>,
+    loaded: BTreeSet<u32>,
+    /// Interpreters that have refused it: it is not tried there again.
+    refused: BTreeSet<u32>,
+    crashes: u32,
+    /// Given up.
+    failed: Option<Error>,
+    /// Once callable it stays so while interpreters are replaced: calls wait for the replacement.
+    serving: bool,
+    /// It has worked here: what keeps it from loading now may pass.
+    has_served: bool,
+    /// It has been loaded somewhere: loading it ends no interpreter.
+    proven: bool,
+    /// The slot where it is loaded first, for as long as others have something to lose.
+    trial: Option<u32>,
+    retry: Backoff,
+    /// Dropped, but batches are under way.
+    leaving: bool,
+}
+
+/// One place for an interpreter.
+#[derive(Debug, Default)]
+struct Slot {
+    running: bool,
+    backoff: Backoff,
+}
+
+/// Functions by number, interpreters by slot.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    functions: BTreeMap<u32, Entry>,
+    slots: BTreeMap<u32, Slot>,
+    start_failures: u32,
+    start_error: Option<Error>,
+}
+
+impl Roster {
+    /// Takes new functions in; those not wanted any more are leaving from now on. Returns the numbers of these.
+    pub(super) fn want(
+        &mut self,
+        functions: &BTreeMap<String, Arc<FunctionDefinition>>,
+        mut number: impl FnMut() -> u32,
+    ) -> Vec<u32> {
+        let mut leaving = Vec::new();
+        for (number, entry) in &mut self.functions {
+            if !entry.leaving && !functions.contains_key(&entry.name) {
+                entry.leaving = true;
+                leaving.push(*number);
+            }
+        }
+        for (name, definition) in functions {
+            if !self.functions.values().any(|entry| entry.name == *name && !entry.leaving) {
+                self.functions.insert(number(), Entry::new(name, definition));
+            }
+        }
+        leaving
+    }
+
+    /// A leaving function has nothing under way any more.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.functions.remove(&number);
+    }
+
+    /// What the interpreter of a slot shall hold. Where functions are served already, a new one is tried in one
+    /// interpreter first: should loading it end that one, the others go on.
+    pub(super) fn assigned(&mut self, slot: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
+        let something_to_lose = self.functions.values().any(|entry| entry.serving);
+        let first = self.slots.iter().find(|(_, slot)| slot.running).map_or(slot, |(slot, _)| *slot);
+        let mut wanted = BTreeMap::new();
+        for (number, entry) in &mut self.functions {
+            let everywhere = entry.proven || !something_to_lose;
+            if entry.failed.is_none() && (everywhere || *entry.trial.get_or_insert(first) == slot) {
+                wanted.insert(*number, Arc::clone(&entry.definition));
+            }
+        }
+        wanted
+    }
+
+    /// A slot is given up.
+    pub(super) fn remove_slot(&mut self, slot: u32) {
+        self.vacate(slot);
+        self.slots.remove(&slot);
+        for entry in self.functions.values_mut().filter(|entry| entry.trial == Some(slot)) {
+            entry.trial = None;
+        }
+    }
+
+    /// The function of a number.
+    pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
+        self.functions.get(&number)
+    }
+
+    /// An interpreter takes calls.
+    pub(super) fn up(&mut self, slot: u32) {
+        self.slots.entry(slot).or_default().running = true;
+        self.start_failures = 0;
+        self.start_error = None;
+    }
+
+    /// An interpreter has loaded a function.
+    pub(super) fn loaded(&mut self, slot: u32, number: u32) {
+        if let Some(entry) = self.functions.get_mut(&number) {
+            entry.loaded.insert(slot);
+            entry.proven = true;
+            entry.crashes = 0;
+        }
+    }
+
+    /// An interpreter could not load a function. One that works elsewhere stays; else it has failed: for good, unless
+    /// it has worked before. Returns when to try it again, if at all.
+    pub(super) fn refused(&mut self, slot: u32, number: u32, error: Error) -> Option<Duration> {
+        let entry = self.functions.get_mut(&number)?;
+        entry.refused.insert(slot);
+        if !entry.loaded.is_empty() || entry.failed.is_some() {
+            return None;
+        }
+        entry.failed = Some(error);
+        entry.serving = false;
+        entry.has_served.then(|| entry.retry.after(Duration::ZERO))
+    }
+
+    /// A function that had failed is tried again.
+    pub(super) fn retry(&mut self, number: u32) {
+        if let Some(entry) = self.functions.get_mut(&number) {
+            entry.failed = None;
+            entry.refused.clear();
+        }
+    }
+
+    /// An interpreter has ended, perhaps while it loaded a function. Returns the pause before the next one.
+    pub(super) fn ended(&mut self, slot: u32, lived: Duration, loading: Option<(u32, Error)>) -> Duration {
+        self.vacate(slot);
+        if let Some((number, error)) = loading {
+            self.crashed_by(number, error);
+        }
+        self.slots.entry(slot).or_default().backoff.after(lived)
+    }
+
+    /// An interpreter could not be started. Returns the pause before the next try.
+    pub(super) fn start_failed(&mut self, slot: u32, error: Error) -> Duration {
+        self.vacate(slot);
+        self.start_failures += 1;
+        if self.start_failures >= START_FAILURES && !self.slots.values().any(|slot| slot.running) {
+            self.start_error = Some(error);
+        }
+        self.slots.entry(slot).or_default().backoff.after(Duration::ZERO)
+    }
+
+    /// Nothing is loaded in a slot any more.
+    fn vacate(&mut self, slot: u32) {
+        self.slots.entry(slot).or_default().running = false;
+        for entry in self.functions.values_mut() {
+            entry.loaded.remove(&slot);
+            entry.refused.remove(&slot);
+        }
+    }
+
+    fn crashed_by(&mut self, number: u32, error: Error) {
+        let Some(entry) = self.functions.get_mut(&number) else { return };
+        entry.crashes += 1;
+        // A load that ran into its deadline would do so again.
+        if entry.crashes >= LOAD_CRASHES || error.code() == ErrorCode::CallTimeout {
+            let name = entry.name.clone();
+            let message = format!("loading the function ends its interpreter: {}", error.info().message);
+            entry.failed = Some(error.function(name).with(|info| {
+                info.code = ErrorCode::LoadFailed as i32;
+                info.message = message;
+            }));
+            entry.serving = false;
+        }
+    }
+
+    /// Numbers of the functions that can be called. A new one can be once it is loaded and no interpreter that takes
+    /// calls is still loading it: a call never waits behind a load.
+    pub(super) fn callable(&mut self) -> BTreeSet<u32> {
+        let running: BTreeSet<u32> =
+            self.slots.iter().filter(|(_, slot)| slot.running).map(|(slot, _)| *slot).collect();
+        let start_failed = self.start_error.is_some();
+        let mut callable = BTreeSet::new();
+        for (number, entry) in &mut self.functions {
+            let settled = running.iter().all(|slot| entry.loaded.contains(slot) || entry.refused.contains(slot));
+            entry.serving |= settled && entry.failed.is_none() && !entry.loaded.is_disjoint(&running);
+            entry.has_served |= entry.serving;
+            if entry.serving && entry.failed.is_none() && !entry.leaving && !start_failed {
+                callable.insert(*number);
+            }
+        }
+        callable
+    }
+
+    /// What reports say of each function once the environment is built.
+    pub(super) fn statuses(&self) -> Vec<FunctionStatus> {
+        let staying = self.functions.values().filter(|entry| !entry.leaving);
+        staying.map(|entry| entry.status(self.start_error.as_ref())).collect()
+    }
+}
+
+impl Entry {
+    fn new(name: &str, definition: &Arc<FunctionDefinition>) -> Self {
+        Self {
+            name: name.to_owned(),
+            definition: Arc::clone(definition),
+            loaded: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            crashes: 0,
+            failed: None,
+            serving: false,
+            has_served: false,
+            proven: false,
+            trial: None,
+            retry: Backoff::default(),
+            leaving: false,
+        }
+    }
+
+    fn status(&self, start_error: Option<&Error>) -> FunctionStatus {
+        let error = self.failed.as_ref().or(start_error);
+        let state = match error {
+            Some(_) => LoadState::Failed,
+            None if self.serving => LoadState::Ready,
+            None => LoadState::Loading,
+        };
+        FunctionStatus {
+            function: self.name.clone(),
+            state: state as i32,
+            error: error.map(|error| error.clone().function(&self.name).into_info()),
+            interpreters: self.loaded.len() as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster(names: &[&str]) -> Roster {
+        let mut roster = Roster::default();
+        want(&mut roster, names);
+        roster
+    }
+
+    fn want(roster: &mut Roster, names: &[&str]) -> Vec<u32> {
+        let functions = names.iter().map(|name| ((*name).to_owned(), Arc::default())).collect();
+        let mut next = roster.functions.keys().max().copied().unwrap_or(0);
+        roster.want(&functions, || {
+            next += 1;
+            next
+        })
+    }
+
+    fn states(roster: &Roster) -> Vec<(String, LoadState, u32)> {
+        roster.statuses().into_iter().map(|s| (s.function.clone(), s.state(), s.interpreters)).collect()
+    }
+
+    fn crash() -> Error {
+        Error::new(ErrorCode::InterpreterCrashed, "the interpreter was ended by SIGSEGV")
+    }
+
+    #[test]
+    fn ready_when_loaded_where_calls_go() {
+        let mut roster = roster(&["f@1"]);
+        roster.up(0);
+        roster.up(1);
+        roster.loaded(0, 1);
+        assert!(roster.callable().is_empty(), "slot 1 is still loading it");
+        roster.loaded(1, 1);
+        assert_eq!(roster.callable(), BTreeSet::from([1]));
+        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Ready, 2)]);
+    }
+
+    #[test]
+    fn a_replacement_changes_nothing_for_callers() {
+        let mut roster = roster(&["f@1"]);
+        roster.loaded(0, 1);
+        roster.up(0);
+        assert_eq!(roster.callable().len(), 1);
+        roster.ended(0, Duration::from_secs(1), None);
+        assert_eq!(roster.callable().len(), 1);
+        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Ready, 0)]);
+    }
+
+    #[test]
+    fn a_function_that_can_not_be_loaded_fails_at_once_and_alone() {
+        let mut roster = roster(&["bad@1", "good@1"]);
+        roster.refused(0, 1, Error::new(ErrorCode::LoadFailed, "no module named x"));
+        roster.loaded(0, 2);
+        roster.up(0);
+        assert_eq!(roster.callable(), BTreeSet::from([2]));
+        assert_eq!(roster.assigned(0).keys().collect::<Vec<_>>(), [&2]);
+        assert_eq!(states(&roster)[0].1, LoadState::Failed);
+        assert!(roster.statuses()[0].error.as_ref().unwrap().message.contains("no module"));
+    }
+
+    #[test]
+    fn one_refusal_among_many_interpreters_takes_nothing_away() {
+        let mut roster = roster(&["f@1"]);
+        roster.up(0);
+        roster.up(1);
+        roster.loaded(0, 1);
+        roster.refused(1, 1, Error::new(ErrorCode::LoadFailed, "flaky"));
+        assert_eq!(roster.callable(), BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn a_function_that_has_worked_is_tried_again() {
+        let mut roster = roster(&["f@1"]);
+        roster.loaded(0, 1);
+        roster.up(0);
+        assert_eq!(roster.callable().len(), 1);
+        roster.ended(0, Duration::ZERO, None);
+        let flaky = Error::new(ErrorCode::LoadFailed, "database is away");
+        assert!(roster.refused(0, 1, flaky).is_some());
+        roster.up(0);
+        assert!(roster.callable().is_empty(), "no call waits for what may never come");
+        assert!(roster.assigned(0).is_empty());
+        roster.retry(1);
+        roster.loaded(0, 1);
+        assert_eq!(roster.callable().len(), 1);
+    }
+
+    #[test]
+    fn a_load_that_crashes_is_given_up_after_two_tries() {
+        let mut roster = roster(&["bad@1", "good@1"]);
+        roster.ended(0, Duration::ZERO, Some((1, crash())));
+        assert_eq!(roster.assigned(0).len(), 2);
+        roster.ended(0, Duration::ZERO, Some((1, crash())));
+        assert_eq!(roster.assigned(0).keys().collect::<Vec<_>>(), [&2]);
+        let status = roster.statuses().remove(0);
+        assert_eq!(status.state(), LoadState::Failed);
+        let error = status.error.unwrap();
+        assert!(error.code() == ErrorCode::LoadFailed && error.message.contains("SIGSEGV"), "{error:?}");
+    }
+
+    #[test]
+    fn where_others_have_something_to_lose_a_new_function_is_tried_in_one_place() {
+        let mut roster = roster(&["old@1"]);
+        for slot in [0, 1] {
+            roster.loaded(slot, 1);
+            roster.up(slot);
+        }
+        assert_eq!(roster.callable().len(), 1);
+        want(&mut roster, &["old@1", "new@1"]);
+        assert_eq!((roster.assigned(0).len(), roster.assigned(1).len()), (2, 1));
+        roster.ended(0, Duration::ZERO, Some((2, crash())));
+        assert_eq!((roster.assigned(0).len(), roster.assigned(1).len()), (2, 1), "tried again in the same place");
+        roster.loaded(0, 2);
+        roster.loaded(0, 1);
+        roster.up(0);
+        assert_eq!(roster.assigned(1).len(), 2);
+        assert_eq!(roster.callable().len(), 1, "slot 1 is to load it");
+        roster.loaded(1, 2);
+        assert_eq!(roster.callable().len(), 2);
+    }
+
+    #[test]
+    fn starts_that_fail_are_reported_until_one_succeeds() {
+        let mut roster = roster(&["f@1"]);
+        let broken = || Error::new(ErrorCode::EnvironmentFailed, "can't load libpython");
+        assert_eq!(roster.start_failed(0, broken()), Duration::from_millis(100));
+        assert_eq!(states(&roster)[0].1, LoadState::Loading);
+        assert_eq!(roster.start_failed(0, broken()), Duration::from_millis(200));
+        assert_eq!(states(&roster)[0].1, LoadState::Failed);
+        roster.loaded(0, 1);
+        roster.up(0);
+        assert_eq!(roster.callable().len(), 1);
+        assert_eq!(states(&roster)[0].1, LoadState::Ready);
+    }
+
+    #[test]
+    fn a_dropped_function_stays_loaded_until_nothing_is_under_way() {
+        let mut roster = roster(&["f@1", "g@1"]);
+        for number in [1, 2] {
+            roster.loaded(0, number);
+        }
+        roster.up(0);
+        assert_eq!(want(&mut roster, &["g@1"]), [1]);
+        assert!(want(&mut roster, &["g@1"]).is_empty(), "said once");
+        assert_eq!(roster.callable(), BTreeSet::from([2]));
+        assert_eq!(roster.assigned(0).len(), 2);
+        assert_eq!(states(&roster).len(), 1);
+        roster.forget(1);
+        assert_eq!(roster.assigned(0).len(), 1);
+    }
+
+    #[test]
+    fn a_function_may_come_back_while_it_is_leaving() {
+        let mut roster = roster(&["f@1"]);
+        want(&mut roster, &[]);
+        want(&mut roster, &["f@1"]);
+        assert_eq!(roster.assigned(0).len(), 2, "under another number");
+        roster.forget(1);
+        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
+    }
+}

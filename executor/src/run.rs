@@ -1,0 +1,155 @@
+//! From settings to a running executor, and its orderly end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use ractor::Actor;
+use rand::Rng;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, Hello};
+
+use crate::artifact::{ArtifactStore, Source};
+use crate::attach::{self, Attachment};
+use crate::auth::{Bearer, Guard};
+use crate::config::Settings;
+use crate::environment::{EnvironmentStore, Pythons, sdk};
+use crate::exchange::{FlightFrontend, FunctionTable};
+use crate::logs::LogStore;
+use crate::metrics::StatsRegistry;
+use crate::node::reconcile::Limits;
+use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
+use crate::work_dir::WorkDir;
+use crate::{http, server};
+
+/// The longest that an orderly stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long streams may take to send their last message.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs an executor until `stop` resolves. `ready` is called with the line of JSON that says where it listens.
+///
+/// # Errors
+/// `INVALID_CONFIG` for settings that can't work here, `INTERNAL` when a part of it fails.
+pub async fn run(
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&serde_json::Value),
+) -> Result<(), Error> {
+    let work_dir = WorkDir::open(&settings.work_dir)?;
+    let (grpc, grpc_address) = listen("listen", settings.listen).await?;
+    let (http, http_address) = listen("http_listen", settings.http_listen).await?;
+    let bearer = Bearer::new(settings.token.as_ref())?;
+    let channel = attach::channel(&settings.coordinator)?;
+    let pythons = Pythons::discover(&settings.python).await;
+    let artifacts = Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(channel.clone(), bearer.clone()))?);
+    let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons);
+    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts)?);
+    let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
+        .await
+        .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
+    let end = CancellationToken::new();
+    let frontend = FlightFrontend::new(Arc::clone(&context.table));
+    let guard = Guard::new(settings.token.clone());
+    let mut server =
+        tokio::spawn(server::serve(grpc, frontend, Arc::clone(&context.logs), guard, end.clone().cancelled_owned()));
+    let http = tokio::spawn(axum::serve(http, http::router(Arc::clone(&context))).into_future());
+    let watched = Arc::clone(&context.memory);
+    let memory = tokio::spawn(async move { watched.run().await });
+    ready(&serde_json::json!({
+        "udfleet": "executor",
+        "id": hello.executor,
+        "grpc": grpc_address.to_string(),
+        "http": http_address.to_string(),
+    }));
+    let attachment = tokio::spawn(Attachment::new(channel, bearer, hello, Arc::clone(&context), node.clone()).run());
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        ended = &mut server => ended.unwrap_or_else(|e| Err(Error::internal(format!("the gRPC server failed: {e}")))),
+    };
+    tracing::info!("stopping");
+    // Nothing new comes in; interpreters finish their batch, close their functions and end.
+    context.table.set_draining(true);
+    attachment.abort();
+    end.cancel();
+    node.stop(None);
+    if tokio::time::timeout(STOP_WITHIN, node_task).await.is_err() {
+        tracing::warn!("interpreters did not end within {} s and are killed with the executor", STOP_WITHIN.as_secs());
+    }
+    // Streams learn why they end; one whose client does not listen holds nothing up.
+    if !server.is_finished() {
+        let _ = tokio::time::timeout(LAST_WORDS, &mut server).await;
+        server.abort();
+    }
+    http.abort();
+    memory.abort();
+    outcome
+}
+
+async fn listen(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bad = |e: std::io::Error| Error::new(ErrorCode::InvalidConfig, format!("{key} {address}: {e}"));
+    let listener = TcpListener::bind(address).await.map_err(bad)?;
+    let address = listener.local_addr().map_err(bad)?;
+    Ok((listener, address))
+}
+
+fn context(
+    settings: &Settings,
+    work_dir: &WorkDir,
+    executor: String,
+    pythons: Pythons,
+    artifacts: Arc<ArtifactStore>,
+) -> Result<Context, Error> {
+    let own = std::env::current_exe().map_err(|e| Error::internal(format!("this executable can't be found: {e}")))?;
+    let environments =
+        EnvironmentStore::new(settings.environments_dir.clone(), settings.uv.clone(), pythons, Arc::clone(&artifacts))?;
+    let board = Arc::new(Board::default());
+    board.built(environments.built());
+    Ok(Context {
+        limits: Limits {
+            interpreters_per_environment: settings.interpreters_per_environment,
+            max_interpreters: settings.max_interpreters,
+        },
+        ttl: settings.environment_ttl,
+        temporary: work_dir.temporary(),
+        sdk: install_sdk(&settings.work_dir)?,
+        programs: Programs::beside(&own)?,
+        environments,
+        artifacts,
+        logs: Arc::new(LogStore::new(&executor)),
+        table: Arc::new(FunctionTable::default()),
+        stats: Arc::new(StatsRegistry::default()),
+        board,
+        memory: Arc::new(MemoryWatch::new(settings.memory)),
+        numbers: AtomicU32::new(0),
+        executor,
+    })
+}
+
+fn install_sdk(work_dir: &Path) -> Result<std::path::PathBuf, Error> {
+    sdk::install(work_dir).map_err(|e| {
+        let message = format!("the SDK's Python package can't be written below {}: {e}", work_dir.display());
+        Error::new(ErrorCode::InvalidConfig, message)
+    })
+}
+
+fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons) -> Hello {
+    Hello {
+        executor,
+        incarnation: format!("{:016x}", rand::rng().random::<u64>()),
+        version: udfleet_proto::VERSION.to_owned(),
+        address: settings.advertise.clone().unwrap_or_else(|| address.to_string()),
+        pythons: pythons.offered(),
+        cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        memory_bytes: settings.memory,
+        max_interpreters: settings.max_interpreters,
+        interpreters_per_environment: settings.interpreters_per_environment,
+        labels: settings.labels.clone(),
+        built_environments: Vec::new(),
+    }
+}

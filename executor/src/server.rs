@@ -1,0 +1,58 @@
+//! The gRPC server: Flight and the node service on one port.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tonic::service::InterceptorLayer;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use udfleet_proto::v1::node_server::NodeServer;
+
+use crate::auth::Guard;
+use crate::exchange::FlightFrontend;
+use crate::logs::LogStore;
+use crate::node_service::NodeService;
+
+/// HTTP/2 frame: large, so that big batches take few of them.
+const FRAME_BYTES: u32 = 1 << 20;
+/// Beyond the frame limit itself, so that what is too large gets our error and not the library's.
+const MESSAGE_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
+/// Streams of one connection.
+const STREAMS: u32 = 4096;
+/// Finds clients that vanished without a word.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Serves until `stop` resolves and the streams that are open then have ended.
+///
+/// # Errors
+/// `INTERNAL` when the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    flight: FlightFrontend,
+    logs: Arc<LogStore>,
+    guard: Guard,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let flight = FlightServiceServer::new(flight)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let node = NodeServer::new(NodeService::new(logs)).max_decoding_message_size(MAX_CONTROL_BYTES);
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(InterceptorLayer::new(guard))
+        .add_service(flight)
+        .add_service(node)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await
+        .map_err(|e| Error::internal(format!("the gRPC server failed: {e}")))
+}

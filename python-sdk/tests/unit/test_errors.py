@@ -1,0 +1,59 @@
+"""Typed errors: every code has a class, and what arrives keeps its parts."""
+
+from __future__ import annotations
+
+from udfleet import InternalError, UserCodeError, errors
+from udfleet._failures import from_info
+from udfleet._proto.udfleet.v1 import error_pb2
+
+
+def test_every_code_has_its_class():
+    names = {name for name in list(error_pb2.ErrorCode.keys()) if name != "ERROR_CODE_UNSPECIFIED"}
+    assert set(errors.BY_CODE) == names
+    for name, kind in errors.BY_CODE.items():
+        made = from_info(error_pb2.ErrorInfo(code=error_pb2.ErrorCode.Value(name), message="m"))
+        assert type(made) is kind and made.code == name
+    assert {name for name, kind in errors.BY_CODE.items() if kind.retryable} == {
+        "NO_CAPACITY",
+        "INTERPRETER_CRASHED",
+        "EXECUTOR_LOST",
+    }
+
+
+def test_codes_of_newer_fleets_are_internal_errors():
+    assert type(from_info(error_pb2.ErrorInfo(code=99, message="m"))) is InternalError
+
+
+def test_a_chain_reads_like_a_traceback():
+    info = error_pb2.ErrorInfo(code=error_pb2.USER_CODE, message="Oops", function="f@2", row=0, executor="e", attempt=2)
+    info.exception.type, info.exception.message = "mod.Oops", "outer"
+    info.exception.frames.add(file="a.py", line=2, function="f", source="  raise Oops")
+    info.exception.cause.type, info.exception.cause.message = "KeyError", "'k'"
+    info.exception.explicit_cause = True
+    info.exception.notes.append("a note")
+    info.exception.group.add(type="ValueError", message="one")
+    error = from_info(info)
+    assert isinstance(error, UserCodeError) and error.row == 0
+    assert str(error).splitlines() == [
+        "f@2: row 0: Oops (executor e, attempt 2)",
+        "",
+        "KeyError: 'k'",
+        "",
+        "The above exception was the direct cause of the following exception:",
+        "",
+        "Traceback (most recent call last):",
+        '  File "a.py", line 2, in f',
+        "    raise Oops",
+        "mod.Oops: outer",
+        "a note",
+        "  +---------------- 1 ----------------",
+        "  | ValueError: one",
+    ]
+
+
+def test_how_an_interpreter_ended():
+    info = error_pb2.ErrorInfo(code=error_pb2.INTERPRETER_CRASHED, message="died")
+    info.exit.signal, info.exit.peak_rss_bytes, info.exit.last_stderr = 11, 5 << 20, "boom\n"
+    error = from_info(info)
+    assert error.exit.signal == 11 and error.retryable
+    assert "ended with signal 11, peak memory 5 MiB; last stderr:\nboom" in str(error)

@@ -1,0 +1,41 @@
+"""Adds up what the test runners counted and prints one closing line; exits 1 where something failed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
+PYTEST = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+
+
+def count(text: str) -> dict[str, int]:
+    """Passed, failed and skipped tests in a runner's output."""
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    for passed, failed, ignored in CARGO.findall(text):
+        total["passed"] += int(passed)
+        total["failed"] += int(failed)
+        total["skipped"] += int(ignored)
+    for line in text.splitlines():
+        if re.search(r" in [\d.]+s", line) and "finished in" not in line:
+            for number, what in PYTEST.findall(line):
+                key = what if what in ("passed", "skipped") else "failed"
+                total[key] += int(number)
+    return total
+
+
+def main() -> int:
+    """Reads the logs named on the command line."""
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    for name in sys.argv[1:]:
+        for key, number in count(Path(name).read_text()).items():
+            total[key] += number
+    line = ", ".join(f"{number} {key}" for key, number in total.items())
+    Path(sys.argv[1]).with_name("closing").write_text(line + "\n")
+    print(line)
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
