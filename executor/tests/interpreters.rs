@@ -1,5 +1,7 @@
 //! Real interpreters: every CPython on this machine, driven through the link alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use arrow_ipc::root_as_message;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{DataType as Arrow, Field, Schema};
 use udfleet_executor::environment::pythons::{Python, Pythons};
-use udfleet_executor::link::{Input, Interpreter, InterpreterSpec, Output};
+use udfleet_executor::link::{Input, Interpreter, InterpreterSpec, Output, Pool};
 use udfleet_executor::logs::{LogStore, Wanted};
+use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::types::simple;
 use udfleet_proto::v1::{ErrorCode, FuncType, FunctionDefinition, LoadSpec, TypeRoot};
@@ -104,7 +107,13 @@ impl Setup {
             ..FunctionDefinition::default()
         };
         let payload_path = payload.display().to_string();
-        let spec = LoadSpec { function: number, definition: Some(definition), payload_path, max_rows: 100, ..LoadSpec::default() };
+        let spec = LoadSpec {
+            function: number,
+            definition: Some(definition),
+            payload_path,
+            max_rows: 100,
+            ..LoadSpec::default()
+        };
         interpreter.load(spec).await.unwrap();
     }
 }
@@ -161,7 +170,10 @@ async fn every_python_here_runs_functions_in_its_own_prefix() {
     for python in pythons.usable() {
         for libpython in [python.libpython.as_deref(), None] {
             let venv = setup.folder.path().join(format!("venv-{}-{}", python.version_text(), libpython.is_some()));
-            let made = std::process::Command::new(&python.executable).args(["-m", "venv", "--without-pip"]).arg(&venv).status();
+            let made = std::process::Command::new(&python.executable)
+                .args(["-m", "venv", "--without-pip"])
+                .arg(&venv)
+                .status();
             assert!(made.unwrap().success());
             let interpreter = setup.start(&venv.join("bin/python"), libpython).await;
             setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
@@ -233,7 +245,11 @@ async fn crashes_hangs_and_exits_are_told_apart() {
         let (first, second) = futures::future::join(interpreter.invoke(&bad), interpreter.invoke(&good)).await;
         let first = first.unwrap_err();
         let exit = first.error.info().exit.clone().unwrap();
-        assert_eq!((first.error.code(), exit.signal, exit.status, first.lost, first.ran), (code, signal, status, true, true), "{name}");
+        assert_eq!(
+            (first.error.code(), exit.signal, exit.status, first.lost, first.ran),
+            (code, signal, status, true, true),
+            "{name}"
+        );
         let second = second.expect_err(name);
         assert!(second.lost && !second.ran && second.retryable(), "{name}: {:?}", second.error);
         assert!(!interpreter.alive());
@@ -261,4 +277,32 @@ async fn output_is_kept_per_function() {
     let mut texts: Vec<String> = setup.logs.tail(&name, 0).iter().map(|line| line.text.clone()).collect();
     texts.sort();
     assert_eq!(texts, ["err 5", "err 5", "out 5", "out 5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_gives_credits_in_turn_and_refuses_what_is_gone() {
+    let setup = Setup::new();
+    let interpreter = default_interpreter(&setup).await;
+    let pool = Pool::new();
+    pool.add(interpreter.clone());
+    let waiting = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { pool.acquire(1).await.map(drop) }
+    });
+    setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
+    pool.wake();
+    waiting.await.unwrap().unwrap();
+    let held = (pool.acquire(1).await.unwrap(), pool.acquire(1).await.unwrap());
+    let waiting = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { pool.acquire(1).await.map(drop).unwrap_err() }
+    });
+    tokio::task::yield_now().await;
+    pool.refuse(1, Error::new(ErrorCode::FunctionNotFound, "dropped"));
+    assert_eq!(waiting.await.unwrap().code(), ErrorCode::FunctionNotFound);
+    drop(held);
+    assert!(pool.acquire(1).await.is_err(), "free credits are none of its business");
+    pool.accept(1);
+    assert!(pool.acquire(1).await.is_ok());
+    interpreter.kill();
 }

@@ -48,6 +48,7 @@ impl Function {
         seed_sources(py, &definition).map_err(describe)?;
         let payload = std::fs::read(&spec.payload_path)
             .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
+        import_containers(py, definition.func_type()).map_err(describe)?;
         let object = unpickle(py, &payload).map_err(describe)?;
         let callable = open(py, &object, &definition).map_err(describe)?;
         let function = Self {
@@ -94,6 +95,16 @@ fn prepare_path(py: Python<'_>, support: &str) -> PyResult<()> {
         path.insert(0, support)?;
     }
     Ok(())
+}
+
+/// Imports what columns are handed over in: it takes up to seconds, which the first call should not.
+fn import_containers(py: Python<'_>, func_type: FuncType) -> PyResult<()> {
+    let packages: &[&str] = match func_type {
+        FuncType::Pandas => &["pyarrow", "pandas"],
+        FuncType::Arrow => &["pyarrow"],
+        FuncType::General | FuncType::Unspecified => &[],
+    };
+    packages.iter().try_for_each(|package| py.import(*package).map(drop))
 }
 
 /// Puts the client's source text into `linecache`, so that tracebacks show lines of files that this node lacks.

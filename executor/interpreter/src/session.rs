@@ -44,13 +44,7 @@ impl Session {
         };
         let channel = Channel::inherited();
         channel.send(&Reply { kind: Some(reply::Kind::Ready(ready)), ..Reply::default() })?;
-        Ok(Self {
-            channel,
-            regions: Regions::default(),
-            functions: HashMap::new(),
-            schemas: Schemas::default(),
-            stdio,
-        })
+        Ok(Self { channel, regions: Regions::default(), functions: HashMap::new(), schemas: Schemas::default(), stdio })
     }
 
     /// Serves commands until told to stop, or until the executor is gone.

@@ -72,7 +72,8 @@ pub async fn run(function: &Arc<ServedFunction>, batch: &Batch) -> Result<Answer
     if function.metrics {
         function.stats.answered(&record);
     }
-    let timing = BatchTiming { queue: queue_ns, transfer: record.transfer_ns, convert: record.convert_ns, run: record.run_ns };
+    let timing =
+        BatchTiming { queue: queue_ns, transfer: record.transfer_ns, convert: record.convert_ns, run: record.run_ns };
     outcome.map(|output| Answer { output, timing }).map_err(|error| {
         error.function(&function.name).with(|info| {
             info.attempt = attempt as u32;

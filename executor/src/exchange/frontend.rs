@@ -66,7 +66,10 @@ impl FlightService for FlightFrontend {
     type DoActionStream = Answers<arrow_flight::Result>;
     type ListActionsStream = Answers<ActionType>;
 
-    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let mut input = request.into_inner();
         match tokio::time::timeout(DESCRIPTOR_WAIT, input.message()).await {
             Ok(first) => {
@@ -125,7 +128,10 @@ impl FlightService for FlightFrontend {
         Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
-    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
         Err(flight_info::unsupported("Handshake"))
     }
 

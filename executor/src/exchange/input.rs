@@ -107,7 +107,13 @@ impl InputReader {
         Ok(())
     }
 
-    fn read_batch(&mut self, rows: u64, message: arrow_ipc::Message<'_>, header: &Bytes, data: &FlightData) -> Result<Batch, Error> {
+    fn read_batch(
+        &mut self,
+        rows: u64,
+        message: arrow_ipc::Message<'_>,
+        header: &Bytes,
+        data: &FlightData,
+    ) -> Result<Batch, Error> {
         let Some(known) = &self.schema else {
             return Err(self.invalid("a batch came before its schema", "send the schema first"));
         };

@@ -61,7 +61,9 @@ fn family(data_type: &DataType) -> Family {
         DataType::Float16 => Family::Float(16),
         DataType::Float32 => Family::Float(32),
         DataType::Float64 => Family::Float(64),
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Family::Decimal,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            Family::Decimal
+        }
         DataType::Time32(_) | DataType::Time64(_) => Family::Time,
         DataType::Timestamp(..) => Family::Timestamp,
         DataType::Duration(_) => Family::Duration,
@@ -111,9 +113,13 @@ mod tests {
         assert!(fits(&DataType::UInt32, &DataType::Int64) && !fits(&DataType::UInt64, &DataType::Int64));
         assert!(!fits(&DataType::Int64, &DataType::Float64) && !fits(&DataType::Utf8, &DataType::Int64));
         assert!(fits(&DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::LargeUtf8)), &DataType::Utf8));
-        let (naive, zoned) = (DataType::Timestamp(TimeUnit::Second, None), DataType::Timestamp(TimeUnit::Second, Some("UTC".into())));
+        let (naive, zoned) =
+            (DataType::Timestamp(TimeUnit::Second, None), DataType::Timestamp(TimeUnit::Second, Some("UTC".into())));
         assert!(!fits(&naive, &zoned) && fits(&naive, &DataType::Timestamp(TimeUnit::Microsecond, None)));
         let list = |inner| DataType::new_list(inner, true);
-        assert!(fits(&list(DataType::LargeUtf8), &list(DataType::Utf8)) && !fits(&list(DataType::Utf8), &list(DataType::Int8)));
+        assert!(
+            fits(&list(DataType::LargeUtf8), &list(DataType::Utf8))
+                && !fits(&list(DataType::Utf8), &list(DataType::Int8))
+        );
     }
 }

@@ -86,7 +86,11 @@ pub fn serve(
 type Item = Result<(Batch, Option<OwnedSemaphorePermit>), (u64, Error)>;
 
 /// Reads batches no faster than the stream's budget allows.
-fn batches(function: Arc<ServedFunction>, first: Option<FlightData>, mut input: Streaming<FlightData>) -> impl Stream<Item = Item> + Send {
+fn batches(
+    function: Arc<ServedFunction>,
+    first: Option<FlightData>,
+    mut input: Streaming<FlightData>,
+) -> impl Stream<Item = Item> + Send {
     let budget = Arc::new(Semaphore::new(BUDGET_KIB));
     stream! {
         let mut reader = InputReader::new(function);
@@ -125,7 +129,8 @@ fn batches(function: Arc<ServedFunction>, first: Option<FlightData>, mut input: 
 fn broken(status: &Status) -> Error {
     match status.code() {
         tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
-            let message = format!("a message exceeds the frame limit of {MAX_FRAME_BYTES} bytes ({})", status.message());
+            let message =
+                format!("a message exceeds the frame limit of {MAX_FRAME_BYTES} bytes ({})", status.message());
             Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches")
         }
         _ => Error::new(ErrorCode::InvalidInput, format!("the client's stream broke: {}", status.message())),
@@ -139,7 +144,12 @@ fn data(answer: Answer, sequence: u64, rows: u64, dialect: Dialect) -> FlightDat
             BatchResult { sequence, last: true, rows, timing: Some(answer.timing), error: None }.encode_to_vec().into()
         }
     };
-    FlightData { flight_descriptor: None, data_header: answer.output.header, app_metadata, data_body: answer.output.body }
+    FlightData {
+        flight_descriptor: None,
+        data_header: answer.output.header,
+        app_metadata,
+        data_body: answer.output.body,
+    }
 }
 
 fn failure(error: Error, sequence: u64) -> FlightData {

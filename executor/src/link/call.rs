@@ -55,7 +55,10 @@ impl CallFailure {
     /// True where another interpreter may be tried, given what has been measured.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        self.lost && (!self.ran || self.error.code() == ErrorCode::InterpreterCrashed || self.error.code() == ErrorCode::MemoryExceeded)
+        self.lost
+            && (!self.ran
+                || self.error.code() == ErrorCode::InterpreterCrashed
+                || self.error.code() == ErrorCode::MemoryExceeded)
     }
 }
 
@@ -85,7 +88,8 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
         }
         Some(KillReason::Memory { peak, limit }) => {
             let (peak, limit) = (peak >> 20, limit >> 20);
-            let message = format!("the interpreter took {peak} MiB, more than its limit of {limit} MiB, and was killed");
+            let message =
+                format!("the interpreter took {peak} MiB, more than its limit of {limit} MiB, and was killed");
             Error::new(ErrorCode::MemoryExceeded, message)
                 .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
         }

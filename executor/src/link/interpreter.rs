@@ -14,7 +14,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{
-    Command, Done, ErrorCode, ErrorInfo, Invoke, Load, LoadSpec, ProcessExit, Reply, Shutdown, Slice, Unload, command, reply,
+    Command, Done, ErrorCode, ErrorInfo, Invoke, Load, LoadSpec, ProcessExit, Reply, Shutdown, Slice, Unload, command,
+    reply,
 };
 
 use super::call::{CallFailure, Input, KillReason, Output, exit_error};
@@ -67,6 +68,17 @@ struct Pending {
     region: Region,
 }
 
+/// What the process holds.
+#[derive(Default)]
+struct Functions {
+    /// Whose output is whose. Kept after an unload: what it printed last may still be in the pipe.
+    names: HashMap<u32, String>,
+    /// Those that can be called.
+    loaded: HashSet<u32>,
+    /// A load is under way: a call would wait behind it.
+    loading: bool,
+}
+
 struct Inner {
     pid: u32,
     spec: InterpreterSpec,
@@ -81,7 +93,7 @@ struct Inner {
     started: Instant,
     next_id: AtomicU64,
     schemas: Mutex<HashSet<u64>>,
-    loaded: Mutex<HashMap<u32, String>>,
+    functions: Mutex<Functions>,
     reason: Mutex<Option<KillReason>>,
     exit: watch::Receiver<Option<ProcessExit>>,
     tail: Tail,
@@ -125,13 +137,14 @@ impl Interpreter {
             started: Instant::now(),
             next_id: AtomicU64::new(1),
             schemas: Mutex::default(),
-            loaded: Mutex::default(),
+            functions: Mutex::default(),
             reason: Mutex::default(),
             exit,
             tail: tail.clone(),
         });
         let weak = Arc::downgrade(&inner);
-        let names: Names = Arc::new(move |number| weak.upgrade().and_then(|inner| inner.loaded.lock().get(&number).cloned()));
+        let names: Names =
+            Arc::new(move |number| weak.upgrade().and_then(|inner| inner.functions.lock().names.get(&number).cloned()));
         if let (Some(stdout), Some(stderr)) = pipes {
             let stdout = ChildStdout::from_std(stdout).map_err(|e| start_failed("pipe", e))?;
             let stderr = ChildStderr::from_std(stderr).map_err(|e| start_failed("pipe", e))?;
@@ -157,7 +170,8 @@ impl Interpreter {
                 Err(error.with(|info| {
                     info.code = ErrorCode::EnvironmentFailed as i32;
                     let stderr = info.exit.as_ref().map(|exit| exit.last_stderr.clone()).unwrap_or_default();
-                    info.message = format!("an interpreter did not start: {}; it said: {}", info.message, stderr.trim());
+                    info.message =
+                        format!("an interpreter did not start: {}; it said: {}", info.message, stderr.trim());
                 }))
             }
             Err(_) => {
@@ -179,10 +193,11 @@ impl Interpreter {
         self.0.spec.max_in_flight.max(1)
     }
 
-    /// True where the function has been loaded.
+    /// True where a call of the function runs without waiting for a load.
     #[must_use]
     pub fn serves(&self, function: u32) -> bool {
-        self.0.loaded.lock().contains_key(&function)
+        let functions = self.0.functions.lock();
+        !functions.loading && functions.loaded.contains(&function)
     }
 
     /// Loads a function: unpickles it and calls its `open`.
@@ -193,11 +208,16 @@ impl Interpreter {
         let number = spec.function;
         let definition = spec.definition.as_ref();
         let name = definition.map(|d| udfleet_proto::name::versioned(&d.name, d.version)).unwrap_or_default();
-        // Known before it is loaded: what it prints while loading is its own.
-        let earlier = self.0.loaded.lock().insert(number, name.clone());
+        {
+            let mut functions = self.0.functions.lock();
+            functions.names.insert(number, name.clone());
+            functions.loading = true;
+        }
         let result = self.send_load(&spec).await.map_err(|e| e.function(name));
-        if result.is_err() && earlier.is_none() {
-            self.0.loaded.lock().remove(&number);
+        let mut functions = self.0.functions.lock();
+        functions.loading = false;
+        if result.is_ok() {
+            functions.loaded.insert(number);
         }
         result
     }
@@ -207,7 +227,8 @@ impl Interpreter {
         let mut region = self.0.regions.take(bytes.len()).map_err(shared_memory)?;
         region.write(0, &bytes).map_err(shared_memory)?;
         let load = Load { spec: Some(Slice { offset: 0, length: bytes.len() as u64 }) };
-        let (reply, region) = self.0.call(command::Kind::Load(load), region, LOAD_TIMEOUT).await.map_err(|f| f.error)?;
+        let (reply, region) =
+            self.0.call(command::Kind::Load(load), region, LOAD_TIMEOUT).await.map_err(|f| f.error)?;
         let outcome = match reply.kind {
             Some(reply::Kind::Loaded(_)) => Ok(()),
             Some(reply::Kind::Failed(slice)) => Err(self.0.read_error(&region, &slice)),
@@ -222,11 +243,11 @@ impl Interpreter {
     /// # Errors
     /// How the process ended, should it.
     pub async fn unload(&self, function: u32) -> Result<(), Error> {
+        self.0.functions.lock().loaded.remove(&function);
         let region = self.0.regions.take(1).map_err(shared_memory)?;
         let unload = command::Kind::Unload(Unload { function });
         let (_, region) = self.0.call(unload, region, LOAD_TIMEOUT).await.map_err(|f| f.error)?;
         self.0.regions.give_back(region);
-        self.0.loaded.lock().remove(&function);
         Ok(())
     }
 
@@ -354,7 +375,9 @@ impl Inner {
         if sent.is_err() && self.exit.borrow().is_some() && self.pending.lock().remove(&id).is_some() {
             return Err(CallFailure { error: self.exit_error().await, lost: true, ran: false });
         }
-        answered.await.unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
     }
 
     fn note_running(&self, id: u64, timeout: Duration) {
@@ -364,10 +387,9 @@ impl Inner {
             running.push(id, timeout, now);
             running.deadline()
         };
-        if let Some((deadline, _)) = deadline {
-            if self.since_start_ms(deadline) < self.armed_ms.load(Ordering::Relaxed) {
-                self.nearer_deadline.notify_one();
-            }
+        let armed = self.armed_ms.load(Ordering::Relaxed);
+        if deadline.is_some_and(|(deadline, _)| self.since_start_ms(deadline) < armed) {
+            self.nearer_deadline.notify_one();
         }
     }
 
@@ -395,11 +417,17 @@ impl Inner {
         match reply.kind {
             Some(reply::Kind::Done(done)) => {
                 let result = self.hold(&done, region, reply.region_retained);
-                result.map(|(header, body)| Output { header, body, done }).map_err(|e| CallFailure::answered(shared_memory(e)))
+                result
+                    .map(|(header, body)| Output { header, body, done })
+                    .map_err(|e| CallFailure::answered(shared_memory(e)))
             }
             Some(reply::Kind::Failed(slice)) => {
                 let error = self.read_error(&region, &slice);
-                if reply.region_retained { self.regions.abandon(region) } else { self.regions.give_back(region) }
+                if reply.region_retained {
+                    self.regions.abandon(region)
+                } else {
+                    self.regions.give_back(region)
+                }
                 Err(CallFailure::answered(error))
             }
             _ => Err(CallFailure::answered(Error::internal("the interpreter answered a call with another message"))),
@@ -415,7 +443,9 @@ impl Inner {
 
     fn read_error(&self, region: &Region, slice: &Slice) -> Error {
         let info = region.read(slice).ok().and_then(|bytes| ErrorInfo::decode(bytes).ok());
-        let error = info.filter(|info| info.code != 0).map_or_else(|| Error::internal("an interpreter failed without detail"), Error::from);
+        let error = info
+            .filter(|info| info.code != 0)
+            .map_or_else(|| Error::internal("an interpreter failed without detail"), Error::from);
         error.with(|info| info.executor = self.spec.executor.clone())
     }
 

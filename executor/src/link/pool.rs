@@ -1,7 +1,7 @@
 //! The interpreters of one environment, and who may use which: each has a few credits, and callers that find none wait
 //! in line.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -21,13 +21,15 @@ struct Member {
 
 struct Waiter {
     function: u32,
-    give: oneshot::Sender<Credit>,
+    give: oneshot::Sender<Result<Credit, Error>>,
 }
 
 #[derive(Default)]
 struct State {
     members: Vec<Member>,
     waiters: VecDeque<Waiter>,
+    /// Functions that no interpreter will serve soon, and why.
+    refused: HashMap<u32, Error>,
     closed: Option<Error>,
 }
 
@@ -76,11 +78,29 @@ impl Pool {
         self.state.lock().members.retain(|member| member.interpreter.pid() != pid);
     }
 
+    /// Gives free credits to those who wait: to be called when an interpreter has loaded a function.
+    pub fn wake(self: &Arc<Self>) {
+        self.serve_waiters();
+    }
+
+    /// Refuses calls of a function from now on, and those that wait: open streams of a function that is gone, or can't
+    /// be loaded any more, would wait for ever.
+    pub fn refuse(&self, function: u32, error: Error) {
+        let mut state = self.state.lock();
+        state.refuse_waiters(Some(function), &error);
+        state.refused.insert(function, error);
+    }
+
+    /// Takes calls of a function again.
+    pub fn accept(&self, function: u32) {
+        self.state.lock().refused.remove(&function);
+    }
+
     /// Refuses all calls from now on, and those that wait.
     pub fn close(&self, error: Error) {
         let mut state = self.state.lock();
+        state.refuse_waiters(None, &error);
         state.closed = Some(error);
-        state.waiters.clear();
     }
 
     /// Calls that interpreters hold now.
@@ -93,11 +113,11 @@ impl Pool {
     /// Waits for a credit at the least loaded interpreter that serves the function.
     ///
     /// # Errors
-    /// The reason for which the pool was closed; [`ErrorCode::NoCapacity`] when too many wait.
+    /// The reason for which the pool was closed or the function refused; [`ErrorCode::NoCapacity`] when too many wait.
     pub async fn acquire(self: &Arc<Self>, function: u32) -> Result<Credit, Error> {
         let given = {
             let mut state = self.state.lock();
-            if let Some(error) = &state.closed {
+            if let Some(error) = state.closed.as_ref().or_else(|| state.refused.get(&function)) {
                 return Err(error.clone());
             }
             if let Some(interpreter) = state.pick(function) {
@@ -111,19 +131,16 @@ impl Pool {
             state.waiters.push_back(Waiter { function, give });
             given
         };
-        given.await.map_err(|_| self.closed_error())
-    }
-
-    fn closed_error(&self) -> Error {
-        let closed = self.state.lock().closed.clone();
-        closed.unwrap_or_else(|| Error::new(ErrorCode::NoCapacity, "the environment's interpreters were stopped"))
+        given.await.unwrap_or_else(|_| Err(Error::internal("the pool of interpreters is gone")))
     }
 
     fn release(self: &Arc<Self>, interpreter: &Interpreter) {
         {
             let mut state = self.state.lock();
             // A replaced interpreter is no member any more, and its credits are gone with it.
-            let Some(member) = state.members.iter_mut().find(|m| m.interpreter.pid() == interpreter.pid()) else { return };
+            let Some(member) = state.members.iter_mut().find(|m| m.interpreter.pid() == interpreter.pid()) else {
+                return;
+            };
             member.free += 1;
             if state.waiters.is_empty() {
                 return;
@@ -149,16 +166,29 @@ impl Pool {
                 found
             };
             // A waiter that has gone away drops the credit, which comes back through `release`.
-            let _ = waiter.give.send(Credit { pool: Arc::clone(self), interpreter });
+            let _ = waiter.give.send(Ok(Credit { pool: Arc::clone(self), interpreter }));
         }
     }
 }
 
 impl State {
     fn pick(&mut self, function: u32) -> Option<Interpreter> {
-        let usable = |member: &&mut Member| member.free > 0 && member.interpreter.alive() && member.interpreter.serves(function);
+        let usable =
+            |member: &&mut Member| member.free > 0 && member.interpreter.alive() && member.interpreter.serves(function);
         let best = self.members.iter_mut().filter(usable).max_by_key(|member| member.free)?;
         best.free -= 1;
         Some(best.interpreter.clone())
+    }
+
+    /// Those who wait for a function, or all.
+    fn refuse_waiters(&mut self, function: Option<u32>, error: &Error) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            if function.is_none_or(|function| function == waiter.function) {
+                // One that has gone away needs no answer.
+                let _ = waiter.give.send(Err(error.clone()));
+            } else {
+                self.waiters.push_back(waiter);
+            }
+        }
     }
 }

@@ -66,7 +66,8 @@ fn prepare_child(control: RawFd, parent: u32) -> io::Result<()> {
         } else {
             check(libc::dup2(control, CONTROL))?;
         }
-        check(libc::syscall(libc::SYS_close_range, CONTROL + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) as libc::c_int)?;
+        check(libc::syscall(libc::SYS_close_range, CONTROL + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+            as libc::c_int)?;
     }
     Ok(())
 }

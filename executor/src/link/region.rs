@@ -37,7 +37,8 @@ unsafe impl Sync for Region {}
 
 fn map(file: BorrowedFd<'_>, size: usize) -> io::Result<NonNull<u8>> {
     // SAFETY: a fresh shared mapping of a memfd that is sealed against shrinking.
-    let pointer = unsafe { mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
+    let pointer =
+        unsafe { mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
     NonNull::new(pointer.cast()).ok_or_else(|| io::Error::other("mmap gave a null pointer"))
 }
 
@@ -105,7 +106,10 @@ impl Region {
     pub fn read(&self, slice: &Slice) -> io::Result<&[u8]> {
         let end = slice.offset.checked_add(slice.length).filter(|end| *end <= self.size as u64);
         if end.is_none() {
-            return Err(io::Error::other(format!("the interpreter named bytes outside a region of {} bytes", self.size)));
+            return Err(io::Error::other(format!(
+                "the interpreter named bytes outside a region of {} bytes",
+                self.size
+            )));
         }
         // SAFETY: inside the mapping; the interpreter has answered and does not write any more.
         Ok(unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(slice.offset as usize), slice.length as usize) })
@@ -209,7 +213,8 @@ impl Drop for Held {
 /// The bytes from `start` to the end of `last` without copying.
 pub fn hold(region: Region, start: u64, length: u64, retained: bool, pool: &Arc<RegionPool>) -> io::Result<Bytes> {
     region.read(&Slice { offset: start, length })?;
-    let held = Held { region: Some(region), range: (start as usize, length as usize), pool: Arc::downgrade(pool), retained };
+    let held =
+        Held { region: Some(region), range: (start as usize, length as usize), pool: Arc::downgrade(pool), retained };
     Ok(Bytes::from_owner(held))
 }
 

@@ -122,7 +122,7 @@ impl Actor for EnvironmentActor {
                 state.waiting.remove(&slot);
             }
             EnvironmentMessage::Retry(number) => state.roster.retry(number),
-            EnvironmentMessage::Left(number) => state.roster.forget(number),
+            EnvironmentMessage::Left(number) => state.left(number),
         }
         state.settle(&myself).await
     }
@@ -204,6 +204,16 @@ impl State {
         });
     }
 
+    /// Open streams of a dropped function learn it with their next batch.
+    fn left(&mut self, number: u32) {
+        if let Some(entry) = self.roster.entry(number) {
+            let message = format!("function {} was dropped, or has left this executor", entry.name);
+            let error = Error::new(ErrorCode::FunctionNotFound, message).function(&entry.name);
+            self.pool.refuse(number, error.hint("open a new stream: `udfleet functions` lists what there is"));
+        }
+        self.roster.forget(number);
+    }
+
     fn built(&mut self, result: Result<Held, Error>, myself: &ActorRef<EnvironmentMessage>) {
         self.build = match result {
             Ok(held) => Build::Done(Arc::new(held)),
@@ -228,7 +238,10 @@ impl State {
         let here = move |error: Error| error.with(|info| info.executor = executor);
         let pause = match event {
             InterpreterEvent::Up => return self.roster.up(slot),
-            InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
+            InterpreterEvent::Loaded(number) => {
+                self.pool.wake();
+                return self.roster.loaded(slot, number);
+            }
             InterpreterEvent::Refused(number, error) => {
                 if let Some(pause) = self.roster.refused(slot, number, here(error)) {
                     myself.send_after(pause, move || EnvironmentMessage::Retry(number));
@@ -281,7 +294,10 @@ impl State {
         let stats = context.stats.function(&entry.name);
         let definition = entry.definition.as_ref().clone();
         match ServedFunction::new(definition, number, pool, stats, context.executor.clone()) {
-            Ok(function) => context.table.insert(function),
+            Ok(function) => {
+                self.pool.accept(number);
+                context.table.insert(function);
+            }
             // The coordinator has checked the definition.
             Err(error) => tracing::error!(function = entry.name, "function can't be served: {error}"),
         }
@@ -290,6 +306,9 @@ impl State {
     fn withdraw(&self, number: u32) {
         if let Some(entry) = self.roster.entry(number) {
             self.context.table.remove(&entry.name);
+            if let Some(error) = self.roster.failure(number) {
+                self.pool.refuse(number, error);
+            }
         }
     }
 

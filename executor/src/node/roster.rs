@@ -190,16 +190,21 @@ impl Roster {
         }
     }
 
-    /// Numbers of the functions that can be called. A new one can be once it is loaded and no interpreter that takes
-    /// calls is still loading it: a call never waits behind a load.
+    /// Why a function can't be called now and perhaps never again.
+    pub(super) fn failure(&self, number: u32) -> Option<Error> {
+        let entry = self.functions.get(&number)?;
+        let error = entry.failed.as_ref().or(self.start_error.as_ref())?;
+        Some(error.clone().function(&entry.name))
+    }
+
+    /// Numbers of the functions that can be called: those that an interpreter which takes calls has loaded.
     pub(super) fn callable(&mut self) -> BTreeSet<u32> {
         let running: BTreeSet<u32> =
             self.slots.iter().filter(|(_, slot)| slot.running).map(|(slot, _)| *slot).collect();
         let start_failed = self.start_error.is_some();
         let mut callable = BTreeSet::new();
         for (number, entry) in &mut self.functions {
-            let settled = running.iter().all(|slot| entry.loaded.contains(slot) || entry.refused.contains(slot));
-            entry.serving |= settled && entry.failed.is_none() && !entry.loaded.is_disjoint(&running);
+            entry.serving |= entry.failed.is_none() && !entry.loaded.is_disjoint(&running);
             entry.has_served |= entry.serving;
             if entry.serving && entry.failed.is_none() && !entry.leaving && !start_failed {
                 callable.insert(*number);
@@ -279,10 +284,9 @@ mod tests {
     #[test]
     fn ready_when_loaded_where_calls_go() {
         let mut roster = roster(&["f@1"]);
-        roster.up(0);
         roster.up(1);
         roster.loaded(0, 1);
-        assert!(roster.callable().is_empty(), "slot 1 is still loading it");
+        assert!(roster.callable().is_empty(), "slot 0 takes no calls yet");
         roster.loaded(1, 1);
         assert_eq!(roster.callable(), BTreeSet::from([1]));
         assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Ready, 2)]);
@@ -367,8 +371,6 @@ mod tests {
         roster.loaded(0, 1);
         roster.up(0);
         assert_eq!(roster.assigned(1).len(), 2);
-        assert_eq!(roster.callable().len(), 1, "slot 1 is to load it");
-        roster.loaded(1, 2);
         assert_eq!(roster.callable().len(), 2);
     }
 

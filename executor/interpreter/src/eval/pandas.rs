@@ -101,9 +101,8 @@ fn nan_to_null<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, is_nan: impl Fn
 /// Any other Series; pyarrow's safe casts refuse what would change.
 fn convert_any(py: Python<'_>, function: &Function, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
     static FROM_PANDAS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let from_pandas = FROM_PANDAS.get_or_try_init(py, || {
-        py.import("pyarrow")?.getattr("Array")?.getattr("from_pandas").map(Bound::unbind)
-    })?;
+    let from_pandas = FROM_PANDAS
+        .get_or_try_init(py, || py.import("pyarrow")?.getattr("Array")?.getattr("from_pandas").map(Bound::unbind))?;
     // Made once per function: building the type and the options costs as much as converting a small batch.
     let options = function.pandas_options.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
         let options = PyDict::new(py);
