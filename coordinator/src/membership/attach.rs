@@ -1,7 +1,6 @@
 //! The Membership service: one stream per executor, a thin shell around the actor.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -12,10 +11,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
-use udfleet_proto::v1::{CoordinatorMessage, DesiredState, ErrorCode, ExecutorMessage, Hello, Welcome};
+use udfleet_proto::v1::{CoordinatorMessage, DesiredState, ErrorCode, ExecutorMessage, Hello, ReportRequest, Welcome};
 use udfleet_proto::{VERSION, compatible};
 
-use super::message::Message;
+use super::message::{Message, Outbound};
 use super::{Fleet, record};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +45,7 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let hello = first_hello(&mut reports).await?;
         let executor = hello.executor.clone();
         let record = record::next_epoch(&self.fleet.store, &executor).await?;
-        let (link, desired) = watch::channel(None);
+        let (link, outbound) = watch::channel(Outbound::default());
         let (reply, answer) = oneshot::channel();
         self.fleet.tell(Message::Attached {
             hello: Box::new(hello),
@@ -56,15 +55,25 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
             reply,
         });
         answer.await.map_err(|_| super::stopping())??;
-        tokio::spawn(pump(self.fleet.clone(), executor, record.epoch, reports, desired.clone()));
+        tokio::spawn(pump(self.fleet.clone(), executor, record.epoch, reports, outbound.clone()));
         let welcome = Welcome { epoch: record.epoch, coordinator: self.coordinator.clone() };
         let welcome = futures::stream::once(std::future::ready(Down::Welcome(welcome)));
         // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
-        let states = WatchStream::new(desired).filter_map(|state| {
-            std::future::ready(state.map(|state: Arc<DesiredState>| Down::Desired((*state).clone())))
-        });
-        Ok(Response::new(Box::pin(welcome.chain(states).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
+        let mut sent = Outbound::default();
+        let news = WatchStream::new(outbound).flat_map(move |newest| futures::stream::iter(news(&mut sent, newest)));
+        Ok(Response::new(Box::pin(welcome.chain(news).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
     }
+}
+
+/// What differs from what was sent before.
+fn news(sent: &mut Outbound, newest: Outbound) -> Vec<Down> {
+    let revision = |outbound: &Outbound| outbound.desired.as_ref().map(|desired| desired.revision);
+    let changed = newest.desired.as_ref().filter(|_| revision(sent) != revision(&newest));
+    let desired = changed.map(|desired| Down::Desired(DesiredState::clone(desired)));
+    let request = (newest.request != sent.request).then_some(Down::Report(ReportRequest { number: newest.request }));
+    let news = desired.into_iter().chain(request).collect();
+    *sent = newest;
+    news
 }
 
 async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, Status> {
@@ -96,9 +105,9 @@ async fn pump(
     executor: String,
     epoch: u64,
     mut reports: Streaming<ExecutorMessage>,
-    mut desired: watch::Receiver<Option<Arc<DesiredState>>>,
+    mut outbound: watch::Receiver<Outbound>,
 ) {
-    let closed = async { while desired.changed().await.is_ok() {} };
+    let closed = async { while outbound.changed().await.is_ok() {} };
     tokio::pin!(closed);
     loop {
         let message = tokio::select! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
@@ -15,6 +15,7 @@ use super::member::{Member, NodeAddress};
 use super::message::{Link, WatchEvent};
 use super::metrics::MetricsBook;
 use super::plan;
+use super::refresh::Refresh;
 use super::status::{Outcome, describe};
 use crate::registry::{Catalog, Function};
 use crate::routes::{Endpoint, RouteTable, Routes, Target};
@@ -36,6 +37,7 @@ pub(super) struct Core {
     catalog: Arc<Catalog>,
     book: MetricsBook,
     watches: Vec<Watch>,
+    refresh: Refresh,
     routes: Arc<RouteTable>,
     timeout: Duration,
 }
@@ -48,6 +50,7 @@ impl Core {
             catalog,
             book: MetricsBook::default(),
             watches: Vec::new(),
+            refresh: Refresh::default(),
             routes,
             timeout,
         };
@@ -69,6 +72,7 @@ impl Core {
         {
             member.log_seen = before.log_seen;
         }
+        self.refresh.joined(&member);
         // Replacing drops the older attach's link, which ends its stream.
         self.members.insert(member.id().to_owned(), member);
         self.replan();
@@ -94,6 +98,7 @@ impl Core {
         let metrics = report.metrics.into_iter().filter(|m| known(&m.function)).collect();
         self.book.report(executor, &incarnation, metrics);
         self.pass_on(&fresh);
+        self.refresh.settle(&self.members);
         if replan {
             self.replan();
         } else if changed {
@@ -106,6 +111,7 @@ impl Core {
         tracing::warn!(executor, epoch, "executor lost");
         member.link = None;
         self.book.lost(executor);
+        self.refresh.settle(&self.members);
         self.forget_old();
         self.replan();
     }
@@ -252,6 +258,11 @@ impl Core {
             }
             Some(which) => self.catalog.matching(which).iter().map(|f| self.info(f)).collect(),
         }
+    }
+
+    /// Answers once every attached executor has reported anew.
+    pub fn refresh(&mut self, reply: oneshot::Sender<()>) {
+        self.refresh.ask(&self.members, reply);
     }
 
     /// `None`: one entry per version.

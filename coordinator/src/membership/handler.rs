@@ -58,6 +58,7 @@ fn handle(message: Message, State { core, registry }: &mut State, now: Instant) 
         }
         Message::Executors { reply } => drop(reply.send(core.executors(now))),
         Message::Progress { which, reply } => drop(reply.send(core.progress(which.as_ref()))),
+        Message::Refresh { reply } => core.refresh(reply),
         Message::Nodes { reply } => drop(reply.send(core.nodes())),
         Message::Tick => core.tick(now),
     }

@@ -91,6 +91,7 @@ impl Member {
             rss_bytes: report.rss_bytes,
             in_flight: report.in_flight,
             drained: report.drained,
+            answers: report.answers,
             ..Report::default()
         };
         changed
@@ -107,7 +108,14 @@ impl Member {
         self.wanted = definitions.map(|definition| versioned(&definition.name, definition.version)).collect();
         self.desired = Arc::new(desired);
         if let Some(link) = &self.link {
-            link.send_replace(Some(Arc::clone(&self.desired)));
+            link.send_modify(|outbound| outbound.desired = Some(Arc::clone(&self.desired)));
+        }
+    }
+
+    /// Asks it for a report.
+    pub fn request_report(&self, number: u64) {
+        if let Some(link) = &self.link {
+            link.send_modify(|outbound| outbound.request = number);
         }
     }
 

@@ -12,8 +12,16 @@ use udfleet_proto::v1::{
 
 use super::member::NodeAddress;
 
-/// Desired state on its way to an executor; dropping the sender ends the attach stream.
-pub(super) type Link = watch::Sender<Option<Arc<DesiredState>>>;
+/// The newest of each kind on its way to an executor.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outbound {
+    pub desired: Option<Arc<DesiredState>>,
+    /// Number of the latest request for a report; 0: none yet.
+    pub request: u64,
+}
+
+/// To an executor; dropping the sender ends the attach stream.
+pub(super) type Link = watch::Sender<Outbound>;
 
 /// What a registration hears while it waits.
 #[derive(Debug)]
@@ -40,6 +48,7 @@ pub(super) enum Message {
     Functions { which: Option<FunctionRef>, all_versions: bool, reply: oneshot::Sender<Vec<FunctionInfo>> },
     Executors { reply: oneshot::Sender<Vec<ExecutorInfo>> },
     Progress { which: Option<FunctionRef>, reply: oneshot::Sender<Vec<FunctionProgress>> },
+    Refresh { reply: oneshot::Sender<()> },
     Nodes { reply: oneshot::Sender<Vec<NodeAddress>> },
     Tick,
 }

@@ -8,6 +8,7 @@ mod message;
 mod metrics;
 mod plan;
 mod record;
+mod refresh;
 mod status;
 
 #[cfg(test)]
@@ -30,6 +31,9 @@ use crate::registry::Registry;
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
 use message::Message;
+
+/// How long numbers of now are waited for.
+const REFRESH_WITHIN: Duration = Duration::from_millis(500);
 
 /// Talks to the membership actor.
 #[derive(Clone)]
@@ -113,11 +117,16 @@ impl Fleet {
         self.ask(|reply| Message::Executors { reply }).await
     }
 
-    /// Numbers of a function, or of every version of every one.
+    /// Numbers of a function, or of every version of every one, as of now: attached executors are asked for them. Those
+    /// of an executor that does not answer at once are the ones it reported last.
     ///
     /// # Errors
     /// While the coordinator stops.
     pub async fn progress(&self, which: Option<FunctionRef>) -> Result<Vec<FunctionProgress>, Error> {
+        let fresh = self.ask(|reply| Message::Refresh { reply });
+        if let Ok(refreshed) = tokio::time::timeout(REFRESH_WITHIN, fresh).await {
+            refreshed?;
+        }
         self.ask(|reply| Message::Progress { which, reply }).await
     }
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{DesiredState, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report};
+use udfleet_proto::v1::{FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report};
 
 use super::core::Core;
-use super::message::WatchEvent;
+use super::message::{Outbound, WatchEvent};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-type Desired = watch::Receiver<Option<Arc<DesiredState>>>;
+type Desired = watch::Receiver<Outbound>;
 
 struct Fleet {
     core: Core,
@@ -37,7 +37,7 @@ impl Fleet {
             max_interpreters: 4,
             ..Hello::default()
         };
-        let (link, desired) = watch::channel(None);
+        let (link, desired) = watch::channel(Outbound::default());
         self.core.attach(hello, epoch, false, link, self.now).unwrap();
         desired
     }
@@ -97,13 +97,13 @@ async fn stale_epochs_and_old_reports_change_nothing() {
 async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
     let mut fleet = Fleet::new(&["f"]);
     let mut desired = fleet.attach("a", 3);
-    let first = desired.borrow_and_update().clone().unwrap();
+    let first = desired.borrow_and_update().desired.clone().unwrap();
     assert_eq!((first.functions.len(), first.environments.len()), (1, 1));
     assert!(first.revision > 2 << 32, "larger than any of an earlier attach");
     fleet.core.set_catalog(Arc::new(catalog(&["f"])));
     assert!(!desired.has_changed().unwrap());
     fleet.core.set_catalog(Arc::new(catalog(&["f", "g"])));
-    let second = desired.borrow_and_update().clone().unwrap();
+    let second = desired.borrow_and_update().desired.clone().unwrap();
     assert_eq!((second.functions.len(), second.environments.len()), (2, 1), "one environment serves both");
     assert!(second.revision > first.revision);
 }
@@ -137,13 +137,37 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
     let mut desired = fleet.attach("a", 1);
     fleet.report("a", 1, 1, LoadState::Ready);
     fleet.core.drain("a", true, fleet.now).unwrap();
-    let draining = desired.borrow_and_update().clone().unwrap();
+    let draining = desired.borrow_and_update().desired.clone().unwrap();
     assert!(draining.draining && draining.functions.len() == 1);
     assert!(fleet.servers().is_empty(), "nothing new goes there");
     fleet.core.report("a", 1, Report { sequence: 2, drained: true, ..Report::default() }, fleet.now);
-    assert!(desired.borrow_and_update().clone().unwrap().functions.is_empty());
+    assert!(desired.borrow_and_update().desired.clone().unwrap().functions.is_empty());
     assert_eq!(fleet.core.executors(fleet.now)[0].state, "drained");
     fleet.core.drain("a", false, fleet.now).unwrap();
-    let back = desired.borrow_and_update().clone().unwrap();
+    let back = desired.borrow_and_update().desired.clone().unwrap();
     assert!(!back.draining && back.functions.len() == 1);
+}
+
+#[tokio::test]
+async fn numbers_of_now_wait_for_every_attached_executor() {
+    let mut fleet = Fleet::new(&["f"]);
+    let ask = |fleet: &mut Fleet| {
+        let (reply, answer) = oneshot::channel();
+        fleet.core.refresh(reply);
+        answer
+    };
+    assert!(ask(&mut fleet).try_recv().is_ok(), "nobody to ask");
+    let (a, _b) = (fleet.attach("a", 1), fleet.attach("b", 1));
+    let mut answer = ask(&mut fleet);
+    let answers = a.borrow().request;
+    assert_eq!(answers, 2);
+    fleet.core.report("a", 1, Report { sequence: 1, answers, ..Report::default() }, fleet.now);
+    assert!(answer.try_recv().is_err(), "b has not answered");
+    let c = fleet.attach("c", 1);
+    assert_eq!(c.borrow().request, answers, "who comes meanwhile is asked too");
+    fleet.core.report("b", 1, Report { sequence: 1, answers: 1, ..Report::default() }, fleet.now);
+    fleet.core.report("c", 1, Report { sequence: 1, answers, ..Report::default() }, fleet.now);
+    assert!(answer.try_recv().is_err(), "b has answered an older question");
+    fleet.core.detach("b", 1);
+    assert!(answer.try_recv().is_ok());
 }

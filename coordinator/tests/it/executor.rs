@@ -120,7 +120,10 @@ async fn attach(
     loop {
         tokio::select! {
             message = down.message() => match message?.and_then(|m| m.kind) {
-                Some(Down::Desired(desired)) => report = answer(&desired, behaviour),
+                Some(Down::Desired(desired)) => {
+                    report = Report { answers: report.answers, ..answer(&desired, behaviour) };
+                }
+                Some(Down::Report(request)) => report.answers = request.number,
                 Some(Down::Welcome(_)) => {}
                 None => return Ok(()),
             },

@@ -117,7 +117,7 @@ impl Attachment {
         loop {
             tokio::select! {
                 message = inbox.message() => match message {
-                    Ok(Some(message)) => self.take(message, welcomed),
+                    Ok(Some(message)) => news |= self.take(message, welcomed),
                     Ok(None) => return Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment"),
                     Err(status) => return Error::from(&status),
                 },
@@ -131,7 +131,8 @@ impl Attachment {
         }
     }
 
-    fn take(&self, message: CoordinatorMessage, welcomed: &mut bool) {
+    /// True where a report is asked for.
+    fn take(&mut self, message: CoordinatorMessage, welcomed: &mut bool) -> bool {
         match message.kind {
             Some(coordinator_message::Kind::Welcome(welcome)) => {
                 *welcomed = true;
@@ -141,9 +142,14 @@ impl Attachment {
                 // Fails only while the executor stops.
                 let _ = self.node.send_message(NodeMessage::Desired(Box::new(desired)));
             }
+            Some(coordinator_message::Kind::Report(request)) => {
+                self.reporter.asked(request.number);
+                return true;
+            }
             // From a newer coordinator.
             None => {}
         }
+        false
     }
 
     /// Reports are cumulative: where there is no room for one, the next says the same and more.

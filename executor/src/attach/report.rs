@@ -11,16 +11,23 @@ pub(super) struct Reporter {
     context: Arc<Context>,
     sequence: u64,
     last_line: u64,
+    answers: u64,
 }
 
 impl Reporter {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, sequence: 0, last_line: 0 }
+        Self { context, sequence: 0, last_line: 0, answers: 0 }
     }
 
     /// A new attachment: what was sent last may not have arrived. Lines are numbered, so repeating them does no harm.
     pub(super) fn start_over(&mut self) {
         self.last_line = 0;
+        self.answers = 0;
+    }
+
+    /// The coordinator has asked for a report; the next one says that it is the answer.
+    pub(super) fn asked(&mut self, number: u64) {
+        self.answers = self.answers.max(number);
     }
 
     /// The state of this executor now.
@@ -41,6 +48,7 @@ impl Reporter {
             rss_bytes,
             in_flight: in_flight as u32,
             drained: view.draining && in_flight == 0 && self.context.table.streams() == 0,
+            answers: self.answers,
         }
     }
 }
