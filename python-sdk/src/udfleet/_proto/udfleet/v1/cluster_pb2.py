@@ -27,7 +27,7 @@ from . import function_pb2 as udfleet_dot_v1_dot_function__pb2
 from . import metrics_pb2 as udfleet_dot_v1_dot_metrics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/cluster.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\"4\n\rPythonVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nexecutable\x18\x02 \x01(\t\"\xdb\x02\n\x05Hello\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12*\n\x07pythons\x18\x05 \x03(\x0b\x32\x19.udfleet.v1.PythonVersion\x12\r\n\x05\x63ores\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x18\n\x10max_interpreters\x18\x08 \x01(\r\x12$\n\x1cinterpreters_per_environment\x18\t \x01(\r\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.udfleet.v1.Hello.LabelsEntry\x12\x1a\n\x12\x62uilt_environments\x18\x0b \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x0e\x46unctionStatus\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12$\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\"C\n\x0c\x42uildLogLine\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\x9f\x02\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12-\n\tfunctions\x18\x03 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12,\n\x07metrics\x18\x04 \x03(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12+\n\tbuild_log\x18\x05 \x03(\x0b\x32\x18.udfleet.v1.BuildLogLine\x12\x1a\n\x12\x62uilt_environments\x18\x06 \x03(\t\x12\x14\n\x0cinterpreters\x18\x07 \x01(\r\x12\x11\n\trss_bytes\x18\x08 \x01(\x04\x12\x11\n\tin_flight\x18\t \x01(\r\x12\x0f\n\x07\x64rained\x18\n \x01(\x08\"c\n\x0f\x45xecutorMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.udfleet.v1.ReportH\x00\x42\x06\n\x04kind\"i\n\x15\x45nvironmentAssignment\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12,\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32\x17.udfleet.v1.Environment\x12\x14\n\x0cinterpreters\x18\x03 \x01(\r\"\x9e\x01\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x37\n\x0c\x65nvironments\x18\x02 \x03(\x0b\x32!.udfleet.v1.EnvironmentAssignment\x12\x31\n\tfunctions\x18\x03 \x03(\x0b\x32\x1e.udfleet.v1.FunctionAssignment\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\"]\n\x12\x46unctionAssignment\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\"-\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\"q\n\x12\x43oordinatorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.udfleet.v1.WelcomeH\x00\x12+\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.DesiredStateH\x00\x42\x06\n\x04kind\"=\n\x0bLogsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0c\n\x04tail\x18\x02 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"i\n\x07LogLine\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03pid\x18\x06 \x01(\r*f\n\tLoadState\x12\x1a\n\x16LOAD_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08\x42UILDING\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\t\n\x05READY\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x32W\n\nMembership\x12I\n\x06\x41ttach\x12\x1b.udfleet.v1.ExecutorMessage\x1a\x1e.udfleet.v1.CoordinatorMessage(\x01\x30\x01\x32>\n\x04Node\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/cluster.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\"4\n\rPythonVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nexecutable\x18\x02 \x01(\t\"\xdb\x02\n\x05Hello\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12*\n\x07pythons\x18\x05 \x03(\x0b\x32\x19.udfleet.v1.PythonVersion\x12\r\n\x05\x63ores\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x18\n\x10max_interpreters\x18\x08 \x01(\r\x12$\n\x1cinterpreters_per_environment\x18\t \x01(\r\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.udfleet.v1.Hello.LabelsEntry\x12\x1a\n\x12\x62uilt_environments\x18\x0b \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x0e\x46unctionStatus\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12$\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\"C\n\x0c\x42uildLogLine\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\xb0\x02\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12-\n\tfunctions\x18\x03 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12,\n\x07metrics\x18\x04 \x03(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12+\n\tbuild_log\x18\x05 \x03(\x0b\x32\x18.udfleet.v1.BuildLogLine\x12\x1a\n\x12\x62uilt_environments\x18\x06 \x03(\t\x12\x14\n\x0cinterpreters\x18\x07 \x01(\r\x12\x11\n\trss_bytes\x18\x08 \x01(\x04\x12\x11\n\tin_flight\x18\t \x01(\r\x12\x0f\n\x07\x64rained\x18\n \x01(\x08\x12\x0f\n\x07\x61nswers\x18\x0b \x01(\x04\"c\n\x0f\x45xecutorMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.udfleet.v1.ReportH\x00\x42\x06\n\x04kind\"i\n\x15\x45nvironmentAssignment\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12,\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32\x17.udfleet.v1.Environment\x12\x14\n\x0cinterpreters\x18\x03 \x01(\r\"\x9e\x01\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x37\n\x0c\x65nvironments\x18\x02 \x03(\x0b\x32!.udfleet.v1.EnvironmentAssignment\x12\x31\n\tfunctions\x18\x03 \x03(\x0b\x32\x1e.udfleet.v1.FunctionAssignment\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\"]\n\x12\x46unctionAssignment\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\"-\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\"\x1f\n\rReportRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x9e\x01\n\x12\x43oordinatorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.udfleet.v1.WelcomeH\x00\x12+\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.DesiredStateH\x00\x12+\n\x06report\x18\x03 \x01(\x0b\x32\x19.udfleet.v1.ReportRequestH\x00\x42\x06\n\x04kind\"=\n\x0bLogsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0c\n\x04tail\x18\x02 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"i\n\x07LogLine\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03pid\x18\x06 \x01(\r*f\n\tLoadState\x12\x1a\n\x16LOAD_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08\x42UILDING\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\t\n\x05READY\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x32W\n\nMembership\x12I\n\x06\x41ttach\x12\x1b.udfleet.v1.ExecutorMessage\x1a\x1e.udfleet.v1.CoordinatorMessage(\x01\x30\x01\x32>\n\x04Node\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_LOADSTATE']._serialized_start=1811
-  _globals['_LOADSTATE']._serialized_end=1913
+  _globals['_LOADSTATE']._serialized_start=1907
+  _globals['_LOADSTATE']._serialized_end=2009
   _globals['_PYTHONVERSION']._serialized_start=117
   _globals['_PYTHONVERSION']._serialized_end=169
   _globals['_HELLO']._serialized_start=172
@@ -49,25 +49,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUILDLOGLINE']._serialized_start=656
   _globals['_BUILDLOGLINE']._serialized_end=723
   _globals['_REPORT']._serialized_start=726
-  _globals['_REPORT']._serialized_end=1013
-  _globals['_EXECUTORMESSAGE']._serialized_start=1015
-  _globals['_EXECUTORMESSAGE']._serialized_end=1114
-  _globals['_ENVIRONMENTASSIGNMENT']._serialized_start=1116
-  _globals['_ENVIRONMENTASSIGNMENT']._serialized_end=1221
-  _globals['_DESIREDSTATE']._serialized_start=1224
-  _globals['_DESIREDSTATE']._serialized_end=1382
-  _globals['_FUNCTIONASSIGNMENT']._serialized_start=1384
-  _globals['_FUNCTIONASSIGNMENT']._serialized_end=1477
-  _globals['_WELCOME']._serialized_start=1479
-  _globals['_WELCOME']._serialized_end=1524
-  _globals['_COORDINATORMESSAGE']._serialized_start=1526
-  _globals['_COORDINATORMESSAGE']._serialized_end=1639
-  _globals['_LOGSREQUEST']._serialized_start=1641
-  _globals['_LOGSREQUEST']._serialized_end=1702
-  _globals['_LOGLINE']._serialized_start=1704
-  _globals['_LOGLINE']._serialized_end=1809
-  _globals['_MEMBERSHIP']._serialized_start=1915
-  _globals['_MEMBERSHIP']._serialized_end=2002
-  _globals['_NODE']._serialized_start=2004
-  _globals['_NODE']._serialized_end=2066
+  _globals['_REPORT']._serialized_end=1030
+  _globals['_EXECUTORMESSAGE']._serialized_start=1032
+  _globals['_EXECUTORMESSAGE']._serialized_end=1131
+  _globals['_ENVIRONMENTASSIGNMENT']._serialized_start=1133
+  _globals['_ENVIRONMENTASSIGNMENT']._serialized_end=1238
+  _globals['_DESIREDSTATE']._serialized_start=1241
+  _globals['_DESIREDSTATE']._serialized_end=1399
+  _globals['_FUNCTIONASSIGNMENT']._serialized_start=1401
+  _globals['_FUNCTIONASSIGNMENT']._serialized_end=1494
+  _globals['_WELCOME']._serialized_start=1496
+  _globals['_WELCOME']._serialized_end=1541
+  _globals['_REPORTREQUEST']._serialized_start=1543
+  _globals['_REPORTREQUEST']._serialized_end=1574
+  _globals['_COORDINATORMESSAGE']._serialized_start=1577
+  _globals['_COORDINATORMESSAGE']._serialized_end=1735
+  _globals['_LOGSREQUEST']._serialized_start=1737
+  _globals['_LOGSREQUEST']._serialized_end=1798
+  _globals['_LOGLINE']._serialized_start=1800
+  _globals['_LOGLINE']._serialized_end=1905
+  _globals['_MEMBERSHIP']._serialized_start=2011
+  _globals['_MEMBERSHIP']._serialized_end=2098
+  _globals['_NODE']._serialized_start=2100
+  _globals['_NODE']._serialized_end=2162
 # @@protoc_insertion_point(module_scope)

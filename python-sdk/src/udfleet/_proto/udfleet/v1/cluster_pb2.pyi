@@ -89,7 +89,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class Report(_message.Message):
     RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     DRAINED_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -110,7 +111,8 @@ class Report(_message.Message):
     rss_bytes: int
     in_flight: int
     drained: bool
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ...) -> None: ...
+    answers: int
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ...) -> None: ...
 
 class ExecutorMessage(_message.Message):
     __slots__ = ("hello", "report")
@@ -158,13 +160,21 @@ class Welcome(_message.Message):
     coordinator: str
     def __init__(self, epoch: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
 
+class ReportRequest(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "desired")
+    __slots__ = ("welcome", "desired", "report")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     desired: DesiredState
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ...) -> None: ...
+    report: ReportRequest
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("function", "tail", "follow")
