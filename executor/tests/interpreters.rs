@@ -306,3 +306,17 @@ async fn a_pool_gives_credits_in_turn_and_refuses_what_is_gone() {
     assert!(pool.acquire(1).await.is_ok());
     interpreter.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unloading_while_outputs_are_unread_harms_no_other_function() {
+    let setup = Setup::new();
+    let interpreter = default_interpreter(&setup).await;
+    setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
+    setup.load(&interpreter, 2, "keep", TypeRoot::Bigint).await;
+    let unread = interpreter.invoke(&input(1, &[Some(1)], 60_000)).await.unwrap();
+    // No region is idle: unloading takes a new one, which the next call uses again.
+    interpreter.unload(1).await.unwrap();
+    let output = interpreter.invoke(&input(2, &[Some(5)], 60_000)).await.unwrap();
+    assert_eq!((numbers(&unread), numbers(&output)), (vec![Some(2)], vec![Some(5)]));
+    interpreter.shutdown(Duration::from_secs(10)).await;
+}

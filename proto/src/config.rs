@@ -1,6 +1,6 @@
 //! Configuration keys of functions: declared once, here. The reference page is generated from this table.
 //!
-//! Scopes override each other: fleet < job < function.
+//! What a job sets holds for the functions that it registers, unless the function sets the key itself.
 
 use std::collections::BTreeMap;
 
@@ -103,14 +103,18 @@ pub const ARROW_BATCH_SIZE: Key = key(
     "The most rows a function sees at once.",
 );
 /// Rows of a bundle.
-pub const BUNDLE_SIZE: Key =
-    key("python.fn-execution.bundle.size", integer(1, u32::MAX as u64), "100000", "Rows after which a bundle commits.");
+pub const BUNDLE_SIZE: Key = key(
+    "python.fn-execution.bundle.size",
+    integer(1, u32::MAX as u64),
+    "100000",
+    "Rows after which a bundle commits. No effect yet.",
+);
 /// Time of a bundle.
 pub const BUNDLE_TIME: Key = key(
     "python.fn-execution.bundle.time",
     integer(1, 86_400_000),
     "1000",
-    "Milliseconds after which a bundle commits.",
+    "Milliseconds after which a bundle commits. No effect yet.",
 );
 /// Whether the memory budget is divided and enforced.
 pub const MEMORY_MANAGED: Key = key(
@@ -120,34 +124,43 @@ pub const MEMORY_MANAGED: Key = key(
     "Divide the executor's memory budget among its interpreters and enforce it; false: no limit.",
 );
 /// Keyed states in memory.
-pub const STATE_CACHE: Key =
-    key("python.state.cache-size", integer(0, u32::MAX as u64), "1000", "Keyed states held in memory per partition.");
+pub const STATE_CACHE: Key = key(
+    "python.state.cache-size",
+    integer(0, u32::MAX as u64),
+    "1000",
+    "Keyed states held in memory per partition. No effect yet.",
+);
 /// Cached reads.
 pub const MAP_READ_CACHE: Key = key(
     "python.map-state.read-cache-size",
     integer(0, u32::MAX as u64),
     "1000",
-    "Cached reads of each map state, absent keys too.",
+    "Cached reads of each map state, absent keys too. No effect yet.",
 );
 /// Pending writes.
-pub const MAP_WRITE_CACHE: Key =
-    key("python.map-state.write-cache-size", integer(0, u32::MAX as u64), "1000", "Pending writes of each map state.");
+pub const MAP_WRITE_CACHE: Key = key(
+    "python.map-state.write-cache-size",
+    integer(0, u32::MAX as u64),
+    "1000",
+    "Pending writes of each map state. No effect yet.",
+);
 /// Entries per page.
 pub const MAP_PAGE: Key = key(
     "python.map-state.iterate-response-batch-size",
     integer(1, u32::MAX as u64),
     "1000",
-    "Entries per page when a map state is iterated.",
+    "Entries per page when a map state is iterated. No effect yet.",
 );
 /// User metrics and timings.
 pub const METRIC_ENABLED: Key = key(
     "python.metric.enabled",
     ValueType::Boolean,
     "true",
-    "User metrics and per-function timings; off costs nothing.",
+    "Counters and timings of the function, in `fleet.progress`, `/metrics` and reports.",
 );
 /// Profiles.
-pub const PROFILE_ENABLED: Key = key("python.profile.enabled", ValueType::Boolean, "false", "Profiles each stage.");
+pub const PROFILE_ENABLED: Key =
+    key("python.profile.enabled", ValueType::Boolean, "false", "Profiles each stage. No effect yet.");
 /// Deadline of one batch.
 pub const CALL_TIMEOUT: Key = key(
     "udfleet.call.timeout",

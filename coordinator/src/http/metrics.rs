@@ -54,7 +54,7 @@ fn describe() {
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
     describe_counter!("udfleet_batches_resent_total", "Batches sent again because an executor was lost");
     describe_gauge!("udfleet_executors", "Executors by state");
-    describe_gauge!("udfleet_executor_rss_bytes", "Memory of executors and their interpreters, summed");
+    describe_gauge!("udfleet_executor_rss_bytes", "Private memory of all interpreters, summed over executors");
     describe_gauge!("udfleet_interpreters", "Interpreters running in the fleet");
     describe_counter!("udfleet_function_calls_total", "Batches answered, with success or not");
     describe_counter!("udfleet_function_rows_total", "Rows answered");

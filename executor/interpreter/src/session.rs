@@ -71,7 +71,8 @@ impl Session {
             }
             command::Kind::Unload(unload) => {
                 self.unload(py, unload.function);
-                Ok(reply::Kind::Unloaded(udfleet_proto::v1::Unloaded {}))
+                // Later commands name the region without its descriptor: it is kept though nothing is read from it.
+                self.open(region, region_size, file).map(|_| reply::Kind::Unloaded(udfleet_proto::v1::Unloaded {}))
             }
             command::Kind::Shutdown(_) => {
                 let numbers: Vec<u32> = self.functions.keys().copied().collect();

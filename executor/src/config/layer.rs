@@ -13,7 +13,7 @@ use udfleet_proto::v1::ErrorCode;
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
-    /// host:port of the coordinator
+    /// host:port of the coordinator [default: 127.0.0.1:8815]
     #[arg(long, value_name = "HOST:PORT", env = "UDFLEET_COORDINATOR")]
     pub coordinator: Option<String>,
     /// Address of Flight and the node service [default: 127.0.0.1:0]
@@ -25,7 +25,8 @@ pub struct Layer {
     /// The address that clients are told, where it differs from the one listened on
     #[arg(long, value_name = "HOST:PORT", env = "UDFLEET_EXECUTOR_ADVERTISE")]
     pub advertise: Option<String>,
-    /// Folder for artifacts, temporary files and this executor's identity
+    /// Folder for artifacts, temporary files and this executor's identity [default: udfleet/executor in XDG_STATE_HOME or
+    /// ~/.local/state]
     #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_WORK_DIR")]
     pub work_dir: Option<PathBuf>,
     /// Folder of built environments, may be shared on one machine [default: WORK_DIR/environments]
@@ -46,7 +47,7 @@ pub struct Layer {
     /// A further Python to offer; repeatable
     #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_PYTHON", value_delimiter = ',')]
     pub python: Vec<PathBuf>,
-    /// A label for placement; repeatable
+    /// A label that tells executors apart in listings; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", env = "UDFLEET_EXECUTOR_LABELS", value_delimiter = ',')]
     #[serde(skip)]
     pub label: Vec<String>,
@@ -62,7 +63,7 @@ pub struct Layer {
     /// File that holds the shared secret
     #[arg(long, value_name = "FILE", env = "UDFLEET_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
-    /// Allow addresses other than loopback although nothing is encrypted
+    /// Allow addresses other than loopback although nothing is encrypted; needs a token
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_INSECURE_NON_LOOPBACK")]
     pub insecure_non_loopback: Option<bool>,
     /// How long an unused environment stays on disk, such as 12h [default: 24h]

@@ -70,7 +70,7 @@ pub struct Settings {
     /// How long an unused environment stays on disk.
     #[serde(serialize_with = "seconds")]
     pub environment_ttl: Duration,
-    /// Labels for placement.
+    /// Labels that tell executors apart in listings.
     pub labels: BTreeMap<String, String>,
 }
 
