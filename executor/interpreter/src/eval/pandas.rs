@@ -43,8 +43,22 @@ pub fn call(
     Ok(array)
 }
 
+/// As pyarrow's `to_pandas` has it. Numbers without nulls become the same Series faster by way of numpy.
 fn to_series<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
-    to_pyarrow(py, column)?.call_method0(intern!(py, "to_pandas"))
+    static SERIES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static WITHOUT_COPY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let array = to_pyarrow(py, column)?;
+    let is_number = column.data_type().is_integer() || column.data_type().is_floating();
+    if !is_number || column.null_count() > 0 {
+        return array.call_method0(intern!(py, "to_pandas"));
+    }
+    let options = WITHOUT_COPY.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+        let options = PyDict::new(py);
+        options.set_item("copy", false)?;
+        Ok(options.unbind())
+    })?;
+    let values = array.call_method0(intern!(py, "to_numpy"))?;
+    SERIES.import(py, "pandas", "Series")?.call((values,), Some(options.bind(py)))
 }
 
 /// The number of values, where the container is one that pandas functions may return.
