@@ -28,10 +28,10 @@ build: system ## Compile the coordinator, the executor and the interpreter
 
 setup: build $(VENV)/.installed ## Everything that the other commands need
 
-demo: setup ## Run the main job on real data: a private fleet, five functions, 336,776 flights
+demo: setup ## Run the main job on real data: a private fleet, four functions, 336,776 flights
 	$(PYTHON) python-sdk/examples/flights.py
 
-up: setup ## Start a fleet and leave it running; prints what to paste
+up: setup ## Run a fleet until Ctrl-C; prints what to paste
 	$(VENV)/bin/udfleet up
 
 test: setup ## All tests, on real processes

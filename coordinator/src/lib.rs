@@ -1,7 +1,8 @@
 //! The coordinator: control plane and front door of a fleet. It runs no user code and unpickles nothing.
 //!
-//! Who may know whom: `config`, `store`, `scheduler` and `routes` know nothing else of this crate; `artifact` and
-//! `registry` stand on `store`; `membership` on those; `router`, `fleet` and `http` on `membership`; `server` starts all.
+//! Who may know whom: `config`, `store`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
+//! `store` and `scheduler`; `routes` on `registry`; `membership` on these; `router` on `registry` and `routes`; `fleet` on
+//! `artifact`, `registry` and `membership`; `http` on `membership` and `router`; `server` starts all.
 
 pub mod artifact;
 pub mod auth;

@@ -1,5 +1,9 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
+//!
+//! Who may know whom: `config`, `logs` and `metrics` know nothing else of this crate; `artifact` stands on `auth`;
+//! `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http`
+//! on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;

@@ -1,0 +1,58 @@
+"""Pages name files and sections that exist, and describe every exception class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from udfleet import errors
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "python-sdk" / "README.md"])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+TOP = {path.name for path in ROOT.iterdir() if path.is_dir() or path.suffix in (".md", ".toml", ".lock")}
+
+
+def _prose(page: Path) -> str:
+    """The page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def _slugs(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", _prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _broken_links(page: Path) -> Iterator[str]:
+    for target in LINK.findall(_prose(page)):
+        if "://" in target:
+            continue
+        path, _, section = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (section and section not in _slugs(file)):
+            yield target
+
+
+def _missing_files(page: Path) -> Iterator[str]:
+    for text in CODE.findall(_prose(page)):
+        top, slash, _ = text.partition("/")
+        is_path = re.fullmatch(r"[\w./-]+", text) and slash and top in TOP and top not in ("target", ".venv")
+        if is_path and not (ROOT / text).exists():
+            yield text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_and_named_files_exist(page):
+    assert list(_broken_links(page)) == []
+    assert list(_missing_files(page)) == []
+
+
+def test_every_exception_class_stands_in_the_section_of_its_code():
+    page = (ROOT / "docs" / "errors.md").read_text()
+    sections = dict(re.findall(r"^## ([A-Z_]+)\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL))
+    for code, kind in errors.BY_CODE.items():
+        assert f"`{kind.__name__}`" in sections[code], code
