@@ -1,6 +1,6 @@
 //! What a Flight message is, from its header alone.
 
-use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
+use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::writer::IpcWriteOptions;
 use arrow_ipc::{Field, MessageHeader, Schema};
 use udfleet_proto::error::Error;
@@ -68,16 +68,6 @@ pub(super) fn schema_message(schema: &arrow_schema::Schema) -> Result<FlightData
     let options = IpcWriteOptions::default();
     let data: FlightData = SchemaAsIpc::new(schema, &options).into();
     Ok(data)
-}
-
-/// The encapsulated form that FlightInfo and SchemaResult carry.
-///
-/// # Errors
-/// When the schema can't be encoded.
-pub(super) fn schema_bytes(schema: &arrow_schema::Schema) -> Result<bytes::Bytes, Error> {
-    let options = IpcWriteOptions::default();
-    let message: Result<IpcMessage, _> = SchemaAsIpc::new(schema, &options).try_into();
-    message.map(|m| m.0).map_err(|e| Error::internal(format!("a schema can't be encoded: {e}")))
 }
 
 #[cfg(test)]

@@ -14,17 +14,16 @@ use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
+use udfleet_proto::flight_info::{PROTOCOL_VERSION_ACTION, action, unsupported};
 use udfleet_proto::v1::ErrorCode;
 
 use super::exchange::Exchange;
-use super::{info, message};
+use super::info;
 use crate::auth::SendToken;
 use crate::routes::{RouteTable, Target};
 
 /// How long response headers wait for the first message, whose function decides whether the call is let in at all.
 const FIRST_MESSAGE: Duration = Duration::from_secs(1);
-/// The arrow-udf protocol that PATH streams speak.
-const PROTOCOL_VERSION: u8 = 2;
 
 /// Counts of the front door.
 #[derive(Debug, Default)]
@@ -137,10 +136,6 @@ fn no_message() -> Error {
     Error::new(ErrorCode::InvalidInput, "the stream ended before its descriptor came")
 }
 
-fn unsupported(what: &str) -> Status {
-    Status::unimplemented(format!("udfleet does not serve {what}: call functions with DoExchange"))
-}
-
 #[tonic::async_trait]
 impl FlightService for Router {
     type HandshakeStream = BoxStream<HandshakeResponse>;
@@ -171,9 +166,8 @@ impl FlightService for Router {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let target = self.find(&request.into_inner())?;
-        let schema = message::schema_bytes(&info::signature(&target.function.definition))?;
-        Ok(Response::new(SchemaResult { schema }))
+        let info = self.get_flight_info(request).await?.into_inner();
+        Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
@@ -187,18 +181,14 @@ impl FlightService for Router {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let action = request.into_inner();
-        if action.r#type != "protocol_version" {
-            let error = Error::new(ErrorCode::InvalidInput, format!("no action {:?} is known", action.r#type));
-            return Err(error.hint("ListActions names them").into());
-        }
-        let result = arrow_flight::Result { body: vec![PROTOCOL_VERSION].into() };
+        let body = action(&request.into_inner().r#type)?;
+        let result = arrow_flight::Result { body };
         Ok(Response::new(Box::pin(futures::stream::once(std::future::ready(Ok(result))))))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         let action = ActionType {
-            r#type: "protocol_version".to_owned(),
+            r#type: PROTOCOL_VERSION_ACTION.to_owned(),
             description: "The version of the arrow-udf protocol that PATH streams speak: one byte.".to_owned(),
         };
         Ok(Response::new(Box::pin(futures::stream::once(std::future::ready(Ok(action))))))
@@ -208,7 +198,7 @@ impl FlightService for Router {
         &self,
         _: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Err(unsupported("Handshake (send the token as `authorization: Bearer`)"))
+        Err(unsupported("Handshake"))
     }
 
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {

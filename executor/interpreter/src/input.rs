@@ -1,6 +1,7 @@
 //! From IPC messages in shared memory to columns of the declared types.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -54,7 +55,11 @@ impl Schemas {
         let message = root_as_message(header).map_err(|e| invalid("malformed batch header", e))?;
         let batch =
             message.header_as_record_batch().ok_or_else(|| invalid("batch", "the message is no record batch"))?;
-        read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version())
+        // The executor has checked header against body; should the reader still trip over what came from outside, it
+        // is the caller's error and no reason to lose the interpreter.
+        let read = || read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version());
+        let read = catch_unwind(AssertUnwindSafe(read));
+        read.map_err(|_| invalid("malformed batch", "the Arrow reader gave up on it"))?
             .map_err(|e| invalid("malformed batch", e))
     }
 }

@@ -2,6 +2,7 @@
 //! are given their plain values here, at the edge.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -42,6 +43,12 @@ fn plain_type(data_type: &DataType) -> DataType {
     }
 }
 
+/// What the Arrow reader panics on came from outside: it is the caller's error, and must not end other streams.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
+}
+
 impl Hydrator {
     /// For a stream of this schema.
     pub fn new(schema: Schema) -> Self {
@@ -59,7 +66,7 @@ impl Hydrator {
         let batch = message.header_as_dictionary_batch();
         let batch = batch.ok_or_else(|| ArrowError::IpcError("no dictionary batch".to_owned()))?;
         let buffer = Buffer::from(body.clone());
-        read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version())
+        guarded(|| read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version()))
     }
 
     /// Gives a batch its plain values: header and body of a new message.
@@ -68,7 +75,8 @@ impl Hydrator {
         let batch = batch.ok_or_else(|| ArrowError::IpcError("no record batch".to_owned()))?;
         let buffer = Buffer::from(body.clone());
         let schema = Arc::clone(&self.schema);
-        let batch = read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version())?;
+        let read = || read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version());
+        let batch = guarded(read)?;
         let plain = |(column, field): (&ArrayRef, &FieldRef)| cast(column, field.data_type());
         let columns = batch.columns().iter().zip(self.plain.fields()).map(plain).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

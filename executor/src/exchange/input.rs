@@ -14,6 +14,7 @@ use udfleet_proto::flight::bare_header;
 use udfleet_proto::v1::{BatchHeader, ErrorCode};
 
 use super::dictionary::{Hydrator, has_dictionaries};
+use super::frame;
 use super::schema::check;
 use super::served::{ServedFunction, schema_message};
 
@@ -74,6 +75,7 @@ impl InputReader {
         match message.header_type() {
             MessageHeader::Schema => self.read_schema(&header).map(|()| None),
             MessageHeader::DictionaryBatch => {
+                self.check(message.header_as_dictionary_batch().and_then(|batch| batch.data()), &data.data_body)?;
                 let hydrator = self.schema.as_mut().and_then(|known| known.hydrator.as_mut());
                 match hydrator.map(|hydrator| hydrator.dictionary(message, &data.data_body)) {
                     Some(Ok(())) => Ok(None),
@@ -82,12 +84,18 @@ impl InputReader {
                 }
             }
             MessageHeader::RecordBatch => {
-                let rows = message.header_as_record_batch().map_or(0, |batch| batch.length());
-                let rows = u64::try_from(rows).map_err(|e| self.invalid("malformed batch", e))?;
+                let rows = self.check(message.header_as_record_batch(), &data.data_body)?;
                 self.read_batch(rows, message, &header, &data).map(Some)
             }
             other => Err(self.invalid("unexpected Arrow message", format!("{other:?}"))),
         }
+    }
+
+    /// Refuses a batch that lies about itself; its rows.
+    fn check(&self, batch: Option<arrow_ipc::RecordBatch<'_>>, body: &[u8]) -> Result<u64, Error> {
+        let batch = batch.ok_or_else(|| self.invalid("malformed batch", "its header is empty"))?;
+        frame::check(&batch, body).map_err(|error| error.function(&self.function.name))?;
+        u64::try_from(batch.length()).map_err(|e| self.invalid("malformed batch", e))
     }
 
     fn read_schema(&mut self, header: &Bytes) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod dictionary;
+mod frame;
 mod frontend;
 mod input;
 mod schema;

@@ -32,14 +32,20 @@ impl FlightService for Echo {
     type DoActionStream = Answers<arrow_flight::Result>;
     type ListActionsStream = Answers<ActionType>;
 
-    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
         // Messages with a descriptor alone are no answer to anything.
         let data = request.into_inner().filter(|message| !matches!(message, Ok(data) if data.data_header.is_empty()));
         let data = data.map(|message| message.map(|data| FlightData { flight_descriptor: None, ..data }));
         Ok(Response::new(Box::pin(data)))
     }
 
-    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Result<Response<Self::HandshakeStream>, Status> {
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
         Err(unsupported("Handshake"))
     }
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {

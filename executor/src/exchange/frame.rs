@@ -1,0 +1,64 @@
+//! Is a batch what its header says? The Arrow reader takes offsets and lengths at their word, and panics or allocates
+//! by them; so they are checked first.
+
+use arrow_ipc::RecordBatch;
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_FRAME_BYTES;
+use udfleet_proto::v1::ErrorCode;
+
+/// In front of each compressed buffer: how long it is uncompressed.
+const PREFIX: usize = 8;
+/// A prefix that says: what follows is not compressed.
+const PLAIN: i64 = -1;
+
+fn malformed(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::InvalidInput, format!("malformed batch: {what}"))
+        .hint("the Arrow IPC message contradicts itself: see the library that wrote it")
+}
+
+/// Checks counts, positions and sizes, which costs a few instructions per buffer.
+///
+/// # Errors
+/// [`ErrorCode::InvalidInput`] for a header that contradicts itself or its body; [`ErrorCode::LimitExceeded`] for a
+/// batch that would be too large once uncompressed.
+pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
+    if batch.length() < 0 {
+        return Err(malformed(format_args!("it has {} rows", batch.length())));
+    }
+    for (index, node) in batch.nodes().into_iter().flatten().enumerate() {
+        if node.length() < 0 || node.null_count() < 0 || node.null_count() > node.length() {
+            let (nulls, values) = (node.null_count(), node.length());
+            return Err(malformed(format_args!("array {index} has {nulls} nulls in {values} values")));
+        }
+    }
+    let (compressed, mut total) = (batch.compression().is_some(), 0_usize);
+    for (index, buffer) in batch.buffers().into_iter().flatten().enumerate() {
+        let bytes = slice(body, buffer.offset(), buffer.length()).ok_or_else(|| {
+            let (offset, length, held) = (buffer.offset(), buffer.length(), body.len());
+            malformed(format_args!("buffer {index} at {offset} of {length} bytes lies outside a body of {held} bytes"))
+        })?;
+        total = total.saturating_add(if compressed { uncompressed(index, bytes)? } else { 0 });
+    }
+    if total > MAX_FRAME_BYTES {
+        let message = format!("the batch has {total} bytes uncompressed, more than the limit of {MAX_FRAME_BYTES} bytes");
+        return Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"));
+    }
+    Ok(())
+}
+
+fn slice(body: &[u8], offset: i64, length: i64) -> Option<&[u8]> {
+    let (offset, length) = (usize::try_from(offset).ok()?, usize::try_from(length).ok()?);
+    body.get(offset..offset.checked_add(length)?)
+}
+
+fn uncompressed(index: usize, buffer: &[u8]) -> Result<usize, Error> {
+    let prefix = match buffer.first_chunk::<PREFIX>() {
+        None if buffer.is_empty() => return Ok(0),
+        None => return Err(malformed(format_args!("compressed buffer {index} is too short for its length"))),
+        Some(prefix) => i64::from_le_bytes(*prefix),
+    };
+    if prefix == PLAIN {
+        return Ok(buffer.len() - PREFIX);
+    }
+    usize::try_from(prefix).map_err(|_| malformed(format_args!("compressed buffer {index} has {prefix} bytes")))
+}

@@ -1,0 +1,193 @@
+//! A coordinator with executors, on free loopback ports and in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use udfleet_proto::v1::ListExecutorsRequest;
+
+use crate::binaries::uv;
+use crate::control::Client;
+use crate::process::Process;
+use crate::wait::eventually;
+
+/// How a cluster differs from the usual one.
+#[derive(Debug, Default, Clone)]
+pub struct Options {
+    /// Further arguments of the coordinator.
+    pub coordinator: Vec<&'static str>,
+    /// Further arguments of every executor.
+    pub executor: Vec<&'static str>,
+    /// The fleet's token.
+    pub token: Option<&'static str>,
+}
+
+/// A fleet. Processes end with it.
+pub struct Cluster {
+    executors: BTreeMap<String, Process>,
+    coordinator: Process,
+    options: Options,
+    ports: [u16; 2],
+    folder: TempDir,
+}
+
+/// Ports below those that the system gives to connections: a coordinator that is down keeps its own.
+fn free_port() -> u16 {
+    let usable = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // Tests run side by side: each start looks from a place of its own.
+    std::iter::repeat_with(|| 16_000 + rand_u16() % 16_000).take(1000).find(usable).expect("a free port")
+}
+
+fn rand_u16() -> u16 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish() as u16
+}
+
+impl Cluster {
+    /// A coordinator and executors `e1` to `eN`, all attached.
+    pub async fn start(executors: usize) -> Self {
+        Self::with(executors, Options::default()).await
+    }
+
+    /// The same with options.
+    pub async fn with(executors: usize, options: Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ports = [free_port(), free_port()];
+        let coordinator = start_coordinator(folder.path(), ports, &options).await;
+        let mut cluster = Self { executors: BTreeMap::new(), coordinator, options, ports, folder };
+        for number in 1..=executors {
+            cluster.add_executor(&format!("e{number}")).await;
+        }
+        cluster.wait_ready(executors).await;
+        cluster
+    }
+
+    /// Starts one more executor, or one anew; does not wait until it is attached.
+    pub async fn add_executor(&mut self, id: &str) {
+        let work = self.folder.path().join(id);
+        let mut arguments: Vec<OsString> = vec![
+            "--coordinator".into(),
+            self.address().into(),
+            "--listen=127.0.0.1:0".into(),
+            "--http-listen=127.0.0.1:0".into(),
+            "--id".into(),
+            id.into(),
+            "--work-dir".into(),
+            work.into(),
+            "--environments-dir".into(),
+            self.folder.path().join("environments").into(),
+            "--interpreters-per-environment=1".into(),
+            "--uv".into(),
+            uv().into(),
+        ];
+        arguments.extend(self.options.executor.iter().map(OsString::from));
+        arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
+        let process = Process::start("udfleet-executor", id, self.folder.path(), &arguments).await;
+        self.executors.insert(id.to_owned(), process);
+    }
+
+    /// Waits until this many executors are in service.
+    pub async fn wait_ready(&self, executors: usize) {
+        let ready =
+            async || (self.states().await.values().filter(|s| *s == "ready").count() == executors).then_some(());
+        eventually(&format!("{executors} executors are ready"), ready).await;
+    }
+
+    /// State of each executor by its id, as the coordinator sees it; nothing while it is away.
+    pub async fn states(&self) -> BTreeMap<String, String> {
+        let Some(mut fleet) = self.client().try_fleet().await else { return BTreeMap::new() };
+        let Ok(answer) = fleet.list_executors(ListExecutorsRequest {}).await else { return BTreeMap::new() };
+        let all = answer.into_inner().executors.into_iter();
+        all.map(|e| (e.hello.unwrap_or_default().executor, e.state)).collect()
+    }
+
+    /// Waits until an executor is in this state.
+    pub async fn wait_state(&self, executor: &str, state: &str) {
+        let reached = async || (self.states().await.get(executor)? == state).then_some(());
+        eventually(&format!("{executor} is {state}"), reached).await;
+    }
+
+    /// `host:port` of the coordinator.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    /// The coordinator's control services and registrations.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.address(), self.options.token)
+    }
+
+    /// The coordinator's process.
+    pub fn coordinator(&mut self) -> &mut Process {
+        &mut self.coordinator
+    }
+
+    /// Starts the coordinator anew on the same ports and data.
+    pub async fn restart_coordinator(&mut self) {
+        self.coordinator.kill();
+        self.coordinator = start_coordinator(self.folder.path(), self.ports, &self.options).await;
+    }
+
+    /// An executor's process.
+    ///
+    /// # Panics
+    /// When there is none of this id.
+    pub fn executor(&mut self, id: &str) -> &mut Process {
+        self.executors.get_mut(id).unwrap_or_else(|| panic!("no executor {id}"))
+    }
+
+    /// A place for files of the test.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// The coordinator's data.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// `/metrics` addresses: the coordinator's and all executors'.
+    #[must_use]
+    pub fn http_addresses(&self) -> Vec<String> {
+        let all = std::iter::once(&self.coordinator).chain(self.executors.values());
+        all.map(|process| process.ready("http").to_owned()).collect()
+    }
+
+    /// Front doors: the coordinator and every executor.
+    #[must_use]
+    pub fn doors(&self) -> Vec<String> {
+        let all = std::iter::once(&self.coordinator).chain(self.executors.values());
+        all.map(|process| process.ready("grpc").to_owned()).collect()
+    }
+
+    /// Checks that nobody has logged an error.
+    ///
+    /// # Panics
+    /// With the lines.
+    pub fn assert_no_errors(&self) {
+        let all = std::iter::once(&self.coordinator).chain(self.executors.values());
+        let errors: Vec<String> = all
+            .flat_map(|process| process.log().lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|line| line.contains("ERROR") || line.contains("panicked at"))
+            .collect();
+        assert!(errors.is_empty(), "errors were logged:\n{}", errors.join("\n"));
+    }
+}
+
+async fn start_coordinator(folder: &Path, ports: [u16; 2], options: &Options) -> Process {
+    let mut arguments: Vec<OsString> = vec![
+        format!("--listen=127.0.0.1:{}", ports[0]).into(),
+        format!("--http-listen=127.0.0.1:{}", ports[1]).into(),
+        "--data-dir".into(),
+        folder.join("data").into(),
+    ];
+    arguments.extend(options.coordinator.iter().map(OsString::from));
+    arguments.extend(options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
+    Process::start("udfleet-coordinator", "coordinator", folder, &arguments).await
+}

@@ -1,0 +1,133 @@
+//! Functions to register without a Python client: a module travels as a file of the environment, and the payload is a
+//! pickle that names an attribute of it.
+
+use std::collections::BTreeMap;
+
+use udfleet_proto::types::{MAX_LENGTH, simple};
+use udfleet_proto::v1::{DataType, Environment, FuncType, FunctionDefinition, FunctionKind, Language, TypeRoot};
+
+use crate::control::Client;
+
+/// The functions that tests call.
+const MODULE: &str = include_str!("functions.py");
+
+/// A general scalar function of `functions.py`.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// What it is registered as.
+    pub name: String,
+    attribute: String,
+    inputs: Option<Vec<DataType>>,
+    result: DataType,
+    config: BTreeMap<String, String>,
+    variant: String,
+    requirements: Vec<String>,
+}
+
+/// BIGINT.
+#[must_use]
+pub fn bigint() -> DataType {
+    simple(TypeRoot::Bigint)
+}
+
+/// STRING.
+#[must_use]
+pub fn string() -> DataType {
+    DataType { length: MAX_LENGTH, ..simple(TypeRoot::Varchar) }
+}
+
+/// BYTES.
+#[must_use]
+pub fn bytes() -> DataType {
+    DataType { length: MAX_LENGTH, ..simple(TypeRoot::Varbinary) }
+}
+
+impl Function {
+    /// The attribute of the module under its own name, BIGINT to BIGINT.
+    #[must_use]
+    pub fn new(attribute: &str) -> Self {
+        Self {
+            name: attribute.to_owned(),
+            attribute: attribute.to_owned(),
+            inputs: Some(vec![bigint()]),
+            result: bigint(),
+            config: BTreeMap::new(),
+            variant: String::new(),
+            requirements: Vec::new(),
+        }
+    }
+
+    /// Another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Other inputs.
+    #[must_use]
+    pub fn takes(mut self, inputs: Vec<DataType>) -> Self {
+        self.inputs = Some(inputs);
+        self
+    }
+
+    /// Any inputs.
+    #[must_use]
+    pub fn untyped(mut self) -> Self {
+        self.inputs = None;
+        self
+    }
+
+    /// Another result.
+    #[must_use]
+    pub fn returns(mut self, result: DataType) -> Self {
+        self.result = result;
+        self
+    }
+
+    /// A config key.
+    #[must_use]
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.config.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// An environment, and with it interpreters, that only functions of the same variant share.
+    #[must_use]
+    pub fn variant(mut self, variant: &str) -> Self {
+        variant.clone_into(&mut self.variant);
+        self
+    }
+
+    /// A line of its environment's requirements.
+    #[must_use]
+    pub fn requires(mut self, requirement: &str) -> Self {
+        self.requirements.push(requirement.to_owned());
+        self
+    }
+
+    /// The definition, its files sent.
+    pub async fn definition(&self, client: &Client) -> FunctionDefinition {
+        let module = format!("{MODULE}\n# {}\n", self.variant);
+        // Protocol 0: "c" names a global, "." ends the pickle.
+        let pickle = format!("cfunctions\n{}\n.", self.attribute);
+        let file = client.upload("functions.py", module.as_bytes()).await;
+        FunctionDefinition {
+            name: self.name.clone(),
+            language: Language::Python as i32,
+            kind: FunctionKind::Scalar as i32,
+            func_type: FuncType::General as i32,
+            input_typed: self.inputs.is_some(),
+            input_types: self.inputs.clone().unwrap_or_default(),
+            result_type: Some(self.result.clone()),
+            payload: Some(client.upload("payload", pickle.as_bytes()).await),
+            environment: Some(Environment {
+                files: vec![file],
+                requirements: self.requirements.clone(),
+                ..Environment::default()
+            }),
+            config: self.config.clone(),
+            ..FunctionDefinition::default()
+        }
+    }
+}

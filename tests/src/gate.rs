@@ -1,0 +1,43 @@
+//! A gate that the function `wait` stops at: a test knows that a batch is being computed, and decides for how long.
+
+use std::path::{Path, PathBuf};
+
+use crate::wait::eventually;
+
+/// Two files: who has come to the gate, and whether it is open.
+pub struct Gate {
+    path: PathBuf,
+}
+
+impl Gate {
+    /// A closed gate.
+    #[must_use]
+    pub fn new(folder: &Path, name: &str) -> Self {
+        Self { path: folder.join(name) }
+    }
+
+    /// The argument of `wait`.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Calls that have come to the gate.
+    #[must_use]
+    pub fn entered(&self) -> usize {
+        std::fs::read_to_string(self.path.with_extension("entered")).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until this many calls have come to the gate.
+    pub async fn wait_entered(&self, calls: usize) {
+        eventually("calls come to the gate", async || (self.entered() >= calls).then_some(())).await;
+    }
+
+    /// Lets everybody through.
+    ///
+    /// # Panics
+    /// When the file can't be made.
+    pub fn open(&self) {
+        std::fs::write(self.path.with_extension("open"), "").expect("a file");
+    }
+}

@@ -1,0 +1,59 @@
+//! The second port: health and metrics.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::wait::{eventually, within};
+
+/// Status and body of a GET.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn get(address: &str, path: &str) -> (u16, String) {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let answer = within(path, exchange).await;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}
+
+/// The series of `/metrics` by name and labels, as printed.
+///
+/// # Panics
+/// When there is no such page.
+pub async fn metrics(address: &str) -> BTreeMap<String, f64> {
+    let (status, body) = get(address, "/metrics").await;
+    assert_eq!(status, 200, "{body}");
+    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+        .collect()
+}
+
+/// Waits until no stream is open and no batch is in flight at any of the processes.
+pub async fn wait_idle(addresses: &[String]) {
+    for address in addresses {
+        let busy = |(name, value): (&String, &f64)| {
+            (name.contains("in_flight") || name.contains("streams_open") || name == "udfleet_executor_streams")
+                && *value != 0.0
+        };
+        let mut last = Vec::new();
+        let idle = async || {
+            last =
+                metrics(address).await.iter().filter(|series| busy(*series)).map(|(n, v)| format!("{n} {v}")).collect();
+            last.is_empty().then_some(())
+        };
+        let outcome = tokio::time::timeout(crate::wait::PATIENCE / 2, eventually("idle", idle)).await;
+        assert!(outcome.is_ok(), "{address} holds on to something: {last:?}");
+    }
+}

@@ -1,0 +1,205 @@
+//! What stock and hand-written Flight clients put on the wire, at every door of the fleet.
+
+use arrow_flight::FlightData;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+use udfleet_tests::batches::{integers, numbers, texts};
+use udfleet_tests::cluster::Cluster;
+use udfleet_tests::function::{Function, string};
+use udfleet_tests::gate::Gate;
+use udfleet_tests::http::{metrics, wait_idle};
+use udfleet_tests::messages::{Encoder, descriptors, path};
+use udfleet_tests::proxy::Proxy;
+use udfleet_tests::stream::{Stream, call, exchange, typed};
+use udfleet_tests::wait::eventually;
+
+async fn start() -> Cluster {
+    let cluster = Cluster::start(2).await;
+    cluster.client().register(&Function::new("double")).await;
+    cluster
+}
+
+/// Three batches as messages: schema, then 1, then 2 3, then nothing, then 4.
+fn messages() -> Vec<FlightData> {
+    Encoder::default().all(&[numbers([1]), numbers([2, 3]), numbers([]), numbers([4])])
+}
+
+/// Nothing is left behind, nobody complains, and the next call works.
+async fn assert_unharmed(cluster: &Cluster) {
+    wait_idle(&cluster.http_addresses()).await;
+    cluster.assert_no_errors();
+    for door in cluster.doors() {
+        for (_, descriptor) in descriptors("double") {
+            let results = call(&door, descriptor, &[numbers([21])]).await.unwrap();
+            assert_eq!(integers(&results), [42]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptors_and_metadata_may_come_in_any_framing() {
+    let cluster = start().await;
+    let expected = [2, 4, 6, 8];
+    for door in cluster.doors() {
+        for (form, descriptor) in descriptors("double") {
+            let with = |message: FlightData| message.with_descriptor(descriptor.clone());
+            let note = FlightData::new().with_app_metadata("a note of the client's own");
+            // The descriptor alone first: what pyarrow sends when a stream is opened.
+            let results = exchange(&door, descriptor.clone(), messages()).await.unwrap();
+            assert_eq!(integers(&results), expected, "{door} {form}: descriptor only");
+            // On the schema message, and then on every message: what arrow-rs sends.
+            let mut stream = Stream::open_with(&door, None, messages().into_iter().map(with).collect()).await.unwrap();
+            stream.half_close();
+            assert_eq!(integers(&stream.rest().await.unwrap()[1..]), expected, "{door} {form}: descriptor everywhere");
+            // Metadata alone in between: what pyarrow's write_metadata sends.
+            let noted =
+                messages().into_iter().flat_map(|message| [note.clone(), message]).chain([note.clone()]).collect();
+            let results = exchange(&door, descriptor.clone(), noted).await.unwrap();
+            assert_eq!(integers(&results), expected, "{door} {form}: metadata in between");
+        }
+    }
+    assert_unharmed(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_and_schema_come_before_any_data() {
+    let cluster = start().await;
+    for door in cluster.doors() {
+        for (form, descriptor) in descriptors("double") {
+            // The schema of the result is there while the client has said no more than what it wants.
+            let mut stream = Stream::open(&door, descriptor).await.unwrap();
+            let schema = stream.next().await.unwrap().unwrap();
+            assert!(!schema.data_header.is_empty(), "{door} {form}");
+            stream.send_all(messages()).await;
+            // Answers come while the client's side is open.
+            assert_eq!(integers(&[stream.next().await.unwrap().unwrap()]), [2]);
+            stream.half_close();
+            assert_eq!(integers(&stream.rest().await.unwrap()), [4, 6, 8]);
+        }
+        // A client that waits for headers before it says anything gets them.
+        let stream = Stream::open_with(&door, None, Vec::new()).await.unwrap();
+        stream.send(FlightData::new().with_descriptor(path("double"))).await;
+        stream.send_all(messages()).await;
+        let mut stream = stream;
+        stream.half_close();
+        assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [2, 4, 6, 8], "{door}: late descriptor");
+    }
+    assert_unharmed(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_may_end_before_they_hold_a_batch() {
+    let cluster = start().await;
+    for door in cluster.doors() {
+        for (form, descriptor) in descriptors("double") {
+            let schema = vec![messages().swap_remove(0)];
+            for (what, sent) in [("descriptor only", Vec::new()), ("schema only", schema)] {
+                let results = exchange(&door, descriptor.clone(), sent).await.unwrap();
+                assert_eq!(results.len(), 0, "{door} {form}: {what}");
+            }
+            // Columns are checked although no batch comes.
+            let wrong = vec![Encoder::default().schema(&texts(&["a"]).schema())];
+            let error = exchange(&door, descriptor, wrong).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{door} {form}: {error}");
+            assert!(error.info().message.contains("double@1 takes (BIGINT), given (Utf8)"), "{error}");
+        }
+        // Nothing at all.
+        let mut client = udfleet_tests::stream::flight(&door, None).await;
+        let status = client.do_exchange(tokio_stream::empty()).await.unwrap_err();
+        assert!(typed(&status).info().message.contains("before its descriptor"), "{status:?}");
+    }
+    assert_unharmed(&cluster).await;
+}
+
+/// A cluster whose function `wait` stops at a gate, in one interpreter per executor.
+async fn gated() -> (Cluster, Function) {
+    let cluster = start().await;
+    let function = Function::new("wait").takes(vec![string()]).variant("gated");
+    cluster.client().register(&function).await;
+    (cluster, function)
+}
+
+async fn wait_open_streams(cluster: &Cluster, wanted: f64) {
+    let address = cluster.http_addresses().swap_remove(0);
+    let open = async || (metrics(&address).await["udfleet_streams_open"] == wanted).then_some(());
+    eventually(&format!("{wanted} streams are open"), open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_may_cancel_in_the_middle() {
+    let (cluster, _) = gated().await;
+    for (number, door) in cluster.doors().into_iter().enumerate() {
+        for (form, descriptor) in descriptors("wait") {
+            let gate = Gate::new(&cluster.folder(), &format!("{number}-{form}"));
+            let stream = Stream::open(&door, descriptor).await.unwrap();
+            let batches: Vec<_> = (0..6).map(|_| texts(&[gate.argument()])).collect();
+            stream.send_all(Encoder::default().all(&batches)).await;
+            gate.wait_entered(1).await;
+            drop(stream);
+            wait_open_streams(&cluster, 0.0).await;
+            gate.open();
+            wait_idle(&cluster.http_addresses()).await;
+            // What had not begun when the client left was not begun any more.
+            assert!(gate.entered() <= 4, "{door} {form}: {} of 6 batches ran", gate.entered());
+        }
+    }
+    assert_unharmed(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_may_vanish_while_their_batch_is_computed() {
+    let (cluster, _) = gated().await;
+    for (number, door) in cluster.doors().into_iter().enumerate() {
+        for (form, descriptor) in descriptors("wait") {
+            let gate = Gate::new(&cluster.folder(), &format!("{number}-{form}"));
+            let proxy = Proxy::start(&door).await;
+            let mut stream = Stream::open(proxy.address(), descriptor).await.unwrap();
+            stream.send_all(Encoder::default().all(&[texts(&[gate.argument()])])).await;
+            gate.wait_entered(1).await;
+            proxy.cut();
+            // The connection is gone for the client too.
+            let lost = async {
+                while stream.next().await?.is_some() {}
+                Ok::<(), tonic::Status>(())
+            };
+            assert!(lost.await.is_err());
+            wait_open_streams(&cluster, 0.0).await;
+            gate.open();
+            wait_idle(&cluster.http_addresses()).await;
+        }
+    }
+    assert_unharmed(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_reaches_a_client_that_still_writes() {
+    let cluster = start().await;
+    cluster.client().register(&Function::new("fail")).await;
+    for door in cluster.doors() {
+        let [_, (_, command)] = descriptors("fail");
+        let mut stream = Stream::open(&door, command).await.unwrap();
+        let mut encoder = Encoder::default();
+        let large = numbers(0..10_000);
+        stream.send_all(encoder.all(std::slice::from_ref(&large))).await;
+        let schema = stream.next().await.unwrap().unwrap();
+        assert!(!schema.data_header.is_empty());
+        let failure = stream.next().await.unwrap().unwrap();
+        let error: Error = udfleet_tests::stream::in_band(&failure).unwrap();
+        assert_eq!((error.code(), error.info().function.as_str()), (ErrorCode::UserCode, "fail@1"));
+        // More than all windows hold: the server has to read it, and must not end the stream under the write.
+        let sender = stream.take_sender();
+        let writing = async {
+            for message in std::iter::repeat_with(|| encoder.batch(&large)).take(500).flatten() {
+                sender.send(message).await.expect("the client's side of the stream is open");
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = stream.next() => panic!("{door}: the stream ended under the client's writes: {ended:?}"),
+            () = writing => {}
+        }
+        drop(sender);
+        assert!(stream.rest().await.unwrap().is_empty(), "nothing follows an error");
+    }
+    assert_unharmed(&cluster).await;
+}
