@@ -34,7 +34,9 @@ fn start(arguments: &Arguments, settings: Settings) -> Result<(), Error> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Cores are for interpreters; and idle workers that wake each other for nothing cost each call time.
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let runtime = runtime.map_err(|e| Error::internal(format!("no runtime: {e}")))?;
     let outcome = runtime.block_on(run::run(settings, stop(arguments.parent_pid), announce));
     // Tasks that still read pipes of ended processes hold nothing that matters.

@@ -139,6 +139,11 @@ class LocalFleet(Fleet):
         atexit.register(self.close)
 
     @property
+    def token(self) -> str | None:
+        """What other clients `connect` with."""
+        return self._processes.token
+
+    @property
     def pids(self) -> dict[str, int]:
         """The process of the coordinator and of each executor."""
         return {child.name: child.pid for child in self._processes.children}

@@ -1,0 +1,193 @@
+"""The lines of the table: what is measured, against what, and what it should reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import clients
+import functions
+import numpy as np
+import pyarrow as pa
+import yardsticks
+from clients import Peer
+
+import udfleet
+from udfleet import LocalFleet
+
+ROWS = 10_000
+INTS = pa.record_batch({"i": np.arange(ROWS), "j": np.arange(ROWS)})
+DOUBLES = pa.record_batch({"x": np.arange(ROWS, dtype="f8")})
+ONE = pa.record_batch({"i": [1], "j": [2]})
+SPINS = pa.record_batch({"n": [20_000] * 50})
+
+
+@dataclass
+class Line:
+    """One comparison. `measure` gives udfleet's figure and the other's, in `unit`."""
+
+    name: str
+    against: str
+    goal: float
+    unit: str
+    measure: Callable[[], tuple[float, float]]
+    at_most: bool = False
+    """The ratio should stay below the goal, not reach it."""
+
+
+class Fleets:
+    """The fleets and yardsticks of one run."""
+
+    def __init__(self) -> None:
+        self._open: list[object] = []
+        try:
+            self.echo = self._keep(yardsticks.echo())
+            self.arrow_udf = self._keep(yardsticks.arrow_udf())
+            self.one = self._keep(udfleet.local(executors=1, interpreters=1))
+            self.two = self._keep(udfleet.local(executors=1, interpreters=2))
+            self.routed = self._keep(udfleet.connect(self.one.address, self.one.token, direct=False))
+            for name, function in functions.REGISTERED.items():
+                self.one.register_function(name, function)
+            self.two.register_function("spin", functions.REGISTERED["spin"])
+        except BaseException:
+            self.close()
+            raise
+
+    def _keep(self, it):
+        self._open.append(it)
+        return it
+
+    def close(self) -> None:
+        while self._open:
+            self._open.pop().close()
+
+    def executor(self, function: str) -> Peer:
+        """The executor of the first fleet, without the SDK's pipeline."""
+        address = self.one.executors()[0].address
+        options = clients.flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {self.one.token}".encode())])
+        return Peer(address, function, options)
+
+    def echo_peer(self) -> Peer:
+        return Peer(self.echo.address, "echo")
+
+
+def streamed(fleet: udfleet.Fleet, function: str, batch: pa.RecordBatch, count: int) -> float:
+    """Rows per second of `Fleet.stream`."""
+    rows = 0
+
+    def run() -> None:
+        nonlocal rows
+        rows = sum(len(answer) for answer in fleet.stream(function, (batch for _ in range(count))))
+
+    seconds = clients.timed(run)
+    assert rows == count * len(batch), f"{rows} rows came back for {count * len(batch)}"
+    return rows / seconds
+
+
+def plain_loop(count: int) -> float:
+    """Rows per second of the same function in this process, over `to_pylist()` and back to Arrow."""
+
+    def run() -> None:
+        for _ in range(count):
+            columns = (column.to_pylist() for column in INTS.columns)
+            pa.array([functions.add(i, j) for i, j in zip(*columns, strict=True)], pa.int64())
+
+    return count * ROWS / clients.timed(run)
+
+
+def lines(fleets: Fleets) -> list[Line]:
+    """All of them, in the order in which they are shown."""
+    one: LocalFleet = fleets.one
+    echo = fleets.echo_peer()
+    return [
+        Line(
+            "general scalar, BIGINT, 10,000-row batches, one interpreter, SDK to fleet and back",
+            "a plain loop in this process over to_pylist()",
+            1.0,
+            "rows/s",
+            lambda: (streamed(one, "add", INTS, 200), plain_loop(30)),
+        ),
+        Line(
+            "the same, plain pyarrow client",
+            "arrow-udf's Python server",
+            8.0,
+            "rows/s",
+            lambda: (
+                clients.plain_rate(fleets.executor("add"), INTS, 200),
+                clients.plain_rate(Peer(fleets.arrow_udf.address, "add"), INTS, 20),
+            ),
+        ),
+        Line(
+            "arrow scalar, DOUBLE",
+            "echo server",
+            0.7,
+            "rows/s",
+            lambda: (
+                clients.link_rate(fleets.executor("double_arrow"), DOUBLES, 1500),
+                clients.link_rate(echo, DOUBLES, 1500),
+            ),
+        ),
+        Line(
+            "pandas scalar, DOUBLE",
+            "echo server",
+            0.7,
+            "rows/s",
+            lambda: (
+                clients.link_rate(fleets.executor("double_pandas"), DOUBLES, 1500),
+                clients.link_rate(echo, DOUBLES, 1500),
+            ),
+        ),
+        Line(
+            "one-row call on an open stream, p50",
+            "echo server",
+            1.6,
+            "s",
+            lambda: (clients.latency(fleets.executor("add"), ONE, 1500), clients.latency(echo, ONE, 1500)),
+            at_most=True,
+        ),
+        Line(
+            "through the coordinator, general",
+            "straight to the executor",
+            0.6,
+            "rows/s",
+            lambda: (streamed(fleets.routed, "add", INTS, 200), streamed(one, "add", INTS, 200)),
+        ),
+        Line(
+            "through the coordinator, arrow",
+            "straight to the executor",
+            0.6,
+            "rows/s",
+            lambda: (
+                streamed(fleets.routed, "double_arrow", DOUBLES, 800),
+                streamed(one, "double_arrow", DOUBLES, 800),
+            ),
+        ),
+        Line(
+            "two interpreters, a function that keeps a core busy",
+            "one interpreter",
+            1.8,
+            "rows/s",
+            lambda: (streamed(fleets.two, "spin", SPINS, 24), streamed(one, "spin", SPINS, 16)),
+        ),
+        Line(
+            "a call on a fresh connection",
+            "echo server",
+            0.6,
+            "calls/s",
+            lambda: (
+                1 / clients.fresh(fleets.executor("add"), ONE, 150),
+                1 / clients.fresh(echo, ONE, 150),
+            ),
+        ),
+        Line(
+            "interpreter start, warm environment",
+            "python -c pass",
+            2.0,
+            "s",
+            lambda: (
+                min(yardsticks.interpreter_start() for _ in range(5)),
+                min(yardsticks.python_start() for _ in range(5)),
+            ),
+            at_most=True,
+        ),
+    ]

@@ -1,0 +1,77 @@
+"""What udfleet is measured against: processes that live for one run of the bench."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BINARIES = ROOT / "target" / "release"
+ARROW_UDF_VENV = ROOT / "target" / "bench-venv"
+
+
+class Yardstick:
+    """A server process that ends when its standard input closes."""
+
+    def __init__(self, command: list[str], marker: str) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(marker):
+                self.address = "127.0.0.1:" + line.strip().replace(":", " ").split()[-1]
+                return
+        raise RuntimeError(f"{command[0]} ended before it said where it listens")
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.communicate(timeout=30)
+
+
+def echo() -> Yardstick:
+    """The bare Flight echo server in Rust."""
+    return Yardstick([str(BINARIES / "udfleet-echo")], "127.")
+
+
+def arrow_udf() -> Yardstick:
+    """arrow-udf's Python server, installed when first used."""
+    python = ARROW_UDF_VENV / "bin" / "python"
+    if not python.exists():
+        print("installing arrow-udf into target/bench-venv", file=sys.stderr)
+        venv.create(ARROW_UDF_VENV, with_pip=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", str(HERE / "requirements.lock")], check=True)
+    return Yardstick([str(python), str(HERE / "arrow_udf_server.py")], "port")
+
+
+def python_start() -> float:
+    """Seconds of a bare `python -c pass`, from start to end."""
+    started = time.perf_counter()
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "pass"], os.environ)
+    os.waitpid(pid, 0)
+    return time.perf_counter() - started
+
+
+def interpreter_start() -> float:
+    """Seconds until an interpreter of this Python, embedded as executors do it, says that it is ready."""
+    library = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("LDLIBRARY")
+    libpython = str(library) if library.suffix != ".a" and library.exists() else "-"
+    program = str(BINARIES / "udfleet-interpreter")
+    arguments = [program, str(BINARIES / "libudfleet_interpreter.so"), libpython, sys.executable]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
+        started = time.perf_counter()
+        pid = os.posix_spawn(program, arguments, {"LANG": "C.UTF-8"}, file_actions=actions)
+        theirs.close()
+        if not ours.recv(4096):
+            raise RuntimeError("the interpreter ended before it was ready")
+        seconds = time.perf_counter() - started
+    os.waitpid(pid, 0)
+    return seconds
