@@ -1,15 +1,14 @@
-//! From IPC messages in shared memory to columns of the declared types.
+//! From IPC messages in shared memory to batches.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_cast::{CastOptions, cast_with_options};
+use arrow_array::RecordBatch;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
 use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::root_as_message;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Invoke};
 
@@ -62,19 +61,4 @@ impl Schemas {
         read.map_err(|_| invalid("malformed batch", "the Arrow reader gave up on it"))?
             .map_err(|e| invalid("malformed batch", e))
     }
-}
-
-/// The columns cast to the declared types; the executor has checked that the casts exist.
-pub fn columns(batch: &RecordBatch, declared: Option<&Vec<DataType>>) -> Result<Vec<ArrayRef>, Error> {
-    let Some(declared) = declared else {
-        return Ok(batch.columns().to_vec());
-    };
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let cast = |(index, (column, wanted)): (usize, (&ArrayRef, &DataType))| {
-        if column.data_type() == wanted {
-            return Ok(Arc::clone(column));
-        }
-        cast_with_options(column, wanted, &strict).map_err(|e| invalid(&format!("column {index} as {wanted}"), e))
-    };
-    batch.columns().iter().zip(declared).enumerate().map(cast).collect()
 }

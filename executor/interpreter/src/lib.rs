@@ -3,6 +3,7 @@
 //!
 //! One thread holds one thread state for the life of the process; the GIL is taken per batch, not per row.
 
+mod arguments;
 mod channel;
 mod encode;
 mod eval;

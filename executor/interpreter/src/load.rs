@@ -1,14 +1,13 @@
 //! Loading a function: unpickle, open, remember how to call it.
 
-use arrow_schema::DataType;
 use prost::Message;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use udfleet_proto::error::Error;
-use udfleet_proto::types::arrow_type;
 use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
 
+use crate::arguments::Declared;
 use crate::encode::Encoder;
 use crate::failure::python_error;
 
@@ -22,7 +21,7 @@ pub struct Function {
     pub callable: Py<PyAny>,
     pub func_type: FuncType,
     /// Declared input types; `None` accepts any columns.
-    pub inputs: Option<Vec<DataType>>,
+    pub inputs: Option<Vec<Declared>>,
     pub result: v1::DataType,
     pub max_rows: usize,
     pub encoder: Encoder,
@@ -55,7 +54,7 @@ impl Function {
             callable: callable.unbind(),
             object: object.unbind(),
             func_type: definition.func_type(),
-            inputs: definition.input_typed.then(|| definition.input_types.iter().map(arrow_type).collect()),
+            inputs: definition.input_typed.then(|| definition.input_types.iter().map(Declared::new).collect()),
             encoder: Encoder::new(definition.result_type.as_ref()).map_err(|e| failed("result type", e))?,
             pandas_options: PyOnceLock::new(),
             result: definition.result_type.unwrap_or_default(),
@@ -112,13 +111,29 @@ fn seed_sources(py: Python<'_>, definition: &v1::FunctionDefinition) -> PyResult
     if definition.source_files.is_empty() {
         return Ok(());
     }
-    let cache = py.import("linecache")?.getattr("cache")?;
+    let cache = py.import("linecache")?.getattr("cache")?.cast_into::<PyDict>()?;
     for (file, text) in &definition.source_files {
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let earlier = cache.get_item(file)?.map(|entry| entry.extract::<(usize, Option<f64>, Vec<String>, String)>());
+        let lines = match earlier {
+            Some(Ok((_, None, earlier, _))) => merge_lines(text, earlier),
+            _ => text.split_inclusive('\n').map(str::to_owned).collect(),
+        };
         // A modification time of None keeps the entry from being checked against the disk.
         cache.set_item(file, (text.len(), py.None(), lines, file))?;
     }
     Ok(())
+}
+
+/// A function brings its own lines of a file and leaves the others blank: they may have come with another function.
+fn merge_lines(text: &str, mut lines: Vec<String>) -> Vec<String> {
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if index >= lines.len() {
+            lines.push(line.to_owned());
+        } else if !line.trim().is_empty() {
+            line.clone_into(&mut lines[index]);
+        }
+    }
+    lines
 }
 
 fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -14,9 +14,10 @@ use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Slice, command,
 
 use udfleet_proto::limits::SYS_PATH_VARIABLE;
 
+use crate::arguments::columns;
 use crate::channel::Channel;
 use crate::eval;
-use crate::input::{Schemas, columns};
+use crate::input::Schemas;
 use crate::load::Function;
 use crate::region::{Mapping, Regions};
 use crate::stdio::Stdio;
@@ -153,7 +154,7 @@ impl Session {
         let cpu = cpu_ns();
         let batch = self.schemas.read(&mapping, invoke)?;
         drop(mapping);
-        let arguments = columns(&batch, function.inputs.as_ref()).map_err(|e| e.function(&function.name))?;
+        let arguments = columns(&batch, function.inputs.as_deref()).map_err(|e| e.function(&function.name))?;
         let mut run_ns = 0;
         let result = eval::evaluate(py, function, &arguments, batch.num_rows(), &mut run_ns);
         let result = result.map_err(|e| e.function(&function.name))?;

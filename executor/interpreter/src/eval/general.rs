@@ -23,8 +23,11 @@ pub fn call(
     run_ns: &mut u64,
 ) -> Result<ArrayRef, Error> {
     let unexpected = |e: PyErr| Error::internal(format!("converting arguments: {e}"));
-    let columns =
-        arguments.iter().map(|column| to_list(py, column)).collect::<PyResult<Vec<_>>>().map_err(unexpected)?;
+    let argument = |(index, column): (usize, &ArrayRef)| {
+        let refuse = |e: PyErr| Error::new(ErrorCode::InvalidInput, format!("column {index}: {}", e.value(py)));
+        to_list(py, column).map_err(refuse)
+    };
+    let columns = arguments.iter().enumerate().map(argument).collect::<Result<Vec<_>, _>>()?;
     let started = Instant::now();
     let called = match columns.as_slice() {
         [] => call_without_arguments(py, function, rows)?,

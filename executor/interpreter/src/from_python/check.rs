@@ -12,35 +12,38 @@ use super::scalar::check_length;
 
 /// Nulls and lengths; the Arrow type has been made sure of before.
 pub fn check_array(array: &ArrayRef, data_type: &DataType) -> Result<(), Error> {
+    find_misfit(array, data_type).map_or(Ok(()), |(row, why)| Err(misfit(array, row, data_type, &why)))
+}
+
+/// The first row whose value has a null or a length that the type does not take, and why.
+pub fn find_misfit(array: &ArrayRef, data_type: &DataType) -> Option<(usize, String)> {
     if data_type.not_null
         && let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0)
     {
         let row = (0..array.len()).find(|row| nulls.is_null(*row)).unwrap_or(0);
-        return Err(misfit(array, row, data_type, "null is not allowed"));
+        return Some((row, "null is not allowed".to_owned()));
     }
     match data_type.root() {
         TypeRoot::Char | TypeRoot::Varchar if array.data_type() == &Arrow::Utf8 => texts(array, data_type),
         TypeRoot::Varbinary if data_type.length != MAX_LENGTH && array.data_type() == &Arrow::Binary => {
             let values = array.as_binary::<i32>();
-            let long = (0..array.len())
-                .find(|row| values.is_valid(*row) && values.value(*row).len() > data_type.length as usize);
-            long.map_or(Ok(()), |row| Err(misfit(array, row, data_type, "it has too many bytes")))
+            let long = |row: &usize| values.is_valid(*row) && values.value(*row).len() > data_type.length as usize;
+            (0..array.len()).find(long).map(|row| (row, "it has too many bytes".to_owned()))
         }
-        _ => Ok(()),
+        _ => None,
     }
 }
 
-fn texts(array: &ArrayRef, data_type: &DataType) -> Result<(), Error> {
+fn texts(array: &ArrayRef, data_type: &DataType) -> Option<(usize, String)> {
     let exact = data_type.root() == TypeRoot::Char;
     if !exact && data_type.length == MAX_LENGTH {
-        return Ok(());
+        return None;
     }
     let values = array.as_string::<i32>();
-    for row in (0..array.len()).filter(|row| values.is_valid(*row)) {
-        check_length(values.value(row), data_type.length as usize, exact)
-            .map_err(|why| misfit(array, row, data_type, &why))?;
-    }
-    Ok(())
+    let valid = (0..array.len()).filter(|row| values.is_valid(*row));
+    valid
+        .map(|row| (row, check_length(values.value(row), data_type.length as usize, exact)))
+        .find_map(|(row, fits)| fits.err().map(|why| (row, why)))
 }
 
 fn misfit(array: &ArrayRef, row: usize, data_type: &DataType, why: &str) -> Error {

@@ -16,7 +16,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::{DataType, TypeRoot};
 
-pub use check::check_array;
+pub use check::{check_array, find_misfit};
 
 use crate::failure::result_error;
 

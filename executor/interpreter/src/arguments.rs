@@ -1,0 +1,105 @@
+//! From the columns of a batch to the declared input types: the same policy as for results. What fits is converted,
+//! what would change is refused with its row and value.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::IntervalMonthDayNanoType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::display::array_value_to_string;
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType as Arrow, Field};
+use udfleet_proto::error::Error;
+use udfleet_proto::types::{arrow_type, sql};
+use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
+
+use crate::from_python::find_misfit;
+
+/// A declared input type.
+pub struct Declared {
+    data_type: DataType,
+    arrow: Arrow,
+}
+
+impl Declared {
+    /// With the Arrow type that carries it.
+    pub fn new(data_type: &DataType) -> Self {
+        Self { data_type: data_type.clone(), arrow: arrow_type(data_type) }
+    }
+}
+
+/// The columns in the declared types; the executor has checked that the casts exist. `None` takes them as they are.
+pub fn columns(batch: &RecordBatch, declared: Option<&[Declared]>) -> Result<Vec<ArrayRef>, Error> {
+    let Some(declared) = declared else {
+        return Ok(batch.columns().to_vec());
+    };
+    let columns = batch.columns().iter().zip(declared).enumerate();
+    columns.map(|(index, (column, declared))| accept(index, column, declared)).collect()
+}
+
+fn accept(index: usize, column: &ArrayRef, declared: &Declared) -> Result<ArrayRef, Error> {
+    let converted =
+        if column.data_type() == &declared.arrow { Arc::clone(column) } else { convert(index, column, declared)? };
+    match find_misfit(&converted, &declared.data_type).or_else(|| uneven_month(&converted, &declared.data_type)) {
+        Some((row, why)) => Err(misfit(index, column, row, declared, &why)),
+        None => Ok(converted),
+    }
+}
+
+fn convert(index: usize, column: &ArrayRef, declared: &Declared) -> Result<ArrayRef, Error> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let refuse = |e| {
+        let message = format!("column {index} as {}: {e}", sql(&declared.data_type));
+        Error::new(ErrorCode::InvalidInput, message)
+    };
+    let cast = cast_with_options(column, &declared.arrow, &strict).map_err(refuse)?;
+    if !may_change(column.data_type(), &declared.arrow) {
+        return Ok(cast);
+    }
+    let back = cast_with_options(&cast, column.data_type(), &strict).map_err(refuse)?;
+    if &back == column {
+        return Ok(cast);
+    }
+    let changed = (0..column.len()).find(|row| back.slice(*row, 1) != column.slice(*row, 1)).unwrap_or(0);
+    Err(misfit(index, column, changed, declared, "it would change"))
+}
+
+/// True where Arrow's cast rounds or cuts off: units of time, and scales.
+fn may_change(from: &Arrow, to: &Arrow) -> bool {
+    let parts = |a: &Field, b: &Field| may_change(a.data_type(), b.data_type());
+    match (from, to) {
+        (from, to) if from == to || *from == Arrow::Null => false,
+        (Arrow::Dictionary(_, values), to) => may_change(values, to),
+        (
+            Arrow::List(a) | Arrow::LargeList(a) | Arrow::FixedSizeList(a, _),
+            Arrow::List(b) | Arrow::LargeList(b) | Arrow::FixedSizeList(b, _),
+        )
+        | (Arrow::Map(a, _), Arrow::Map(b, _)) => parts(a, b),
+        (Arrow::Struct(a), Arrow::Struct(b)) => a.iter().zip(b).any(|(a, b)| parts(a, b)),
+        (Arrow::Timestamp(a, _), Arrow::Timestamp(b, _)) | (Arrow::Duration(a), Arrow::Duration(b)) => a != b,
+        (from, to) => from.is_temporal() || to.is_temporal() || from.is_decimal() || to.is_decimal(),
+    }
+}
+
+/// INTERVAL YEAR TO MONTH travels in a type that has days and nanoseconds too.
+fn uneven_month(array: &ArrayRef, data_type: &DataType) -> Option<(usize, String)> {
+    if data_type.root() != TypeRoot::IntervalYearMonth {
+        return None;
+    }
+    let values = array.as_primitive_opt::<IntervalMonthDayNanoType>()?;
+    let uneven = |row: &usize| {
+        let value = values.value(*row);
+        values.is_valid(*row) && (value.days != 0 || value.nanoseconds != 0)
+    };
+    (0..values.len()).find(uneven).map(|row| (row, "it has days or less".to_owned()))
+}
+
+fn misfit(index: usize, column: &ArrayRef, row: usize, declared: &Declared, why: &str) -> Error {
+    let shown =
+        if column.is_null(row) { "None".to_owned() } else { array_value_to_string(column, row).unwrap_or_default() };
+    let message = format!("column {index} holds {shown}, which does not fit {}: {why}", sql(&declared.data_type));
+    Error::new(ErrorCode::InvalidInput, message).with(|info| {
+        info.row = Some(row as u64);
+        info.value = shown;
+    })
+}
