@@ -49,6 +49,8 @@ pub(super) struct Exchange {
     /// Under a CMD descriptor batches are numbered and errors come in-band.
     numbered: bool,
     client: Option<Streaming<FlightData>>,
+    /// The client's side of a stream that has failed.
+    rejected: Option<Streaming<FlightData>>,
     pub(super) schema: Option<FlightData>,
     /// Present where the schema has dictionaries: then one executor gets all.
     pub(super) dictionaries: Option<Dictionaries>,
@@ -101,6 +103,7 @@ impl Exchange {
             numbered: exchange.is_some(),
             job: exchange.unwrap_or_default(),
             client: Some(client),
+            rejected: None,
             schema: None,
             dictionaries: None,
             next: 0,
@@ -130,6 +133,7 @@ impl Exchange {
                 return Some(message);
             }
             if self.finished {
+                self.drain().await;
                 return None;
             }
             self.dispatch();
@@ -153,6 +157,15 @@ impl Exchange {
                 Event::Wake => {}
             }
         }
+    }
+
+    /// A client that still writes must read the in-band error: ending the stream under its write would make gRPC drop
+    /// it. So what still comes is read, and thrown away, until the client ends the stream.
+    async fn drain(&mut self) {
+        let Some(mut client) = self.rejected.take() else { return };
+        self.upstreams.clear();
+        self.answers.clear();
+        while let Ok(Some(_)) = client.message().await {}
     }
 
     /// All is answered. A stream without batches waits for its executor: the schema alone may be refused.
@@ -248,7 +261,7 @@ impl Exchange {
     pub(super) fn fail(&mut self, sequence: u64, error: Error) {
         let client_sequence = self.batches.take(sequence).map_or(sequence, |pending| pending.client_sequence);
         self.batches.cut(sequence);
-        self.client = None;
+        self.rejected = self.client.take().or(self.rejected.take());
         self.next = self.next.max(sequence + 1);
         let error = error.function(self.function.name.as_str());
         self.reorder.push(sequence, Answer::Failed { client_sequence, error });

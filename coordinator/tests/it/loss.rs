@@ -68,6 +68,7 @@ async fn attempts_are_bounded() {
     coordinator.register(echo("add")).await.1.unwrap();
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), vec![batch(0..1)]).await);
+    stream.half_close();
     stream.next().await.unwrap().unwrap();
     let answers = stream.rest().await.unwrap();
     let error = Error::from(result_of(&answers[0]).error.unwrap());

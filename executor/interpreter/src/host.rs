@@ -48,6 +48,11 @@ fn run() -> Result<c_int, String> {
 
 /// Enters the CPython of `libpython`. The libraries stay loaded until the process ends.
 fn embed(module: &OsString, libpython: &OsString, python: &OsString) -> Result<c_int, String> {
+    // Rust's own handlers swallow a first SIGSEGV that some code raises: here it must end the process, as in any Python.
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: a system call that sets the default action.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     let load = |path: &OsString, visibility| {
         // SAFETY: the initialisers of libpython and of our own module have no preconditions.
         unsafe { Library::open(Some(path), RTLD_NOW | visibility) }

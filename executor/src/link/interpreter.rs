@@ -449,8 +449,11 @@ impl Inner {
         error.with(|info| info.executor = self.spec.executor.clone())
     }
 
+    /// Why it is about to be ended; no reason for one that has ended by itself.
     fn set_reason(&self, reason: KillReason) {
-        self.reason.lock().get_or_insert(reason);
+        if self.exit.borrow().is_none() {
+            self.reason.lock().get_or_insert(reason);
+        }
     }
 
     /// How the process ended, as a typed error.

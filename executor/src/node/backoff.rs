@@ -4,6 +4,8 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
+/// The longest after one that took calls: most likely a call ended it, and others wait for the next.
+const LONGEST_IN_SERVICE: Duration = Duration::from_millis(500);
 /// One that lived this long did not die young.
 const YOUNG: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,12 @@ impl Backoff {
         self.early_deaths += 1;
         pause
     }
+
+    /// The same for one that took calls: it came up, so earlier ones that did not count no more.
+    pub(super) fn after_service(&mut self, lived: Duration) -> Duration {
+        self.early_deaths = self.early_deaths.min(2);
+        self.after(lived).min(LONGEST_IN_SERVICE)
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +43,10 @@ mod tests {
         let mut backoff = Backoff::default();
         let pauses: Vec<u128> = (0..9).map(|_| backoff.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        for _ in 0..20 {
+            assert!(backoff.after_service(Duration::ZERO) <= LONGEST_IN_SERVICE);
+        }
+        assert!(backoff.after(Duration::ZERO) < Duration::from_secs(1), "deaths in service weigh less");
         assert_eq!(backoff.after(YOUNG), Duration::ZERO);
         assert_eq!(backoff.after(Duration::ZERO), FIRST);
     }

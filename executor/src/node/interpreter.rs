@@ -23,6 +23,9 @@ const MAX_IN_FLIGHT: usize = 2;
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a load may go on whose function is not wanted any more: calls of other functions may wait behind it.
+const ABANDON_AFTER: Duration = Duration::from_secs(2);
+
 /// What an interpreter shall hold, by number.
 pub(super) type Functions = BTreeMap<u32, Arc<FunctionDefinition>>;
 
@@ -53,6 +56,8 @@ pub enum InterpreterMessage {
     Want(BTreeMap<u32, Arc<FunctionDefinition>>),
     /// The process is ready, or is not.
     Started(Result<Interpreter, Error>),
+    /// The load of this function has had its time, should it not be wanted any more.
+    Abandon(u32),
     /// The operation under way has ended.
     OperationDone(Result<(), Error>),
     /// The process has ended.
@@ -136,7 +141,8 @@ impl Actor for InterpreterActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            InterpreterMessage::Want(functions) => state.want(functions),
+            InterpreterMessage::Want(functions) => state.want(functions, &myself),
+            InterpreterMessage::Abandon(number) => state.abandon(number),
             InterpreterMessage::Started(Ok(interpreter)) => state.started(interpreter, &myself),
             InterpreterMessage::Started(Err(error)) => {
                 state.tell(InterpreterEvent::StartFailed(error));
@@ -181,10 +187,32 @@ impl State {
         let _ = self.arguments.environment.send_message(message);
     }
 
-    fn want(&mut self, functions: Functions) {
+    fn want(&mut self, functions: Functions, myself: &ActorRef<InterpreterMessage>) {
         self.refused.retain(|number| functions.contains_key(number));
         self.wanted = functions;
         self.watch_memory();
+        if let Some(number) = self.unwanted_load() {
+            myself.send_after(ABANDON_AFTER, move || InterpreterMessage::Abandon(number));
+        }
+    }
+
+    /// The function that is being loaded although nobody wants it any more.
+    fn unwanted_load(&self) -> Option<u32> {
+        match self.busy {
+            Some(Operation::Load(number, _)) if !self.wanted.contains_key(&number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Python can't be told to give a load up: the process ends, and its replacement loads what is wanted.
+    fn abandon(&self, number: u32) {
+        if let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.unwanted_load() == Some(number)) {
+            tracing::warn!(
+                pid = interpreter.pid(),
+                "the function that is being loaded was dropped: its interpreter is replaced"
+            );
+            interpreter.kill();
+        }
     }
 
     fn watch_memory(&self) {

@@ -149,11 +149,13 @@ impl Roster {
 
     /// An interpreter has ended, perhaps while it loaded a function. Returns the pause before the next one.
     pub(super) fn ended(&mut self, slot: u32, lived: Duration, loading: Option<(u32, Error)>) -> Duration {
+        let in_service = self.slots.get(&slot).is_some_and(|slot| slot.running);
         self.vacate(slot);
         if let Some((number, error)) = loading {
             self.crashed_by(number, error);
         }
-        self.slots.entry(slot).or_default().backoff.after(lived)
+        let backoff = &mut self.slots.entry(slot).or_default().backoff;
+        if in_service { backoff.after_service(lived) } else { backoff.after(lived) }
     }
 
     /// An interpreter could not be started. Returns the pause before the next try.

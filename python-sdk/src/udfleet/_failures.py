@@ -23,6 +23,13 @@ _STATUS = {
     "DEADLINE_EXCEEDED": errors.CallTimeoutError,
 }
 
+_TYPED_TEXT = re.compile(
+    rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
+    r"((?P<function>[^\s:@]+@\d+): )?(row (?P<row>\d+): )?(?P<message>.*?)( \(hint: (?P<hint>.*)\))?$",
+    re.DOTALL,
+)
+"""A typed error as the fleet writes it into the message of a status."""
+
 
 def _exception(message: error_pb2.PythonException) -> RemoteException:
     return RemoteException(
@@ -77,11 +84,21 @@ def from_grpc(error: grpc.RpcError, address: str) -> UdfleetError:
     return _from_status(call.code().name, call.details() or "", address)
 
 
-def from_flight(error: BaseException, address: str) -> UdfleetError:
-    """The exception for a failed Flight call; `error` is a pyarrow error of any kind."""
+def told(error: BaseException) -> UdfleetError | None:
+    """The typed error that the fleet ended a Flight call with; None where the transport failed."""
     if typed := _from_details(getattr(error, "extra_info", None)):
         return typed
-    return _from_status(flight_status(error), str(error), address)
+    # pyarrow keeps no details of most errors: the text has what matters.
+    match = _TYPED_TEXT.match(_without_context(str(error)))
+    if match is None:
+        return None
+    row = None if match["row"] is None else int(match["row"])
+    return errors.BY_CODE[match["code"]](match["message"], hint=match["hint"], function=match["function"], row=row)
+
+
+def from_flight(error: BaseException, address: str) -> UdfleetError:
+    """The exception for a failed Flight call; `error` is a pyarrow error of any kind."""
+    return told(error) or _from_status(flight_status(error), str(error), address)
 
 
 def flight_status(error: BaseException) -> str:
@@ -102,8 +119,12 @@ def flight_status(error: BaseException) -> str:
     return "UNKNOWN"
 
 
+def _without_context(text: str) -> str:
+    return re.sub(r"\. (gRPC client debug context|Client context): .*", "", text, flags=re.DOTALL)
+
+
 def _from_status(status: str, message: str, address: str) -> UdfleetError:
-    message = re.sub(r"\. (gRPC client debug context|Client context): .*", "", message, flags=re.DOTALL)
+    message = _without_context(message)
     kind = _STATUS.get(status, errors.InternalError)
     if kind is errors.UnreachableError:
         hint = "is the fleet running? `udfleet up` starts one; check the address and UDFLEET_ADDRESS"

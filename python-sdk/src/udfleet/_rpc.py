@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import grpc
+import pyarrow.flight as flight
 from google.protobuf.message import Message
 
 from . import _failures
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
+from .errors import UnreachableError
 
 MAX_CONTROL_BYTES = 16 << 20
 CALL_SECONDS = 30.0
@@ -32,11 +34,19 @@ class Rpc:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._open_channel = grpc.insecure_channel(address, options=options)
+        self._closed = False
 
     def close(self) -> None:
         """Closes the channel; running calls end with an error."""
-        self._channel.close()
+        self._closed = True
+        self._open_channel.close()
+
+    @property
+    def _channel(self) -> grpc.Channel:
+        if self._closed:
+            raise UnreachableError(f"this connection to {self.address} is closed", hint="connect again")
+        return self._open_channel
 
     def _unary(self, method: str, request: Message, answer: type[_Answer], timeout: float = CALL_SECONDS) -> _Answer:
         call = self._channel.unary_unary(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
@@ -100,6 +110,18 @@ class Rpc:
         """What functions wrote to stdout and stderr."""
         request = cluster.LogsRequest(function=function, tail=tail, follow=follow)
         return self._stream("Fleet/Logs", request, cluster.LogLine)
+
+    def flight_info(self, function: str) -> flight.FlightInfo:
+        """Who serves a function. Asked here, because pyarrow's client keeps no details of an error."""
+        call = self._channel.unary_unary(
+            "/arrow.flight.protocol.FlightService/GetFlightInfo",
+            flight.FlightDescriptor.serialize,
+            flight.FlightInfo.deserialize,
+        )
+        try:
+            return call(flight.FlightDescriptor.for_path(function), timeout=CALL_SECONDS, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _failures.from_grpc(error, self.address) from None
 
     def missing(self, hashes: list[str]) -> set[str]:
         """Which of these artifacts the coordinator lacks."""

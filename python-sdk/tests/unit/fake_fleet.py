@@ -60,6 +60,9 @@ class FakePeer(flight.FlightServerBase):
                 result = self.function(chunk.data)
             except ValueError as error:
                 self._fail(writer, header, str(error))
+                # As the fleet does: a client that still writes reads this answer before the stream ends.
+                for _ in reader:
+                    pass
                 return
             out = pa.RecordBatch.from_arrays([result], schema=pa.schema([RESULT]))
             message = exchange_pb2.BatchResult(sequence=header.sequence, last=True, rows=len(result))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from udfleet import InternalError, UserCodeError, errors
-from udfleet._failures import from_info
+import pytest
+from pyarrow import ArrowInvalid, ArrowKeyError
+
+from udfleet import FunctionNotFoundError, InternalError, UserCodeError, errors
+from udfleet._failures import from_info, told
 from udfleet._proto.udfleet.v1 import error_pb2
 
 
@@ -57,3 +60,33 @@ def test_how_an_interpreter_ended():
     error = from_info(info)
     assert error.exit.signal == 11 and error.retryable
     assert "ended with signal 11, peak memory 5 MiB; last stderr:\nboom" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "function", "row", "message", "hint"),
+    [
+        (
+            "Flight returned not found error, with message: FUNCTION_NOT_FOUND: f@2: no function (hint: see f@1). "
+            "gRPC client debug context: x. Client context: OK",
+            FunctionNotFoundError,
+            "f@2",
+            None,
+            "no function",
+            "see f@1",
+        ),
+        (
+            "Flight returned invalid argument error, with message: USER_CODE: f@1: row 3: ValueError: a: b",
+            UserCodeError,
+            "f@1",
+            3,
+            "ValueError: a: b",
+            None,
+        ),
+    ],
+)
+def test_typed_errors_are_read_from_the_text_of_a_status(text, kind, function, row, message, hint):
+    """For most statuses pyarrow keeps nothing else."""
+    error = told((ArrowKeyError if kind is FunctionNotFoundError else ArrowInvalid)(text))
+    assert type(error) is kind
+    assert (error.function, error.row, error.message, error.hint) == (function, row, message, hint)
+    assert told(ConnectionError("Flight returned unavailable error, with message: connect failed")) is None

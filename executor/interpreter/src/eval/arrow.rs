@@ -76,18 +76,23 @@ fn fit(array: ArrayRef, function: &Function) -> Result<ArrayRef, Error> {
     if array.data_type() == &wanted {
         return Ok(array);
     }
-    let refuse = |why: String| {
-        let declared = sql(&function.result);
-        Error::new(ErrorCode::ResultType, format!("the function returned {} for {declared}{why}", array.data_type()))
-    };
-    if !arrow_cast::can_cast_types(array.data_type(), &wanted) || loses_meaning(array.data_type(), &wanted) {
-        return Err(refuse(String::new()));
+    let (given, declared) = (array.data_type().clone(), sql(&function.result));
+    let refuse =
+        |why: &str| Error::new(ErrorCode::ResultType, format!("the function returned {given} for {declared}{why}"));
+    if !arrow_cast::can_cast_types(&given, &wanted) || loses_meaning(&given, &wanted) {
+        return Err(refuse(""));
     }
-    let strict = arrow_cast::CastOptions { safe: false, ..Default::default() };
-    let cast = arrow_cast::cast_with_options(&array, &wanted, &strict).map_err(|e| refuse(format!(": {e}")))?;
-    let back =
-        arrow_cast::cast_with_options(&cast, array.data_type(), &strict).map_err(|e| refuse(format!(": {e}")))?;
-    if back.to_data() == array.to_data() { Ok(cast) } else { Err(refuse(": values would change".to_owned())) }
+    // What does not fit becomes null, and does not come back.
+    let cast = arrow_cast::cast(&array, &wanted).map_err(|e| refuse(&format!(": {e}")))?;
+    let back = arrow_cast::cast(&cast, &given).map_err(|e| refuse(&format!(": {e}")))?;
+    if back.to_data() == array.to_data() {
+        return Ok(cast);
+    }
+    let changed = |row: &usize| array.slice(*row, 1).to_data() != back.slice(*row, 1).to_data();
+    let Some(row) = (0..array.len()).find(changed) else { return Err(refuse(": values would change")) };
+    let value = arrow_cast::display::array_value_to_string(&array, row).unwrap_or_default();
+    let message = format!("the function returned {value} ({given}), which does not fit {declared}");
+    Err(Error::new(ErrorCode::ResultType, message).with(|info| (info.row, info.value) = (Some(row as u64), value)))
 }
 
 /// Casts between kinds of values (text to number, number to truth) are conversions that nobody asked for.

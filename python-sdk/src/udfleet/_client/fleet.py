@@ -84,7 +84,7 @@ class Fleet:
         self._config = dict(config or {})
         self._direct = direct
         self._rpc = Rpc(self.address, token)
-        self._directory = Directory(self.address, token)
+        self._directory = Directory(self._rpc, token)
         self._max_frame_bytes = _MAX_FRAME_BYTES
 
     def __enter__(self) -> Fleet:

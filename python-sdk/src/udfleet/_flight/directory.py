@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .. import _failures
+from .._rpc import Rpc
 
 ROUTE_SECONDS = 2.0
 """How long a route is used before it is asked for again: what a fleet gains or drops is noticed within this."""
@@ -37,11 +37,11 @@ class Route(NamedTuple):
 class Directory:
     """Routes and clients of one fleet. Thread-safe."""
 
-    def __init__(self, coordinator: str, token: str | None) -> None:
-        self.coordinator = coordinator
+    def __init__(self, rpc: Rpc, token: str | None) -> None:
+        self.coordinator = rpc.address
         headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.call_options = flight.FlightCallOptions(headers=headers)
-        self._info_options = flight.FlightCallOptions(headers=headers, timeout=30.0)
+        self._rpc = rpc
         self._lock = threading.Lock()
         self._clients: dict[str, flight.FlightClient] = {}
         self._routes: dict[str, tuple[float, Route]] = {}
@@ -78,11 +78,7 @@ class Directory:
                 del self._routes[known]
 
     def _ask(self, function: str) -> Route:
-        descriptor = flight.FlightDescriptor.for_path(function)
-        try:
-            info = self.client(self.coordinator).get_flight_info(descriptor, self._info_options)
-        except (pa.ArrowException, OSError) as error:
-            raise _failures.from_flight(error, self.coordinator) from None
+        info = self._rpc.flight_info(function)
         fields = list(info.schema)
         executors = [_address(location) for endpoint in info.endpoints for location in endpoint.locations[:1]]
         untyped = info.total_records < 0

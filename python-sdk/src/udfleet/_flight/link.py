@@ -38,12 +38,9 @@ class Item:
 class LinkLostError(Exception):
     """The stream is gone; what it has not answered must go elsewhere."""
 
-    def __init__(self, reason: UdfleetError, ended_early: bool = False) -> None:
+    def __init__(self, reason: UdfleetError) -> None:
         super().__init__(str(reason))
         self.reason = reason
-        self.ended_early = ended_early
-        """The peer ended the stream in order, as it does after an in-band error. When batches are still being written
-        at that moment, pyarrow drops the answers that were not read yet, that error among them."""
 
 
 class Link:
@@ -100,7 +97,7 @@ class Link:
     def receive(self) -> None:
         """Reads the answer to the oldest batch in flight.
 
-        :raises LinkLostError: the peer is gone or ended the stream early.
+        :raises LinkLostError: the peer is gone. After an in-band error it is not: it reads on until this side ends.
         :raises UdfleetError: the batch failed.
         """
         item = self.in_flight[0]
@@ -108,7 +105,7 @@ class Link:
             chunk = self._reader.read_chunk()
         except StopIteration:
             reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
-            raise LinkLostError(_failures.lost(reason), ended_early=True) from None
+            raise LinkLostError(_failures.lost(reason)) from None
         except (pa.ArrowException, OSError) as error:
             raise self._classify(error, item) from None
         sequence, failure = codec.answer_error(chunk.app_metadata)
@@ -125,7 +122,7 @@ class Link:
 
     def _classify(self, error: BaseException, item: Item) -> Exception:
         typed = _failures.from_flight(error, self.address)
-        if getattr(error, "extra_info", None) or _failures.flight_status(error) in _REFUSED:
+        if _failures.told(error) is not None or _failures.flight_status(error) in _REFUSED:
             return _located(typed, item)
         return LinkLostError(_failures.lost(typed.message, retry_hint=typed.hint))
 

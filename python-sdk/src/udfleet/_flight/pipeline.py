@@ -46,7 +46,6 @@ class Pipeline:
         self._resend: deque[Item] = deque()
         self._links: list[Link] = []
         self._failed: set[str] = set()
-        self._careful_until: Item | None = None
         self._rounds = 0
         self._opened = False
         self._candidates = self._find_candidates()
@@ -83,14 +82,10 @@ class Pipeline:
             # An item that waits for room gets it when any stream answers.
             self._read(item.link or next(link for link in self._links if link.in_flight))
         self._order.popleft()
-        if item is self._careful_until:
-            self._careful_until = None
         return item.answer
 
     def _pick(self, size: int) -> Link | None:
         """The stream with the least in flight; a new one before a second batch goes onto any."""
-        if self._careful_until is not None:
-            return next((link for link in self._links if not link.in_flight), None) or self._open()
         best: Link | None = None
         for link in self._links:
             if (best is None or len(link.in_flight) < len(best.in_flight)) and link.has_room(size):
@@ -122,7 +117,7 @@ class Pipeline:
             link.receive()
             self._opened = True
         except LinkLostError as lost:
-            self._lose(link, lost.reason, lost.ended_early)
+            self._lose(link, lost.reason)
         except _TRY_ELSEWHERE as refused:
             self._lose(link, refused)
         except errors.FunctionNotFoundError as unknown:
@@ -131,20 +126,15 @@ class Pipeline:
                 raise
             self._lose(link, unknown)
 
-    def _lose(self, link: Link, reason: UdfleetError, ended_early: bool = False) -> None:
+    def _lose(self, link: Link, reason: UdfleetError) -> None:
         """Takes a stream out of service and queues what it has not answered."""
         link.cancel()
         self._links.remove(link)
-        if ended_early:
-            # Most likely one of its batches failed: one at a time on a new stream, the failure can't be missed.
-            self._candidates.append(link.address)
-            self._careful_until = self._order[-1]
-        else:
-            self._failed.add(link.address)
+        self._failed.add(link.address)
         self._directory.forget(self._function)
         for item in link.in_flight:
             item.link = None
-            if link.answered or ended_early:
+            if link.answered:
                 item.attempt += 1
             if item.attempt > self._max_attempts():
                 raise self._gave_up(reason, item.attempt - 1)

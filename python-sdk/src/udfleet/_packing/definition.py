@@ -52,6 +52,7 @@ def build(
         config={key: value for key, value in settings.items() if key not in CONFIG_KEYS},
         job_parameters={str(key): str(value) for key, value in job_parameters.items()},
         job=job,
+        source_files=pickled.source_files,
         source=_source(wrapper.func)[:_MAX_TEXT],
         doc=(inspect.getdoc(wrapper.func) or "")[:_MAX_TEXT] if _has_own_doc(wrapper.func) else "",
     )

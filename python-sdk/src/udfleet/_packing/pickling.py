@@ -6,7 +6,7 @@ import inspect
 import io
 import sys
 import threading
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -16,6 +16,7 @@ from ..errors import NotPicklableError
 from ..functions import ScalarFunction
 from .modules import local_modules
 from .references import resolve, resolve_function
+from .sources import Sources
 
 # The newest protocol of the oldest Python that interpreters run on.
 _PROTOCOL = 5
@@ -31,6 +32,8 @@ class Pickled(NamedTuple):
     data: bytes
     holds_bytecode: bool
     """Only the Python version that wrote it can load it."""
+    source_files: dict[str, str]
+    """The source lines of that bytecode, by file name."""
 
 
 class _ByName:
@@ -48,31 +51,46 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=_PROTOCOL)
         self.local = local
         self.holds_bytecode = False
+        self.sources = Sources()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
             self.holds_bytecode = True
         elif isinstance(obj, UserDefinedScalarFunctionWrapper) and _importable(obj, self.local):
             return (resolve, (obj.__module__, obj.__qualname__))
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, FunctionType) and reduced is not NotImplemented:
+            self.sources.add(obj)
+        return reduced
+
+
+def _find(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> Any:
+    """What the fleet finds by the declaration's name; None: nothing."""
+    module = wrapper.__module__
+    if module == "__main__" or module.split(".")[0] in local or module not in sys.modules:
+        return None
+    try:
+        return resolve(module, wrapper.__qualname__)
+    except (AttributeError, ImportError):
+        return None
 
 
 def _importable(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> bool:
     """Whether the fleet finds this very declaration by its name."""
-    module = wrapper.__module__
-    if module == "__main__" or module.split(".")[0] in local or module not in sys.modules:
-        return False
-    try:
-        return resolve(module, wrapper.__qualname__) is wrapper
-    except (AttributeError, ImportError):
-        return False
+    return _find(wrapper, local) is wrapper
+
+
+def _known_by_name(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> bool:
+    """Whether the fleet finds its function by that name, perhaps behind another declaration of it."""
+    found = _find(wrapper, local)
+    return isinstance(found, UserDefinedScalarFunctionWrapper) and found.func is wrapper.func
 
 
 def _dump(obj: Any, local: set[str]) -> Pickled:
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, local)
     pickler.dump(obj)
-    return Pickled(buffer.getvalue(), pickler.holds_bytecode)
+    return Pickled(buffer.getvalue(), pickler.holds_bytecode, pickler.sources.texts())
 
 
 def pickle_function(wrapper: UserDefinedScalarFunctionWrapper, covered: set[str]) -> Pickled:
@@ -89,7 +107,7 @@ def pickle_function(wrapper: UserDefinedScalarFunctionWrapper, covered: set[str]
             cloudpickle.register_pickle_by_value(module)
         try:
             payload = wrapper.func
-            if _importable(wrapper, local):
+            if _known_by_name(wrapper, local):
                 payload = _ByName(wrapper.__module__, wrapper.__qualname__)
             return _dump(payload, local)
         except Exception as error:

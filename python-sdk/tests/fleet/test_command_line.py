@@ -1,0 +1,223 @@
+"""The `udfleet` command against a fleet: data on stdout, talk on stderr, exit codes, no traceback of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from fleet_support import alive, descendants, eventually, run_cli
+from pyarrow import feather
+
+import udfleet
+
+MODULE = """
+import sys
+from udfleet import udf
+
+@udf(input_types=["BIGINT", "BIGINT"], result_type="BIGINT")
+def add(a, b):
+    "Adds."
+    print("adding", a, file=sys.stderr)
+    return a + b
+
+@udf(input_types="BIGINT", result_type="BIGINT")
+def inverse(a):
+    return 1 // a
+
+class Group:
+    nested = udf(lambda a: -a, "BIGINT", "BIGINT")
+
+plain = len
+"""
+
+
+@pytest.fixture(scope="module")
+def cli(fleet, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "cli_functions.py").write_text(textwrap.dedent(MODULE))
+
+    def run(*arguments, status=0):
+        return run_cli(fleet, *arguments, status=status, cwd=folder)
+
+    run("register", "cli_functions:add", "--name", "cli_add")
+    run.folder = folder
+    return run
+
+
+def test_register(cli):
+    done = cli("register", "cli_functions:Group.nested", "--name", "cli_neg", "-c", "udfleet.call.timeout=9000")
+    assert done.stdout == "cli_neg@1 (BIGINT) -> BIGINT\n"
+    assert "registered as cli_neg@1" in done.stderr
+    again = json.loads(cli("register", "cli_functions:Group.nested", "--name", "cli_neg", "--json").stdout)
+    assert (again["name"], again["version"], again["state"], again["config"]) == ("cli_neg", 2, "READY", {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["cli_functions:absent", "--name", "x"], 1, "'cli_functions' has no attribute 'absent'"),
+        (["no_such_module:f", "--name", "x"], 1, "no module 'no_such_module'"),
+        (["cli_functions:plain", "--name", "x"], 1, "declare the function with udfleet.udf"),
+        (["cli_functions", "--name", "x"], 2, "not of the form module:attr"),
+        (["cli_functions:add", "--name", "x y"], 1, "error: INVALID_DEFINITION"),
+        (["cli_functions:add", "--name", "x", "--python", "3.99"], 1, "error: INFEASIBLE"),
+        (
+            ["cli_functions:add", "--name", "x", "-c", "udfleet.interpretors=2"],
+            1,
+            'did you mean "udfleet.interpreters"?',
+        ),
+        (["cli_functions:add"], 2, "Missing option '--name'"),
+    ],
+)
+def test_register_refuses(cli, arguments, status, said):
+    done = cli("register", *arguments, status=status)
+    assert said in done.stderr and done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_call(cli):
+    assert cli("call", "cli_add", "-a", "1", "-a", "[1, 2, null]", status=1).stdout == ""
+    assert cli("call", "cli_add", "-a", "1", "-a", "[1, 2]").stdout == "2\n3\n"
+    (cli.folder / "table.csv").write_text("x,y,z\n1,2,3\n10,20,30\n")
+    assert cli("call", "cli_add", "--input", "table.csv", "--columns", "x,z").stdout == "4\n40\n"
+    done = cli("call", "cli_add", "--input", "table.csv", "--columns", "x,y", "--output", "sums.arrow")
+    assert done.stdout == "" and "2 rows written to sums.arrow" in done.stderr
+    assert feather.read_table(cli.folder / "sums.arrow").column(0).to_pylist() == [3, 30]
+
+
+def test_call_shows_the_functions_own_failure(cli):
+    cli("register", "cli_functions:inverse", "--name", "cli_inverse")
+    done = cli("call", "cli_inverse", "-a", "0", status=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: USER_CODE: cli_inverse@1: row 0: ZeroDivisionError:")
+    assert "in inverse\n    return 1 // a\n" in done.stderr
+    done = cli("call", "cli_ad", "-a", "0", "-a", "1", status=1)
+    assert (
+        done.stderr
+        == 'error: FUNCTION_NOT_FOUND: cli_ad: no function cli_ad is registered\nhint: did you mean "cli_add"?\n'
+    )
+
+
+def test_functions_and_status(cli):
+    lines = cli("functions").stdout.splitlines()
+    assert lines[0].split("\t")[:3] == ["FUNCTION", "STATE", "SIGNATURE"]
+    assert ["cli_add@1", "ready", "(BIGINT, BIGINT) -> BIGINT", "general", "2/2"] in [
+        line.split("\t")[:5] for line in lines
+    ]
+    (found,) = [f for f in json.loads(cli("functions", "--json").stdout) if f["name"] == "cli_add"]
+    assert (found["doc"], found["kind"], found["python"]) == (
+        "Adds.",
+        "scalar",
+        f"{sys.version_info[0]}.{sys.version_info[1]}",
+    )
+    told = json.loads(cli("status", "--json").stdout)
+    assert {e["id"]: e["state"] for e in told["executors"]} == {"executor-1": "ready", "executor-2": "ready"}
+    assert "executor-2\tready\t127.0.0.1:" in cli("status").stdout
+
+
+def test_logs(cli):
+    cli("call", "cli_add", "-a", "77", "-a", "1")
+    done = eventually("the line is kept", lambda: "adding 77" in (d := cli("logs", "cli_add")).stdout and d)
+    assert " cli_add@1 stderr | adding 77\n" in done.stdout and done.stderr == ""
+    (line,) = cli("logs", "cli_add", "--tail", "1", "--json").stdout.splitlines()[:1]
+    assert json.loads(line)["function"] == "cli_add@1"
+    done = cli("logs", "cli_nothing", status=1)
+    assert "error: FUNCTION_NOT_FOUND" in done.stderr
+
+
+def test_progress(cli):
+    cli("call", "cli_add", "-a", "1", "-a", "1")
+    (view,) = json.loads(cli("progress", "cli_add", "--json").stdout)
+    assert view["total"]["function"] == "cli_add" and view["total"]["calls"] >= 1
+
+
+def test_a_wrong_token_is_said(fleet):
+    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": "wrong"}
+    command = [sys.executable, "-m", "udfleet", "functions"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: UNAUTHENTICATED: ") and "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough(fleet, cli):
+    fleet.call("cli_add", list(range(2000)), 1)
+    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token}
+    command = f"{sys.executable} -m udfleet logs cli_add | head -n 1"
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=60)
+    assert "adding" in done.stdout and done.stderr == ""
+
+
+@pytest.fixture
+def up():
+    """A fleet as `udfleet up` starts it; the command and the address that it prints."""
+    command = [
+        sys.executable,
+        "-m",
+        "udfleet",
+        "up",
+        "-n",
+        "1",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("UDFLEET_") or "BIN" in key}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("export UDFLEET_ADDRESS=127.0.0.1:"), (line, process.poll())
+        yield process, line.strip().partition("=")[2]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_until_told_to_stop(up, number):
+    process, address = up
+    with udfleet.connect(address) as fleet:
+        fleet.register_function("neg", udfleet.udf(lambda a: -a, "BIGINT", "BIGINT"))
+        assert fleet.call("neg", [1]).to_pylist() == [-1]
+    started = descendants(process.pid)
+    assert len(started) >= 3, "a coordinator, an executor and an interpreter"
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0 and stdout == ""
+    assert "starting the coordinator" in stderr and f'udfleet.connect("{address}")' in stderr
+    assert stderr.rstrip().endswith("stopping") and "Traceback" not in stderr
+    assert not {pid for pid in started if alive(pid)}
+
+
+def test_up_ends_when_a_process_of_it_is_lost(up):
+    process, address = up
+    started = descendants(process.pid)
+    with udfleet.connect(address) as fleet:
+        (executor,) = fleet.executors()
+    (victim,) = (pid for pid in started if f"--id\0{executor.id}" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(victim, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1 and "error: STARTUP: executor-1 ended unexpectedly" in stderr
+    eventually("nothing is left", lambda: not {pid for pid in started if alive(pid)})
+
+
+def test_up_on_a_port_that_is_taken(fleet):
+    command = [sys.executable, "-m", "udfleet", "up", "--listen", fleet.address, "--http-listen", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    assert "error: STARTUP: coordinator ended with status" in done.stderr and fleet.address in done.stderr
+
+
+def test_results_of_every_kind_are_json(fleet, cli):
+    fleet.register_function("when", udfleet.udf(lambda a: {"at": a}, "DATE", "ROW<at DATE>"))
+    assert cli("call", "when", "-a", '["2024-02-29"]', status=1).stderr.startswith("error: INVALID_INPUT")
+    feather.write_feather(
+        pa.table({"d": pa.array([19782], pa.date32())}), str(cli.folder / "days.arrow"), "uncompressed"
+    )
+    assert json.loads(cli("call", "when", "--input", "days.arrow").stdout) == {"at": "2024-02-29"}

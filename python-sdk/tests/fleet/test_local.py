@@ -1,0 +1,95 @@
+"""`udfleet.local()` leaves no process behind, however its owner ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from fleet_support import BIGINT, alive, descendants, eventually
+
+import udfleet
+from udfleet import udf
+
+SCRIPT = """
+import json, os, signal, sys, time, udfleet
+how = sys.argv[1]
+fleet = udfleet.local(executors=2, interpreters=1)
+fleet.register_function("pid", udfleet.udf(lambda: __import__("os").getpid(), [], "BIGINT"))
+fleet.call("pid")
+print(json.dumps(str(fleet._processes.folder)), flush=True)
+if how == "wait":
+    time.sleep(600)
+if how == "raise":
+    raise RuntimeError("the script fails")
+if how == "exit":
+    sys.exit(5)
+"""
+
+
+def start(how):
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    folder = json.loads(process.stdout.readline())
+    return process, folder
+
+
+@pytest.mark.parametrize(("how", "status"), [("end", 0), ("raise", 1), ("exit", 5)])
+def test_a_script_that_does_not_close_its_fleet(how, status):
+    process, folder = start(how)
+    process.communicate(timeout=30)
+    assert process.returncode == status
+    assert not _processes_in(folder) and not os.path.exists(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_client_that_is_killed(number):
+    process, folder = start("wait")
+    children = descendants(process.pid)
+    assert len(children) >= 5, "a coordinator, two executors and an interpreter each"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    eventually("all of them end", lambda: not {pid for pid in children if alive(pid)})
+    assert not _processes_in(folder)
+
+
+def test_a_thread_that_starts_a_fleet_may_end():
+    fleets = []
+    thread = threading.Thread(target=lambda: fleets.append(udfleet.local(executors=1, interpreters=1)))
+    thread.start()
+    thread.join(60)
+    with fleets[0] as fleet:
+        fleet.register_function("neg", udf(lambda a: -a, BIGINT, BIGINT))
+        assert fleet.call("neg", [1]).to_pylist() == [-1]
+        assert all(alive(pid) for pid in fleet.pids.values())
+
+
+def test_two_fleets_side_by_side(fleet):
+    with udfleet.local(executors=1, interpreters=1) as other:
+        assert other.address != fleet.address and other.functions() == []
+        fleet.register_function("mine", udf(lambda a: a + 1, BIGINT, BIGINT))
+        other.register_function("mine", udf(lambda a: a + 2, BIGINT, BIGINT))
+        assert (fleet.call("mine", [1]).to_pylist(), other.call("mine", [1]).to_pylist()) == ([2], [3])
+        with pytest.raises(udfleet.UnauthenticatedError, match="token"):
+            udfleet.connect(other.address, token=fleet.token)
+        processes = {*other.pids.values(), *(p for pid in other.pids.values() for p in descendants(pid))}
+    assert not {pid for pid in processes if alive(pid)}
+    assert fleet.call("mine", [1]).to_pylist() == [2]
+    with pytest.raises(udfleet.UnreachableError, match="is closed"):
+        other.functions()
+
+
+def _processes_in(folder):
+    """Processes that name a folder on their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                if folder in file.read():
+                    found.append(int(pid))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,59 @@
+"""An interpreter takes more memory than it may: killed, replaced, and told with the figures."""
+
+from __future__ import annotations
+
+import pytest
+from fleet_support import BIGINT, failure_of, lines_of
+
+import udfleet
+from udfleet import udf
+
+MIB = 1 << 20
+LIMIT = 200 * MIB
+
+
+def hoard(mib, marker):
+    """Holds that much memory until it is ended; `marker` counts the tries."""
+    import os
+    import time
+
+    if mib:
+        with open(marker, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        held = bytearray(os.urandom(1 << 20)) * mib
+        time.sleep(600)
+        return len(held)
+    return os.getpid()
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A fleet of one executor, so that its share of the memory is known."""
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        yield fleet
+
+
+def test_beyond_the_limit(small, tmp_path):
+    view = small.register_function(
+        "hoard", udf(hoard, [BIGINT, "STRING"], BIGINT), config={"udfleet.memory.limit": "200 MiB"}
+    )
+    marker = tmp_path / "pids"
+    error = failure_of(udfleet.MemoryExceededError, small.call, "hoard", 400, [str(marker)])
+    assert (error.code, error.function, error.executor) == ("MEMORY_EXCEEDED", view.reference, "executor-1")
+    assert error.exit.memory_limit_bytes == LIMIT < error.exit.peak_rss_bytes
+    assert error.attempt == len(lines_of(marker)) and error.attempt <= 3
+    assert "more than its limit of 200 MiB, and was killed" in str(error)
+    assert "udfleet.memory.limit" in error.hint
+    pids = set(map(int, lines_of(marker)))
+    assert small.call("hoard", 0, ["-"]).to_pylist()[0] not in pids, "replaced"
+
+
+def test_a_size_that_is_none_is_refused(small):
+    error = failure_of(
+        udfleet.InvalidConfigError,
+        small.register_function,
+        "hoard2",
+        udf(hoard, [BIGINT, "STRING"], BIGINT),
+        config={"udfleet.memory.limit": "plenty"},
+    )
+    assert 'config key "udfleet.memory.limit" is "plenty", expected bytes with an optional unit' in str(error)
