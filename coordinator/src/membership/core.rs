@@ -165,12 +165,12 @@ impl Core {
     pub fn feasible(&self, definition: FunctionDefinition) -> Result<(), Error> {
         let function = Function::new(definition);
         let offers = self.offers();
-        scheduler::feasible(&plan::wish(&function), &offers).map_err(|reason| {
+        let wish = plan::wish(&function);
+        scheduler::feasible(&wish, &offers).map_err(|reason| {
             let error = if offers.is_empty() {
                 Error::new(ErrorCode::NoCapacity, reason).hint("start one: udfleet-executor --coordinator HOST:PORT")
             } else {
-                Error::new(ErrorCode::Infeasible, reason)
-                    .hint("choose a Python that the fleet offers, or start an executor that has it")
+                Error::new(ErrorCode::Infeasible, reason).hint(scheduler::remedy(&wish, &offers))
             };
             error.function(function.definition.name)
         })

@@ -54,6 +54,20 @@ pub fn feasible(wanted: &Wanted, offers: &[Offer]) -> Result<(), String> {
     Err(format!("was pickled by {payloads}, whose bytecode only that version loads, but {stated}; {}", offered(offers)))
 }
 
+/// What to do about what is not feasible.
+#[must_use]
+pub fn remedy(wanted: &Wanted, offers: &[Offer]) -> &'static str {
+    let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
+    if obstacles.contains(&Obstacle::TooSmall) {
+        "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
+    } else if obstacles.contains(&Obstacle::Bytecode) {
+        "register it from the Python that it shall run on, or ship its module with the environment's files, from which \
+         any Python imports it"
+    } else {
+        "choose a Python that the fleet offers, or start an executor that has it"
+    }
+}
+
 /// "the fleet offers 3.11.2 on 2 executors, 3.12.1 on 1 executor"
 fn offered(offers: &[Offer]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -94,8 +108,11 @@ mod tests {
             feasible(&wanted("3.12", "", 0), &offers).unwrap_err(),
             "needs Python 3.12; the fleet offers 3.11.2 on 2 executors"
         );
+        assert!(remedy(&wanted("3.12", "", 0), &offers).starts_with("choose a Python"));
         assert!(feasible(&wanted("", "3.12", 0), &offers).unwrap_err().contains("pickled by Python 3.12"));
+        assert!(remedy(&wanted("", "3.12", 0), &offers).contains("environment's files"));
         assert!(feasible(&wanted("", "", 5), &offers).unwrap_err().contains("runs 4 at most"));
+        assert!(remedy(&wanted("", "", 5), &offers).contains("udfleet.interpreters"));
         assert_eq!(feasible(&wanted("", "", 0), &[]).unwrap_err(), "no executor is attached");
     }
 }

@@ -9,7 +9,7 @@ mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use feasible::feasible;
+pub use feasible::{feasible, remedy};
 pub use place::place;
 pub use python::PythonRequirement;
 
