@@ -1,0 +1,172 @@
+//! The declarations.
+
+use super::{Key, ValueType};
+
+const fn key(name: &'static str, value: ValueType, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, value, default, meaning }
+}
+
+const fn integer(min: u64, max: u64) -> ValueType {
+    ValueType::Integer { min, max }
+}
+
+/// The Python an environment is built on.
+pub const EXECUTABLE: Key = key(
+    "python.executable",
+    ValueType::Text,
+    "python",
+    "The Python an environment is built on: a path, a command or a version.",
+);
+/// Read by the command line only.
+pub const CLIENT_EXECUTABLE: Key = key(
+    "python.client.executable",
+    ValueType::Text,
+    "python",
+    "The Python that the command line uses to load and pickle functions named `module:attr`.",
+);
+/// Files on the interpreter's path.
+pub const FILES: Key = key(
+    "python.files",
+    ValueType::Text,
+    "",
+    "Comma list of .py, .zip, .whl and folders, shipped by content and put on the interpreter's path.",
+);
+/// Archives in the working folder.
+pub const ARCHIVES: Key = key(
+    "python.archives",
+    ValueType::Text,
+    "",
+    "Comma list of `path[#target]`, unpacked under the interpreter's working folder.",
+);
+/// A requirements file.
+pub const REQUIREMENTS: Key = key(
+    "python.requirements",
+    ValueType::Text,
+    "",
+    "`file[#cache_dir]`: a requirements file; with a cache folder the install is offline.",
+);
+/// Rows a function sees at once.
+pub const ARROW_BATCH_SIZE: Key = key(
+    "python.fn-execution.arrow.batch.size",
+    integer(1, u32::MAX as u64),
+    "10000",
+    "The most rows a function sees at once.",
+);
+/// Rows of a bundle.
+pub const BUNDLE_SIZE: Key = key(
+    "python.fn-execution.bundle.size",
+    integer(1, u32::MAX as u64),
+    "100000",
+    "Rows after which a bundle commits. No effect yet.",
+);
+/// Time of a bundle.
+pub const BUNDLE_TIME: Key = key(
+    "python.fn-execution.bundle.time",
+    integer(1, 86_400_000),
+    "1000",
+    "Milliseconds after which a bundle commits. No effect yet.",
+);
+/// Whether the memory budget is divided and enforced.
+pub const MEMORY_MANAGED: Key = key(
+    "python.fn-execution.memory.managed",
+    ValueType::Boolean,
+    "true",
+    "Divide the executor's memory budget among its interpreters and enforce it; false: no limit.",
+);
+/// Keyed states in memory.
+pub const STATE_CACHE: Key = key(
+    "python.state.cache-size",
+    integer(0, u32::MAX as u64),
+    "1000",
+    "Keyed states held in memory per partition. No effect yet.",
+);
+/// Cached reads.
+pub const MAP_READ_CACHE: Key = key(
+    "python.map-state.read-cache-size",
+    integer(0, u32::MAX as u64),
+    "1000",
+    "Cached reads of each map state, absent keys too. No effect yet.",
+);
+/// Pending writes.
+pub const MAP_WRITE_CACHE: Key = key(
+    "python.map-state.write-cache-size",
+    integer(0, u32::MAX as u64),
+    "1000",
+    "Pending writes of each map state. No effect yet.",
+);
+/// Entries per page.
+pub const MAP_PAGE: Key = key(
+    "python.map-state.iterate-response-batch-size",
+    integer(1, u32::MAX as u64),
+    "1000",
+    "Entries per page when a map state is iterated. No effect yet.",
+);
+/// User metrics and timings.
+pub const METRIC_ENABLED: Key = key(
+    "python.metric.enabled",
+    ValueType::Boolean,
+    "true",
+    "Counters and timings of the function, in `fleet.progress`, `/metrics` and reports.",
+);
+/// Profiles.
+pub const PROFILE_ENABLED: Key =
+    key("python.profile.enabled", ValueType::Boolean, "false", "Profiles each stage. No effect yet.");
+/// Deadline of one batch.
+pub const CALL_TIMEOUT: Key = key(
+    "udfleet.call.timeout",
+    integer(1, 86_400_000),
+    "120000",
+    "Milliseconds that one batch may run in an interpreter; then the interpreter is killed and the caller gets CALL_TIMEOUT.",
+);
+/// Tries of one batch.
+pub const MAX_ATTEMPTS: Key = key(
+    "udfleet.retry.max-attempts",
+    integer(1, 100),
+    "3",
+    "How often a batch is tried in all when interpreters crash or executors are lost under it.",
+);
+/// Memory of one interpreter.
+pub const MEMORY_LIMIT: Key = key(
+    "udfleet.memory.limit",
+    ValueType::Size,
+    "",
+    "Memory that an interpreter of the function's environment may take (`512 MiB`); none: its share of the executor's budget.",
+);
+/// Interpreters per executor.
+pub const INTERPRETERS: Key = key(
+    "udfleet.interpreters",
+    integer(0, 1024),
+    "0",
+    "Interpreters per executor for the function's environment; 0: as the executor is configured.",
+);
+/// Executors per environment.
+pub const EXECUTORS: Key = key(
+    "udfleet.executors",
+    integer(0, 65_536),
+    "0",
+    "On how many executors the function's environment runs; 0: on all that can.",
+);
+
+/// Every key, in the order of the reference page.
+pub const KEYS: &[Key] = &[
+    EXECUTABLE,
+    CLIENT_EXECUTABLE,
+    FILES,
+    ARCHIVES,
+    REQUIREMENTS,
+    ARROW_BATCH_SIZE,
+    BUNDLE_SIZE,
+    BUNDLE_TIME,
+    MEMORY_MANAGED,
+    STATE_CACHE,
+    MAP_READ_CACHE,
+    MAP_WRITE_CACHE,
+    MAP_PAGE,
+    METRIC_ENABLED,
+    PROFILE_ENABLED,
+    CALL_TIMEOUT,
+    MAX_ATTEMPTS,
+    MEMORY_LIMIT,
+    INTERPRETERS,
+    EXECUTORS,
+];

@@ -1,0 +1,81 @@
+//! Errors as gRPC statuses and back: typed in the details, bounded as trailers are.
+
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::{Error, truncate};
+use crate::limits::MAX_TRAILER_BYTES;
+use crate::v1::{ErrorCode, ErrorInfo};
+
+/// The info cut down until it fits in `limit` bytes: long texts first, then frames, then the cause chain.
+fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
+    let mut small = info.clone();
+    if small.encoded_len() <= limit {
+        return small;
+    }
+    truncate(&mut small.message, 512);
+    truncate(&mut small.value, 128);
+    truncate(&mut small.hint, 256);
+    if let Some(exit) = &mut small.exit {
+        truncate(&mut exit.last_stderr, 512);
+    }
+    if let Some(exception) = &mut small.exception {
+        truncate(&mut exception.text, 1024);
+        truncate(&mut exception.message, 512);
+        exception.frames.truncate(4);
+        exception.group.clear();
+        exception.notes.clear();
+        exception.cause = None;
+    }
+    if small.encoded_len() > limit {
+        small.exception = None;
+    }
+    small
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let mut message = error.to_string();
+        truncate(&mut message, 1024);
+        let details = shrink(error.info(), MAX_TRAILER_BYTES).encode_to_vec();
+        Self::with_details(Code::from(error.code().grpc()), message, details.into())
+    }
+}
+
+impl From<&Status> for Error {
+    /// The typed error in the details, or the nearest code where a peer sent none.
+    fn from(status: &Status) -> Self {
+        if let Ok(info) = ErrorInfo::decode(status.details())
+            && info.code != 0
+        {
+            return info.into();
+        }
+        let code = match status.code() {
+            Code::NotFound => ErrorCode::FunctionNotFound,
+            Code::InvalidArgument => ErrorCode::InvalidInput,
+            Code::ResourceExhausted | Code::OutOfRange => ErrorCode::LimitExceeded,
+            Code::Unauthenticated | Code::PermissionDenied => ErrorCode::Unauthenticated,
+            Code::Unavailable => ErrorCode::ExecutorLost,
+            _ => ErrorCode::Internal,
+        };
+        Self::new(code, status.message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_carry_the_typed_error_within_the_trailer_limit() {
+        let error = Error::new(ErrorCode::UserCode, "é".repeat(5000)).function("f@1").with(|info| {
+            info.row = Some(7);
+            info.exception = Some(crate::v1::PythonException { text: "x".repeat(100_000), ..Default::default() });
+        });
+        let status = tonic::Status::from(error);
+        assert!(status.details().len() <= crate::limits::MAX_TRAILER_BYTES);
+        let back = Error::from(&status);
+        assert_eq!((back.code(), back.info().row), (ErrorCode::UserCode, Some(7)));
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    }
+}
