@@ -23,6 +23,9 @@ const MAX_IN_FLIGHT: usize = 2;
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long calls of other functions may wait behind a load until a spare interpreter is started for them.
+const SLOW_LOAD: Duration = Duration::from_secs(2);
+
 /// How long a load may go on whose function is not wanted any more: calls of other functions may wait behind it.
 const ABANDON_AFTER: Duration = Duration::from_secs(2);
 
@@ -38,6 +41,8 @@ pub enum InterpreterEvent {
     Loaded(u32),
     /// It could not load a function.
     Refused(u32, Error),
+    /// It has been loading a function for long, and takes no calls meanwhile.
+    Stalled,
     /// It could not be started.
     StartFailed(Error),
     /// It ended without having been told to.
@@ -58,6 +63,8 @@ pub enum InterpreterMessage {
     Started(Result<Interpreter, Error>),
     /// The load of this function has had its time, should it not be wanted any more.
     Abandon(u32),
+    /// The load of this function takes long, should it still go on.
+    Slow(u32),
     /// The operation under way has ended.
     OperationDone(Result<(), Error>),
     /// The process has ended.
@@ -143,6 +150,7 @@ impl Actor for InterpreterActor {
         match message {
             InterpreterMessage::Want(functions) => state.want(functions, &myself),
             InterpreterMessage::Abandon(number) => state.abandon(number),
+            InterpreterMessage::Slow(number) => state.slow(number),
             InterpreterMessage::Started(Ok(interpreter)) => state.started(interpreter, &myself),
             InterpreterMessage::Started(Err(error)) => {
                 state.tell(InterpreterEvent::StartFailed(error));
@@ -212,6 +220,12 @@ impl State {
                 "the function that is being loaded was dropped: its interpreter is replaced"
             );
             interpreter.kill();
+        }
+    }
+
+    fn slow(&self, number: u32) {
+        if matches!(self.busy, Some(Operation::Load(loading, _)) if loading == number) {
+            self.tell(InterpreterEvent::Stalled);
         }
     }
 
@@ -304,6 +318,11 @@ impl State {
 
     fn begin(&mut self, operation: Operation, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
         self.busy = Some(operation.clone());
+        if let Operation::Load(number, _) = operation
+            && self.in_service
+        {
+            myself.send_after(SLOW_LOAD, move || InterpreterMessage::Slow(number));
+        }
         let (context, myself) = (Arc::clone(&self.arguments.context), myself.clone());
         tokio::spawn(async move {
             let result = match operation {

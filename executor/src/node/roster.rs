@@ -42,7 +42,15 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 struct Slot {
     running: bool,
+    /// Busy with a load that takes long.
+    stalled: bool,
     backoff: Backoff,
+}
+
+impl Slot {
+    fn free(&self) -> bool {
+        self.running && !self.stalled
+    }
 }
 
 /// Functions by number, interpreters by slot.
@@ -76,24 +84,36 @@ impl Roster {
         leaving
     }
 
-    /// A leaving function has nothing under way any more.
-    pub(super) fn forget(&mut self, number: u32) {
-        self.functions.remove(&number);
+    /// A leaving function has nothing under way any more. Returns its name.
+    pub(super) fn forget(&mut self, number: u32) -> Option<String> {
+        self.functions.remove(&number).map(|entry| entry.name)
     }
 
     /// What the interpreter of a slot shall hold. Where functions are served already, a new one is tried in one
-    /// interpreter first: should loading it end that one, the others go on.
-    pub(super) fn assigned(&mut self, slot: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
+    /// interpreter first: should loading it end that one, the others go on. A spare, one beyond the `regular` slots,
+    /// holds what is served.
+    pub(super) fn assigned(&mut self, slot: u32, regular: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
         let something_to_lose = self.functions.values().any(|entry| entry.serving);
-        let first = self.slots.iter().find(|(_, slot)| slot.running).map_or(slot, |(slot, _)| *slot);
+        let first = self.slots.iter().find(|(_, slot)| slot.free()).map_or(slot, |(slot, _)| *slot);
         let mut wanted = BTreeMap::new();
         for (number, entry) in &mut self.functions {
-            let everywhere = entry.proven || !something_to_lose;
+            let everywhere = if slot < regular { entry.proven || !something_to_lose } else { entry.serving };
             if entry.failed.is_none() && (everywhere || *entry.trial.get_or_insert(first) == slot) {
                 wanted.insert(*number, Arc::clone(&entry.definition));
             }
         }
         wanted
+    }
+
+    /// An interpreter takes no calls for long, because it loads a function.
+    pub(super) fn stalled(&mut self, slot: u32) {
+        self.slots.entry(slot).or_default().stalled = true;
+    }
+
+    /// Interpreters beyond the `regular` ones: one, for as long as a load keeps calls of other functions waiting.
+    pub(super) fn spares(&self, regular: u32) -> u32 {
+        let mut slots = self.slots.range(..regular).map(|(_, slot)| slot);
+        u32::from(slots.clone().any(|slot| slot.stalled) && !slots.any(Slot::free))
     }
 
     /// A slot is given up.
@@ -112,13 +132,15 @@ impl Roster {
 
     /// An interpreter takes calls.
     pub(super) fn up(&mut self, slot: u32) {
-        self.slots.entry(slot).or_default().running = true;
+        let slot = self.slots.entry(slot).or_default();
+        (slot.running, slot.stalled) = (true, false);
         self.start_failures = 0;
         self.start_error = None;
     }
 
     /// An interpreter has loaded a function.
     pub(super) fn loaded(&mut self, slot: u32, number: u32) {
+        self.slots.entry(slot).or_default().stalled = false;
         if let Some(entry) = self.functions.get_mut(&number) {
             entry.loaded.insert(slot);
             entry.proven = true;
@@ -129,6 +151,7 @@ impl Roster {
     /// An interpreter could not load a function. One that works elsewhere stays; else it has failed: for good, unless
     /// it has worked before. Returns when to try it again, if at all.
     pub(super) fn refused(&mut self, slot: u32, number: u32, error: Error) -> Option<Duration> {
+        self.slots.entry(slot).or_default().stalled = false;
         let entry = self.functions.get_mut(&number)?;
         entry.refused.insert(slot);
         if !entry.loaded.is_empty() || entry.failed.is_some() {
@@ -257,162 +280,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn roster(names: &[&str]) -> Roster {
-        let mut roster = Roster::default();
-        want(&mut roster, names);
-        roster
-    }
-
-    fn want(roster: &mut Roster, names: &[&str]) -> Vec<u32> {
-        let functions = names.iter().map(|name| ((*name).to_owned(), Arc::default())).collect();
-        let mut next = roster.functions.keys().max().copied().unwrap_or(0);
-        roster.want(&functions, || {
-            next += 1;
-            next
-        })
-    }
-
-    fn states(roster: &Roster) -> Vec<(String, LoadState, u32)> {
-        roster.statuses().into_iter().map(|s| (s.function.clone(), s.state(), s.interpreters)).collect()
-    }
-
-    fn crash() -> Error {
-        Error::new(ErrorCode::InterpreterCrashed, "the interpreter was ended by SIGSEGV")
-    }
-
-    #[test]
-    fn ready_when_loaded_where_calls_go() {
-        let mut roster = roster(&["f@1"]);
-        roster.up(1);
-        roster.loaded(0, 1);
-        assert!(roster.callable().is_empty(), "slot 0 takes no calls yet");
-        roster.loaded(1, 1);
-        assert_eq!(roster.callable(), BTreeSet::from([1]));
-        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Ready, 2)]);
-    }
-
-    #[test]
-    fn a_replacement_changes_nothing_for_callers() {
-        let mut roster = roster(&["f@1"]);
-        roster.loaded(0, 1);
-        roster.up(0);
-        assert_eq!(roster.callable().len(), 1);
-        roster.ended(0, Duration::from_secs(1), None);
-        assert_eq!(roster.callable().len(), 1);
-        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Ready, 0)]);
-    }
-
-    #[test]
-    fn a_function_that_can_not_be_loaded_fails_at_once_and_alone() {
-        let mut roster = roster(&["bad@1", "good@1"]);
-        roster.refused(0, 1, Error::new(ErrorCode::LoadFailed, "no module named x"));
-        roster.loaded(0, 2);
-        roster.up(0);
-        assert_eq!(roster.callable(), BTreeSet::from([2]));
-        assert_eq!(roster.assigned(0).keys().collect::<Vec<_>>(), [&2]);
-        assert_eq!(states(&roster)[0].1, LoadState::Failed);
-        assert!(roster.statuses()[0].error.as_ref().unwrap().message.contains("no module"));
-    }
-
-    #[test]
-    fn one_refusal_among_many_interpreters_takes_nothing_away() {
-        let mut roster = roster(&["f@1"]);
-        roster.up(0);
-        roster.up(1);
-        roster.loaded(0, 1);
-        roster.refused(1, 1, Error::new(ErrorCode::LoadFailed, "flaky"));
-        assert_eq!(roster.callable(), BTreeSet::from([1]));
-    }
-
-    #[test]
-    fn a_function_that_has_worked_is_tried_again() {
-        let mut roster = roster(&["f@1"]);
-        roster.loaded(0, 1);
-        roster.up(0);
-        assert_eq!(roster.callable().len(), 1);
-        roster.ended(0, Duration::ZERO, None);
-        let flaky = Error::new(ErrorCode::LoadFailed, "database is away");
-        assert!(roster.refused(0, 1, flaky).is_some());
-        roster.up(0);
-        assert!(roster.callable().is_empty(), "no call waits for what may never come");
-        assert!(roster.assigned(0).is_empty());
-        roster.retry(1);
-        roster.loaded(0, 1);
-        assert_eq!(roster.callable().len(), 1);
-    }
-
-    #[test]
-    fn a_load_that_crashes_is_given_up_after_two_tries() {
-        let mut roster = roster(&["bad@1", "good@1"]);
-        roster.ended(0, Duration::ZERO, Some((1, crash())));
-        assert_eq!(roster.assigned(0).len(), 2);
-        roster.ended(0, Duration::ZERO, Some((1, crash())));
-        assert_eq!(roster.assigned(0).keys().collect::<Vec<_>>(), [&2]);
-        let status = roster.statuses().remove(0);
-        assert_eq!(status.state(), LoadState::Failed);
-        let error = status.error.unwrap();
-        assert!(error.code() == ErrorCode::LoadFailed && error.message.contains("SIGSEGV"), "{error:?}");
-    }
-
-    #[test]
-    fn where_others_have_something_to_lose_a_new_function_is_tried_in_one_place() {
-        let mut roster = roster(&["old@1"]);
-        for slot in [0, 1] {
-            roster.loaded(slot, 1);
-            roster.up(slot);
-        }
-        assert_eq!(roster.callable().len(), 1);
-        want(&mut roster, &["old@1", "new@1"]);
-        assert_eq!((roster.assigned(0).len(), roster.assigned(1).len()), (2, 1));
-        roster.ended(0, Duration::ZERO, Some((2, crash())));
-        assert_eq!((roster.assigned(0).len(), roster.assigned(1).len()), (2, 1), "tried again in the same place");
-        roster.loaded(0, 2);
-        roster.loaded(0, 1);
-        roster.up(0);
-        assert_eq!(roster.assigned(1).len(), 2);
-        assert_eq!(roster.callable().len(), 2);
-    }
-
-    #[test]
-    fn starts_that_fail_are_reported_until_one_succeeds() {
-        let mut roster = roster(&["f@1"]);
-        let broken = || Error::new(ErrorCode::EnvironmentFailed, "can't load libpython");
-        assert_eq!(roster.start_failed(0, broken()), Duration::from_millis(100));
-        assert_eq!(states(&roster)[0].1, LoadState::Loading);
-        assert_eq!(roster.start_failed(0, broken()), Duration::from_millis(200));
-        assert_eq!(states(&roster)[0].1, LoadState::Failed);
-        roster.loaded(0, 1);
-        roster.up(0);
-        assert_eq!(roster.callable().len(), 1);
-        assert_eq!(states(&roster)[0].1, LoadState::Ready);
-    }
-
-    #[test]
-    fn a_dropped_function_stays_loaded_until_nothing_is_under_way() {
-        let mut roster = roster(&["f@1", "g@1"]);
-        for number in [1, 2] {
-            roster.loaded(0, number);
-        }
-        roster.up(0);
-        assert_eq!(want(&mut roster, &["g@1"]), [1]);
-        assert!(want(&mut roster, &["g@1"]).is_empty(), "said once");
-        assert_eq!(roster.callable(), BTreeSet::from([2]));
-        assert_eq!(roster.assigned(0).len(), 2);
-        assert_eq!(states(&roster).len(), 1);
-        roster.forget(1);
-        assert_eq!(roster.assigned(0).len(), 1);
-    }
-
-    #[test]
-    fn a_function_may_come_back_while_it_is_leaving() {
-        let mut roster = roster(&["f@1"]);
-        want(&mut roster, &[]);
-        want(&mut roster, &["f@1"]);
-        assert_eq!(roster.assigned(0).len(), 2, "under another number");
-        roster.forget(1);
-        assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
-    }
-}
+mod tests;

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from fleet_support import BIGINT, failure_of, lines_of
 
@@ -57,3 +60,42 @@ def test_a_size_that_is_none_is_refused(small):
         config={"udfleet.memory.limit": "plenty"},
     )
     assert 'config key "udfleet.memory.limit" is "plenty", expected bytes with an optional unit' in str(error)
+
+
+@pytest.fixture(scope="module")
+def poor():
+    """An executor whose budget of 400 MiB two interpreters share."""
+    asked, given = os.sysconf, {"SC_PHYS_PAGES": 500 * MIB // os.sysconf("SC_PAGE_SIZE")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sysconf", lambda name: given.get(name) or asked(name))
+        fleet = udfleet.local(executors=1, interpreters=2)
+    with fleet:
+        yield fleet
+
+
+def test_beyond_its_share(poor, tmp_path):
+    poor.register_function("takes", udf(hoard, [BIGINT, "STRING"], BIGINT), config={"udfleet.retry.max-attempts": 1})
+    error = failure_of(udfleet.MemoryExceededError, poor.call, "takes", 350, [str(tmp_path / "pids")])
+    assert error.exit.memory_limit_bytes == 200 * MIB and error.attempt == 1
+    assert "more than its limit of 200 MiB" in str(error) and "the executor's memory" in error.hint
+
+
+def holds(mib):
+    """As much memory for a moment that is long enough to be measured."""
+    import time
+
+    held = bytearray(b"x" * (1 << 20)) * mib
+    time.sleep(0.5)
+    return len(held) >> 20
+
+
+def test_unmanaged_memory_has_no_limit(poor):
+    (poor_environment,) = {view.environment for view in poor.functions()} or {None}
+    with_limit = udf(holds, BIGINT, BIGINT)
+    environment = udfleet.Environment(python=".".join(map(str, sys.version_info[:3])))
+    view = poor.register_function(
+        "free", with_limit, environment, config={"python.fn-execution.memory.managed": "false"}
+    )
+    assert view.environment != poor_environment
+    assert poor.call("free", [350]).to_pylist() == [350]
+    assert poor.progress("free").total.peak_memory_bytes > 350 * MIB

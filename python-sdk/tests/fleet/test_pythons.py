@@ -109,3 +109,21 @@ def test_a_closure_for_another_version_is_refused_with_what_to_do(fleet):
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
         assert here in str(error) and f"3.{minor}" in str(error), str(error)
         assert "files" in error.hint, "the way out is named"
+
+
+def test_a_python_by_its_path(fleet):
+    def where():
+        import sys
+
+        return sys.base_prefix
+
+    fleet.register_function("by_path", udf(where, [], STRING), Environment(python=sys.executable))
+    assert fleet.call("by_path").to_pylist() == [sys.base_prefix]
+    error = failure_of(
+        udfleet.EnvironmentFailedError,
+        fleet.register_function,
+        "no_path",
+        udf(where, [], STRING),
+        Environment(python="/no/such/python3.11"),
+    )
+    assert "/no/such/python3.11" in str(error)
