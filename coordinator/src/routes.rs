@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::{Channel, Endpoint as Peer};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
@@ -28,6 +29,7 @@ pub struct Endpoint {
     /// Of the attach that this stands for.
     pub epoch: u64,
     channels: Vec<Channel>,
+    lost: CancellationToken,
     next: AtomicUsize,
     in_flight: AtomicUsize,
 }
@@ -56,6 +58,7 @@ impl Endpoint {
             address: address.to_owned(),
             epoch,
             channels,
+            lost: CancellationToken::new(),
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
         })
@@ -66,6 +69,16 @@ impl Endpoint {
     pub fn channel(&self) -> Channel {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.channels[turn % self.channels.len()].clone()
+    }
+
+    /// The executor has gone silent: streams must not wait until its connections notice.
+    pub fn give_up(&self) {
+        self.lost.cancel();
+    }
+
+    /// Resolves once it is given up.
+    pub fn lost(&self) -> WaitForCancellationFutureOwned {
+        self.lost.clone().cancelled_owned()
     }
 
     /// Batches that this coordinator has sent and not seen answered, over all streams.

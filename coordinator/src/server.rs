@@ -18,11 +18,11 @@ use udfleet_proto::v1::membership_server::MembershipServer;
 use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::auth::{RequireToken, SendToken};
 use crate::config::Config;
-use crate::fleet::{FleetService, Parts};
+use crate::fleet::{self, FleetService, Parts};
 use crate::http::{self, Exporter, Http};
 use crate::membership::{Fleet, MembershipService};
 use crate::process::BoxError;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
@@ -30,6 +30,9 @@ use crate::store::embedded::EmbeddedStore;
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often unused artifacts are looked for, at most and at least.
+const COLLECT_AT_MOST: Duration = Duration::from_millis(250);
+const COLLECT_AT_LEAST: Duration = Duration::from_secs(600);
 /// Messages have a little more around a frame.
 const FRAME_SLACK: usize = 1 << 20;
 
@@ -87,6 +90,9 @@ impl Server {
             http_address: http_address.to_string(),
             registration_timeout: Duration::from_secs(config.registration_timeout_seconds),
         };
+        let parts = Arc::new(parts);
+        fleet::resume(Arc::clone(&parts)).await?;
+        server.collect(&parts, Duration::from_secs(config.artifact_ttl_seconds));
         server.serve_grpc(grpc, router, parts, RequireToken::new(config.token.as_ref()));
         server.serve_http(http, Exporter::new(fleet.clone(), stats));
         server.follow(registry, fleet, revision);
@@ -95,7 +101,7 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, listener: TcpListener, router: Router, parts: Parts, door: RequireToken) {
+    fn serve_grpc(&mut self, listener: TcpListener, router: Router, parts: Arc<Parts>, door: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
         let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
         let frame = MAX_FRAME_BYTES + FRAME_SLACK;
@@ -130,6 +136,31 @@ impl Server {
             let serve = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serve.await {
                 tracing::error!(%error, "serving HTTP ended");
+            }
+        });
+    }
+
+    /// Removes files that no function needs any more.
+    fn collect(&mut self, parts: &Arc<Parts>, ttl: Duration) {
+        let (parts, stop) = (Arc::clone(parts), self.stop.clone());
+        let mut turns = tokio::time::interval((ttl / 4).clamp(COLLECT_AT_MOST, COLLECT_AT_LEAST));
+        let used = move |registry: &Registry| {
+            let catalog = registry.catalog();
+            let hashes = catalog.iter().flat_map(|f| registry::artifacts(&f.definition).into_keys());
+            hashes.map(str::to_owned).collect()
+        };
+        self.tasks.spawn(async move {
+            let forever = async {
+                loop {
+                    turns.tick().await;
+                    if let Err(error) = parts.artifacts.collect(ttl, || used(&parts.registry)).await {
+                        tracing::warn!(%error, "unused artifacts can't be removed");
+                    }
+                }
+            };
+            tokio::select! {
+                () = forever => {}
+                () = stop.cancelled() => {}
             }
         });
     }

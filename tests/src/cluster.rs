@@ -22,6 +22,8 @@ pub struct Options {
     pub executor: Vec<&'static str>,
     /// The fleet's token.
     pub token: Option<&'static str>,
+    /// In place of `uv`.
+    pub uv: Option<PathBuf>,
 }
 
 /// A fleet. Processes end with it.
@@ -80,7 +82,7 @@ impl Cluster {
             self.folder.path().join("environments").into(),
             "--interpreters-per-environment=1".into(),
             "--uv".into(),
-            uv().into(),
+            self.options.uv.clone().unwrap_or_else(uv).into(),
         ];
         arguments.extend(self.options.executor.iter().map(OsString::from));
         arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
@@ -138,6 +140,12 @@ impl Cluster {
     /// When there is none of this id.
     pub fn executor(&mut self, id: &str) -> &mut Process {
         self.executors.get_mut(id).unwrap_or_else(|| panic!("no executor {id}"))
+    }
+
+    /// Starts an executor anew under its id.
+    pub async fn restart_executor(&mut self, id: &str) {
+        self.executors.remove(id);
+        self.add_executor(id).await;
     }
 
     /// A place for files of the test.

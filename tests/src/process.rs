@@ -13,6 +13,18 @@ use crate::wait::{eventually, within};
 /// Lines of a process's log that a failing test shows.
 const TAIL: usize = 60;
 
+/// Runs a program of ours to its end: success, stdout and stderr.
+///
+/// # Panics
+/// When it can't be started.
+pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String, String) {
+    let mut command = command(program);
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+    let output = command.output().unwrap_or_else(|e| panic!("{program} can't be started: {e}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
 /// A running program; killed and waited for when dropped, so that nothing outlives its test.
 pub struct Process {
     name: String,

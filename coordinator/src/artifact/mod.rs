@@ -1,5 +1,6 @@
 //! Files that functions need, addressed by the SHA-256 of their content.
 
+mod collect;
 mod service;
 mod upload;
 
@@ -43,6 +44,11 @@ impl ArtifactStore {
     /// True where the content is here. A malformed hash never is.
     pub async fn contains(&self, hash: &str) -> bool {
         check_hash(hash).is_ok() && tokio::fs::try_exists(self.path(hash)).await.unwrap_or(false)
+    }
+
+    /// The same for content that somebody is about to use: it is kept for a while, even if no function needs it.
+    pub async fn reserve(&self, hash: &str) -> bool {
+        self.contains(hash).await && collect::touch(&self.path(hash)).await.is_ok()
     }
 
     /// Opens the content for reading; also returns its size.

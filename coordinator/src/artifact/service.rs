@@ -37,7 +37,7 @@ impl Artifacts for ArtifactsService {
     ) -> Result<Response<MissingArtifactsResponse>, Status> {
         let mut hashes = Vec::new();
         for hash in request.into_inner().hashes {
-            if !self.store.contains(&hash).await {
+            if !self.store.reserve(&hash).await {
                 hashes.push(hash);
             }
         }
@@ -48,7 +48,7 @@ impl Artifacts for ArtifactsService {
         let mut chunks = request.into_inner();
         let first = chunks.message().await?;
         let first = first.ok_or_else(|| Error::new(ErrorCode::InvalidInput, "the upload holds no chunk"))?;
-        if self.store.contains(&first.hash).await {
+        if self.store.reserve(&first.hash).await {
             return Ok(Response::new(PutArtifactResponse { already_present: true }));
         }
         let mut upload = Upload::begin(&self.store, &first.hash, first.size).await?;

@@ -36,6 +36,9 @@ pub struct Flags {
     /// Seconds that a registration may take unless the caller says otherwise [default: 600]
     #[arg(long, env = "UDFLEET_REGISTRATION_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub registration_timeout_seconds: Option<u64>,
+    /// Seconds that a file which no function needs is kept [default: 3600]
+    #[arg(long, env = "UDFLEET_ARTIFACT_TTL_SECONDS", value_name = "SECONDS")]
+    pub artifact_ttl_seconds: Option<u64>,
     /// Stop when this process ends
     #[arg(long, value_name = "PID")]
     pub parent_pid: Option<u32>,
@@ -55,6 +58,7 @@ impl Flags {
         set(&mut config.data_dir, self.data_dir.clone());
         set(&mut config.executor_timeout_seconds, self.executor_timeout_seconds);
         set(&mut config.registration_timeout_seconds, self.registration_timeout_seconds);
+        set(&mut config.artifact_ttl_seconds, self.artifact_ttl_seconds);
         config.insecure_non_loopback |= self.insecure_non_loopback;
         if let Some(path) = &self.token_file {
             config.token = Some(Secret::new(super::read(path)?.trim()));

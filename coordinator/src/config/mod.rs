@@ -75,6 +75,8 @@ pub struct Config {
     pub executor_timeout_seconds: u64,
     /// Seconds that a registration may take unless the caller says otherwise.
     pub registration_timeout_seconds: u64,
+    /// Seconds that a file which no function needs is kept: between its upload and its registration, or after a drop.
+    pub artifact_ttl_seconds: u64,
 }
 
 impl Default for Config {
@@ -87,6 +89,7 @@ impl Default for Config {
             insecure_non_loopback: false,
             executor_timeout_seconds: 10,
             registration_timeout_seconds: 600,
+            artifact_ttl_seconds: 3600,
         }
     }
 }

@@ -4,4 +4,5 @@ mod logs;
 mod register;
 mod service;
 
+pub use register::resume;
 pub use service::{FleetService, Parts};

@@ -11,7 +11,7 @@ use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
 
 use super::service::Parts;
-use crate::membership::WatchEvent;
+use crate::membership::{Unplaced, WatchEvent};
 use crate::registry::{self, Function};
 
 /// Where events go. Nobody may be reading: then they are dropped.
@@ -45,22 +45,60 @@ async fn register(
     parts.fleet.catalog_changed();
     let line = if new { "registered as" } else { "identical to" };
     events.send(Kind::Progress(format!("{line} {}", function.name))).await;
-    let result = match tokio::time::timeout(timeout, wait(parts, &function, events)).await {
+    let result = watched(parts, &function, timeout, Unplaced::Fails, events).await;
+    if new { end(parts, &function, result).await } else { result }
+}
+
+/// Goes on with registrations that the end of the last coordinator cut short: nobody hears of it, but they too end.
+///
+/// # Errors
+/// When the store fails.
+pub async fn resume(parts: Arc<Parts>) -> Result<(), Error> {
+    for function in parts.registry.unsettled().await? {
+        let parts = Arc::clone(&parts);
+        tokio::spawn(async move {
+            let (nobody, _) = mpsc::channel(1);
+            let timeout = parts.registration_timeout;
+            let result = watched(&parts, &function, timeout, Unplaced::Waits, &Events(nobody)).await;
+            match end(&parts, &function, result).await {
+                Ok(_) => tracing::info!(function = function.name, "registration from before the restart: ready"),
+                Err(error) => tracing::warn!(function = function.name, %error, "registration from before the restart"),
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn watched(
+    parts: &Parts,
+    function: &Function,
+    timeout: Duration,
+    unplaced: Unplaced,
+    events: &Events,
+) -> Result<FunctionInfo, Error> {
+    let result = match tokio::time::timeout(timeout, wait(parts, function, unplaced, events)).await {
         Ok(result) => result,
-        Err(_) => Err(too_slow(parts, &function, timeout).await),
+        Err(_) => Err(too_slow(parts, function, timeout).await),
     };
-    if result.is_err() && new {
-        // Nobody can call it, and nobody shall find it later: a failed registration leaves nothing.
+    result.map_err(|error| error.function(function.name.as_str()))
+}
+
+/// Records how the registration of a new version ended. Nobody can call one that failed, and nobody shall find it
+/// later: a failed registration leaves nothing.
+async fn end(parts: &Parts, function: &Function, result: Result<FunctionInfo, Error>) -> Result<FunctionInfo, Error> {
+    if result.is_ok() {
+        parts.registry.settle(function).await?;
+    } else {
         let version = Some(function.definition.version);
         parts.registry.drop_function(&FunctionRef { name: function.definition.name.clone(), version }).await?;
         parts.fleet.catalog_changed();
     }
-    result.map_err(|error| error.function(function.name.as_str()))
+    result
 }
 
 async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), Error> {
     for (hash, artifact) in registry::artifacts(definition) {
-        if !parts.artifacts.contains(hash).await {
+        if !parts.artifacts.reserve(hash).await {
             let message = format!("artifact {hash} ({:?}) has not been sent", artifact.name);
             return Err(Error::new(ErrorCode::ArtifactMissing, message)
                 .function(definition.name.as_str())
@@ -70,8 +108,8 @@ async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), E
     Ok(())
 }
 
-async fn wait(parts: &Parts, function: &Function, events: &Events) -> Result<FunctionInfo, Error> {
-    let mut news = parts.fleet.watch(&function.name);
+async fn wait(parts: &Parts, function: &Function, unplaced: Unplaced, events: &Events) -> Result<FunctionInfo, Error> {
+    let mut news = parts.fleet.watch(&function.name, unplaced);
     while let Some(event) = news.recv().await {
         match event {
             WatchEvent::Progress(line) => events.send(Kind::Progress(line)).await,

@@ -54,8 +54,8 @@ pub struct FleetService {
 impl FleetService {
     /// Serves from these.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+    pub fn new(parts: Arc<Parts>) -> Self {
+        Self { parts }
     }
 }
 

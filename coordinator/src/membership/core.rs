@@ -12,7 +12,7 @@ use udfleet_proto::v1::{
 };
 
 use super::member::{Member, NodeAddress};
-use super::message::{Link, WatchEvent};
+use super::message::{Link, Unplaced, WatchEvent};
 use super::metrics::MetricsBook;
 use super::plan;
 use super::refresh::Refresh;
@@ -27,6 +27,7 @@ const LOST_KEPT: usize = 32;
 /// A registration that waits.
 struct Watch {
     function: Arc<Function>,
+    unplaced: Unplaced,
     events: mpsc::UnboundedSender<WatchEvent>,
     told: String,
 }
@@ -133,6 +134,9 @@ impl Core {
             self.members.values().filter(silent).map(|m| (m.id().to_owned(), m.epoch)).collect();
         for (executor, epoch) in lost {
             tracing::warn!(executor, seconds = self.timeout.as_secs(), "no report in time");
+            if let Some(member) = self.members.get(&executor) {
+                member.endpoint.give_up();
+            }
             self.detach(&executor, epoch);
         }
     }
@@ -199,12 +203,12 @@ impl Core {
         self.watches = watches.into_iter().filter_map(|watch| self.advance(watch)).collect();
     }
 
-    pub fn watch(&mut self, name: &str, events: mpsc::UnboundedSender<WatchEvent>) {
+    pub fn watch(&mut self, name: &str, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent>) {
         let found =
             FunctionRef::parse(name).ok().and_then(|f| self.catalog.get(&f.name, f.version.unwrap_or(0)).cloned());
         match found {
             Some(function) => {
-                let watch = self.advance(Watch { function, events, told: String::new() });
+                let watch = self.advance(Watch { function, unplaced, events, told: String::new() });
                 self.watches.extend(watch);
             }
             None => {
@@ -222,7 +226,13 @@ impl Core {
                 Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(function.name.as_str());
             WatchEvent::Failed(Box::new(error.into_info()))
         } else {
-            match self.outcome(function) {
+            let outcome = match self.outcome(function) {
+                Outcome::Failed(_) if watch.unplaced == Unplaced::Waits && self.statuses(&function.name).is_empty() => {
+                    Outcome::Pending
+                }
+                outcome => outcome,
+            };
+            match outcome {
                 Outcome::Ready => WatchEvent::Ready(Box::new(self.info(function))),
                 Outcome::Failed(info) => WatchEvent::Failed(info),
                 Outcome::Pending => {

@@ -52,7 +52,7 @@ fn handle(message: Message, State { core, registry }: &mut State, now: Instant) 
         Message::CatalogChanged => core.set_catalog(registry.catalog()),
         Message::Drain { executor, draining, reply } => drop(reply.send(core.drain(&executor, draining, now))),
         Message::Feasible { definition, reply } => drop(reply.send(core.feasible(*definition))),
-        Message::Watch { function, events } => core.watch(&function, events),
+        Message::Watch { function, unplaced, events } => core.watch(&function, unplaced, events),
         Message::Functions { which, all_versions, reply } => {
             drop(reply.send(core.functions(which.as_ref(), all_versions)));
         }

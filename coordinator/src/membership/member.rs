@@ -1,6 +1,6 @@
 //! One executor as the coordinator knows it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,8 +38,9 @@ pub(super) struct Member {
     /// Build log lines up to here have been passed on.
     pub log_seen: u64,
     built: BTreeSet<String>,
-    /// Names (`add@3`) of the functions in `desired`.
-    wanted: HashSet<String>,
+    /// Names (`add@3`) of the functions in `desired`, each with the revision since which it is there without a break:
+    /// what a report of an earlier revision says of it is about an earlier load.
+    wanted: HashMap<String, u64>,
 }
 
 impl Member {
@@ -56,7 +57,7 @@ impl Member {
             heard: now,
             endpoint: Arc::new(endpoint),
             log_seen: 0,
-            wanted: HashSet::new(),
+            wanted: HashMap::new(),
         }
     }
 
@@ -79,8 +80,9 @@ impl Member {
         if report.sequence <= self.report.sequence && self.report.sequence > 0 {
             return false;
         }
-        let statuses: BTreeMap<String, FunctionStatus> =
-            std::mem::take(&mut report.functions).into_iter().map(|s| (s.function.clone(), s)).collect();
+        let current = |s: &FunctionStatus| self.wanted.get(&s.function).is_none_or(|since| report.revision >= *since);
+        let statuses = std::mem::take(&mut report.functions).into_iter().filter(current);
+        let statuses: BTreeMap<_, _> = statuses.map(|s| (s.function.clone(), s)).collect();
         self.built = std::mem::take(&mut report.built_environments).into_iter().collect();
         let changed = statuses != self.statuses || report.drained != self.report.drained;
         self.statuses = statuses;
@@ -105,7 +107,14 @@ impl Member {
         }
         desired.revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);
         let definitions = desired.functions.iter().filter_map(|assignment| assignment.definition.as_ref());
-        self.wanted = definitions.map(|definition| versioned(&definition.name, definition.version)).collect();
+        let names = definitions.map(|definition| versioned(&definition.name, definition.version));
+        let since = |name: String| {
+            let since = self.wanted.get(&name).copied().unwrap_or(desired.revision);
+            (name, since)
+        };
+        let wanted: HashMap<_, _> = names.map(since).collect();
+        self.statuses.retain(|name, _| self.wanted.contains_key(name) || !wanted.contains_key(name));
+        self.wanted = wanted;
         self.desired = Arc::new(desired);
         if let Some(link) = &self.link {
             link.send_modify(|outbound| outbound.desired = Some(Arc::clone(&self.desired)));
@@ -121,7 +130,7 @@ impl Member {
 
     /// True where it should serve the function.
     pub fn wants(&self, function: &str) -> bool {
-        self.wanted.contains(function)
+        self.wanted.contains_key(function)
     }
 
     /// The state that it reports of a function that it should serve.

@@ -36,6 +36,15 @@ pub enum WatchEvent {
     Failed(Box<ErrorInfo>),
 }
 
+/// What it means for a registration that no executor should serve the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unplaced {
+    /// It fails: somebody waits for the answer.
+    Fails,
+    /// It waits on: after a restart executors have yet to come back.
+    Waits,
+}
+
 /// Everything goes through here. Answers go into the `reply` of the question.
 pub(super) enum Message {
     Attached { hello: Box<Hello>, epoch: u64, draining: bool, link: Link, reply: oneshot::Sender<Result<(), Error>> },
@@ -44,7 +53,7 @@ pub(super) enum Message {
     CatalogChanged,
     Drain { executor: String, draining: bool, reply: oneshot::Sender<Option<ExecutorInfo>> },
     Feasible { definition: Box<FunctionDefinition>, reply: oneshot::Sender<Result<(), Error>> },
-    Watch { function: String, events: mpsc::UnboundedSender<WatchEvent> },
+    Watch { function: String, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent> },
     Functions { which: Option<FunctionRef>, all_versions: bool, reply: oneshot::Sender<Vec<FunctionInfo>> },
     Executors { reply: oneshot::Sender<Vec<ExecutorInfo>> },
     Progress { which: Option<FunctionRef>, reply: oneshot::Sender<Vec<FunctionProgress>> },

@@ -25,7 +25,7 @@ use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInf
 
 pub use attach::MembershipService;
 pub use member::NodeAddress;
-pub use message::WatchEvent;
+pub use message::{Unplaced, WatchEvent};
 
 use crate::registry::Registry;
 use crate::routes::RouteTable;
@@ -95,9 +95,9 @@ impl Fleet {
 
     /// How the function (`add@3`) comes up: lines, then one ready or failed.
     #[must_use]
-    pub fn watch(&self, function: &str) -> mpsc::UnboundedReceiver<WatchEvent> {
+    pub fn watch(&self, function: &str, unplaced: Unplaced) -> mpsc::UnboundedReceiver<WatchEvent> {
         let (events, receiver) = mpsc::unbounded_channel();
-        self.tell(Message::Watch { function: function.to_owned(), events });
+        self.tell(Message::Watch { function: function.to_owned(), unplaced, events });
         receiver
     }
 

@@ -8,7 +8,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report};
 
 use super::core::Core;
-use super::message::{Outbound, WatchEvent};
+use super::message::{Outbound, Unplaced, WatchEvent};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
 
@@ -43,8 +43,13 @@ impl Fleet {
     }
 
     fn report(&mut self, id: &str, epoch: u64, sequence: u64, state: LoadState) {
+        let revision = self.core.members.get(id).map_or(0, |member| member.desired.revision);
+        self.report_at(id, epoch, sequence, revision, state);
+    }
+
+    fn report_at(&mut self, id: &str, epoch: u64, sequence: u64, revision: u64, state: LoadState) {
         let functions = vec![FunctionStatus { function: "f@1".to_owned(), state: state as i32, ..Default::default() }];
-        self.core.report(id, epoch, Report { sequence, functions, ..Report::default() }, self.now);
+        self.core.report(id, epoch, Report { sequence, revision, functions, ..Report::default() }, self.now);
     }
 
     fn servers(&self) -> Vec<String> {
@@ -109,11 +114,29 @@ async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
 }
 
 #[tokio::test]
+async fn what_was_said_of_an_earlier_load_counts_no_more() {
+    let mut fleet = Fleet::new(&["f"]);
+    let desired = fleet.attach("a", 1);
+    let revision = |desired: &Desired| desired.borrow().desired.clone().unwrap().revision;
+    fleet.report("a", 1, 1, LoadState::Ready);
+    assert_eq!(fleet.servers(), ["a"]);
+    let before = revision(&desired);
+    // Taken away and given back: until it has loaded the function again, it does not serve it.
+    fleet.core.set_catalog(Arc::new(catalog(&[])));
+    fleet.core.set_catalog(Arc::new(catalog(&["f"])));
+    assert!(fleet.servers().is_empty());
+    fleet.report_at("a", 1, 2, before, LoadState::Ready);
+    assert!(fleet.servers().is_empty(), "it had not heard yet when it said so");
+    fleet.report_at("a", 1, 3, revision(&desired), LoadState::Ready);
+    assert_eq!(fleet.servers(), ["a"]);
+}
+
+#[tokio::test]
 async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
     let mut fleet = Fleet::new(&["f", "g"]);
     let _a = fleet.attach("a", 1);
     let (events, mut news) = mpsc::unbounded_channel();
-    fleet.core.watch("f@1", events.clone());
+    fleet.core.watch("f@1", Unplaced::Fails, events.clone());
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(line)) if line == "a: waiting"));
     fleet.report("a", 1, 1, LoadState::Loading);
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(line)) if line == "a: loading"));
@@ -121,12 +144,12 @@ async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Ready(info)) if info.state() == LoadState::Ready));
     assert_eq!(fleet.servers(), ["a"]);
 
-    fleet.core.watch("g@1", events.clone());
+    fleet.core.watch("g@1", Unplaced::Fails, events.clone());
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(_))));
     fleet.core.set_catalog(Arc::new(catalog(&["f"])));
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Failed(_))));
     fleet.core.detach("a", 1);
-    fleet.core.watch("f@1", events);
+    fleet.core.watch("f@1", Unplaced::Fails, events);
     let Ok(WatchEvent::Failed(info)) = news.try_recv() else { panic!("not failed") };
     assert_eq!(info.message, "no executor is attached");
 }

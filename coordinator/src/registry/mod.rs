@@ -18,6 +18,8 @@ pub use validate::{artifacts, validate};
 use crate::store::{Expected, Revision, SharedStore, StoreError};
 
 const FUNCTIONS: &str = "functions/";
+/// Versions that nobody has served yet: their registration has not ended.
+const REGISTERING: &str = "registering/";
 /// How often a lost race for a version number is run again.
 const RACES: usize = 32;
 
@@ -63,11 +65,39 @@ impl Registry {
         let function = Arc::new(Function::new(definition));
         let value = function.definition.encode_to_vec().into();
         let key = key(&function.definition.name, function.definition.version);
+        // First, so that there is no moment at which the coordinator could die and leave an open registration unmarked.
+        self.store.put(&mark(&function), Vec::new().into(), None).await?;
         if self.store.compare_and_swap(&key, Expected::Absent, value, None).await?.is_none() {
             return Err(Error::internal(format!("{}: the version is taken although it was counted", function.name)));
         }
         self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
         Ok((function, true))
+    }
+
+    /// A new version is being served: its registration has ended well.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn settle(&self, function: &Function) -> Result<(), Error> {
+        self.store.delete(&mark(function), None).await?;
+        Ok(())
+    }
+
+    /// Versions whose registration was cut short by the end of the coordinator.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unsettled(&self) -> Result<Vec<Arc<Function>>, Error> {
+        let (catalog, mut functions) = (self.catalog(), Vec::new());
+        for entry in self.store.list(REGISTERING).await?.entries {
+            let version = parse_key(&entry.key, REGISTERING).and_then(|(name, version)| catalog.get(name, version));
+            match version {
+                Some(function) => functions.push(Arc::clone(function)),
+                // It was marked and never stored.
+                None => drop(self.store.delete(&entry.key, None).await?),
+            }
+        }
+        Ok(functions)
     }
 
     async fn next_version(&self, name: &str) -> Result<u32, Error> {
@@ -94,6 +124,7 @@ impl Registry {
         let mut dropped = Vec::new();
         for function in catalog.matching(which) {
             self.store.delete(&key(&which.name, function.definition.version), None).await?;
+            self.store.delete(&mark(&function), None).await?;
             catalog = catalog.without(&which.name, function.definition.version);
             dropped.push(function.name.clone());
         }
@@ -133,7 +164,7 @@ impl Registry {
     async fn take_in(&self, key: &str) -> Result<bool, StoreError> {
         let _one = self.changes.lock().await;
         let catalog = self.catalog();
-        let Some((name, version)) = parse_key(key) else { return Ok(false) };
+        let Some((name, version)) = parse_key(key, FUNCTIONS) else { return Ok(false) };
         let known = catalog.get(name, version).is_some();
         // Only what the store holds now counts: this change may be older than one made here.
         let now = self.store.get(key).await?;
@@ -165,8 +196,12 @@ fn key(name: &str, version: u32) -> String {
     format!("{FUNCTIONS}{name}/{version}")
 }
 
-fn parse_key(key: &str) -> Option<(&str, u32)> {
-    let (name, version) = key.strip_prefix(FUNCTIONS)?.rsplit_once('/')?;
+fn mark(function: &Function) -> String {
+    format!("{REGISTERING}{}/{}", function.definition.name, function.definition.version)
+}
+
+fn parse_key<'a>(key: &'a str, prefix: &str) -> Option<(&'a str, u32)> {
+    let (name, version) = key.strip_prefix(prefix)?.rsplit_once('/')?;
     Some((name, version.parse().ok()?))
 }
 
@@ -219,6 +254,25 @@ mod tests {
         let dropped = registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap();
         assert_eq!(dropped, ["add@1", "add@3"]);
         assert!(registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn registrations_that_did_not_end_are_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = open(&folder).await;
+        for name in ["settled", "open", "dropped"] {
+            registry.register(definition(name, "a")).await.unwrap();
+        }
+        let settled = Arc::clone(registry.catalog().newest("settled").unwrap());
+        registry.settle(&settled).await.unwrap();
+        registry.drop_function(&FunctionRef::parse("dropped").unwrap()).await.unwrap();
+        registry.store.put("registering/never_stored/7", Vec::new().into(), None).await.unwrap();
+        drop(registry);
+
+        let registry = open(&folder).await;
+        let names = |functions: Vec<Arc<Function>>| functions.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(registry.unsettled().await.unwrap()), ["open@1"]);
+        assert_eq!(registry.store.list(REGISTERING).await.unwrap().entries.len(), 1);
     }
 
     #[tokio::test]

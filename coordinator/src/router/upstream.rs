@@ -56,7 +56,7 @@ pub(super) fn open(
         .max_encoding_message_size(MAX_FRAME_BYTES + (1 << 20));
     let exchange =
         async move { client.do_exchange(UnboundedReceiverStream::new(receiver)).await.map(Response::into_inner) };
-    let answers = exchange.into_stream_of_answers(id);
+    let answers = exchange.into_stream_of_answers(id, endpoint);
     let upstream = Upstream {
         endpoint: Arc::clone(endpoint),
         sender: Some(sender),
@@ -68,15 +68,16 @@ pub(super) fn open(
 }
 
 trait IntoAnswers {
-    fn into_stream_of_answers(self, id: usize) -> Answers;
+    fn into_stream_of_answers(self, id: usize, endpoint: &Endpoint) -> Answers;
 }
 
 impl<F> IntoAnswers for F
 where
     F: Future<Output = Result<tonic::Streaming<FlightData>, Status>> + Send + 'static,
 {
-    fn into_stream_of_answers(self, id: usize) -> Answers {
-        let messages = self.boxed().try_flatten_stream().map(move |message| (id, Some(message)));
+    fn into_stream_of_answers(self, id: usize, endpoint: &Endpoint) -> Answers {
+        let messages =
+            self.boxed().try_flatten_stream().take_until(endpoint.lost()).map(move |message| (id, Some(message)));
         Box::pin(messages.chain(futures::stream::once(std::future::ready((id, None)))))
     }
 }

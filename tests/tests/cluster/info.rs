@@ -45,7 +45,8 @@ async fn flight_info_names_signature_and_executors() {
         }
         let untyped = client.get_flight_info(path("first")).await.unwrap().into_inner();
         assert_eq!(untyped.total_records, -1, "{door}: any number of inputs");
-        let listed: Vec<_> = client.list_flights(Criteria::default()).await.unwrap().into_inner().try_collect().await.unwrap();
+        let listed: Vec<_> =
+            client.list_flights(Criteria::default()).await.unwrap().into_inner().try_collect().await.unwrap();
         let mut names: Vec<_> = listed.into_iter().flat_map(|info| info.flight_descriptor.unwrap().path).collect();
         names.sort();
         assert_eq!(names, ["add", "first"], "{door}");
@@ -69,12 +70,19 @@ async fn actions() {
     let cluster = start().await;
     for door in cluster.doors() {
         let mut client = flight(&door, None).await;
-        let listed: Vec<_> = client.list_actions(Empty::default()).await.unwrap().into_inner().try_collect().await.unwrap();
+        let listed: Vec<_> =
+            client.list_actions(Empty::default()).await.unwrap().into_inner().try_collect().await.unwrap();
         let names: Vec<_> = listed.iter().map(|action| action.r#type.as_str()).collect();
         assert_eq!(names, ["protocol_version"], "{door}");
         assert!(!listed[0].description.is_empty());
-        let results: Vec<_> =
-            client.do_action(Action::new("protocol_version", "")).await.unwrap().into_inner().try_collect().await.unwrap();
+        let results: Vec<_> = client
+            .do_action(Action::new("protocol_version", ""))
+            .await
+            .unwrap()
+            .into_inner()
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(results.iter().map(|r| r.body.to_vec()).collect::<Vec<_>>(), [[2]], "{door}");
         let status = client.do_action(Action::new("shutdown", "")).await.err().unwrap();
         assert_eq!(status.code(), Code::InvalidArgument, "{door}");

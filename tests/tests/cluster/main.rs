@@ -3,7 +3,13 @@
 // clippy.toml frees test functions only; here every helper is a test's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod framing;
 mod info;
+mod loss;
 mod malformed;
+mod memory;
+mod restart;
+mod routing;
+mod settings;
 mod unusual;

@@ -1,0 +1,179 @@
+//! Memory stays bounded by windows, however much a client sends and however slowly it reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow_array::{BinaryArray, RecordBatch};
+use arrow_flight::FlightData;
+use udfleet_proto::limits::STREAM_WINDOW;
+use udfleet_tests::batches::batch;
+use udfleet_tests::cluster::Cluster;
+use udfleet_tests::function::{Function, bytes};
+use udfleet_tests::http::wait_idle;
+use udfleet_tests::memory::{descendants, pss};
+use udfleet_tests::messages::{Encoder, command};
+use udfleet_tests::stream::{Stream, call};
+use udfleet_tests::wait::eventually;
+
+const MIB: u64 = 1 << 20;
+/// Bytes of one batch.
+const BATCH: usize = 1 << 20;
+/// What all of one stream's windows hold at one process, with the copies that transports make: 64 MiB of input and
+/// early answers, HTTP/2 windows of 8 MiB each way on both sides, and the batches of STREAM_WINDOW in shared memory.
+const BOUND: u64 = 150 * MIB;
+
+/// The most that each process was seen to hold above what it held at first.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Vec<(String, u64, u64)>>,
+}
+
+impl Watch {
+    fn start(cluster: &mut Cluster) -> Self {
+        let mut processes = vec![("coordinator".to_owned(), cluster.coordinator().pid())];
+        for executor in ["e1", "e2"] {
+            let pid = cluster.executor(executor).pid();
+            processes.push((executor.to_owned(), pid));
+            processes.extend(descendants(pid).into_iter().map(|child| (format!("interpreter of {executor}"), child)));
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut seen: Vec<_> = processes.iter().map(|(name, pid)| (name.clone(), pss(*pid), 0)).collect();
+            while !stopped.load(Ordering::Relaxed) {
+                for ((_, pid), (_, _, most)) in processes.iter().zip(&mut seen) {
+                    *most = pss(*pid).max(*most);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            seen
+        });
+        Self { stop, thread }
+    }
+
+    /// Prints what was seen and checks it.
+    fn assert_bounded(self, what: &str) {
+        self.stop.store(true, Ordering::Relaxed);
+        for (name, first, most) in self.thread.join().unwrap() {
+            let grown = most.saturating_sub(first);
+            println!("{what}: {name}: {} MiB at first, at most {} MiB", first / MIB, most / MIB);
+            assert!(grown < BOUND, "{what}: {name} grew by {} MiB, more than {} MiB", grown / MIB, BOUND / MIB);
+        }
+    }
+}
+
+async fn start() -> Cluster {
+    let cluster = Cluster::start(2).await;
+    cluster.client().register(&Function::new("echo").takes(vec![bytes()]).returns(bytes())).await;
+    cluster
+}
+
+fn megabyte() -> RecordBatch {
+    batch(vec![Arc::new(BinaryArray::from_iter_values([vec![7_u8; BATCH]]))])
+}
+
+/// Opens a stream and writes batches into it as fast as they are taken, counting.
+async fn flood(door: &str, batches: u64) -> (Stream, Arc<AtomicU64>) {
+    let mut stream = Stream::open(door, command("echo")).await.unwrap();
+    let sender = stream.take_sender();
+    let written = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&written);
+    tokio::spawn(async move {
+        let (mut encoder, megabyte) = (Encoder::default(), megabyte());
+        let schema = encoder.schema(&megabyte.schema());
+        let _ = sender.send(schema).await;
+        for _ in 0..batches {
+            for message in encoder.batch(&megabyte) {
+                if sender.send(message).await.is_err() {
+                    return;
+                }
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    stream.next().await.unwrap().expect("a schema");
+    (stream, written)
+}
+
+fn check(answer: &FlightData) {
+    let error = udfleet_tests::stream::in_band(answer);
+    assert!(error.is_none(), "{error:?}");
+    assert!(answer.data_body.len() >= BATCH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_stream() {
+    const BATCHES: u64 = 2048;
+    let mut cluster = start().await;
+    for (number, door) in cluster.doors().into_iter().enumerate().take(2) {
+        let watch = Watch::start(&mut cluster);
+        let (mut stream, _) = flood(&door, BATCHES).await;
+        let mut answered = 0;
+        while let Some(answer) = stream.next().await.unwrap() {
+            check(&answer);
+            answered += 1;
+        }
+        assert_eq!(answered, BATCHES);
+        watch.assert_bounded(if number == 0 { "2 GiB through the coordinator" } else { "2 GiB to an executor" });
+    }
+    wait_idle(&cluster.http_addresses()).await;
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader() {
+    /// More than may lie anywhere between a writer and a reader that reads nothing: both windows of both hops.
+    const MOST_UNREAD: u64 = 300;
+    let mut cluster = start().await;
+    for (number, door) in cluster.doors().into_iter().enumerate().take(2) {
+        let watch = Watch::start(&mut cluster);
+        let (mut stream, written) = flood(&door, 2048).await;
+        // It reads one batch at a time, each once the writer has come to a halt: nothing more is taken in.
+        let mut read = 0;
+        for _ in 0..20 {
+            let (mut last, mut unchanged) = (u64::MAX, 0);
+            let halted = async || {
+                let now = written.load(Ordering::Relaxed);
+                unchanged = if now == last { unchanged + 1 } else { 0 };
+                last = now;
+                (unchanged >= 20).then_some(())
+            };
+            eventually("the writer halts", halted).await;
+            assert!(last - read < MOST_UNREAD, "{last} batches were taken in while {read} were read");
+            check(&stream.next().await.unwrap().expect("an answer"));
+            read += 1;
+        }
+        assert!(written.load(Ordering::Relaxed) > STREAM_WINDOW as u64, "it wrote ahead of its reading");
+        let what = if number == 0 { "a slow reader of the coordinator" } else { "a slow reader of an executor" };
+        watch.assert_bounded(what);
+        // Meanwhile others are served as ever.
+        check(&call(&door, command("echo"), &[megabyte()]).await.unwrap()[0]);
+        drop(stream);
+        wait_idle(&cluster.http_addresses()).await;
+    }
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_that_read_nothing() {
+    let mut cluster = start().await;
+    let door = cluster.address();
+    let watch = Watch::start(&mut cluster);
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(flood(&door, 2048).await);
+    }
+    let all = async || streams.iter().all(|(_, written)| written.load(Ordering::Relaxed) > 0).then_some(());
+    eventually("every stream is written to", all).await;
+    let answers = futures::future::join_all(streams.iter_mut().map(|(stream, _)| stream.next())).await;
+    answers.into_iter().for_each(|answer| check(&answer.unwrap().expect("an answer")));
+    watch.stop.store(true, Ordering::Relaxed);
+    for (name, first, most) in watch.thread.join().unwrap() {
+        println!("8 readers that read nothing: {name}: {} MiB at first, at most {} MiB", first / MIB, most / MIB);
+        assert!(most - first.min(most) < 8 * BOUND, "{name} grew beyond 8 windows");
+    }
+    drop(streams);
+    wait_idle(&cluster.http_addresses()).await;
+    cluster.assert_no_errors();
+}

@@ -1,0 +1,111 @@
+//! How the coordinator's router shares work out.
+
+use std::time::Duration;
+
+use udfleet_tests::batches::{integers, numbers, texts};
+use udfleet_tests::cluster::Cluster;
+use udfleet_tests::function::{Function, string};
+use udfleet_tests::gate::Gate;
+use udfleet_tests::http::{metrics, wait_idle};
+use udfleet_tests::messages::{Encoder, command, descriptors, path};
+use udfleet_tests::stream::{Stream, call};
+use udfleet_tests::wait::eventually;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stream_uses_the_whole_fleet_and_stays_in_order() {
+    let cluster = Cluster::start(2).await;
+    cluster.client().register(&Function::new("uneven")).await;
+    let batches: Vec<_> = (0..200).map(|i| numbers([i])).collect();
+    for (form, descriptor) in descriptors("uneven") {
+        let results = call(&cluster.address(), descriptor, &batches).await.unwrap();
+        assert_eq!(integers(&results), (0..200).collect::<Vec<_>>(), "{form}");
+    }
+    let shared = async || {
+        let (total, each) = cluster.client().progress("uneven").await;
+        (total.calls == 400).then_some(each)
+    };
+    let each = eventually("all batches are counted", shared).await;
+    let calls: Vec<_> = each.iter().map(|(id, m)| (id.as_str(), m.calls)).collect();
+    let [("e1", first), ("e2", second)] = calls[..] else { panic!("{calls:?}") };
+    // Both have one interpreter: neither gets much more than its half.
+    assert!(first > 120 && second > 120, "{calls:?}");
+    // The executors say the same themselves, and the coordinator on its page.
+    let addresses = cluster.http_addresses();
+    for (address, expected) in [(&addresses[1], first), (&addresses[2], second), (&addresses[0], 400)] {
+        let page = metrics(address).await;
+        assert_eq!(page["udfleet_function_calls_total{function=\"uneven@1\"}"], expected as f64, "{address}");
+        assert_eq!(page["udfleet_function_rows_total{function=\"uneven@1\"}"], expected as f64, "{address}");
+    }
+    assert_eq!(metrics(&addresses[0]).await["udfleet_batches_forwarded_total"], 400.0);
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_function_stops_nobody_else() {
+    let cluster = Cluster::start(2).await;
+    let stuck = Function::new("wait").takes(vec![string()]).variant("stuck");
+    let client = cluster.client();
+    client.register(&stuck).await;
+    client.register(&Function::new("double")).await;
+    for door in cluster.doors() {
+        let gate = Gate::new(&cluster.folder(), &door.replace(':', "-"));
+        // More than all windows take in: every interpreter of its environment is stuck, and batches queue before it.
+        let mut streams = Vec::new();
+        for (_, descriptor) in descriptors("wait") {
+            let mut stream = Stream::open(&door, descriptor).await.unwrap();
+            let sender = stream.take_sender();
+            let sent = Encoder::default().all(&vec![texts(&[gate.argument()]); 60]);
+            tokio::spawn(async move {
+                for message in sent {
+                    sender.send(message).await.expect("an open stream");
+                }
+            });
+            streams.push(stream);
+        }
+        gate.wait_entered(1).await;
+        let batches: Vec<_> = (0..50).map(|i| numbers([i])).collect();
+        for descriptor in [path("double"), command("double")] {
+            let results = call(&door, descriptor, &batches).await.unwrap();
+            assert_eq!(integers(&results).len(), 50);
+        }
+        gate.open();
+        for mut stream in streams {
+            assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [1; 60]);
+        }
+    }
+    wait_idle(&cluster.http_addresses()).await;
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_two_streams_take_turns() {
+    let cluster = Cluster::start(1).await;
+    cluster.client().register(&Function::new("nap")).await;
+    // One interpreter, one stream that keeps it busy: another stream's batch waits for a window, not for its end.
+    let mut busy = Stream::open(&cluster.address(), command("nap")).await.unwrap();
+    let sender = busy.take_sender();
+    let feeding = tokio::spawn(async move {
+        let mut encoder = Encoder::default();
+        let mut messages = vec![encoder.schema(&numbers([0]).schema())];
+        loop {
+            for message in messages {
+                if sender.send(message).await.is_err() {
+                    return;
+                }
+            }
+            messages = encoder.batch(&numbers([20]));
+        }
+    });
+    busy.next().await.unwrap().expect("a schema");
+    busy.next().await.unwrap().expect("an answer");
+    let reading = tokio::spawn(async move { while busy.next().await.unwrap().is_some() {} });
+    let asked = std::time::Instant::now();
+    let results = call(&cluster.address(), path("nap"), &[numbers([1])]).await.unwrap();
+    assert_eq!(integers(&results), [1]);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(!feeding.is_finished() && !reading.is_finished(), "the busy stream was busy all along");
+    feeding.abort();
+    reading.abort();
+    wait_idle(&cluster.http_addresses()).await;
+    cluster.assert_no_errors();
+}
