@@ -238,6 +238,7 @@ impl State {
         let here = move |error: Error| error.with(|info| info.executor = executor);
         let pause = match event {
             InterpreterEvent::Up => return self.roster.up(slot),
+            InterpreterEvent::Stalled => return self.roster.stalled(slot),
             InterpreterEvent::Loaded(number) => {
                 self.pool.wake();
                 return self.roster.loaded(slot, number);
@@ -317,8 +318,9 @@ impl State {
         held: &Arc<Held>,
         myself: &ActorRef<EnvironmentMessage>,
     ) -> Result<(), ActorProcessingErr> {
-        for slot in 0..self.wanted.interpreters {
-            let functions = self.roster.assigned(slot);
+        let slots = self.wanted.interpreters + self.roster.spares(self.wanted.interpreters);
+        for slot in 0..slots {
+            let functions = self.roster.assigned(slot, self.wanted.interpreters);
             let numbers: BTreeSet<u32> = functions.keys().copied().collect();
             match self.interpreters.get(&slot) {
                 Some(_) if self.told.get(&slot) == Some(&numbers) => {}
@@ -329,7 +331,7 @@ impl State {
             }
             self.told.insert(slot, numbers);
         }
-        for (slot, surplus) in self.interpreters.split_off(&self.wanted.interpreters) {
+        for (slot, surplus) in self.interpreters.split_off(&slots) {
             self.roster.remove_slot(slot);
             self.told.remove(&slot);
             surplus.stop(None);
