@@ -38,9 +38,15 @@ impl Route {
             Error::new(ErrorCode::InvalidInput, message)
                 .hint("send a PATH descriptor [function name] or a CMD descriptor made by the udfleet SDK")
         };
+        let named = |text: &str| {
+            FunctionRef::parse(text).map_err(|e| {
+                Error::new(ErrorCode::InvalidInput, e.to_string())
+                    .hint("functions are named `name` or `name@version`; `udfleet functions` lists them")
+            })
+        };
         match DescriptorType::try_from(descriptor.r#type) {
             Ok(DescriptorType::Path) => match descriptor.path.as_slice() {
-                [name] => FunctionRef::parse(name).map(Self::Path).map_err(|e| bad(e.to_string())),
+                [name] => named(name).map(Self::Path),
                 path => Err(bad(format!("the PATH descriptor has {} elements, expected 1", path.len()))),
             },
             Ok(DescriptorType::Cmd) => {
@@ -48,7 +54,7 @@ impl Route {
                 let body = body.ok_or_else(|| bad("the CMD descriptor is not an ExchangeRequest".to_owned()))?;
                 let request =
                     ExchangeRequest::decode(body).map_err(|e| bad(format!("malformed ExchangeRequest: {e}")))?;
-                let function = FunctionRef::parse(&request.function).map_err(|e| bad(e.to_string()))?;
+                let function = named(&request.function)?;
                 Ok(Self::Exchange(function, request))
             }
             _ => Err(bad("the stream has no Flight descriptor".to_owned())),

@@ -104,6 +104,24 @@ def test_call_shows_the_functions_own_failure(cli):
     )
 
 
+def test_call_without_arguments(fleet, cli):
+    fleet.register_function("cli_seven", udfleet.udf(lambda: 7, [], "BIGINT"))
+    assert cli("call", "cli_seven").stdout == "7\n"
+    assert cli("call", "cli_seven", "--rows", "3").stdout == "7\n7\n7\n"
+
+
+def test_another_python_loads_and_pickles(cli):
+    python = cli.folder / "other-python"
+    python.write_text(f'#!/bin/sh\necho "another Python" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    option = ["-c", f"python.client.executable={python}"]
+    done = cli("register", "cli_functions:inverse", "--name", "cli_other", *option)
+    assert "another Python\n" in done.stderr and done.stdout == "cli_other@1 (BIGINT) -> BIGINT\n"
+    assert cli("call", "cli_other", "-a", "1").stdout == "1\n"
+    done = cli("register", "cli_functions:inverse", "--name", "x", "-c", "python.client.executable=no-python", status=1)
+    assert "'no-python' is not an executable" in done.stderr
+
+
 def test_functions_and_status(cli):
     lines = cli("functions").stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["FUNCTION", "STATE", "SIGNATURE"]

@@ -36,6 +36,7 @@ def test_an_unknown_version_names_those_there_are(fleet, add, ask):
 def test_what_is_no_name(fleet):
     error = failure_of(udfleet.InvalidInputError, fleet.call, "summed@newest", 1, 2)
     assert '"newest" is no function version: write `name@3`' in str(error)
+    assert error.hint == "functions are named `name` or `name@version`; `udfleet functions` lists them"
 
 
 def test_the_wrong_number_of_columns(fleet, add):
