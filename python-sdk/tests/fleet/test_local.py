@@ -53,7 +53,10 @@ def test_a_client_that_is_killed(number):
     process.send_signal(number)
     process.communicate(timeout=30)
     eventually("all of them end", lambda: not {pid for pid in children if alive(pid)})
-    assert not _processes_in(folder)
+    assert not _processes_in(folder) and os.path.exists(folder)
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        assert not os.path.exists(folder), "the next fleet clears up"
+        assert fleet.executors()[0].state == "ready"
 
 
 def test_a_thread_that_starts_a_fleet_may_end():
@@ -70,6 +73,7 @@ def test_a_thread_that_starts_a_fleet_may_end():
 def test_two_fleets_side_by_side(fleet):
     with udfleet.local(executors=1, interpreters=1) as other:
         assert other.address != fleet.address and other.functions() == []
+        assert fleet._processes.folder.exists(), "what lives is left alone"
         fleet.register_function("mine", udf(lambda a: a + 1, BIGINT, BIGINT))
         other.register_function("mine", udf(lambda a: a + 2, BIGINT, BIGINT))
         assert (fleet.call("mine", [1]).to_pylist(), other.call("mine", [1]).to_pylist()) == ([2], [3])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from .._client.fleet import Fleet
 from .._client.registration import to_stderr
 from ..errors import StartupError
 from . import binaries
+from .folder import WorkFolder
 from .process import Child
 
 _PHASE_SECONDS = 30.0
@@ -42,7 +41,8 @@ class Processes:
             raise ValueError(f"a fleet needs at least one executor, not {executors}")
         self._bin = binaries.find_folder()
         self._report = report
-        self.folder = Path(tempfile.mkdtemp(prefix="udfleet-"))
+        self._work = WorkFolder()
+        self.folder = self._work.path
         self.children: list[Child] = []
         self.token = token
         self.address = self.http_address = ""
@@ -122,7 +122,7 @@ class Processes:
             child.terminate()
         for child in reversed(children):
             child.reap()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._work.remove()
 
 
 def _cache_folder() -> Path:
