@@ -16,6 +16,10 @@ impl Gate {
         Self { path: folder.join(name) }
     }
 
+    fn beside(&self, what: &str) -> PathBuf {
+        PathBuf::from(format!("{}.{what}", self.path.display()))
+    }
+
     /// The argument of `wait`.
     #[must_use]
     pub fn argument(&self) -> String {
@@ -25,7 +29,7 @@ impl Gate {
     /// Calls that have come to the gate.
     #[must_use]
     pub fn entered(&self) -> usize {
-        std::fs::read_to_string(self.path.with_extension("entered")).unwrap_or_default().lines().count()
+        std::fs::read_to_string(self.beside("entered")).unwrap_or_default().lines().count()
     }
 
     /// Waits until this many calls have come to the gate.
@@ -38,6 +42,6 @@ impl Gate {
     /// # Panics
     /// When the file can't be made.
     pub fn open(&self) {
-        std::fs::write(self.path.with_extension("open"), "").expect("a file");
+        std::fs::write(self.beside("open"), "").expect("a file");
     }
 }

@@ -30,7 +30,8 @@ pub async fn flight(address: &str, token: Option<&str>) -> FlightServiceClient<A
         .max_encoding_message_size(2 * MAX_FRAME_BYTES)
 }
 
-/// An open stream. Dropping all of it cancels the call.
+/// An open stream. Dropping all of it, a sender that was taken included, cancels the call: hyper sends no reset while
+/// one half is alive.
 pub struct Stream {
     sender: Option<mpsc::Sender<FlightData>>,
     /// What comes back.

@@ -40,7 +40,8 @@ pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
         total = total.saturating_add(if compressed { uncompressed(index, bytes)? } else { 0 });
     }
     if total > MAX_FRAME_BYTES {
-        let message = format!("the batch has {total} bytes uncompressed, more than the limit of {MAX_FRAME_BYTES} bytes");
+        let message =
+            format!("the batch has {total} bytes uncompressed, more than the limit of {MAX_FRAME_BYTES} bytes");
         return Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"));
     }
     Ok(())

@@ -8,6 +8,7 @@ use async_stream::stream;
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
@@ -41,29 +42,12 @@ pub fn serve(
     let batches = batches(Arc::clone(&function), first, input);
     let failed = Arc::new(AtomicBool::new(false));
     let gone = Arc::clone(&failed);
-    let answers = batches
-        .map(move |item| {
-            let (function, gone) = (Arc::clone(&function), Arc::clone(&gone));
-            async move {
-                match item {
-                    Ok((batch, _)) if gone.load(Ordering::Relaxed) => {
-                        (batch.header.sequence, 0, Err(Error::internal("the stream has failed before")))
-                    }
-                    Ok((batch, permit)) => {
-                        let outcome = run(&function, &batch).await;
-                        drop(permit);
-                        (batch.header.sequence, batch.rows, outcome)
-                    }
-                    Err((sequence, error)) => (sequence, 0, Err(error)),
-                }
-            }
-        })
-        .buffered(STREAM_WINDOW);
+    let answers = batches.map(move |item| start(&function, item, gone.load(Ordering::Relaxed))).buffered(STREAM_WINDOW);
     stream! {
         let _slot = slot;
         yield Ok(schema);
         futures::pin_mut!(answers);
-        while let Some((sequence, rows, outcome)) = answers.next().await {
+        while let Some(Answered { sequence, rows, outcome, _permit }) = answers.next().await {
             match (outcome, dialect) {
                 (Ok(answer), _) => yield Ok(data(answer, sequence, rows, dialect)),
                 (Err(error), Dialect::Numbered) => {
@@ -79,6 +63,40 @@ pub fn serve(
                     return;
                 }
             }
+        }
+    }
+}
+
+/// What became of a batch. Its share of the stream's budget is held until the answer has been handed over.
+struct Answered {
+    sequence: u64,
+    rows: u64,
+    outcome: Result<Answer, Error>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Runs a batch in a task of its own, which ends with the stream. Nobody polls the stream of a client that does not
+/// read: were its batches run there, one that an interpreter has answered would go on holding its place at it.
+fn start(function: &Arc<ServedFunction>, item: Item, failed: bool) -> impl Future<Output = Answered> + Send + use<> {
+    let refused = |sequence, error| Answered { sequence, rows: 0, outcome: Err(error), _permit: None };
+    let task = match item {
+        Ok((batch, _)) if failed => Err((batch.header.sequence, Error::internal("the stream has failed before"))),
+        Ok((batch, permit)) => {
+            let (function, sequence) = (Arc::clone(function), batch.header.sequence);
+            let run = async move {
+                let outcome = run(&function, &batch).await;
+                Answered { sequence, rows: batch.rows, outcome, _permit: permit }
+            };
+            Ok((sequence, AbortOnDropHandle::new(tokio::spawn(run))))
+        }
+        Err(broken) => Err(broken),
+    };
+    async move {
+        match task {
+            Ok((sequence, task)) => task
+                .await
+                .unwrap_or_else(|e| refused(sequence, Error::internal(format!("the batch's task did not end: {e}")))),
+            Err((sequence, error)) => refused(sequence, error),
         }
     }
 }
