@@ -32,6 +32,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long an interpreter that has closed its socket may take to end: modules clean up at exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
+/// How long the output of a process that has ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bodies in shared memory start at a multiple of this.
 const ALIGNMENT: usize = 64;
 /// A schema is remembered as sent for this many schemas; the interpreter remembers as many.
@@ -97,6 +99,8 @@ struct Inner {
     reason: Mutex<Option<KillReason>>,
     exit: watch::Receiver<Option<ProcessExit>>,
     tail: Tail,
+    /// True once stderr has been read to its end.
+    drained: watch::Receiver<bool>,
 }
 
 /// A handle. The process lives until it is told to stop, killed, or the executor ends.
@@ -125,6 +129,7 @@ impl Interpreter {
         let (pid, tail) = (started.pid, Tail::default());
         let pipes = (started.child.stdout.take(), started.child.stderr.take());
         let exit = watch_exit(pid, started.child).map_err(|e| start_failed("thread", e))?;
+        let (told, drained) = watch::channel(false);
         let inner = Arc::new(Inner {
             pid,
             spec,
@@ -141,6 +146,7 @@ impl Interpreter {
             reason: Mutex::default(),
             exit,
             tail: tail.clone(),
+            drained,
         });
         let weak = Arc::downgrade(&inner);
         let names: Names =
@@ -149,7 +155,10 @@ impl Interpreter {
             let stdout = ChildStdout::from_std(stdout).map_err(|e| start_failed("pipe", e))?;
             let stderr = ChildStderr::from_std(stderr).map_err(|e| start_failed("pipe", e))?;
             tokio::spawn(drain(stdout, Stream::Stdout, pid, Arc::clone(&logs), Arc::clone(&names), tail.clone()));
-            tokio::spawn(drain(stderr, Stream::Stderr, pid, logs, names, tail));
+            tokio::spawn(async move {
+                drain(stderr, Stream::Stderr, pid, logs, names, tail).await;
+                told.send_replace(true);
+            });
         }
         let interpreter = Self(inner);
         interpreter.wait_ready().await?;
@@ -460,6 +469,8 @@ impl Inner {
     async fn exit_error(&self) -> Error {
         let mut exit = wait_exit(self.exit.clone()).await;
         let reason = self.reason.lock().clone();
+        // The process is gone; its last words may still lie in the pipe.
+        let _ = tokio::time::timeout(LAST_WORDS, self.drained.clone().wait_for(|drained| *drained)).await;
         exit.last_stderr = self.tail.text();
         if let Some(KillReason::Memory { peak, limit }) = reason {
             exit.memory_limit_bytes = limit;
