@@ -32,7 +32,13 @@ impl MetricsBook {
             incarnation.clone_into(&mut book.incarnation);
             close(&mut book.past, std::mem::take(&mut book.now));
         }
-        book.now = metrics.into_iter().map(|m| (m.function.clone(), m)).collect();
+        let now: ByFunction = metrics.into_iter().map(|m| (m.function.clone(), m)).collect();
+        // An executor forgets a function that it has let go, and counts from zero should it come back.
+        let ended = |function: &String, before: &mut FunctionMetrics| {
+            now.get(function).is_none_or(|metrics| metrics.calls < before.calls)
+        };
+        close(&mut book.past, book.now.extract_if(.., ended).collect());
+        book.now = now;
     }
 
     /// Nothing is in flight at an executor that is lost.
@@ -155,6 +161,17 @@ mod tests {
         assert_eq!(total(&book).calls, 18);
         book.retain(|_| false);
         assert_eq!(total(&book).calls, 0);
+    }
+
+    #[test]
+    fn what_an_executor_forgets_is_remembered() {
+        let mut book = MetricsBook::default();
+        book.report("a", "1", metrics(10, 1));
+        book.report("a", "1", Vec::new());
+        assert_eq!((total(&book).calls, total(&book).in_flight), (10, 0));
+        book.report("a", "1", metrics(3, 1));
+        book.report("a", "1", metrics(2, 1));
+        assert_eq!(total(&book).calls, 15);
     }
 
     #[test]

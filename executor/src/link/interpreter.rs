@@ -202,6 +202,12 @@ impl Interpreter {
         self.0.spec.max_in_flight.max(1)
     }
 
+    /// Bytes of shared memory that carry batches to and from it.
+    #[must_use]
+    pub fn shared_bytes(&self) -> u64 {
+        self.0.regions.bytes() as u64
+    }
+
     /// True where a call of the function runs without waiting for a load.
     #[must_use]
     pub fn serves(&self, function: u32) -> bool {

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct Region {
     size: usize,
     /// The interpreter has this region's descriptor.
     sent: bool,
+    /// Bytes of all regions of the pool.
+    total: Arc<AtomicUsize>,
 }
 
 // SAFETY: plain memory; the command protocol says who may touch it when.
@@ -43,13 +46,14 @@ fn map(file: BorrowedFd<'_>, size: usize) -> io::Result<NonNull<u8>> {
 }
 
 impl Region {
-    fn new(number: u32, size: usize) -> io::Result<Self> {
+    fn new(number: u32, size: usize, total: &Arc<AtomicUsize>) -> io::Result<Self> {
         let file = memfd_create(c"udfleet-region", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, size as u64)?;
         // User code in the interpreter must not be able to take pages away under our reads.
         fcntl_add_seals(&file, SealFlags::SHRINK)?;
         let start = map(file.as_fd(), size)?;
-        Ok(Self { number, file, start, size, sent: false })
+        total.fetch_add(size, Ordering::Relaxed);
+        Ok(Self { number, file, start, size, sent: false, total: Arc::clone(total) })
     }
 
     /// The region's number on the wire.
@@ -83,11 +87,13 @@ impl Region {
         }
         let start = map(self.file.as_fd(), size)?;
         self.unmap();
+        self.total.fetch_add(size, Ordering::Relaxed);
         (self.start, self.size) = (start, size);
         Ok(())
     }
 
     fn unmap(&self) {
+        self.total.fetch_sub(self.size, Ordering::Relaxed);
         // SAFETY: made by mmap with this size; slices of it borrow the region.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.size) };
     }
@@ -135,6 +141,7 @@ struct Idle {
 #[derive(Debug, Default)]
 pub struct RegionPool {
     idle: Mutex<Idle>,
+    total: Arc<AtomicUsize>,
 }
 
 impl RegionPool {
@@ -152,12 +159,17 @@ impl RegionPool {
                     let number = idle.next;
                     idle.next += 1;
                     drop(idle);
-                    return Region::new(number, size.next_power_of_two().max(MIN_SIZE));
+                    return Region::new(number, size.next_power_of_two().max(MIN_SIZE), &self.total);
                 }
             }
         };
         region.grow(size.next_power_of_two())?;
         Ok(region)
+    }
+
+    /// Bytes of the regions that are idle or in use; those given up are not counted.
+    pub fn bytes(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Takes a region back for later use.
@@ -247,12 +259,13 @@ mod tests {
         drop(hold(small, 0, 1, true, &pool).unwrap());
         pool.give_back(kept);
         assert_eq!(pool.take_forgotten(), numbers);
+        assert_eq!(pool.bytes(), MIN_SIZE);
         assert_eq!(pool.take_forgotten(), Vec::<u32>::new());
     }
 
     #[test]
     fn slices_outside_are_refused() {
-        let mut region = Region::new(0, MIN_SIZE).unwrap();
+        let mut region = RegionPool::default().take(1).unwrap();
         assert!(region.read(&Slice { offset: MIN_SIZE as u64, length: 1 }).is_err());
         assert!(region.read(&Slice { offset: u64::MAX, length: 2 }).is_err());
         assert!(region.write(MIN_SIZE - 1, b"ab").is_err());
@@ -260,9 +273,13 @@ mod tests {
 
     #[test]
     fn files_can_grow_but_not_shrink() {
-        let mut region = Region::new(0, MIN_SIZE).unwrap();
+        let pool = RegionPool::default();
+        let mut region = pool.take(1).unwrap();
         assert!(ftruncate(&region.file, 1).is_err());
         region.grow(2 * MIN_SIZE).unwrap();
         region.write(2 * MIN_SIZE - 1, b"x").unwrap();
+        assert_eq!(pool.bytes(), 2 * MIN_SIZE);
+        drop(region);
+        assert_eq!(pool.bytes(), 0);
     }
 }

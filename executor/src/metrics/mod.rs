@@ -116,6 +116,11 @@ impl StatsRegistry {
         stats
     }
 
+    /// Forgets the counters of a function that this executor has let go: who sums them has seen them.
+    pub fn forget(&self, versioned: &str) {
+        self.functions.lock().remove(versioned);
+    }
+
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> Vec<FunctionMetrics> {

@@ -211,7 +211,9 @@ impl State {
             let error = Error::new(ErrorCode::FunctionNotFound, message).function(&entry.name);
             self.pool.refuse(number, error.hint("open a new stream: `udfleet functions` lists what there is"));
         }
-        self.roster.forget(number);
+        if let Some(name) = self.roster.forget(number) {
+            self.context.stats.forget(&name);
+        }
     }
 
     fn built(&mut self, result: Result<Held, Error>, myself: &ActorRef<EnvironmentMessage>) {

@@ -94,7 +94,7 @@ impl MemoryWatch {
         let count = watched.len();
         for (pid, watched) in watched.iter_mut() {
             // An interpreter that has just ended has no status.
-            let Some(rss) = rss(*pid) else { continue };
+            let Some(rss) = rss(*pid, watched.interpreter.shared_bytes()) else { continue };
             if rss > watched.rss {
                 watched.stats.iter().for_each(|stats| stats.saw_memory(rss));
             }
@@ -107,14 +107,18 @@ impl MemoryWatch {
     }
 }
 
-/// Private memory of a process, bytes: shared memory that carries batches belongs to the executor.
-fn rss(pid: u32) -> Option<u64> {
-    anonymous(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+/// Memory of a process that is its own doing, bytes.
+fn rss(pid: u32, carries_batches: u64) -> Option<u64> {
+    own(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, carries_batches)
 }
 
-fn anonymous(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+/// Private memory, and shared memory beyond what carries batches: regions that a function keeps referring to.
+fn own(status: &str, carries_batches: u64) -> Option<u64> {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    };
+    Some(field("RssAnon:")? + field("RssShmem:")?.saturating_sub(carries_batches))
 }
 
 #[cfg(test)]
@@ -139,9 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn private_memory_is_read() {
-        assert_eq!(anonymous("VmRSS:\t  9 kB\nRssAnon:\t     120 kB\nRssFile:\t 4 kB"), Some(120 << 10));
-        assert!(rss(std::process::id()).unwrap() > 100 << 10);
-        assert_eq!(rss(u32::MAX), None);
+    fn own_memory_is_private_and_what_it_keeps_of_batches() {
+        let status = "VmRSS:\t  9 kB\nRssAnon:\t     120 kB\nRssFile:\t 4 kB\nRssShmem:\t  50 kB";
+        assert_eq!(own(status, 20 << 10), Some(150 << 10));
+        assert_eq!(own(status, 60 << 10), Some(120 << 10));
+        assert!(rss(std::process::id(), 0).unwrap() > 100 << 10);
+        assert_eq!(rss(u32::MAX, 0), None);
     }
 }

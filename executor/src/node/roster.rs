@@ -84,9 +84,11 @@ impl Roster {
         leaving
     }
 
-    /// A leaving function has nothing under way any more. Returns its name.
+    /// A leaving function has nothing under way any more. Returns its name, unless it has come back meanwhile.
     pub(super) fn forget(&mut self, number: u32) -> Option<String> {
-        self.functions.remove(&number).map(|entry| entry.name)
+        let name = self.functions.remove(&number)?.name;
+        let back = self.functions.values().any(|entry| entry.name == name);
+        (!back).then_some(name)
     }
 
     /// What the interpreter of a slot shall hold. Where functions are served already, a new one is tried in one

@@ -169,7 +169,7 @@ fn a_dropped_function_stays_loaded_until_nothing_is_under_way() {
     assert_eq!(roster.callable(), BTreeSet::from([2]));
     assert_eq!(roster.assigned(0, 8).len(), 2);
     assert_eq!(states(&roster).len(), 1);
-    roster.forget(1);
+    assert_eq!(roster.forget(1).as_deref(), Some("f@1"));
     assert_eq!(roster.assigned(0, 8).len(), 1);
 }
 
@@ -179,6 +179,6 @@ fn a_function_may_come_back_while_it_is_leaving() {
     want(&mut roster, &[]);
     want(&mut roster, &["f@1"]);
     assert_eq!(roster.assigned(0, 8).len(), 2, "under another number");
-    roster.forget(1);
+    assert_eq!(roster.forget(1), None);
     assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
 }
