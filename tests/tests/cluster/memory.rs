@@ -138,8 +138,7 @@ async fn a_slow_reader() {
         let proxy = Proxy::start(&door).await;
         let (mut stream, written) = flood(proxy.address(), BATCH, 2048).await;
         // It reads one batch at a time, each once the writer has come to a halt: nothing more is taken in.
-        let mut read = 0;
-        for _ in 0..20 {
+        for read in 0..20 {
             let (mut last, mut unchanged) = (u64::MAX, 0);
             let halted = async || {
                 let now = written.load(Ordering::Relaxed);
@@ -150,7 +149,6 @@ async fn a_slow_reader() {
             eventually("the writer halts", halted).await;
             assert!(last - read < MOST_UNREAD, "{last} batches were taken in while {read} were read");
             check(&stream.next().await.unwrap().expect("an answer"));
-            read += 1;
         }
         assert!(written.load(Ordering::Relaxed) > STREAM_WINDOW as u64, "it wrote ahead of its reading");
         let what = if number == 0 { "a slow reader of the coordinator" } else { "a slow reader of an executor" };

@@ -129,33 +129,29 @@ async fn a_registration_that_was_cut_short_fails_and_leaves_nothing() {
     assert!(log.contains("double@1") && log.contains("no space left"), "the log says why:\n{log}");
 }
 
+async fn drop_function(cluster: &Cluster, name: &str) {
+    let request = DropFunctionRequest { name: name.to_owned() };
+    cluster.client().fleet().await.drop_function(request).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_dropped_functions_go() {
     let options = Options { coordinator: vec!["--artifact-ttl-seconds=1"], ..Options::default() };
-    let cluster = Cluster::with(1, options).await;
+    let mut cluster = Cluster::with(1, options).await;
     cluster.client().register(&Function::new("double")).await;
     cluster.client().register(&Function::new("echo")).await;
+    let data = cluster.data_dir();
     let files = || {
-        let folders = std::fs::read_dir(cluster.data_dir().join("artifacts")).unwrap().flatten();
+        let folders = std::fs::read_dir(data.join("artifacts")).unwrap().flatten();
         folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count()
     };
     assert_eq!(files(), 3, "one module and two payloads");
-    let drop = async |name: &str| {
-        let request = DropFunctionRequest { name: name.to_owned() };
-        cluster.client().fleet().await.drop_function(request).await.unwrap();
-    };
-    drop("double").await;
+    drop_function(&cluster, "double").await;
     eventually("one payload goes", async || (files() == 2).then_some(())).await;
     // What is left can be loaded by an executor that has nothing yet.
-    let mut cluster = cluster;
     cluster.add_executor("e2").await;
     cluster.client().wait_served_by("echo", &["e1", "e2"]).await;
-    let request = DropFunctionRequest { name: "echo".to_owned() };
-    cluster.client().fleet().await.drop_function(request).await.unwrap();
-    let files = || {
-        let folders = std::fs::read_dir(cluster.data_dir().join("artifacts")).unwrap().flatten();
-        folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count()
-    };
+    drop_function(&cluster, "echo").await;
     eventually("nothing is left", async || (files() == 0).then_some(())).await;
     cluster.assert_no_errors();
 }
