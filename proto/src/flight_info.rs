@@ -50,7 +50,9 @@ pub fn describe(
 pub fn action(name: &str) -> Result<Bytes, Error> {
     match name {
         PROTOCOL_VERSION_ACTION => Ok(Bytes::from_static(&[PROTOCOL_VERSION])),
-        other => Err(Error::new(ErrorCode::InvalidInput, format!("no Flight action {other:?}")).hint("see ListActions")),
+        other => {
+            Err(Error::new(ErrorCode::InvalidInput, format!("no Flight action {other:?}")).hint("see ListActions"))
+        }
     }
 }
 

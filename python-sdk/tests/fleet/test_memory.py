@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+import pyarrow as pa
 import pytest
 from fleet_support import BIGINT, failure_of, lines_of
 
@@ -99,3 +100,22 @@ def test_unmanaged_memory_has_no_limit(poor):
     assert view.environment != poor_environment
     assert poor.call("free", [350]).to_pylist() == [350]
     assert poor.progress("free").total.peak_memory_bytes > 350 * MIB
+
+
+KEPT = []
+
+
+def keeps(column):
+    """Refers to every batch for ever: the shared memory that carried it can't be used again."""
+    KEPT.append(column)
+    return column
+
+
+def test_batches_that_a_function_keeps_count(small):
+    function = udf(keeps, BIGINT, BIGINT, func_type="arrow")
+    config = {"udfleet.memory.limit": "300 MiB", "udfleet.retry.max-attempts": 1}
+    small.register_function("keeps", function, config=config)
+    batch = pa.record_batch({"x": pa.array(range(500_000))})
+    with pytest.raises(udfleet.MemoryExceededError, match="more than its limit of 300 MiB"):
+        for _ in small.stream("keeps", (batch for _ in range(500))):
+            pass
