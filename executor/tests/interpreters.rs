@@ -88,7 +88,6 @@ impl Setup {
             working_dir: self.folder.path().to_owned(),
             env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())],
             executor: "test".to_owned(),
-            max_in_flight: 2,
         };
         Interpreter::start(spec, Arc::clone(&self.logs)).await.unwrap()
     }

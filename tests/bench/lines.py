@@ -19,7 +19,7 @@ ROWS = 10_000
 INTS = pa.record_batch({"i": np.arange(ROWS), "j": np.arange(ROWS)})
 DOUBLES = pa.record_batch({"x": np.arange(ROWS, dtype="f8")})
 ONE = pa.record_batch({"i": [1], "j": [2]})
-SPINS = pa.record_batch({"n": [20_000] * 50})
+SPINS = pa.record_batch({"n": [10_000] * 20})
 
 
 @dataclass
@@ -167,7 +167,7 @@ def lines(fleets: Fleets) -> list[Line]:
             "one interpreter",
             1.8,
             "rows/s",
-            lambda: (streamed(fleets.two, "spin", SPINS, 24), streamed(one, "spin", SPINS, 16)),
+            lambda: (streamed(fleets.two, "spin", SPINS, 120), streamed(one, "spin", SPINS, 60)),
         ),
         Line(
             "a call on a fresh connection",

@@ -62,6 +62,17 @@ impl CallFailure {
     }
 }
 
+/// How many calls to send an interpreter ahead, given how long the latest took there, microseconds. Short ones must
+/// not wait for a round trip each; long ones are better kept for whichever interpreter is free first.
+#[must_use]
+pub fn depth(pace_us: u64) -> usize {
+    match pace_us {
+        0..2_000 => 4,
+        2_000..10_000 => 2,
+        _ => 1,
+    }
+}
+
 /// Why the executor itself killed an interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KillReason {

@@ -2,6 +2,7 @@
 //! an interpreter from. The hot path goes straight from a stream to an interpreter, past every mailbox.
 
 mod call;
+mod connection;
 mod interpreter;
 mod output;
 mod pool;

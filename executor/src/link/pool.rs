@@ -16,7 +16,7 @@ const MAX_WAITING: usize = 16_384;
 
 struct Member {
     interpreter: Interpreter,
-    free: usize,
+    held: usize,
 }
 
 struct Waiter {
@@ -68,8 +68,7 @@ impl Pool {
 
     /// Takes an interpreter into service.
     pub fn add(self: &Arc<Self>, interpreter: Interpreter) {
-        let credits = interpreter.max_in_flight();
-        self.state.lock().members.push(Member { interpreter: interpreter.clone(), free: credits });
+        self.state.lock().members.push(Member { interpreter, held: 0 });
         self.serve_waiters();
     }
 
@@ -107,7 +106,7 @@ impl Pool {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         let state = self.state.lock();
-        state.members.iter().map(|member| member.interpreter.max_in_flight() - member.free).sum()
+        state.members.iter().map(|member| member.held).sum()
     }
 
     /// Waits for a credit at the least loaded interpreter that serves the function.
@@ -141,7 +140,7 @@ impl Pool {
             let Some(member) = state.members.iter_mut().find(|m| m.interpreter.pid() == interpreter.pid()) else {
                 return;
             };
-            member.free += 1;
+            member.held = member.held.saturating_sub(1);
             if state.waiters.is_empty() {
                 return;
             }
@@ -173,10 +172,12 @@ impl Pool {
 
 impl State {
     fn pick(&mut self, function: u32) -> Option<Interpreter> {
-        let usable =
-            |member: &&mut Member| member.free > 0 && member.interpreter.alive() && member.interpreter.serves(function);
-        let best = self.members.iter_mut().filter(usable).max_by_key(|member| member.free)?;
-        best.free -= 1;
+        let usable = |member: &&mut Member| {
+            let Member { interpreter, held } = member;
+            *held < interpreter.depth() && interpreter.alive() && interpreter.serves(function)
+        };
+        let best = self.members.iter_mut().filter(usable).min_by_key(|member| member.held)?;
+        best.held += 1;
         Some(best.interpreter.clone())
     }
 

@@ -17,9 +17,6 @@ use super::memory::MemoryRule;
 use crate::environment::store::Held;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
 
-/// Calls that may lie at one interpreter: one runs while the next one's input is being written.
-const MAX_IN_FLIGHT: usize = 2;
-
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -184,7 +181,6 @@ fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
         working_dir: built.working_dir.clone(),
         env: child_env(&built.python, temporary, |name| std::env::var(name).ok()),
         executor: context.executor.clone(),
-        max_in_flight: MAX_IN_FLIGHT,
     }
 }
 

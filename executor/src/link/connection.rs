@@ -1,0 +1,337 @@
+//! The protocol with one interpreter process: commands out, answers in, deadlines, and how it ended.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::{Notify, oneshot, watch};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_FRAME_BYTES;
+use udfleet_proto::v1::{Command, Done, ErrorInfo, Invoke, ProcessExit, Reply, Slice, command, reply};
+
+use super::call::{CallFailure, Input, KillReason, Output, depth, exit_error};
+use super::output::Tail;
+use super::process::kill_group;
+use super::region::{Region, RegionPool, hold};
+use super::socket::Socket;
+use super::watchdog::Running;
+
+/// How long an interpreter that has closed its socket may take to end: modules clean up at exit.
+const EXIT_GRACE: Duration = Duration::from_secs(10);
+/// How long the output of a process that has ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Bodies in shared memory start at a multiple of this.
+const ALIGNMENT: usize = 64;
+/// A schema is remembered as sent for this many schemas; the interpreter remembers as many.
+const MAX_SCHEMAS: usize = 1000;
+/// Of an interpreter that has answered no call yet, microseconds: neither fast nor slow.
+const UNKNOWN_PACE_US: u64 = 5000;
+
+/// An answer with the region that it used.
+type Answer = Result<(Reply, Region), CallFailure>;
+
+struct Pending {
+    answer: oneshot::Sender<Answer>,
+    region: Region,
+}
+
+/// One process, its socket and its regions.
+pub(super) struct Connection {
+    pub(super) pid: u32,
+    /// The executor's id, for errors.
+    executor: String,
+    pub(super) socket: Socket,
+    pub(super) regions: Arc<RegionPool>,
+    pending: Mutex<HashMap<u64, Pending>>,
+    running: Mutex<Running>,
+    /// Wakes the watchdog when a deadline comes before the one it sleeps for.
+    nearer_deadline: Notify,
+    /// What the watchdog sleeps for: milliseconds since `started`; `u64::MAX` when it sleeps for nothing.
+    armed_ms: AtomicU64,
+    started: Instant,
+    next_id: AtomicU64,
+    pub(super) schemas: Mutex<HashSet<u64>>,
+    /// How long the latest call took there, microseconds.
+    pace_us: AtomicU64,
+    reason: Mutex<Option<KillReason>>,
+    pub(super) exit: watch::Receiver<Option<ProcessExit>>,
+    last_words: LastWords,
+}
+pub(super) fn shared_memory(error: io::Error) -> Error {
+    Error::internal(format!("shared memory with an interpreter: {error}"))
+}
+
+pub(super) async fn wait_exit(mut exit: watch::Receiver<Option<ProcessExit>>) -> ProcessExit {
+    match exit.wait_for(Option::is_some).await {
+        Ok(value) => value.clone().unwrap_or_default(),
+        Err(_) => ProcessExit { status: -1, ..ProcessExit::default() },
+    }
+}
+
+/// The end of a process's stderr.
+pub(super) struct LastWords {
+    pub(super) tail: Tail,
+    /// True once stderr has been read to its end.
+    pub(super) drained: watch::Receiver<bool>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        pid: u32,
+        executor: String,
+        socket: Socket,
+        exit: watch::Receiver<Option<ProcessExit>>,
+        last_words: LastWords,
+    ) -> Self {
+        Self {
+            pid,
+            executor,
+            socket,
+            regions: Arc::default(),
+            pending: Mutex::default(),
+            running: Mutex::default(),
+            nearer_deadline: Notify::new(),
+            armed_ms: AtomicU64::new(u64::MAX),
+            started: Instant::now(),
+            next_id: AtomicU64::new(1),
+            schemas: Mutex::default(),
+            pace_us: AtomicU64::new(UNKNOWN_PACE_US),
+            reason: Mutex::default(),
+            exit,
+            last_words,
+        }
+    }
+
+    /// Calls that may lie there at once.
+    pub(super) fn depth(&self) -> usize {
+        depth(self.pace_us.load(Ordering::Relaxed))
+    }
+
+    /// Lays a batch out in a region (schema, header, body) and has it run.
+    pub(super) async fn send_invoke(&self, input: &Input, with_schema: bool) -> Answer {
+        let fail = |e: io::Error| CallFailure::answered(shared_memory(e));
+        let schema_length = if with_schema { input.schema.len() } else { 0 };
+        let header_at = schema_length.next_multiple_of(8);
+        let body_at = (header_at + input.header.len()).next_multiple_of(ALIGNMENT);
+        let end = body_at + input.body.len();
+        // Most results are about as large as the input: make room at once.
+        let mut region = self.regions.take(2 * end).map_err(fail)?;
+        if with_schema {
+            region.write(0, &input.schema).map_err(fail)?;
+        }
+        region.write(header_at, &input.header).map_err(fail)?;
+        region.write(body_at, &input.body).map_err(fail)?;
+        let slice = |offset: usize, length: usize| Some(Slice { offset: offset as u64, length: length as u64 });
+        let invoke = Invoke {
+            function: input.function,
+            schema_id: input.schema_id,
+            schema: if with_schema { slice(0, schema_length) } else { None },
+            header: slice(header_at, input.header.len()),
+            body: slice(body_at, input.body.len()),
+            output_offset: end.next_multiple_of(ALIGNMENT) as u64,
+            output_limit: MAX_FRAME_BYTES as u64,
+        };
+        self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
+    }
+
+    /// Sends a command and waits for its answer. Dropping the future is safe: the region stays with the command until
+    /// the interpreter is done with it.
+    pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> Answer {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let attached = region.descriptor_to_send().map(|descriptor| descriptor.try_clone_to_owned());
+        let descriptor = attached.transpose().map_err(|e| CallFailure::answered(shared_memory(e)))?;
+        let message = Command {
+            id,
+            region: region.number(),
+            region_size: region.size() as u64,
+            region_attached: descriptor.is_some(),
+            kind: Some(kind),
+        };
+        let (answer, answered) = oneshot::channel();
+        self.pending.lock().insert(id, Pending { answer, region });
+        self.note_running(id, timeout);
+        self.forget_regions().await;
+        let sent = self.socket.send(&message, descriptor.as_ref().map(std::os::fd::AsFd::as_fd)).await;
+        // A send fails when the process is gone: the receiving task learns of it too and answers all.
+        if sent.is_err() && self.exit.borrow().is_some() && self.pending.lock().remove(&id).is_some() {
+            return Err(CallFailure { error: self.exit_error().await, lost: true, ran: false });
+        }
+        answered
+            .await
+            .unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
+    }
+
+    fn note_running(&self, id: u64, timeout: Duration) {
+        let now = Instant::now();
+        let deadline = {
+            let mut running = self.running.lock();
+            running.push(id, timeout, now);
+            running.deadline()
+        };
+        let armed = self.armed_ms.load(Ordering::Relaxed);
+        if deadline.is_some_and(|(deadline, _)| self.since_start_ms(deadline) < armed) {
+            self.nearer_deadline.notify_one();
+        }
+    }
+
+    fn since_start_ms(&self, at: Instant) -> u64 {
+        at.duration_since(self.started).as_millis() as u64
+    }
+
+    async fn forget_regions(&self) {
+        for region in self.regions.take_forgotten() {
+            let kind = Some(command::Kind::Forget(udfleet_proto::v1::ForgetRegion {}));
+            // The process may be gone, and its regions with it.
+            let _ = self.socket.send(&Command { region, kind, ..Command::default() }, None).await;
+        }
+    }
+
+    pub(super) fn remember_schema(&self, id: u64) {
+        let mut schemas = self.schemas.lock();
+        if schemas.len() >= MAX_SCHEMAS {
+            schemas.clear();
+        }
+        schemas.insert(id);
+    }
+
+    pub(super) fn output(&self, reply: Reply, region: Region) -> Result<Output, CallFailure> {
+        match reply.kind {
+            Some(reply::Kind::Done(done)) => {
+                self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
+                let result = self.hold(&done, region, reply.region_retained);
+                result
+                    .map(|(header, body)| Output { header, body, done })
+                    .map_err(|e| CallFailure::answered(shared_memory(e)))
+            }
+            Some(reply::Kind::Failed(slice)) => {
+                let error = self.read_error(&region, &slice);
+                if reply.region_retained {
+                    self.regions.abandon(region)
+                } else {
+                    self.regions.give_back(region)
+                }
+                Err(CallFailure::answered(error))
+            }
+            _ => Err(CallFailure::answered(Error::internal("the interpreter answered a call with another message"))),
+        }
+    }
+
+    fn hold(&self, done: &Done, region: Region, retained: bool) -> io::Result<(bytes::Bytes, bytes::Bytes)> {
+        let (header, body) = (done.header.unwrap_or_default(), done.body.unwrap_or_default());
+        let length = header.length.saturating_add(body.length);
+        let all = hold(region, header.offset, length, retained, &self.regions)?;
+        Ok((all.slice(..header.length as usize), all.slice(header.length as usize..)))
+    }
+
+    pub(super) fn read_error(&self, region: &Region, slice: &Slice) -> Error {
+        let info = region.read(slice).ok().and_then(|bytes| ErrorInfo::decode(bytes).ok());
+        let error = info
+            .filter(|info| info.code != 0)
+            .map_or_else(|| Error::internal("an interpreter failed without detail"), Error::from);
+        error.with(|info| info.executor = self.executor.clone())
+    }
+
+    /// Why it is about to be ended; no reason for one that has ended by itself.
+    pub(super) fn set_reason(&self, reason: KillReason) {
+        if self.exit.borrow().is_none() {
+            self.reason.lock().get_or_insert(reason);
+        }
+    }
+
+    /// How the process ended, as a typed error.
+    pub(super) async fn exit_error(&self) -> Error {
+        let mut exit = wait_exit(self.exit.clone()).await;
+        let reason = self.reason.lock().clone();
+        // The process is gone; its last words may still lie in the pipe.
+        let _ = tokio::time::timeout(LAST_WORDS, self.last_words.drained.clone().wait_for(|drained| *drained)).await;
+        exit.last_stderr = self.last_words.tail.text();
+        if let Some(KillReason::Memory { peak, limit }) = reason {
+            exit.memory_limit_bytes = limit;
+            exit.peak_rss_bytes = exit.peak_rss_bytes.max(peak);
+        }
+        exit_error(&exit, reason.as_ref()).with(|info| info.executor = self.executor.clone())
+    }
+
+    fn take_pending(&self, id: u64) -> Option<Pending> {
+        self.running.lock().remove(id, Instant::now());
+        self.pending.lock().remove(&id)
+    }
+
+    /// Hands an answer to its caller; where the caller is gone, the region is free again.
+    fn deliver(&self, reply: Reply) {
+        let Some(Pending { answer, mut region }) = self.take_pending(reply.id) else { return };
+        let size = usize::try_from(reply.region_size).unwrap_or(0).max(region.size());
+        let outcome = match region.remap(size) {
+            Ok(()) => Ok((reply, region)),
+            Err(error) => Err(CallFailure::answered(shared_memory(error))),
+        };
+        if let Err(Ok((reply, region))) = answer.send(outcome) {
+            if reply.region_retained { self.regions.abandon(region) } else { self.regions.give_back(region) }
+        }
+    }
+
+    /// Answers everybody who waits for a process that has ended.
+    async fn fail_all(&self) {
+        let current = self.running.lock().current();
+        let error = self.exit_error().await;
+        let pending: Vec<(u64, Pending)> = self.pending.lock().drain().collect();
+        for (id, pending) in pending {
+            let failure = CallFailure { error: error.clone(), lost: true, ran: Some(id) == current };
+            let _ = pending.answer.send(Err(failure));
+        }
+    }
+}
+
+/// Receives answers until the process ends.
+pub(super) async fn receive(inner: Arc<Connection>) {
+    loop {
+        // Either the socket closes or the process ends; children of user code must not keep us waiting.
+        let received = tokio::select! {
+            biased;
+            received = inner.socket.receive() => received,
+            _ = wait_exit(inner.exit.clone()) => Ok(None),
+        };
+        match received {
+            Ok(Some(reply)) => inner.deliver(reply),
+            Ok(None) | Err(_) => {
+                // It is ending: how, it should say itself. One that only closed its socket is of no more use.
+                if tokio::time::timeout(EXIT_GRACE, wait_exit(inner.exit.clone())).await.is_err() {
+                    kill_group(inner.pid);
+                }
+                return inner.fail_all().await;
+            }
+        }
+    }
+}
+
+/// Kills the process when its running call passes its deadline.
+pub(super) async fn watch_deadlines(inner: Arc<Connection>) {
+    loop {
+        let deadline = inner.running.lock().deadline();
+        match deadline {
+            Some((deadline, timeout)) if deadline <= Instant::now() => {
+                inner.set_reason(KillReason::Timeout(timeout.as_millis() as u64));
+                return kill_group(inner.pid);
+            }
+            Some((deadline, _)) => {
+                inner.armed_ms.store(inner.since_start_ms(deadline), Ordering::Relaxed);
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline.into()) => {}
+                    () = inner.nearer_deadline.notified() => {}
+                    _ = wait_exit(inner.exit.clone()) => return,
+                }
+            }
+            None => {
+                inner.armed_ms.store(u64::MAX, Ordering::Relaxed);
+                tokio::select! {
+                    () = inner.nearer_deadline.notified() => {}
+                    _ = wait_exit(inner.exit.clone()) => return,
+                }
+            }
+        }
+    }
+}
