@@ -16,10 +16,12 @@ import udfleet
 from udfleet import LocalFleet
 
 ROWS = 10_000
+LARGE = 32_768
 INTS = pa.record_batch({"i": np.arange(ROWS), "j": np.arange(ROWS)})
 DOUBLES = pa.record_batch({"x": np.arange(ROWS, dtype="f8")})
+MANY_DOUBLES = pa.record_batch({"x": np.arange(LARGE, dtype="f8")})
 ONE = pa.record_batch({"i": [1], "j": [2]})
-SPINS = pa.record_batch({"n": [10_000] * 20})
+SPINS = pa.record_batch({"n": [yardsticks.SPIN] * yardsticks.SPIN_ROWS})
 
 
 @dataclass
@@ -28,7 +30,8 @@ class Line:
 
     name: str
     against: str
-    goal: float
+    goal: float | None
+    """None: shown for comparison."""
     unit: str
     measure: Callable[[], tuple[float, float]]
     at_most: bool = False
@@ -48,6 +51,9 @@ class Fleets:
             self.routed = self._keep(udfleet.connect(self.one.address, self.one.token, direct=False))
             for name, function in functions.REGISTERED.items():
                 self.one.register_function(name, function)
+            for name in ("double_arrow", "double_pandas"):
+                config = {"python.fn-execution.arrow.batch.size": LARGE}
+                self.one.register_function(f"{name}_large", functions.REGISTERED[name], config=config)
             self.two.register_function("spin", functions.REGISTERED["spin"])
         except BaseException:
             self.close()
@@ -95,6 +101,20 @@ def plain_loop(count: int) -> float:
     return count * ROWS / clients.timed(run)
 
 
+def echoed(fleets: Fleets, name: str, function: str, batch: pa.RecordBatch, count: int) -> Line:
+    """A function against the echo server, same batches, same client."""
+    return Line(
+        name,
+        "echo server",
+        0.7,
+        "rows/s",
+        lambda: (
+            clients.link_rate(fleets.executor(function), batch, count),
+            clients.link_rate(fleets.echo_peer(), batch, count),
+        ),
+    )
+
+
 def lines(fleets: Fleets) -> list[Line]:
     """All of them, in the order in which they are shown."""
     one: LocalFleet = fleets.one
@@ -117,26 +137,10 @@ def lines(fleets: Fleets) -> list[Line]:
                 clients.plain_rate(Peer(fleets.arrow_udf.address, "add"), INTS, 20),
             ),
         ),
-        Line(
-            "arrow scalar, DOUBLE",
-            "echo server",
-            0.7,
-            "rows/s",
-            lambda: (
-                clients.link_rate(fleets.executor("double_arrow"), DOUBLES, 1500),
-                clients.link_rate(echo, DOUBLES, 1500),
-            ),
-        ),
-        Line(
-            "pandas scalar, DOUBLE",
-            "echo server",
-            0.7,
-            "rows/s",
-            lambda: (
-                clients.link_rate(fleets.executor("double_pandas"), DOUBLES, 1500),
-                clients.link_rate(echo, DOUBLES, 1500),
-            ),
-        ),
+        echoed(fleets, "arrow scalar, DOUBLE, 10,000-row batches", "double_arrow", DOUBLES, 1500),
+        echoed(fleets, "pandas scalar, DOUBLE, 10,000-row batches", "double_pandas", DOUBLES, 1500),
+        echoed(fleets, "arrow scalar, DOUBLE, 32,768-row batches", "double_arrow_large", MANY_DOUBLES, 600),
+        echoed(fleets, "pandas scalar, DOUBLE, 32,768-row batches", "double_pandas_large", MANY_DOUBLES, 600),
         Line(
             "one-row call on an open stream, p50",
             "echo server",
@@ -168,6 +172,13 @@ def lines(fleets: Fleets) -> list[Line]:
             1.8,
             "rows/s",
             lambda: (streamed(fleets.two, "spin", SPINS, 120), streamed(one, "spin", SPINS, 60)),
+        ),
+        Line(
+            "for comparison: two bare Python processes, the same loop",
+            "one process",
+            None,
+            "rows/s",
+            lambda: (yardsticks.bare_loop(2, 60), yardsticks.bare_loop(1, 60)),
         ),
         Line(
             "a call on a fresh connection",

@@ -52,7 +52,7 @@ def summary(line: Line, figures: list[tuple[float, float]]) -> dict[str, object]
         "highest": max(ratios),
         "goal": line.goal,
         "at_most": line.at_most,
-        "met": ratio <= line.goal if line.at_most else ratio >= line.goal,
+        "met": line.goal is None or (ratio <= line.goal if line.at_most else ratio >= line.goal),
     }
 
 
@@ -63,9 +63,10 @@ def show(results: list[dict[str, object]]) -> None:
         table.add_column(heading, justify="left" if heading in ("work", "against") else "right")
     for r in results:
         unit = str(r["unit"])
-        goal = f"{'≤' if r['at_most'] else '≥'} {r['goal']}"
+        goal = "" if r["goal"] is None else f"{'≤' if r['at_most'] else '≥'} {r['goal']}"
         spread = f"{r['lowest']:.2f} to {r['highest']:.2f}"
         verdict = "[green]met[/green]" if r["met"] else "[red]MISSED[/red]"
+        verdict = verdict if goal else ""
         ours, other = number(r["udfleet"], unit), number(r["other"], unit)
         table.add_row(r["work"], r["against"], ours, other, f"{r['ratio']:.2f}", spread, goal, verdict)
     console.print(table)

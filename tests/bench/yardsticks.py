@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BINARIES = ROOT / "target" / "release"
+SPIN, SPIN_ROWS = 10_000, 20
 ARROW_UDF_VENV = ROOT / "target" / "bench-venv"
 
 
@@ -48,6 +49,28 @@ def arrow_udf() -> Yardstick:
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", str(HERE / "requirements.lock")], check=True)
     return Yardstick([str(python), str(HERE / "arrow_udf_server.py")], "port")
+
+
+def bare_loop(processes: int, batches: int) -> float:
+    """Rows per second of `functions.spin` in so many Python processes side by side: what the machine gives."""
+    code = "import sys; from functions import spin; print('ready', flush=True); sys.stdin.readline()\n"
+    code += f"for _ in range({batches}): [spin({SPIN}) for _ in range({SPIN_ROWS})]"
+    command = [sys.executable, "-c", code]
+    children = [
+        subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
+    started = time.perf_counter()
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    if any(child.wait() for child in children):
+        raise RuntimeError("a bare Python process failed")
+    return processes * batches * SPIN_ROWS / (time.perf_counter() - started)
 
 
 def python_start() -> float:
