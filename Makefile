@@ -31,8 +31,8 @@ setup: build $(VENV)/.installed ## Everything that the other commands need
 demo: setup ## Run the main job on real data: a private fleet, four functions, 336,776 flights
 	$(PYTHON) python-sdk/examples/flights.py
 
-up: setup ## Run a fleet until Ctrl-C; prints what to paste
-	$(VENV)/bin/udfleet up
+up: setup ## Start a fleet, leave it running and print what to paste
+	$(VENV)/bin/udfleet up --detach
 
 test: setup ## All tests, on real processes
 	@mkdir -p $(LOGS)

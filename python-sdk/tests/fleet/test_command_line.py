@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,11 +226,34 @@ def test_up_ends_when_a_process_of_it_is_lost(up):
     eventually("nothing is left", lambda: not {pid for pid in started if alive(pid)})
 
 
-def test_up_on_a_port_that_is_taken(fleet):
-    command = [sys.executable, "-m", "udfleet", "up", "--listen", fleet.address, "--http-listen", "127.0.0.1:0"]
+def test_up_and_left_running():
+    command = [sys.executable, "-m", "udfleet", "up", "--detach", "-n", "1", "--listen", "127.0.0.1:0"]
+    environment = {**os.environ, "UDFLEET_TOKEN": "a-token-of-some-length"}
+    done = subprocess.run(
+        [*command, "--http-listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=60, env=environment
+    )
+    (pid,) = map(int, re.findall(r"stop it with: kill (\d+)", done.stderr))
+    started = {pid} | descendants(pid)
+    try:
+        assert done.returncode == 0 and len(started) == 3, "itself, a coordinator and an executor"
+        address = done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2]
+        assert f'udfleet.connect("{address}")' in done.stderr
+        with udfleet.connect(address, "a-token-of-some-length") as fleet:
+            fleet.register_function("neg", udfleet.udf(lambda a: -a, "BIGINT", "BIGINT"))
+            assert fleet.call("neg", [1]).to_pylist() == [-1]
+        started |= descendants(pid)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        eventually("nothing is left", lambda: not {pid for pid in started if alive(pid)})
+
+
+@pytest.mark.parametrize("detach", [[], ["--detach"]])
+def test_up_on_a_port_that_is_taken(fleet, detach):
+    command = [sys.executable, "-m", "udfleet", "up", *detach, "--listen", fleet.address]
+    command += ["--http-listen", "127.0.0.1:0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
-    assert "error: STARTUP: coordinator ended with status" in done.stderr and fleet.address in done.stderr
+    assert "STARTUP: coordinator ended with status" in done.stderr and fleet.address in done.stderr
 
 
 def test_results_of_every_kind_are_json(fleet, cli):

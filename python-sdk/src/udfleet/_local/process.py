@@ -17,12 +17,18 @@ from typing import Any
 from ..errors import StartupError
 
 _STOP_SECONDS = 15.0
+_PASSED_ON = frozenset({"UDFLEET_LOG", "UDFLEET_UV"})
 
 
 @functools.lru_cache(maxsize=1)
 def _spawner() -> concurrent.futures.ThreadPoolExecutor:
     # Linux ties "dies with its parent" to the thread that spawned: this one lives as long as the process.
     return concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="udfleet-spawn")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without settings that were meant for another coordinator or executor, or for clients."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("UDFLEET_") or key in _PASSED_ON}
 
 
 class Child:
@@ -39,6 +45,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                env=_environment(),
                 # Ctrl-C is for the parent, which stops its children in order.
                 start_new_session=True,
             )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import click
 
 from .._client.fleet import connect
+from ..errors import StartupError
 from . import output
 
 
@@ -17,6 +23,7 @@ from . import output
 @click.option("--listen", default="127.0.0.1:8815", show_default=True, help="Where the coordinator listens.")
 @click.option("--http-listen", default="127.0.0.1:8816", show_default=True, help="Where it serves /metrics and health.")
 @click.option("--data-dir", type=click.Path(file_okay=False), default=None, help="Keep registrations here.")
+@click.option("--detach", "-d", is_flag=True, help="Return once the fleet is up, and leave it running.")
 @click.pass_context
 def up(
     ctx: click.Context,
@@ -25,11 +32,17 @@ def up(
     listen: str,
     http_listen: str,
     data_dir: str | None,
+    detach: bool,
 ) -> None:
-    """Run a fleet on this machine until Ctrl-C."""
+    """Run a fleet on this machine, until Ctrl-C or in the background."""
     from .._local.fleet import Processes
 
     _, token = ctx.find_root().obj
+    if detach:
+        options = ["--executors", str(executors), "--listen", listen, "--http-listen", http_listen]
+        options += ["--interpreters", str(interpreters)] if interpreters else []
+        options += ["--data-dir", data_dir] if data_dir else []
+        return _detach(options, token)
     processes = Processes(
         executors,
         interpreters,
@@ -43,14 +56,37 @@ def up(
         with connect(processes.address, token) as fleet:
             processes.wait_attached(fleet)
         output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")
+        output.say(f'    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
+        output.say("or, for the udfleet command" + (", with UDFLEET_TOKEN as given here:" if token else ":"))
         print(f"export UDFLEET_ADDRESS={processes.address}", flush=True)
-        if token:
-            output.say("and set UDFLEET_TOKEN to the token given here")
-        output.say(f'\n    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
         _wait(processes.children)
     finally:
         output.say("stopping")
         processes.stop()
+
+
+def _detach(options: list[str], token: str | None) -> None:
+    """Runs `up` in a session of its own, and passes on what it says until the fleet is up."""
+    descriptor, log = tempfile.mkstemp(prefix="udfleet-up-", suffix=".log")
+    environment = {**os.environ, "UDFLEET_TOKEN": token} if token else None
+    process = subprocess.Popen(
+        [sys.executable, "-m", "udfleet", "up", *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=descriptor,
+        start_new_session=True,
+        env=environment,
+        text=True,
+    )
+    os.close(descriptor)
+    # The one line that it prints says that the fleet is up.
+    address = process.stdout.readline() if process.stdout else ""
+    said = Path(log).read_text(errors="replace")
+    if not address:
+        Path(log).unlink()
+        raise StartupError(f"the fleet did not start (status {process.wait()}):\n{said.rstrip()}")
+    output.say(said.replace("Ctrl-C stops it", f"its log is {log}; stop it with: kill {process.pid}").rstrip())
+    print(address, end="", flush=True)
 
 
 def _wait(children: list) -> None:  # type: ignore[type-arg]
