@@ -54,15 +54,16 @@ fn describe() {
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
     describe_counter!("udfleet_batches_resent_total", "Batches sent again because an executor was lost");
     describe_gauge!("udfleet_executors", "Executors by state");
-    describe_gauge!("udfleet_executor_rss_bytes", "Private memory of all interpreters, summed over executors");
+    describe_gauge!("udfleet_interpreter_memory_bytes", "Private memory of all interpreters, summed over executors");
     describe_gauge!("udfleet_interpreters", "Interpreters running in the fleet");
     describe_counter!("udfleet_function_calls_total", "Batches answered, with success or not");
     describe_counter!("udfleet_function_rows_total", "Rows answered");
     describe_counter!("udfleet_function_errors_total", "Batches answered with an error");
     describe_counter!("udfleet_function_retries_total", "Batches tried again");
+    describe_counter!("udfleet_function_bytes_total", "Bytes of batch bodies");
     describe_counter!("udfleet_function_nanoseconds_total", "Time of batches, by where it went");
     describe_gauge!("udfleet_function_in_flight", "Batches accepted and not yet answered");
-    describe_gauge!("udfleet_function_latency_milliseconds", "From arrival of a batch to its answer, by quantile");
+    describe_gauge!("udfleet_function_latency_seconds", "From arrival of a batch to its answer, by quantile");
     describe_gauge!("udfleet_function_peak_memory_bytes", "The most memory an interpreter took");
 }
 
@@ -83,7 +84,7 @@ fn record_executors(executors: &[ExecutorInfo]) {
     }
     let attached = || executors.iter().filter(|executor| executor.state != "lost");
     gauge!("udfleet_interpreters").set(attached().map(|e| f64::from(e.interpreters)).sum::<f64>());
-    gauge!("udfleet_executor_rss_bytes").set(attached().map(|e| e.rss_bytes as f64).sum::<f64>());
+    gauge!("udfleet_interpreter_memory_bytes").set(attached().map(|e| e.rss_bytes as f64).sum::<f64>());
 }
 
 fn record_function(progress: &FunctionProgress) {
@@ -95,6 +96,10 @@ fn record_function(progress: &FunctionProgress) {
     counter!("udfleet_function_retries_total", "function" => function.clone()).absolute(total.retries);
     gauge!("udfleet_function_in_flight", "function" => function.clone()).set(total.in_flight as f64);
     gauge!("udfleet_function_peak_memory_bytes", "function" => function.clone()).set(total.peak_memory_bytes as f64);
+    for (direction, bytes) in [("in", total.bytes_in), ("out", total.bytes_out)] {
+        counter!("udfleet_function_bytes_total", "function" => function.clone(), "direction" => direction)
+            .absolute(bytes);
+    }
     let parts = [
         ("queue", total.queue_ns),
         ("transfer", total.transfer_ns),
@@ -106,7 +111,7 @@ fn record_function(progress: &FunctionProgress) {
         counter!("udfleet_function_nanoseconds_total", "function" => function.clone(), "part" => part).absolute(nanos);
     }
     for (quantile, millis) in [("0.5", progress.p50_ms), ("0.95", progress.p95_ms), ("0.99", progress.p99_ms)] {
-        gauge!("udfleet_function_latency_milliseconds", "function" => function.clone(), "quantile" => quantile)
-            .set(millis);
+        gauge!("udfleet_function_latency_seconds", "function" => function.clone(), "quantile" => quantile)
+            .set(millis / 1e3);
     }
 }

@@ -63,18 +63,27 @@ fn too_large() -> Error {
 /// What the client is told once a batch has been tried often enough.
 pub(super) fn exhausted(cause: &Error, function: &str, attempts: u32) -> Error {
     let message = format!("the batch was tried {attempts} times, the last time: {}", cause.info().message);
-    Error::new(ErrorCode::ExecutorLost, message)
-        .function(function)
-        .hint("send it again; `udfleet status` shows executors")
-        .with(|info| {
+    Error::new(cause.code(), message).function(function).hint("send it again; `udfleet status` shows executors").with(
+        |info| {
             info.executor.clone_from(&cause.info().executor);
             info.attempt = attempts;
-        })
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_cause_stands() {
+        let full = Error::new(ErrorCode::NoCapacity, "draining");
+        let error = exhausted(&full, "f@1", 3);
+        assert_eq!(
+            (error.code(), error.info().attempt, error.info().function.as_str()),
+            (ErrorCode::NoCapacity, 3, "f@1")
+        );
+    }
 
     #[test]
     fn broken_transport_leads_elsewhere_and_typed_errors_stand() {

@@ -72,7 +72,7 @@ async fn attempts_are_bounded() {
     stream.next().await.unwrap().unwrap();
     let answers = stream.rest().await.unwrap();
     let error = Error::from(result_of(&answers[0]).error.unwrap());
-    assert_eq!((error.code(), error.info().attempt, answers.len()), (ErrorCode::ExecutorLost, 3, 1));
+    assert_eq!((error.code(), error.info().attempt, answers.len()), (ErrorCode::NoCapacity, 3, 1));
     assert_eq!(executor.batches(), 3, "udfleet.retry.max-attempts is 3");
 }
 

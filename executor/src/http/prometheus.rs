@@ -3,29 +3,27 @@
 use std::sync::Arc;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::v1::FunctionMetrics;
 
 use crate::node::Context;
 
-/// Brings the recorder up to date at each scrape.
+/// Makes the page.
 pub(super) struct Exporter {
     context: Arc<Context>,
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
 }
 
 impl Exporter {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        with_local_recorder(&recorder, describe);
-        Self { context, recorder, handle }
+        Self { context }
     }
 
     pub(super) fn render(&self) -> String {
-        with_local_recorder(&self.recorder, || {
+        // A recorder for each page: series of functions that have left end.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            describe();
             let (interpreters, rss) = self.context.memory.totals();
             gauge!("udfleet_executor_interpreters").set(interpreters);
             gauge!("udfleet_executor_interpreter_memory_bytes").set(rss as f64);
@@ -33,7 +31,7 @@ impl Exporter {
             gauge!("udfleet_executor_environments").set(self.context.board.view(u64::MAX).built.len() as f64);
             self.context.stats.snapshot().iter().for_each(function);
         });
-        self.handle.render()
+        recorder.handle().render()
     }
 }
 
@@ -42,26 +40,35 @@ fn describe() {
     describe_gauge!("udfleet_executor_interpreter_memory_bytes", "Private memory of all interpreters.");
     describe_gauge!("udfleet_executor_streams", "Open streams.");
     describe_gauge!("udfleet_executor_environments", "Environments built on disk.");
-    describe_counter!("udfleet_function_calls_total", "Batches answered.");
-    describe_counter!("udfleet_function_rows_total", "Rows of the answered batches.");
-    describe_counter!("udfleet_function_errors_total", "Batches that failed.");
-    describe_counter!("udfleet_function_retries_total", "Attempts beyond the first.");
-    describe_counter!("udfleet_function_bytes_total", "Bytes of batch bodies.");
-    describe_counter!("udfleet_function_nanoseconds_total", "Time of batches by part; cpu overlaps convert and run.");
-    describe_gauge!("udfleet_function_in_flight", "Batches accepted and not yet answered.");
-    describe_gauge!("udfleet_function_peak_memory_bytes", "The most memory of an interpreter that holds the function.");
-    describe_gauge!("udfleet_function_latency_seconds", "From arrival of a batch to its answer, since the start.");
+    describe_counter!("udfleet_executor_function_calls_total", "Batches answered.");
+    describe_counter!("udfleet_executor_function_rows_total", "Rows of the answered batches.");
+    describe_counter!("udfleet_executor_function_errors_total", "Batches that failed.");
+    describe_counter!("udfleet_executor_function_retries_total", "Attempts beyond the first.");
+    describe_counter!("udfleet_executor_function_bytes_total", "Bytes of batch bodies.");
+    describe_counter!(
+        "udfleet_executor_function_nanoseconds_total",
+        "Time of batches by part; cpu overlaps convert and run."
+    );
+    describe_gauge!("udfleet_executor_function_in_flight", "Batches accepted and not yet answered.");
+    describe_gauge!(
+        "udfleet_executor_function_peak_memory_bytes",
+        "The most memory of an interpreter that holds the function."
+    );
+    describe_gauge!(
+        "udfleet_executor_function_latency_seconds",
+        "From arrival of a batch to its answer, since the start."
+    );
 }
 
 fn function(m: &FunctionMetrics) {
     let base = || vec![Label::new("function", m.function.clone())];
     let with = |key: &'static str, value: &'static str| [base(), vec![Label::new(key, value)]].concat();
-    counter!("udfleet_function_calls_total", base()).absolute(m.calls);
-    counter!("udfleet_function_rows_total", base()).absolute(m.rows);
-    counter!("udfleet_function_errors_total", base()).absolute(m.errors);
-    counter!("udfleet_function_retries_total", base()).absolute(m.retries);
+    counter!("udfleet_executor_function_calls_total", base()).absolute(m.calls);
+    counter!("udfleet_executor_function_rows_total", base()).absolute(m.rows);
+    counter!("udfleet_executor_function_errors_total", base()).absolute(m.errors);
+    counter!("udfleet_executor_function_retries_total", base()).absolute(m.retries);
     for (direction, bytes) in [("in", m.bytes_in), ("out", m.bytes_out)] {
-        counter!("udfleet_function_bytes_total", with("direction", direction)).absolute(bytes);
+        counter!("udfleet_executor_function_bytes_total", with("direction", direction)).absolute(bytes);
     }
     let parts = [
         ("queue", m.queue_ns),
@@ -71,13 +78,14 @@ fn function(m: &FunctionMetrics) {
         ("cpu", m.cpu_ns),
     ];
     for (part, nanoseconds) in parts {
-        counter!("udfleet_function_nanoseconds_total", with("part", part)).absolute(nanoseconds);
+        counter!("udfleet_executor_function_nanoseconds_total", with("part", part)).absolute(nanoseconds);
     }
-    gauge!("udfleet_function_in_flight", base()).set(m.in_flight as f64);
-    gauge!("udfleet_function_peak_memory_bytes", base()).set(m.peak_memory_bytes as f64);
+    gauge!("udfleet_executor_function_in_flight", base()).set(m.in_flight as f64);
+    gauge!("udfleet_executor_function_peak_memory_bytes", base()).set(m.peak_memory_bytes as f64);
     let latency = m.latency.as_ref().map(Histogram::from_proto).unwrap_or_default();
     for (label, quantile) in [("0.5", 0.5), ("0.95", 0.95), ("0.99", 0.99)] {
-        gauge!("udfleet_function_latency_seconds", with("quantile", label)).set(latency.quantile_ms(quantile) / 1e3);
+        gauge!("udfleet_executor_function_latency_seconds", with("quantile", label))
+            .set(latency.quantile_ms(quantile) / 1e3);
     }
 }
 
@@ -103,8 +111,11 @@ mod tests {
             function(&metrics);
         });
         let text = recorder.handle().render();
-        assert!(text.contains("udfleet_function_rows_total{function=\"add@3\"} 42"), "{text}");
+        assert!(text.contains("udfleet_executor_function_rows_total{function=\"add@3\"} 42"), "{text}");
         assert!(text.contains("part=\"run\"} 7"), "{text}");
-        assert!(text.contains("udfleet_function_latency_seconds{function=\"add@3\",quantile=\"0.5\"} 0.00"), "{text}");
+        assert!(
+            text.contains("udfleet_executor_function_latency_seconds{function=\"add@3\",quantile=\"0.5\"} 0.00"),
+            "{text}"
+        );
     }
 }

@@ -31,10 +31,17 @@ async fn one_stream_uses_the_whole_fleet_and_stays_in_order() {
     assert!(first > 120 && second > 120, "{calls:?}");
     // The executors say the same themselves, and the coordinator on its page.
     let addresses = cluster.http_addresses();
-    for (address, expected) in [(&addresses[1], first), (&addresses[2], second), (&addresses[0], 400)] {
+    let pages = [
+        (&addresses[1], "udfleet_executor_function", first),
+        (&addresses[2], "udfleet_executor_function", second),
+        (&addresses[0], "udfleet_function", 400),
+    ];
+    for (address, prefix, expected) in pages {
         let page = metrics(address).await;
-        assert_eq!(page["udfleet_function_calls_total{function=\"uneven@1\"}"], expected as f64, "{address}");
-        assert_eq!(page["udfleet_function_rows_total{function=\"uneven@1\"}"], expected as f64, "{address}");
+        for counted in ["calls", "rows"] {
+            let series = format!("{prefix}_{counted}_total{{function=\"uneven@1\"}}");
+            assert_eq!(page[&series], expected as f64, "{address}: {series}");
+        }
     }
     assert_eq!(metrics(&addresses[0]).await["udfleet_batches_forwarded_total"], 400.0);
     cluster.assert_no_errors();

@@ -92,28 +92,29 @@ async fn health_and_metrics() {
     call(&cluster.address(), path("double"), &[numbers(0..100), numbers(0..50)]).await.unwrap();
     call(&cluster.address(), path("fail"), &[numbers([1])]).await.unwrap_err();
     let [coordinator, executor] = &cluster.http_addresses()[..] else { panic!("two pages") };
-    for address in [coordinator, executor] {
+    for (address, prefix) in [(coordinator, "udfleet_function"), (executor, "udfleet_executor_function")] {
         let (status, body) = get(address, "/healthz").await;
         assert_eq!((status, body.trim()), (200, "ok"), "{address}");
         assert_eq!(get(address, "/nothing").await.0, 404, "{address}");
         let counted = async || {
             let page = metrics(address).await;
-            let value = |name: &str, labels: &str| page.get(&format!("{name}{{{labels}}}")).copied().unwrap_or(-1.0);
+            let value =
+                |name: &str, labels: &str| page.get(&format!("{prefix}_{name}{{{labels}}}")).copied().unwrap_or(-1.0);
             let double = "function=\"double@1\"";
             let expected = [
-                ("udfleet_function_calls_total", double, 2.0),
-                ("udfleet_function_rows_total", double, 150.0),
-                ("udfleet_function_errors_total", double, 0.0),
-                ("udfleet_function_in_flight", double, 0.0),
-                ("udfleet_function_calls_total", "function=\"fail@1\"", 1.0),
-                ("udfleet_function_errors_total", "function=\"fail@1\"", 1.0),
+                ("calls_total", double, 2.0),
+                ("rows_total", double, 150.0),
+                ("errors_total", double, 0.0),
+                ("in_flight", double, 0.0),
+                ("calls_total", "function=\"fail@1\"", 1.0),
+                ("errors_total", "function=\"fail@1\"", 1.0),
             ];
             expected.iter().all(|(name, labels, wanted)| value(name, labels) == *wanted).then_some(())
         };
         eventually(&format!("{address} has counted"), counted).await;
         let (_, page) = get(address, "/metrics").await;
         for part in ["queue", "transfer", "convert", "run", "cpu"] {
-            let series = format!("udfleet_function_nanoseconds_total{{function=\"double@1\",part=\"{part}\"}}");
+            let series = format!("{prefix}_nanoseconds_total{{function=\"double@1\",part=\"{part}\"}}");
             assert!(page.contains(&series), "{address}: {series} in\n{page}");
         }
         for line in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
