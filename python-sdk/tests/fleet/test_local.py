@@ -100,7 +100,7 @@ def _processes_in(folder):
 
 
 def test_settings_meant_for_others_do_no_harm(monkeypatch):
-    for name in ("UDFLEET_TOKEN", "UDFLEET_LISTEN", "UDFLEET_CONFIG", "UDFLEET_DATA_DIR", "UDFLEET_EXECUTOR_ID"):
+    for name in ("UDFLEET_TOKEN", "UDFLEET_LISTEN", "UDFLEET_CONFIG", "UDFLEET_EXECUTOR_CONFIG", "UDFLEET_EXECUTOR_ID"):
         monkeypatch.setenv(name, "nonsense")
     with udfleet.local(executors=1) as fleet:
         assert [executor.state for executor in fleet.executors()] == ["ready"]

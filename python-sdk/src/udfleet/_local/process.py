@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import StartupError
 
 _STOP_SECONDS = 15.0
-_PASSED_ON = frozenset({"UDFLEET_LOG", "UDFLEET_UV"})
+_NOT_PASSED_ON = ("_TOKEN", "_TOKEN_FILE", "_CONFIG")
 
 
 @functools.lru_cache(maxsize=1)
@@ -27,8 +27,9 @@ def _spawner() -> concurrent.futures.ThreadPoolExecutor:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without settings that were meant for another coordinator or executor, or for clients."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("UDFLEET_") or key in _PASSED_ON}
+    """Ours, without the token and the files of another fleet: what a local one needs of these it is told."""
+    meant_for_others = (key for key in os.environ if key.startswith("UDFLEET_") and key.endswith(_NOT_PASSED_ON))
+    return {key: os.environ[key] for key in os.environ.keys() - set(meant_for_others)}
 
 
 class Child:
