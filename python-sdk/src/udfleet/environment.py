@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .errors import InvalidDefinitionError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +86,7 @@ def requirement_lines(given: Sequence[str] | PathLike, is_path: bool = False) ->
     path = os.fspath(given)
     if not os.path.isfile(path):
         what = "requirements file" if is_path else "requirements take a list of lines or the path of a file;"
-        raise FileNotFoundError(f"{what} {path!r} does not exist")
+        raise InvalidDefinitionError(f"{what} {path!r} does not exist")
     lines: list[str] = []
     with open(path, encoding="utf-8") as file:
         for line in file.read().replace("\\\n", " ").splitlines():

@@ -92,6 +92,36 @@ def test_call(cli):
     assert feather.read_table(cli.folder / "sums.arrow").column(0).to_pylist() == [3, 30]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["call", "cli_add", "--input", "t.csv", "--columns", "x,nope"], 1, "t.csv has no columns 'nope'; it has x, y"),
+        (["call", "cli_add", "--input", "bad.parquet"], 1, "bad.parquet can't be read: "),
+        (["call", "cli_add", "--input", "bad.arrow"], 1, "bad.arrow can't be read: "),
+        (["call", "cli_add", "--input", "bad.json"], 1, "bad.json can't be read: "),
+        (["call", "cli_add", "--input", "bad.csv"], 1, "bad.csv can't be read: "),
+        (["call", "cli_add", "--input", "t.csv", "--output", "no/x.arrow"], 1, "can't be written to no/x.arrow: "),
+        (["call", "cli_add", "--rows", "-1"], 2, "-1 is not in the range x>=0"),
+        (
+            ["register", "cli_functions:add", "--name", "x", "-c", "python.requirements=nope.txt"],
+            1,
+            "error: INVALID_DEFINITION: requirements file 'nope.txt' does not exist",
+        ),
+        (["register", "cli_functions:add", "--name", "x", "--timeout", "0"], 2, "0.0 is not in the range x>0"),
+        (["up", "-n", "0"], 2, "0 is not in the range x>=1"),
+        (["up", "--interpreters", "0"], 2, "0 is not in the range x>=1"),
+        (["logs", "--tail", "-1"], 2, "-1 is not in the range x>=0"),
+    ],
+)
+def test_bad_input_is_told_without_a_traceback(cli, arguments, status, said):
+    (cli.folder / "t.csv").write_text("x,y\n1,2\n")
+    (cli.folder / "bad.csv").write_text("x,y\n1\n")
+    for kind in ("parquet", "arrow", "json"):
+        (cli.folder / f"bad.{kind}").write_text("{junk")
+    done = cli(*arguments, status=status)
+    assert said in done.stderr and done.stdout == "" and "Traceback" not in done.stderr
+
+
 def test_call_shows_the_functions_own_failure(cli):
     cli("register", "cli_functions:inverse", "--name", "cli_inverse")
     done = cli("call", "cli_inverse", "-a", "0", status=1)

@@ -104,3 +104,9 @@ def test_settings_meant_for_others_do_no_harm(monkeypatch):
         monkeypatch.setenv(name, "nonsense")
     with udfleet.local(executors=1) as fleet:
         assert [executor.state for executor in fleet.executors()] == ["ready"]
+
+
+@pytest.mark.parametrize("sizes", [{"executors": 0}, {"interpreters": 0}])
+def test_a_fleet_of_nothing_is_refused(sizes):
+    with pytest.raises(ValueError, match="needs at least one"):
+        udfleet.local(**sizes)

@@ -209,7 +209,7 @@ def test_environments_from_config_and_files(tmp_path):
     assert environment.files == ["a.py", "b.zip"]
     assert environment.archives == {"data": "x.zip", "y.tgz": "y.tgz"}
     assert Environment(requirements=tmp_path / "more.txt").requirements == ["numpy"]
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(udfleet.InvalidDefinitionError, match=r"'absent.txt' does not exist"):
         Environment(requirements="absent.txt")
     with pytest.raises(TypeError):
         Environment(files="a.py")

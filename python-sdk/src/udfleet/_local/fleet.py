@@ -39,6 +39,8 @@ class Processes:
     ) -> None:
         if executors < 1:
             raise ValueError(f"a fleet needs at least one executor, not {executors}")
+        if interpreters is not None and interpreters < 1:
+            raise ValueError(f"an executor needs at least one interpreter, not {interpreters}")
         self._bin = binaries.find_folder()
         self._report = report
         self._work = WorkFolder()

@@ -18,7 +18,7 @@ from .shared import connected
 )
 @click.option("--columns", default=None, help="Columns of the file, by name: a,b. All by default.")
 @click.option("--output", "target", type=click.Path(dir_okay=False), help="Write an Arrow file in place of JSON lines.")
-@click.option("--rows", type=int, default=None, help="Rows, for a function without arguments.")
+@click.option("--rows", type=click.IntRange(min=0), default=None, help="Rows, for a function without arguments.")
 @click.pass_context
 def call(
     ctx: click.Context,
@@ -39,14 +39,15 @@ def call(
         raise click.UsageError("give --arg or --input, not both")
     with connected(ctx) as fleet:
         if path:
-            table = loading.read_table(path)
-            if columns:
-                table = table.select(columns.split(","))
+            table = loading.read_table(path, columns.split(",") if columns else None)
             result = fleet.call(name, *table.columns)
         else:
             result = fleet.call(name, *(loading.value(argument) for argument in arguments), rows=rows)
     if target:
-        feather.write_feather(pa.table({"result": result}), target, compression="uncompressed")
+        try:
+            feather.write_feather(pa.table({"result": result}), target, compression="uncompressed")
+        except OSError as error:
+            raise click.ClickException(f"the results can't be written to {target}: {error}") from None
         output.say(f"{len(result)} rows written to {target}")
         return
     for value in result.to_pylist():

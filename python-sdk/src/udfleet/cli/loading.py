@@ -59,8 +59,20 @@ def value(text: str) -> Any:
         return text
 
 
-def read_table(path: str) -> pa.Table:
-    """A CSV, JSON-lines, Parquet or Arrow IPC file."""
+def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+    """A CSV, JSON-lines, Parquet or Arrow IPC file: all its columns, or those named."""
+    try:
+        table = _read(path)
+    except (pa.ArrowException, OSError) as error:
+        raise click.ClickException(f"{path} can't be read: {error}") from None
+    for name in columns or ():
+        if table.column_names.count(name) != 1:
+            number = table.column_names.count(name) or "no"
+            raise click.ClickException(f"{path} has {number} columns {name!r}; it has {', '.join(table.column_names)}")
+    return table if columns is None else table.select(columns)
+
+
+def _read(path: str) -> pa.Table:
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
         from pyarrow import csv

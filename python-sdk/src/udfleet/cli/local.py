@@ -18,8 +18,10 @@ from . import output
 
 
 @click.command()
-@click.option("--executors", "-n", default=2, show_default=True, help="Executor processes.")
-@click.option("--interpreters", type=int, default=None, help="Interpreters per environment and executor.")
+@click.option("--executors", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="Executor processes.")
+@click.option(
+    "--interpreters", type=click.IntRange(min=1), default=None, help="Interpreters per environment and executor."
+)
 @click.option("--listen", default="127.0.0.1:8815", show_default=True, help="Where the coordinator listens.")
 @click.option("--http-listen", default="127.0.0.1:8816", show_default=True, help="Where it serves /metrics and health.")
 @click.option("--data-dir", type=click.Path(file_okay=False), default=None, help="Keep registrations here.")

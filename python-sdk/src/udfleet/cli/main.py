@@ -45,7 +45,7 @@ def cli(ctx: click.Context, address: str, token: str | None) -> None:
 @cli.command()
 @click.argument("name", default="")
 @click.option("--follow", "-f", is_flag=True, help="Go on as lines are written.")
-@click.option("--tail", "-n", default=0, help="The newest N lines of each stream only.")
+@click.option("--tail", "-n", type=click.IntRange(min=0), default=0, help="The newest N lines of each stream only.")
 @json_option
 @click.pass_context
 def logs(ctx: click.Context, name: str, follow: bool, tail: int, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from .shared import connected, json_option
 @click.option("--file", "files", multiple=True, type=click.Path(exists=True), help="A .py, .zip, .whl or folder.")
 @click.option("--archive", "archives", multiple=True, help="PATH[#TARGET], unpacked in the working folder.")
 @click.option("--config", "-c", "config", multiple=True, help="KEY=VALUE.")
-@click.option("--timeout", type=float, default=None, help="Seconds until giving up.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds until giving up.")
 @json_option
 @click.pass_context
 def register(
