@@ -32,6 +32,8 @@ class Rpc:
             ("grpc.max_send_message_length", MAX_CONTROL_BYTES),
             # A fleet that restarts should be found again at once, not after gRPC's two minutes of backoff.
             ("grpc.initial_reconnect_backoff_ms", 100),
+            # Also how long a connection may take; 20 s by default.
+            ("grpc.min_reconnect_backoff_ms", 2000),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
         self._open_channel = grpc.insecure_channel(address, options=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -32,6 +33,11 @@ def cluster():
     made = Cluster(2)
     yield made
     made.close()
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"{host}:{port}"
 
 
 def batch(start: int, rows: int = 100) -> pa.RecordBatch:
@@ -164,6 +170,22 @@ def test_an_executor_that_was_never_there_costs_no_attempt(cluster):
     batches = [batch(i) for i in range(50)]
     check(list(cluster.fleet.stream("add", batches)), batches)
     assert {header.attempt for header in cluster.executors[1].headers} == {1}
+
+
+def test_an_executor_that_does_not_answer_is_passed_over_soon(cluster):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        cluster.coordinator.endpoints = [address_of(silent)]
+        start = time.monotonic()
+        assert cluster.fleet.call("add", 1, 2).to_pylist() == [3]
+        assert time.monotonic() - start < 10, "gRPC by itself takes 20 s"
+
+
+def test_a_coordinator_that_does_not_answer_is_told_soon():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = time.monotonic()
+        with pytest.raises(udfleet.UnreachableError, match="no answer from 127"):
+            udfleet.connect(address_of(silent))
+        assert time.monotonic() - start < 10
 
 
 def test_attempts_are_bounded(cluster):

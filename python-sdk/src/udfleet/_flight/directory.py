@@ -19,6 +19,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
+    # Also how long a connection may take; 20 s by default.
+    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # One connection per client object, not one for all clients of the process.
     ("grpc.use_local_subchannel_pool", 1),
