@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from udfleet import DataTypes
 from udfleet._client.fleet import Fleet
-from udfleet._client.views import FunctionView
+from udfleet._client.views import ExecutorView, FunctionView
 from udfleet.cli import loading
 from udfleet.cli.main import cli
 
@@ -45,6 +47,28 @@ def test_status_says_why_and_fails(run, monkeypatch):
     assert done.exit_code == 1 and "add@3 is failed: no such package: nope" in done.stderr
     monkeypatch.setattr(Fleet, "functions", lambda self: [view("READY")])
     assert run.invoke(cli, ["status", "--json"]).exit_code == 0
+
+
+def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys):
+    pythons = ["3.8.20", "3.9.1", "3.9.25", "3.10.4", "3.11.2", "3.11.15", "3.12.11", "3.13.5", "3.13.7"]
+    executor = ExecutorView(
+        "executor-1", "ready", "192.168.100.200:45678", "0.1.0", pythons, 2, 1 << 30, 2, 64, 123 << 20, 0, {}, 1, []
+    )
+    function = dataclasses.replace(
+        view("READY"), name="a_function_with_a_long_name", input_types=[DataTypes.DATE()] * 5
+    )
+    monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
+    monkeypatch.setattr(Fleet, "executors", lambda self: [executor])
+    monkeypatch.setattr(Fleet, "functions", lambda self: [function])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("UDFLEET_TOKEN", raising=False)
+    with pytest.raises(SystemExit, match="0"):
+        cli(["status"])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert " 192.168.100.200:45678 " in shown and "a_function_with_a_long_name@3 " in shown
+    assert re.findall(r"3\.\d+\.?", shown) == ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"], "none twice, none cut"
 
 
 def test_an_absent_fleet_is_said_with_a_hint():

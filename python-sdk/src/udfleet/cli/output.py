@@ -13,6 +13,9 @@ from typing import Any
 from ..errors import UdfleetError
 from ..types import DataType
 
+_WHOLE = frozenset({"EXECUTOR", "ADDRESS", "FUNCTION"})
+"""Columns that stay on one line as long as they fit."""
+
 
 def plain(value: Any) -> Any:
     """A view as JSON values."""
@@ -53,7 +56,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(*header, box=None, header_style="bold", pad_edge=False)
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for name in header:
+        # A narrow terminal gets more lines, never less of what people copy.
+        made.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
     for line in cells:
         made.add_row(*(cell.replace("[", "\\[") for cell in line))
     Console().print(made)

@@ -38,13 +38,18 @@ def _is_bad(function: FunctionView) -> bool:
 
 def _executors(executors: list[ExecutorView]) -> None:
     rows = [
-        [e.id, e.state, e.address, ", ".join(e.pythons), f"{e.interpreters}/{e.max_interpreters}", e.in_flight,
+        [e.id, e.state, e.address, _minor_versions(e.pythons), f"{e.interpreters}/{e.max_interpreters}", e.in_flight,
          output.size(e.rss_bytes)]
         for e in executors
     ]  # fmt: skip
     output.table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
     if not executors:
         output.say("hint: no executor is attached; start one with `udfleet-executor --coordinator HOST:PORT`")
+
+
+def _minor_versions(pythons: list[str]) -> str:
+    """What tells Pythons apart for people: 3.11 for all of 3.11.2 and 3.11.15."""
+    return ", ".join(dict.fromkeys(".".join(python.split(".")[:2]) for python in pythons))
 
 
 def _functions(functions: list[FunctionView]) -> None:
