@@ -3,13 +3,12 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use udfleet_coordinator::config::{Config, Flags};
 use udfleet_coordinator::process::{self, BoxError};
 use udfleet_coordinator::server::Server;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = Flags::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use udfleet_executor::config::{Arguments, Settings};
@@ -11,7 +10,7 @@ use udfleet_executor::{parent, run};
 use udfleet_proto::error::Error;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let outcome = Settings::load(&arguments).and_then(|settings| {
         if arguments.dump_config {
             return settings.dump().map(|text| print!("{text}"));

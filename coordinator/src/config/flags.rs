@@ -1,7 +1,12 @@
 //! Command line flags and their environment variables.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::{Config, ConfigError, Secret};
 
@@ -25,7 +30,7 @@ pub struct Flags {
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
     /// File that holds the token
-    #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
+    #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Allow addresses other than loopback although traffic is not encrypted; needs a token
     #[arg(long, env = "UDFLEET_INSECURE_NON_LOOPBACK")]
@@ -48,6 +53,26 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Reads a command line, the program's name first, with the environment below it.
+    ///
+    /// # Errors
+    /// When either can't be used; clap's error says why, and also carries `--help` and `--version`.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let mut flags = Self::from_arg_matches(&matches)?;
+        // The token comes in two forms: a flag of either overrides the variable of the other.
+        match (matches.value_source("token"), matches.value_source("token_file")) {
+            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => flags.token_file = None,
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => flags.token = None,
+            (Some(_), Some(_)) => {
+                let message = "--token and --token-file (UDFLEET_TOKEN and UDFLEET_TOKEN_FILE) are both set: set one";
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            _ => {}
+        }
+        Ok(flags)
+    }
+
     /// Lays the flags over the configuration.
     ///
     /// # Errors

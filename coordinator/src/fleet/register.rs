@@ -18,18 +18,27 @@ use crate::registry::{self, Function};
 pub(super) struct Events(pub mpsc::Sender<Result<RegistrationEvent, Status>>);
 
 impl Events {
-    async fn send(&self, kind: Kind) {
-        let _ = self.0.send(Ok(RegistrationEvent { kind: Some(kind) })).await;
+    /// Never waits: a client that does not read misses lines and delays nothing.
+    fn tell(&self, kind: Kind) {
+        let _ = self.0.try_send(event(kind));
     }
+}
+
+fn event(kind: Kind) -> Result<RegistrationEvent, Status> {
+    Ok(RegistrationEvent { kind: Some(kind) })
 }
 
 /// Runs one registration; its last event is `ready` or `failed`.
 pub(super) async fn run(parts: Arc<Parts>, definition: FunctionDefinition, timeout: Duration, events: Events) {
+    // Lines can't take the last event's place. Refused only where nobody listens any more.
+    let place = events.0.clone().try_reserve_owned();
     let last = match register(&parts, definition, timeout, &events).await {
         Ok(info) => Kind::Ready(info),
         Err(error) => Kind::Failed(error.into_info()),
     };
-    events.send(last).await;
+    if let Ok(place) = place {
+        place.send(event(last));
+    }
 }
 
 async fn register(
@@ -44,7 +53,7 @@ async fn register(
     let (function, new) = parts.registry.register(definition).await?;
     parts.fleet.catalog_changed();
     let line = if new { "registered as" } else { "identical to" };
-    events.send(Kind::Progress(format!("{line} {}", function.name))).await;
+    events.tell(Kind::Progress(format!("{line} {}", function.name)));
     let result = watched(parts, &function, timeout, Unplaced::Fails, events).await;
     if new { end(parts, &function, result).await } else { result }
 }
@@ -76,7 +85,8 @@ async fn watched(
     unplaced: Unplaced,
     events: &Events,
 ) -> Result<FunctionInfo, Error> {
-    let result = match tokio::time::timeout(timeout, wait(parts, function, unplaced, events)).await {
+    let news = parts.fleet.watch(&function.name, unplaced);
+    let result = match tokio::time::timeout(timeout, wait(news, events)).await {
         Ok(result) => result,
         Err(_) => Err(too_slow(parts, function, timeout).await),
     };
@@ -108,12 +118,11 @@ async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), E
     Ok(())
 }
 
-async fn wait(parts: &Parts, function: &Function, unplaced: Unplaced, events: &Events) -> Result<FunctionInfo, Error> {
-    let mut news = parts.fleet.watch(&function.name, unplaced);
+async fn wait(mut news: mpsc::UnboundedReceiver<WatchEvent>, events: &Events) -> Result<FunctionInfo, Error> {
     while let Some(event) = news.recv().await {
         match event {
-            WatchEvent::Progress(line) => events.send(Kind::Progress(line)).await,
-            WatchEvent::BuildLog(line) => events.send(Kind::BuildLog(line)).await,
+            WatchEvent::Progress(line) => events.tell(Kind::Progress(line)),
+            WatchEvent::BuildLog(line) => events.tell(Kind::BuildLog(line)),
             WatchEvent::Ready(info) => return Ok(*info),
             WatchEvent::Failed(info) => return Err((*info).into()),
         }
@@ -133,4 +142,28 @@ async fn too_slow(parts: &Parts, function: &Function, timeout: Duration) -> Erro
     };
     Error::new(code, format!("not ready within {} s: {reason}", timeout.as_secs_f64()))
         .hint("allow more time (timeout=...), or see the executors' logs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_delays_nothing() {
+        let (sender, mut unread) = mpsc::channel(8);
+        let events = Events(sender);
+        let (news, heard) = mpsc::unbounded_channel();
+        for line in 0..100 {
+            news.send(WatchEvent::Progress(line.to_string())).unwrap();
+        }
+        news.send(WatchEvent::Ready(Box::default())).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(10), wait(heard, &events)).await;
+        assert!(ended.expect("it waits for the client").is_ok());
+        drop(events);
+        let mut lines = 0;
+        while unread.recv().await.is_some() {
+            lines += 1;
+        }
+        assert_eq!(lines, 8, "what there was room for");
+    }
 }

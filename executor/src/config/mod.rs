@@ -4,11 +4,13 @@ mod layer;
 mod resolve;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use serde::{Serialize, Serializer};
 use udfleet_proto::error::Error;
 
@@ -30,6 +32,24 @@ pub struct Arguments {
     /// Settings.
     #[command(flatten)]
     pub layer: Layer,
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name first, with the environment below it.
+    ///
+    /// # Errors
+    /// When either can't be used; clap's error says why, and also carries `--help` and `--version`.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let mut read = Self::from_arg_matches(&matches)?;
+        // The token comes in two forms: a flag of either overrides the variable of the other.
+        match (matches.value_source("token"), matches.value_source("token_file")) {
+            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => read.layer.token_file = None,
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => read.layer.token = None,
+            _ => {}
+        }
+        Ok(read)
+    }
 }
 
 /// The settings in force.

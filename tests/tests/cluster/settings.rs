@@ -65,6 +65,30 @@ fn flags_go_over_variables_over_the_file_over_defaults() {
 }
 
 #[test]
+fn a_token_flag_goes_over_the_variable_of_the_other_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let file = file.to_str().unwrap();
+    // Variables that would be refused if they were looked at.
+    let (empty, absent) = (("UDFLEET_TOKEN", ""), ("UDFLEET_TOKEN_FILE", "/does/not/exist"));
+    for (program, _, _, needed) in PROGRAMS {
+        for (arguments, variable) in [(["--token-file", file], empty), (["--token", "hunter2"], absent)] {
+            let dump = dumped(program, &[needed, &arguments].concat(), &[variable]);
+            assert!(dump.contains("token = \"<redacted>\""), "{program} {arguments:?}:\n{dump}");
+            assert!(!run(program, &[needed, &["--dump-config"]].concat(), &[variable]).0, "{program} {variable:?}");
+        }
+        let flags = ["--token", "hunter2", "--token-file", file, "--dump-config"];
+        let by_flags = run(program, &[needed, &flags].concat(), &[]);
+        let variables = [("UDFLEET_TOKEN", "hunter2"), ("UDFLEET_TOKEN_FILE", file)];
+        let by_variables = run(program, &[needed, &["--dump-config"]].concat(), &variables);
+        for (success, _, err) in [by_flags, by_variables] {
+            assert!(!success && err.contains("both set"), "{program}: {err}");
+        }
+    }
+}
+
+#[test]
 fn the_dump_holds_no_secret_and_is_a_config_file() {
     let folder = tempfile::tempdir().unwrap();
     let (file, secret) = (folder.path().join("dump.toml"), folder.path().join("token"));
