@@ -72,6 +72,7 @@ impl Core {
             && before.hello.incarnation == member.hello.incarnation
         {
             member.log_seen = before.log_seen;
+            member.desired = Arc::clone(&before.desired);
         }
         self.refresh.joined(&member);
         // Replacing drops the older attach's link, which ends its stream.
@@ -83,7 +84,7 @@ impl Core {
     pub fn report(&mut self, executor: &str, epoch: u64, mut report: Report, now: Instant) {
         let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
         let stale = report.sequence <= member.report.sequence && member.report.sequence > 0;
-        let drained = member.report.drained;
+        let held_nothing = member.holds_nothing();
         let changed = member.take(&mut report, now);
         if stale {
             return;
@@ -91,7 +92,7 @@ impl Core {
         let log_seen = member.log_seen;
         let fresh: Vec<BuildLogLine> = report.build_log.into_iter().filter(|line| line.sequence > log_seen).collect();
         member.log_seen = fresh.iter().map(|line| line.sequence).max().unwrap_or(log_seen);
-        let replan = member.draining && drained != member.report.drained;
+        let replan = member.draining && held_nothing != member.holds_nothing();
         let incarnation = member.hello.incarnation.clone();
         let catalog = &self.catalog;
         let known =
@@ -185,8 +186,9 @@ impl Core {
         let wanted = plan::wishes(&self.catalog);
         self.placement = scheduler::place(&wanted, &self.offers(), &self.placement.assigned);
         for member in self.members.values_mut().filter(|m| m.attached()) {
-            let desired = plan::desired(member, &self.catalog, &self.placement.assigned);
-            member.desire(desired);
+            if let Some(desired) = plan::desired(member, &self.catalog, &self.placement.assigned) {
+                member.desire(desired);
+            }
         }
         self.settle();
     }

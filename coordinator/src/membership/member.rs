@@ -69,6 +69,12 @@ impl Member {
         self.link.is_some()
     }
 
+    /// True where a drain has nothing to wait for: it says so, or it has never been told to hold anything.
+    pub fn holds_nothing(&self) -> bool {
+        let fresh = self.desired.revision == 0 && self.report.sequence > 0 && self.report.revision == 0;
+        self.report.drained || fresh
+    }
+
     /// True where new work may go to it.
     pub fn serving(&self) -> bool {
         self.attached() && !self.draining
@@ -102,7 +108,9 @@ impl Member {
     /// Sends desired state, numbered so that it grows over attaches and restarts of the coordinator.
     pub fn desire(&mut self, mut desired: DesiredState) {
         desired.revision = self.desired.revision;
-        if desired == *self.desired && desired.revision > 0 {
+        // A renewed attach knows what was desired before, yet has not sent it.
+        let sent = self.link.as_ref().is_some_and(|link| link.borrow().desired.is_some());
+        if sent && desired == *self.desired {
             return;
         }
         desired.revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);

@@ -62,13 +62,18 @@ pub(super) fn loads(function: &Function, offer: &Offer) -> bool {
     python(&function.definition).loads(&function.definition.payload_python, &offer.pythons)
 }
 
-/// What a member should hold. One that drains keeps what it has until it is done.
-pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> DesiredState {
+/// What a member should hold. One that drains keeps what it has until it is done; `None` where only the member itself
+/// knows what that is.
+pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> Option<DesiredState> {
     if member.draining {
-        let mut kept =
-            if member.report.drained { DesiredState::default() } else { DesiredState::clone(&member.desired) };
-        kept.draining = true;
-        return kept;
+        let kept = if member.holds_nothing() {
+            DesiredState::default()
+        } else if member.desired.revision > 0 {
+            DesiredState::clone(&member.desired)
+        } else {
+            return None;
+        };
+        return Some(DesiredState { draining: true, ..kept });
     }
     let offer = member.offer();
     let mut state = DesiredState::default();
@@ -91,5 +96,5 @@ pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment)
         interpreters,
     };
     state.environments = environments.into_iter().map(environment).collect();
-    state
+    Some(state)
 }

@@ -30,6 +30,10 @@ impl Fleet {
     }
 
     fn attach(&mut self, id: &str, epoch: u64) -> Desired {
+        self.attach_again(id, epoch, false)
+    }
+
+    fn attach_again(&mut self, id: &str, epoch: u64, draining: bool) -> Desired {
         let hello = Hello {
             executor: id.to_owned(),
             address: "127.0.0.1:1".to_owned(),
@@ -38,7 +42,7 @@ impl Fleet {
             ..Hello::default()
         };
         let (link, desired) = watch::channel(Outbound::default());
-        self.core.attach(hello, epoch, false, link, self.now).unwrap();
+        self.core.attach(hello, epoch, draining, link, self.now).unwrap();
         desired
     }
 
@@ -169,6 +173,38 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
     fleet.core.drain("a", false, fleet.now).unwrap();
     let back = desired.borrow_and_update().desired.clone().unwrap();
     assert!(!back.draining && back.functions.len() == 1);
+}
+
+#[tokio::test]
+async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
+    let mut fleet = Fleet::new(&["f"]);
+    let _first = fleet.attach("a", 1);
+    fleet.core.drain("a", true, fleet.now).unwrap();
+    for detached in [false, true] {
+        if detached {
+            fleet.core.detach("a", 2);
+        }
+        let again = fleet.attach_again("a", 2 + u64::from(detached), true);
+        let kept = again.borrow().desired.clone().unwrap();
+        assert_eq!((kept.draining, kept.functions.len(), kept.environments.len()), (true, 1, 1));
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_coordinator_a_draining_executor_is_left_alone_until_it_is_done() {
+    let mut fleet = Fleet::new(&["f"]);
+    let desired = fleet.attach_again("a", 2, true);
+    fleet.report_at("a", 2, 1, 1 << 32 | 1, LoadState::Ready);
+    assert!(desired.borrow().desired.is_none(), "nobody but the executor knows what it holds");
+    let done = Report { sequence: 2, revision: 1 << 32 | 1, drained: true, ..Report::default() };
+    fleet.core.report("a", 2, done, fleet.now);
+    let empty = desired.borrow().desired.clone().unwrap();
+    assert!(empty.draining && empty.functions.is_empty());
+
+    // One that has restarted itself has yet to hear that it drains.
+    let desired = fleet.attach_again("b", 2, true);
+    fleet.core.report("b", 2, Report { sequence: 1, ..Report::default() }, fleet.now);
+    assert!(desired.borrow().desired.clone().unwrap().draining);
 }
 
 #[tokio::test]
