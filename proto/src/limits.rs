@@ -29,3 +29,6 @@ pub const MAX_NAME_BYTES: usize = 128;
 
 /// How an executor tells an interpreter what to put in front of `sys.path`: folders joined by `:`.
 pub const SYS_PATH_VARIABLE: &str = "UDFLEET_SYS_PATH";
+
+/// What the kernel sends an interpreter when its executor dies: Linux' last real-time signal, which nobody else uses.
+pub const PARENT_DEATH_SIGNAL: i32 = 64;

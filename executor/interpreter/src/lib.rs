@@ -11,6 +11,7 @@ mod failure;
 mod from_python;
 mod input;
 mod load;
+mod orphan;
 mod region;
 mod session;
 mod stdio;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow_buffer::Buffer;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -67,6 +67,21 @@ impl Drop for Mapping {
 struct Region {
     file: File,
     mapping: Arc<Mapping>,
+    /// Smaller ones of the same file, which somebody may still refer to.
+    former: Vec<Weak<Mapping>>,
+}
+
+impl Region {
+    fn map_anew(&mut self, size: usize) -> io::Result<()> {
+        let former = std::mem::replace(&mut self.mapping, Mapping::new(&self.file, size)?);
+        self.former.retain(|mapping| mapping.strong_count() > 0);
+        self.former.push(Arc::downgrade(&former));
+        Ok(())
+    }
+
+    fn retained(&self) -> bool {
+        Arc::strong_count(&self.mapping) > 1 || self.former.iter().any(|mapping| mapping.strong_count() > 0)
+    }
 }
 
 /// The regions that the executor has sent, by number.
@@ -80,11 +95,11 @@ impl Regions {
     pub fn open(&mut self, number: u32, size: u64, file: Option<File>) -> io::Result<Arc<Mapping>> {
         if let Some(file) = file {
             let mapping = Mapping::new(&file, size as usize)?;
-            self.held.insert(number, Region { file, mapping });
+            self.held.insert(number, Region { file, mapping, former: Vec::new() });
         }
         let region = self.held.get_mut(&number).ok_or_else(|| io::Error::other(format!("no region {number}")))?;
         if region.mapping.size < size as usize {
-            region.mapping = Mapping::new(&region.file, size as usize)?;
+            region.map_anew(size as usize)?;
         }
         Ok(Arc::clone(&region.mapping))
     }
@@ -101,7 +116,7 @@ impl Regions {
 
     /// True where somebody besides this table refers to the region's memory.
     pub fn retained(&self, number: u32) -> bool {
-        self.held.get(&number).is_some_and(|region| Arc::strong_count(&region.mapping) > 1)
+        self.held.get(&number).is_some_and(Region::retained)
     }
 
     /// Writes `parts` one behind the other from `offset` (bytes), growing the file where needed.
@@ -111,7 +126,7 @@ impl Regions {
         if end > region.mapping.size {
             let size = end.next_power_of_two();
             rustix::fs::ftruncate(&region.file, size as u64)?;
-            region.mapping = Mapping::new(&region.file, size)?;
+            region.map_anew(size)?;
         }
         let mut at = offset as usize;
         for part in parts {
@@ -120,5 +135,25 @@ impl Regions {
             at += part.len();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn memory_that_is_referred_to_stays_retained_when_its_region_grows() {
+        let file = File::from(memfd_create(c"test", MemfdFlags::CLOEXEC).unwrap());
+        ftruncate(&file, 4096).unwrap();
+        let mut regions = Regions::default();
+        let kept = regions.open(1, 4096, Some(file)).unwrap().buffer(&Slice { offset: 0, length: 8 }).unwrap();
+        regions.write(1, 4096, &[&[7; 4096]]).unwrap();
+        assert_eq!(regions.size(1), 8192);
+        assert!(regions.retained(1));
+        drop(kept);
+        assert!(!regions.retained(1));
     }
 }

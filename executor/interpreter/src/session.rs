@@ -34,6 +34,7 @@ pub struct Session {
 impl Session {
     /// Says that the interpreter is ready.
     pub fn start(py: Python<'_>) -> PyResult<Self> {
+        crate::orphan::watch();
         let sys = py.import("sys")?;
         extend_path(py)?;
         let stdio = Stdio::start(py)?;
@@ -65,7 +66,10 @@ impl Session {
 
     fn answer(&mut self, py: Python<'_>, command: Command, file: Option<File>) -> Option<Reply> {
         let Command { id, region, region_size, kind, .. } = command;
-        let outcome = match kind? {
+        let kind = kind?;
+        // A function may have kept its input: what is written about its failure lies behind it.
+        let free_from = if let command::Kind::Invoke(invoke) = &kind { invoke.output_offset } else { 0 };
+        let outcome = match kind {
             command::Kind::Forget(_) => {
                 self.regions.close(region);
                 return None;
@@ -88,7 +92,7 @@ impl Session {
                 self.open(region, region_size, file).and_then(|mapping| self.invoke(py, region, mapping, &invoke))
             }
         };
-        let kind = outcome.unwrap_or_else(|error| self.write_error(region, error));
+        let kind = outcome.unwrap_or_else(|error| self.write_error(region, free_from, error));
         Some(Reply {
             id,
             kind: Some(kind),
@@ -101,12 +105,12 @@ impl Session {
         self.regions.open(region, size, file).map_err(shared_memory)
     }
 
-    /// Errors may be long (tracebacks): they lie at the start of the region, over the input that is no longer needed.
-    fn write_error(&mut self, region: u32, error: Error) -> reply::Kind {
+    /// Errors may be long (tracebacks): they go into the region, from `offset`.
+    fn write_error(&mut self, region: u32, offset: u64, error: Error) -> reply::Kind {
         let bytes = error.into_info().encode_to_vec();
         let length = bytes.len() as u64;
-        match self.regions.write(region, 0, &[&bytes]) {
-            Ok(()) => reply::Kind::Failed(Slice { offset: 0, length }),
+        match self.regions.write(region, offset, &[&bytes]) {
+            Ok(()) => reply::Kind::Failed(Slice { offset, length }),
             // No region to write to: an empty slice says that there is no detail.
             Err(_) => reply::Kind::Failed(Slice::default()),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
@@ -18,8 +19,9 @@ pub struct Answer {
 }
 
 /// Runs a batch. When an interpreter is lost under it, another one is tried, within the function's retry policy; a
-/// batch that only waited behind the one that broke it is moved without counting as a try.
-pub async fn run(function: &Arc<ServedFunction>, batch: &Batch) -> Result<Answer, Error> {
+/// batch that only waited behind the one that broke it is moved without counting as a try. Nobody waits for it any more
+/// once its stream has `ended`: then it takes no interpreter.
+pub async fn run(function: &Arc<ServedFunction>, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
     let arrived = Instant::now();
     let in_flight = function.stats.arrived();
     let input = Input {
@@ -34,9 +36,13 @@ pub async fn run(function: &Arc<ServedFunction>, batch: &Batch) -> Result<Answer
     let (mut queue_ns, mut call_ns) = (0, 0);
     let outcome = loop {
         let waiting = Instant::now();
-        let credit = match function.pool.acquire(function.number).await {
-            Ok(credit) => credit,
-            Err(error) => break Err(error),
+        let credit = tokio::select! {
+            biased;
+            () = ended.cancelled() => return Err(Error::internal("the stream has ended")),
+            credit = function.pool.acquire(function.number) => match credit {
+                Ok(credit) => credit,
+                Err(error) => break Err(error),
+            },
         };
         let calling = Instant::now();
         queue_ns += (calling - waiting).as_nanos() as u64;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, make_array};
 use arrow_buffer::Buffer;
 use arrow_cast::cast;
 use arrow_ipc::Message;
@@ -13,6 +14,10 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::frame::bounded;
 
 /// Decodes a stream whose schema holds dictionaries.
 #[derive(Debug)]
@@ -44,9 +49,14 @@ fn plain_type(data_type: &DataType) -> DataType {
 }
 
 /// What the Arrow reader panics on came from outside: it is the caller's error, and must not end other streams.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
+        .map_err(malformed)
+}
+
+fn malformed(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::InvalidInput, format!("malformed batch: {error}"))
 }
 
 impl Hydrator {
@@ -62,21 +72,29 @@ impl Hydrator {
     }
 
     /// Takes a dictionary message.
-    pub fn dictionary(&mut self, message: Message<'_>, body: &Bytes) -> Result<(), ArrowError> {
+    pub fn dictionary(&mut self, message: Message<'_>, body: &Bytes) -> Result<(), Error> {
         let batch = message.header_as_dictionary_batch();
-        let batch = batch.ok_or_else(|| ArrowError::IpcError("no dictionary batch".to_owned()))?;
+        let batch = batch.ok_or_else(|| malformed("no dictionary batch"))?;
         let buffer = Buffer::from(body.clone());
-        guarded(|| read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version()))
+        guarded(|| read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version()))?;
+        bounded(self.dictionaries.values().map(|values| values.get_buffer_memory_size()).sum(), "of dictionaries")
     }
 
     /// Gives a batch its plain values: header and body of a new message.
-    pub fn batch(&self, message: Message<'_>, body: &Bytes) -> Result<(Bytes, Bytes), ArrowError> {
+    pub fn batch(&self, message: Message<'_>, body: &Bytes) -> Result<(Bytes, Bytes), Error> {
         let batch = message.header_as_record_batch();
-        let batch = batch.ok_or_else(|| ArrowError::IpcError("no record batch".to_owned()))?;
+        let batch = batch.ok_or_else(|| malformed("no record batch"))?;
         let buffer = Buffer::from(body.clone());
         let schema = Arc::clone(&self.schema);
-        let read = || read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version());
-        let batch = guarded(read)?;
+        let batch =
+            guarded(|| read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version()))?;
+        // A few bytes may name a long value a million times.
+        let bytes = guarded(|| Ok(batch.columns().iter().map(|column| plain_bytes(column)).sum()))?;
+        bounded(bytes, "with the values of its dictionaries")?;
+        guarded(|| self.plain_batch(&batch))
+    }
+
+    fn plain_batch(&self, batch: &RecordBatch) -> Result<(Bytes, Bytes), ArrowError> {
         let plain = |(column, field): (&ArrayRef, &FieldRef)| cast(column, field.data_type());
         let columns = batch.columns().iter().zip(self.plain.fields()).map(plain).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -88,5 +106,59 @@ impl Hydrator {
             &mut Default::default(),
         )?;
         Ok((encoded.ipc_message.into(), encoded.arrow_data.into()))
+    }
+}
+
+/// How many bytes the values take that dictionary columns stand for.
+fn plain_bytes(array: &dyn Array) -> usize {
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let values = dictionary.values();
+        if values.is_empty() {
+            return 0;
+        }
+        let keys = dictionary.normalized_keys();
+        return match value_bytes(values) {
+            Some(lengths) => keys.iter().map(|key| lengths[*key]).fold(0, usize::saturating_add),
+            // Of nested values the sum of all is known: an upper bound for each.
+            None => keys.len().saturating_mul(values.get_buffer_memory_size()),
+        };
+    }
+    let data = array.to_data();
+    data.child_data().iter().map(|child| plain_bytes(&make_array(child.clone()))).fold(0, usize::saturating_add)
+}
+
+/// The size of each value, where it is simple.
+fn value_bytes(values: &ArrayRef) -> Option<Vec<usize>> {
+    let lengths = |lengths: &mut dyn Iterator<Item = usize>| Some(lengths.collect());
+    match values.data_type() {
+        DataType::Utf8 => lengths(&mut values.as_string::<i32>().offsets().lengths()),
+        DataType::LargeUtf8 => lengths(&mut values.as_string::<i64>().offsets().lengths()),
+        DataType::Binary => lengths(&mut values.as_binary::<i32>().offsets().lengths()),
+        DataType::LargeBinary => lengths(&mut values.as_binary::<i64>().offsets().lengths()),
+        DataType::Utf8View => lengths(&mut values.as_string_view().lengths().map(|length| length as usize)),
+        DataType::BinaryView => lengths(&mut values.as_binary_view().lengths().map(|length| length as usize)),
+        DataType::FixedSizeBinary(width) => Some(vec![usize::try_from(*width).unwrap_or(0); values.len()]),
+        simple => simple.primitive_width().map(|width| vec![width; values.len()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Int32Type;
+    use arrow_array::{DictionaryArray, Int32Array, StringArray, StructArray};
+
+    use super::*;
+
+    #[test]
+    fn a_long_value_that_many_rows_name_is_counted_for_each() {
+        let keys = Int32Array::from_iter((0..1000).map(|row| (row % 10 != 0).then_some(row % 2)));
+        let values = StringArray::from(vec!["x".repeat(1 << 20), "y".to_owned()]);
+        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)));
+        let bytes = plain_bytes(&column);
+        assert!((400 << 20..=500 << 20).contains(&(bytes - 500)), "{bytes}");
+        let field = Field::new("d", column.data_type().clone(), true);
+        let nested = StructArray::from(vec![(Arc::new(field), column)]);
+        assert_eq!(plain_bytes(&nested), bytes);
+        assert_eq!(plain_bytes(&StringArray::from(vec!["plain"])), 0);
     }
 }

@@ -39,12 +39,19 @@ pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
         })?;
         total = total.saturating_add(if compressed { uncompressed(index, bytes)? } else { 0 });
     }
-    if total > MAX_FRAME_BYTES {
-        let message =
-            format!("the batch has {total} bytes uncompressed, more than the limit of {MAX_FRAME_BYTES} bytes");
-        return Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"));
+    bounded(total, "uncompressed")
+}
+
+/// Refuses what would take more memory than a frame may.
+///
+/// # Errors
+/// [`ErrorCode::LimitExceeded`], with `how` the bytes were counted.
+pub fn bounded(bytes: usize, how: &str) -> Result<(), Error> {
+    if bytes <= MAX_FRAME_BYTES {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the batch has {bytes} bytes {how}, more than the limit of {MAX_FRAME_BYTES} bytes");
+    Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"))
 }
 
 fn slice(body: &[u8], offset: i64, length: i64) -> Option<&[u8]> {

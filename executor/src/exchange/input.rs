@@ -79,7 +79,7 @@ impl InputReader {
                 let hydrator = self.schema.as_mut().and_then(|known| known.hydrator.as_mut());
                 match hydrator.map(|hydrator| hydrator.dictionary(message, &data.data_body)) {
                     Some(Ok(())) => Ok(None),
-                    Some(Err(error)) => Err(self.invalid("malformed dictionary", error)),
+                    Some(Err(error)) => Err(error.function(&self.function.name)),
                     None => Err(self.invalid("a dictionary came", "the schema has none")),
                 }
             }
@@ -128,7 +128,7 @@ impl InputReader {
         let (ipc_header, body) = match &known.hydrator {
             None => (header.clone(), data.data_body.clone()),
             Some(hydrator) => {
-                hydrator.batch(message, &data.data_body).map_err(|e| self.invalid("malformed batch", e))?
+                hydrator.batch(message, &data.data_body).map_err(|error| error.function(&self.function.name))?
             }
         };
         let batch_header = if data.app_metadata.is_empty() {

@@ -8,7 +8,7 @@ use async_stream::stream;
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
@@ -42,9 +42,13 @@ pub fn serve(
     let batches = batches(Arc::clone(&function), first, input);
     let failed = Arc::new(AtomicBool::new(false));
     let gone = Arc::clone(&failed);
-    let answers = batches.map(move |item| start(&function, item, gone.load(Ordering::Relaxed))).buffered(STREAM_WINDOW);
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let answers =
+        batches.map(move |item| start(&function, item, gone.load(Ordering::Relaxed), &ended)).buffered(STREAM_WINDOW);
     stream! {
         let _slot = slot;
+        let _guard = guard;
         yield Ok(schema);
         futures::pin_mut!(answers);
         while let Some(Answered { sequence, rows, outcome, _permit }) = answers.next().await {
@@ -75,19 +79,25 @@ struct Answered {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Runs a batch in a task of its own, which ends with the stream. Nobody polls the stream of a client that does not
-/// read: were its batches run there, one that an interpreter has answered would go on holding its place at it.
-fn start(function: &Arc<ServedFunction>, item: Item, failed: bool) -> impl Future<Output = Answered> + Send + use<> {
+/// Runs a batch in a task of its own. Nobody polls the stream of a client that does not read: were its batches run
+/// there, one that an interpreter has answered would go on holding its place at it. When the stream ends, batches that
+/// wait are given up; one that is at an interpreter keeps its place there until the interpreter is done with it.
+fn start(
+    function: &Arc<ServedFunction>,
+    item: Item,
+    failed: bool,
+    ended: &CancellationToken,
+) -> impl Future<Output = Answered> + Send + use<> {
     let refused = |sequence, error| Answered { sequence, rows: 0, outcome: Err(error), _permit: None };
     let task = match item {
         Ok((batch, _)) if failed => Err((batch.header.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
-            let (function, sequence) = (Arc::clone(function), batch.header.sequence);
+            let (function, ended, sequence) = (Arc::clone(function), ended.clone(), batch.header.sequence);
             let run = async move {
-                let outcome = run(&function, &batch).await;
+                let outcome = run(&function, &batch, &ended).await;
                 Answered { sequence, rows: batch.rows, outcome, _permit: permit }
             };
-            Ok((sequence, AbortOnDropHandle::new(tokio::spawn(run))))
+            Ok((sequence, tokio::spawn(run)))
         }
         Err(broken) => Err(broken),
     };

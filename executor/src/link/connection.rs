@@ -50,9 +50,8 @@ pub(super) struct Connection {
     running: Mutex<Running>,
     /// Wakes the watchdog when a deadline comes before the one it sleeps for.
     nearer_deadline: Notify,
-    /// What the watchdog sleeps for: milliseconds since `started`; `u64::MAX` when it sleeps for nothing.
-    armed_ms: AtomicU64,
-    started: Instant,
+    /// Held while a command is noted and sent: both happen in the same order.
+    sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
     pub(super) schemas: Mutex<HashSet<u64>>,
     /// How long the latest call took there, microseconds.
@@ -95,8 +94,7 @@ impl Connection {
             pending: Mutex::default(),
             running: Mutex::default(),
             nearer_deadline: Notify::new(),
-            armed_ms: AtomicU64::new(u64::MAX),
-            started: Instant::now(),
+            sending: tokio::sync::Mutex::default(),
             next_id: AtomicU64::new(1),
             schemas: Mutex::default(),
             pace_us: AtomicU64::new(UNKNOWN_PACE_US),
@@ -138,8 +136,8 @@ impl Connection {
         self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
     }
 
-    /// Sends a command and waits for its answer. Dropping the future is safe: the region stays with the command until
-    /// the interpreter is done with it.
+    /// Sends a command and waits for its answer. Dropping the future while it waits is safe: the region stays with the
+    /// command until the interpreter is done with it. Dropping it while it sends is for those who end the process.
     pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> Answer {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let attached = region.descriptor_to_send().map(|descriptor| descriptor.try_clone_to_owned());
@@ -152,10 +150,14 @@ impl Connection {
             kind: Some(kind),
         };
         let (answer, answered) = oneshot::channel();
-        self.pending.lock().insert(id, Pending { answer, region });
-        self.note_running(id, timeout);
+        let order = self.sending.lock().await;
         self.forget_regions().await;
+        self.pending.lock().insert(id, Pending { answer, region });
+        if self.running.lock().push(id, timeout, Instant::now()) {
+            self.nearer_deadline.notify_one();
+        }
         let sent = self.socket.send(&message, descriptor.as_ref().map(std::os::fd::AsFd::as_fd)).await;
+        drop(order);
         // A send fails when the process is gone: the receiving task learns of it too and answers all.
         if sent.is_err() && self.exit.borrow().is_some() && self.pending.lock().remove(&id).is_some() {
             return Err(CallFailure { error: self.exit_error().await, lost: true, ran: false });
@@ -163,23 +165,6 @@ impl Connection {
         answered
             .await
             .unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
-    }
-
-    fn note_running(&self, id: u64, timeout: Duration) {
-        let now = Instant::now();
-        let deadline = {
-            let mut running = self.running.lock();
-            running.push(id, timeout, now);
-            running.deadline()
-        };
-        let armed = self.armed_ms.load(Ordering::Relaxed);
-        if deadline.is_some_and(|(deadline, _)| self.since_start_ms(deadline) < armed) {
-            self.nearer_deadline.notify_one();
-        }
-    }
-
-    fn since_start_ms(&self, at: Instant) -> u64 {
-        at.duration_since(self.started).as_millis() as u64
     }
 
     async fn forget_regions(&self) {
@@ -257,7 +242,9 @@ impl Connection {
     }
 
     fn take_pending(&self, id: u64) -> Option<Pending> {
-        self.running.lock().remove(id, Instant::now());
+        if self.running.lock().remove(id, Instant::now()) {
+            self.nearer_deadline.notify_one();
+        }
         self.pending.lock().remove(&id)
     }
 
@@ -298,6 +285,10 @@ pub(super) async fn receive(inner: Arc<Connection>) {
         match received {
             Ok(Some(reply)) => inner.deliver(reply),
             Ok(None) | Err(_) => {
+                // What it answered before it ended counts.
+                while let Ok(Some(reply)) = inner.socket.try_receive() {
+                    inner.deliver(reply);
+                }
                 // It is ending: how, it should say itself. One that only closed its socket is of no more use.
                 if tokio::time::timeout(EXIT_GRACE, wait_exit(inner.exit.clone())).await.is_err() {
                     kill_group(inner.pid);
@@ -311,27 +302,21 @@ pub(super) async fn receive(inner: Arc<Connection>) {
 /// Kills the process when its running call passes its deadline.
 pub(super) async fn watch_deadlines(inner: Arc<Connection>) {
     loop {
-        let deadline = inner.running.lock().deadline();
+        let deadline = inner.running.lock().arm();
         match deadline {
             Some((deadline, timeout)) if deadline <= Instant::now() => {
                 inner.set_reason(KillReason::Timeout(timeout.as_millis() as u64));
                 return kill_group(inner.pid);
             }
-            Some((deadline, _)) => {
-                inner.armed_ms.store(inner.since_start_ms(deadline), Ordering::Relaxed);
-                tokio::select! {
-                    () = tokio::time::sleep_until(deadline.into()) => {}
-                    () = inner.nearer_deadline.notified() => {}
-                    _ = wait_exit(inner.exit.clone()) => return,
-                }
-            }
-            None => {
-                inner.armed_ms.store(u64::MAX, Ordering::Relaxed);
-                tokio::select! {
-                    () = inner.nearer_deadline.notified() => {}
-                    _ = wait_exit(inner.exit.clone()) => return,
-                }
-            }
+            Some((deadline, _)) => tokio::select! {
+                () = tokio::time::sleep_until(deadline.into()) => {}
+                () = inner.nearer_deadline.notified() => {}
+                _ = wait_exit(inner.exit.clone()) => return,
+            },
+            None => tokio::select! {
+                () = inner.nearer_deadline.notified() => {}
+                _ = wait_exit(inner.exit.clone()) => return,
+            },
         }
     }
 }

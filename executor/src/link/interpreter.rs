@@ -23,6 +23,8 @@ use crate::logs::{LogStore, Stream};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long loading a function may take: imports of large packages from a cold disk.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long closing a function may take.
+const UNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -52,8 +54,8 @@ struct Functions {
     names: HashMap<u32, String>,
     /// Those that can be called.
     loaded: HashSet<u32>,
-    /// A load is under way: a call would wait behind it.
-    loading: bool,
+    /// A load or an unload is under way: a call would wait behind it.
+    busy: bool,
 }
 
 /// A handle. The process lives until it is told to stop, killed, or the executor ends.
@@ -101,7 +103,10 @@ impl Interpreter {
             });
         }
         let interpreter = Self { connection, functions };
-        interpreter.wait_ready().await?;
+        if let Err(error) = interpreter.wait_ready().await {
+            interpreter.kill();
+            return Err(error);
+        }
         tokio::spawn(receive(Arc::clone(&interpreter.connection)));
         tokio::spawn(watch_deadlines(Arc::clone(&interpreter.connection)));
         Ok(interpreter)
@@ -115,6 +120,10 @@ impl Interpreter {
             }
             Ok(Ok(Some(_))) => Err(start_failed("protocol", "its first message is not Ready")),
             Ok(Ok(None)) | Ok(Err(_)) => {
+                // One that closed its socket need not end.
+                if tokio::time::timeout(START_TIMEOUT, self.exited()).await.is_err() {
+                    self.kill();
+                }
                 let error = self.connection.exit_error().await;
                 Err(error.with(|info| {
                     info.code = ErrorCode::EnvironmentFailed as i32;
@@ -123,10 +132,7 @@ impl Interpreter {
                         format!("an interpreter did not start: {}; it said: {}", info.message, stderr.trim());
                 }))
             }
-            Err(_) => {
-                self.kill();
-                Err(start_failed("timeout", format!("not ready within {} s", START_TIMEOUT.as_secs())))
-            }
+            Err(_) => Err(start_failed("timeout", format!("not ready within {} s", START_TIMEOUT.as_secs()))),
         }
     }
 
@@ -152,7 +158,7 @@ impl Interpreter {
     #[must_use]
     pub fn serves(&self, function: u32) -> bool {
         let functions = self.functions.lock();
-        !functions.loading && functions.loaded.contains(&function)
+        !functions.busy && functions.loaded.contains(&function)
     }
 
     /// Loads a function: unpickles it and calls its `open`.
@@ -166,11 +172,11 @@ impl Interpreter {
         {
             let mut functions = self.functions.lock();
             functions.names.insert(number, name.clone());
-            functions.loading = true;
+            functions.busy = true;
         }
         let result = self.send_load(&spec).await.map_err(|e| e.function(name));
         let mut functions = self.functions.lock();
-        functions.loading = false;
+        functions.busy = false;
         if result.is_ok() {
             functions.loaded.insert(number);
         }
@@ -193,15 +199,25 @@ impl Interpreter {
         outcome
     }
 
-    /// Closes and forgets a function.
+    /// Closes and forgets a function. A `close` that takes longer than a minute ends the interpreter.
     ///
     /// # Errors
     /// How the process ended, should it.
     pub async fn unload(&self, function: u32) -> Result<(), Error> {
-        self.functions.lock().loaded.remove(&function);
+        {
+            let mut functions = self.functions.lock();
+            functions.loaded.remove(&function);
+            functions.busy = true;
+        }
+        let result = self.send_unload(function).await;
+        self.functions.lock().busy = false;
+        result
+    }
+
+    async fn send_unload(&self, function: u32) -> Result<(), Error> {
         let region = self.connection.regions.take(1).map_err(shared_memory)?;
         let unload = command::Kind::Unload(Unload { function });
-        let (_, region) = self.connection.call(unload, region, LOAD_TIMEOUT).await.map_err(|f| f.error)?;
+        let (_, region) = self.connection.call(unload, region, UNLOAD_TIMEOUT).await.map_err(|f| f.error)?;
         self.connection.regions.give_back(region);
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tokio::sync::watch;
-use udfleet_proto::limits::SYS_PATH_VARIABLE;
+use udfleet_proto::limits::{PARENT_DEATH_SIGNAL, SYS_PATH_VARIABLE};
 use udfleet_proto::v1::ProcessExit;
 
 use super::InterpreterSpec;
@@ -56,7 +56,7 @@ fn prepare_child(control: RawFd, parent: u32) -> io::Result<()> {
     // SAFETY: plain system calls on this process alone.
     unsafe {
         check(libc::setsid())?;
-        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+        check(libc::prctl(libc::PR_SET_PDEATHSIG, PARENT_DEATH_SIGNAL))?;
         // The parent may have died before the line above.
         if libc::getppid() as u32 != parent {
             return Err(io::Error::other("the executor is gone"));

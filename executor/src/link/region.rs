@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use udfleet_proto::v1::Slice;
 
@@ -84,6 +84,10 @@ impl Region {
     pub fn remap(&mut self, size: usize) -> io::Result<()> {
         if size == self.size {
             return Ok(());
+        }
+        // Reading beyond the file's end would be fatal, and the size is what another process says.
+        if fstat(&self.file)?.st_size < i64::try_from(size).unwrap_or(i64::MAX) {
+            return Err(io::Error::other(format!("the region is smaller than {size} bytes")));
         }
         let start = map(self.file.as_fd(), size)?;
         self.unmap();
@@ -276,6 +280,7 @@ mod tests {
         let pool = RegionPool::default();
         let mut region = pool.take(1).unwrap();
         assert!(ftruncate(&region.file, 1).is_err());
+        assert!(region.remap(2 * MIN_SIZE).is_err(), "beyond the file");
         region.grow(2 * MIN_SIZE).unwrap();
         region.write(2 * MIN_SIZE - 1, b"x").unwrap();
         assert_eq!(pool.bytes(), 2 * MIN_SIZE);

@@ -57,13 +57,22 @@ impl Socket {
 
     /// The next reply; `None` when the interpreter has closed its end.
     pub async fn receive(&self) -> io::Result<Option<Reply>> {
-        let mut buffer = [0u8; MAX_MESSAGE];
         loop {
             let mut ready = self.socket.readable().await?;
+            match self.try_receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                received => return received,
+            }
+        }
+    }
+
+    /// The same without waiting: `WouldBlock` where there is none.
+    pub fn try_receive(&self) -> io::Result<Option<Reply>> {
+        let mut buffer = [0u8; MAX_MESSAGE];
+        let socket = self.socket.get_ref().as_fd();
+        loop {
             let mut slices = [IoSliceMut::new(&mut buffer)];
-            let socket = self.socket.get_ref().as_fd();
             match recvmsg(socket, &mut slices, &mut RecvAncillaryBuffer::default(), RecvFlags::empty()) {
-                Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
                 // The interpreter died with commands unread.
                 Err(Errno::CONNRESET) => return Ok(None),

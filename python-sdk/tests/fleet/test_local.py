@@ -110,3 +110,17 @@ def test_settings_meant_for_others_do_no_harm(monkeypatch):
 def test_a_fleet_of_nothing_is_refused(sizes):
     with pytest.raises(ValueError, match="needs at least one"):
         udfleet.local(**sizes)
+
+
+def test_what_a_function_has_started_ends_with_its_executor():
+    def start():
+        import subprocess
+
+        return subprocess.Popen(["sleep", "600"]).pid
+
+    with udfleet.local(executors=1) as fleet:
+        fleet.register_function("start", udf(start, [], BIGINT))
+        (pid,) = fleet.call("start").to_pylist()
+        assert alive(pid)
+        os.kill(fleet.pids["executor-1"], signal.SIGKILL)
+        eventually("it has ended", lambda: not alive(pid))

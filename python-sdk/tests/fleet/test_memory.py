@@ -119,3 +119,18 @@ def test_batches_that_a_function_keeps_count(small):
     with pytest.raises(udfleet.MemoryExceededError, match="more than its limit of 300 MiB"):
         for _ in small.stream("keeps", (batch for _ in range(500))):
             pass
+
+
+def remembers(column):
+    """Keeps its first argument; fails at first, then gives a result that outgrows its input."""
+    KEPT.append(column)
+    if len(KEPT) == 1:
+        raise ValueError("no " * 10_000)
+    return pa.array([" ".join(map(str, KEPT[0].to_pylist())) * 1000] * len(column))
+
+
+def test_batches_that_a_function_keeps_stay_what_they_were(small):
+    small.register_function("remembers", udf(remembers, BIGINT, "STRING", func_type="arrow"))
+    failure_of(udfleet.UserCodeError, small.call, "remembers", [1, 2, 3])
+    for other in range(4, 8):
+        assert small.call("remembers", [other] * 3).to_pylist() == ["1 2 3" * 1000] * 3

@@ -1,5 +1,7 @@
 //! What stock and hand-written Flight clients put on the wire, at every door of the fleet.
 
+use std::time::Duration;
+
 use arrow_flight::FlightData;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
@@ -147,6 +149,29 @@ async fn clients_may_cancel_in_the_middle() {
         }
     }
     assert_unharmed(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_waits_for_any_more_keeps_its_place() {
+    let cluster = Cluster::start(1).await;
+    let wait = Function::new("wait").takes(vec![string()]).config("udfleet.interpreters", "2");
+    cluster.client().register(&wait).await;
+    let abandoned = Gate::new(&cluster.folder(), "abandoned");
+    let stream = Stream::open(&cluster.doors()[1], path("wait")).await.unwrap();
+    stream.send_all(Encoder::default().all(&[texts(&[abandoned.argument()])])).await;
+    abandoned.wait_entered(1).await;
+    drop(stream);
+    wait_streams_closed(&cluster).await;
+    // While its interpreter is still busy with it, others are served by the other one.
+    for round in 0..3 {
+        let gate = Gate::new(&cluster.folder(), &format!("open-{round}"));
+        gate.open();
+        let (door, batches) = (&cluster.doors()[1], [texts(&[gate.argument()])]);
+        let served = call(door, path("wait"), &batches);
+        assert_eq!(integers(&tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap()), [1]);
+    }
+    abandoned.open();
+    wait_idle(&cluster.http_addresses()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
