@@ -41,7 +41,7 @@ impl Reporter {
             sequence: self.sequence,
             revision: view.revision,
             functions: view.functions,
-            metrics: self.context.stats.snapshot(),
+            metrics: self.context.stats.report(),
             build_log: view.build_log,
             built_environments: view.built,
             interpreters,

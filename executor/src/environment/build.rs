@@ -9,6 +9,7 @@ use udfleet_proto::v1::{Artifact, Environment, ErrorCode};
 
 use super::diagnose;
 use super::layout::{self, Local};
+use super::lease::Lease;
 use super::marker::{self, Built};
 use super::pythons::{Python, Pythons};
 use super::unpack;
@@ -24,6 +25,8 @@ pub(super) struct Builder<'a> {
     pub(super) pythons: &'a Pythons,
     pub(super) artifacts: &'a ArtifactStore,
     pub(super) log: &'a BuildLog,
+    /// Shared with what a cancelled build leaves running: until that has ended, nobody else may build in its folder.
+    pub(super) lease: Arc<Lease>,
 }
 
 impl Builder<'_> {
@@ -32,7 +35,7 @@ impl Builder<'_> {
         let working_dir = dir.join("working");
         let archives = self.fetched(&environment.archives).await?;
         let targets: Vec<String> = environment.archives.iter().map(|artifact| artifact.name.clone()).collect();
-        blocking({
+        self.blocking({
             let working_dir = working_dir.clone();
             move || layout::place_archives(&working_dir, &archives)
         })
@@ -42,7 +45,7 @@ impl Builder<'_> {
         self.install(dir, &venv, environment).await?;
         let files = self.fetched(&environment.files).await?;
         let root = dir.join("files");
-        let sys_path = blocking(move || layout::place_files(&root, &files)).await?;
+        let sys_path = self.blocking(move || layout::place_files(&root, &files)).await?;
         let built =
             Built { python: venv, version: python.version_text(), libpython: python.libpython, sys_path, working_dir };
         marker::write(dir, &built).map_err(|e| failed(dir, &e))?;
@@ -104,21 +107,29 @@ impl Builder<'_> {
         let Some(artifact) = environment.requirements_cache.clone() else { return Ok(None) };
         let content = self.artifacts.fetch(&artifact).await?;
         let folder = dir.join("packages");
-        blocking(move || {
+        self.blocking(move || {
             std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
             unpack::unpack(&content, &folder, &artifact.name)?;
             Ok(Some(folder))
         })
         .await
     }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let lease = Arc::clone(&self.lease);
+        let held = move || {
+            let _lease = lease;
+            work()
+        };
+        let lost = |e| Error::internal(format!("laying out an environment was cut short: {e}"));
+        tokio::task::spawn_blocking(held).await.map_err(lost)?
+    }
 }
 
 pub(super) fn failed(place: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::EnvironmentFailed, format!("environment in {}: {error}", place.display()))
         .hint("check space and permissions of the executor's environments folder")
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let lost = |e| Error::internal(format!("laying out an environment was cut short: {e}"));
-    tokio::task::spawn_blocking(work).await.map_err(lost)?
 }

@@ -80,7 +80,7 @@ impl EnvironmentStore {
             }
             match Lease::try_acquire(&lock, Mode::Exclusive).map_err(|e| failed(&dir, &e))? {
                 // A lock can't be weakened in one step, and somebody may come in between: the loop looks again.
-                Some(_lease) => self.build_if_incomplete(&dir, environment, log).await?,
+                Some(lease) => self.build_if_incomplete(&dir, environment, log, Arc::new(lease)).await?,
                 None => {
                     if !std::mem::replace(&mut told, true) {
                         log("waiting for another build of this environment on this node");
@@ -91,12 +91,19 @@ impl EnvironmentStore {
         }
     }
 
-    async fn build_if_incomplete(&self, dir: &Path, environment: &Environment, log: &BuildLog) -> Result<(), Error> {
+    async fn build_if_incomplete(
+        &self,
+        dir: &Path,
+        environment: &Environment,
+        log: &BuildLog,
+        lease: Arc<Lease>,
+    ) -> Result<(), Error> {
         if marker::read(dir).is_some() {
             return Ok(());
         }
         wipe(dir).await?;
-        let builder = Builder { uv: self.uv.as_deref(), pythons: &self.pythons, artifacts: &self.artifacts, log };
+        let uv = self.uv.as_deref();
+        let builder = Builder { uv, pythons: &self.pythons, artifacts: &self.artifacts, log, lease };
         builder.build(dir, environment).await.map(drop)
     }
 

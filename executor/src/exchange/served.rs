@@ -138,11 +138,13 @@ impl FunctionTable {
         });
     }
 
-    /// Takes a function away; streams that are under way go on.
-    pub fn remove(&self, versioned: &str) {
+    /// Takes a function away, unless it has come back under another number; streams that are under way go on.
+    pub fn remove(&self, versioned: &str, number: u32) {
         self.snapshot.rcu(|snapshot| {
             let mut next = Snapshot::clone(snapshot);
-            next.by_version.remove(versioned);
+            if next.by_version.get(versioned).is_some_and(|function| function.number == number) {
+                next.by_version.remove(versioned);
+            }
             next.index_newest();
             next
         });
@@ -229,7 +231,9 @@ mod tests {
         let find = |text: &str| table.resolve(&FunctionRef::parse(text).unwrap()).map(|f| f.definition.version);
         assert_eq!(find("add").unwrap(), 10);
         assert_eq!(find("add@2").unwrap(), 2);
-        table.remove("add@10");
+        table.remove("add@10", 7);
+        assert_eq!(find("add").unwrap(), 10, "it has come back meanwhile");
+        table.remove("add@10", 10);
         assert_eq!(find("add").unwrap(), 2);
         assert_eq!(find("add@10").unwrap_err().code(), ErrorCode::FunctionNotFound);
         assert!(find("ad").unwrap_err().info().hint.contains("\"add\""));

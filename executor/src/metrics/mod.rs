@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use udfleet_proto::histogram::Histogram;
@@ -39,6 +39,8 @@ pub struct BatchRecord {
 #[derive(Debug, Default)]
 pub struct FunctionStats {
     in_flight: AtomicU64,
+    /// To be forgotten once they have been reported.
+    leaving: AtomicBool,
     counted: Mutex<Counted>,
 }
 
@@ -109,6 +111,7 @@ impl StatsRegistry {
     pub fn function(&self, versioned: &str) -> Arc<FunctionStats> {
         let mut functions = self.functions.lock();
         if let Some(stats) = functions.get(versioned) {
+            stats.leaving.store(false, Ordering::Relaxed);
             return Arc::clone(stats);
         }
         let stats = Arc::<FunctionStats>::default();
@@ -116,26 +119,40 @@ impl StatsRegistry {
         stats
     }
 
-    /// Forgets the counters of a function that this executor has let go: who sums them has seen them.
+    /// Forgets the counters of a function that this executor has let go, after the next report.
     pub fn forget(&self, versioned: &str) {
-        self.functions.lock().remove(versioned);
+        if let Some(stats) = self.functions.lock().get(versioned) {
+            stats.leaving.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// All counters now, for who sums them: those of functions that have left are told for the last time.
+    #[must_use]
+    pub fn report(&self) -> Vec<FunctionMetrics> {
+        let mut functions = self.functions.lock();
+        let all = snapshot(&functions);
+        functions.retain(|_, stats| !stats.leaving.load(Ordering::Relaxed));
+        all
     }
 
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> Vec<FunctionMetrics> {
-        let functions = self.functions.lock();
-        let one = |(name, stats): (&String, &Arc<FunctionStats>)| {
-            let counted = stats.counted.lock();
-            FunctionMetrics {
-                function: name.clone(),
-                in_flight: stats.in_flight(),
-                latency: Some(counted.latency.to_proto()),
-                ..counted.metrics.clone()
-            }
-        };
-        functions.iter().map(one).collect()
+        snapshot(&self.functions.lock())
     }
+}
+
+fn snapshot(functions: &BTreeMap<String, Arc<FunctionStats>>) -> Vec<FunctionMetrics> {
+    let one = |(name, stats): (&String, &Arc<FunctionStats>)| {
+        let counted = stats.counted.lock();
+        FunctionMetrics {
+            function: name.clone(),
+            in_flight: stats.in_flight(),
+            latency: Some(counted.latency.to_proto()),
+            ..counted.metrics.clone()
+        }
+    };
+    functions.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -158,5 +175,19 @@ mod tests {
         assert_eq!(Histogram::from_proto(m.latency.as_ref().unwrap()).count(), 2);
         drop(held);
         assert_eq!(registry.snapshot()[0].in_flight, 0);
+    }
+
+    #[test]
+    fn what_has_left_is_reported_once_more_unless_it_comes_back() {
+        let registry = StatsRegistry::default();
+        for name in ["f@1", "g@1"] {
+            registry.function(name).answered(&BatchRecord { rows: 1, ..BatchRecord::default() });
+            registry.forget(name);
+        }
+        let _back = registry.function("g@1");
+        let rows =
+            |metrics: Vec<FunctionMetrics>| metrics.into_iter().map(|m| (m.function, m.rows)).collect::<Vec<_>>();
+        assert_eq!(rows(registry.report()), [("f@1".to_owned(), 1), ("g@1".to_owned(), 1)]);
+        assert_eq!(rows(registry.report()), [("g@1".to_owned(), 1)]);
     }
 }

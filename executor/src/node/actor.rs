@@ -16,11 +16,16 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// The longest time between two looks for unused environments.
 const COLLECT_PERIOD: Duration = Duration::from_secs(600);
 
+/// The pause before an environment whose actor failed is started anew.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
 /// What the node is told.
 #[derive(Debug)]
 pub enum NodeMessage {
     /// What the coordinator wants held here.
     Desired(Box<DesiredState>),
+    /// The time to start this environment again has come.
+    Restart(String),
     /// Look for what is unused on disk.
     Collect,
 }
@@ -57,11 +62,10 @@ impl Actor for NodeActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             NodeMessage::Desired(desired) => state.desired(&desired, &myself).await,
-            NodeMessage::Collect => {
-                state.collect();
-                Ok(())
-            }
+            NodeMessage::Restart(hash) => state.start(&hash, &myself).await,
+            NodeMessage::Collect => state.collect(),
         }
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -71,11 +75,10 @@ impl Actor for NodeActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(who, problem) = event {
-            tracing::error!("an environment's actor failed and is started anew: {problem}");
             let held = state.environments.iter().find(|(_, actor)| actor.get_id() == who.get_id());
             if let Some(hash) = held.map(|(hash, _)| hash.clone()) {
                 state.environments.remove(&hash);
-                state.start(&hash, &myself).await?;
+                failed(hash, &problem, &myself);
             }
         }
         Ok(())
@@ -87,12 +90,13 @@ impl Actor for NodeActor {
     }
 }
 
+fn failed(hash: String, problem: &dyn std::fmt::Display, myself: &ActorRef<NodeMessage>) {
+    tracing::error!(environment = hash, "an environment's actor failed and is started anew: {problem}");
+    myself.send_after(RESTART_PAUSE, move || NodeMessage::Restart(hash));
+}
+
 impl State {
-    async fn desired(
-        &mut self,
-        desired: &DesiredState,
-        myself: &ActorRef<NodeMessage>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn desired(&mut self, desired: &DesiredState, myself: &ActorRef<NodeMessage>) {
         let wanted = reconcile::wanted(desired, self.context.limits);
         let plan = reconcile::plan(&self.wanted, &wanted);
         tracing::info!(revision = desired.revision, draining = desired.draining, ?plan, "desired state");
@@ -111,17 +115,20 @@ impl State {
             }
         }
         for hash in &plan.start {
-            self.start(hash, myself).await?;
+            self.start(hash, myself).await;
         }
-        Ok(())
     }
 
-    async fn start(&mut self, hash: &str, myself: &ActorRef<NodeMessage>) -> Result<(), ActorProcessingErr> {
-        let Some(wanted) = self.wanted.get(hash).cloned() else { return Ok(()) };
+    async fn start(&mut self, hash: &str, myself: &ActorRef<NodeMessage>) {
+        if self.environments.contains_key(hash) {
+            return;
+        }
+        let Some(wanted) = self.wanted.get(hash).cloned() else { return };
         let arguments = environment::Arguments { context: Arc::clone(&self.context), hash: hash.to_owned(), wanted };
-        let (actor, _) = Actor::spawn_linked(None, EnvironmentActor, arguments, myself.get_cell()).await?;
-        self.environments.insert(hash.to_owned(), actor);
-        Ok(())
+        match Actor::spawn_linked(None, EnvironmentActor, arguments, myself.get_cell()).await {
+            Ok((actor, _)) => drop(self.environments.insert(hash.to_owned(), actor)),
+            Err(problem) => failed(hash.to_owned(), &problem, myself),
+        }
     }
 
     fn collect(&self) {

@@ -124,7 +124,8 @@ impl Actor for EnvironmentActor {
             EnvironmentMessage::Retry(number) => state.roster.retry(number),
             EnvironmentMessage::Left(number) => state.left(number),
         }
-        state.settle(&myself).await
+        state.settle(&myself).await;
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -140,20 +141,24 @@ impl Actor for EnvironmentActor {
                 state.news(slot, event, &myself);
             }
         }
-        state.settle(&myself).await
+        state.settle(&myself).await;
+        Ok(())
     }
 
     async fn post_stop(&self, myself: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
-        if let Build::Running(task) = &state.build {
-            task.abort();
-        }
-        for number in &state.callable {
-            state.withdraw(*number);
-        }
-        let stopped = Error::new(ErrorCode::NoCapacity, "the function was taken off this executor");
-        state.pool.close(stopped.hint("call again: another executor may serve it"));
+        state.retire();
         myself.get_cell().stop_children_and_wait(None, Some(STOP_WITHIN)).await;
+        for name in state.roster.names() {
+            state.context.stats.forget(name);
+        }
         Ok(())
+    }
+}
+
+impl Drop for State {
+    /// However the actor ends, nobody waits for it.
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 
@@ -241,10 +246,8 @@ impl State {
         let pause = match event {
             InterpreterEvent::Up => return self.roster.up(slot),
             InterpreterEvent::Stalled => return self.roster.stalled(slot),
-            InterpreterEvent::Loaded(number) => {
-                self.pool.wake();
-                return self.roster.loaded(slot, number);
-            }
+            InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
+            InterpreterEvent::Unloaded => return self.roster.unloaded(slot),
             InterpreterEvent::Refused(number, error) => {
                 if let Some(pause) = self.roster.refused(slot, number, here(error)) {
                     myself.send_after(pause, move || EnvironmentMessage::Retry(number));
@@ -269,14 +272,26 @@ impl State {
     }
 
     /// Brings interpreters, the function table and the board in line with what is known now.
-    async fn settle(&mut self, myself: &ActorRef<EnvironmentMessage>) -> Result<(), ActorProcessingErr> {
+    async fn settle(&mut self, myself: &ActorRef<EnvironmentMessage>) {
         self.offer();
         if let Build::Done(held) = &self.build {
             let held = Arc::clone(held);
-            self.keep_interpreters(&held, myself).await?;
+            self.keep_interpreters(&held, myself).await;
         }
         self.publish();
-        Ok(())
+    }
+
+    /// Takes no calls any more, and refuses those that wait.
+    fn retire(&mut self) {
+        for number in std::mem::take(&mut self.callable) {
+            self.withdraw(number);
+        }
+        if let Build::Running(task) = &self.build {
+            task.abort();
+        }
+        let stopped = Error::new(ErrorCode::NoCapacity, "the function was taken off this executor");
+        self.pool.close(stopped.hint("call again: another executor may serve it"));
+        self.context.board.functions(self.all(LoadState::Pending, None));
     }
 
     /// Functions leave the table before they are unloaded, and enter it after they are loaded.
@@ -308,18 +323,14 @@ impl State {
 
     fn withdraw(&self, number: u32) {
         if let Some(entry) = self.roster.entry(number) {
-            self.context.table.remove(&entry.name);
+            self.context.table.remove(&entry.name, number);
             if let Some(error) = self.roster.failure(number) {
                 self.pool.refuse(number, error);
             }
         }
     }
 
-    async fn keep_interpreters(
-        &mut self,
-        held: &Arc<Held>,
-        myself: &ActorRef<EnvironmentMessage>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn keep_interpreters(&mut self, held: &Arc<Held>, myself: &ActorRef<EnvironmentMessage>) {
         let slots = self.wanted.interpreters + self.roster.spares(self.wanted.interpreters);
         for slot in 0..slots {
             let functions = self.roster.assigned(slot, self.wanted.interpreters);
@@ -329,7 +340,7 @@ impl State {
                 // Fails for one that is ending, which says so itself.
                 Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions))),
                 None if self.waiting.contains(&slot) => continue,
-                None => self.start_interpreter(slot, held, functions, myself).await?,
+                None => self.start_interpreter(slot, held, functions, myself).await,
             }
             self.told.insert(slot, numbers);
         }
@@ -338,7 +349,6 @@ impl State {
             self.told.remove(&slot);
             surplus.stop(None);
         }
-        Ok(())
     }
 
     async fn start_interpreter(
@@ -347,7 +357,7 @@ impl State {
         held: &Arc<Held>,
         functions: Functions,
         myself: &ActorRef<EnvironmentMessage>,
-    ) -> Result<(), ActorProcessingErr> {
+    ) {
         let arguments = interpreter::Arguments {
             context: Arc::clone(&self.context),
             held: Arc::clone(held),
@@ -356,9 +366,13 @@ impl State {
             functions,
             environment: myself.clone(),
         };
-        let (interpreter, _) = Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await?;
-        self.interpreters.insert(slot, interpreter);
-        Ok(())
+        match Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await {
+            Ok((interpreter, _)) => drop(self.interpreters.insert(slot, interpreter)),
+            Err(problem) => {
+                let error = Error::internal(format!("an interpreter's actor did not start: {problem}"));
+                self.news(slot, InterpreterEvent::StartFailed(error), myself);
+            }
+        }
     }
 
     fn publish(&self) {

@@ -12,7 +12,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit};
 use super::child_env::child_env;
 use super::context::Context;
 use super::environment::EnvironmentMessage;
-use super::load::load;
+use super::load::{self, Outcome};
 use super::memory::MemoryRule;
 use crate::environment::store::Held;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
@@ -20,8 +20,8 @@ use crate::link::{Interpreter, InterpreterSpec, Pool};
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long calls of other functions may wait behind a load until a spare interpreter is started for them.
-const SLOW_LOAD: Duration = Duration::from_secs(2);
+/// How long calls of other functions may wait behind a load or a close until a spare interpreter is started for them.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// How long a load may go on whose function is not wanted any more: calls of other functions may wait behind it.
 const ABANDON_AFTER: Duration = Duration::from_secs(2);
@@ -38,7 +38,9 @@ pub enum InterpreterEvent {
     Loaded(u32),
     /// It could not load a function.
     Refused(u32, Error),
-    /// It has been loading a function for long, and takes no calls meanwhile.
+    /// It has closed a function and let it go.
+    Unloaded,
+    /// It has been loading or closing a function for long, and takes no calls meanwhile.
     Stalled,
     /// It could not be started.
     StartFailed(Error),
@@ -60,10 +62,10 @@ pub enum InterpreterMessage {
     Started(Result<Interpreter, Error>),
     /// The load of this function has had its time, should it not be wanted any more.
     Abandon(u32),
-    /// The load of this function takes long, should it still go on.
+    /// The operation under way on this function takes long, should it still go on.
     Slow(u32),
     /// The operation under way has ended.
-    OperationDone(Result<(), Error>),
+    OperationDone(Outcome),
     /// The process has ended.
     Exited(ProcessExit),
 }
@@ -72,6 +74,14 @@ pub enum InterpreterMessage {
 enum Operation {
     Load(u32, Arc<FunctionDefinition>),
     Unload(u32),
+}
+
+impl Operation {
+    fn number(&self) -> u32 {
+        match self {
+            Self::Load(number, _) | Self::Unload(number) => *number,
+        }
+    }
 }
 
 /// What an interpreter is started with.
@@ -88,7 +98,7 @@ pub(super) struct Arguments {
 pub(super) struct State {
     arguments: Arguments,
     /// Of this process alone, gone with it.
-    _temporary: TempDir,
+    _temporary: Option<TempDir>,
     started: Instant,
     interpreter: Option<Interpreter>,
     wanted: Functions,
@@ -97,6 +107,8 @@ pub(super) struct State {
     busy: Option<Operation>,
     /// The process died during this load.
     died_loading: Option<(u32, Error)>,
+    /// It was killed here, for a load that nobody wants any more.
+    abandoned: bool,
     in_service: bool,
     exited: bool,
 }
@@ -110,29 +122,20 @@ impl Actor for InterpreterActor {
     type Arguments = Arguments;
 
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
-        let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(&arguments.context.temporary)?;
-        let spec = spec(&arguments, temporary.path());
-        let logs = Arc::clone(&arguments.context.logs);
-        tokio::spawn(async move {
-            let started = Interpreter::start(spec, logs).await;
-            let handle = started.as_ref().ok().cloned();
-            if myself.send_message(InterpreterMessage::Started(started)).is_err()
-                && let Some(interpreter) = handle
-            {
-                // Stopped while it was starting: nobody else knows of the process.
-                interpreter.kill();
-            }
-        });
+        let temporary = start(&arguments, myself.clone());
+        // Told by message: an actor that fails here says nothing to the slot that waits for it.
+        let temporary = temporary.map_err(|error| myself.send_message(InterpreterMessage::Started(Err(error))));
         Ok(State {
             wanted: arguments.functions.clone(),
             arguments,
-            _temporary: temporary,
+            _temporary: temporary.ok(),
             started: Instant::now(),
             interpreter: None,
             loaded: BTreeSet::new(),
             refused: BTreeSet::new(),
             busy: None,
             died_loading: None,
+            abandoned: false,
             in_service: false,
             exited: false,
         })
@@ -153,7 +156,7 @@ impl Actor for InterpreterActor {
                 state.tell(InterpreterEvent::StartFailed(error));
                 myself.stop(None);
             }
-            InterpreterMessage::OperationDone(result) => state.done(result),
+            InterpreterMessage::OperationDone(outcome) => state.done(outcome),
             InterpreterMessage::Exited(exit) => state.exited(&exit),
         }
         state.go_on(&myself);
@@ -164,10 +167,42 @@ impl Actor for InterpreterActor {
         if let Some(interpreter) = &state.interpreter {
             state.arguments.pool.remove(interpreter.pid());
             interpreter.shutdown(GRACE).await;
-            state.arguments.context.memory.remove(interpreter.pid());
         }
         Ok(())
     }
+}
+
+impl Drop for State {
+    /// However the actor ends, its process ends with it.
+    fn drop(&mut self) {
+        if let Some(interpreter) = &self.interpreter {
+            self.arguments.pool.remove(interpreter.pid());
+            self.arguments.context.memory.remove(interpreter.pid());
+            interpreter.kill();
+        }
+    }
+}
+
+/// Starts the process; returns its folder for temporary files.
+fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<TempDir, Error> {
+    let parent = &arguments.context.temporary;
+    let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(parent).map_err(|error| {
+        Error::new(ErrorCode::EnvironmentFailed, format!("an interpreter's folder in {}: {error}", parent.display()))
+            .hint("check space and permissions of the executor's work folder")
+    })?;
+    let spec = spec(arguments, temporary.path());
+    let logs = Arc::clone(&arguments.context.logs);
+    tokio::spawn(async move {
+        let started = Interpreter::start(spec, logs).await;
+        let handle = started.as_ref().ok().cloned();
+        if myself.send_message(InterpreterMessage::Started(started)).is_err()
+            && let Some(interpreter) = handle
+        {
+            // Stopped while it was starting: nobody else knows of the process.
+            interpreter.kill();
+        }
+    });
+    Ok(temporary)
 }
 
 fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
@@ -209,8 +244,9 @@ impl State {
     }
 
     /// Python can't be told to give a load up: the process ends, and its replacement loads what is wanted.
-    fn abandon(&self, number: u32) {
+    fn abandon(&mut self, number: u32) {
         if let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.unwanted_load() == Some(number)) {
+            self.abandoned = true;
             tracing::warn!(
                 pid = interpreter.pid(),
                 "the function that is being loaded was dropped: its interpreter is replaced"
@@ -220,7 +256,7 @@ impl State {
     }
 
     fn slow(&self, number: u32) {
-        if matches!(self.busy, Some(Operation::Load(loading, _)) if loading == number) {
+        if self.busy.as_ref().is_some_and(|operation| operation.number() == number) {
             self.tell(InterpreterEvent::Stalled);
         }
     }
@@ -244,27 +280,27 @@ impl State {
         self.watch_memory();
     }
 
-    fn done(&mut self, result: Result<(), Error>) {
-        let died = |error: &Error| {
-            matches!(error.code(), ErrorCode::InterpreterCrashed | ErrorCode::CallTimeout | ErrorCode::MemoryExceeded)
-        };
-        match (self.busy.take(), result) {
-            (Some(Operation::Load(number, _)), Ok(())) => {
+    fn done(&mut self, outcome: Outcome) {
+        match (self.busy.take(), outcome) {
+            (Some(Operation::Load(number, _)), Outcome::Loaded) => {
                 self.loaded.insert(number);
                 self.tell(InterpreterEvent::Loaded(number));
             }
-            (Some(Operation::Load(number, _)), Err(error)) if died(&error) => {
+            (Some(Operation::Load(number, _)), Outcome::Died(error)) => {
                 self.died_loading = Some((number, error));
             }
-            (Some(Operation::Load(number, _)), Err(error)) => {
+            (Some(Operation::Load(number, _)), Outcome::Refused(error)) => {
                 self.refused.insert(number);
                 self.tell(InterpreterEvent::Refused(number, error));
             }
             (Some(Operation::Unload(number)), _) => {
                 self.loaded.remove(&number);
+                self.tell(InterpreterEvent::Unloaded);
             }
-            (None, _) => {}
+            (Some(Operation::Load(..)), _) | (None, _) => {}
         }
+        // Calls of other functions have waited behind it.
+        self.arguments.pool.wake();
     }
 
     fn exited(&mut self, exit: &ProcessExit) {
@@ -283,7 +319,9 @@ impl State {
         if self.exited {
             // The operation under way fails with the process, and its error says more than the exit does.
             if self.busy.is_none() {
-                let (lived, loading) = (self.started.elapsed(), self.died_loading.take());
+                // One that was killed here has done nothing wrong, nor has what it was loading.
+                let lived = if self.abandoned { Duration::MAX } else { self.started.elapsed() };
+                let loading = self.died_loading.take().filter(|_| !self.abandoned);
                 self.tell(InterpreterEvent::Ended { lived, loading });
                 myself.stop(None);
             }
@@ -314,19 +352,21 @@ impl State {
 
     fn begin(&mut self, operation: Operation, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
         self.busy = Some(operation.clone());
-        if let Operation::Load(number, _) = operation
-            && self.in_service
-        {
-            myself.send_after(SLOW_LOAD, move || InterpreterMessage::Slow(number));
+        if self.in_service {
+            let number = operation.number();
+            myself.send_after(SLOW, move || InterpreterMessage::Slow(number));
         }
         let (context, myself) = (Arc::clone(&self.arguments.context), myself.clone());
         tokio::spawn(async move {
-            let result = match operation {
-                Operation::Load(number, definition) => load(&context, &interpreter, number, &definition).await,
-                Operation::Unload(number) => interpreter.unload(number).await,
+            let outcome = match operation {
+                Operation::Load(number, definition) => load::load(&context, &interpreter, number, &definition).await,
+                // One that fails has ended the process, which says so itself.
+                Operation::Unload(number) => {
+                    interpreter.unload(number).await.map_or(Outcome::CutShort, |()| Outcome::Unloaded)
+                }
             };
             // Fails once the actor has been stopped: then nobody asks.
-            let _ = myself.send_message(InterpreterMessage::OperationDone(result));
+            let _ = myself.send_message(InterpreterMessage::OperationDone(outcome));
         });
     }
 }

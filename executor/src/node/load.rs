@@ -13,13 +13,49 @@ use crate::link::Interpreter;
 /// Between tries while the coordinator, which has the artifacts, can't be reached.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How an operation on an interpreter has ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The function can be called.
+    Loaded,
+    /// The function is gone.
+    Unloaded,
+    /// The function can't be loaded; the interpreter goes on.
+    Refused(Error),
+    /// Loading the function ended the interpreter.
+    Died(Error),
+    /// The interpreter ended for another reason.
+    CutShort,
+}
+
 /// Fetches what the function is made of and loads it.
 pub(super) async fn load(
     context: &Context,
     interpreter: &Interpreter,
     number: u32,
     definition: &Arc<FunctionDefinition>,
-) -> Result<(), Error> {
+) -> Outcome {
+    let prepared = tokio::select! {
+        prepared = prepare(context, number, definition) => prepared,
+        // It has died before it got to know of the function.
+        _ = interpreter.exited() => return Outcome::CutShort,
+    };
+    let loaded = match prepared {
+        Ok(spec) => interpreter.load(spec).await,
+        Err(error) => return Outcome::Refused(error),
+    };
+    match loaded {
+        Ok(()) => Outcome::Loaded,
+        Err(error) if died(&error) => Outcome::Died(error),
+        Err(error) => Outcome::Refused(error),
+    }
+}
+
+fn died(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::InterpreterCrashed | ErrorCode::CallTimeout | ErrorCode::MemoryExceeded)
+}
+
+async fn prepare(context: &Context, number: u32, definition: &Arc<FunctionDefinition>) -> Result<LoadSpec, Error> {
     let payload = match &definition.payload {
         Some(payload) => fetch(context, payload).await?,
         None => return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no payload")),
@@ -28,15 +64,14 @@ pub(super) async fn load(
         Some(artifact) => fetch(context, artifact).await?,
         None => String::new(),
     };
-    let spec = LoadSpec {
+    Ok(LoadSpec {
         function: number,
         definition: Some(FunctionDefinition::clone(definition)),
         payload_path: payload,
         pickle_support_path: pickle_support,
         max_rows: ARROW_BATCH_SIZE.integer(&definition.config),
         executor: context.executor.clone(),
-    };
-    interpreter.load(spec).await
+    })
 }
 
 /// Waits for the coordinator where it is away: the function is wanted still.

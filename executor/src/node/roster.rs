@@ -107,12 +107,18 @@ impl Roster {
         wanted
     }
 
-    /// An interpreter takes no calls for long, because it loads a function.
+    /// An interpreter takes no calls for long, because it loads or closes a function.
     pub(super) fn stalled(&mut self, slot: u32) {
         self.slots.entry(slot).or_default().stalled = true;
     }
 
-    /// Interpreters beyond the `regular` ones: one, for as long as a load keeps calls of other functions waiting.
+    /// An interpreter has closed a function.
+    pub(super) fn unloaded(&mut self, slot: u32) {
+        self.slots.entry(slot).or_default().stalled = false;
+    }
+
+    /// Interpreters beyond the `regular` ones: one, for as long as a load or a close keeps calls
+    /// of other functions waiting.
     pub(super) fn spares(&self, regular: u32) -> u32 {
         let mut slots = self.slots.range(..regular).map(|(_, slot)| slot);
         u32::from(slots.clone().any(|slot| slot.stalled) && !slots.any(Slot::free))
@@ -125,6 +131,11 @@ impl Roster {
         for entry in self.functions.values_mut().filter(|entry| entry.trial == Some(slot)) {
             entry.trial = None;
         }
+    }
+
+    /// Of all functions.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.functions.values().map(|entry| entry.name.as_str())
     }
 
     /// The function of a number.

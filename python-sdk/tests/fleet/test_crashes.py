@@ -122,3 +122,18 @@ def test_open_streams_of_other_functions_go_on(fleet, crashing, tmp_path):
     got += answers
     values = [value for answer in got for value in answer.column(0).to_pylist()]
     assert values == list(range(1, 200 * 50 + 1)), "complete, correct and in order"
+
+
+def test_an_executor_whose_folder_is_gone_says_so_and_recovers():
+    """Interpreters can't be started without their folder: that is tried with pauses, and told to whoever calls."""
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        fleet.register_function("pid", udf(lambda: __import__("os").getpid(), [], BIGINT))
+        folder = fleet._processes.folder / "executor-1" / "tmp"
+        folder.rename(folder.with_name("away"))
+        os.kill(fleet.call("pid").to_pylist()[0], signal.SIGKILL)
+        error = failure_of(udfleet.EnvironmentFailedError, fleet.call, "pid")
+        assert "an interpreter's folder in" in str(error) and "space" in error.hint
+        eventually("it is told", lambda: fleet.function("pid").state == "FAILED")
+        folder.with_name("away").rename(folder)
+        eventually("it is well again", lambda: fleet.function("pid").state == "READY")
+        assert len(fleet.call("pid")) == 1

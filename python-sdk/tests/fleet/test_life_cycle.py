@@ -69,3 +69,27 @@ def test_versions_live_side_by_side(fleet):
     assert [fleet.call(name, [1]).to_pylist() for name in ("scaled@1", "scaled@2", "scaled")] == [[10], [20], [20]]
     assert fleet.drop_function("scaled@2") == ["scaled@2"]
     eventually("the name means what is left", lambda: fleet.call("scaled", [1]).to_pylist() == [10])
+
+
+def test_a_close_that_takes_long_keeps_other_functions_waiting_for_no_more_than_a_spare_takes(fleet, tmp_path):
+    class Dawdles(ScalarFunction):
+        def eval(self, a):
+            return a
+
+        def close(self) -> None:
+            import os
+            import time
+
+            while not os.path.exists(gate):
+                time.sleep(0.01)
+
+    gate = str(tmp_path / "gate")
+    fleet.register_function("neighbour", udf(lambda a: a + 1, BIGINT, BIGINT))
+    fleet.register_function("dawdles", udf(Dawdles(), BIGINT, BIGINT))
+    fleet.drop_function("dawdles")
+    for _ in range(100):
+        assert fleet.call("neighbour", [1]).to_pylist() == [2]
+    with open(gate, "w"):
+        pass
+    assert fleet.call("neighbour", [1]).to_pylist() == [2]
+    fleet.drop_function("neighbour")
