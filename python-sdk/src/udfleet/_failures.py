@@ -20,8 +20,12 @@ _STATUS = {
     "UNAUTHENTICATED": errors.UnauthenticatedError,
     "PERMISSION_DENIED": errors.UnauthenticatedError,
     "UNAVAILABLE": errors.UnreachableError,
-    "DEADLINE_EXCEEDED": errors.CallTimeoutError,
+    # A call that ran too long is told with its code; this is a peer that hangs.
+    "DEADLINE_EXCEEDED": errors.UnreachableError,
 }
+
+ABSENT = "is the fleet running? `udfleet up` starts one; check the address (UDFLEET_ADDRESS) and the token (UDFLEET_TOKEN)"
+"""What to do when nobody answers."""
 
 _TYPED_TEXT = re.compile(
     rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
@@ -80,7 +84,7 @@ def from_grpc(error: grpc.RpcError, address: str) -> UdfleetError:
     call: Any = error
     for key, value in call.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and (typed := _from_details(value)):
-            return typed
+            return _placed(typed, address)
     return _from_status(call.code().name, call.details() or "", address)
 
 
@@ -98,7 +102,8 @@ def told(error: BaseException) -> UdfleetError | None:
 
 def from_flight(error: BaseException, address: str) -> UdfleetError:
     """The exception for a failed Flight call; `error` is a pyarrow error of any kind."""
-    return told(error) or _from_status(flight_status(error), str(error), address)
+    typed = told(error)
+    return _placed(typed, address) if typed else _from_status(flight_status(error), str(error), address)
 
 
 def flight_status(error: BaseException) -> str:
@@ -119,17 +124,25 @@ def flight_status(error: BaseException) -> str:
     return "UNKNOWN"
 
 
+def _placed(error: UdfleetError, address: str) -> UdfleetError:
+    """With the address, where the address or its token may be the mistake."""
+    if isinstance(error, errors.UnauthenticatedError):
+        error.message = f"{address} refuses the call: {error.message}"
+    return error
+
+
 def _without_context(text: str) -> str:
     return re.sub(r"\. (gRPC client debug context|Client context): .*", "", text, flags=re.DOTALL)
 
 
 def _from_status(status: str, message: str, address: str) -> UdfleetError:
-    message = _without_context(message)
+    message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
     kind = _STATUS.get(status, errors.InternalError)
     if kind is errors.UnreachableError:
-        hint = "is the fleet running? `udfleet up` starts one; check the address and UDFLEET_ADDRESS"
-        return kind(f"no answer from {address}: {message}", hint=hint)
-    return kind(message or f"{address} answered with status {status}")
+        return kind(f"no answer from {address}: {message}", hint=ABSENT)
+    told = f"{address} answered with status {status}" + (f": {message}" if message else "")
+    # udfleet's own processes say more: somebody else may listen there.
+    return kind(told, hint="is that the gRPC address of a udfleet coordinator (port 8815 by default)?")
 
 
 def lost(message: str, retry_hint: str | None = None) -> UdfleetError:

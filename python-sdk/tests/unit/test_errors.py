@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pyarrow import ArrowInvalid, ArrowKeyError
+from pyarrow.flight import FlightTimedOutError
 
-from udfleet import FunctionNotFoundError, InternalError, UserCodeError, errors
-from udfleet._failures import from_info, told
+from udfleet import FunctionNotFoundError, InternalError, UnreachableError, UserCodeError, errors
+from udfleet._failures import from_flight, from_info, told
 from udfleet._proto.udfleet.v1 import error_pb2
 
 
@@ -25,6 +26,12 @@ def test_every_code_has_its_class():
 
 def test_codes_of_newer_fleets_are_internal_errors():
     assert type(from_info(error_pb2.ErrorInfo(code=99, message="m"))) is InternalError
+
+
+def test_a_peer_that_hangs_is_no_function_that_takes_too_long():
+    error = from_flight(FlightTimedOutError("Deadline Exceeded"), "host:8815")
+    assert type(error) is UnreachableError and error.retryable
+    assert error.message == "no answer from host:8815: Deadline Exceeded" and "is the fleet running?" in error.hint
 
 
 def test_a_chain_reads_like_a_traceback():

@@ -188,6 +188,49 @@ def test_a_coordinator_that_does_not_answer_is_told_soon():
         assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_fleet_that_went_away_is_told_with_its_address(cluster, direct):
+    fleet = Fleet(cluster.coordinator.address, direct=direct)
+    exchange = fleet.exchange("add")
+    exchange.call(batch(0, 1))
+    for peer in [cluster.coordinator, *cluster.executors]:
+        peer.shutdown()
+    with pytest.raises(udfleet.ExecutorLostError) as caught:
+        exchange.call(batch(0, 1))
+    error, address = caught.value, cluster.coordinator.address
+    assert f"the coordinator at {address}; last: no answer from {address}: " in error.message
+    assert ("no executor answered, nor did" in error.message) == direct
+    assert "is the fleet running?" in error.hint and "UDFLEET_TOKEN" in error.hint
+    fleet.close()
+
+
+def test_a_coordinator_that_answers_is_not_told_to_be_away(cluster):
+    lost = error_pb2.ErrorInfo(code=error_pb2.EXECUTOR_LOST, message="executor e went away")
+    for peer in [cluster.coordinator, *cluster.executors]:
+        peer.refuse = lost
+    with pytest.raises(udfleet.ExecutorLostError, match="^add: no executor answered; last: executor e went") as caught:
+        cluster.fleet.call("add", 1, 2)
+    assert "udfleet status" in caught.value.hint
+
+
+def test_somebody_else_who_listens_there_is_told_with_the_address(cluster):
+    """FakePeer serves no control service, as the coordinator's HTTP port and strangers do."""
+    address = cluster.coordinator.address
+    with pytest.raises(udfleet.InternalError, match=f"^{address} answered with status UNIMPLEMENTED") as caught:
+        udfleet.connect(address)
+    assert "8815" in caught.value.hint
+
+
+def test_a_refused_token_is_told_with_the_address(cluster):
+    wrong = error_pb2.ErrorInfo(code=error_pb2.UNAUTHENTICATED, message="the token is wrong", hint="pass another")
+    for peer in cluster.executors:
+        peer.refuse = wrong
+    with pytest.raises(udfleet.UnauthenticatedError) as caught:
+        cluster.fleet.call("add", 1, 2)
+    refused = [f"{peer.address} refuses the call: the token is wrong" for peer in cluster.executors]
+    assert caught.value.message in refused and caught.value.hint == "pass another"
+
+
 def test_attempts_are_bounded(cluster):
     for peer in [cluster.coordinator, *cluster.executors]:
         peer.die_after = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from .. import errors
+from .. import _failures, errors
 from ..errors import UdfleetError
 from . import codec
 from .directory import Directory
@@ -46,6 +46,8 @@ class Pipeline:
         self._resend: deque[Item] = deque()
         self._links: list[Link] = []
         self._failed: set[str] = set()
+        self._silent: set[str] = set()
+        """Peers that could not be reached, or went away, rather than refused."""
         self._rounds = 0
         self._opened = False
         self._candidates = self._find_candidates()
@@ -102,6 +104,7 @@ class Pipeline:
                 link = Link(client, address, self._descriptor, options)
             except LinkLostError as lost:
                 self._failed.add(address)
+                self._silent.add(address)
                 self._next_candidates(lost.reason)
                 continue
             self._links.append(link)
@@ -117,6 +120,7 @@ class Pipeline:
             link.receive()
             self._opened = True
         except LinkLostError as lost:
+            self._silent.add(link.address)
             self._lose(link, lost.reason)
         except _TRY_ELSEWHERE as refused:
             self._lose(link, refused)
@@ -164,9 +168,17 @@ class Pipeline:
     def _gave_up(self, reason: UdfleetError, attempts: int) -> UdfleetError:
         if isinstance(reason, (errors.NoCapacityError, errors.UnreachableError)) and not self._opened:
             return reason
-        function = reason.function or self._function
+        coordinator = self._directory.coordinator
+        absent, hint = "no executor answered", "`udfleet status` shows the executors"
+        if coordinator in self._silent:
+            hint = _failures.ABSENT
+            absent = f"{absent}, nor did" if self._direct else "no answer from"
+            absent += f" the coordinator at {coordinator}"
         return errors.ExecutorLostError(
-            f"no executor answered: {reason.message}", function=function, attempt=attempts, hint=reason.hint
+            f"{absent}; last: {reason.message}",
+            function=reason.function or self._function,
+            attempt=attempts,
+            hint=reason.hint or hint,
         )
 
     def close(self) -> None:
