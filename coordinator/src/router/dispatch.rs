@@ -14,13 +14,9 @@ use super::exchange::Exchange;
 use super::failure::{self, Failure};
 use super::message::{self, Kind};
 use super::pick::pick;
-use super::upstream;
+use super::retry;
+use super::upstream::{self, Upstream};
 use crate::routes::Server;
-
-/// How long a batch waits for an executor to appear.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an executor that failed is passed over, times the batch's attempts.
-const AVOID: Duration = Duration::from_millis(100);
 
 impl Exchange {
     /// Sends what can be sent.
@@ -28,20 +24,21 @@ impl Exchange {
         if let Some(dictionaries) = &mut self.dictionaries {
             dictionaries.settle(self.reorder.next());
         }
+        self.look_again = None;
+        // One moment for all: an executor that is back after it is noted, and looked at again at once.
+        let now = Instant::now();
         while let Some(sequence) = self.batches.first_unsent() {
-            match self.choose() {
-                Some(id) => self.send(id, sequence),
-                None if self.has_usable_upstream() => return,
-                None => return self.note_stuck(sequence),
+            match self.choose(now) {
+                Some(id) => self.send(id, sequence, now),
+                None => return self.hold(sequence, now),
             }
         }
-        self.stuck = None;
         // The first executor hears of the schema at once: it may refuse it.
         if self.schema.is_some() && self.opened == 0 {
-            let _ = self.choose();
+            let _ = self.choose(now);
         }
         if self.is_closed() {
-            self.upstreams.values_mut().for_each(upstream::Upstream::close);
+            self.upstreams.values_mut().for_each(Upstream::close);
         }
     }
 
@@ -50,36 +47,36 @@ impl Exchange {
         self.upstreams.values().any(|upstream| upstream.in_flight() > 0)
     }
 
-    /// When to look for an executor again, if none was found.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
-        let since = self.stuck?;
-        let now = Instant::now();
-        let back = self.avoided.values().copied().filter(|until| *until > now).min();
-        Some(back.unwrap_or(since + PATIENCE).min(since + PATIENCE))
+    /// No executor can take the batch now. An answer may change that, new routes, or the end of a pause.
+    fn hold(&mut self, sequence: u64, now: Instant) {
+        self.look_again = self.avoided.next_back(now);
+        if !self.has_usable_upstream() {
+            self.note_stuck(sequence, now);
+            self.look_again = self.look_again.into_iter().chain(self.patience.end()).min();
+        }
     }
 
-    fn note_stuck(&mut self, sequence: u64) {
+    fn note_stuck(&mut self, sequence: u64, now: Instant) {
         let routes = self.shared.routes.load_full();
         let Some(target) = routes.exact(&self.function.name) else {
             let dropped = Error::new(ErrorCode::FunctionNotFound, "the function was dropped while the stream ran");
             return self.fail(sequence, dropped);
         };
-        let since = *self.stuck.get_or_insert_with(Instant::now);
-        if since.elapsed() >= PATIENCE {
+        self.patience.begin(now);
+        if self.patience.waited(now) >= retry::PATIENCE {
             let pending = self.batches.get_mut(sequence);
             let cause = pending.and_then(|p| p.last_error.clone().map(|error| (error, p.attempts)));
             let error = match cause {
                 Some((error, attempts)) => failure::exhausted(&error, &self.function.name, attempts),
                 None => target.no_capacity(),
             };
-            self.stuck = None;
             self.fail(sequence, error);
         }
     }
 
     /// The upstream for the next batch, opened if need be.
-    fn choose(&mut self) -> Option<usize> {
-        let has_room = |upstream: &upstream::Upstream| !upstream.is_closed() && upstream.in_flight() < STREAM_WINDOW;
+    fn choose(&mut self, now: Instant) -> Option<usize> {
+        let has_room = |upstream: &Upstream| !upstream.is_closed() && upstream.in_flight() < STREAM_WINDOW;
         if self.dictionaries.is_some() && !self.upstreams.is_empty() {
             return self.upstreams.iter().find(|(_, u)| has_room(u)).map(|(id, _)| *id);
         }
@@ -88,14 +85,13 @@ impl Exchange {
         if let Some(id) = self.idle(servers) {
             return Some(id);
         }
-        let now = Instant::now();
         let mine = |server: &Server| {
             let id = self.by_executor.get(&server.endpoint.executor)?;
             self.upstreams.get(id).filter(|upstream| !upstream.is_closed()).map(|upstream| (*id, upstream))
         };
         let load = |index: usize| {
             let server = &servers[index];
-            let avoided = self.avoided.get(&server.endpoint.executor).is_some_and(|until| *until > now);
+            let avoided = self.avoided.contains(&server.endpoint.executor, now);
             let free = mine(server).is_none_or(|(_, upstream)| has_room(upstream));
             (free && !avoided).then(|| server.endpoint.in_flight() as f64 / f64::from(server.interpreters))
         };
@@ -134,8 +130,7 @@ impl Exchange {
         Some(id)
     }
 
-    fn send(&mut self, id: usize, sequence: u64) {
-        self.stuck = None;
+    fn send(&mut self, id: usize, sequence: u64, now: Instant) {
         let Some(upstream) = self.upstreams.get_mut(&id) else { return };
         if let Some(dictionaries) = &self.dictionaries {
             let (messages, had) = dictionaries.before(sequence, upstream.dictionaries);
@@ -143,7 +138,7 @@ impl Exchange {
             upstream.dictionaries = Some(had);
         }
         if let Some((message, attempt)) = self.batches.send(sequence) {
-            upstream.send(sequence, attempt, message);
+            upstream.send(sequence, attempt, message, now);
         }
     }
 
@@ -182,6 +177,8 @@ impl Exchange {
         }
         let Some(upstream) = self.upstreams.get_mut(&id) else { return Ok(()) };
         let Some(sequence) = upstream.sequence(result.sequence) else { return Ok(()) };
+        self.patience.taken();
+        self.avoided.answered(&upstream.endpoint.executor);
         if let Some(pending) = self.batches.get_mut(sequence) {
             pending.parts.push(data);
         }
@@ -194,24 +191,38 @@ impl Exchange {
 
     fn on_failure(&mut self, id: usize, failure: Failure) {
         let Some(upstream) = self.upstreams.remove(&id) else { return };
-        let unanswered = upstream.unanswered();
         match failure {
             // Answers come in order: the error is about the oldest batch, or about the stream.
-            Failure::Final(error) => self.fail(unanswered.first().copied().unwrap_or(self.next), error),
-            Failure::Elsewhere(error) => {
-                tracing::warn!(function = self.function.name, batches = unanswered.len(), %error, "sending batches elsewhere");
-                let mut most = 1;
-                for sequence in unanswered {
-                    let attempts = self.batches.lost(sequence, &error);
-                    most = most.max(attempts);
-                    if attempts >= self.max_attempts {
-                        return self.fail(sequence, failure::exhausted(&error, &self.function.name, attempts));
-                    }
-                    self.shared.stats.retry();
-                }
-                let until = Instant::now() + AVOID * most;
-                self.avoided.insert(upstream.endpoint.executor.clone(), until);
-            }
+            Failure::Final(error) => self.fail(upstream.unanswered().first().copied().unwrap_or(self.next), error),
+            Failure::Elsewhere(error) => self.send_elsewhere(&upstream, &error),
         }
+    }
+
+    fn send_elsewhere(&mut self, upstream: &Upstream, error: &Error) {
+        let (now, unanswered) = (Instant::now(), upstream.unanswered());
+        tracing::warn!(function = self.function.name, batches = unanswered.len(), %error, "sending batches elsewhere");
+        self.avoided.failed(&upstream.endpoint.executor, now);
+        let waited = self.waited(upstream, error.code(), now);
+        for sequence in unanswered {
+            let attempts = self.batches.returned(sequence, error);
+            if retry::is_given_up(error.code(), attempts, self.max_attempts, waited) {
+                return self.fail(sequence, failure::exhausted(error, &self.function.name, attempts));
+            }
+            self.shared.stats.retry();
+        }
+    }
+
+    /// How long no executor has taken a batch, now that this one gives its batches back. While another works on some,
+    /// the rest waits for that one: no time runs.
+    fn waited(&mut self, upstream: &Upstream, cause: ErrorCode, now: Instant) -> Duration {
+        let Some(sent) = upstream.busy_since() else { return Duration::ZERO };
+        if !retry::is_refusal(cause) {
+            self.patience.taken();
+        } else if self.has_usable_upstream() {
+            return Duration::ZERO;
+        } else {
+            self.patience.refused(sent, now);
+        }
+        self.patience.waited(now)
     }
 }

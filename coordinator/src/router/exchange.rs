@@ -25,6 +25,7 @@ use super::failure;
 use super::message::{self, Kind};
 use super::pending::{Batches, Parts};
 use super::reorder::Reorder;
+use super::retry::{Avoided, Patience};
 use super::service::{ActiveStream, Shared};
 use super::upstream::{Answers, Upstream};
 use crate::registry::Function;
@@ -65,10 +66,10 @@ pub(super) struct Exchange {
     pub(super) answers: SelectAll<Answers>,
     pub(super) opened: usize,
     pub(super) last_used: Option<usize>,
-    /// Executors that have just failed, until when they are passed over.
-    pub(super) avoided: HashMap<String, Instant>,
-    /// Set while no executor can take the next batch.
-    pub(super) stuck: Option<Instant>,
+    pub(super) avoided: Avoided,
+    pub(super) patience: Patience,
+    /// When to look for an executor again, where the next batch found none.
+    pub(super) look_again: Option<Instant>,
     pub(super) changes: watch::Receiver<u64>,
     pub(super) max_attempts: u32,
     pub(super) random: SmallRng,
@@ -115,8 +116,9 @@ impl Exchange {
             answers: SelectAll::new(),
             opened: 0,
             last_used: None,
-            avoided: HashMap::new(),
-            stuck: None,
+            avoided: Avoided::default(),
+            patience: Patience::default(),
+            look_again: None,
             max_attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
             random: SmallRng::from_os_rng(),
             out: VecDeque::from([Ok(schema)]),
@@ -175,7 +177,9 @@ impl Exchange {
 
     async fn wait(&mut self) -> Event {
         let reading = self.has_room();
-        let stuck = self.retry_at();
+        let look_again = self.look_again;
+        // A new executor takes what waits, and widens the window: nobody else may have news for minutes.
+        let held = self.batches.first_unsent().is_some() || (self.client.is_some() && !reading);
         let client = async {
             match &mut self.client {
                 Some(client) if reading => client.message().await,
@@ -190,7 +194,7 @@ impl Exchange {
             }
         };
         let wake = async {
-            match stuck {
+            match look_again {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -198,7 +202,7 @@ impl Exchange {
         tokio::select! {
             (id, answer) = answer => Event::Upstream(id, answer),
             message = client => Event::Client(message),
-            _ = self.changes.changed(), if stuck.is_some() => Event::Wake,
+            _ = self.changes.changed(), if held => Event::Wake,
             () = wake => Event::Wake,
         }
     }

@@ -5,6 +5,8 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::ErrorCode;
 
+use super::retry::{PATIENCE, is_refusal};
+
 /// Where an error leads.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Failure {
@@ -14,10 +16,12 @@ pub(super) enum Failure {
     Final(Error),
 }
 
-/// A typed error of an executor.
+/// A typed error of an executor. Whether a function exists is for the routes to say: an executor that does not know it
+/// has it no more, or not yet, which is a refusal as others.
 pub(super) fn of_error(error: Error) -> Failure {
     match error.code() {
         ErrorCode::ExecutorLost | ErrorCode::NoCapacity => Failure::Elsewhere(error),
+        ErrorCode::FunctionNotFound => Failure::Elsewhere(error.with(|info| info.code = ErrorCode::NoCapacity as i32)),
         _ => Failure::Final(error),
     }
 }
@@ -60,9 +64,14 @@ fn too_large() -> Error {
     Error::new(ErrorCode::LimitExceeded, message).hint("send smaller record batches")
 }
 
-/// What the client is told once a batch has been tried often enough.
+/// What the client is told once a batch has been tried often, or refused for long enough.
 pub(super) fn exhausted(cause: &Error, function: &str, attempts: u32) -> Error {
-    let message = format!("the batch was tried {attempts} times, the last time: {}", cause.info().message);
+    let last = &cause.info().message;
+    let message = if is_refusal(cause.code()) {
+        format!("no executor took the batch within {} s, the last refusal: {last}", PATIENCE.as_secs())
+    } else {
+        format!("the batch was tried {attempts} times, the last time: {last}")
+    };
     Error::new(cause.code(), message).function(function).hint("send it again; `udfleet status` shows executors").with(
         |info| {
             info.executor.clone_from(&cause.info().executor);
@@ -83,6 +92,9 @@ mod tests {
             (error.code(), error.info().attempt, error.info().function.as_str()),
             (ErrorCode::NoCapacity, 3, "f@1")
         );
+        assert_eq!(error.info().message, "no executor took the batch within 10 s, the last refusal: draining");
+        let lost = exhausted(&Error::new(ErrorCode::ExecutorLost, "gone"), "f@1", 3);
+        assert_eq!(lost.info().message, "the batch was tried 3 times, the last time: gone");
     }
 
     #[test]
@@ -92,8 +104,11 @@ mod tests {
             let Failure::Elsewhere(error) = failure else { panic!("{code:?}: {failure:?}") };
             assert_eq!((error.code(), error.info().executor.as_str()), (ErrorCode::ExecutorLost, "e1"));
         }
-        let full: Status = Error::new(ErrorCode::NoCapacity, "draining").into();
-        assert!(matches!(of_status(&full, "e1"), Failure::Elsewhere(_)));
+        for code in [ErrorCode::NoCapacity, ErrorCode::FunctionNotFound] {
+            let refused: Status = Error::new(code, "draining").into();
+            let failure = of_status(&refused, "e1");
+            assert!(matches!(failure, Failure::Elsewhere(e) if e.code() == ErrorCode::NoCapacity), "{code:?}");
+        }
         for code in [ErrorCode::UserCode, ErrorCode::InvalidInput, ErrorCode::InterpreterCrashed, ErrorCode::Internal] {
             let status: Status = Error::new(code, "x").into();
             assert!(matches!(of_status(&status, "e1"), Failure::Final(e) if e.code() == code), "{code:?}");

@@ -9,6 +9,7 @@ mod message;
 mod pending;
 mod pick;
 mod reorder;
+mod retry;
 mod service;
 mod upstream;
 

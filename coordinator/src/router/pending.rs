@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow_flight::FlightData;
 use udfleet_proto::error::Error;
 
+use super::retry::is_refusal;
+
 /// Messages of one answer on their way together.
 pub(super) type Parts = Vec<FlightData>;
 
@@ -65,9 +67,12 @@ impl Batches {
         Some(pending)
     }
 
-    /// Its executor was lost: to be sent again; the attempts so far.
-    pub fn lost(&mut self, sequence: u64, error: &Error) -> u32 {
+    /// It came back unanswered: to be sent again. One that was only refused was not attempted. The attempts so far.
+    pub fn returned(&mut self, sequence: u64, error: &Error) -> u32 {
         let Some(pending) = self.pending.get_mut(&sequence) else { return 0 };
+        if is_refusal(error.code()) {
+            pending.attempts = pending.attempts.saturating_sub(1);
+        }
         pending.parts.clear();
         pending.last_error = Some(error.clone());
         self.unsent.insert(sequence);
@@ -94,6 +99,8 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
+    use udfleet_proto::v1::ErrorCode;
+
     use super::*;
 
     fn body(bytes: usize) -> FlightData {
@@ -101,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_batches_are_sent_again_and_bytes_add_up() {
+    fn returned_batches_are_sent_again_and_bytes_add_up() {
         let mut batches = Batches::default();
         (0..3).for_each(|s| batches.accept(s, s + 100, body(10)));
         for sequence in 0..3 {
@@ -109,9 +116,14 @@ mod tests {
             assert_eq!(batches.send(sequence).unwrap().1, 1);
         }
         assert_eq!(batches.first_unsent(), None);
-        assert_eq!(batches.lost(1, &Error::internal("x")), 1);
+        assert_eq!(batches.returned(1, &Error::internal("x")), 1);
         assert_eq!(batches.first_unsent(), Some(1));
         assert_eq!(batches.send(1).unwrap().1, 2);
+        for _ in 0..5 {
+            assert_eq!(batches.returned(1, &Error::new(ErrorCode::NoCapacity, "draining")), 1, "the one that counts");
+            assert_eq!(batches.first_unsent(), Some(1));
+            assert_eq!(batches.send(1).unwrap().1, 2);
+        }
         assert_eq!(batches.take(1).unwrap().client_sequence, 101);
         assert_eq!(batches.bytes(), 20);
         batches.cut(0);

@@ -34,7 +34,7 @@ pub struct Stats {
     pub active: AtomicU64,
     /// Batches forwarded.
     pub batches: AtomicU64,
-    /// Batches sent again because an executor was lost.
+    /// Batches sent again because an executor was lost, or refused them.
     pub retries: AtomicU64,
 }
 

@@ -9,6 +9,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _};
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Response, Status};
 use udfleet_proto::flight::exchange_descriptor;
@@ -25,6 +26,7 @@ struct Sent {
     /// Its number on this exchange: they count up from 0 on each.
     number: u64,
     sequence: u64,
+    at: Instant,
     _in_flight: InFlight,
 }
 
@@ -97,10 +99,10 @@ impl Upstream {
     }
 
     /// Sends a batch.
-    pub fn send(&mut self, sequence: u64, attempt: u32, message: FlightData) {
+    pub fn send(&mut self, sequence: u64, attempt: u32, message: FlightData, now: Instant) {
         let header = BatchHeader { sequence: self.next, attempt };
         self.forward(FlightData { app_metadata: header.encode_to_vec().into(), ..message });
-        self.sent.push_back(Sent { number: self.next, sequence, _in_flight: self.endpoint.begin() });
+        self.sent.push_back(Sent { number: self.next, sequence, at: now, _in_flight: self.endpoint.begin() });
         self.next += 1;
     }
 
@@ -117,6 +119,11 @@ impl Upstream {
     /// What is still unanswered, oldest first.
     pub fn unanswered(&self) -> Vec<u64> {
         self.sent.iter().map(|sent| sent.sequence).collect()
+    }
+
+    /// Since when the executor has had the oldest of these.
+    pub fn busy_since(&self) -> Option<Instant> {
+        self.sent.front().map(|sent| sent.at)
     }
 
     /// No more batches will come.

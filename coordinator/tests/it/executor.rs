@@ -35,6 +35,8 @@ pub struct Behaviour {
     pub delay: Option<fn(u64) -> u64>,
     /// Answers this many batches in all, then no more, though it takes them.
     pub silent_after: Option<usize>,
+    /// Refuses this many batches in all, then no more.
+    pub refuses: usize,
     /// Answers the n-th batch of each exchange with an error.
     pub error: Option<(u64, ErrorCode)>,
     pub python: Option<&'static str>,
@@ -209,7 +211,8 @@ async fn echo(data: FlightData, behaviour: &Behaviour, counts: &Counts) -> Optio
         tokio::time::sleep(Duration::from_millis(delay(header.sequence))).await;
     }
     let mut result = BatchResult { sequence: header.sequence, last: true, rows: 1, ..Default::default() };
-    match behaviour.error {
+    let error = if seen < behaviour.refuses { Some((header.sequence, ErrorCode::NoCapacity)) } else { behaviour.error };
+    match error {
         Some((at, code)) if at == header.sequence => {
             result.error = Some(Error::new(code, "ValueError: bad row").with(|info| info.row = Some(3)).into_info());
             Some(reply(&result, FlightData::default()))

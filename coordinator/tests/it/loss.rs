@@ -62,8 +62,8 @@ async fn a_pinned_stream_moves_with_its_dictionaries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_bounded() {
     let coordinator = start().await;
-    let refusing = Behaviour { error: Some((0, ErrorCode::NoCapacity)), ..Default::default() };
-    let executor = Executor::start(&coordinator.address(), "a", refusing);
+    let failing = Behaviour { error: Some((0, ErrorCode::ExecutorLost)), ..Default::default() };
+    let executor = Executor::start(&coordinator.address(), "a", failing);
     coordinator.executors(|all| all.len() == 1).await;
     coordinator.register(echo("add")).await.1.unwrap();
     let mut stream = open(&coordinator, command("add")).await.unwrap();
@@ -72,8 +72,76 @@ async fn attempts_are_bounded() {
     stream.next().await.unwrap().unwrap();
     let answers = stream.rest().await.unwrap();
     let error = Error::from(result_of(&answers[0]).error.unwrap());
-    assert_eq!((error.code(), error.info().attempt, answers.len()), (ErrorCode::NoCapacity, 3, 1));
+    assert_eq!((error.code(), error.info().attempt, answers.len()), (ErrorCode::ExecutorLost, 3, 1));
     assert_eq!(executor.batches(), 3, "udfleet.retry.max-attempts is 3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_no_attempts() {
+    let coordinator = start().await;
+    let executor = Executor::start(&coordinator.address(), "a", Behaviour { refuses: 4, ..Default::default() });
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), vec![batch(7..8)]).await);
+    stream.half_close();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(firsts(&stream.rest().await.unwrap()), [7], "udfleet.retry.max-attempts is 3");
+    assert_eq!(executor.batches(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_bounded_by_time() {
+    let coordinator = start().await;
+    let executor =
+        Executor::start(&coordinator.address(), "a", Behaviour { refuses: usize::MAX, ..Default::default() });
+    coordinator.executors(|all| all.len() == 1).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let asked = std::time::Instant::now();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), vec![batch(0..1)]).await);
+    stream.half_close();
+    stream.next().await.unwrap().unwrap();
+    let answers = stream.rest().await.unwrap();
+    let error = Error::from(result_of(&answers[0]).error.unwrap());
+    assert_eq!((error.code(), answers.len()), (ErrorCode::NoCapacity, 1));
+    assert!(error.info().message.starts_with("no executor took the batch within 10 s"), "{error}");
+    assert!(asked.elapsed().as_secs() >= 10, "{:?}", asked.elapsed());
+    assert!((5..=12).contains(&executor.batches()), "asked {} times", executor.batches());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_refused_is_asked_again_though_others_are_busy() {
+    let coordinator = start().await;
+    let silent = Behaviour { silent_after: Some(0), ..Default::default() };
+    let mut busy = Executor::start(&coordinator.address(), "a", silent);
+    let refusing = Executor::start(&coordinator.address(), "b", Behaviour { refuses: 1, ..Default::default() });
+    coordinator.executors(|all| all.len() == 2).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), (0..16).map(|i| batch(i..i + 1)).collect()).await);
+    stream.half_close();
+    // The window of each is 8 batches: b's all come back, and b gets them again.
+    eventually("b is asked again", async || (refusing.batches() > 8).then_some(())).await;
+    busy.kill();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(firsts(&stream.rest().await.unwrap()), (0..16).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_without_the_function_is_no_last_word() {
+    let coordinator = start().await;
+    let moved = Behaviour { error: Some((0, ErrorCode::FunctionNotFound)), ..Default::default() };
+    let left = Executor::start(&coordinator.address(), "a", moved);
+    let _serving = Executor::start(&coordinator.address(), "b", Behaviour::default());
+    coordinator.executors(|all| all.len() == 2).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    let mut stream = open(&coordinator, command("add")).await.unwrap();
+    stream.send_all(encode(schema(), (0..40).map(|i| batch(i..i + 1)).collect()).await);
+    stream.half_close();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(firsts(&stream.rest().await.unwrap()), (0..40).collect::<Vec<_>>());
+    assert!(left.batches() > 0, "it was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,61 @@ async fn a_stuck_function_stops_nobody_else() {
     cluster.assert_no_errors();
 }
 
+/// A stream of `batches` batches of one row that stop at the gate.
+async fn at_the_gate(cluster: &Cluster, gate: &Gate, batches: usize) -> Stream {
+    let mut stream = Stream::open(&cluster.address(), command("wait")).await.unwrap();
+    let sender = stream.take_sender();
+    let sent = Encoder::default().all(&vec![texts(&[gate.argument()]); batches]);
+    tokio::spawn(async move {
+        for message in sent {
+            sender.send(message).await.expect("an open stream");
+        }
+    });
+    stream
+}
+
+/// Waits until the coordinator has taken this many batches in.
+async fn wait_forwarded(cluster: &Cluster, batches: f64) {
+    let coordinator = cluster.http_addresses().swap_remove(0);
+    let forwarded = async || (metrics(&coordinator).await["udfleet_batches_forwarded_total"] == batches).then_some(());
+    eventually(&format!("{batches} batches are taken in"), forwarded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_behind_slow_calls_goes_on_at_an_executor_that_joins() {
+    let mut cluster = Cluster::start(1).await;
+    cluster.client().register(&Function::new("wait").takes(vec![string()])).await;
+    let gate = Gate::new(&cluster.folder(), "gate");
+    let mut stream = at_the_gate(&cluster, &gate, 20).await;
+    gate.wait_entered(1).await;
+    // The window of one executor is full: nothing more can happen on this stream until a call ends.
+    wait_forwarded(&cluster, 8.0).await;
+    cluster.add_executor("e2").await;
+    cluster.client().wait_served_by("wait", &["e1", "e2"]).await;
+    gate.wait_entered(2).await;
+    gate.open();
+    assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [1; 20]);
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_an_executor_gives_back_have_not_been_tried() {
+    let mut cluster = Cluster::start(2).await;
+    let once = Function::new("wait").takes(vec![string()]).config("udfleet.retry.max-attempts", "1");
+    cluster.client().register(&once).await;
+    let gate = Gate::new(&cluster.folder(), "gate");
+    let mut stream = at_the_gate(&cluster, &gate, 16).await;
+    gate.wait_entered(2).await;
+    wait_forwarded(&cluster, 16.0).await;
+    // It finishes the call that runs, and refuses those that wait for its interpreter.
+    cluster.executor("e1").signal(libc::SIGTERM);
+    cluster.wait_state("e1", "lost").await;
+    gate.open();
+    assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [1; 16]);
+    assert!(cluster.executor("e1").ended().await.success());
+    cluster.assert_no_errors();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_of_two_streams_take_turns() {
     let cluster = Cluster::start(1).await;
