@@ -24,7 +24,7 @@ _STATUS = {
     "DEADLINE_EXCEEDED": errors.UnreachableError,
 }
 
-ABSENT = "is the fleet running? `udfleet up` starts one; check the address (UDFLEET_ADDRESS) and the token (UDFLEET_TOKEN)"
+ABSENT = "is the fleet running? `udfleet up` starts one; check address and token (UDFLEET_ADDRESS, UDFLEET_TOKEN)"
 """What to do when nobody answers."""
 
 _TYPED_TEXT = re.compile(

@@ -208,7 +208,7 @@ def test_a_coordinator_that_answers_is_not_told_to_be_away(cluster):
     lost = error_pb2.ErrorInfo(code=error_pb2.EXECUTOR_LOST, message="executor e went away")
     for peer in [cluster.coordinator, *cluster.executors]:
         peer.refuse = lost
-    with pytest.raises(udfleet.ExecutorLostError, match="^add: no executor answered; last: executor e went") as caught:
+    with pytest.raises(udfleet.ExecutorLostError, match=r"^add: no executor answered; last: executor e") as caught:
         cluster.fleet.call("add", 1, 2)
     assert "udfleet status" in caught.value.hint
 
