@@ -181,6 +181,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             }
         }
         let nodes = self.parts.fleet.nodes().await?;
-        Ok(Response::new(Box::pin(logs::gather(nodes, &self.parts.token, &request))))
+        let (fleet, token) = (self.parts.fleet.clone(), self.parts.token.clone());
+        Ok(Response::new(Box::pin(logs::gather(fleet, nodes, token, request))))
     }
 }
