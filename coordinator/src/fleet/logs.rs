@@ -51,8 +51,10 @@ async fn run(
     let mut look = tokio::time::interval(LOOK_EVERY);
     while later.follow || !events.is_empty() {
         tokio::select! {
-            Some(event) = events.next(), if !events.is_empty() => {
-                if let Some(line) = readers.line_of(event) && client.send(line).await.is_err() {
+            event = events.next(), if !events.is_empty() => {
+                // `None` when the last of them has ended.
+                let line = event.and_then(|event| readers.line_of(event));
+                if let Some(line) = line && client.send(line).await.is_err() {
                     return;
                 }
             }
