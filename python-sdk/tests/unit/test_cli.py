@@ -77,6 +77,38 @@ def test_an_absent_fleet_is_said_with_a_hint():
     assert done.stderr.startswith("error: UNREACHABLE: no answer from 127.0.0.1:1") and "hint: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said", "where"),
+    [
+        (["nope"], "No such command 'nope'.", "udfleet"),
+        (["--nope"], "No such option '--nope'", "udfleet"),
+        (["register", "m:f"], "Missing option '--name'.", "udfleet register"),
+        (["logs", "--tail", "x"], "Invalid value for '--tail'", "udfleet logs"),
+        (["call", "f", "-a", "1", "--input", __file__], "give --arg or --input, not both", "udfleet call"),
+        (["register", "m", "--name", "f"], "'m' is not of the form module:attr", "udfleet register"),
+    ],
+)
+def test_wrong_usage_is_told_like_every_other_failure(arguments, said, where):
+    done = CliRunner().invoke(cli, arguments, prog_name="udfleet")
+    assert done.exit_code == 2 and done.stdout == ""
+    first, *_, last = done.stderr.splitlines()
+    assert first.startswith("error: USAGE: ") and said in first and last == f"hint: see `{where} --help`"
+
+
+def test_without_a_command_there_is_help():
+    done = CliRunner().invoke(cli, [], prog_name="udfleet")
+    assert done.exit_code == 2 and done.stderr.startswith("Usage: udfleet") and "error" not in done.stderr
+
+
+def test_an_interrupted_command_says_so(run, monkeypatch):
+    def interrupted(self, all_versions=False):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fleet, "functions", interrupted)
+    done = run.invoke(cli, ["functions"])
+    assert done.exit_code == 130 and done.stdout == "" and done.stderr.strip() == "interrupted"
+
+
 def test_call_takes_values_columns_and_files(run, monkeypatch, tmp_path):
     import pyarrow as pa
 

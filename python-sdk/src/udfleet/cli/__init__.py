@@ -12,5 +12,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
-        sys.exit(f"error: the command line needs the package {error.name}\nhint: pip install udfleet")
+        sys.exit(f"error: STARTUP: the command line needs the package {error.name}\nhint: pip install udfleet")
     cli(prog_name="udfleet")

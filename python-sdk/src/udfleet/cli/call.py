@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ..errors import InvalidInputError
 from . import loading, output
 from .shared import connected
 
@@ -47,7 +48,7 @@ def call(
         try:
             feather.write_feather(pa.table({"result": result}), target, compression="uncompressed")
         except OSError as error:
-            raise click.ClickException(f"the results can't be written to {target}: {error}") from None
+            raise InvalidInputError(f"the results can't be written to {target}: {error}") from None
         output.say(f"{len(result)} rows written to {target}")
         return
     for value in result.to_pylist():

@@ -15,6 +15,7 @@ import click
 import pyarrow as pa
 
 from ..declaration import UserDefinedScalarFunctionWrapper
+from ..errors import InvalidConfigError, InvalidDefinitionError, InvalidInputError
 
 _MARK = "UDFLEET_CLIENT_EXECUTABLE"
 
@@ -23,7 +24,7 @@ def run_in(executable: str) -> None:
     """Goes on in another Python (`python.client.executable`), unless that is this one."""
     found = shutil.which(executable)
     if found is None:
-        raise click.ClickException(f"python.client.executable: {executable!r} is not an executable")
+        raise InvalidConfigError(f"python.client.executable: {executable!r} is not an executable")
     if os.environ.get(_MARK) == executable or os.path.realpath(found) == os.path.realpath(sys.executable):
         return
     environment = {**os.environ, _MARK: executable}
@@ -40,14 +41,15 @@ def load(name: str) -> UserDefinedScalarFunctionWrapper:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.split(".")[0] and error.name != module:
-            raise click.ClickException(f"importing {module!r} failed: {error}") from error
-        raise click.ClickException(f"there is no module {module!r} here nor installed") from error
+            raise InvalidDefinitionError(f"importing {module!r} failed: {error}") from error
+        raise InvalidDefinitionError(f"there is no module {module!r} here nor installed") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise click.ClickException(f"{module!r} has no attribute {attribute!r}")
+            raise InvalidDefinitionError(f"{module!r} has no attribute {attribute!r}")
         found = getattr(found, part)
     if not isinstance(found, UserDefinedScalarFunctionWrapper):
-        raise click.ClickException(f"{name!r} is a {type(found).__name__}: declare the function with udfleet.udf")
+        what = type(found).__name__
+        raise InvalidDefinitionError(f"{name!r} is a {what}", hint="declare the function with udfleet.udf")
     return found
 
 
@@ -64,11 +66,11 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     try:
         table = _read(path)
     except (pa.ArrowException, OSError) as error:
-        raise click.ClickException(f"{path} can't be read: {error}") from None
+        raise InvalidInputError(f"{path} can't be read: {error}") from None
     for name in columns or ():
         if table.column_names.count(name) != 1:
             number = table.column_names.count(name) or "no"
-            raise click.ClickException(f"{path} has {number} columns {name!r}; it has {', '.join(table.column_names)}")
+            raise InvalidInputError(f"{path} has {number} columns {name!r}; it has {', '.join(table.column_names)}")
     return table if columns is None else table.select(columns)
 
 

@@ -18,12 +18,25 @@ from .status import drain, functions, progress, status
 
 
 class _Group(click.Group):
+    """All failures look alike, whoever finds them, and have the exit statuses that docs/errors.md names."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            status = super().main(*args, **{**extra, "standalone_mode": False})
+        except UdfleetError as error:
+            output.fail(error)
+            status = 1
+        except click.UsageError as error:
+            output.misused(error)
+            status = 2
+        except click.Abort:
+            output.say("interrupted")
+            status = 130
+        sys.exit(status)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except UdfleetError as error:
-            output.fail(error)
-            ctx.exit(1)
         except BrokenPipeError:
             # Whoever read stdout has seen enough.
             sys.stderr.close()

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
+
 from ..errors import UdfleetError
 from ..types import DataType
 
@@ -76,5 +78,14 @@ def size(value: float) -> str:
 
 def fail(error: UdfleetError) -> None:
     """An error as people read it."""
-    text = str(error)
-    say(f"error: {error.code}: {text}")
+    say(f"error: {error.code}: {error}")
+
+
+def misused(error: click.UsageError) -> None:
+    """A mistake in the command itself, in the form of all others."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message())
+        return
+    say(f"error: USAGE: {error.format_message()}")
+    if error.ctx is not None:
+        say(f"hint: see `{error.ctx.command_path} --help`")
