@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 from fleet_support import BIGINT, STRING, failure_of
@@ -128,3 +130,23 @@ def test_a_python_by_its_path(fleet):
         Environment(python="/no/such/python3.11"),
     )
     assert "/no/such/python3.11" in str(error)
+
+
+def test_a_python_by_a_command_on_the_executors_path(tmp_path, monkeypatch):
+    command = tmp_path / "house-python"
+    command.symlink_to(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def where():
+        import sys
+
+        return sys.base_prefix
+
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        monkeypatch.undo()
+        with udfleet.connect(fleet.address, fleet.token) as other:
+            for client, name in [(fleet, "by_command"), (other, "by_command_too")]:
+                view = client.register_function(name, udf(where, [], STRING), Environment(python=command.name))
+                assert view.python == command.name
+            assert fleet.function("by_command").environment == other.function("by_command_too").environment
+            assert other.call("by_command").to_pylist() == fleet.call("by_command_too").to_pylist() == [sys.base_prefix]
