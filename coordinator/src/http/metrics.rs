@@ -52,7 +52,10 @@ fn describe() {
     describe_counter!("udfleet_streams_total", "Flight streams accepted by the coordinator");
     describe_gauge!("udfleet_streams_open", "Flight streams open at the coordinator");
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
-    describe_counter!("udfleet_batches_resent_total", "Batches sent again because an executor was lost or refused them");
+    describe_counter!(
+        "udfleet_batches_resent_total",
+        "Batches sent again because an executor was lost or refused them"
+    );
     describe_gauge!("udfleet_executors", "Executors by state");
     describe_gauge!("udfleet_interpreter_memory_bytes", "Private memory of all interpreters, summed over executors");
     describe_gauge!("udfleet_interpreters", "Interpreters running in the fleet");
