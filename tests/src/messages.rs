@@ -17,7 +17,8 @@ pub fn path(name: &str) -> FlightDescriptor {
 /// CMD with an ExchangeRequest.
 #[must_use]
 pub fn command(name: &str) -> FlightDescriptor {
-    exchange_descriptor(&ExchangeRequest { function: name.to_owned(), job: "tests".to_owned(), forwarded: false })
+    let (function, job) = (name.to_owned(), "tests".to_owned());
+    exchange_descriptor(&ExchangeRequest { function, job, ..ExchangeRequest::default() })
 }
 
 /// Both forms for one function, with their names.

@@ -122,7 +122,8 @@ impl Exchange {
         let schema = self.schema.as_ref()?;
         let id = self.opened;
         self.opened += 1;
-        let request = ExchangeRequest { function: self.function.name.clone(), job: self.job.clone(), forwarded: true };
+        let (function, job) = (self.function.name.clone(), self.job.clone());
+        let request = ExchangeRequest { function, job, forwarded: true, ..ExchangeRequest::default() };
         let (upstream, answers) = upstream::open(id, &server.endpoint, self.shared.token.clone(), &request, schema);
         self.by_executor.insert(server.endpoint.executor.clone(), id);
         self.upstreams.insert(id, upstream);

@@ -74,6 +74,10 @@ impl Session {
                 self.regions.close(region);
                 return None;
             }
+            command::Kind::Cancel(_) => return None,
+            command::Kind::Resume(resume) => self
+                .open(region, region_size, file)
+                .and_then(|_| Err(Error::internal(format!("command {} has nothing left to give", resume.call)))),
             command::Kind::Unload(unload) => {
                 self.unload(py, unload.function);
                 // Later commands name the region without its descriptor: it is kept though nothing is read from it.
@@ -186,6 +190,7 @@ impl Session {
             convert_ns: (started.elapsed().as_nanos() as u64).saturating_sub(run_ns),
             run_ns,
             cpu_ns: cpu_ns().saturating_sub(cpu),
+            ..Done::default()
         }))
     }
 }

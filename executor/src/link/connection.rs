@@ -132,6 +132,7 @@ impl Connection {
             body: slice(body_at, input.body.len()),
             output_offset: end.next_multiple_of(ALIGNMENT) as u64,
             output_limit: MAX_FRAME_BYTES as u64,
+            ..Invoke::default()
         };
         self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
     }

@@ -15,7 +15,7 @@ pub enum Fault {
 
 impl ErrorCode {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UserCode,
         Self::ResultType,
         Self::LoadFailed,
@@ -27,6 +27,7 @@ impl ErrorCode {
         Self::LimitExceeded,
         Self::Unauthenticated,
         Self::ArtifactMissing,
+        Self::InvalidPlan,
         Self::Infeasible,
         Self::EnvironmentFailed,
         Self::NoCapacity,
@@ -51,9 +52,12 @@ impl ErrorCode {
         const UNAVAILABLE: i32 = 14;
         const UNAUTHENTICATED: i32 = 16;
         match self {
-            Self::UserCode | Self::ResultType | Self::InvalidInput | Self::InvalidDefinition | Self::InvalidConfig => {
-                INVALID_ARGUMENT
-            }
+            Self::UserCode
+            | Self::ResultType
+            | Self::InvalidInput
+            | Self::InvalidDefinition
+            | Self::InvalidConfig
+            | Self::InvalidPlan => INVALID_ARGUMENT,
             Self::CallTimeout => DEADLINE_EXCEEDED,
             Self::FunctionNotFound | Self::ArtifactMissing => NOT_FOUND,
             Self::LimitExceeded | Self::MemoryExceeded => RESOURCE_EXHAUSTED,
@@ -83,6 +87,7 @@ impl ErrorCode {
             | Self::LimitExceeded
             | Self::Unauthenticated
             | Self::ArtifactMissing
+            | Self::InvalidPlan
             | Self::Infeasible
             | Self::EnvironmentFailed
             | Self::MemoryExceeded
@@ -107,6 +112,7 @@ impl ErrorCode {
             | Self::LimitExceeded
             | Self::Unauthenticated
             | Self::ArtifactMissing
+            | Self::InvalidPlan
             | Self::Infeasible
             | Self::EnvironmentFailed
             | Self::MemoryExceeded

@@ -66,6 +66,7 @@ def from_info(info: error_pb2.ErrorInfo) -> UdfleetError:
         attempt=info.attempt or None,
         exception=_exception(info.exception) if info.HasField("exception") else None,
         exit=ended,
+        expression=info.expression or None,
     )
 
 

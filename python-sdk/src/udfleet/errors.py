@@ -108,6 +108,7 @@ class UdfleetError(Exception):
     :ivar hint: what to do about it, or None.
     :ivar exception: the user function's exception, or None.
     :ivar exit: how the interpreter ended, or None.
+    :ivar expression: the part of a plan at fault, as it was written, or None.
     """
 
     code: str = "INTERNAL"
@@ -125,6 +126,7 @@ class UdfleetError(Exception):
         attempt: int | None = None,
         exception: RemoteException | None = None,
         exit: ProcessExit | None = None,
+        expression: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -136,6 +138,7 @@ class UdfleetError(Exception):
         self.attempt = attempt
         self.exception = exception
         self.exit = exit
+        self.expression = expression
 
     def __str__(self) -> str:
         where = [self.function, None if self.row is None else f"row {self.row}", self.message]
@@ -148,6 +151,8 @@ class UdfleetError(Exception):
             text += f" ({', '.join(part for part in place if part)})"
         if self.value and self.value not in self.message:
             text += f"\nvalue: {self.value}"
+        if self.expression and self.expression not in self.message:
+            text += f"\nin: {self.expression}"
         if self.exception is not None:
             text += f"\n\n{self.exception}\n" if self.hint else f"\n\n{self.exception}"
         if self.exit is not None:
@@ -232,6 +237,12 @@ class ArtifactMissingError(UdfleetError):
     code = "ARTIFACT_MISSING"
 
 
+class InvalidPlanError(UdfleetError):
+    """A plan whose columns, functions or types do not go together; `.expression` is the part at fault."""
+
+    code = "INVALID_PLAN"
+
+
 class InfeasibleError(UdfleetError):
     """No executor of the fleet could ever run the function."""
 
@@ -305,6 +316,7 @@ BY_CODE: dict[str, type[UdfleetError]] = {
         CallTimeoutError,
         FunctionNotFoundError,
         InvalidInputError,
+        InvalidPlanError,
         InvalidDefinitionError,
         InvalidConfigError,
         LimitExceededError,

@@ -69,6 +69,7 @@ def test_public_surface_is_frozen():
         "InvalidConfigError",
         "InvalidDefinitionError",
         "InvalidInputError",
+        "InvalidPlanError",
         "LimitExceededError",
         "LoadError",
         "LocalFleet",

@@ -21,6 +21,7 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_EXCEEDED: _ClassVar[ErrorCode]
     UNAUTHENTICATED: _ClassVar[ErrorCode]
     ARTIFACT_MISSING: _ClassVar[ErrorCode]
+    INVALID_PLAN: _ClassVar[ErrorCode]
     INFEASIBLE: _ClassVar[ErrorCode]
     ENVIRONMENT_FAILED: _ClassVar[ErrorCode]
     NO_CAPACITY: _ClassVar[ErrorCode]
@@ -41,6 +42,7 @@ INVALID_CONFIG: ErrorCode
 LIMIT_EXCEEDED: ErrorCode
 UNAUTHENTICATED: ErrorCode
 ARTIFACT_MISSING: ErrorCode
+INVALID_PLAN: ErrorCode
 INFEASIBLE: ErrorCode
 ENVIRONMENT_FAILED: ErrorCode
 NO_CAPACITY: ErrorCode
@@ -97,7 +99,7 @@ class ProcessExit(_message.Message):
     def __init__(self, signal: _Optional[int] = ..., status: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., last_stderr: _Optional[str] = ...) -> None: ...
 
 class ErrorInfo(_message.Message):
-    __slots__ = ("code", "message", "hint", "function", "row", "value", "executor", "attempt", "exception", "exit")
+    __slots__ = ("code", "message", "hint", "function", "row", "value", "executor", "attempt", "exception", "exit", "expression")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +110,7 @@ class ErrorInfo(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     EXCEPTION_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     code: ErrorCode
     message: str
     hint: str
@@ -118,4 +121,21 @@ class ErrorInfo(_message.Message):
     attempt: int
     exception: PythonException
     exit: ProcessExit
-    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., function: _Optional[str] = ..., row: _Optional[int] = ..., value: _Optional[str] = ..., executor: _Optional[str] = ..., attempt: _Optional[int] = ..., exception: _Optional[_Union[PythonException, _Mapping]] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ...) -> None: ...
+    expression: str
+    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., function: _Optional[str] = ..., row: _Optional[int] = ..., value: _Optional[str] = ..., executor: _Optional[str] = ..., attempt: _Optional[int] = ..., exception: _Optional[_Union[PythonException, _Mapping]] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ..., expression: _Optional[str] = ...) -> None: ...
+
+class RowErrors(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionRowErrors]
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionRowErrors, _Mapping]]] = ...) -> None: ...
+
+class FunctionRowErrors(_message.Message):
+    __slots__ = ("function", "count", "first")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    function: int
+    count: int
+    first: _containers.RepeatedCompositeFieldContainer[ErrorInfo]
+    def __init__(self, function: _Optional[int] = ..., count: _Optional[int] = ..., first: _Optional[_Iterable[_Union[ErrorInfo, _Mapping]]] = ...) -> None: ...

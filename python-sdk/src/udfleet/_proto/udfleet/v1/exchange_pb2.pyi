@@ -1,4 +1,7 @@
 from . import error_pb2 as _error_pb2
+from . import function_pb2 as _function_pb2
+from . import plan_pb2 as _plan_pb2
+from . import stage_pb2 as _stage_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
@@ -7,14 +10,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("function", "job", "forwarded")
+    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     FORWARDED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    ON_ERROR_FIELD_NUMBER: _ClassVar[int]
     function: str
     job: str
     forwarded: bool
-    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ...) -> None: ...
+    plan: _plan_pb2.Plan
+    stage: _stage_pb2.Stage
+    on_error: _function_pb2.OnError
+    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ...) -> None: ...
 
 class BatchHeader(_message.Message):
     __slots__ = ("sequence", "attempt")

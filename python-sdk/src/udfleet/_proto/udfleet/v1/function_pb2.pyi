@@ -28,6 +28,13 @@ class FuncType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GENERAL: _ClassVar[FuncType]
     PANDAS: _ClassVar[FuncType]
     ARROW: _ClassVar[FuncType]
+
+class OnError(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_ERROR_UNSPECIFIED: _ClassVar[OnError]
+    ON_ERROR_FAIL: _ClassVar[OnError]
+    ON_ERROR_NULL: _ClassVar[OnError]
+    ON_ERROR_SKIP: _ClassVar[OnError]
 LANGUAGE_UNSPECIFIED: Language
 PYTHON: Language
 JVM: Language
@@ -40,6 +47,10 @@ FUNC_TYPE_UNSPECIFIED: FuncType
 GENERAL: FuncType
 PANDAS: FuncType
 ARROW: FuncType
+ON_ERROR_UNSPECIFIED: OnError
+ON_ERROR_FAIL: OnError
+ON_ERROR_NULL: OnError
+ON_ERROR_SKIP: OnError
 
 class Artifact(_message.Message):
     __slots__ = ("hash", "name", "size")
@@ -66,7 +77,7 @@ class Environment(_message.Message):
     def __init__(self, python: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., requirements_cache: _Optional[_Union[Artifact, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., archives: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ...) -> None: ...
 
 class FunctionDefinition(_message.Message):
-    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files")
+    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges")
     class ConfigEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +119,10 @@ class FunctionDefinition(_message.Message):
     DOC_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FILES_FIELD_NUMBER: _ClassVar[int]
+    ON_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ACCUMULATOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ASYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
+    MERGES_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     language: Language
@@ -128,4 +143,8 @@ class FunctionDefinition(_message.Message):
     doc: str
     created_unix_ms: int
     source_files: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    on_error: OnError
+    accumulator_type: _types_pb2.DataType
+    asynchronous: bool
+    merges: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ..., on_error: _Optional[_Union[OnError, str]] = ..., accumulator_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., asynchronous: _Optional[bool] = ..., merges: _Optional[bool] = ...) -> None: ...

@@ -1,10 +1,26 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class MetricKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    METRIC_KIND_UNSPECIFIED: _ClassVar[MetricKind]
+    COUNTER: _ClassVar[MetricKind]
+    GAUGE: _ClassVar[MetricKind]
+    HISTOGRAM: _ClassVar[MetricKind]
+    DISTRIBUTION: _ClassVar[MetricKind]
+    METER: _ClassVar[MetricKind]
+METRIC_KIND_UNSPECIFIED: MetricKind
+COUNTER: MetricKind
+GAUGE: MetricKind
+HISTOGRAM: MetricKind
+DISTRIBUTION: MetricKind
+METER: MetricKind
 
 class Histogram(_message.Message):
     __slots__ = ("bucket", "count")
@@ -15,7 +31,7 @@ class Histogram(_message.Message):
     def __init__(self, bucket: _Optional[_Iterable[int]] = ..., count: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FunctionMetrics(_message.Message):
-    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes")
+    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +47,8 @@ class FunctionMetrics(_message.Message):
     CPU_NS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ROW_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     function: str
     calls: int
     rows: int
@@ -46,4 +64,62 @@ class FunctionMetrics(_message.Message):
     cpu_ns: int
     latency: Histogram
     peak_memory_bytes: int
-    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
+    row_errors: int
+    user: _containers.RepeatedCompositeFieldContainer[UserMetric]
+    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ...) -> None: ...
+
+class UserMetric(_message.Message):
+    __slots__ = ("groups", "name", "kind", "count", "sum", "min", "max", "value", "unix_ms", "span_seconds", "positive", "positive_count", "negative", "negative_count", "zeros")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUM_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SPAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[MetricGroup]
+    name: str
+    kind: MetricKind
+    count: int
+    sum: float
+    min: float
+    max: float
+    value: float
+    unix_ms: int
+    span_seconds: int
+    positive: _containers.RepeatedScalarFieldContainer[int]
+    positive_count: _containers.RepeatedScalarFieldContainer[int]
+    negative: _containers.RepeatedScalarFieldContainer[int]
+    negative_count: _containers.RepeatedScalarFieldContainer[int]
+    zeros: int
+    def __init__(self, groups: _Optional[_Iterable[_Union[MetricGroup, _Mapping]]] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[MetricKind, str]] = ..., count: _Optional[int] = ..., sum: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., value: _Optional[float] = ..., unix_ms: _Optional[int] = ..., span_seconds: _Optional[int] = ..., positive: _Optional[_Iterable[int]] = ..., positive_count: _Optional[_Iterable[int]] = ..., negative: _Optional[_Iterable[int]] = ..., negative_count: _Optional[_Iterable[int]] = ..., zeros: _Optional[int] = ...) -> None: ...
+
+class MetricGroup(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class UserMetrics(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionUserMetrics]
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionUserMetrics, _Mapping]]] = ...) -> None: ...
+
+class FunctionUserMetrics(_message.Message):
+    __slots__ = ("function", "metrics")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    function: int
+    metrics: _containers.RepeatedCompositeFieldContainer[UserMetric]
+    def __init__(self, function: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,108 @@
+from . import plan_pb2 as _plan_pb2
+from . import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Stage(_message.Message):
+    __slots__ = ("functions", "environment", "inputs", "steps", "results", "outputs", "gathers")
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    GATHERS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    environment: str
+    inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
+    steps: _containers.RepeatedCompositeFieldContainer[Step]
+    results: _containers.RepeatedScalarFieldContainer[int]
+    outputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
+    gathers: bool
+    def __init__(self, functions: _Optional[_Iterable[str]] = ..., environment: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., results: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., gathers: _Optional[bool] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("text", "literal", "compute", "invoke", "filter", "explode", "gather", "flatten")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LITERAL_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_FIELD_NUMBER: _ClassVar[int]
+    INVOKE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    EXPLODE_FIELD_NUMBER: _ClassVar[int]
+    GATHER_FIELD_NUMBER: _ClassVar[int]
+    FLATTEN_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    literal: _plan_pb2.Literal
+    compute: Compute
+    invoke: Invocation
+    filter: int
+    explode: Explode
+    gather: Gather
+    flatten: int
+    def __init__(self, text: _Optional[str] = ..., literal: _Optional[_Union[_plan_pb2.Literal, _Mapping]] = ..., compute: _Optional[_Union[Compute, _Mapping]] = ..., invoke: _Optional[_Union[Invocation, _Mapping]] = ..., filter: _Optional[int] = ..., explode: _Optional[_Union[Explode, _Mapping]] = ..., gather: _Optional[_Union[Gather, _Mapping]] = ..., flatten: _Optional[int] = ...) -> None: ...
+
+class Compute(_message.Message):
+    __slots__ = ("operator", "operands", "type", "field")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    OPERANDS_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    operator: _plan_pb2.Operation.Operator
+    operands: _containers.RepeatedScalarFieldContainer[int]
+    type: _types_pb2.DataType
+    field: int
+    def __init__(self, operator: _Optional[_Union[_plan_pb2.Operation.Operator, str]] = ..., operands: _Optional[_Iterable[int]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., field: _Optional[int] = ...) -> None: ...
+
+class Invocation(_message.Message):
+    __slots__ = ("function", "arguments", "row")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    function: int
+    arguments: _containers.RepeatedScalarFieldContainer[int]
+    row: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, function: _Optional[int] = ..., arguments: _Optional[_Iterable[int]] = ..., row: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Explode(_message.Message):
+    __slots__ = ("call", "outer")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    OUTER_FIELD_NUMBER: _ClassVar[int]
+    call: Invocation
+    outer: bool
+    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., outer: _Optional[bool] = ...) -> None: ...
+
+class Gather(_message.Message):
+    __slots__ = ("keys", "aggregates", "phase")
+    class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PHASE_UNSPECIFIED: _ClassVar[Gather.Phase]
+        COMPLETE: _ClassVar[Gather.Phase]
+        PARTIAL: _ClassVar[Gather.Phase]
+        MERGE: _ClassVar[Gather.Phase]
+    PHASE_UNSPECIFIED: Gather.Phase
+    COMPLETE: Gather.Phase
+    PARTIAL: Gather.Phase
+    MERGE: Gather.Phase
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATES_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[int]
+    aggregates: _containers.RepeatedCompositeFieldContainer[AggregateCall]
+    phase: Gather.Phase
+    def __init__(self, keys: _Optional[_Iterable[int]] = ..., aggregates: _Optional[_Iterable[_Union[AggregateCall, _Mapping]]] = ..., phase: _Optional[_Union[Gather.Phase, str]] = ...) -> None: ...
+
+class AggregateCall(_message.Message):
+    __slots__ = ("call", "distinct", "filter")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    call: Invocation
+    distinct: bool
+    filter: int
+    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., distinct: _Optional[bool] = ..., filter: _Optional[int] = ...) -> None: ...
