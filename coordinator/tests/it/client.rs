@@ -25,7 +25,8 @@ pub fn path(name: &str) -> FlightDescriptor {
 }
 
 pub fn command(name: &str) -> FlightDescriptor {
-    exchange_descriptor(&ExchangeRequest { function: name.to_owned(), job: "j".to_owned(), forwarded: false })
+    let (function, job) = (name.to_owned(), "j".to_owned());
+    exchange_descriptor(&ExchangeRequest { function, job, ..ExchangeRequest::default() })
 }
 
 pub fn schema() -> Arc<Schema> {
