@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn descriptors_round_trip() {
-        let request = ExchangeRequest { function: "add@2".to_owned(), job: "j".to_owned(), forwarded: true };
+        let (function, job) = ("add@2".to_owned(), "j".to_owned());
+        let request = ExchangeRequest { function, job, forwarded: true, ..ExchangeRequest::default() };
         let route = Route::parse(&exchange_descriptor(&request)).unwrap();
         assert_eq!(route, Route::Exchange(FunctionRef::parse("add@2").unwrap(), request));
         let path = FlightDescriptor::new_path(vec!["add".to_owned()]);
