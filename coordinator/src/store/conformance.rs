@@ -1,7 +1,7 @@
 //! What every [`MetaStore`] must do. An implementation's tests call each of these on a fresh store.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -104,6 +104,27 @@ pub async fn leases(store: &impl MetaStore) {
         assert!(matches!(next(&mut watcher).await, Change::Deleted { .. }));
     }
     assert_eq!(store.get("l/2").await.unwrap(), None);
+}
+
+/// An entry that lives by a lease: as long as it is kept alive, and free to take right after.
+pub async fn ownership(store: &impl MetaStore) {
+    let ttl = Duration::from_secs(2);
+    let lease = store.grant_lease(ttl).await.unwrap();
+    let owned = store.compare_and_swap("owner", Expected::Absent, bytes("me"), Some(lease)).await.unwrap();
+    assert!(owned.is_some());
+    let start = Instant::now();
+    while start.elapsed() < ttl + ttl / 2 {
+        store.keep_alive(lease).await.unwrap();
+        let rival = store.compare_and_swap("owner", Expected::Absent, bytes("rival"), None).await.unwrap();
+        assert_eq!(rival, None, "the lease is alive");
+    }
+    let mut watcher = store.watch("owner", store.list("owner").await.unwrap().revision).await.unwrap();
+    assert!(matches!(next(&mut watcher).await, Change::Deleted { .. }), "nobody keeps it alive");
+    assert!(matches!(store.keep_alive(lease).await, Err(StoreError::NoLease(_))));
+    let late = store.compare_and_swap("owner", Expected::Revision(owned.unwrap()), bytes("me"), None).await.unwrap();
+    assert_eq!(late, None, "who has lost it can't write as if not");
+    let rival = store.compare_and_swap("owner", Expected::Absent, bytes("rival"), None).await.unwrap();
+    assert!(rival.is_some());
 }
 
 pub async fn survives_reopening(files: &impl Open) {

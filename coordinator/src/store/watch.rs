@@ -75,3 +75,29 @@ impl History {
         Ok(Watcher { prefix: prefix.to_owned(), seen: after, backlog, live: self.live.subscribe() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone(revision: Revision) -> Change {
+        Change::Deleted { key: "k".to_owned(), revision }
+    }
+
+    #[tokio::test]
+    async fn watchers_that_are_too_late_or_too_slow_are_told() {
+        let mut history = History::new(10);
+        assert!(matches!(history.watch("", 9), Err(StoreError::Compacted(9))), "before the store was opened");
+        let mut slow = history.watch("", 10).unwrap();
+        let changes = KEPT as Revision + 1;
+        (11..11 + changes).for_each(|revision| history.publish(gone(revision)));
+        assert!(matches!(history.watch("", 10), Err(StoreError::Compacted(10))));
+        let mut timely = history.watch("", 11).unwrap();
+        assert_eq!(timely.next().await.unwrap(), Some(gone(12)));
+        assert!(matches!(slow.next().await, Err(StoreError::Compacted(10))));
+        drop(history);
+        while let Some(change) = timely.next().await.unwrap() {
+            assert!(change.revision() <= 10 + changes);
+        }
+    }
+}

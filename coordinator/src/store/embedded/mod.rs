@@ -219,6 +219,7 @@ mod tests {
         conformance::one_of_many_racers_wins(fresh().open().await).await;
         conformance::watching(&fresh().open().await).await;
         conformance::leases(&fresh().open().await).await;
+        conformance::ownership(&fresh().open().await).await;
         conformance::survives_reopening(&fresh()).await;
     }
 
