@@ -1,6 +1,7 @@
 //! Registered functions: in the store for good, in memory as an immutable [`Catalog`].
 
 mod catalog;
+mod kind;
 mod validate;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::FunctionDefinition;
 
 pub use catalog::{Catalog, Function};
+pub use kind::null_result_refused;
 pub use validate::{artifacts, validate};
 
 use crate::store::{Expected, Revision, SharedStore, StoreError};

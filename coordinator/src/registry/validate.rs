@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
-use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, FunctionKind, Language};
+use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, Language};
 use udfleet_proto::{config, name, types};
 
 use prost::Message as _;
@@ -54,18 +54,10 @@ fn runnable(definition: &FunctionDefinition) -> Result<(), Error> {
         }
         Language::Unspecified => return Err(bad("the definition names no language")),
     }
-    match definition.kind() {
-        FunctionKind::Scalar => {}
-        FunctionKind::Unspecified => return Err(bad("the definition names no kind")),
-        kind @ (FunctionKind::Table | FunctionKind::Aggregate | FunctionKind::TableAggregate) => {
-            return Err(bad(format!("{} functions do not run in this version yet", kind.as_str_name()))
-                .hint("register a scalar function"));
-        }
-    }
     if definition.func_type() == FuncType::Unspecified {
         return Err(bad("the definition names no func_type").hint("use general, pandas or arrow"));
     }
-    Ok(())
+    super::kind::check(definition)
 }
 
 fn signature(definition: &FunctionDefinition) -> Result<(), Error> {
@@ -77,6 +69,9 @@ fn signature(definition: &FunctionDefinition) -> Result<(), Error> {
     }
     if !definition.input_typed && !definition.input_types.is_empty() {
         return Err(bad("input types are given although the definition says that there are none"));
+    }
+    if let Some(accumulator) = &definition.accumulator_type {
+        within("accumulator".to_owned(), accumulator)?;
     }
     let result = definition.result_type.as_ref().ok_or_else(|| bad("the definition has no result type"))?;
     within("result".to_owned(), result)
@@ -105,7 +100,7 @@ pub fn artifacts(definition: &FunctionDefinition) -> BTreeMap<&str, &Artifact> {
 #[cfg(test)]
 mod tests {
     use udfleet_proto::types::simple;
-    use udfleet_proto::v1::{Environment, TypeRoot};
+    use udfleet_proto::v1::{Environment, FunctionKind, TypeRoot};
 
     use super::*;
 
@@ -133,7 +128,7 @@ mod tests {
         };
         assert!(wrong(|d| d.name = "a b".to_owned()).contains("' '"));
         assert!(wrong(|d| d.language = Language::Jvm as i32).contains("JVM"));
-        assert!(wrong(|d| d.kind = FunctionKind::Table as i32).contains("TABLE"));
+        assert!(wrong(|d| d.accumulator_type = Some(DataType::default())).contains("accumulator"));
         assert!(wrong(|d| d.result_type = None).contains("result type"));
         assert!(wrong(|d| d.input_types.push(DataType::default())).contains("input 1"));
         assert!(wrong(|d| drop(d.config.insert("x".to_owned(), String::new()))).contains("unknown config key"));
