@@ -1,17 +1,44 @@
 //! What Flight clients are told about a function: the same on the coordinator and on executors.
 
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use tonic::Status;
 
 use crate::error::Error;
 use crate::types::arrow_field;
-use crate::v1::{ErrorCode, FunctionDefinition};
+use crate::v1::{ErrorCode, FunctionDefinition, FunctionKind, TypeRoot};
 
 /// The action by which remote-function clients (RisingWave) ask for the protocol version.
 pub const PROTOCOL_VERSION_ACTION: &str = "protocol_version";
 const PROTOCOL_VERSION: u8 = 2;
+
+/// Of a plain call of a table function: the row of the input batch, from 0.
+pub const ROW_COLUMN: &str = "row";
+
+/// The columns that a plain call of the function gives back: `result`; of table functions `row`, the row of the input
+/// batch that they belong to, then the columns of the result; of table aggregate functions the columns alone.
+#[must_use]
+pub fn result_fields(definition: &FunctionDefinition) -> Vec<Field> {
+    let Some(result) = &definition.result_type else { return Vec::new() };
+    let columns = || match result.root() {
+        TypeRoot::Row => {
+            let fields = result.fields.iter();
+            fields.filter_map(|field| Some(arrow_field(&field.name, field.r#type.as_ref()?))).collect()
+        }
+        _ => vec![arrow_field("result", result)],
+    };
+    match definition.kind() {
+        FunctionKind::Table => {
+            let row = Field::new(ROW_COLUMN, DataType::Int32, false);
+            std::iter::once(row).chain(columns()).collect()
+        }
+        FunctionKind::TableAggregate => columns(),
+        FunctionKind::Unspecified | FunctionKind::Scalar | FunctionKind::Aggregate => {
+            vec![arrow_field("result", result)]
+        }
+    }
+}
 
 /// Schema = inputs, then the output; `total_records` = number of inputs (the contract of arrow-udf and Databend).
 ///
@@ -25,7 +52,7 @@ pub fn describe(
     let inputs = definition.input_types.iter().enumerate();
     let mut fields: Vec<_> = inputs.map(|(index, input)| arrow_field(&format!("arg{}", index + 1), input)).collect();
     let count = fields.len();
-    fields.extend(definition.result_type.as_ref().map(|result| arrow_field("result", result)));
+    fields.extend(result_fields(definition));
     let metadata = [("x-databend-udf-input-count".to_owned(), count.to_string())];
     let schema = Schema::new_with_metadata(fields, std::collections::HashMap::from(metadata));
     let options = Default::default();
@@ -60,4 +87,32 @@ pub fn action(name: &str) -> Result<Bytes, Error> {
 #[must_use]
 pub fn unsupported(rpc: &str) -> Status {
     Status::unimplemented(format!("udfleet serves functions through DoExchange; {rpc} does not exist here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::simple;
+    use crate::v1;
+
+    #[test]
+    fn columns_of_a_plain_call_follow_the_kind() {
+        let row = v1::DataType {
+            fields: vec![
+                v1::Field { name: "w".to_owned(), r#type: Some(simple(TypeRoot::Varchar)) },
+                v1::Field { name: "n".to_owned(), r#type: Some(simple(TypeRoot::Int)) },
+            ],
+            ..simple(TypeRoot::Row)
+        };
+        let names = |kind: FunctionKind, result: &v1::DataType| {
+            let definition =
+                FunctionDefinition { kind: kind as i32, result_type: Some(result.clone()), ..Default::default() };
+            result_fields(&definition).iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(FunctionKind::Scalar, &row), ["result"]);
+        assert_eq!(names(FunctionKind::Table, &row), ["row", "w", "n"]);
+        assert_eq!(names(FunctionKind::Table, &simple(TypeRoot::Int)), ["row", "result"]);
+        assert_eq!(names(FunctionKind::Aggregate, &simple(TypeRoot::Int)), ["result"]);
+        assert_eq!(names(FunctionKind::TableAggregate, &row), ["w", "n"]);
+    }
 }
