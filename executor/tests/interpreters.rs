@@ -135,6 +135,7 @@ fn input(function: u32, rows: &[Option<i64>], timeout_ms: u64) -> Input {
         header: encoded.ipc_message.into(),
         body: encoded.arrow_data.into(),
         timeout_ms,
+        ..Input::default()
     }
 }
 
@@ -286,23 +287,23 @@ async fn a_pool_gives_credits_in_turn_and_refuses_what_is_gone() {
     pool.add(interpreter.clone());
     let waiting = tokio::spawn({
         let pool = Arc::clone(&pool);
-        async move { pool.acquire(1).await.map(drop) }
+        async move { pool.acquire(&Arc::from([1])).await.map(drop) }
     });
     setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
     pool.wake();
     waiting.await.unwrap().unwrap();
-    let held = (pool.acquire(1).await.unwrap(), pool.acquire(1).await.unwrap());
+    let held = (pool.acquire(&Arc::from([1])).await.unwrap(), pool.acquire(&Arc::from([1])).await.unwrap());
     let waiting = tokio::spawn({
         let pool = Arc::clone(&pool);
-        async move { pool.acquire(1).await.map(drop).unwrap_err() }
+        async move { pool.acquire(&Arc::from([1])).await.map(drop).unwrap_err() }
     });
     tokio::task::yield_now().await;
     pool.refuse(1, Error::new(ErrorCode::FunctionNotFound, "dropped"));
     assert_eq!(waiting.await.unwrap().code(), ErrorCode::FunctionNotFound);
     drop(held);
-    assert!(pool.acquire(1).await.is_err(), "free credits are none of its business");
+    assert!(pool.acquire(&Arc::from([1])).await.is_err(), "free credits are none of its business");
     pool.accept(1);
-    assert!(pool.acquire(1).await.is_ok());
+    assert!(pool.acquire(&Arc::from([1])).await.is_ok());
     interpreter.kill();
 }
 

@@ -17,15 +17,23 @@ pub enum Route {
     /// PATH `[name]`: one function over all columns; plain Flight messages both ways.
     Path(FunctionRef),
     /// CMD [`ExchangeRequest`]: batches are numbered and errors come in-band, both in `app_metadata`.
-    Exchange(FunctionRef, ExchangeRequest),
+    Exchange(FunctionRef, Box<ExchangeRequest>),
+    /// The same with a plan or a stage in place of a function.
+    Composed(Box<ExchangeRequest>),
 }
 
 impl Route {
     /// The function to run.
-    #[must_use]
-    pub fn function(&self) -> &FunctionRef {
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] where a plan or a stage is to run: for callers that take functions only.
+    pub fn function(&self) -> Result<&FunctionRef, Error> {
         match self {
-            Self::Path(function) | Self::Exchange(function, _) => function,
+            Self::Path(function) | Self::Exchange(function, _) => Ok(function),
+            Self::Composed(_) => {
+                Err(Error::new(ErrorCode::InvalidInput, "a function is asked for here, not a plan or a stage")
+                    .hint("send a PATH descriptor [function name], or a CMD descriptor with a function"))
+            }
         }
     }
 
@@ -54,8 +62,15 @@ impl Route {
                 let body = body.ok_or_else(|| bad("the CMD descriptor is not an ExchangeRequest".to_owned()))?;
                 let request =
                     ExchangeRequest::decode(body).map_err(|e| bad(format!("malformed ExchangeRequest: {e}")))?;
-                let function = named(&request.function)?;
-                Ok(Self::Exchange(function, request))
+                let request = Box::new(request);
+                match (request.function.is_empty(), request.plan.is_some(), request.stage.is_some()) {
+                    (false, false, false) => Ok(Self::Exchange(named(&request.function)?, request)),
+                    (true, true, false) | (true, false, true) => Ok(Self::Composed(request)),
+                    (true, false, false) => Err(bad("the ExchangeRequest names no function".to_owned())),
+                    _ => Err(bad(
+                        "an ExchangeRequest has a function, a plan or a stage, and only one of them".to_owned()
+                    )),
+                }
             }
             _ => Err(bad("the stream has no Flight descriptor".to_owned())),
         }
@@ -87,9 +102,20 @@ mod tests {
         let (function, job) = ("add@2".to_owned(), "j".to_owned());
         let request = ExchangeRequest { function, job, forwarded: true, ..ExchangeRequest::default() };
         let route = Route::parse(&exchange_descriptor(&request)).unwrap();
-        assert_eq!(route, Route::Exchange(FunctionRef::parse("add@2").unwrap(), request));
+        assert_eq!(route, Route::Exchange(FunctionRef::parse("add@2").unwrap(), Box::new(request)));
         let path = FlightDescriptor::new_path(vec!["add".to_owned()]);
-        assert_eq!(Route::parse(&path).unwrap().function().to_string(), "add");
+        assert_eq!(Route::parse(&path).unwrap().function().unwrap().to_string(), "add");
+    }
+
+    #[test]
+    fn a_stream_asks_for_one_thing() {
+        let stage = ExchangeRequest { stage: Some(Default::default()), ..ExchangeRequest::default() };
+        let route = Route::parse(&exchange_descriptor(&stage)).unwrap();
+        assert!(matches!(route, Route::Composed(_)) && route.function().is_err());
+        let both = ExchangeRequest { function: "add".to_owned(), ..stage };
+        for bad in [both, ExchangeRequest::default()] {
+            assert_eq!(Route::parse(&exchange_descriptor(&bad)).unwrap_err().code(), ErrorCode::InvalidInput);
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Router {
 
     fn find(&self, descriptor: &FlightDescriptor) -> Result<Arc<Target>, Error> {
         let route = Route::parse(descriptor)?;
-        self.shared.routes.load().find(route.function()).cloned()
+        self.shared.routes.load().find(route.function()?).cloned()
     }
 }
 
@@ -95,13 +95,13 @@ fn admit(shared: &Arc<Shared>, first: FlightData, client: Streaming<FlightData>)
             .hint("put a PATH descriptor [function name] on it")
     })?;
     let route = Route::parse(descriptor)?;
-    let target = Arc::clone(shared.routes.load().find(route.function())?);
+    let target = Arc::clone(shared.routes.load().find(route.function()?)?);
     if target.servers.is_empty() {
         return Err(target.no_capacity());
     }
     let job = match route {
         Route::Path(_) => None,
-        Route::Exchange(_, request) => Some(request.job),
+        Route::Exchange(_, request) | Route::Composed(request) => Some(request.job),
     };
     Exchange::begin(Arc::clone(shared), &target, job, first, client)
 }

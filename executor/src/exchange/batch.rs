@@ -31,6 +31,7 @@ pub async fn run(function: &Arc<ServedFunction>, batch: &Batch, ended: &Cancella
         header: batch.ipc_header.clone(),
         body: batch.body.clone(),
         timeout_ms: function.timeout_ms,
+        ..Input::default()
     };
     let mut attempt = 1;
     let (mut queue_ns, mut call_ns) = (0, 0);
@@ -39,7 +40,7 @@ pub async fn run(function: &Arc<ServedFunction>, batch: &Batch, ended: &Cancella
         let credit = tokio::select! {
             biased;
             () = ended.cancelled() => return Err(Error::internal("the stream has ended")),
-            credit = function.pool.acquire(function.number) => match credit {
+            credit = function.pool.acquire(&function.functions) => match credit {
                 Ok(credit) => credit,
                 Err(error) => break Err(error),
             },

@@ -41,11 +41,11 @@ impl FlightFrontend {
     /// Finds the function, takes a place for the stream, and answers it.
     fn open(&self, first: FlightData, input: Streaming<FlightData>) -> Result<Answers<FlightData>, Error> {
         let route = Route::parse(first.flight_descriptor.as_ref().unwrap_or(&FlightDescriptor::default()))?;
-        let function = self.table.resolve(route.function())?;
+        let function = self.table.resolve(route.function()?)?;
         let slot = self.table.admit().map_err(|error| error.function(&function.name))?;
         let dialect = match route {
             Route::Path(_) => Dialect::Plain,
-            Route::Exchange(..) => Dialect::Numbered,
+            Route::Exchange(..) | Route::Composed(_) => Dialect::Numbered,
         };
         Ok(Box::pin(serve(function, dialect, slot, Some(first), input)))
     }
@@ -98,7 +98,7 @@ impl FlightService for FlightFrontend {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let descriptor = request.into_inner();
-        let function = self.table.resolve(Route::parse(&descriptor)?.function())?;
+        let function = self.table.resolve(Route::parse(&descriptor)?.function()?)?;
         Ok(Response::new(flight_info::describe(&function.definition, descriptor, Vec::new())?))
     }
 

@@ -29,6 +29,8 @@ pub struct ServedFunction {
     pub definition: FunctionDefinition,
     /// Its number in the interpreters.
     pub number: u32,
+    /// The functions that an interpreter must serve.
+    pub(super) functions: Arc<[u32]>,
     pub(super) pool: Arc<Pool>,
     pub(super) stats: Arc<FunctionStats>,
     pub(super) executor: String,
@@ -60,6 +62,7 @@ impl ServedFunction {
         let schema = Schema::new(vec![arrow_field("result", result)]);
         Ok(Arc::new(Self {
             number,
+            functions: Arc::from([number]),
             pool,
             stats,
             executor,

@@ -2,15 +2,18 @@
 
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Done, ErrorCode, ProcessExit};
+use udfleet_proto::v1::{Done, ErrorCode, OnError, ProcessExit};
 
+use super::invoke::Rest;
 use super::process::signal_name;
 
-/// One batch for one function.
-#[derive(Debug, Clone)]
+/// One batch for one function or stage.
+#[derive(Debug, Clone, Default)]
 pub struct Input {
-    /// Number of the function in the interpreters of its environment.
+    /// Number of the function or stage in the interpreters of its environment.
     pub function: u32,
+    /// StageSpec, where the number is that of a stage; else empty.
+    pub stage: Bytes,
     /// Identifies the schema: equal numbers mean equal bytes.
     pub schema_id: u64,
     /// The schema's IPC message (flatbuffer).
@@ -19,11 +22,17 @@ pub struct Input {
     pub header: Bytes,
     /// Its body.
     pub body: Bytes,
-    /// Milliseconds that the call may run.
+    /// Milliseconds that the call may run, and each further part of its result.
     pub timeout_ms: u64,
+    /// The groups that the rows are gathered into; 0: none.
+    pub session: u64,
+    /// The end of the session's input: it carries no batch and no schema.
+    pub end: bool,
+    /// What becomes of rows that fail, where it is not what the functions were registered with.
+    pub on_error: OnError,
 }
 
-/// The result, still lying in shared memory.
+/// The result or a part of it, still lying in shared memory.
 #[derive(Debug)]
 pub struct Output {
     /// Record batch message.
@@ -32,6 +41,8 @@ pub struct Output {
     pub body: Bytes,
     /// Rows and times as the interpreter measured them.
     pub done: Done,
+    /// Where there are more parts.
+    pub rest: Option<Rest>,
 }
 
 /// Why a call gave no result.

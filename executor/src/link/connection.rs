@@ -1,22 +1,24 @@
 //! The protocol with one interpreter process: commands out, answers in, deadlines, and how it ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Notify, oneshot, watch};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::MAX_FRAME_BYTES;
-use udfleet_proto::v1::{Command, Done, ErrorInfo, Invoke, ProcessExit, Reply, Slice, command, reply};
+use udfleet_proto::v1::{
+    Cancel, Command, Done, ErrorInfo, ProcessExit, Reply, RowErrors, Slice, UserMetrics, command, reply,
+};
 
-use super::call::{CallFailure, Input, KillReason, Output, depth, exit_error};
+use super::call::{CallFailure, KillReason, depth, exit_error};
+use super::invoke::Told;
 use super::output::Tail;
 use super::process::kill_group;
-use super::region::{Region, RegionPool, hold};
+use super::region::{Region, RegionPool};
 use super::socket::Socket;
 use super::watchdog::Running;
 
@@ -24,19 +26,23 @@ use super::watchdog::Running;
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a process that has ended may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Bodies in shared memory start at a multiple of this.
-const ALIGNMENT: usize = 64;
-/// A schema is remembered as sent for this many schemas; the interpreter remembers as many.
-const MAX_SCHEMAS: usize = 1000;
 /// Of an interpreter that has answered no call yet, microseconds: neither fast nor slow.
 const UNKNOWN_PACE_US: u64 = 5000;
 
 /// An answer with the region that it used.
-type Answer = Result<(Reply, Region), CallFailure>;
+pub(super) type Answer = Result<(Reply, Region), CallFailure>;
 
 struct Pending {
     answer: oneshot::Sender<Answer>,
     region: Region,
+}
+
+/// Hears what comes with the answers of an interpreter.
+pub trait Observer: Send + Sync {
+    /// Metrics of user code that have changed, cumulative since this process started.
+    fn user_metrics(&self, pid: u32, metrics: UserMetrics);
+    /// Rows that failed and did not fail their batch.
+    fn row_errors(&self, errors: RowErrors);
 }
 
 /// One process, its socket and its regions.
@@ -53,13 +59,17 @@ pub(super) struct Connection {
     /// Held while a command is noted and sent: both happen in the same order.
     sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
-    pub(super) schemas: Mutex<HashSet<u64>>,
+    /// Schemas and stages that the interpreter has been told.
+    pub(super) schemas: Mutex<Told>,
+    pub(super) stages: Mutex<Told>,
     /// How long the latest call took there, microseconds.
     pace_us: AtomicU64,
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     last_words: LastWords,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
+
 pub(super) fn shared_memory(error: io::Error) -> Error {
     Error::internal(format!("shared memory with an interpreter: {error}"))
 }
@@ -97,44 +107,18 @@ impl Connection {
             sending: tokio::sync::Mutex::default(),
             next_id: AtomicU64::new(1),
             schemas: Mutex::default(),
+            stages: Mutex::default(),
             pace_us: AtomicU64::new(UNKNOWN_PACE_US),
             reason: Mutex::default(),
             exit,
             last_words,
+            observer: OnceLock::new(),
         }
     }
 
     /// Calls that may lie there at once.
     pub(super) fn depth(&self) -> usize {
         depth(self.pace_us.load(Ordering::Relaxed))
-    }
-
-    /// Lays a batch out in a region (schema, header, body) and has it run.
-    pub(super) async fn send_invoke(&self, input: &Input, with_schema: bool) -> Answer {
-        let fail = |e: io::Error| CallFailure::answered(shared_memory(e));
-        let schema_length = if with_schema { input.schema.len() } else { 0 };
-        let header_at = schema_length.next_multiple_of(8);
-        let body_at = (header_at + input.header.len()).next_multiple_of(ALIGNMENT);
-        let end = body_at + input.body.len();
-        // Most results are about as large as the input: make room at once.
-        let mut region = self.regions.take(2 * end).map_err(fail)?;
-        if with_schema {
-            region.write(0, &input.schema).map_err(fail)?;
-        }
-        region.write(header_at, &input.header).map_err(fail)?;
-        region.write(body_at, &input.body).map_err(fail)?;
-        let slice = |offset: usize, length: usize| Some(Slice { offset: offset as u64, length: length as u64 });
-        let invoke = Invoke {
-            function: input.function,
-            schema_id: input.schema_id,
-            schema: if with_schema { slice(0, schema_length) } else { None },
-            header: slice(header_at, input.header.len()),
-            body: slice(body_at, input.body.len()),
-            output_offset: end.next_multiple_of(ALIGNMENT) as u64,
-            output_limit: MAX_FRAME_BYTES as u64,
-            ..Invoke::default()
-        };
-        self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
     }
 
     /// Sends a command and waits for its answer. Dropping the future while it waits is safe: the region stays with the
@@ -176,46 +160,32 @@ impl Connection {
         }
     }
 
-    pub(super) fn remember_schema(&self, id: u64) {
-        let mut schemas = self.schemas.lock();
-        if schemas.len() >= MAX_SCHEMAS {
-            schemas.clear();
-        }
-        schemas.insert(id);
+    /// Gives up what a call has left to do, or a session: told in the background, nobody waits for it.
+    pub(super) fn cancel(self: &Arc<Self>, cancel: Cancel) {
+        // Without a runtime the executor is ending, and the interpreter with it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let connection = Arc::clone(self);
+        runtime.spawn(async move {
+            let _order = connection.sending.lock().await;
+            let kind = Some(command::Kind::Cancel(cancel));
+            // The process may be gone, and what was to be given up with it.
+            let _ = connection.socket.send(&Command { kind, ..Command::default() }, None).await;
+        });
     }
 
-    pub(super) fn output(&self, reply: Reply, region: Region) -> Result<Output, CallFailure> {
-        match reply.kind {
-            Some(reply::Kind::Done(done)) => {
-                self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
-                let result = self.hold(&done, region, reply.region_retained);
-                result
-                    .map(|(header, body)| Output { header, body, done })
-                    .map_err(|e| CallFailure::answered(shared_memory(e)))
-            }
-            Some(reply::Kind::Failed(slice)) => {
-                let error = self.read_error(&region, &slice);
-                if reply.region_retained {
-                    self.regions.abandon(region)
-                } else {
-                    self.regions.give_back(region)
-                }
-                Err(CallFailure::answered(error))
-            }
-            _ => Err(CallFailure::answered(Error::internal("the interpreter answered a call with another message"))),
-        }
+    /// Notes how long a call took.
+    pub(super) fn pace(&self, done: &Done) {
+        self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
     }
 
-    fn hold(&self, done: &Done, region: Region, retained: bool) -> io::Result<(bytes::Bytes, bytes::Bytes)> {
-        let (header, body) = (done.header.unwrap_or_default(), done.body.unwrap_or_default());
-        let length = header.length.saturating_add(body.length);
-        let all = hold(region, header.offset, length, retained, &self.regions)?;
-        Ok((all.slice(..header.length as usize), all.slice(header.length as usize..)))
+    /// Has what comes with answers told to `observer`.
+    pub(super) fn observe(&self, observer: Arc<dyn Observer>) {
+        // An interpreter is observed by the actor that owns it, from its start.
+        let _ = self.observer.set(observer);
     }
 
     pub(super) fn read_error(&self, region: &Region, slice: &Slice) -> Error {
-        let info = region.read(slice).ok().and_then(|bytes| ErrorInfo::decode(bytes).ok());
-        let error = info
+        let error = read::<ErrorInfo>(region, slice)
             .filter(|info| info.code != 0)
             .map_or_else(|| Error::internal("an interpreter failed without detail"), Error::from);
         error.with(|info| info.executor = self.executor.clone())
@@ -250,15 +220,32 @@ impl Connection {
     }
 
     /// Hands an answer to its caller; where the caller is gone, the region is free again.
-    fn deliver(&self, reply: Reply) {
+    fn deliver(self: &Arc<Self>, reply: Reply) {
         let Some(Pending { answer, mut region }) = self.take_pending(reply.id) else { return };
         let size = usize::try_from(reply.region_size).unwrap_or(0).max(region.size());
         let outcome = match region.remap(size) {
-            Ok(()) => Ok((reply, region)),
+            Ok(()) => {
+                self.tell(&reply, &region);
+                Ok((reply, region))
+            }
             Err(error) => Err(CallFailure::answered(shared_memory(error))),
         };
         if let Err(Ok((reply, region))) = answer.send(outcome) {
+            if matches!(&reply.kind, Some(reply::Kind::Done(done)) if done.more) {
+                self.cancel(Cancel { call: reply.id, session: 0 });
+            }
             if reply.region_retained { self.regions.abandon(region) } else { self.regions.give_back(region) }
+        }
+    }
+
+    /// What comes with an answer counts also where its caller is gone.
+    fn tell(&self, reply: &Reply, region: &Region) {
+        let (Some(reply::Kind::Done(done)), Some(observer)) = (&reply.kind, self.observer.get()) else { return };
+        if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read(region, slice)) {
+            observer.user_metrics(self.pid, metrics);
+        }
+        if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read(region, slice)) {
+            observer.row_errors(errors);
         }
     }
 
@@ -272,6 +259,10 @@ impl Connection {
             let _ = pending.answer.send(Err(failure));
         }
     }
+}
+
+fn read<T: Message + Default>(region: &Region, slice: &Slice) -> Option<T> {
+    T::decode(region.read(slice).ok()?).ok()
 }
 
 /// Receives answers until the process ends.

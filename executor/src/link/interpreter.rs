@@ -10,10 +10,12 @@ use prost::Message;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::watch;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, Load, LoadSpec, ProcessExit, Reply, Shutdown, Slice, Unload, command, reply};
+use udfleet_proto::v1::{
+    Cancel, ErrorCode, Load, LoadSpec, ProcessExit, Reply, Shutdown, Slice, Unload, command, reply,
+};
 
-use super::call::{CallFailure, Input, KillReason, Output};
-use super::connection::{Connection, LastWords, receive, shared_memory, wait_exit, watch_deadlines};
+use super::call::KillReason;
+use super::connection::{Connection, LastWords, Observer, receive, shared_memory, wait_exit, watch_deadlines};
 use super::output::{Names, Tail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
@@ -61,7 +63,7 @@ struct Functions {
 /// A handle. The process lives until it is told to stop, killed, or the executor ends.
 #[derive(Clone)]
 pub struct Interpreter {
-    connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     functions: Arc<Mutex<Functions>>,
 }
 
@@ -154,11 +156,11 @@ impl Interpreter {
         self.connection.regions.bytes() as u64
     }
 
-    /// True where a call of the function runs without waiting for a load.
+    /// True where a call of these functions runs without waiting for a load.
     #[must_use]
-    pub fn serves(&self, function: u32) -> bool {
-        let functions = self.functions.lock();
-        !functions.busy && functions.loaded.contains(&function)
+    pub fn serves(&self, functions: &[u32]) -> bool {
+        let held = self.functions.lock();
+        !held.busy && functions.iter().all(|function| held.loaded.contains(function))
     }
 
     /// Loads a function: unpickles it and calls its `open`.
@@ -266,21 +268,13 @@ impl Interpreter {
         self.connection.exit.borrow().is_none()
     }
 
-    /// Runs one batch.
-    ///
-    /// # Errors
-    /// What the function raised, or how the interpreter ended.
-    pub async fn invoke(&self, input: &Input) -> Result<Output, CallFailure> {
-        let known = self.connection.schemas.lock().contains(&input.schema_id);
-        let (reply, region) = self.connection.send_invoke(input, !known).await?;
-        if !matches!(reply.kind, Some(reply::Kind::SchemaUnknown(_))) {
-            if !known {
-                self.connection.remember_schema(input.schema_id);
-            }
-            return self.connection.output(reply, region);
-        }
-        self.connection.regions.give_back(region);
-        let (reply, region) = self.connection.send_invoke(input, true).await?;
-        self.connection.output(reply, region)
+    /// Has what comes with its answers told to `observer`.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.connection.observe(observer);
+    }
+
+    /// Gives up the groups of a stream that has ended early.
+    pub fn cancel_session(&self, session: u64) {
+        self.connection.cancel(Cancel { call: 0, session });
     }
 }

@@ -4,6 +4,7 @@
 mod call;
 mod connection;
 mod interpreter;
+mod invoke;
 mod output;
 mod pool;
 mod process;
@@ -12,5 +13,7 @@ mod socket;
 mod watchdog;
 
 pub use call::{CallFailure, Input, Output};
+pub use connection::Observer;
 pub use interpreter::{Interpreter, InterpreterSpec};
+pub use invoke::Rest;
 pub use pool::{Credit, Pool};

@@ -19,8 +19,17 @@ struct Member {
     held: usize,
 }
 
+/// What a caller needs.
+#[derive(Clone)]
+struct Need {
+    /// Functions that the interpreter must serve.
+    functions: Arc<[u32]>,
+    /// Only this interpreter will do: it holds what the call is about.
+    at: Option<Interpreter>,
+}
+
 struct Waiter {
-    function: u32,
+    need: Need,
     give: oneshot::Sender<Result<Credit, Error>>,
 }
 
@@ -73,8 +82,10 @@ impl Pool {
     }
 
     /// Takes an interpreter out of service; calls that it holds go on.
-    pub fn remove(&self, pid: u32) {
+    pub fn remove(self: &Arc<Self>, pid: u32) {
         self.state.lock().members.retain(|member| member.interpreter.pid() != pid);
+        // Those who wait for this very one learn from it how it ended.
+        self.serve_waiters();
     }
 
     /// Gives free credits to those who wait: to be called when an interpreter has loaded a function.
@@ -109,17 +120,35 @@ impl Pool {
         state.members.iter().map(|member| member.held).sum()
     }
 
-    /// Waits for a credit at the least loaded interpreter that serves the function.
+    /// Waits for a credit at the least loaded interpreter that serves all these functions.
     ///
     /// # Errors
-    /// The reason for which the pool was closed or the function refused; [`ErrorCode::NoCapacity`] when too many wait.
-    pub async fn acquire(self: &Arc<Self>, function: u32) -> Result<Credit, Error> {
+    /// The reason for which the pool was closed or a function refused; [`ErrorCode::NoCapacity`] when too many wait.
+    pub async fn acquire(self: &Arc<Self>, functions: &Arc<[u32]>) -> Result<Credit, Error> {
+        self.wait(Need { functions: Arc::clone(functions), at: None }).await
+    }
+
+    /// Waits for a credit at one interpreter, for what only it can do. One that is gone gives it at once: a call there
+    /// tells how it ended.
+    ///
+    /// # Errors
+    /// As for [`Pool::acquire`].
+    pub async fn acquire_at(
+        self: &Arc<Self>,
+        functions: &Arc<[u32]>,
+        interpreter: &Interpreter,
+    ) -> Result<Credit, Error> {
+        self.wait(Need { functions: Arc::clone(functions), at: Some(interpreter.clone()) }).await
+    }
+
+    async fn wait(self: &Arc<Self>, need: Need) -> Result<Credit, Error> {
         let given = {
             let mut state = self.state.lock();
-            if let Some(error) = state.closed.as_ref().or_else(|| state.refused.get(&function)) {
+            let refused = || need.functions.iter().find_map(|function| state.refused.get(function));
+            if let Some(error) = state.closed.as_ref().or_else(refused) {
                 return Err(error.clone());
             }
-            if let Some(interpreter) = state.pick(function) {
+            if let Some(interpreter) = pick(&mut state.members, &need) {
                 return Ok(Credit { pool: Arc::clone(self), interpreter });
             }
             if state.waiters.len() >= MAX_WAITING {
@@ -127,7 +156,7 @@ impl Pool {
                 return Err(Error::new(ErrorCode::NoCapacity, message).hint("try again later, or add executors"));
             }
             let (give, given) = oneshot::channel();
-            state.waiters.push_back(Waiter { function, give });
+            state.waiters.push_back(Waiter { need, give });
             given
         };
         given.await.unwrap_or_else(|_| Err(Error::internal("the pool of interpreters is gone")))
@@ -154,10 +183,10 @@ impl Pool {
             let (waiter, interpreter) = {
                 let mut state = self.state.lock();
                 let mut found = None;
-                for index in 0..state.waiters.len() {
-                    let function = state.waiters[index].function;
-                    if let Some(interpreter) = state.pick(function) {
-                        found = state.waiters.remove(index).map(|waiter| (waiter, interpreter));
+                let State { members, waiters, .. } = &mut *state;
+                for index in 0..waiters.len() {
+                    if let Some(interpreter) = pick(members, &waiters[index].need) {
+                        found = waiters.remove(index).map(|waiter| (waiter, interpreter));
                         break;
                     }
                 }
@@ -170,21 +199,31 @@ impl Pool {
     }
 }
 
-impl State {
-    fn pick(&mut self, function: u32) -> Option<Interpreter> {
-        let usable = |member: &&mut Member| {
-            let Member { interpreter, held } = member;
-            *held < interpreter.depth() && interpreter.alive() && interpreter.serves(function)
-        };
-        let best = self.members.iter_mut().filter(usable).min_by_key(|member| member.held)?;
-        best.held += 1;
-        Some(best.interpreter.clone())
+/// Takes a credit where there is one that will do.
+fn pick(members: &mut [Member], need: &Need) -> Option<Interpreter> {
+    let usable = |member: &&mut Member| {
+        let Member { interpreter, held } = member;
+        *held < interpreter.depth() && interpreter.alive() && interpreter.serves(&need.functions)
+    };
+    if let Some(wanted) = &need.at {
+        let member = members.iter_mut().find(|member| member.interpreter.pid() == wanted.pid());
+        let Some(member) = member.filter(|_| wanted.alive()) else { return Some(wanted.clone()) };
+        if !usable(&member) {
+            return None;
+        }
+        member.held += 1;
+        return Some(wanted.clone());
     }
+    let best = members.iter_mut().filter(usable).min_by_key(|member| member.held)?;
+    best.held += 1;
+    Some(best.interpreter.clone())
+}
 
+impl State {
     /// Those who wait for a function, or all.
     fn refuse_waiters(&mut self, function: Option<u32>, error: &Error) {
         for waiter in std::mem::take(&mut self.waiters) {
-            if function.is_none_or(|function| function == waiter.function) {
+            if function.is_none_or(|function| waiter.need.functions.contains(&function)) {
                 // One that has gone away needs no answer.
                 let _ = waiter.give.send(Err(error.clone()));
             } else {

@@ -1,0 +1,222 @@
+//! A call: its batch goes into a region, its result comes back in one part or in several.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_FRAME_BYTES;
+use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
+
+use super::call::{CallFailure, Input, Output};
+use super::connection::{Answer, Connection, shared_memory};
+use super::interpreter::Interpreter;
+use super::region::{Region, hold};
+
+/// Bodies in shared memory start at a multiple of this.
+const ALIGNMENT: usize = 64;
+/// This many schemas, and as many stages, are remembered as sent; the interpreter may forget earlier, and then asks.
+const MAX_TOLD: usize = 1000;
+
+/// What an interpreter has been told and need not be told again.
+#[derive(Debug, Default)]
+pub(super) struct Told(HashSet<u64>);
+
+impl Told {
+    fn remember(&mut self, id: u64) {
+        if self.0.len() >= MAX_TOLD {
+            self.0.clear();
+        }
+        self.0.insert(id);
+    }
+}
+
+/// What is sent along with a batch.
+#[derive(Debug, Clone, Copy)]
+struct Along {
+    schema: bool,
+    stage: bool,
+}
+
+/// Where the pieces of a command lie in its region.
+struct Layout {
+    schema: usize,
+    stage: usize,
+    header_at: usize,
+    body_at: usize,
+    end: usize,
+}
+
+impl Layout {
+    fn of(input: &Input, along: Along) -> Self {
+        let schema = if along.schema { input.schema.len() } else { 0 };
+        let stage = if along.stage { input.stage.len() } else { 0 };
+        let header_at = (schema + stage).next_multiple_of(8);
+        let body_at = (header_at + input.header.len()).next_multiple_of(ALIGNMENT);
+        Self { schema, stage, header_at, body_at, end: body_at + input.body.len() }
+    }
+
+    fn invoke(&self, input: &Input) -> Invoke {
+        let slice = |offset: usize, length: usize| Slice { offset: offset as u64, length: length as u64 };
+        let batch = |slice: Slice| if input.end { None } else { Some(slice) };
+        Invoke {
+            function: input.function,
+            schema_id: input.schema_id,
+            schema: (self.schema > 0).then(|| slice(0, self.schema)),
+            header: batch(slice(self.header_at, input.header.len())),
+            body: batch(slice(self.body_at, input.body.len())),
+            output_offset: self.end.next_multiple_of(ALIGNMENT) as u64,
+            output_limit: MAX_FRAME_BYTES as u64,
+            stage: (self.stage > 0).then(|| slice(self.schema, self.stage)),
+            session: input.session,
+            end: input.end,
+            on_error: input.on_error as i32,
+        }
+    }
+}
+
+fn failed(error: io::Error) -> CallFailure {
+    CallFailure::answered(shared_memory(error))
+}
+
+impl Connection {
+    fn along(&self, input: &Input) -> Along {
+        Along {
+            schema: !input.end && !self.schemas.lock().0.contains(&input.schema_id),
+            stage: !input.stage.is_empty() && !self.stages.lock().0.contains(&u64::from(input.function)),
+        }
+    }
+
+    fn remember(&self, input: &Input, along: Along) {
+        if along.schema {
+            self.schemas.lock().remember(input.schema_id);
+        }
+        if along.stage {
+            self.stages.lock().remember(u64::from(input.function));
+        }
+    }
+
+    /// Lays a batch out in a region (schema, stage, header, body) and has it run.
+    async fn send_invoke(&self, input: &Input, along: Along) -> Answer {
+        let layout = Layout::of(input, along);
+        // Most results are about as large as the input: make room at once.
+        let mut region = self.regions.take(2 * layout.end).map_err(failed)?;
+        if along.schema {
+            region.write(0, &input.schema).map_err(failed)?;
+        }
+        if along.stage {
+            region.write(layout.schema, &input.stage).map_err(failed)?;
+        }
+        region.write(layout.header_at, &input.header).map_err(failed)?;
+        region.write(layout.body_at, &input.body).map_err(failed)?;
+        let invoke = layout.invoke(input);
+        self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
+    }
+
+    /// Takes an answer apart. `call`: the command that further parts belong to.
+    fn output(
+        self: &Arc<Self>,
+        reply: Reply,
+        region: Region,
+        call: u64,
+        timeout: Duration,
+    ) -> Result<Output, CallFailure> {
+        match reply.kind {
+            Some(reply::Kind::Done(done)) => {
+                self.pace(&done);
+                let mut rest = done.more.then(|| Rest { connection: Arc::clone(self), call, timeout, size: 0 });
+                let (header, body) = self.hold(&done, region, reply.region_retained).map_err(failed)?;
+                if let Some(rest) = &mut rest {
+                    rest.size = header.len() + body.len();
+                }
+                Ok(Output { header, body, done, rest })
+            }
+            Some(reply::Kind::Failed(slice)) => {
+                let error = self.read_error(&region, &slice);
+                if reply.region_retained {
+                    self.regions.abandon(region)
+                } else {
+                    self.regions.give_back(region)
+                }
+                Err(CallFailure::answered(error))
+            }
+            _ => Err(CallFailure::answered(Error::internal("the interpreter answered a call with another message"))),
+        }
+    }
+
+    fn hold(&self, done: &Done, region: Region, retained: bool) -> io::Result<(Bytes, Bytes)> {
+        let (header, body) = (done.header.unwrap_or_default(), done.body.unwrap_or_default());
+        let length = header.length.saturating_add(body.length);
+        let all = hold(region, header.offset, length, retained, &self.regions)?;
+        Ok((all.slice(..header.length as usize), all.slice(header.length as usize..)))
+    }
+}
+
+impl Interpreter {
+    /// Runs one batch, to its result's first part.
+    ///
+    /// # Errors
+    /// What the function raised, or how the interpreter ended.
+    pub async fn invoke(&self, input: &Input) -> Result<Output, CallFailure> {
+        let connection = &self.connection;
+        let mut along = connection.along(input);
+        loop {
+            let (reply, region) = connection.send_invoke(input, along).await?;
+            match reply.kind {
+                Some(reply::Kind::SchemaUnknown(_)) if !along.schema => along.schema = true,
+                Some(reply::Kind::StageUnknown(_)) if !along.stage => along.stage = true,
+                _ => {
+                    connection.remember(input, along);
+                    let call = reply.id;
+                    return connection.output(reply, region, call, Duration::from_millis(input.timeout_ms));
+                }
+            }
+            connection.regions.give_back(region);
+        }
+    }
+}
+
+/// What a call has left to give. Dropping it gives that up.
+pub struct Rest {
+    connection: Arc<Connection>,
+    call: u64,
+    timeout: Duration,
+    /// Of the part before, bytes: the next is about as large.
+    size: usize,
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rest").field("pid", &self.connection.pid).field("call", &self.call).finish()
+    }
+}
+
+impl Rest {
+    /// The next part.
+    ///
+    /// # Errors
+    /// What the function raised, or how the interpreter ended.
+    pub async fn next(self) -> Result<Output, CallFailure> {
+        let region = self.connection.regions.take(self.size).map_err(failed)?;
+        let resume = Resume { call: self.call, output_limit: MAX_FRAME_BYTES as u64 };
+        let (reply, region) = self.connection.call(command::Kind::Resume(resume), region, self.timeout).await?;
+        let output = self.connection.output(reply, region, self.call, self.timeout);
+        // The interpreter has let go of it, or the output goes on with it.
+        self.release();
+        output
+    }
+
+    fn release(mut self) {
+        self.call = 0;
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if self.call != 0 {
+            self.connection.cancel(Cancel { call: self.call, session: 0 });
+        }
+    }
+}
