@@ -188,13 +188,25 @@ def test_a_coordinator_that_does_not_answer_is_told_soon():
         assert time.monotonic() - start < 10
 
 
+def listens(address):
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
 @pytest.mark.parametrize("direct", [True, False])
 def test_a_fleet_that_went_away_is_told_with_its_address(cluster, direct):
     fleet = Fleet(cluster.coordinator.address, direct=direct)
     exchange = fleet.exchange("add")
     exchange.call(batch(0, 1))
-    for peer in [cluster.coordinator, *cluster.executors]:
-        peer.shutdown()
+    peers = [cluster.coordinator, *cluster.executors]
+    endings = [threading.Thread(target=peer.shutdown) for peer in peers]
+    for peer, ending in zip(peers, endings):
+        # A shutdown waits for open streams: theirs end with their second batch.
+        peer.die_after = 1
+        ending.start()
+        while listens(peer.address):
+            pass
     with pytest.raises(udfleet.ExecutorLostError) as caught:
         exchange.call(batch(0, 1))
     error, address = caught.value, cluster.coordinator.address
@@ -202,6 +214,8 @@ def test_a_fleet_that_went_away_is_told_with_its_address(cluster, direct):
     assert ("no executor answered, nor did" in error.message) == direct
     assert "is the fleet running?" in error.hint and "UDFLEET_TOKEN" in error.hint
     fleet.close()
+    for ending in endings:
+        ending.join()
 
 
 def test_a_coordinator_that_answers_is_not_told_to_be_away(cluster):
