@@ -5,7 +5,7 @@ Importing it needs no other package and takes milliseconds; what talks to a flee
 
 from __future__ import annotations
 
-from .declaration import udf
+from .declaration import udaf, udf, udtaf, udtf
 from .environment import Environment
 from .errors import (
     ArtifactMissingError,
@@ -36,9 +36,18 @@ from .errors import (
     UserCodeError,
     VersionMismatchError,
 )
-from .functions import FunctionContext, ScalarFunction, UserDefinedFunction
+from .functions import (
+    AggregateFunction,
+    AsyncScalarFunction,
+    FunctionContext,
+    ScalarFunction,
+    TableAggregateFunction,
+    TableFunction,
+    UserDefinedFunction,
+)
 from .row import Row, RowKind
 from .types import DataType, DataTypes
+from .views import ListView, MapView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +66,9 @@ _LAZY = {
 }
 
 __all__ = [
+    "AggregateFunction",
     "ArtifactMissingError",
+    "AsyncScalarFunction",
     "CallTimeoutError",
     "DataType",
     "DataTypes",
@@ -76,8 +87,10 @@ __all__ = [
     "InvalidInputError",
     "InvalidPlanError",
     "LimitExceededError",
+    "ListView",
     "LoadError",
     "LocalFleet",
+    "MapView",
     "MemoryExceededError",
     "NoCapacityError",
     "NotPicklableError",
@@ -89,6 +102,8 @@ __all__ = [
     "RowKind",
     "ScalarFunction",
     "StartupError",
+    "TableAggregateFunction",
+    "TableFunction",
     "UdfleetError",
     "UnauthenticatedError",
     "UnreachableError",
@@ -98,7 +113,10 @@ __all__ = [
     "__version__",
     "connect",
     "local",
+    "udaf",
     "udf",
+    "udtaf",
+    "udtf",
 ]
 
 

@@ -13,14 +13,14 @@ import udfleet
 SOURCE = Path(udfleet.__file__).parent.parent
 WORKER_SIDE = """
 import sys
-from udfleet import udf, DataTypes, ScalarFunction, FunctionContext, Row
+from udfleet import udf, DataTypes, ScalarFunction, FunctionContext, Row, MapView
 class Add(ScalarFunction):
     def open(self, context): self.n = int(context.get_job_parameter("n", "1"))
     def eval(self, a): return a + self.n
 add = udf(Add, DataTypes.parse("BIGINT"), DataTypes.BIGINT())
 add.func.open(FunctionContext({"n": "2"}))
 assert add(1) == 3 and Row(a=1).a == 1
-import udfleet._packing.references, udfleet.errors
+import udfleet._packing.references, udfleet.errors, udfleet.metrics, udfleet.declaration.vectorized
 print(sys.version_info[:2])
 """
 HEAVY = ["pyarrow", "grpc", "google.protobuf", "click", "rich", "cloudpickle", "numpy", "typing", "inspect"]
@@ -52,7 +52,9 @@ def test_the_worker_side_runs_on_a_bare_python(python):
 
 def test_public_surface_is_frozen():
     expected = [
+        "AggregateFunction",
         "ArtifactMissingError",
+        "AsyncScalarFunction",
         "CallTimeoutError",
         "DataType",
         "DataTypes",
@@ -71,8 +73,10 @@ def test_public_surface_is_frozen():
         "InvalidInputError",
         "InvalidPlanError",
         "LimitExceededError",
+        "ListView",
         "LoadError",
         "LocalFleet",
+        "MapView",
         "MemoryExceededError",
         "NoCapacityError",
         "NotPicklableError",
@@ -84,6 +88,8 @@ def test_public_surface_is_frozen():
         "RowKind",
         "ScalarFunction",
         "StartupError",
+        "TableAggregateFunction",
+        "TableFunction",
         "UdfleetError",
         "UnauthenticatedError",
         "UnreachableError",
@@ -93,7 +99,10 @@ def test_public_surface_is_frozen():
         "__version__",
         "connect",
         "local",
+        "udaf",
         "udf",
+        "udtaf",
+        "udtf",
     ]
     assert sorted(udfleet.__all__) == sorted(expected)
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)

@@ -75,22 +75,20 @@ def test_refusals():
     async def later(a):
         return a
 
-    class AsyncEval(ScalarFunction):
-        async def eval(self, a):
-            return a
-
     for error, match, make in [
         (TypeError, "abstract", NoEval),
         (TypeError, "neither callable", lambda: udf(3, result_type=BIGINT)),
-        (TypeError, "takes a ScalarFunction", lambda: udf(Other(), result_type=BIGINT)),
+        (
+            TypeError,
+            "class ScalarFunction or AsyncScalarFunction, not of Other",
+            lambda: udf(Other(), result_type=BIGINT),
+        ),
         (TypeError, "result_type is missing", lambda: udf(lambda: 1)),
         (TypeError, "must be a DataType", lambda: udf(lambda: 1, result_type=int)),
         (TypeError, "must be a DataType", lambda: udf(lambda a: 1, input_types=[int], result_type=BIGINT)),
         (ValueError, "func_type must be one of", lambda: udf(lambda: 1, result_type=BIGINT, func_type="x")),
         (ValueError, "func_type must be one of", lambda: udf(result_type=BIGINT, func_type="x")),
-        (TypeError, "async def", lambda: udf(later, result_type=BIGINT)),
-        (TypeError, "async def", lambda: udf(functools.partial(later), result_type=BIGINT)),
-        (TypeError, "async def", lambda: udf(AsyncEval(), result_type=BIGINT)),
+        (TypeError, "async def", lambda: udf(later, result_type=BIGINT, func_type="pandas")),
         (TypeError, "already", lambda: udf(udf(lambda: 1, result_type=BIGINT), result_type=BIGINT)),
     ]:
         with pytest.raises(error, match=match):

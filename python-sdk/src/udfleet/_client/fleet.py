@@ -120,18 +120,23 @@ class Fleet:
         config: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         on_event: OnEvent | None = None,
+        on_error: str | None = None,
     ) -> FunctionView:
-        """Registers what `udf` declared; returns when it can be called.
+        """Registers what `udf`, `udtf`, `udaf` or `udtaf` declared; returns when it can be called.
 
         :param environment: its Python and packages; None: a bare Python of this client's version.
         :param config: configuration keys of this function.
         :param timeout: seconds until giving up; 600 by default.
+        :param on_error: what becomes of rows that it raises for: `fail` (the default) fails the call, `null` gives
+            null for the row, `skip` leaves the row out. What a call is given wins.
         :param on_event: gets each line about what is going on; without it, stderr does when it is a terminal.
         :raises UdfleetError: why the function can't be called; nothing is registered then.
         """
         merged = {**self._config, **(config or {})}
         try:
-            view = register(self._rpc, name, f, environment, merged, self._job_parameters, self.job, timeout, on_event)
+            view = register(
+                self._rpc, name, f, environment, merged, self._job_parameters, self.job, timeout, on_event, on_error
+            )
         finally:
             self._directory.forget(name)
         return view

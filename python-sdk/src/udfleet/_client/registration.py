@@ -11,7 +11,7 @@ from .._packing.definition import build
 from .._packing.shipment import Shipment
 from .._proto.udfleet.v1 import fleet_pb2
 from .._rpc import Rpc
-from ..declaration import UserDefinedScalarFunctionWrapper
+from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InternalError
 from .views import FunctionView, function_view
@@ -39,14 +39,17 @@ def register(
     job: str,
     timeout: float | None,
     on_event: OnEvent | None,
+    on_error: str | None = None,
 ) -> FunctionView:
     """Registers a declared function; returns when it can be called or raises why it can't."""
-    if not isinstance(f, UserDefinedScalarFunctionWrapper):
-        raise TypeError(f"register_function() takes what udf() returns, not {f!r}: declare it with @udf(...)")
+    if not isinstance(f, UserDefinedFunctionWrapper):
+        raise TypeError(
+            f"register_function() takes what udf() and its like return, not {f!r}: declare it with @udf(...)"
+        )
     report = on_event or to_stderr
     seconds = DEFAULT_SECONDS if timeout is None else timeout
     with Shipment() as shipment:
-        definition = build(name, f, environment or Environment(), config, job_parameters, job, shipment)
+        definition = build(name, f, environment or Environment(), config, job_parameters, job, shipment, on_error)
         shipment.send(rpc, report, seconds)
     request = fleet_pb2.RegisterFunctionRequest(definition=definition, timeout_ms=max(1, int(seconds * 1000)))
     for event in rpc.register(request, seconds + _GRACE_SECONDS):

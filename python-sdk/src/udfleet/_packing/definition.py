@@ -10,27 +10,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._proto.udfleet.v1 import function_pb2
-from ..declaration import UserDefinedScalarFunctionWrapper
+from ..declaration import UserDefinedFunctionWrapper
 from ..environment import CONFIG_KEYS, Environment, base_name
 from ..errors import InvalidDefinitionError
-from ..types.wire import to_proto
+from ..types.wire import accumulator_to_proto, to_proto
 from .modules import provided_by
 from .pickling import pickle_function
 from .shipment import Shipment, pickle_support
 
 _MAX_TEXT = 64 << 10
 _CLIENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+ON_ERROR = ("fail", "null", "skip")
 _IMPLICIT = {"general": (), "pandas": ("pandas", "pyarrow"), "arrow": ("pyarrow",)}
 
 
 def build(
     name: str,
-    wrapper: UserDefinedScalarFunctionWrapper,
+    wrapper: UserDefinedFunctionWrapper,
     environment: Environment,
     config: Mapping[str, Any],
     job_parameters: Mapping[str, Any],
     job: str,
     shipment: Shipment,
+    on_error: str | None = None,
 ) -> function_pb2.FunctionDefinition:
     """Packs a declared function; its artifacts go into the shipment."""
     settings = {key: config_text(value) for key, value in config.items()}
@@ -40,7 +42,7 @@ def build(
     definition = function_pb2.FunctionDefinition(
         name=name,
         language=function_pb2.Language.PYTHON,
-        kind=function_pb2.FunctionKind.SCALAR,
+        kind=wrapper.kind.upper(),
         func_type=wrapper.func_type.upper(),
         input_typed=wrapper.input_types is not None,
         result_type=to_proto(wrapper.result_type),
@@ -55,9 +57,23 @@ def build(
         source_files=pickled.source_files,
         source=_source(wrapper.func)[:_MAX_TEXT],
         doc=(inspect.getdoc(wrapper.func) or "")[:_MAX_TEXT] if _has_own_doc(wrapper.func) else "",
+        on_error=on_error_value(on_error),
+        asynchronous=wrapper.asynchronous,
+        merges=wrapper.merges,
     )
+    if wrapper.accumulator_type is not None:
+        definition.accumulator_type.CopyFrom(accumulator_to_proto(wrapper.accumulator_type))
     definition.input_types.extend(to_proto(input_type) for input_type in wrapper.input_types or ())
     return definition
+
+
+def on_error_value(on_error: str | None) -> function_pb2.OnError:
+    """`fail`, `null` or `skip` as the fleet reads it; None: as the function, or the fleet, has it."""
+    if on_error is None:
+        return function_pb2.OnError.ON_ERROR_UNSPECIFIED
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, not {on_error!r}")
+    return getattr(function_pb2.OnError, f"ON_ERROR_{on_error.upper()}")  # type: ignore[no-any-return]
 
 
 def _environment(environment: Environment, python: str, func_type: str, shipment: Shipment) -> function_pb2.Environment:

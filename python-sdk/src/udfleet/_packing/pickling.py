@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from ..declaration import UserDefinedScalarFunctionWrapper
+from ..declaration import UserDefinedFunctionWrapper
 from ..errors import NotPicklableError
-from ..functions import ScalarFunction
+from ..functions import UserDefinedFunction
 from .modules import local_modules
 from .references import resolve, resolve_function
 from .sources import Sources
@@ -56,7 +56,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
             self.holds_bytecode = True
-        elif isinstance(obj, UserDefinedScalarFunctionWrapper) and _importable(obj, self.local):
+        elif isinstance(obj, UserDefinedFunctionWrapper) and _importable(obj, self.local):
             return (resolve, (obj.__module__, obj.__qualname__))
         reduced = super().reducer_override(obj)
         if isinstance(obj, FunctionType) and reduced is not NotImplemented:
@@ -64,7 +64,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return reduced
 
 
-def _find(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> Any:
+def _find(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> Any:
     """What the fleet finds by the declaration's name; None: nothing."""
     module = wrapper.__module__
     if module == "__main__" or module.split(".")[0] in local or module not in sys.modules:
@@ -75,15 +75,15 @@ def _find(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> Any:
         return None
 
 
-def _importable(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> bool:
+def _importable(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> bool:
     """Whether the fleet finds this very declaration by its name."""
     return _find(wrapper, local) is wrapper
 
 
-def _known_by_name(wrapper: UserDefinedScalarFunctionWrapper, local: set[str]) -> bool:
+def _known_by_name(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> bool:
     """Whether the fleet finds its function by that name, perhaps behind another declaration of it."""
     found = _find(wrapper, local)
-    return isinstance(found, UserDefinedScalarFunctionWrapper) and found.func is wrapper.func
+    return isinstance(found, UserDefinedFunctionWrapper) and found.func is wrapper.func
 
 
 def _dump(obj: Any, local: set[str]) -> Pickled:
@@ -93,7 +93,7 @@ def _dump(obj: Any, local: set[str]) -> Pickled:
     return Pickled(buffer.getvalue(), pickler.holds_bytecode, pickler.sources.texts())
 
 
-def pickle_function(wrapper: UserDefinedScalarFunctionWrapper, covered: set[str]) -> Pickled:
+def pickle_function(wrapper: UserDefinedFunctionWrapper, covered: set[str]) -> Pickled:
     """Pickles the function behind a declaration.
 
     :param covered: top-level modules that the environment's files provide.
@@ -117,7 +117,7 @@ def pickle_function(wrapper: UserDefinedScalarFunctionWrapper, covered: set[str]
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def _explain(wrapper: UserDefinedScalarFunctionWrapper, error: Exception, local: set[str]) -> NotPicklableError:
+def _explain(wrapper: UserDefinedFunctionWrapper, error: Exception, local: set[str]) -> NotPicklableError:
     for what, value in _parts(wrapper.func):
         try:
             _dump(value, local)
@@ -134,13 +134,19 @@ def _parts(func: Any) -> list[tuple[str, Any]]:
     for name, value in getattr(func, "__dict__", {}).items():
         if name != "__wrapped__":
             parts.append((f"the attribute {name!r}", value))
-    call = func.eval if isinstance(func, ScalarFunction) else func
-    call = getattr(call, "__func__", call)
-    if not inspect.isfunction(call):
-        call = getattr(type(func), "__call__", None)  # noqa: B004 - the method is wanted
-    if inspect.isfunction(call):
+    for call in _methods(func):
         variables = inspect.getclosurevars(call)
         parts += [(f"the variable {name!r}", value) for name, value in variables.nonlocals.items()]
         parts += [(f"the global variable {name!r}", value) for name, value in variables.globals.items()]
         parts += [(f"the default value {value!r:.60}", value) for value in call.__defaults__ or ()]
     return parts
+
+
+def _methods(func: Any) -> list[FunctionType]:
+    """The Python functions that a call runs."""
+    if isinstance(func, UserDefinedFunction):
+        return [method for method in vars(type(func)).values() if inspect.isfunction(method)]
+    call = getattr(func, "__func__", func)
+    if not inspect.isfunction(call):
+        call = getattr(type(func), "__call__", None)  # noqa: B004 - the method is wanted
+    return [call] if inspect.isfunction(call) else []

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from ..declaration import UserDefinedScalarFunctionWrapper
+from ..declaration import UserDefinedFunctionWrapper
 from ..errors import InvalidConfigError, InvalidDefinitionError, InvalidInputError
 
 _MARK = "UDFLEET_CLIENT_EXECUTABLE"
@@ -31,7 +31,7 @@ def run_in(executable: str) -> None:
     os.execve(found, [found, "-m", "udfleet", *sys.argv[1:]], environment)  # noqa: S606
 
 
-def load(name: str) -> UserDefinedScalarFunctionWrapper:
+def load(name: str) -> UserDefinedFunctionWrapper:
     """The declaration that `module:attr` names, looked for in the working folder too."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
@@ -47,9 +47,11 @@ def load(name: str) -> UserDefinedScalarFunctionWrapper:
         if not hasattr(found, part):
             raise InvalidDefinitionError(f"{module!r} has no attribute {attribute!r}")
         found = getattr(found, part)
-    if not isinstance(found, UserDefinedScalarFunctionWrapper):
+    if not isinstance(found, UserDefinedFunctionWrapper):
         what = type(found).__name__
-        raise InvalidDefinitionError(f"{name!r} is a {what}", hint="declare the function with udfleet.udf")
+        raise InvalidDefinitionError(
+            f"{name!r} is a {what}", hint="declare the function with udfleet.udf, udtf, udaf or udtaf"
+        )
     return found
 
 

@@ -26,6 +26,19 @@ def to_proto(data_type: DataType) -> types_pb2.DataType:
     return message
 
 
+def accumulator_to_proto(data_type: DataType) -> types_pb2.DataType:
+    """The message for an accumulator's type: views are the lists and maps that they hold."""
+    fields = [Field(field.name, _without_view(field.data_type)) for field in data_type.fields]
+    return to_proto(DataType("ROW", data_type.is_nullable, fields=fields) if fields else data_type)
+
+
+def _without_view(data_type: DataType) -> DataType:
+    root = {"LIST_VIEW": "ARRAY", "MAP_VIEW": "MAP"}.get(data_type.root)
+    if root is None:
+        return data_type
+    return DataType(root, data_type.is_nullable, element=data_type.element, key=data_type.key)
+
+
 def from_proto(message: types_pb2.DataType) -> DataType:
     """The type that a message describes."""
     return DataType(

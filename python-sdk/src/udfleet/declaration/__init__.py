@@ -1,0 +1,20 @@
+"""`udf`, `udtf`, `udaf`, `udtaf`: how functions are declared. Runs on a bare Python."""
+
+from __future__ import annotations
+
+from .aggregate import UserDefinedAggregateFunctionWrapper, udaf, udtaf
+from .scalar import UserDefinedScalarFunctionWrapper, udf
+from .table import UserDefinedTableFunctionWrapper, udtf
+from .wrapper import FUNC_TYPES, UserDefinedFunctionWrapper
+
+__all__ = [
+    "FUNC_TYPES",
+    "UserDefinedAggregateFunctionWrapper",
+    "UserDefinedFunctionWrapper",
+    "UserDefinedScalarFunctionWrapper",
+    "UserDefinedTableFunctionWrapper",
+    "udaf",
+    "udf",
+    "udtaf",
+    "udtf",
+]

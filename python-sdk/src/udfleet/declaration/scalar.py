@@ -1,0 +1,88 @@
+"""`udf`: declares a scalar function. Runs on a bare Python."""
+
+from __future__ import annotations
+
+from ..functions import AsyncScalarFunction, ScalarFunction
+from .declared_types import result_type as declared_result
+from .wrapper import UserDefinedFunctionWrapper, check_func_type
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, overload
+
+    from .declared_types import TypeLike, TypesLike
+else:
+
+    def overload(function: Any) -> Any:
+        """Stands in for typing.overload: importing typing costs milliseconds."""
+        return function
+
+
+class UserDefinedScalarFunctionWrapper(UserDefinedFunctionWrapper):
+    """A declared scalar function."""
+
+    kind = "scalar"
+    base = (ScalarFunction, AsyncScalarFunction)
+
+    def __init__(
+        self,
+        func: Any,
+        input_types: Any,
+        result_type: Any,
+        deterministic: bool | None = None,
+        name: str | None = None,
+        func_type: str = "general",
+    ) -> None:
+        super().__init__(func, input_types, deterministic, name, func_type)
+        if self.asynchronous and func_type != "general":
+            raise TypeError(f"{self.name!r} is `async def`, which takes a row at a time: func_type must be general")
+        self.result_type = declared_result(result_type, "udf")
+
+
+@overload
+def udf(
+    f: None = None,
+    input_types: TypesLike | None = None,
+    result_type: TypeLike | None = None,
+    deterministic: bool | None = None,
+    name: str | None = None,
+    func_type: str = "general",
+) -> Callable[[Any], UserDefinedScalarFunctionWrapper]: ...
+
+
+@overload
+def udf(
+    f: Any,
+    input_types: TypesLike | None = None,
+    result_type: TypeLike | None = None,
+    deterministic: bool | None = None,
+    name: str | None = None,
+    func_type: str = "general",
+) -> UserDefinedScalarFunctionWrapper: ...
+
+
+def udf(
+    f: Any = None,
+    input_types: Any = None,
+    result_type: Any = None,
+    deterministic: bool | None = None,
+    name: str | None = None,
+    func_type: str = "general",
+) -> Any:
+    """Declares a scalar function, as a call or as a decorator.
+
+    :param f: a function, lambda, partial, callable object, `async def`, ScalarFunction or AsyncScalarFunction instance
+        or class; None for the decorator.
+    :param input_types: a type or a list of them, each a DataType or SQL text; None takes any columns.
+    :param result_type: a DataType or SQL text; required.
+    :param deterministic: None: True, or what the ScalarFunction says.
+    :param name: None: the function's own.
+    :param func_type: `general` (a row at a time), `pandas` (Series) or `arrow` (pyarrow arrays).
+    """
+    if f is None:
+        check_func_type(func_type)
+        return lambda func: UserDefinedScalarFunctionWrapper(
+            func, input_types, result_type, deterministic, name, func_type
+        )
+    return UserDefinedScalarFunctionWrapper(f, input_types, result_type, deterministic, name, func_type)
