@@ -1,0 +1,29 @@
+//! What stages do without Python: operators on Arrow columns, casts, literals, and checks of declared types.
+//!
+//! Every operator is strict: what overflows, divides by zero or would change is an error that names its row and value.
+
+mod arithmetic;
+mod cast;
+mod compare;
+mod decimal;
+mod literal;
+mod locate;
+mod misfit;
+mod operator;
+mod temporal;
+mod value;
+
+pub use cast::{cast, cast_array};
+pub use literal::literal;
+pub use misfit::{check_length, find_misfit};
+pub use operator::fields;
+pub use operator::{compute, is_true};
+pub use value::Value;
+
+use arrow_schema::ArrowError;
+use udfleet_proto::error::Error;
+
+/// What Arrow refuses though types have been checked before: a fault of ours.
+fn unexpected(error: ArrowError) -> Error {
+    Error::internal(format!("an operator on columns: {error}"))
+}
