@@ -6,6 +6,7 @@ mod arithmetic;
 mod cast;
 mod compare;
 mod decimal;
+mod fit;
 mod literal;
 mod locate;
 mod misfit;
@@ -14,6 +15,7 @@ mod temporal;
 mod value;
 
 pub use cast::{cast, cast_array};
+pub use fit::{Source, fit};
 pub use literal::literal;
 pub use misfit::{check_length, find_misfit};
 pub use operator::fields;
