@@ -16,6 +16,9 @@ const PROTOCOL_VERSION: u8 = 2;
 /// Of a plain call of a table function: the row of the input batch, from 0.
 pub const ROW_COLUMN: &str = "row";
 
+/// Metadata of the schema: the kind of the function, as in `FunctionKind`.
+pub const KIND_METADATA: &str = "x-udfleet-kind";
+
 /// The columns that a plain call of the function gives back: `result`; of table functions `row`, the row of the input
 /// batch that they belong to, then the columns of the result; of table aggregate functions the columns alone.
 #[must_use]
@@ -53,7 +56,11 @@ pub fn describe(
     let mut fields: Vec<_> = inputs.map(|(index, input)| arrow_field(&format!("arg{}", index + 1), input)).collect();
     let count = fields.len();
     fields.extend(result_fields(definition));
-    let metadata = [("x-databend-udf-input-count".to_owned(), count.to_string())];
+    let metadata = [
+        ("x-databend-udf-input-count".to_owned(), count.to_string()),
+        // An aggregate's results come at the end of the input only, which callers have to know.
+        (KIND_METADATA.to_owned(), definition.kind().as_str_name().to_owned()),
+    ];
     let schema = Schema::new_with_metadata(fields, std::collections::HashMap::from(metadata));
     let options = Default::default();
     let message = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&schema, &options))

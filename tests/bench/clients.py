@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from udfleet._flight import codec
-from udfleet._flight.link import Item, Link
+from udfleet._flight.item import Item
+from udfleet._flight.link import Link
+from udfleet._proto.udfleet.v1 import exchange_pb2
 
 NO_OPTIONS = flight.FlightCallOptions()
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
@@ -28,8 +30,11 @@ class Peer:
     def client(self) -> flight.FlightClient:
         return flight.FlightClient(f"grpc+tcp://{self.address}", generic_options=_OWN_CONNECTION)
 
+    def descriptor(self) -> flight.FlightDescriptor:
+        return codec.descriptor(exchange_pb2.ExchangeRequest(function=self.function, job="bench"))
+
     def link(self, client: flight.FlightClient) -> Link:
-        return Link(client, self.address, codec.descriptor(self.function, "bench"), self.options)
+        return Link(client, self.address, self.descriptor(), self.options)
 
 
 def plain_rate(peer: Peer, batch: pa.RecordBatch, count: int) -> float:

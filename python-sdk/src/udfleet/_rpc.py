@@ -113,15 +113,15 @@ class Rpc:
         request = cluster.LogsRequest(function=function, tail=tail, follow=follow)
         return self._stream("Fleet/Logs", request, cluster.LogLine)
 
-    def flight_info(self, function: str) -> flight.FlightInfo:
-        """Who serves a function. Asked here, because pyarrow's client keeps no details of an error."""
+    def flight_info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        """Who serves a function or a plan. Asked here, because pyarrow's client keeps no details of an error."""
         call = self._channel.unary_unary(
             "/arrow.flight.protocol.FlightService/GetFlightInfo",
             flight.FlightDescriptor.serialize,
             flight.FlightInfo.deserialize,
         )
         try:
-            return call(flight.FlightDescriptor.for_path(function), timeout=CALL_SECONDS, metadata=self._metadata)
+            return call(descriptor, timeout=CALL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _failures.from_grpc(error, self.address) from None
 

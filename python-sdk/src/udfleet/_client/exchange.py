@@ -1,10 +1,11 @@
-"""An open stream to one function, for calls where each microsecond counts."""
+"""An open stream to one scalar function, for calls where each microsecond counts."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from .._flight.link import Item
+from .._flight.answers import Joined
+from .._flight.item import Item
 from .._flight.pipeline import Pipeline
 
 
@@ -40,7 +41,12 @@ class Exchange:
         """The results of the oldest batch whose results were not received yet."""
         if not len(self._pipeline):
             raise RuntimeError("nothing was sent")
-        return self._pipeline.receive().column(0)
+        joined = Joined()
+        joined.expect([0])
+        while True:
+            answer = joined.add(*self._pipeline.receive())
+            if answer is not None:
+                return answer.column(0)
 
     def close(self) -> None:
         """Ends the stream."""

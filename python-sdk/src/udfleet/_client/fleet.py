@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import pyarrow as pa
 
 from .. import __version__
-from .._flight import streaming
 from .._flight.directory import Directory
-from .._flight.pipeline import Pipeline
 from .._rpc import Rpc
+from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
-from ..errors import UdfleetError
+from ..errors import InvalidInputError
+from ..progress import BundleProgressHandler
 from .columns import to_batch
 from .exchange import Exchange
+from .inline import FleetFunctions
 from .progress import shown
 from .registration import OnEvent, register
+from .runner import Batches, Runner
+from .tables import Tables
 from .views import (
     ExecutorView,
     FunctionView,
@@ -34,8 +35,6 @@ from .views import (
 __all__ = ["Exchange", "Fleet", "connect"]
 
 DEFAULT_ADDRESS = "127.0.0.1:8815"
-_MAX_FRAME_BYTES = 256 << 20
-_MAX_ATTEMPTS = 3
 
 
 def connect(
@@ -65,7 +64,7 @@ def connect(
     return fleet
 
 
-class Fleet:
+class Fleet(Tables):
     """A connection to a fleet: a context manager, thread-safe, reconnects by itself. Made by `connect` or `local`."""
 
     def __init__(
@@ -82,10 +81,10 @@ class Fleet:
         self.job = job
         self._job_parameters = dict(job_parameters or {})
         self._config = dict(config or {})
-        self._direct = direct
         self._rpc = Rpc(self.address, token)
         self._directory = Directory(self._rpc, token)
-        self._max_frame_bytes = _MAX_FRAME_BYTES
+        self._functions = FleetFunctions(self.function, self._register_inline)
+        self._runner = Runner(self._directory, self._functions.describe, job, direct)
 
     def __enter__(self) -> Fleet:
         return self
@@ -104,7 +103,7 @@ class Fleet:
     def check(self) -> str:
         """Asks the coordinator who it is; returns its version. Fails when it is away, or of another minor version."""
         info = self._rpc.server_info(__version__)
-        self._max_frame_bytes = info.max_frame_bytes or _MAX_FRAME_BYTES
+        self._runner.max_frame_bytes = info.max_frame_bytes or self._runner.max_frame_bytes
         return info.version
 
     @property
@@ -139,51 +138,79 @@ class Fleet:
             )
         finally:
             self._directory.forget(name)
+            self._functions.forget()
         return view
 
-    def _pipeline(self, name: str, **limits: int) -> Pipeline:
-        attempts = functools.partial(self._max_attempts, name)
-        return Pipeline(self._directory, name, self.job, direct=self._direct, max_attempts=attempts, **limits)
+    def _register_inline(self, f: UserDefinedFunctionWrapper) -> FunctionView:
+        """Registers what a plan uses, under a name of its content."""
+        return register(self._rpc, None, f, None, self._config, self._job_parameters, self.job)
 
-    def _max_attempts(self, name: str) -> int:
-        """How often a batch of this function is tried; asked for when a batch was lost only."""
-        with contextlib.suppress(UdfleetError):
-            return int(self.function(name).config.get("udfleet.retry.max-attempts", _MAX_ATTEMPTS))
-        return _MAX_ATTEMPTS
-
-    def call(self, name: str, *columns: Any, rows: int | None = None) -> pa.Array:
+    def call(
+        self,
+        name: str,
+        *columns: Any,
+        rows: int | None = None,
+        on_error: str | None = None,
+        progress_handler: BundleProgressHandler | None = None,
+    ) -> Any:
         """Calls a function on columns; returns the results.
 
         Lists and other iterables, numpy arrays, pandas Series and pyarrow arrays are columns; any other value is taken
         for all rows. With values only, one row is sent, or `rows` rows.
+
+        :param on_error: what becomes of rows that it raises for: `fail`, `null` or `skip`; None: as it was registered.
+        :return: a pyarrow.Array of the results: one per row, fewer where rows are skipped, a single one of an
+            aggregate function. Of a table function a pyarrow.Table: `row`, the row that each result belongs to, then
+            the result's columns; of a table aggregate function these alone.
         """
-        batch = to_batch(name, columns, self._directory.route(name).inputs, rows)
-        with contextlib.closing(self._pipeline(name)) as pipeline:
-            (answer,) = list(streaming.run(pipeline, [batch], self._max_frame_bytes))
-        return answer.column(0)
+        route = self._directory.route(name)
+        batches = [to_batch(name, columns, route.inputs, rows)]
+        parts = list(self._runner.run_function(name, Batches.of(batches), on_error, progress_handler))
+        if route.kind in ("TABLE", "TABLE_AGGREGATE"):
+            return pa.Table.from_batches(parts)
+        return parts[0].column(0) if len(parts) == 1 else pa.concat_batches(parts).column(0)
 
     def stream(
-        self, name: str, batches: Iterable[pa.RecordBatch] | pa.Table, progress: bool = False
+        self,
+        name: str,
+        batches: Iterable[pa.RecordBatch] | pa.Table,
+        progress: bool = False,
+        on_error: str | None = None,
+        progress_handler: BundleProgressHandler | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Calls a function on batches, as many as there are: one batch of results for each, in order, constant memory.
+        """Calls a function on batches, as many as there are, in constant memory.
+
+        A scalar function gives one batch of results for each, in order. A table function gives batches of `row` (the
+        row of the stream that a result belongs to, from 0) and its columns. An aggregate function gives its results
+        when the batches have ended.
 
         :param batches: RecordBatches of one schema: an iterable, a RecordBatchReader or a Table.
         :param progress: shows a bar on stderr; where that is no terminal, a line every few seconds.
+        :param on_error: as in `call`.
+        :param progress_handler: hears how bundles of the stream go.
         """
         total = batches.num_rows if isinstance(batches, pa.Table) else None
         if isinstance(batches, (list, tuple)):
             total = sum(batch.num_rows for batch in batches if isinstance(batch, pa.RecordBatch))
-        source = batches.to_batches() if isinstance(batches, pa.Table) else batches
-        answers = self._stream(name, source)
+        answers = self._stream(name, Batches.of(batches), on_error, progress_handler)
         return shown(name, answers, total) if progress else answers
 
-    def _stream(self, name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with contextlib.closing(self._pipeline(name)) as pipeline:
-            yield from streaming.run(pipeline, batches, self._max_frame_bytes)
+    def _stream(
+        self, name: str, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
+    ) -> Iterator[pa.RecordBatch]:
+        # A generator, so that nothing is asked for before the first result is.
+        yield from self._runner.run_function(name, batches, on_error, handler)
 
     def exchange(self, name: str) -> Exchange:
-        """Opens a stream to one executor, for many small calls at the least latency."""
-        return Exchange(self._pipeline(name, max_links=1))
+        """Opens a stream to one executor, for many small calls of a scalar function at the least latency."""
+        kind = self._directory.route(name).kind
+        if kind != "SCALAR":
+            raise InvalidInputError(
+                f"exchange() is for scalar functions, this is a {kind.lower().replace('_', ' ')} function",
+                function=name,
+                hint="use stream()",
+            )
+        return Exchange(self._runner.pipeline(self._runner.function(name), max_links=1))
 
     def functions(self, all_versions: bool = False) -> list[FunctionView]:
         """The registered functions, in their newest or in all versions."""
@@ -199,6 +226,7 @@ class Fleet:
             return self._rpc.drop(name)
         finally:
             self._directory.forget(name)
+            self._functions.forget_inline()
 
     def executors(self) -> list[ExecutorView]:
         """The executors of the fleet."""

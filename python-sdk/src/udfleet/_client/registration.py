@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from .. import _failures
 from .._packing.definition import build
 from .._packing.shipment import Shipment
-from .._proto.udfleet.v1 import fleet_pb2
+from .._proto.udfleet.v1 import fleet_pb2, function_pb2
 from .._rpc import Rpc
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
@@ -29,19 +31,28 @@ def to_stderr(line: str) -> None:
         print(line, file=sys.stderr)
 
 
+def _content_name(name: str, definition: function_pb2.FunctionDefinition) -> str:
+    digest = hashlib.sha256(definition.SerializeToString(deterministic=True)).hexdigest()
+    plain = re.sub(r"\W", "", name).lstrip("0123456789") or "function"
+    return f"{plain[:80]}-{digest[:12]}"
+
+
 def register(
     rpc: Rpc,
-    name: str,
+    name: str | None,
     f: Any,
     environment: Environment | None,
     config: Mapping[str, Any],
     job_parameters: Mapping[str, Any],
     job: str,
-    timeout: float | None,
-    on_event: OnEvent | None,
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
     on_error: str | None = None,
 ) -> FunctionView:
-    """Registers a declared function; returns when it can be called or raises why it can't."""
+    """Registers a declared function; returns when it can be called or raises why it can't.
+
+    :param name: None: one that follows from its content, so that the same function has the same name again.
+    """
     if not isinstance(f, UserDefinedFunctionWrapper):
         raise TypeError(
             f"register_function() takes what udf() and its like return, not {f!r}: declare it with @udf(...)"
@@ -49,7 +60,9 @@ def register(
     report = on_event or to_stderr
     seconds = DEFAULT_SECONDS if timeout is None else timeout
     with Shipment() as shipment:
-        definition = build(name, f, environment or Environment(), config, job_parameters, job, shipment, on_error)
+        definition = build(name or "", f, environment or Environment(), config, job_parameters, job, shipment, on_error)
+        if name is None:
+            definition.name = _content_name(f.name, definition)
         shipment.send(rpc, report, seconds)
     request = fleet_pb2.RegisterFunctionRequest(definition=definition, timeout_ms=max(1, int(seconds * 1000)))
     for event in rpc.register(request, seconds + _GRACE_SECONDS):
@@ -62,4 +75,4 @@ def register(
             report(event.progress)
         elif kind == "build_log":
             report(event.build_log.line)
-    raise InternalError("the coordinator ended the registration without a result", function=name)
+    raise InternalError("the coordinator ended the registration without a result", function=definition.name)

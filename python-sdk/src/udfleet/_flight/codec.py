@@ -5,19 +5,20 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .._failures import from_info
 from .._proto.udfleet.v1 import exchange_pb2
-from ..errors import UdfleetError
 
 EXCHANGE_PREFIX = b"udfleet.v1.ExchangeRequest\0"
 
-_Result = exchange_pb2.BatchResult
+BatchResult = exchange_pb2.BatchResult
+
+_NO_RESULT = BatchResult(last=True)
 
 
-def descriptor(function: str, job: str) -> flight.FlightDescriptor:
-    """Asks for a numbered exchange with a function."""
-    request = exchange_pb2.ExchangeRequest(function=function, job=job)
-    return flight.FlightDescriptor.for_command(EXCHANGE_PREFIX + request.SerializeToString())
+def descriptor(request: exchange_pb2.ExchangeRequest | bytes) -> flight.FlightDescriptor:
+    """Asks for a numbered exchange: a request, or the ticket that holds one."""
+    encoded = request if isinstance(request, bytes) else request.SerializeToString()
+    prefix = b"" if encoded.startswith(EXCHANGE_PREFIX) else EXCHANGE_PREFIX
+    return flight.FlightDescriptor.for_command(prefix + encoded)
 
 
 def _encode_header(sequence: int, attempt: int) -> pa.Buffer:
@@ -35,9 +36,6 @@ def header(sequence: int, attempt: int) -> pa.Buffer:
     return _encode_header(sequence, attempt)
 
 
-def answer_error(metadata: pa.Buffer | None) -> tuple[int, UdfleetError | None]:
-    """Sequence and in-band error of an answer's app_metadata."""
-    if metadata is None:
-        return 0, None
-    result = _Result.FromString(metadata.to_pybytes())
-    return result.sequence, from_info(result.error) if result.HasField("error") else None
+def answer(metadata: pa.Buffer | None) -> exchange_pb2.BatchResult:
+    """What an answer's app_metadata says."""
+    return _NO_RESULT if metadata is None else BatchResult.FromString(metadata.to_pybytes())

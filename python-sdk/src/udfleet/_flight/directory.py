@@ -14,6 +14,8 @@ from .._rpc import Rpc
 ROUTE_SECONDS = 2.0
 """How long a route is used before it is asked for again: what a fleet gains or drops is noticed within this."""
 
+_KIND = b"x-udfleet-kind"
+
 _OPTIONS = [
     # A peer that hangs without closing its connection is given up after this.
     ("grpc.keepalive_time_ms", 20_000),
@@ -32,7 +34,9 @@ class Route(NamedTuple):
 
     inputs: list[pa.Field] | None
     """None: the function takes any columns."""
-    result: pa.Field | None
+    kind: str
+    """`SCALAR`, `TABLE`, `AGGREGATE` or `TABLE_AGGREGATE`."""
+    results: list[pa.Field]
     executors: list[str]
 
 
@@ -80,11 +84,21 @@ class Directory:
                 del self._routes[known]
 
     def _ask(self, function: str) -> Route:
-        info = self._rpc.flight_info(function)
+        info = self._rpc.flight_info(flight.FlightDescriptor.for_path(function))
         fields = list(info.schema)
         executors = [_address(location) for endpoint in info.endpoints for location in endpoint.locations[:1]]
-        untyped = info.total_records < 0
-        return Route(None if untyped else fields[: info.total_records], fields[-1] if fields else None, executors)
+        count = max(0, info.total_records)
+        kind = (info.schema.metadata or {}).get(_KIND, b"SCALAR").decode()
+        return Route(None if info.total_records < 0 else fields[:count], kind, fields[count:], executors)
+
+    def plan_info(self, descriptor: flight.FlightDescriptor) -> list[tuple[str, bytes]]:
+        """Addresses that serve a plan, each with the ticket for it."""
+        info = self._rpc.flight_info(descriptor)
+        return [
+            (_address(location), endpoint.ticket.ticket)
+            for endpoint in info.endpoints
+            for location in endpoint.locations[:1]
+        ]
 
     def close(self) -> None:
         """Closes all connections."""

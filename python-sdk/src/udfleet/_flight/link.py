@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from .. import _failures
+from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from . import codec
+from .item import Item
 
 WINDOW = 8
 """Batches in flight on one stream; the server takes in as many before it answers the first."""
@@ -18,21 +20,6 @@ WINDOW_BYTES = 4 << 20
 """Below this in flight a write never blocks, so one thread can both write and read."""
 
 _REFUSED = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
-
-
-class Item:
-    """A batch on its way."""
-
-    __slots__ = ("answer", "attempt", "batch", "link", "offset", "size")
-
-    def __init__(self, batch: pa.RecordBatch, size: int, offset: int) -> None:
-        self.batch = batch
-        self.size = size
-        self.offset = offset
-        """Its first row within the batch that the caller gave."""
-        self.attempt = 1
-        self.link: Link | None = None
-        self.answer: pa.RecordBatch | None = None
 
 
 class LinkLostError(Exception):
@@ -87,6 +74,15 @@ class Link:
             self._fail_write(error)
         self._sent += 1
 
+    def end_input(self, item: Item) -> None:
+        """No more batches come: what the peer has gathered is its answer to this last item."""
+        item.link = self
+        self.in_flight.append(item)
+        self._writable = False
+        self._sent += 1
+        with contextlib.suppress(pa.ArrowException, OSError):
+            self._writer.done_writing()
+
     def _fail_write(self, error: BaseException) -> None:
         self._writable = False
         self._write_error = f": {error}"
@@ -94,13 +90,14 @@ class Link:
             # The peer must not wait for what will never come.
             self._writer.done_writing()
 
-    def receive(self) -> None:
-        """Reads the answer to the oldest batch in flight.
+    def receive(self) -> exchange_pb2.BatchResult:
+        """Reads the next message that answers the oldest batch in flight, into its item.
 
         :raises LinkLostError: the peer is gone. After an in-band error it is not: it reads on until this side ends.
         :raises UdfleetError: the batch failed.
         """
         item = self.in_flight[0]
+        expected = self._sent - len(self.in_flight)
         try:
             chunk = self._reader.read_chunk()
         except StopIteration:
@@ -108,17 +105,19 @@ class Link:
             raise LinkLostError(_failures.lost(reason)) from None
         except (pa.ArrowException, OSError) as error:
             raise self._classify(error, item) from None
-        sequence, failure = codec.answer_error(chunk.app_metadata)
-        if failure is not None:
+        result = codec.answer(chunk.app_metadata)
+        if result.HasField("error"):
             self._writable = False
-            raise _located(failure, item)
-        expected = self._sent - len(self.in_flight)
-        if sequence != expected or chunk.data is None:
-            raise LinkLostError(_failures.lost(f"{self.address} answered batch {sequence}, expected {expected}"))
-        item.answer = chunk.data
-        self.answered += 1
-        self._bytes -= item.size
-        self.in_flight.popleft()
+            raise _located(_failures.from_info(result.error), item)
+        if result.sequence != expected:
+            raise LinkLostError(_failures.lost(f"{self.address} answered batch {result.sequence}, expected {expected}"))
+        item.take(chunk.data)
+        if result.last:
+            item.done = True
+            self.answered += 1
+            self._bytes -= item.size
+            self.in_flight.popleft()
+        return result
 
     def _classify(self, error: BaseException, item: Item) -> Exception:
         typed = _failures.from_flight(error, self.address)

@@ -10,13 +10,17 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from .. import _failures, errors
+from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
-from . import codec
-from .directory import Directory
-from .link import Item, Link, LinkLostError
+from .item import Item
+from .link import Link, LinkLostError
+from .target import Target
 
 MAX_LINKS = 16
 """Executors that one call uses at most, so that its cost does not grow with the fleet."""
+
+OnAnswer = Callable[[exchange_pb2.BatchResult, Item], None]
+"""Hears of each message that comes."""
 
 _BACKOFF_SECONDS = 0.1
 
@@ -24,24 +28,28 @@ _TRY_ELSEWHERE = (errors.NoCapacityError, errors.ExecutorLostError, errors.Unrea
 
 
 class Pipeline:
-    """One caller's traffic with one function. Not thread-safe."""
+    """One caller's traffic with one function or plan. Not thread-safe.
+
+    Only the oldest batch has its answer read in parts: a stream whose answers are not wanted yet is left alone, so that
+    no more than one part is held here.
+    """
 
     def __init__(
         self,
-        directory: Directory,
-        function: str,
-        job: str,
+        target: Target,
         *,
         direct: bool = True,
-        max_attempts: Callable[[], int] = lambda: 3,
         max_links: int = MAX_LINKS,
+        gathers: bool = False,
+        on_answer: OnAnswer | None = None,
     ) -> None:
-        self._directory = directory
-        self._function = function
-        self._descriptor = codec.descriptor(function, job)
+        self._target = target
+        self._gathers = gathers
+        """What one peer has taken in is lost with it: nobody else can go on."""
+        self._directory = target.directory
         self._direct = direct
-        self._max_attempts = max_attempts
-        self._max_links = max_links
+        self._max_links = 1 if gathers else max_links
+        self._on_answer = on_answer
         self._order: deque[Item] = deque()
         self._resend: deque[Item] = deque()
         self._links: list[Link] = []
@@ -56,7 +64,7 @@ class Pipeline:
         """Peers to open streams to, the last first."""
         if not self._direct:
             return [self._directory.coordinator]
-        executors = [a for a in self._directory.route(self._function).executors if a not in self._failed]
+        executors = [a for a in self._target.executors() if a not in self._failed]
         random.shuffle(executors)
         # The coordinator forwards: good enough when nobody else can be reached.
         return executors[: self._max_links] or [self._directory.coordinator]
@@ -76,15 +84,30 @@ class Pipeline:
         link.send(item)
         return True
 
-    def receive(self) -> pa.RecordBatch:
-        """The answer to the oldest batch submitted and not yet taken; waits for it."""
+    def receive(self) -> tuple[pa.RecordBatch | None, bool]:
+        """The next part of the answer to the oldest batch, and whether it is the last; waits for it.
+
+        The part is None where an answer is empty of columns and rows, as those of batches that are gathered are.
+        """
         item = self._order[0]
-        while item.answer is None:
+        while not item.parts and not item.done:
             self._send_again()
             # An item that waits for room gets it when any stream answers.
             self._read(item.link or next(link for link in self._links if link.in_flight))
-        self._order.popleft()
-        return item.answer
+        part = item.hand_out()
+        last = item.done and not item.parts
+        if last:
+            self._order.popleft()
+        return part, last
+
+    def end_input(self) -> None:
+        """Ends the input of a stream that gathers: its results are the answer to a last item."""
+        item = Item(None, 0, 0)
+        link = self._links[0] if self._links else self._open()
+        if link is None:
+            raise errors.ExecutorLostError("no executor answered", function=self._target.name or None)
+        self._order.append(item)
+        link.end_input(item)
 
     def _pick(self, size: int) -> Link | None:
         """The stream with the least in flight; a new one before a second batch goes onto any."""
@@ -101,7 +124,7 @@ class Pipeline:
             address = self._candidates.pop()
             try:
                 client, options = self._directory.client(address), self._directory.call_options
-                link = Link(client, address, self._descriptor, options)
+                link = Link(client, address, self._target.descriptor(address), options)
             except LinkLostError as lost:
                 self._failed.add(address)
                 self._silent.add(address)
@@ -116,9 +139,15 @@ class Pipeline:
             link.send(self._resend.popleft())
 
     def _read(self, link: Link) -> None:
+        item = link.in_flight[0]
         try:
-            link.receive()
+            result = link.receive()
             self._opened = True
+            if self._on_answer is not None:
+                self._on_answer(result, item)
+            if not result.last and item is not self._order[0]:
+                # It would have to be held here whole: another stream answers the older batch first.
+                self._take_back(link)
         except LinkLostError as lost:
             self._silent.add(link.address)
             self._lose(link, lost.reason)
@@ -132,18 +161,40 @@ class Pipeline:
 
     def _lose(self, link: Link, reason: UdfleetError) -> None:
         """Takes a stream out of service and queues what it has not answered."""
+        self._failed.add(link.address)
+        self._target.forget()
+        for item in link.in_flight:
+            if link.answered or item.parts or item.delivered:
+                item.attempt += 1
+            if item.attempt > self._target.max_attempts():
+                link.cancel()
+                raise self._gave_up(reason, item.attempt - 1)
+            gathered = self._gathers and (link.answered or item.batch is None)
+            if gathered or (item.delivered and not self._target.deterministic()):
+                link.cancel()
+                raise self._can_not_repeat(reason, item)
+        self._withdraw(link)
+        self._next_candidates(reason)
+
+    def _take_back(self, link: Link) -> None:
+        """Gives up a stream whose answers come too early; its batches go out again."""
+        self._withdraw(link)
+        self._candidates.append(link.address)
+
+    def _withdraw(self, link: Link) -> None:
         link.cancel()
         self._links.remove(link)
-        self._failed.add(link.address)
-        self._directory.forget(self._function)
         for item in link.in_flight:
-            item.link = None
-            if link.answered:
-                item.attempt += 1
-            if item.attempt > self._max_attempts():
-                raise self._gave_up(reason, item.attempt - 1)
+            item.reset()
         self._resend = deque(sorted([*link.in_flight, *self._resend], key=self._position))
-        self._next_candidates(reason)
+
+    def _can_not_repeat(self, reason: UdfleetError, item: Item) -> UdfleetError:
+        what = "the rows that it had gathered are lost with it"
+        if not self._gathers:
+            what = "some of a batch's results were handed out, and running it again may give others"
+        return errors.ExecutorLostError(
+            f"{reason.message}; {what}", function=reason.function or self._target.name or None, hint=reason.hint
+        )
 
     def _position(self, item: Item) -> int:
         return self._order.index(item)
@@ -156,7 +207,7 @@ class Pipeline:
             self._candidates = [self._directory.coordinator]
             return
         self._rounds += 1
-        if self._rounds >= self._max_attempts():
+        if self._rounds >= self._target.max_attempts():
             raise self._gave_up(reason, self._rounds)
         time.sleep(_BACKOFF_SECONDS * 4 ** (self._rounds - 1))
         self._failed.clear()
@@ -176,7 +227,7 @@ class Pipeline:
             absent += f" the coordinator at {coordinator}"
         return errors.ExecutorLostError(
             f"{absent}; last: {reason.message}",
-            function=reason.function or self._function,
+            function=reason.function or self._target.name or None,
             attempt=attempts,
             hint=reason.hint or hint,
         )

@@ -1,4 +1,4 @@
-"""A stream of batches through a pipeline: sliced, windowed, joined, in order."""
+"""A stream of batches through a pipeline: sliced, windowed, in order."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from ..errors import InvalidInputError, LimitExceededError
-from .link import Item
+from .answers import Answers
+from .item import Item
 from .pipeline import Pipeline
-from .slicing import Joiner, pieces
+from .slicing import pieces
 
 _SLOW_PULL_SECONDS = 0.005
 
 
-def run(pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int) -> Iterator[pa.RecordBatch]:
+def run(
+    pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: Answers
+) -> Iterator[pa.RecordBatch]:
     """Answers in the order of the batches; takes in no more than the pipeline's window before yielding."""
-    joiner = Joiner()
     source = iter(batches)
     schema: pa.Schema | None = None
     waited = 0.0
@@ -29,28 +31,54 @@ def run(pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: 
         # A source slower than the fleet: filling the window would only delay answers that are there.
         slow = time.perf_counter() - start > max(_SLOW_PULL_SECONDS, 4 * waited)
         schema = _same_schema(schema, batch)
-        size = batch.nbytes
-        parts = pieces(batch, size)
-        joiner.expect(len(parts))
-        offset = 0
-        for part in parts:
-            piece = Item(part, size if len(parts) == 1 else part.nbytes, offset)
-            _check_frame(piece, max_frame_bytes)
+        for piece in _items(batch, answers, max_frame_bytes):
             while not pipeline.offer(piece):
-                answer = joiner.add(pipeline.receive())
+                answer = answers.add(*pipeline.receive())
                 if answer is not None:
                     yield answer
-            offset += part.num_rows
         while slow and len(pipeline):
             start = time.perf_counter()
-            answer = joiner.add(pipeline.receive())
+            answer = answers.add(*pipeline.receive())
             waited = time.perf_counter() - start
             if answer is not None:
                 yield answer
     while len(pipeline):
-        answer = joiner.add(pipeline.receive())
+        answer = answers.add(*pipeline.receive())
         if answer is not None:
             yield answer
+    yield from answers.rest()
+
+
+def gather(
+    pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: Answers
+) -> Iterator[pa.RecordBatch]:
+    """Sends all batches, then yields what comes of them all."""
+    schema: pa.Schema | None = None
+    for batch in batches:
+        schema = _same_schema(schema, batch)
+        for piece in _items(batch, answers, max_frame_bytes):
+            while not pipeline.offer(piece):
+                pipeline.receive()
+    while len(pipeline):
+        pipeline.receive()
+    pipeline.end_input()
+    while len(pipeline):
+        answer = answers.add(*pipeline.receive())
+        if answer is not None:
+            yield answer
+    yield from answers.rest()
+
+
+def _items(batch: pa.RecordBatch, answers: Answers, max_frame_bytes: int) -> Iterator[Item]:
+    size = batch.nbytes
+    parts = pieces(batch, size)
+    answers.expect([part.num_rows for part in parts])
+    offset = 0
+    for part in parts:
+        item = Item(part, size if len(parts) == 1 else part.nbytes, offset)
+        _check_frame(item, max_frame_bytes)
+        yield item
+        offset += part.num_rows
 
 
 def _same_schema(schema: pa.Schema | None, batch: pa.RecordBatch) -> pa.Schema:

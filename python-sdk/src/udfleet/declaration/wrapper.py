@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..table.expression import Call
+    from ..table.expression import Named
     from ..types import DataType
 
 FUNC_TYPES = ("general", "pandas", "arrow")
@@ -84,7 +84,7 @@ class UserDefinedFunctionWrapper:
             return made.call(self, *args, **kwargs)
         return self.run(*args, **kwargs)
 
-    def alias(self, *names: str) -> Call:
+    def alias(self, *names: str) -> Named:
         """The function over the whole row, with names for its columns: for map, flat_map, aggregate, flat_aggregate."""
         from ..table.expression import Call
 

@@ -1,0 +1,80 @@
+"""What plans have to know about functions; declarations that are used in a plan are registered by themselves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .._flight.directory import ROUTE_SECONDS
+from ..declaration import UserDefinedFunctionWrapper
+from ..errors import FunctionNotFoundError
+from ..types import DataType
+from .views import FunctionView
+
+
+class FleetFunctions:
+    """The functions of one fleet, as plans see them. Thread-safe."""
+
+    def __init__(
+        self,
+        describe: Callable[[str], FunctionView],
+        register: Callable[[UserDefinedFunctionWrapper], FunctionView],
+    ) -> None:
+        self._ask = describe
+        self._register = register
+        self._lock = threading.Lock()
+        self._inline: dict[UserDefinedFunctionWrapper, str] = {}
+        self._views: dict[str, tuple[float, FunctionView]] = {}
+
+    def refer(self, function: Any) -> str:
+        """The name of a function; a declaration is registered when it is used first, under a name of its content."""
+        if isinstance(function, str):
+            return function
+        with self._lock:
+            name = self._inline.get(function)
+            if name is None:
+                name = self._inline[function] = self._register(function).name
+            return name
+
+    def kind(self, function: Any) -> str:
+        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" where nobody knows the function."""
+        if isinstance(function, UserDefinedFunctionWrapper):
+            return function.kind
+        view = self._known(function)
+        return "" if view is None else view.kind
+
+    def result_type(self, function: Any) -> DataType | None:
+        """Its result type; None where nobody knows the function."""
+        if isinstance(function, UserDefinedFunctionWrapper):
+            return function.result_type
+        view = self._known(function)
+        return None if view is None else view.result_type
+
+    def _known(self, name: str) -> FunctionView | None:
+        # The coordinator tells of unknown functions better: it knows the expression.
+        try:
+            return self.describe(name)
+        except FunctionNotFoundError:
+            return None
+
+    def describe(self, name: str) -> FunctionView:
+        """One function, as it was a moment ago at the earliest."""
+        now = time.monotonic()
+        known = self._views.get(name)
+        if known is not None and now < known[0]:
+            return known[1]
+        view = self._ask(name)
+        self._views[name] = (now + ROUTE_SECONDS, view)
+        return view
+
+    def forget(self) -> None:
+        """What was known is asked for anew: functions were registered or dropped."""
+        self._views.clear()
+
+    def forget_inline(self) -> None:
+        """Declarations are registered anew when they are used: somebody dropped them."""
+        with self._lock:
+            self._inline.clear()
+        self.forget()

@@ -1,0 +1,133 @@
+"""Runs functions and plans on batches: over how many streams, in which form, how often."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from .._flight import streaming
+from .._flight.answers import Answers, Joined, Numbered, Parts
+from .._flight.directory import Directory
+from .._flight.pipeline import Pipeline
+from .._flight.target import FunctionTarget, PlanTarget, Target
+from .._packing.definition import on_error_value
+from .._proto.udfleet.v1 import plan_pb2
+from ..errors import UdfleetError
+from ..progress import BundleProgressHandler
+from ..table.plan import function_names, gathers
+from .bundles import Tracker
+
+_GATHERING = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
+
+
+class Batches:
+    """The input of a call: an iterator, or a function that makes one as often as it is asked."""
+
+    def __init__(self, make: Callable[[], Iterable[pa.RecordBatch]], replayable: bool) -> None:
+        self.make = make
+        self.replayable = replayable
+
+    @classmethod
+    def of(cls, batches: Iterable[pa.RecordBatch] | pa.Table) -> Batches:
+        """Tables and lists can be run through again."""
+        if isinstance(batches, pa.Table):
+            return cls(batches.to_batches, True)
+        return cls(lambda: batches, isinstance(batches, (list, tuple)))
+
+
+class Runner:
+    """The data plane of one connection."""
+
+    def __init__(self, directory: Directory, describe: Any, job: str, direct: bool) -> None:
+        self._directory = directory
+        self._describe = describe
+        self._job = job
+        self._direct = direct
+        self.max_frame_bytes = 256 << 20
+
+    def function(self, name: str, on_error: str | None = None) -> FunctionTarget:
+        """A registered function as something to call."""
+        return FunctionTarget(self._directory, name, self._job, self._describe, on_error_value(on_error))
+
+    def plan(self, plan: plan_pb2.Plan, on_error: str | None = None) -> PlanTarget:
+        """A plan as something to call."""
+        names = function_names(plan)
+        return PlanTarget(self._directory, plan, self._job, self._describe, names, on_error_value(on_error))
+
+    def pipeline(self, target: Target, **options: Any) -> Pipeline:
+        """Streams to whoever serves it."""
+        return Pipeline(target, direct=self._direct, **options)
+
+    def run_function(
+        self, name: str, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
+    ) -> Iterator[pa.RecordBatch]:
+        """A plain call: one batch back for each of a scalar function, parts of any other."""
+        route = self._directory.route(name)
+        target = self.function(name, on_error)
+        if route.kind not in _GATHERING:
+            answers: Answers = Joined() if route.kind == "SCALAR" else Numbered()
+            return self._run(target, batches, answers, handler)
+        if route.inputs is not None:
+            batches = Batches(_at_least_one(batches.make, pa.schema(route.inputs)), batches.replayable)
+        return self._gather(target, batches, handler)
+
+    def run_plan(
+        self, plan: plan_pb2.Plan, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
+    ) -> Iterator[pa.RecordBatch]:
+        """A plan over its source."""
+        target = self.plan(plan, on_error)
+        run = self._gather(target, batches, handler) if gathers(plan) else self._run(target, batches, Parts(), handler)
+        yield from run
+
+    def _run(
+        self, target: Target, batches: Batches, answers: Answers, handler: BundleProgressHandler | None
+    ) -> Iterator[pa.RecordBatch]:
+        tracker = None if handler is None else Tracker(handler)
+        hears = None if tracker is None else tracker.on_answer
+        with contextlib.closing(self.pipeline(target, on_answer=hears)) as pipeline:
+            yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers)
+        if tracker is not None:
+            tracker.complete()
+
+    def _gather(
+        self, target: Target, batches: Batches, handler: BundleProgressHandler | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Runs anew what failed before any result came, where the same batches can be given again."""
+        attempt = 1
+        while True:
+            tracker = None if handler is None else Tracker(handler)
+            hears = None if tracker is None else tracker.on_answer
+            some = False
+            try:
+                with contextlib.closing(self.pipeline(target, gathers=True, on_answer=hears)) as pipeline:
+                    for part in streaming.gather(pipeline, batches.make(), self.max_frame_bytes, Parts()):
+                        some = True
+                        yield part
+            except UdfleetError as error:
+                if some or not error.retryable or not batches.replayable or attempt >= target.max_attempts():
+                    raise
+                attempt += 1
+                target.forget()
+                continue
+            if tracker is not None:
+                tracker.complete()
+            return
+
+
+def _at_least_one(
+    make: Callable[[], Iterable[pa.RecordBatch]], schema: pa.Schema
+) -> Callable[[], Iterator[pa.RecordBatch]]:
+    """Without any batch nobody would know the columns that there are no rows of."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        count = 0
+        for batch in make():
+            count += 1
+            yield batch
+        if not count:
+            yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+    return batches

@@ -1,0 +1,63 @@
+"""Where tables begin: `fleet.from_elements` and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from .._rpc import Rpc
+    from ..table.table import Table
+    from .inline import FleetFunctions
+    from .runner import Runner
+
+
+class Tables:
+    """What a fleet makes tables of."""
+
+    _rpc: Rpc
+    _functions: FleetFunctions
+    _runner: Runner
+
+    def from_elements(self, elements: Iterable[Any], schema: Any = None, verify_schema: bool = True) -> Table:
+        """A table of Python values: rows as tuples, lists, Rows or dicts; single values make one column.
+
+        :param schema: names (`["a", "b"]` or `"a, b"`), a ROW type, its SQL text, or a list of types or fields; None:
+            types that hold the values, and the rows' own names or `_1`, `_2`, ...
+        :param verify_schema: False leaves out the check of each value; what does not convert is refused anyway.
+        :raises InvalidInputError: naming row, column and value: out of range, of another type, null where none may be.
+        """
+        from ..table import sources
+        from ..table.table import Table
+
+        return Table(self, sources.from_elements(elements, schema, verify_schema))
+
+    def from_arrow(self, table: pa.Table | pa.RecordBatch) -> Table:
+        """A table of Arrow data, which is not copied."""
+        from ..table import sources
+        from ..table.table import Table
+
+        return Table(self, sources.from_table(table))
+
+    def from_pandas(self, frame: Any, schema: Any = None) -> Table:
+        """A table of a DataFrame, whose index is left out; NaN is null.
+
+        :param schema: names or types, as for `from_elements`.
+        """
+        from ..table import sources
+        from ..table.table import Table
+
+        return Table(self, sources.from_pandas(frame, schema))
+
+    def from_batches(self, batches: Any, schema: Any = None) -> Table:
+        """A table of RecordBatches as they come, in constant memory.
+
+        :param batches: a list, a RecordBatchReader, an iterator (which serves one run), or a function that makes one.
+        :param schema: an Arrow schema, or as for `from_elements`; needed where the first batch is not known yet.
+        """
+        from ..table import sources
+        from ..table.table import Table
+
+        return Table(self, sources.from_batches(batches, schema))

@@ -1,0 +1,115 @@
+"""What a stream calls: a registered function, or a plan of several."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import pyarrow.flight as flight
+
+from .._proto.udfleet.v1 import exchange_pb2, function_pb2, plan_pb2
+from ..errors import UdfleetError
+from . import codec
+from .directory import Directory
+
+MAX_ATTEMPTS = 3
+
+
+class Describe(Protocol):
+    """What has to be asked about functions when batches were lost."""
+
+    def __call__(self, name: str) -> Any:
+        """A FunctionView."""
+
+
+class Target:
+    """Who serves it, and how it is asked for."""
+
+    def __init__(self, directory: Directory, name: str, describe: Describe, functions: Iterable[str]) -> None:
+        self.directory = directory
+        self.name = name
+        """For errors; empty: a plan."""
+        self._describe = describe
+        self._functions = functions
+
+    def executors(self) -> list[str]:
+        """Addresses of peers that serve it; the coordinator's where nobody else does all of it."""
+        raise NotImplementedError
+
+    def descriptor(self, address: str) -> flight.FlightDescriptor:
+        """How it is asked for at that peer."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Who serves it is asked for anew the next time."""
+        raise NotImplementedError
+
+    def max_attempts(self) -> int:
+        """How often a batch is tried; asked for when a batch was lost only."""
+        counts = []
+        for name in self._functions:
+            with contextlib.suppress(UdfleetError):
+                counts.append(int(self._describe(name).config.get("udfleet.retry.max-attempts", MAX_ATTEMPTS)))
+        return min(counts, default=MAX_ATTEMPTS)
+
+    def deterministic(self) -> bool:
+        """Whether the same batch gives the same results; asked for when a batch was lost only."""
+        try:
+            return all(self._describe(name).deterministic for name in self._functions)
+        except UdfleetError:
+            return False
+
+
+class FunctionTarget(Target):
+    """A registered function."""
+
+    def __init__(
+        self, directory: Directory, function: str, job: str, describe: Describe, on_error: function_pb2.OnError
+    ) -> None:
+        super().__init__(directory, function, describe, (function,))
+        request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error)
+        self._descriptor = codec.descriptor(request)
+
+    def executors(self) -> list[str]:
+        return self.directory.route(self.name).executors
+
+    def descriptor(self, address: str) -> flight.FlightDescriptor:
+        return self._descriptor
+
+    def forget(self) -> None:
+        self.directory.forget(self.name)
+
+
+class PlanTarget(Target):
+    """A plan. Where one stage does all of it, executors are told that stage."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        plan: plan_pb2.Plan,
+        job: str,
+        describe: Describe,
+        functions: Iterable[str],
+        on_error: function_pb2.OnError,
+    ) -> None:
+        super().__init__(directory, "", describe, functions)
+        request = exchange_pb2.ExchangeRequest(plan=plan, job=job, on_error=on_error)
+        self._descriptor = codec.descriptor(request)
+        self._stages: dict[str, flight.FlightDescriptor] | None = None
+
+    def executors(self) -> list[str]:
+        if self._stages is None:
+            info = self.directory.plan_info(self._descriptor)
+            self._stages = {
+                address: codec.descriptor(ticket)
+                for address, ticket in info
+                if ticket and address != self.directory.coordinator
+            }
+        return list(self._stages)
+
+    def descriptor(self, address: str) -> flight.FlightDescriptor:
+        return (self._stages or {}).get(address, self._descriptor)
+
+    def forget(self) -> None:
+        self._stages = None

@@ -1,0 +1,251 @@
+"""Expressions over columns: what `col`, `lit` and `call` make, and what strings are parsed into.
+
+Needs no other package. Expressions never change; operators make new ones.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Union
+
+    from ..declaration import UserDefinedFunctionWrapper
+    from ..types import DataType
+
+    Function = Union[str, UserDefinedFunctionWrapper]
+
+
+class Expression:
+    """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
+
+    __slots__ = ("text",)
+
+    def __init__(self) -> None:
+        self.text = ""
+        """As the user wrote it; empty where no text was written."""
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self} is an expression, not a value: use & for AND, | for OR, ~ for NOT")
+
+    def __str__(self) -> str:
+        from .render import render
+
+        return self.text or render(self)
+
+    def __repr__(self) -> str:
+        return f"<expression {self}>"
+
+    def __add__(self, other: Any) -> Expression:
+        return Operation("PLUS", self, other)
+
+    def __radd__(self, other: Any) -> Expression:
+        return Operation("PLUS", other, self)
+
+    def __sub__(self, other: Any) -> Expression:
+        return Operation("MINUS", self, other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return Operation("MINUS", other, self)
+
+    def __mul__(self, other: Any) -> Expression:
+        return Operation("TIMES", self, other)
+
+    def __rmul__(self, other: Any) -> Expression:
+        return Operation("TIMES", other, self)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return Operation("DIVIDE", self, other)
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return Operation("DIVIDE", other, self)
+
+    def __mod__(self, other: Any) -> Expression:
+        return Operation("MODULO", self, other)
+
+    def __rmod__(self, other: Any) -> Expression:
+        return Operation("MODULO", other, self)
+
+    def __neg__(self) -> Expression:
+        return Operation("NEGATE", self)
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return Operation("EQUAL", self, other)
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return Operation("NOT_EQUAL", self, other)
+
+    def __lt__(self, other: Any) -> Expression:
+        return Operation("LESS", self, other)
+
+    def __le__(self, other: Any) -> Expression:
+        return Operation("LESS_OR_EQUAL", self, other)
+
+    def __gt__(self, other: Any) -> Expression:
+        return Operation("GREATER", self, other)
+
+    def __ge__(self, other: Any) -> Expression:
+        return Operation("GREATER_OR_EQUAL", self, other)
+
+    def __and__(self, other: Any) -> Expression:
+        return Operation("AND", self, other)
+
+    def __rand__(self, other: Any) -> Expression:
+        return Operation("AND", other, self)
+
+    def __or__(self, other: Any) -> Expression:
+        return Operation("OR", self, other)
+
+    def __ror__(self, other: Any) -> Expression:
+        return Operation("OR", other, self)
+
+    def __invert__(self) -> Expression:
+        return Operation("NOT", self)
+
+    def __iter__(self) -> Any:
+        raise TypeError(f"{self} is an expression, not a list")
+
+    @property
+    def is_null(self) -> Expression:
+        """Whether it is null."""
+        return Operation("IS_NULL", self)
+
+    @property
+    def is_not_null(self) -> Expression:
+        """Whether it is not null."""
+        return Operation("IS_NOT_NULL", self)
+
+    def cast(self, data_type: DataType | str) -> Expression:
+        """As another type, given as a DataType or SQL text."""
+        from ..declaration.declared_types import one_type
+
+        return Operation("CAST", self, data_type=one_type(data_type, "cast()"))
+
+    def get(self, field: str) -> Expression:
+        """A field of a ROW."""
+        if not isinstance(field, str):
+            raise TypeError(f"get() takes the name of a field, not {field!r}")
+        return Operation("GET", self, field=field)
+
+    __getitem__ = get
+
+    def then(self, if_true: Any, if_false: Any) -> Expression:
+        """One value where this is true, else the other."""
+        return if_then_else(self, if_true, if_false)
+
+    def alias(self, *names: str) -> Named:
+        """With a name for its column, or names for its columns."""
+        return Named(self, names)
+
+
+class Column(Expression):
+    """A column of the table."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a column has a name, not {name!r}")
+        self.name = name
+
+
+class Literal(Expression):
+    """A value, the same for all rows; None is null."""
+
+    __slots__ = ("data_type", "value")
+
+    def __init__(self, value: Any, data_type: DataType) -> None:
+        super().__init__()
+        self.value = value
+        self.data_type = data_type
+
+
+class Call(Expression):
+    """A call of a registered function, by name, or of a declared one."""
+
+    __slots__ = ("arguments", "condition", "function", "is_distinct", "takes_row")
+
+    def __init__(
+        self,
+        function: Function,
+        arguments: Iterable[Any] = (),
+        *,
+        takes_row: bool = False,
+        distinct: bool = False,
+        condition: Expression | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(function, str) and not hasattr(function, "factory"):
+            raise TypeError(f"a call names a function or has one that udf() declared, not {function!r}")
+        self.function = function
+        self.arguments = tuple(map(expression, arguments))
+        self.takes_row = takes_row
+        self.is_distinct = distinct
+        self.condition = condition
+
+    @property
+    def distinct(self) -> Call:
+        """Of an aggregate: equal arguments count once per group."""
+        return Call(self.function, self.arguments, distinct=True, condition=self.condition)
+
+    def filter(self, condition: Any) -> Call:
+        """Of an aggregate: rows for which the condition is not true do not count."""
+        return Call(self.function, self.arguments, distinct=self.is_distinct, condition=expression(condition))
+
+
+class Operation(Expression):
+    """An operator over expressions; `operator` is a name of plan.proto's Operation.Operator."""
+
+    __slots__ = ("data_type", "field", "operands", "operator")
+
+    def __init__(self, operator: str, *operands: Any, data_type: DataType | None = None, field: str = "") -> None:
+        super().__init__()
+        self.operator = operator
+        self.operands = tuple(map(expression, operands))
+        self.data_type = data_type
+        self.field = field
+
+
+class Named(Expression):
+    """An expression with names for its columns."""
+
+    __slots__ = ("expression", "names")
+
+    def __init__(self, expression: Expression, names: Iterable[str]) -> None:
+        super().__init__()
+        self.expression = expression
+        self.names = tuple(names)
+        if not self.names or not all(isinstance(name, str) and name for name in self.names):
+            raise TypeError(f"alias() takes names, not {self.names!r}")
+
+
+def expression(value: Any) -> Expression:
+    """The expression as it is, without its alias; any other value as a literal."""
+    if isinstance(value, Named):
+        return value.expression
+    return value if isinstance(value, Expression) else lit(value)
+
+
+def col(name: str) -> Expression:
+    """A column."""
+    return Column(name)
+
+
+def lit(value: Any, data_type: DataType | str | None = None) -> Expression:
+    """A value as an expression; its type follows from the value, or is given."""
+    from .literals import literal
+
+    return literal(value, data_type)
+
+
+def call(function: Function, *arguments: Any) -> Call:
+    """A call: of the function of that name, or of what `udf` and its like made."""
+    return Call(function, arguments)
+
+
+def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:
+    """One value where the condition is true, else the other."""
+    return Operation("IF", condition, if_true, if_false)

@@ -1,0 +1,221 @@
+"""A table's steps as the plan that a fleet is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from .._proto.udfleet.v1 import plan_pb2
+from ..errors import InvalidPlanError
+from ..types import DataType, Field
+from ..types.wire import to_proto
+from . import operators as ops
+from .expression import Call, Column, Expression, Named, Operation
+from .proto import call_message, to_message
+
+
+class Functions(Protocol):
+    """What has to be known about functions."""
+
+    def refer(self, function: Any) -> str:
+        """The registered name of a function that is a name or a declaration; registers declarations."""
+
+    def kind(self, function: Any) -> str:
+        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" where nobody knows the function."""
+
+    def result_type(self, function: Any) -> DataType | None:
+        """Its result type; None where nobody knows the function."""
+
+
+def build(fields: Sequence[Field], steps: Sequence[ops.Operator], functions: Functions) -> plan_pb2.Plan:
+    """The plan."""
+    return _Builder(fields, functions).build(steps)
+
+
+def column_names(fields: Sequence[Field], steps: Sequence[ops.Operator], functions: Functions) -> list[str]:
+    """The names of the columns that the steps give."""
+    builder = _Builder(fields, functions)
+    builder.build(steps)
+    return builder.columns
+
+
+class _Builder:
+    def __init__(self, fields: Sequence[Field], functions: Functions) -> None:
+        self.plan = plan_pb2.Plan()
+        for field in fields:
+            self.plan.source.add(name=field.name).type.CopyFrom(to_proto(field.data_type))
+        self.columns = [field.name for field in fields]
+        self.functions = functions
+        self.refer = functions.refer
+
+    def build(self, steps: Sequence[ops.Operator]) -> plan_pb2.Plan:
+        for step in steps:
+            handle: Any = _HANDLERS[type(step)]
+            handle(self, step)
+        return self.plan
+
+    def select(self, step: ops.Select) -> None:
+        items = self.expanded(step.items)
+        if any(map(self.aggregates, items)):
+            self.group(ops.Group((), items))
+        else:
+            self.project([self.item(item) for item in items])
+
+    def project(self, items: list[tuple[plan_pb2.Item, list[str]]]) -> None:
+        self.plan.operators.add().project.items.extend(item for item, _ in items)
+        self.columns = _names(items)
+
+    def where(self, step: ops.Where) -> None:
+        self.plan.operators.add().filter.predicate.CopyFrom(to_message(step.predicate, self.refer))
+
+    def lateral(self, step: ops.Lateral) -> None:
+        correlate = self.plan.operators.add().correlate
+        correlate.call.CopyFrom(call_message(step.call, self.refer))
+        correlate.names.extend(step.names)
+        correlate.outer, correlate.replaces = step.outer, step.replaces
+        self.columns = ([] if step.replaces else self.columns) + (list(step.names) or self.own_names(step.call))
+
+    def group(self, step: ops.Group) -> None:
+        aggregate = self.plan.operators.add().aggregate
+        aggregate.keys.extend(self.item(key)[0] for key in step.keys)
+        items = [self.item(item) for item in self.expanded(step.items)]
+        aggregate.items.extend(item for item, _ in items)
+        self.columns = _names(items)
+
+    def group_whole(self, step: ops.GroupWhole) -> None:
+        aggregate = self.plan.operators.add().aggregate
+        keys = [self.item(key) for key in step.keys]
+        aggregate.keys.extend(key for key, _ in keys)
+        if step.table:
+            assert isinstance(step.call, Call)
+            aggregate.table.CopyFrom(call_message(step.call, self.refer))
+            aggregate.names.extend(step.names)
+            self.columns = _names(keys) + (list(step.names) or self.own_names(step.call))
+            return
+        items = [self.item(_again(key)) for key in step.keys] + [self.whole(step.call, step.names)]
+        aggregate.items.extend(item for item, _ in items)
+        self.columns = _names(items)
+
+    def map_row(self, step: ops.MapRow) -> None:
+        self.project([self.whole(step.call, step.names)])
+
+    def alias(self, step: ops.Alias) -> None:
+        if len(step.names) > len(self.columns):
+            raise InvalidPlanError(f"alias() names {len(step.names)} columns, there are {len(self.columns)}")
+        new = [*step.names, *self.columns[len(step.names) :]]
+        self.project([self.item(Column(a).alias(b)) for a, b in zip(self.columns, new, strict=True)])
+
+    def extend(self, step: ops.Extend) -> None:
+        added: dict[str, Expression] = {}
+        for item in step.items:
+            if not isinstance(item, (Named, Column)):
+                raise InvalidPlanError("a further column needs a name: `expression as name`", expression=str(item))
+            added[item.names[0] if isinstance(item, Named) else item.name] = item
+        twice = [name for name in added if name in self.columns]
+        if twice and not step.replace:
+            raise InvalidPlanError(
+                f"there is a column {twice[0]!r} already", hint="add_or_replace_columns() replaces it"
+            )
+        kept = [added.pop(name, Column(name)) for name in self.columns]
+        self.project([self.item(item) for item in [*kept, *added.values()]])
+
+    def rename(self, step: ops.Rename) -> None:
+        new = dict(step.names)
+        self.known(list(new))
+        self.project([self.item(Column(name).alias(new.get(name, name))) for name in self.columns])
+
+    def drop(self, step: ops.Drop) -> None:
+        self.known(list(step.names))
+        self.project([self.item(Column(name)) for name in self.columns if name not in step.names])
+
+    def known(self, names: list[str]) -> None:
+        for name in names:
+            if name not in self.columns:
+                raise InvalidPlanError(f"there is no column {name!r}", hint=f"there are {', '.join(self.columns)}")
+
+    def expanded(self, items: tuple[Expression, ...]) -> tuple[Expression, ...]:
+        """With the names of all columns for `*`."""
+        found: list[Expression] = []
+        for item in items:
+            every = isinstance(item, Column) and item.name == "*"
+            found += [Column(name) for name in self.columns] if every else [item]
+        return tuple(found)
+
+    def item(self, expression: Expression) -> tuple[plan_pb2.Item, list[str]]:
+        names = expression.names if isinstance(expression, Named) else ()
+        value = expression.expression if isinstance(expression, Named) else expression
+        if len(names) > 1:
+            return self.whole(value, names)
+        name = names[0] if names else value.name if isinstance(value, Column) else ""
+        return plan_pb2.Item(expression=to_message(value, self.refer), name=name), [name]
+
+    def whole(self, value: Expression, names: tuple[str, ...]) -> tuple[plan_pb2.Item, list[str]]:
+        """A ROW as its fields; any other value as one column."""
+        result = self.functions.result_type(value.function) if isinstance(value, Call) else None
+        message = to_message(value, self.refer)
+        if (result is not None and result.root == "ROW") or len(names) > 1:
+            own = [] if result is None else [field.name for field in result.fields]
+            return plan_pb2.Item(expression=message, flatten=True, names=names), list(names) or own
+        name = names[0] if names else ""
+        return plan_pb2.Item(expression=message, name=name), [name]
+
+    def own_names(self, call: Call) -> list[str]:
+        """The columns of a table function that were given no names."""
+        result = self.functions.result_type(call.function)
+        return [field.name for field in result.fields] if result is not None and result.root == "ROW" else ["f0"]
+
+    def aggregates(self, expression: Expression) -> bool:
+        """Whether an aggregate function is called in it."""
+        if isinstance(expression, Call) and self.functions.kind(expression.function) == "aggregate":
+            return True
+        return any(map(self.aggregates, _parts(expression)))
+
+
+def _parts(expression: Expression) -> tuple[Expression, ...]:
+    if isinstance(expression, Named):
+        return (expression.expression,)
+    if isinstance(expression, Call):
+        return expression.arguments
+    return expression.operands if isinstance(expression, Operation) else ()
+
+
+def _names(items: list[tuple[plan_pb2.Item, list[str]]]) -> list[str]:
+    names = [name for _, names in items for name in names]
+    return [name or f"_c{index}" for index, name in enumerate(names)]
+
+
+def _again(key: Expression) -> Expression:
+    """A key, named as a column of the result."""
+    return Column(key.names[0]) if isinstance(key, Named) else key
+
+
+_HANDLERS: dict[type, Any] = {
+    ops.Select: _Builder.select,
+    ops.Where: _Builder.where,
+    ops.Lateral: _Builder.lateral,
+    ops.Group: _Builder.group,
+    ops.GroupWhole: _Builder.group_whole,
+    ops.MapRow: _Builder.map_row,
+    ops.Alias: _Builder.alias,
+    ops.Extend: _Builder.extend,
+    ops.Rename: _Builder.rename,
+    ops.Drop: _Builder.drop,
+}
+
+
+def gathers(plan: plan_pb2.Plan) -> bool:
+    """Whether results come at the end of the input only."""
+    return any(operator.HasField("aggregate") for operator in plan.operators)
+
+
+def function_names(message: Any) -> set[str]:
+    """The functions that a plan, or a part of one, calls."""
+    found: set[str] = set()
+    if isinstance(message, plan_pb2.Call):
+        found.add(message.function)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            # Lists and single messages alike.
+            for part in value if hasattr(value, "add") else [value]:
+                found |= function_names(part)
+    return found

@@ -1,0 +1,79 @@
+"""Expressions as messages of plan.proto."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from .._proto.udfleet.v1 import plan_pb2
+from ..types import DataType
+from ..types.wire import to_proto
+from .expression import Call, Column, Expression, Literal, Operation
+
+Refer = Callable[[Any], str]
+"""The registered name of a function that is a name or a declaration."""
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+_MAX_TEXT = 500
+
+
+def to_message(expression: Expression, refer: Refer) -> plan_pb2.Expression:
+    """The message for an expression."""
+    message = plan_pb2.Expression(text=str(expression)[:_MAX_TEXT])
+    if isinstance(expression, Column):
+        message.column = expression.name
+    elif isinstance(expression, Literal):
+        message.literal.CopyFrom(_literal(expression.value, expression.data_type))
+    elif isinstance(expression, Call):
+        message.call.CopyFrom(call_message(expression, refer))
+    elif isinstance(expression, Operation):
+        operation = message.operation
+        operation.operator = getattr(plan_pb2.Operation, expression.operator)
+        operation.operands.extend(to_message(operand, refer) for operand in expression.operands)
+        if expression.data_type is not None:
+            operation.type.CopyFrom(to_proto(expression.data_type))
+        operation.field = expression.field
+    return message
+
+
+def call_message(call: Call, refer: Refer) -> plan_pb2.Call:
+    """The message for a call."""
+    message = plan_pb2.Call(function=refer(call.function), takes_row=call.takes_row, distinct=call.is_distinct)
+    message.arguments.extend(to_message(argument, refer) for argument in call.arguments)
+    if call.condition is not None:
+        message.filter.CopyFrom(to_message(call.condition, refer))
+    return message
+
+
+def _literal(value: Any, data_type: DataType) -> plan_pb2.Literal:
+    message = plan_pb2.Literal(type=to_proto(data_type))
+    if value is None:
+        return message
+    if data_type.root == "DECIMAL":
+        message.text = format(Decimal(value), "f")
+    elif isinstance(value, bool):
+        message.boolean = value
+    elif isinstance(value, (str, float)):
+        setattr(message, "text" if isinstance(value, str) else "number", value)
+    elif isinstance(value, (bytes, bytearray)):
+        message.binary = bytes(value)
+    else:
+        message.integer = _integer(value)
+    return message
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        return int((value - _EPOCH) // _MICROSECOND)
+    if isinstance(value, datetime.date):
+        return (value - _EPOCH.date()).days
+    if isinstance(value, datetime.time):
+        return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
+    if isinstance(value, datetime.timedelta):
+        return value // _MICROSECOND
+    return int(value)

@@ -1,0 +1,216 @@
+"""Where a table's rows come from: Python values, Arrow, pandas, or batches as they come."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import InvalidInputError
+from ..types import DataType, DataTypes, Field
+from ..types.arrow import to_arrow, to_arrow_field
+from .infer import from_arrow, infer
+from .verify import row_values, verify
+
+BATCH_ROWS = 65_536
+"""Rows per batch of sources that are not cut into batches already."""
+
+
+class Source:
+    """Columns, and batches of them."""
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        rows: int | None = None,
+        replayable: bool = True,
+    ) -> None:
+        self.fields = list(fields)
+        names = [field.name for field in fields]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InvalidInputError(f"two columns are named {twice!r}", hint="rename one of them")
+        self.schema = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
+        self.rows = rows
+        self.replayable = replayable
+        """Whether the batches can be given once more."""
+        self._batches = batches
+        self._taken = False
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The batches, in the types of the columns; an empty one where there is none."""
+        if self._taken and not self.replayable:
+            raise InvalidInputError("the batches of this table were used up by its first run", hint=_ONCE)
+        self._taken = True
+        count = 0
+        for batch in self._batches():
+            yield self._fitting(batch)
+            count += 1
+        if not count:
+            yield self.schema.empty_table().to_batches()[0] if len(self.schema) else _no_columns(0)
+
+    def _fitting(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.schema.equals(self.schema):
+            return batch
+        if len(batch.schema) != len(self.schema):
+            raise InvalidInputError(f"a batch has {len(batch.schema)} columns, the table has {len(self.schema)}")
+        arrays = [_cast(column, field) for column, field in zip(batch.columns, self.schema, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+_ONCE = "give a list, a Table, or a function that makes the iterator anew"
+
+
+def _no_columns(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+    try:
+        cast = column if column.type == field.type else column.cast(field.type)
+    except pa.ArrowException as error:
+        raise InvalidInputError(f"column {field.name!r} does not convert to {field.type}: {error}") from None
+    if not field.nullable and cast.null_count:
+        raise InvalidInputError(f"column {field.name!r} is declared NOT NULL and has {cast.null_count} nulls")
+    return cast
+
+
+def declared_fields(schema: Any) -> list[Field] | list[str] | None:
+    """A schema as users give it: names, a ROW type, SQL text, fields, or types."""
+    if schema is None:
+        return None
+    if isinstance(schema, pa.Schema):
+        return [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in schema]
+    if isinstance(schema, str) and "<" in schema:
+        schema = DataTypes.parse(schema)
+    if isinstance(schema, str):
+        from .parser import parse_names
+
+        return parse_names(schema)
+    if isinstance(schema, DataType):
+        return list(schema.fields) if schema.root == "ROW" else [Field("f0", schema)]
+    listed = list(schema)
+    if listed and all(isinstance(item, str) for item in listed):
+        return [str(item) for item in listed]
+    return list(DataTypes.ROW(listed).fields)
+
+
+def from_elements(elements: Iterable[Any], schema: Any = None, verify_schema: bool = True) -> Source:
+    """Rows as tuples, lists, Rows or dicts; single values are rows of one column."""
+    given = declared_fields(schema)
+    rows = [_as_row(element) for element in elements]
+    fields = _typed(rows, given)
+    row_type = DataTypes.ROW(fields)
+    columns: list[list[Any]] = [[] for _ in fields]
+    for index, row in enumerate(rows):
+        if verify_schema:
+            verify(row, row_type, f"row {index}")
+        for column, field, value in zip(columns, fields, row_values(row, row_type), strict=True):
+            column.append(to_arrow_value(value, field.data_type))
+    arrays = [_array(column, field) for column, field in zip(columns, fields, strict=True)]
+    arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
+    table = pa.Table.from_arrays(arrays, schema=arrow)
+    return Source(fields, lambda: table.to_batches(BATCH_ROWS), len(rows))
+
+
+def _as_row(element: Any) -> Any:
+    return element if isinstance(element, (tuple, list, dict)) or hasattr(element, "as_dict") else (element,)
+
+
+def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> list[Field]:
+    fields = [field for field in given or () if isinstance(field, Field)]
+    if fields:
+        return fields
+    names = [name for name in given or () if isinstance(name, str)]
+    if not rows and not names:
+        raise InvalidInputError("a table without rows needs a schema")
+    first = rows[0] if rows else ()
+    own = list(first) if isinstance(first, dict) else list(getattr(first, "_names", None) or ())
+    width = len(first) if rows else len(names)
+    found = names or own or [f"_{index}" for index in range(1, width + 1)]
+    for index, row in enumerate(rows):
+        if len(row) != len(found):
+            raise InvalidInputError(f"row {index} has {len(row)} values, the schema has {len(found)} columns")
+    columns = [
+        infer([row[name] if isinstance(row, dict) else row[index] for row in rows], f"column {name!r}")
+        for index, name in enumerate(found)
+    ]
+    return [Field(name, data_type) for name, data_type in zip(found, columns, strict=True)]
+
+
+def to_arrow_value(value: Any, data_type: DataType) -> Any:
+    """The value as pyarrow takes it for the type that carries it."""
+    if value is None:
+        return None
+    root = data_type.root
+    if root == "ROW":
+        pairs = zip(data_type.fields, row_values(value, data_type), strict=True)
+        return {field.name: to_arrow_value(item, field.data_type) for field, item in pairs}
+    if root == "ARRAY" and data_type.element is not None:
+        return [to_arrow_value(item, data_type.element) for item in value]
+    if root == "MULTISET" and data_type.element is not None:
+        return [(to_arrow_value(key, data_type.element), count) for key, count in value.items()]
+    if root == "MAP" and data_type.key is not None and data_type.element is not None:
+        key, element = data_type.key, data_type.element
+        return [(to_arrow_value(k, key), to_arrow_value(v, element)) for k, v in value.items()]
+    if root == "INTERVAL_YEAR_MONTH":
+        return pa.MonthDayNano([int(value), 0, 0])
+    if root == "TIMESTAMP_LTZ":
+        return value.astimezone(datetime.timezone.utc)
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def _array(values: list[Any], field: Field) -> pa.Array:
+    try:
+        return pa.array(values, to_arrow(field.data_type))
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"column {field.name!r} does not convert to {field.data_type}: {error}") from None
+
+
+def from_table(table: pa.Table | pa.RecordBatch) -> Source:
+    """An Arrow table or batch."""
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if not isinstance(table, pa.Table):
+        table = pa.table(table)
+    fields = [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in table.schema]
+    return Source(fields, lambda: table.to_batches(BATCH_ROWS), table.num_rows)
+
+
+def from_pandas(frame: Any, schema: Any = None) -> Source:
+    """A DataFrame; its index is left out. NaN is null."""
+    source = from_table(pa.Table.from_pandas(frame, preserve_index=False))
+    return source if schema is None else _renamed(source, declared_fields(schema))
+
+
+def from_batches(batches: Any, schema: Any = None) -> Source:
+    """RecordBatches: a list, a reader, an iterator (used once), or a function that makes an iterator."""
+    given = declared_fields(schema if schema is not None else getattr(batches, "schema", None))
+    listed = isinstance(batches, (list, tuple))
+    make: Callable[[], Iterable[pa.RecordBatch]] = batches if callable(batches) else lambda: batches
+    if given is None or (given and isinstance(given[0], str)):
+        first = next(iter(make()), None) if listed or callable(batches) else None
+        if first is None:
+            raise InvalidInputError("from_batches() needs a schema: the first batch is not known yet")
+        found = [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in first.schema]
+        source = Source(found, make)
+        source = source if given is None else _renamed(source, given)
+    else:
+        source = Source([field for field in given if isinstance(field, Field)], make)
+    source.replayable = listed or callable(batches)
+    source.rows = sum(batch.num_rows for batch in batches) if listed else None
+    return source
+
+
+def _renamed(source: Source, given: list[Field] | list[str] | None) -> Source:
+    given = given or []
+    if len(given) != len(source.fields):
+        raise InvalidInputError(f"the schema has {len(given)} columns, the data has {len(source.fields)}")
+    fields = [
+        new if isinstance(new, Field) else Field(str(new), old.data_type)
+        for new, old in zip(given, source.fields, strict=True)
+    ]
+    return Source(fields, source._batches, source.rows, source.replayable)

@@ -1,0 +1,187 @@
+"""`Table`: rows and what is done with them, sent to the fleet as one plan when results are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..errors import FunctionNotFoundError
+from ..progress import BundleProgressHandler
+from . import operators as ops
+from .expression import Column, Expression, Named
+from .plan import build, column_names
+from .sources import Source
+
+if TYPE_CHECKING:
+    from .._client.tables import Tables
+    from .._proto.udfleet.v1 import plan_pb2
+
+
+class Table:
+    """A table of a fleet. Its methods make new tables; nothing runs before results are asked for.
+
+    Expressions are text (`"a, add(b, 1) as x"`), or objects made by `col`, `lit`, `call` and declared functions.
+    """
+
+    def __init__(self, fleet: Tables, source: Source, steps: tuple[ops.Operator, ...] = ()) -> None:
+        self._fleet = fleet
+        self._source = source
+        self._steps = steps
+
+    def _then(self, step: ops.Operator) -> Table:
+        return Table(self._fleet, self._source, (*self._steps, step))
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{field.name} {field.data_type}" for field in self._source.fields)
+        return f"<udfleet.Table ({columns}), {len(self._steps)} steps>"
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return column_names(self._source.fields, self._steps, self._fleet._functions)
+
+    def alias(self, *names: str) -> Table:
+        """The columns renamed, in order: `alias("a, b")` or `alias("a", "b")`."""
+        return self._then(ops.Alias(_names(names)))
+
+    def select(self, *items: Any) -> Table:
+        """These columns: `select("a, add(b, 1) as x")`. With an aggregate among them, one row of the whole table."""
+        return self._then(ops.Select(ops.items(items)))
+
+    def where(self, predicate: Any) -> Table:
+        """The rows for which the predicate is true."""
+        return self._then(ops.Where(ops.one(predicate)))
+
+    filter = where
+
+    def join_lateral(self, call: Any) -> Table:
+        """Each row with each row that a table function gives for it: `join_lateral("split(s) as (w)")`."""
+        return self._then(ops.lateral(call, outer=False))
+
+    def left_outer_join_lateral(self, call: Any) -> Table:
+        """As `join_lateral`; rows for which the function gives none stay, with nulls."""
+        return self._then(ops.lateral(call, outer=True))
+
+    def group_by(self, *keys: Any) -> GroupedTable:
+        """Groups of rows with equal keys."""
+        return GroupedTable(self, ops.items(keys))
+
+    def map(self, function: Any) -> Table:
+        """A scalar function's result for each whole row; fields of a ROW become columns."""
+        return self._then(ops.MapRow(*ops.function(function, "map")))
+
+    def flat_map(self, function: Any) -> Table:
+        """A table function's rows for each whole row."""
+        return self._then(ops.lateral(function, outer=False, replaces=True))
+
+    def aggregate(self, function: Any) -> Table:
+        """An aggregate function's value for the whole table; fields of a ROW become columns."""
+        return GroupedTable(self, ()).aggregate(function)
+
+    def flat_aggregate(self, function: Any) -> Table:
+        """A table aggregate function's rows for the whole table."""
+        return GroupedTable(self, ()).flat_aggregate(function)
+
+    def add_columns(self, *items: Any) -> Table:
+        """All columns and these: `add_columns("add(a, b) as c")`."""
+        return self._then(ops.Extend(ops.items(items), replace=False))
+
+    def add_or_replace_columns(self, *items: Any) -> Table:
+        """As `add_columns`; a column of a name that is there takes its place."""
+        return self._then(ops.Extend(ops.items(items), replace=True))
+
+    def rename_columns(self, *items: Any) -> Table:
+        """Columns under other names: `rename_columns("a as x, b as y")`."""
+        pairs = []
+        for item in ops.items(items):
+            if not (isinstance(item, Named) and isinstance(item.expression, Column) and len(item.names) == 1):
+                raise TypeError(f"rename_columns() takes `old as new`, not {item}")
+            pairs.append((item.expression.name, item.names[0]))
+        return self._then(ops.Rename(tuple(pairs)))
+
+    def drop_columns(self, *items: Any) -> Table:
+        """All columns but these."""
+        found = ops.items(items)
+        if not all(isinstance(item, Column) for item in found):
+            raise TypeError("drop_columns() takes names of columns")
+        return self._then(ops.Drop(tuple(item.name for item in found if isinstance(item, Column))))
+
+    def execute(
+        self,
+        progress: bool = False,
+        on_error: str | None = None,
+        progress_handler: BundleProgressHandler | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The results, as RecordBatches, as they come; constant memory but for groups.
+
+        :param progress: shows a bar on stderr; where that is no terminal, a line every few seconds.
+        :param on_error: what becomes of rows that functions raise for: `fail`, `null` or `skip`; None: as each was
+            registered.
+        :param progress_handler: hears how bundles of the stream go.
+        """
+        answers = self._run(on_error, progress_handler)
+        if not progress:
+            return answers
+        from .._client.progress import shown
+
+        return shown("table", answers, self._source.rows if self._keeps_rows() else None)
+
+    def _keeps_rows(self) -> bool:
+        return all(isinstance(step, (ops.Select, ops.Alias, ops.MapRow, ops.Extend)) for step in self._steps)
+
+    def _plan(self) -> plan_pb2.Plan:
+        return build(self._source.fields, self._steps, self._fleet._functions)
+
+    def _run(self, on_error: str | None, handler: BundleProgressHandler | None) -> Iterator[pa.RecordBatch]:
+        from .._client.runner import Batches
+
+        source = Batches(self._source.batches, self._source.replayable)
+        try:
+            yield from self._fleet._runner.run_plan(self._plan(), source, on_error, handler)
+        except FunctionNotFoundError:
+            # Perhaps one that was registered for this table, and that somebody dropped since.
+            self._fleet._functions.forget_inline()
+            raise
+
+    def to_arrow(self, on_error: str | None = None) -> pa.Table:
+        """All results."""
+        return pa.Table.from_batches(list(self.execute(on_error=on_error)))
+
+    def to_pandas(self, on_error: str | None = None) -> Any:
+        """All results, as a DataFrame."""
+        return self.to_arrow(on_error).to_pandas()
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """All results, as a list of dicts."""
+        rows: list[dict[str, Any]] = self.to_arrow().to_pylist()
+        return rows
+
+
+class GroupedTable:
+    """Groups of a table's rows: made by `Table.group_by`."""
+
+    def __init__(self, table: Table, keys: tuple[Expression, ...]) -> None:
+        self._table = table
+        self._keys = keys
+
+    def select(self, *items: Any) -> Table:
+        """One row per group, of keys and aggregates: `select("a, mean(b) as m")`."""
+        return self._table._then(ops.Group(self._keys, ops.items(items)))
+
+    def aggregate(self, function: Any) -> Table:
+        """One row per group: the keys, and an aggregate function's value, fields of a ROW as columns."""
+        call, names = ops.function(function, "aggregate")
+        return self._table._then(ops.GroupWhole(self._keys, call, names, table=False))
+
+    def flat_aggregate(self, function: Any) -> Table:
+        """Any number of rows per group: the keys, and the columns of a table aggregate function."""
+        call, names = ops.function(function, "flat_aggregate")
+        return self._table._then(ops.GroupWhole(self._keys, call, names, table=True))
+
+
+def _names(given: tuple[str, ...]) -> tuple[str, ...]:
+    from .parser import parse_names
+
+    return tuple(name for text in given for name in parse_names(text))

@@ -1,0 +1,223 @@
+"""The text of expressions as tokens, and tokens as Python source that `ast` understands.
+
+Every name becomes a placeholder, so that no column's name is a keyword of Python's; SQL's words become Python's.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ..errors import InvalidPlanError
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+    |(?P<string>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")
+    |(?P<quoted>`(?:[^`]|``)+`)
+    |(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+    |(?P<name>[^\W\d]\w*(?:@\d+)?)
+    |(?P<operator><>|===|!==|!=|<=|>=|==|&&|\|\||[-+*/%<>=!(),.\[\]&|~])""",
+    re.VERBOSE | re.UNICODE | re.DOTALL,
+)
+_OPERATORS = {
+    "=": "==", "===": "==", "<>": "!=", "!==": "!=", "&&": "and", "||": "or", "!": "not", "&": "and", "|": "or",
+    "~": "not",
+}  # fmt: skip
+_WORDS = {"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "TRUE": "True", "FALSE": "False", "NULL": "None"}
+_PYTHON = frozenset({"if", "else", "None", "is"})
+_DATED = frozenset({"DATE", "TIME", "TIMESTAMP"})
+
+
+@dataclass
+class Token:
+    """A word of the text."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Where the text goes on."""
+        return self.start + len(self.text)
+
+    def is_word(self, *words: str) -> bool:
+        """Whether it is one of these words of SQL, in any case."""
+        return self.kind == "name" and self.text.upper() in words
+
+
+def fail(text: str, position: int, message: str) -> NoReturn:
+    """Points at the place."""
+    line = text.replace("\n", " ").replace("\t", " ")
+    raise InvalidPlanError(f"{message}\n  {line}\n  {' ' * position}^", expression=text)
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens."""
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            what = "the text that begins here does not end" if text[position] in "'\"`" else "this means nothing"
+            fail(text, position, what)
+        if match.lastgroup and match.lastgroup != "space":
+            tokens.append(Token(match.lastgroup, match.group(), position))
+        position = match.end()
+    return tokens
+
+
+def matching(text: str, tokens: list[Token], opening: int) -> int:
+    """The index of the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for index in range(opening, len(tokens)):
+        depth += (tokens[index].text in ("(", "[")) - (tokens[index].text in (")", "]"))
+        if depth == 0:
+            return index
+    fail(text, tokens[opening].start, "this parenthesis is not closed")
+
+
+def split(text: str, tokens: list[Token], word: str) -> list[list[Token]]:
+    """The tokens between those that are `word`, outside of parentheses."""
+    parts: list[list[Token]] = [[]]
+    opened: list[Token] = []
+    for token in tokens:
+        if token.text in ("(", "["):
+            opened.append(token)
+        elif token.text in (")", "]"):
+            if not opened:
+                fail(text, token.start, "nothing is open here")
+            opened.pop()
+        if not opened and (token.is_word(word) or (token.kind == "operator" and token.text == word)):
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    if opened:
+        fail(text, opened[-1].start, "this parenthesis is not closed")
+    return parts
+
+
+def unquoted(token: Token) -> str:
+    """The name that a token is."""
+    return token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
+
+
+def string_value(token: Token) -> str:
+    """The text of a literal: doubled quotes stand for one, backslashes are Python's."""
+    quote, body = token.text[0], token.text[1:-1]
+    pieces = body.split(quote * 2)
+    with warnings.catch_warnings():
+        # Unknown escapes, as in regular expressions, stay as they are.
+        warnings.simplefilter("ignore")
+        return quote.join(ast.literal_eval(f"{quote * 3}{piece}{quote * 3}") if piece else "" for piece in pieces)
+
+
+@dataclass
+class Source:
+    """Python source, and where each part of it came from."""
+
+    text: str
+    code: str = "("
+    names: dict[str, str] = field(default_factory=dict)
+    starts: list[tuple[int, int, int]] = field(default_factory=list)
+    """Offset in the code, start and end in the text; by offset."""
+
+    def emit(self, code: str, token: Token) -> None:
+        """Adds code that stands for a token."""
+        self.starts.append((len(self.code), token.start, token.end))
+        self.code += f"{code} "
+
+    def name(self, token: Token) -> str:
+        """A placeholder for a name."""
+        placeholder = f"n{len(self.names)}"
+        self.names[placeholder] = unquoted(token)
+        return placeholder
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """What stretch of the text this stretch of code came from."""
+        inside = [(first, last) for offset, first, last in self.starts if start <= offset < end]
+        return (inside[0][0], inside[-1][1]) if inside else (0, len(self.text))
+
+
+def to_python(text: str, tokens: list[Token]) -> Source:
+    """One expression's tokens as Python source."""
+    source = Source(text)
+    _translate(source, tokens)
+    source.code += ")"
+    return source
+
+
+def _translate(source: Source, tokens: list[Token]) -> None:
+    index = 0
+    while index < len(tokens):
+        index = _one(source, tokens, index)
+
+
+def _one(source: Source, tokens: list[Token], index: int) -> int:
+    token = tokens[index]
+    following = tokens[index + 1] if index + 1 < len(tokens) else None
+    opens = following is not None and following.text == "("
+    if token.kind == "string":
+        source.emit(ascii(string_value(token)), token)
+    elif token.kind == "number":
+        source.emit(token.text, token)
+    elif token.kind == "operator":
+        return _operator(source, tokens, index)
+    elif token.kind == "quoted" or (index and tokens[index - 1].text == "."):
+        source.emit(source.name(token), token)
+    elif token.is_word("CAST") and opens:
+        return _cast(source, tokens, index)
+    elif token.is_word("FILTER") and opens and index and tokens[index - 1].text == ")":
+        return _filter(source, tokens, index)
+    elif token.is_word("DISTINCT") and index and tokens[index - 1].text == "(" and following is not None:
+        source.emit("__distinct__,", token)
+    elif token.is_word(*_DATED) and following is not None and following.kind == "string":
+        source.emit(f"__{token.text.lower()}__(", token)
+        source.emit(f"{string_value(following)!a})", following)
+        return index + 2
+    elif token.is_word("IS"):
+        source.emit("is", token)
+    elif token.is_word(*_WORDS):
+        source.emit(_WORDS[token.text.upper()], token)
+    elif token.text in _PYTHON:
+        source.emit(token.text, token)
+    else:
+        source.emit(source.name(token), token)
+    return index + 1
+
+
+def _operator(source: Source, tokens: list[Token], index: int) -> int:
+    token = tokens[index]
+    star = token.text == "*" and 0 < index < len(tokens) - 1
+    if star and tokens[index - 1].text == "(" and tokens[index + 1].text == ")":
+        source.emit("__row__", token)
+    else:
+        source.emit(_OPERATORS.get(token.text, token.text), token)
+    return index + 1
+
+
+def _cast(source: Source, tokens: list[Token], index: int) -> int:
+    closing = matching(source.text, tokens, index + 1)
+    parts = split(source.text, tokens[index + 2 : closing], "AS")
+    if len(parts) != 2 or not all(parts):
+        fail(source.text, tokens[index].start, "CAST takes an expression and a type: CAST(a AS BIGINT)")
+    source.emit("__cast__(", tokens[index])
+    _translate(source, parts[0])
+    first, last = parts[1][0], parts[1][-1]
+    source.emit(f", {source.text[first.start : last.end]!a}", first)
+    source.emit(")", tokens[closing])
+    return closing + 1
+
+
+def _filter(source: Source, tokens: list[Token], index: int) -> int:
+    closing = matching(source.text, tokens, index + 1)
+    condition = tokens[index + 2 : closing]
+    if len(condition) < 2 or not condition[0].is_word("WHERE"):
+        fail(source.text, tokens[index].start, "FILTER takes a condition: FILTER (WHERE a > 1)")
+    source.emit(".__filter__(", tokens[index])
+    _translate(source, condition[1:])
+    source.emit(")", tokens[closing])
+    return closing + 1
