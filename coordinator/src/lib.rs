@@ -10,6 +10,7 @@ pub mod config;
 pub mod fleet;
 pub mod http;
 pub mod membership;
+pub mod plan;
 pub mod process;
 pub mod registry;
 pub mod router;

@@ -1,0 +1,169 @@
+//! Groupings: what stands behind one sees its keys and its aggregates, nothing else.
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{Call, DataType, Expression, Field, FunctionKind, TypeRoot, expression};
+
+use super::bind::{Binder, Functions, shown};
+use super::call::result_type;
+use super::error::{invalid, suggest};
+use super::graph::{FunctionId, Graph, Kind, NodeId, Traits};
+use super::pipeline::Aggregation;
+use super::scope::Scope;
+
+/// A grouping whose items are being bound.
+pub(super) struct Grouping {
+    /// What stands before it.
+    pub graph: Graph,
+    pub scope: Scope,
+    pub level: usize,
+    pub keys: Vec<Key>,
+    pub calls: Vec<Aggregation>,
+    /// Keys, then results.
+    pub outputs: Vec<Field>,
+}
+
+/// One key.
+pub(super) struct Key {
+    /// Without texts, to be found again in items.
+    expression: Expression,
+    pub name: String,
+    /// Before the grouping.
+    pub before: NodeId,
+    /// Behind it.
+    pub behind: NodeId,
+}
+
+/// The same expression without what was written.
+fn plain(expression: &Expression) -> Expression {
+    let mut plain = expression.clone();
+    plain.text.clear();
+    match &mut plain.kind {
+        Some(expression::Kind::Call(call)) => {
+            call.arguments = call.arguments.iter().map(self::plain).collect();
+            call.filter = call.filter.as_ref().map(|filter| Box::new(self::plain(filter)));
+        }
+        Some(expression::Kind::Operation(operation)) => {
+            operation.operands = operation.operands.iter().map(self::plain).collect();
+        }
+        Some(expression::Kind::Column(_) | expression::Kind::Literal(_)) | None => {}
+    }
+    plain
+}
+
+impl Grouping {
+    /// A grouping of what a scope holds.
+    pub fn new(graph: Graph, scope: Scope, level: usize) -> Self {
+        Self { graph, scope, level, keys: Vec::new(), calls: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// Adds a key; `behind` is the graph of what follows.
+    pub fn add_key(
+        &mut self,
+        expression: &Expression,
+        name: String,
+        functions: &mut Functions<'_>,
+        behind: &mut Graph,
+    ) -> Result<(), Error> {
+        let text = shown(expression);
+        if self.keys.iter().any(|key| key.name == name) {
+            return Err(invalid(&text, format_args!("two group keys are named {name:?}")).hint("rename one of them"));
+        }
+        let before = self.before(functions).bind(expression)?;
+        let data_type = self.graph.node(before).data_type.clone();
+        if matches!(data_type.root(), TypeRoot::Map | TypeRoot::Multiset) {
+            return Err(invalid(&text, "a MAP or MULTISET can't be a group key"));
+        }
+        let behind = behind.add(Kind::Input(self.outputs.len()), data_type.clone(), &text, 0, Traits::PLAIN);
+        self.outputs.push(Field { name: format!("k{}", self.keys.len()), r#type: Some(data_type) });
+        self.keys.push(Key { expression: plain(expression), name, before, behind });
+        Ok(())
+    }
+
+    /// The key that this expression is.
+    pub fn key(&self, expression: &Expression) -> Option<NodeId> {
+        let plain = plain(expression);
+        self.keys.iter().find(|key| key.expression == plain).map(|key| key.behind)
+    }
+
+    /// The key of this name.
+    pub fn column(&self, name: &str, _: &Scope, text: &str) -> Result<NodeId, Error> {
+        if let Some(key) = self.keys.iter().find(|key| key.name == name) {
+            return Ok(key.behind);
+        }
+        if self.scope.names().any(|column| column == name) {
+            let message = format!("column {name:?} is neither a group key nor inside of an aggregate function");
+            return Err(invalid(text, message).hint("add it to group_by, or aggregate it"));
+        }
+        let keys = self.keys.iter().map(|key| key.name.as_str());
+        Err(suggest(invalid(text, format_args!("there is no column {name:?}")), name, keys.chain(self.scope.names())))
+    }
+
+    /// Binds what stands inside of aggregate functions and in keys.
+    pub fn before<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
+        Binder { graph: &mut self.graph, scope: &self.scope, level: self.level, functions, grouping: None }
+    }
+
+    /// Adds the call of an aggregate function, unless an equal deterministic one is there; its position.
+    pub fn add_call(
+        &mut self,
+        function: FunctionId,
+        call: &Call,
+        text: &str,
+        functions: &mut Functions<'_>,
+    ) -> Result<usize, Error> {
+        let invoke = self.before(functions).invocation(function, call, text)?;
+        let filter = call.filter.as_deref().map(|filter| self.before(functions).predicate(filter)).transpose()?;
+        let aggregation = Aggregation { call: invoke, distinct: call.distinct, filter, text: text.to_owned() };
+        if functions.get(function).definition.deterministic
+            && let Some(known) = self.calls.iter().position(|other| other.same(&aggregation))
+        {
+            return Ok(known);
+        }
+        if let Some(first) = self.calls.first() {
+            let (first, this) = (functions.get(first.call.function), functions.get(function));
+            if first.environment != this.environment {
+                let message = format!("{} and {} have different environments", first.name, this.name);
+                return Err(invalid(text, message).hint(
+                    "the aggregate functions of one group_by run in one interpreter: register them with one environment",
+                ));
+            }
+        }
+        self.calls.push(aggregation);
+        Ok(self.calls.len() - 1)
+    }
+
+    /// Appends an output.
+    pub fn output(&mut self, data_type: DataType) -> usize {
+        self.outputs.push(Field { name: format!("r{}", self.outputs.len()), r#type: Some(data_type) });
+        self.outputs.len() - 1
+    }
+}
+
+impl Binder<'_, '_> {
+    /// The result of an aggregate function for each group.
+    pub(super) fn aggregate(&mut self, function: FunctionId, call: &Call, text: &str) -> Result<NodeId, Error> {
+        self.expect_kind(function, FunctionKind::Aggregate, text)?;
+        let result = result_type(&self.functions.get(function).definition);
+        let Some(grouping) = self.grouping.as_mut() else {
+            return Err(invalid(text, "an aggregate function outside of a grouping"));
+        };
+        let position = grouping.add_call(function, call, text, self.functions)?;
+        let index = grouping.keys.len() + position;
+        if index == grouping.outputs.len() {
+            grouping.output(result.clone());
+        }
+        Ok(self.graph.add(Kind::Input(index), result, text, 0, Traits::PLAIN))
+    }
+
+    /// An expression that is true or false.
+    pub(super) fn predicate(&mut self, expression: &Expression) -> Result<NodeId, Error> {
+        let id = self.bind(expression)?;
+        let data_type = &self.graph.node(id).data_type;
+        if matches!(data_type.root(), TypeRoot::Boolean | TypeRoot::Null) {
+            return Ok(id);
+        }
+        let given = super::error::type_list([data_type]);
+        let message = format!("a condition is needed, and this is of type {given}");
+        Err(invalid(&shown(expression), message).hint("compare it with something"))
+    }
+}

@@ -1,0 +1,20 @@
+//! What a plan's names refer to.
+
+use std::sync::Arc;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
+
+use crate::registry::Function;
+
+/// Registered functions, as of one moment.
+pub trait Library {
+    /// The version that a name means.
+    ///
+    /// # Errors
+    /// `FUNCTION_NOT_FOUND` with the nearest name.
+    fn function(&self, name: &FunctionRef) -> Result<Arc<Function>, Error>;
+
+    /// An environment whose interpreters are running, for stages that call no function.
+    fn environment(&self) -> Option<String>;
+}

@@ -1,0 +1,134 @@
+//! Operators: their operands' types, and where they are written.
+
+use udfleet_proto::error::Error;
+use udfleet_proto::types::sql;
+use udfleet_proto::v1::operation::Operator;
+use udfleet_proto::v1::{DataType, Operation, TypeRoot};
+
+use super::bind::{Binder, shown};
+use super::error::{invalid, suggest, type_list};
+use super::graph::{Kind, NodeId, Traits};
+use super::types::{self, Operand};
+
+impl Binder<'_, '_> {
+    /// The value of an operation.
+    pub(super) fn operation(&mut self, operation: &Operation, text: &str) -> Result<NodeId, Error> {
+        let operator = operation.operator();
+        let operands = operation.operands.iter().map(|e| self.bind(e)).collect::<Result<Vec<_>, _>>()?;
+        if operator == Operator::Get {
+            return match operands[..] {
+                [row] => self.field(row, &operation.field, text),
+                _ => Err(invalid(text, "GET takes one ROW")),
+            };
+        }
+        if let Some(target) = &operation.r#type {
+            udfleet_proto::types::validate(target).map_err(|e| invalid(text, &e.info().message))?;
+        }
+        if operator == Operator::Cast
+            && let (Some(target), [only]) = (&operation.r#type, &operands[..])
+            && let Some(literal) = self.adapted(*only, target)
+        {
+            return Ok(literal);
+        }
+        let given: Vec<Operand<'_>> = operands.iter().map(|id| self.operand(*id)).collect();
+        let result = types::result_type(operator, &given, operation.r#type.as_ref()).map_err(|wanted| {
+            let target = operation.r#type.as_ref().filter(|_| operator == Operator::Cast);
+            let target = target.map_or_else(String::new, |t| format!(" to {}", sql(t)));
+            let types = type_list(given.iter().map(|operand| operand.data_type));
+            let error = invalid(text, format_args!("{} {wanted}, given {types}{target}", name(operator)));
+            error.hint("CAST brings a value to another type")
+        })?;
+        let traits = Traits { deterministic: true, fallible: fallible(operator, &result) };
+        let kind = Kind::Compute { operator, operands, field: 0 };
+        Ok(self.graph.add(kind, result, text, self.level, traits))
+    }
+
+    fn operand(&self, id: NodeId) -> Operand<'_> {
+        let node = self.graph.node(id);
+        let literal = if let Kind::Literal(literal) = &node.kind { Some(literal) } else { None };
+        Operand { data_type: &node.data_type, literal }
+    }
+
+    /// The literal as one of another type, where the node is a literal that fits.
+    pub(super) fn adapted(&mut self, id: NodeId, wanted: &DataType) -> Option<NodeId> {
+        let node = self.graph.node(id);
+        let Kind::Literal(literal) = &node.kind else { return None };
+        let (literal, text) = (types::adapt(literal, wanted)?, node.text.clone());
+        let data_type = literal.r#type.clone().unwrap_or_default();
+        Some(self.graph.add(Kind::Literal(literal), data_type, &text, self.level, Traits::PLAIN))
+    }
+
+    /// A field of a ROW.
+    pub(super) fn field(&mut self, row: NodeId, name: &str, text: &str) -> Result<NodeId, Error> {
+        let data_type = self.graph.node(row).data_type.clone();
+        if data_type.root() != TypeRoot::Row {
+            return Err(invalid(text, format_args!("only a ROW has fields, given {}", type_list([&data_type]))));
+        }
+        let position = data_type.fields.iter().position(|field| field.name == name).ok_or_else(|| {
+            let names = data_type.fields.iter().map(|field| field.name.as_str());
+            suggest(invalid(text, format_args!("the ROW has no field {name:?}")), name, names)
+        })?;
+        Ok(self.field_at(row, &data_type, position, text))
+    }
+
+    /// The field at a position that exists.
+    pub(super) fn field_at(&mut self, row: NodeId, data_type: &DataType, position: usize, text: &str) -> NodeId {
+        let field = data_type.fields[position].r#type.clone().unwrap_or_default();
+        let nullable = !(field.not_null && data_type.not_null);
+        let kind = Kind::Compute { operator: Operator::Get, operands: vec![row], field: position as u32 };
+        self.graph.add(kind, types::with_nulls(&field, nullable), text, self.level, Traits::PLAIN)
+    }
+}
+
+/// Whether the kernel may refuse a value.
+fn fallible(operator: Operator, result: &DataType) -> bool {
+    match operator {
+        Operator::Plus | Operator::Minus | Operator::Times | Operator::Negate => {
+            !matches!(result.root(), TypeRoot::Float | TypeRoot::Double)
+        }
+        Operator::Divide | Operator::Modulo | Operator::Cast | Operator::If => true,
+        _ => false,
+    }
+}
+
+fn name(operator: Operator) -> &'static str {
+    symbol(operator).unwrap_or_else(|| operator.as_str_name())
+}
+
+fn symbol(operator: Operator) -> Option<&'static str> {
+    Some(match operator {
+        Operator::Plus => "+",
+        Operator::Minus | Operator::Negate => "-",
+        Operator::Times => "*",
+        Operator::Divide => "/",
+        Operator::Modulo => "%",
+        Operator::Equal => "=",
+        Operator::NotEqual => "<>",
+        Operator::Less => "<",
+        Operator::LessOrEqual => "<=",
+        Operator::Greater => ">",
+        Operator::GreaterOrEqual => ">=",
+        Operator::And => "AND",
+        Operator::Or => "OR",
+        Operator::Not => "NOT",
+        _ => return None,
+    })
+}
+
+/// An operation whose text the client left out, as SQL.
+pub(super) fn show(operation: &Operation) -> String {
+    let operator = operation.operator();
+    let operands: Vec<String> = operation.operands.iter().map(shown).collect();
+    match (operator, symbol(operator), &operands[..]) {
+        (Operator::Not, _, [one]) => format!("NOT ({one})"),
+        (_, Some(symbol), [one]) => format!("{symbol}({one})"),
+        (_, Some(symbol), [left, right]) => format!("({left} {symbol} {right})"),
+        (Operator::IsNull, _, [one]) => format!("{one} IS NULL"),
+        (Operator::IsNotNull, _, [one]) => format!("{one} IS NOT NULL"),
+        (Operator::Cast, _, [one]) => {
+            format!("CAST({one} AS {})", operation.r#type.as_ref().map_or_else(|| "?".to_owned(), sql))
+        }
+        (Operator::Get, _, [one]) => format!("{one}.{}", operation.field),
+        _ => format!("{}({})", operator.as_str_name(), operands.join(", ")),
+    }
+}

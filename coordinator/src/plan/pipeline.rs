@@ -1,0 +1,94 @@
+//! A bound plan: stretches of work between groupings.
+
+use std::sync::Arc;
+
+use udfleet_proto::v1::Field;
+
+use super::graph::{FunctionId, Graph, Invoke, NodeId};
+use crate::registry::Function;
+
+/// A plan with all names resolved and all types known.
+pub(super) struct Logical {
+    /// Never empty. The inputs of each are what the one before it ends with.
+    pub pipelines: Vec<Pipeline>,
+    pub functions: Vec<Arc<Function>>,
+}
+
+/// From input to a grouping, or to the end.
+pub(super) struct Pipeline {
+    pub inputs: Vec<Field>,
+    pub graph: Graph,
+    pub explodes: Vec<Explode>,
+    pub filters: Vec<Filter>,
+    pub end: End,
+}
+
+/// The call of a table function for each row.
+pub(super) struct Explode {
+    pub call: Invoke,
+    pub outer: bool,
+    pub text: String,
+    /// One for each of its columns.
+    pub columns: Vec<NodeId>,
+}
+
+/// Keeps the rows for which the predicate is true.
+pub(super) struct Filter {
+    pub predicate: NodeId,
+    /// Runs once so many table functions have been joined.
+    pub level: usize,
+    pub text: String,
+}
+
+/// What a pipeline is for.
+pub(super) enum End {
+    Output(Vec<(String, NodeId)>),
+    Group(Group),
+}
+
+/// A grouping.
+pub(super) struct Group {
+    pub keys: Vec<NodeId>,
+    pub calls: Vec<Aggregation>,
+    /// Of keys, then results: what the next pipeline takes in.
+    pub outputs: Vec<Field>,
+    pub text: String,
+}
+
+/// The call of an aggregate function over the rows of a group.
+#[derive(Debug, Clone)]
+pub(super) struct Aggregation {
+    pub call: Invoke,
+    pub distinct: bool,
+    pub filter: Option<NodeId>,
+    pub text: String,
+}
+
+impl Aggregation {
+    /// True where both give the same result.
+    pub fn same(&self, other: &Self) -> bool {
+        (&self.call, self.distinct, self.filter) == (&other.call, other.distinct, other.filter)
+    }
+}
+
+impl Pipeline {
+    /// What the end needs.
+    pub fn roots(&self) -> Vec<NodeId> {
+        match &self.end {
+            End::Output(columns) => columns.iter().map(|(_, id)| *id).collect(),
+            End::Group(group) => {
+                let calls = group.calls.iter();
+                let needed = calls.flat_map(|call| call.call.arguments.iter().chain(&call.filter));
+                group.keys.iter().chain(needed).copied().collect()
+            }
+        }
+    }
+
+    /// The function that the end has to be in the environment of.
+    pub fn end_function(&self) -> Option<FunctionId> {
+        match &self.end {
+            End::Output(_) => None,
+            End::Group(group) => group.calls.first().map(|call| call.call.function),
+        }
+    }
+}
