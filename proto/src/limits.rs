@@ -24,6 +24,12 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 /// Longest error text sent in gRPC trailers, bytes: gRPC peers refuse metadata beyond 8 KiB.
 pub const MAX_TRAILER_BYTES: usize = 3 << 10;
 
+/// The most functions of one stage: what each did goes into one control message of the interpreter.
+pub const MAX_STAGE_FUNCTIONS: usize = 100;
+
+/// The largest stage, bytes.
+pub const MAX_STAGE_BYTES: usize = 1 << 20;
+
 /// Longest function name, bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 

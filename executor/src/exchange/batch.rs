@@ -1,90 +1,184 @@
-//! One batch through an interpreter, with retries.
+//! One batch through an interpreter, with retries, to the first part of its result.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
 use super::input::Batch;
-use super::served::ServedFunction;
-use crate::link::{CallFailure, Input, Output};
-use crate::metrics::BatchRecord;
+use super::parts::{self, Parts};
+use super::tally::Tally;
+use super::target::Call;
+use crate::link::{CallFailure, Credit, Input, Interpreter, Output, Rest};
 
-/// A result and where its time went.
-pub struct Answer {
-    pub output: Output,
-    pub timing: BatchTiming,
+/// A result, or a part of one, and where its time went.
+pub(super) struct Part {
+    pub(super) header: Bytes,
+    pub(super) body: Bytes,
+    /// Rows in it.
+    pub(super) rows: u64,
+    pub(super) timing: BatchTiming,
+    /// Nothing follows.
+    pub(super) last: bool,
+    /// Of the first part: where those that follow come from.
+    pub(super) more: Option<Parts>,
 }
 
-/// Runs a batch. When an interpreter is lost under it, another one is tried, within the function's retry policy; a
-/// batch that only waited behind the one that broke it is moved without counting as a try. Nobody waits for it any more
-/// once its stream has `ended`: then it takes no interpreter.
-pub async fn run(function: &Arc<ServedFunction>, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
-    let arrived = Instant::now();
-    let in_flight = function.stats.arrived();
-    let input = Input {
-        function: function.number,
+/// What an interpreter has given, and which one.
+pub(super) struct Came {
+    pub(super) output: Output,
+    pub(super) timing: BatchTiming,
+    pub(super) at: Interpreter,
+}
+
+/// A batch on its way.
+pub(super) struct Run {
+    pub(super) call: Call,
+    pub(super) input: Input,
+    /// Tries that counted.
+    attempt: u64,
+    tally: Tally,
+    /// The stream's end: nobody waits any more.
+    pub(super) ended: CancellationToken,
+}
+
+impl Run {
+    pub(super) fn new(call: &Call, input: Input, rows: u64, ended: &CancellationToken) -> Self {
+        Self {
+            tally: Tally::begin(&call.target, rows, input.body.len()),
+            call: call.clone(),
+            input,
+            attempt: 1,
+            ended: ended.clone(),
+        }
+    }
+
+    /// Has the batch run from its start. When an interpreter is lost under it, another one is tried, within the retry
+    /// policy; a batch that only waited behind the one that broke it is moved without counting as a try.
+    pub(super) async fn begin(&mut self) -> Result<Came, Error> {
+        loop {
+            let target = Arc::clone(&self.call.target);
+            let credit = self.credit(target.pool.acquire(&target.needs)).await?;
+            if let Some(came) = self.attempt(&credit).await? {
+                return Ok(came);
+            }
+        }
+    }
+
+    /// `None`: to be tried again.
+    async fn attempt(&mut self, credit: &Credit) -> Result<Option<Came>, Error> {
+        let calling = Instant::now();
+        match credit.interpreter().invoke(&self.input).await {
+            Ok(output) => Ok(Some(self.came(output, calling, credit))),
+            Err(failure) => self.may_retry(failure).map(|()| None),
+        }
+    }
+
+    /// Waits for a credit, no longer than anybody waits for the answer.
+    async fn credit(&mut self, credit: impl Future<Output = Result<Credit, Error>>) -> Result<Credit, Error> {
+        let waiting = Instant::now();
+        let credit = tokio::select! {
+            biased;
+            () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
+            credit = credit => credit?,
+        };
+        self.tally.waited(waiting.elapsed());
+        Ok(credit)
+    }
+
+    fn came(&mut self, output: Output, asked: Instant, credit: &Credit) -> Came {
+        let timing = self.tally.came(&output, asked.elapsed());
+        Came { output, timing, at: credit.interpreter().clone() }
+    }
+
+    /// The batch, only at this interpreter, and once.
+    pub(super) async fn once(&mut self, at: &Interpreter) -> Result<Came, CallFailure> {
+        let target = Arc::clone(&self.call.target);
+        let credit = self.credit(target.pool.acquire_at(&target.needs, at)).await.map_err(CallFailure::answered)?;
+        let calling = Instant::now();
+        let output = credit.interpreter().invoke(&self.input).await?;
+        Ok(self.came(output, calling, &credit))
+    }
+
+    /// The next part.
+    pub(super) async fn next(&mut self, rest: Rest, at: &Interpreter) -> Result<Came, CallFailure> {
+        let pool = Arc::clone(&self.call.target.pool);
+        // What has begun goes on, whatever becomes of the functions.
+        let credit = self.credit(pool.acquire_at(&Arc::default(), at)).await.map_err(CallFailure::answered)?;
+        let calling = Instant::now();
+        let output = rest.next().await?;
+        Ok(self.came(output, calling, &credit))
+    }
+
+    /// Counts a failure. Its error where the batch is not to be tried again.
+    pub(super) fn may_retry(&mut self, failure: CallFailure) -> Result<(), Error> {
+        let target = &self.call.target;
+        if !failure.retryable() || (failure.ran && self.attempt >= target.max_attempts) {
+            return Err(failure.error);
+        }
+        self.attempt += u64::from(failure.ran);
+        let (function, attempt, error) = (&target.name, self.attempt, &failure.error);
+        tracing::warn!(function, attempt, %error, "batch is tried on another interpreter");
+        Ok(())
+    }
+
+    /// The batch has been answered.
+    pub(super) fn done(self) {
+        self.tally.end(self.attempt - 1, None);
+    }
+
+    /// The batch has failed: its error as the caller shall see it.
+    pub(super) fn failed(self, error: Error) -> Error {
+        self.tally.end(self.attempt - 1, Some(&error));
+        self.call.explain(error, self.attempt)
+    }
+
+    /// The result to its first part; further ones are fetched as room allows.
+    pub(super) fn first(self, came: Came) -> Part {
+        let Came { output: Output { header, body, done, rest }, timing, at } = came;
+        let more = match rest {
+            Some(rest) => Some(parts::fetch(self, rest, at, done.rows)),
+            None => {
+                self.done();
+                None
+            }
+        };
+        Part { header, body, rows: done.rows, timing, last: more.is_none(), more }
+    }
+}
+
+/// Runs a batch. Nobody waits for it any more once its stream has `ended`: then it takes no interpreter.
+pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Part, Error> {
+    let mut run = Run::new(call, input(call, batch), batch.rows, ended);
+    match run.begin().await {
+        Ok(came) => Ok(run.first(came)),
+        // Nobody hears it.
+        Err(error) if ended.is_cancelled() => Err(error),
+        Err(error) => Err(run.failed(error)),
+    }
+}
+
+/// A batch as interpreters take it.
+pub(super) fn input(call: &Call, batch: &Batch) -> Input {
+    Input {
         schema_id: batch.schema_id,
         schema: batch.schema.clone(),
         header: batch.ipc_header.clone(),
         body: batch.body.clone(),
-        timeout_ms: function.timeout_ms,
+        ..bare_input(call)
+    }
+}
+
+/// A call without a batch.
+pub(super) fn bare_input(call: &Call) -> Input {
+    Input {
+        function: call.target.number,
+        stage: call.target.stage.clone(),
+        timeout_ms: call.target.timeout_ms,
+        on_error: call.on_error,
         ..Input::default()
-    };
-    let mut attempt = 1;
-    let (mut queue_ns, mut call_ns) = (0, 0);
-    let outcome = loop {
-        let waiting = Instant::now();
-        let credit = tokio::select! {
-            biased;
-            () = ended.cancelled() => return Err(Error::internal("the stream has ended")),
-            credit = function.pool.acquire(&function.functions) => match credit {
-                Ok(credit) => credit,
-                Err(error) => break Err(error),
-            },
-        };
-        let calling = Instant::now();
-        queue_ns += (calling - waiting).as_nanos() as u64;
-        match credit.interpreter().invoke(&input).await {
-            Ok(output) => {
-                call_ns += calling.elapsed().as_nanos() as u64;
-                break Ok(output);
-            }
-            Err(failure) if failure.retryable() && (!failure.ran || attempt < function.max_attempts) => {
-                attempt += u64::from(failure.ran);
-                tracing::warn!(function = %function.name, attempt, error = %failure.error, "batch is tried on another interpreter");
-            }
-            Err(CallFailure { error, .. }) => break Err(error),
-        }
-    };
-    drop(in_flight);
-    let mut record = BatchRecord {
-        rows: batch.rows,
-        bytes_in: batch.body.len() as u64,
-        queue_ns,
-        retries: attempt - 1,
-        failed: outcome.is_err(),
-        total_ns: arrived.elapsed().as_nanos() as u64,
-        ..BatchRecord::default()
-    };
-    if let Ok(output) = &outcome {
-        record.bytes_out = output.body.len() as u64;
-        record.convert_ns = output.done.convert_ns;
-        record.run_ns = output.done.run_ns;
-        record.cpu_ns = output.done.cpu_ns;
-        record.transfer_ns = call_ns.saturating_sub(record.convert_ns + record.run_ns);
     }
-    if function.metrics {
-        function.stats.answered(&record);
-    }
-    let timing =
-        BatchTiming { queue: queue_ns, transfer: record.transfer_ns, convert: record.convert_ns, run: record.run_ns };
-    outcome.map(|output| Answer { output, timing }).map_err(|error| {
-        error.function(&function.name).with(|info| {
-            info.attempt = attempt as u32;
-            info.executor = function.executor.clone();
-        })
-    })
 }

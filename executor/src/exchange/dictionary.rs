@@ -11,13 +11,13 @@ use arrow_buffer::Buffer;
 use arrow_cast::cast;
 use arrow_ipc::Message;
 use arrow_ipc::reader::{read_dictionary, read_record_batch};
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::frame::bounded;
+use super::ipc::batch_message;
 
 /// Decodes a stream whose schema holds dictionaries.
 #[derive(Debug)]
@@ -99,13 +99,7 @@ impl Hydrator {
         let columns = batch.columns().iter().zip(self.plain.fields()).map(plain).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.plain), columns, &options)?;
-        let (_, encoded) = IpcDataGenerator::default().encode(
-            &batch,
-            &mut DictionaryTracker::new(false),
-            &IpcWriteOptions::default(),
-            &mut Default::default(),
-        )?;
-        Ok((encoded.ipc_message.into(), encoded.arrow_data.into()))
+        batch_message(&batch)
     }
 }
 

@@ -15,10 +15,11 @@ use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::flight_info::{self, PROTOCOL_VERSION_ACTION};
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, OnError};
 
 use super::served::FunctionTable;
 use super::stream::{Dialect, serve};
+use super::target::Call;
 
 /// How long headers wait for the descriptor: clients that send it with their first batch must see headers before that.
 const DESCRIPTOR_WAIT: Duration = Duration::from_secs(1);
@@ -41,13 +42,26 @@ impl FlightFrontend {
     /// Finds the function, takes a place for the stream, and answers it.
     fn open(&self, first: FlightData, input: Streaming<FlightData>) -> Result<Answers<FlightData>, Error> {
         let route = Route::parse(first.flight_descriptor.as_ref().unwrap_or(&FlightDescriptor::default()))?;
-        let function = self.table.resolve(route.function()?)?;
-        let slot = self.table.admit().map_err(|error| error.function(&function.name))?;
+        let call = self.find(&route)?;
+        let slot = self.table.admit().map_err(|error| error.function(&call.target.name))?;
         let dialect = match route {
             Route::Path(_) => Dialect::Plain,
             Route::Exchange(..) | Route::Composed(_) => Dialect::Numbered,
         };
-        Ok(Box::pin(serve(function, dialect, slot, Some(first), input)))
+        Ok(Box::pin(serve(call, dialect, slot, Some(first), input)))
+    }
+
+    fn find(&self, route: &Route) -> Result<Call, Error> {
+        let function = |reference| self.table.resolve(reference).map(|function| Arc::clone(&function.target));
+        match route {
+            Route::Path(reference) => Call::new(function(reference)?, OnError::Unspecified),
+            Route::Exchange(reference, request) => Call::new(function(reference)?, request.on_error()),
+            Route::Composed(request) => match &request.stage {
+                Some(stage) => Call::new(self.table.stage(stage)?, request.on_error()),
+                None => Err(Error::new(ErrorCode::InvalidInput, "an executor runs stages, not plans")
+                    .hint("send the plan to the coordinator, which makes stages of it")),
+            },
+        }
     }
 }
 

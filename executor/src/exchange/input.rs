@@ -15,8 +15,9 @@ use udfleet_proto::v1::{BatchHeader, ErrorCode};
 
 use super::dictionary::{Hydrator, has_dictionaries};
 use super::frame;
+use super::ipc::schema_message;
 use super::schema::check;
-use super::served::{ServedFunction, schema_message};
+use super::target::Target;
 
 /// A batch to run.
 #[derive(Debug)]
@@ -41,15 +42,15 @@ struct Known {
 /// Reads the messages of one stream.
 #[derive(Debug)]
 pub struct InputReader {
-    function: Arc<ServedFunction>,
+    target: Arc<Target>,
     schema: Option<Known>,
     next: u64,
 }
 
 impl InputReader {
-    /// For a stream of calls to `function`.
-    pub fn new(function: Arc<ServedFunction>) -> Self {
-        Self { function, schema: None, next: 0 }
+    /// For a stream of calls to `target`.
+    pub fn new(target: Arc<Target>) -> Self {
+        Self { target, schema: None, next: 0 }
     }
 
     /// The number of the batch that would come next: what an error between batches is about.
@@ -58,7 +59,7 @@ impl InputReader {
     }
 
     fn invalid(&self, what: &str, error: impl std::fmt::Display) -> Error {
-        Error::new(ErrorCode::InvalidInput, format!("{what}: {error}")).function(&self.function.name)
+        Error::new(ErrorCode::InvalidInput, format!("{what}: {error}")).function(&self.target.name)
     }
 
     /// Takes one message; gives a batch where the message is one. Messages without a header (descriptor only,
@@ -79,7 +80,7 @@ impl InputReader {
                 let hydrator = self.schema.as_mut().and_then(|known| known.hydrator.as_mut());
                 match hydrator.map(|hydrator| hydrator.dictionary(message, &data.data_body)) {
                     Some(Ok(())) => Ok(None),
-                    Some(Err(error)) => Err(error.function(&self.function.name)),
+                    Some(Err(error)) => Err(error.function(&self.target.name)),
                     None => Err(self.invalid("a dictionary came", "the schema has none")),
                 }
             }
@@ -94,7 +95,7 @@ impl InputReader {
     /// Refuses a batch that lies about itself; its rows.
     fn check(&self, batch: Option<arrow_ipc::RecordBatch<'_>>, body: &[u8]) -> Result<u64, Error> {
         let batch = batch.ok_or_else(|| self.invalid("malformed batch", "its header is empty"))?;
-        frame::check(&batch, body).map_err(|error| error.function(&self.function.name))?;
+        frame::check(&batch, body).map_err(|error| error.function(&self.target.name))?;
         u64::try_from(batch.length()).map_err(|e| self.invalid("malformed batch", e))
     }
 
@@ -104,7 +105,7 @@ impl InputReader {
             return Err(self.invalid("a second schema came", "a stream has one; open another stream"));
         }
         let schema = try_schema_from_flatbuffer_bytes(header).map_err(|e| self.invalid("malformed schema", e))?;
-        check(&self.function, &schema)?;
+        check(&self.target, &schema)?;
         self.schema = Some(if has_dictionaries(&schema) {
             let hydrator = Hydrator::new(schema);
             let message = schema_message(hydrator.plain_schema());
@@ -128,7 +129,7 @@ impl InputReader {
         let (ipc_header, body) = match &known.hydrator {
             None => (header.clone(), data.data_body.clone()),
             Some(hydrator) => {
-                hydrator.batch(message, &data.data_body).map_err(|error| error.function(&self.function.name))?
+                hydrator.batch(message, &data.data_body).map_err(|error| error.function(&self.target.name))?
             }
         };
         let batch_header = if data.app_metadata.is_empty() {

@@ -4,10 +4,17 @@ mod batch;
 mod dictionary;
 mod frame;
 mod frontend;
+mod gather;
 mod input;
+mod ipc;
+mod parts;
 mod schema;
 mod served;
+mod stage;
+mod stages;
 mod stream;
+mod tally;
+mod target;
 
 pub use frontend::FlightFrontend;
 pub use served::{FunctionTable, ServedFunction};

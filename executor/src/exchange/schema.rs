@@ -5,25 +5,25 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::ErrorCode;
 
-use super::served::ServedFunction;
+use super::target::Target;
 
 /// Checks number and types of the columns.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidInput`] naming the function, what it expects and what was given.
-pub fn check(function: &ServedFunction, schema: &Schema) -> Result<(), Error> {
-    let Some(declared) = &function.inputs else { return Ok(()) };
+pub fn check(target: &Target, schema: &Schema) -> Result<(), Error> {
+    let Some(declared) = &target.inputs else { return Ok(()) };
     let given = || schema.fields().iter().map(|f| f.data_type().to_string()).collect::<Vec<_>>().join(", ");
-    let expected = || function.definition.input_types.iter().map(sql).collect::<Vec<_>>().join(", ");
+    let expected = || declared.iter().map(|(input, _)| sql(input)).collect::<Vec<_>>().join(", ");
     let refuse = |what: String| {
-        let message = format!("{what}: {} takes ({}), given ({})", function.name, expected(), given());
-        Error::new(ErrorCode::InvalidInput, message).function(&function.name)
+        let message = format!("{what}: {} takes ({}), given ({})", target.name, expected(), given());
+        Error::new(ErrorCode::InvalidInput, message).function(&target.name)
     };
     if schema.fields().len() != declared.len() {
         let (wanted, got) = (declared.len(), schema.fields().len());
         return Err(refuse(format!("wrong number of columns, {got} in place of {wanted}")));
     }
-    for (index, (field, wanted)) in schema.fields().iter().zip(declared).enumerate() {
+    for (index, (field, (_, wanted))) in schema.fields().iter().zip(declared).enumerate() {
         if !fits(field.data_type(), wanted) {
             return Err(refuse(format!("column {index} has the wrong type")));
         }

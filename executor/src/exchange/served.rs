@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
-use arrow_schema::{DataType as Arrow, Schema};
-use bytes::Bytes;
-use udfleet_proto::config::{CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
 use udfleet_proto::error::Error;
-use udfleet_proto::name::{FunctionRef, nearest, versioned};
-use udfleet_proto::types::{arrow_field, arrow_type};
-use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
+use udfleet_proto::name::{FunctionRef, nearest};
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, Stage};
 
+use super::stages::Stages;
+use super::target::Target;
 use crate::link::Pool;
 use crate::metrics::FunctionStats;
 
 /// Streams that may be open at once; more are refused as NO_CAPACITY.
 const MAX_STREAMS: usize = 8192;
 
-/// A function with everything that a stream needs to call it.
+/// A function that is ready here.
 #[derive(Debug)]
 pub struct ServedFunction {
     /// `add@3`
@@ -29,18 +26,10 @@ pub struct ServedFunction {
     pub definition: FunctionDefinition,
     /// Its number in the interpreters.
     pub number: u32,
-    /// The functions that an interpreter must serve.
-    pub(super) functions: Arc<[u32]>,
-    pub(super) pool: Arc<Pool>,
+    /// The hash of its environment.
+    pub(super) environment: String,
     pub(super) stats: Arc<FunctionStats>,
-    pub(super) executor: String,
-    /// Declared input types; `None` accepts any columns.
-    pub(super) inputs: Option<Vec<Arrow>>,
-    /// The result's schema message, ready to send.
-    pub(super) result_schema: Bytes,
-    pub(super) timeout_ms: u64,
-    pub(super) max_attempts: u64,
-    pub(super) metrics: bool,
+    pub(super) target: Arc<Target>,
 }
 
 impl ServedFunction {
@@ -51,29 +40,14 @@ impl ServedFunction {
     pub fn new(
         definition: FunctionDefinition,
         number: u32,
+        environment: &str,
         pool: Arc<Pool>,
         stats: Arc<FunctionStats>,
         executor: String,
     ) -> Result<Arc<Self>, Error> {
-        let name = versioned(&definition.name, definition.version);
-        let Some(result) = &definition.result_type else {
-            return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no result type").function(name));
-        };
-        let schema = Schema::new(vec![arrow_field("result", result)]);
-        Ok(Arc::new(Self {
-            number,
-            functions: Arc::from([number]),
-            pool,
-            stats,
-            executor,
-            inputs: definition.input_typed.then(|| definition.input_types.iter().map(arrow_type).collect()),
-            result_schema: schema_message(&schema),
-            timeout_ms: CALL_TIMEOUT.integer(&definition.config),
-            max_attempts: MAX_ATTEMPTS.integer(&definition.config),
-            metrics: METRIC_ENABLED.boolean(&definition.config),
-            name,
-            definition,
-        }))
+        let target = Arc::new(Target::function(&definition, number, pool, Arc::clone(&stats), executor)?);
+        let (name, environment) = (target.name.clone(), environment.to_owned());
+        Ok(Arc::new(Self { name, definition, number, environment, stats, target }))
     }
 }
 
@@ -81,17 +55,6 @@ impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool").field("in_flight", &self.in_flight()).finish_non_exhaustive()
     }
-}
-
-/// A schema as the header of a Flight message.
-pub(super) fn schema_message(schema: &Schema) -> Bytes {
-    let mut tracker = DictionaryTracker::new(false);
-    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
-        schema,
-        &mut tracker,
-        &IpcWriteOptions::default(),
-    );
-    encoded.ipc_message.into()
 }
 
 #[derive(Debug, Default, Clone)]
@@ -116,6 +79,7 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub struct FunctionTable {
     snapshot: ArcSwap<Snapshot>,
+    stages: Stages,
     draining: AtomicBool,
     streams: Arc<AtomicUsize>,
 }
@@ -195,6 +159,30 @@ impl FunctionTable {
         })
     }
 
+    /// Finds what a stage names, and what it is to interpreters.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FunctionNotFound`] where a function of it is not ready here; [`ErrorCode::InvalidPlan`] for a stage
+    /// that can't be run.
+    pub(super) fn stage(&self, stage: &Stage) -> Result<Arc<Target>, Error> {
+        let find = |name: &String| {
+            let reference = FunctionRef::parse(name);
+            self.resolve(&reference.map_err(|e| Error::new(ErrorCode::InvalidPlan, e.to_string()))?)
+        };
+        let functions = stage.functions.iter().map(find).collect::<Result<Vec<_>, Error>>()?;
+        // A stage without functions runs beside any other of its environment.
+        let beside = || {
+            let snapshot = self.snapshot.load();
+            let mut all = snapshot.by_version.values();
+            all.find(|f| stage.environment.is_empty() || f.environment == stage.environment).cloned()
+        };
+        let host = functions.first().cloned().or_else(beside).ok_or_else(|| {
+            let message = format!("no interpreter of environment {} is ready on this executor", stage.environment);
+            Error::new(ErrorCode::NoCapacity, message).hint("try again, or use another executor")
+        })?;
+        self.stages.target(stage, &functions, &host.target)
+    }
+
     /// Lets a stream in, or refuses it before it has cost anything.
     ///
     /// # Errors
@@ -222,7 +210,7 @@ mod tests {
     fn served(name: &str, version: u32) -> Arc<ServedFunction> {
         let result_type = Some(simple(TypeRoot::Bigint));
         let definition = FunctionDefinition { name: name.to_owned(), version, result_type, ..Default::default() };
-        ServedFunction::new(definition, version, Pool::new(), Arc::default(), "e".to_owned()).unwrap()
+        ServedFunction::new(definition, version, "", Pool::new(), Arc::default(), "e".to_owned()).unwrap()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One DoExchange stream: batches in, results out in order, a bounded number in flight.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,16 +15,18 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
 use udfleet_proto::v1::{BatchResult, ErrorCode};
 
-use super::batch::{Answer, run};
+use super::batch::{Part, run};
+use super::gather::Groups;
 use super::input::{Batch, InputReader};
-use super::served::{ServedFunction, StreamSlot};
+use super::served::StreamSlot;
+use super::target::{Call, Target};
 
 /// Input bytes of one stream that may be in flight at once, in KiB; a larger batch travels alone.
 const BUDGET_KIB: usize = 64 << 10;
 
 /// How a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(super) enum Dialect {
     /// PATH descriptor: plain Flight; an error ends the stream as a status.
     Plain,
     /// CMD descriptor: numbered batches, errors in-band.
@@ -31,71 +34,107 @@ pub enum Dialect {
 }
 
 /// The answers to a stream.
-pub fn serve(
-    function: Arc<ServedFunction>,
+pub(super) fn serve(
+    call: Call,
     dialect: Dialect,
     slot: StreamSlot,
     first: Option<FlightData>,
     input: Streaming<FlightData>,
 ) -> impl Stream<Item = Result<FlightData, Status>> + Send {
-    let schema = FlightData { data_header: function.result_schema.clone(), ..FlightData::default() };
-    let batches = batches(Arc::clone(&function), first, input);
+    let schema = FlightData { data_header: call.target.result_schema.clone(), ..FlightData::default() };
+    let batches = batches(Arc::clone(&call.target), first, input);
     let failed = Arc::new(AtomicBool::new(false));
-    let gone = Arc::clone(&failed);
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
-    let answers =
-        batches.map(move |item| start(&function, item, gone.load(Ordering::Relaxed), &ended)).buffered(STREAM_WINDOW);
+    let mut answers = answers(call, batches, Arc::clone(&failed), ended);
     stream! {
         let _slot = slot;
         let _guard = guard;
         yield Ok(schema);
-        futures::pin_mut!(answers);
-        while let Some(Answered { sequence, rows, outcome, _permit }) = answers.next().await {
-            match (outcome, dialect) {
-                (Ok(answer), _) => yield Ok(data(answer, sequence, rows, dialect)),
-                (Err(error), Dialect::Numbered) => {
-                    yield Ok(failure(error, sequence));
-                    // A client that still writes must read this answer: ending the stream under its write would make
-                    // gRPC drop it. So what still comes is read, and thrown away, until the client ends the stream.
-                    failed.store(true, Ordering::Relaxed);
-                    while answers.next().await.is_some() {}
-                    return;
+        while let Some(Answered { sequence, mut outcome, _permit }) = answers.next().await {
+            let mut parts = None;
+            loop {
+                match (outcome, dialect) {
+                    (Ok(mut part), _) => {
+                        let last = part.last;
+                        parts = part.more.take().or(parts);
+                        if let Some(message) = data(part, sequence, dialect) {
+                            yield Ok(message);
+                        }
+                        if last {
+                            break;
+                        }
+                    }
+                    (Err(error), Dialect::Numbered) => {
+                        yield Ok(failure(error, sequence));
+                        // A client that still writes must read this answer: ending the stream under its write would
+                        // make gRPC drop it. So what still comes is read, and thrown away, until the client ends the
+                        // stream.
+                        failed.store(true, Ordering::Relaxed);
+                        while answers.next().await.is_some() {}
+                        return;
+                    }
+                    (Err(error), Dialect::Plain) => {
+                        yield Err(error.into());
+                        return;
+                    }
                 }
-                (Err(error), Dialect::Plain) => {
-                    yield Err(error.into());
-                    return;
-                }
+                outcome = match &mut parts {
+                    Some(parts) => parts.recv().await.unwrap_or_else(|| Err(unfinished())),
+                    None => Err(unfinished()),
+                };
             }
         }
     }
 }
 
+fn unfinished() -> Error {
+    Error::internal("a batch's result ended before its last part")
+}
+
 /// What became of a batch. Its share of the stream's budget is held until the answer has been handed over.
 struct Answered {
     sequence: u64,
-    rows: u64,
-    outcome: Result<Answer, Error>,
+    outcome: Result<Part, Error>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answered {
+    fn refused(sequence: u64, error: Error) -> Self {
+        Self { sequence, outcome: Err(error), _permit: None }
+    }
+}
+
+/// What becomes of the batches, in their order.
+fn answers(
+    call: Call,
+    batches: impl Stream<Item = Item> + Send + 'static,
+    failed: Arc<AtomicBool>,
+    ended: CancellationToken,
+) -> Pin<Box<dyn Stream<Item = Answered> + Send>> {
+    if call.target.gathers {
+        return Box::pin(gathered(call, batches, ended));
+    }
+    let start = move |item| start(&call, item, failed.load(Ordering::Relaxed), &ended);
+    Box::pin(batches.map(start).buffered(STREAM_WINDOW))
 }
 
 /// Runs a batch in a task of its own. Nobody polls the stream of a client that does not read: were its batches run
 /// there, one that an interpreter has answered would go on holding its place at it. When the stream ends, batches that
 /// wait are given up; one that is at an interpreter keeps its place there until the interpreter is done with it.
 fn start(
-    function: &Arc<ServedFunction>,
+    call: &Call,
     item: Item,
     failed: bool,
     ended: &CancellationToken,
 ) -> impl Future<Output = Answered> + Send + use<> {
-    let refused = |sequence, error| Answered { sequence, rows: 0, outcome: Err(error), _permit: None };
     let task = match item {
         Ok((batch, _)) if failed => Err((batch.header.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
-            let (function, ended, sequence) = (Arc::clone(function), ended.clone(), batch.header.sequence);
+            let (call, ended, sequence) = (call.clone(), ended.clone(), batch.header.sequence);
             let run = async move {
-                let outcome = run(&function, &batch, &ended).await;
-                Answered { sequence, rows: batch.rows, outcome, _permit: permit }
+                let outcome = run(&call, &batch, &ended).await;
+                Answered { sequence, outcome, _permit: permit }
             };
             Ok((sequence, tokio::spawn(run)))
         }
@@ -103,11 +142,41 @@ fn start(
     };
     async move {
         match task {
-            Ok((sequence, task)) => task
-                .await
-                .unwrap_or_else(|e| refused(sequence, Error::internal(format!("the batch's task did not end: {e}")))),
-            Err((sequence, error)) => refused(sequence, error),
+            Ok((sequence, task)) => task.await.unwrap_or_else(|e| {
+                Answered::refused(sequence, Error::internal(format!("the batch's task did not end: {e}")))
+            }),
+            Err((sequence, error)) => Answered::refused(sequence, error),
         }
+    }
+}
+
+/// One batch after the other into the stream's groups; the results when the client has ended its side.
+fn gathered(
+    call: Call,
+    batches: impl Stream<Item = Item> + Send,
+    ended: CancellationToken,
+) -> impl Stream<Item = Answered> + Send {
+    stream! {
+        let mut groups = Groups::new(&call, &ended);
+        let mut end = 0;
+        futures::pin_mut!(batches);
+        while let Some(item) = batches.next().await {
+            let answered = match item {
+                Ok((batch, permit)) => {
+                    let sequence = batch.header.sequence;
+                    end = sequence + 1;
+                    Answered { sequence, outcome: groups.feed(batch).await, _permit: permit }
+                }
+                Err((sequence, error)) => Answered::refused(sequence, error),
+            };
+            let failed = answered.outcome.is_err();
+            yield answered;
+            if failed {
+                while batches.next().await.is_some() {}
+                return;
+            }
+        }
+        yield Answered { sequence: end, outcome: groups.finish().await, _permit: None };
     }
 }
 
@@ -115,13 +184,13 @@ type Item = Result<(Batch, Option<OwnedSemaphorePermit>), (u64, Error)>;
 
 /// Reads batches no faster than the stream's budget allows.
 fn batches(
-    function: Arc<ServedFunction>,
+    target: Arc<Target>,
     first: Option<FlightData>,
     mut input: Streaming<FlightData>,
 ) -> impl Stream<Item = Item> + Send {
     let budget = Arc::new(Semaphore::new(BUDGET_KIB));
     stream! {
-        let mut reader = InputReader::new(function);
+        let mut reader = InputReader::new(target);
         let mut next = first;
         loop {
             let data = match next.take() {
@@ -165,19 +234,17 @@ fn broken(status: &Status) -> Error {
     }
 }
 
-fn data(answer: Answer, sequence: u64, rows: u64, dialect: Dialect) -> FlightData {
+/// A part as a message. Plain clients have no use for one that only says that their rows have arrived.
+fn data(part: Part, sequence: u64, dialect: Dialect) -> Option<FlightData> {
+    let Part { header, body, rows, timing, last, .. } = part;
     let app_metadata = match dialect {
+        Dialect::Plain if header.is_empty() => return None,
         Dialect::Plain => bytes::Bytes::new(),
         Dialect::Numbered => {
-            BatchResult { sequence, last: true, rows, timing: Some(answer.timing), error: None }.encode_to_vec().into()
+            BatchResult { sequence, last, rows, timing: Some(timing), error: None }.encode_to_vec().into()
         }
     };
-    FlightData {
-        flight_descriptor: None,
-        data_header: answer.output.header,
-        app_metadata,
-        data_body: answer.output.body,
-    }
+    Some(FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body: body })
 }
 
 fn failure(error: Error, sequence: u64) -> FlightData {

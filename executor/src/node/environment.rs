@@ -311,7 +311,7 @@ impl State {
         let (context, pool) = (&self.context, Arc::clone(&self.pool));
         let stats = context.stats.function(&entry.name);
         let definition = entry.definition.as_ref().clone();
-        match ServedFunction::new(definition, number, pool, stats, context.executor.clone()) {
+        match ServedFunction::new(definition, number, &self.hash, pool, stats, context.executor.clone()) {
             Ok(function) => {
                 self.pool.accept(number);
                 context.table.insert(function);

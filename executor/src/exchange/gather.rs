@@ -1,0 +1,117 @@
+//! Streams that are gathered into groups: one interpreter holds them, batches go in one after the other, and results
+//! come when the input has ended.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::batch::{Came, Part, Run, bare_input, input};
+use super::input::Batch;
+use super::target::Call;
+use crate::link::{CallFailure, Input, Interpreter};
+
+/// The groups of a stream. Each call runs in a task of its own: a client that does not read must not hold an
+/// interpreter.
+pub(super) struct Groups(Option<Session>);
+
+impl Groups {
+    /// For one stream.
+    pub(super) fn new(call: &Call, ended: &CancellationToken) -> Self {
+        Self(Some(Session::new(call, ended)))
+    }
+
+    /// Puts a batch into the groups. The answer has no rows.
+    pub(super) async fn feed(&mut self, batch: Batch) -> Result<Part, Error> {
+        let mut session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
+        let task = tokio::spawn(async move {
+            let fed = session.feed(&batch).await;
+            (session, fed)
+        });
+        let (session, fed) = task.await.map_err(|e| Error::internal(format!("a batch's task did not end: {e}")))?;
+        self.0 = Some(session);
+        fed
+    }
+
+    /// The input has ended: the results, to their first part.
+    pub(super) async fn finish(mut self) -> Result<Part, Error> {
+        let session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
+        let task = tokio::spawn(session.finish());
+        task.await.unwrap_or_else(|e| Err(Error::internal(format!("the results' task did not end: {e}"))))
+    }
+}
+
+/// The same between calls.
+struct Session {
+    call: Call,
+    number: u64,
+    /// Who holds them; nobody before the first batch.
+    at: Option<Interpreter>,
+    ended: CancellationToken,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(at) = &self.at {
+            at.cancel_session(self.number);
+        }
+    }
+}
+
+impl Session {
+    fn new(call: &Call, ended: &CancellationToken) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { call: call.clone(), number, at: None, ended: ended.clone() }
+    }
+
+    async fn feed(&mut self, batch: &Batch) -> Result<Part, Error> {
+        let input = Input { session: self.number, ..input(&self.call, batch) };
+        let (run, came) = self.call(input, batch.rows).await?;
+        self.at = Some(came.at);
+        run.done();
+        Ok(Part {
+            header: Default::default(),
+            body: Default::default(),
+            rows: 0,
+            timing: came.timing,
+            last: true,
+            more: None,
+        })
+    }
+
+    async fn finish(mut self) -> Result<Part, Error> {
+        let input = Input { session: self.number, end: true, ..bare_input(&self.call) };
+        let (run, came) = self.call(input, 0).await?;
+        // The groups have become results, which are given up by themselves.
+        self.at = None;
+        Ok(run.first(came))
+    }
+
+    /// The first call may go to any interpreter, and to another when that one is lost; the others follow it.
+    async fn call(&mut self, input: Input, rows: u64) -> Result<(Run, Came), Error> {
+        let mut run = Run::new(&self.call, input, rows, &self.ended);
+        let came = match &self.at {
+            None => run.begin().await,
+            Some(at) => run.once(at).await.map_err(lost_groups),
+        };
+        match came {
+            Ok(came) => Ok((run, came)),
+            Err(error) if self.ended.is_cancelled() => Err(error),
+            Err(error) => Err(run.failed(error)),
+        }
+    }
+}
+
+/// An interpreter that ends takes the groups with it, whatever it ended for.
+fn lost_groups(failure: CallFailure) -> Error {
+    if !failure.lost || failure.ran {
+        return failure.error;
+    }
+    failure.error.with(|info| {
+        info.code = ErrorCode::InterpreterCrashed as i32;
+        info.message = format!("the interpreter that held the stream's groups is gone: {}", info.message);
+        info.hint = "send the whole input again".to_owned();
+    })
+}

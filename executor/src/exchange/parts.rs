@@ -1,0 +1,180 @@
+//! Results of several parts: fetched no faster than the client reads.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::root_as_message;
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use udfleet_proto::error::Error;
+
+use super::batch::{Came, Part, Run};
+use super::ipc::batch_message;
+use crate::link::{CallFailure, Interpreter, Rest};
+
+/// Parts of a batch that are fetched before the client has read those before them. With the parts' usual 4 MiB and
+/// the 8 batches of a stream this bounds what a slow reader holds.
+const AHEAD: usize = 2;
+
+/// The parts of a result behind its first, each as it comes.
+pub(super) type Parts = mpsc::Receiver<Result<Part, Error>>;
+
+/// Fetches the rest of a result, of which `given` rows are on their way to the client.
+pub(super) fn fetch(run: Run, rest: Rest, at: Interpreter, given: u64) -> Parts {
+    let (sender, parts) = mpsc::channel(AHEAD);
+    let rows = Rows { come: given, given };
+    tokio::spawn(Fetch { run, rows, parts: sender }.work(rest, at));
+    parts
+}
+
+/// Rows of the result.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    /// That this run has brought.
+    come: u64,
+    /// That have been given to the client.
+    given: u64,
+}
+
+/// What of a part is new to the client.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// Nothing: another run has brought it before.
+    None,
+    /// All but the first rows.
+    Behind(u64),
+}
+
+impl Rows {
+    fn take(&mut self, rows: u64, last: bool) -> News {
+        let start = self.come;
+        self.come += rows;
+        if self.come <= self.given && !last {
+            return News::None;
+        }
+        let known = (self.given - start.min(self.given)).min(rows);
+        self.given = self.given.max(self.come);
+        News::Behind(known)
+    }
+}
+
+struct Fetch {
+    run: Run,
+    rows: Rows,
+    parts: mpsc::Sender<Result<Part, Error>>,
+}
+
+impl Fetch {
+    async fn work(mut self, rest: Rest, at: Interpreter) {
+        let mut left = Some((rest, at));
+        while let Some((rest, at)) = left.take() {
+            let sender = self.parts.clone();
+            // No room: the client reads slowly, and no interpreter is held. Nobody there: dropping the rest gives it up.
+            let Ok(place) = sender.reserve().await else { return };
+            let came = match self.run.next(rest, &at).await {
+                Ok(came) => Ok(came),
+                Err(failure) => self.start_over(failure).await,
+            };
+            let given = came.and_then(|mut came| {
+                left = came.output.rest.take().map(|rest| (rest, came.at.clone()));
+                self.part(came, left.is_none())
+            });
+            match given {
+                Ok(None) => {}
+                Ok(Some(part)) => place.send(Ok(part)),
+                Err(error) => return place.send(Err(self.run.failed(error))),
+            }
+        }
+        self.run.done();
+    }
+
+    /// The interpreter that had the rest is gone. What the client has been given must come again, or be the end.
+    async fn start_over(&mut self, failure: CallFailure) -> Result<Came, Error> {
+        if !self.run.call.target.deterministic || self.run.input.session != 0 {
+            return Err(failure.error);
+        }
+        self.run.may_retry(failure)?;
+        self.rows.come = 0;
+        self.run.begin().await
+    }
+
+    /// What of it the client has not been given.
+    fn part(&mut self, came: Came, last: bool) -> Result<Option<Part>, Error> {
+        let (header, body, rows) = (came.output.header, came.output.body, came.output.done.rows);
+        let known = match self.rows.take(rows, last) {
+            News::None => return Ok(None),
+            News::Behind(known) => known,
+        };
+        let part = |(header, body)| Part { header, body, rows: rows - known, timing: came.timing, last, more: None };
+        if known == 0 {
+            return Ok(Some(part((header, body))));
+        }
+        behind(&self.run.call.target.results, &header, body, known).map(|bytes| Some(part(bytes)))
+    }
+}
+
+/// A batch without its first rows.
+fn behind(schema: &SchemaRef, header: &Bytes, body: Bytes, rows: u64) -> Result<(Bytes, Bytes), Error> {
+    let bad = |error: &dyn std::fmt::Display| Error::internal(format!("a part can't be cut: {error}"));
+    let message = root_as_message(header).map_err(|e| bad(&e))?;
+    let batch = message.header_as_record_batch().ok_or_else(|| bad(&"it is no batch"))?;
+    let (body, schema, none) = (Buffer::from(body), Arc::clone(schema), Default::default());
+    let batch = read_record_batch(&body, batch, schema, &none, None, &message.version()).map_err(|e| bad(&e))?;
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(batch.num_rows());
+    let rest: RecordBatch = batch.slice(rows, batch.num_rows() - rows);
+    batch_message(&rest).map_err(|e| bad(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Array, Int64Array, StringArray};
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+
+    /// What the client gets of runs that end after so many parts.
+    fn given(runs: &[&[u64]]) -> Vec<(u64, u64)> {
+        let mut rows = Rows { come: 0, given: 0 };
+        let mut given = Vec::new();
+        for (run, parts) in runs.iter().enumerate() {
+            rows.come = 0;
+            for (index, part) in parts.iter().enumerate() {
+                let last = run + 1 == runs.len() && index + 1 == parts.len();
+                if let News::Behind(known) = rows.take(*part, last) {
+                    given.push((known, part - known));
+                }
+            }
+        }
+        given
+    }
+
+    #[test]
+    fn a_run_that_starts_over_gives_each_row_once() {
+        assert_eq!(given(&[&[10, 10, 5]]), [(0, 10), (0, 10), (0, 5)]);
+        assert_eq!(given(&[&[10, 10], &[10, 10, 5]]), [(0, 10), (0, 10), (0, 5)]);
+        assert_eq!(given(&[&[10, 10], &[7, 7, 7, 4]]), [(0, 10), (0, 10), (6, 1), (0, 4)], "cut elsewhere");
+        assert_eq!(given(&[&[10, 10], &[10, 10]]), [(0, 10), (0, 10), (10, 0)], "the last part says that it is");
+        assert_eq!(given(&[&[3, 0, 0]]), [(0, 3), (0, 0)], "an empty part in between tells nothing");
+    }
+
+    #[test]
+    fn parts_are_cut_by_rows() {
+        let fields = vec![Field::new("row", DataType::Int64, false), Field::new("word", DataType::Utf8, true)];
+        let schema = Arc::new(Schema::new(fields));
+        let words = StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]);
+        let columns: Vec<Arc<dyn Array>> = vec![Arc::new(Int64Array::from(vec![0, 1, 2, 3])), Arc::new(words)];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let (header, body) = batch_message(&batch).unwrap();
+        for rows in 0..=4 {
+            let (header, body) = behind(&schema, &header, body.clone(), rows).unwrap();
+            let message = root_as_message(&header).unwrap();
+            let cut = message.header_as_record_batch().unwrap();
+            let (body, none) = (Buffer::from(body), Default::default());
+            let cut = read_record_batch(&body, cut, Arc::clone(&schema), &none, None, &message.version()).unwrap();
+            assert_eq!(cut, batch.slice(rows as usize, 4 - rows as usize));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a stream calls: a function, or a stage of several.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType as Arrow, Schema, SchemaRef};
+use bytes::Bytes;
+use udfleet_proto::config::{CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
+use udfleet_proto::error::Error;
+use udfleet_proto::flight_info::result_fields;
+use udfleet_proto::name::versioned;
+use udfleet_proto::types::{arrow_field, arrow_type};
+use udfleet_proto::v1::{DataType, ErrorCode, FunctionDefinition, FunctionKind, OnError, Stage};
+
+use super::ipc::schema_message;
+use super::served::ServedFunction;
+use crate::link::Pool;
+use crate::metrics::FunctionStats;
+
+/// A function's counters.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// `add@3`
+    pub(super) name: String,
+    pub(super) stats: Arc<FunctionStats>,
+    /// `python.metric.enabled`
+    pub(super) metrics: bool,
+}
+
+/// A callable thing with everything that a stream needs to call it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// For errors: `add@3`; of a stage its functions, separated by commas.
+    pub(super) name: String,
+    pub(super) executor: String,
+    /// Its number in the interpreters.
+    pub(super) number: u32,
+    /// StageSpec; empty for a function.
+    pub(super) stage: Bytes,
+    /// The functions that an interpreter must serve.
+    pub(super) needs: Arc<[u32]>,
+    /// By slot.
+    pub(super) functions: Vec<Arc<Counted>>,
+    pub(super) pool: Arc<Pool>,
+    /// Declared input types; `None` accepts any columns.
+    pub(super) inputs: Option<Vec<(DataType, Arrow)>>,
+    pub(super) results: SchemaRef,
+    /// The result's schema message, ready to send.
+    pub(super) result_schema: Bytes,
+    pub(super) timeout_ms: u64,
+    pub(super) max_attempts: u64,
+    /// The same input gives the same output, in the same order.
+    pub(super) deterministic: bool,
+    /// It holds groups until its input ends: one interpreter takes the whole stream.
+    pub(super) gathers: bool,
+    /// A scalar function whose result can't be null.
+    not_null: Option<String>,
+}
+
+fn not_null(definition: &FunctionDefinition) -> bool {
+    definition.kind() == FunctionKind::Scalar && definition.result_type.as_ref().is_some_and(|result| result.not_null)
+}
+
+fn typed(input: &DataType) -> (DataType, Arrow) {
+    (input.clone(), arrow_type(input))
+}
+
+impl Target {
+    /// A function by itself.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidDefinition`] for a definition without result type.
+    pub(super) fn function(
+        definition: &FunctionDefinition,
+        number: u32,
+        pool: Arc<Pool>,
+        stats: Arc<FunctionStats>,
+        executor: String,
+    ) -> Result<Self, Error> {
+        let name = versioned(&definition.name, definition.version);
+        if definition.result_type.is_none() {
+            return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no result type").function(name));
+        }
+        let results = Arc::new(Schema::new(result_fields(definition)));
+        let metrics = METRIC_ENABLED.boolean(&definition.config);
+        Ok(Self {
+            executor,
+            number,
+            stage: Bytes::new(),
+            needs: Arc::from([number]),
+            functions: vec![Arc::new(Counted { name: name.clone(), stats, metrics })],
+            pool,
+            inputs: definition.input_typed.then(|| definition.input_types.iter().map(typed).collect()),
+            result_schema: schema_message(&results),
+            results,
+            timeout_ms: CALL_TIMEOUT.integer(&definition.config),
+            max_attempts: MAX_ATTEMPTS.integer(&definition.config),
+            deterministic: definition.deterministic,
+            gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
+            not_null: not_null(definition).then(|| name.clone()),
+            name,
+        })
+    }
+
+    /// A stage that has been checked, of these functions. `spec`: its StageSpec.
+    pub(super) fn stage(
+        stage: &Stage,
+        spec: Bytes,
+        number: u32,
+        functions: &[Arc<ServedFunction>],
+        pool: Arc<Pool>,
+        executor: String,
+    ) -> Self {
+        let column = |field: &udfleet_proto::v1::Field| field.r#type.clone().unwrap_or_default();
+        let output = |field: &udfleet_proto::v1::Field| arrow_field(&field.name, &column(field));
+        let results = Arc::new(Schema::new(stage.outputs.iter().map(output).collect::<Vec<_>>()));
+        let targets = || functions.iter().map(|function| function.target.as_ref());
+        let defaults = Default::default();
+        Self {
+            name: stage.functions.join(", "),
+            executor,
+            number,
+            stage: spec,
+            needs: functions.iter().map(|function| function.number).collect(),
+            functions: targets().flat_map(|target| target.functions.iter().cloned()).collect(),
+            pool,
+            inputs: Some(stage.inputs.iter().map(|field| typed(&column(field))).collect()),
+            result_schema: schema_message(&results),
+            results,
+            timeout_ms: targets().map(|t| t.timeout_ms).max().unwrap_or_else(|| CALL_TIMEOUT.integer(&defaults)),
+            max_attempts: targets().map(|t| t.max_attempts).min().unwrap_or_else(|| MAX_ATTEMPTS.integer(&defaults)),
+            deterministic: targets().all(|target| target.deterministic),
+            gathers: stage.gathers,
+            not_null: targets().find_map(|target| target.not_null.clone()),
+        }
+    }
+}
+
+/// What a stream calls, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) target: Arc<Target>,
+    pub(super) on_error: OnError,
+}
+
+impl Call {
+    /// Checks that failing rows can become what the caller wants of them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for null where a result can't be null.
+    pub(super) fn new(target: Arc<Target>, on_error: OnError) -> Result<Self, Error> {
+        match &target.not_null {
+            Some(name) if on_error == OnError::Null => {
+                let message = format!("on_error \"null\" needs a nullable result, and that of {name} is NOT NULL");
+                Err(Error::new(ErrorCode::InvalidInput, message)
+                    .function(name)
+                    .hint("ask for \"skip\" or \"fail\", or register the function with a nullable result type"))
+            }
+            _ => Ok(Self { target, on_error }),
+        }
+    }
+
+    /// An error as the caller shall see it.
+    pub(super) fn explain(&self, error: Error, attempt: u64) -> Error {
+        error.function(&self.target.name).with(|info| {
+            info.attempt = attempt as u32;
+            info.executor.clone_from(&self.target.executor);
+        })
+    }
+}
