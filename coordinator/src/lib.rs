@@ -1,8 +1,8 @@
 //! The coordinator: control plane and front door of a fleet. It runs no user code and unpickles nothing.
 //!
 //! Who may know whom: `config`, `store`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
-//! `store` and `scheduler`; `routes` on `registry`; `membership` on these; `router` on `registry` and `routes`; `fleet` on
-//! `artifact`, `registry` and `membership`; `http` on `membership` and `router`; `server` starts all.
+//! `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `membership` on these; `router` on
+//! `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `membership` and `router`; `server` starts all.
 
 pub mod artifact;
 pub mod auth;

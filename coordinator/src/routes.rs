@@ -14,6 +14,7 @@ use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
+use crate::plan::Library;
 use crate::registry::{Catalog, Function};
 
 /// One HTTP/2 connection is one task at each end: a few let a peer use more than one core.
@@ -181,6 +182,19 @@ impl Routes {
     /// The newest ready version of each name.
     pub fn by_name(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.catalog.names().filter_map(|name| self.targets.get(name))
+    }
+}
+
+impl Library for Routes {
+    fn function(&self, name: &FunctionRef) -> Result<Arc<Function>, Error> {
+        self.find(name).map(|target| Arc::clone(&target.function))
+    }
+
+    /// The one that most executors serve.
+    fn environment(&self) -> Option<String> {
+        let served = self.targets.values().filter(|target| !target.servers.is_empty());
+        let most = served.max_by_key(|target| (target.servers.len(), &target.function.environment));
+        most.map(|target| target.function.environment.clone())
     }
 }
 

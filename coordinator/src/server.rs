@@ -80,11 +80,12 @@ impl Server {
             tasks: tokio::task::JoinSet::new(),
         };
         let token = SendToken::new(config.token.as_ref());
-        let router = Router::new(routes, token.clone(), Arc::clone(&stats));
+        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats));
         let parts = Parts {
             registry: Arc::clone(&registry),
             artifacts,
             fleet: fleet.clone(),
+            routes,
             token,
             coordinator: grpc_address.to_string(),
             http_address: http_address.to_string(),

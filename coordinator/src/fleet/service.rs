@@ -12,9 +12,9 @@ use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
     ConfigKey, DescribeFunctionRequest, DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest,
-    DropFunctionResponse, ErrorCode, FunctionInfo, ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest,
-    ListFunctionsResponse, LogLine, LogsRequest, ProgressRequest, ProgressResponse, RegisterFunctionRequest,
-    RegistrationEvent, ServerInfoRequest, ServerInfoResponse,
+    DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse, FunctionInfo, ListExecutorsRequest,
+    ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProgressRequest,
+    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
@@ -23,7 +23,9 @@ use super::register::{self, Events};
 use crate::artifact::ArtifactStore;
 use crate::auth::SendToken;
 use crate::membership::Fleet;
+use crate::plan;
 use crate::registry::Registry;
+use crate::routes::RouteTable;
 
 /// Events of one registration on their way to a client.
 const EVENTS: usize = 64;
@@ -36,6 +38,8 @@ pub struct Parts {
     pub artifacts: ArtifactStore,
     /// The executors.
     pub fleet: Fleet,
+    /// Who serves what.
+    pub routes: Arc<RouteTable>,
     /// Shown to executors.
     pub token: SendToken,
     /// The name the coordinator gives itself.
@@ -168,6 +172,13 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             return Err(self.parts.registry.catalog().not_found(&which).into());
         }
         Ok(Response::new(ProgressResponse { functions }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let plan = request.into_inner().plan.unwrap_or_default();
+        let compiled = plan::compile(&plan, OnError::Unspecified, &*self.parts.routes.load_full())?;
+        let (text, outputs) = (compiled.explain(), compiled.outputs().to_vec());
+        Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
     }
 
     type LogsStream = BoxStream<LogLine>;

@@ -86,10 +86,7 @@ fn filters_on_the_left_run_before_lateral_joins() {
         .filter(op(Greater, vec![col("n"), lit(1)]))
         .select(vec![item(col("w"), ""), item(f_of("a"), "x")])
         .compiled();
-    assert_eq!(
-        steps(&compiled, 0),
-        ["literal", "compute", "filter", "join split", "compute", "filter", "call f"]
-    );
+    assert_eq!(steps(&compiled, 0), ["literal", "compute", "filter", "join split", "compute", "filter", "call f"]);
     assert_eq!(outputs(&compiled), ["w STRING", "x BIGINT"]);
 }
 

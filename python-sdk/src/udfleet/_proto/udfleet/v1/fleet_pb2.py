@@ -26,69 +26,76 @@ from . import cluster_pb2 as udfleet_dot_v1_dot_cluster__pb2
 from . import error_pb2 as udfleet_dot_v1_dot_error__pb2
 from . import function_pb2 as udfleet_dot_v1_dot_function__pb2
 from . import metrics_pb2 as udfleet_dot_v1_dot_metrics__pb2
+from . import plan_pb2 as udfleet_dot_v1_dot_plan__pb2
+from . import stage_pb2 as udfleet_dot_v1_dot_stage__pb2
+from . import types_pb2 as udfleet_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16udfleet/v1/fleet.proto\x12\nudfleet.v1\x1a\x18udfleet/v1/cluster.proto\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\"$\n\x11ServerInfoRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x95\x01\n\x12ServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x17\n\x0fmax_frame_bytes\x18\x04 \x01(\x04\x12*\n\x0b\x63onfig_keys\x18\x05 \x03(\x0b\x32\x15.udfleet.v1.ConfigKey\"X\n\tConfigKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x0f\n\x07meaning\x18\x05 \x01(\t\"a\n\x17RegisterFunctionRequest\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x04\"\xb2\x01\n\x11RegistrationEvent\x12\x12\n\x08progress\x18\x01 \x01(\tH\x00\x12-\n\tbuild_log\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.BuildLogLineH\x00\x12)\n\x05ready\x18\x03 \x01(\x0b\x32\x18.udfleet.v1.FunctionInfoH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfoH\x00\x42\x06\n\x04kind\"V\n\x16\x45xecutorFunctionStatus\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0b\x32\x1a.udfleet.v1.FunctionStatus\"\xc4\x01\n\x0c\x46unctionInfo\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x35\n\texecutors\x18\x04 \x03(\x0b\x32\".udfleet.v1.ExecutorFunctionStatus\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"\'\n\x17\x44\x65scribeFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\",\n\x14ListFunctionsRequest\x12\x14\n\x0c\x61ll_versions\x18\x01 \x01(\x08\"D\n\x15ListFunctionsResponse\x12+\n\tfunctions\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.FunctionInfo\"#\n\x13\x44ropFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x14\x44ropFunctionResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x03(\t\"\x16\n\x14ListExecutorsRequest\"\xd0\x01\n\x0c\x45xecutorInfo\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.Hello\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12-\n\tfunctions\x18\x07 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12\x15\n\rreport_age_ms\x18\x08 \x01(\x04\"D\n\x15ListExecutorsResponse\x12+\n\texecutors\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"6\n\x14\x44rainExecutorRequest\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"C\n\x15\x44rainExecutorResponse\x12*\n\x08\x65xecutor\x18\x01 \x01(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"#\n\x0fProgressRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"\x9e\x01\n\x10\x46unctionProgress\x12*\n\x05total\x18\x01 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12.\n\texecutors\x18\x02 \x03(\x0b\x32\x1b.udfleet.v1.ExecutorMetrics\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\"Q\n\x0f\x45xecutorMetrics\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\"C\n\x10ProgressResponse\x12/\n\tfunctions\x18\x01 \x03(\x0b\x32\x1c.udfleet.v1.FunctionProgress\")\n\x17MissingArtifactsRequest\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"*\n\x18MissingArtifactsResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"9\n\rArtifactChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\".\n\x13PutArtifactResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\"\"\n\x12GetArtifactRequest\x12\x0c\n\x04hash\x18\x01 \x01(\t2\xd5\x05\n\x05\x46leet\x12K\n\nServerInfo\x12\x1d.udfleet.v1.ServerInfoRequest\x1a\x1e.udfleet.v1.ServerInfoResponse\x12X\n\x10RegisterFunction\x12#.udfleet.v1.RegisterFunctionRequest\x1a\x1d.udfleet.v1.RegistrationEvent0\x01\x12Q\n\x10\x44\x65scribeFunction\x12#.udfleet.v1.DescribeFunctionRequest\x1a\x18.udfleet.v1.FunctionInfo\x12T\n\rListFunctions\x12 .udfleet.v1.ListFunctionsRequest\x1a!.udfleet.v1.ListFunctionsResponse\x12Q\n\x0c\x44ropFunction\x12\x1f.udfleet.v1.DropFunctionRequest\x1a .udfleet.v1.DropFunctionResponse\x12T\n\rListExecutors\x12 .udfleet.v1.ListExecutorsRequest\x1a!.udfleet.v1.ListExecutorsResponse\x12T\n\rDrainExecutor\x12 .udfleet.v1.DrainExecutorRequest\x1a!.udfleet.v1.DrainExecutorResponse\x12\x45\n\x08Progress\x12\x1b.udfleet.v1.ProgressRequest\x1a\x1c.udfleet.v1.ProgressResponse\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x32\xea\x01\n\tArtifacts\x12T\n\x07Missing\x12#.udfleet.v1.MissingArtifactsRequest\x1a$.udfleet.v1.MissingArtifactsResponse\x12\x43\n\x03Put\x12\x19.udfleet.v1.ArtifactChunk\x1a\x1f.udfleet.v1.PutArtifactResponse(\x01\x12\x42\n\x03Get\x12\x1e.udfleet.v1.GetArtifactRequest\x1a\x19.udfleet.v1.ArtifactChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16udfleet/v1/fleet.proto\x12\nudfleet.v1\x1a\x18udfleet/v1/cluster.proto\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\x1a\x15udfleet/v1/plan.proto\x1a\x16udfleet/v1/stage.proto\x1a\x16udfleet/v1/types.proto\"$\n\x11ServerInfoRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x95\x01\n\x12ServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x17\n\x0fmax_frame_bytes\x18\x04 \x01(\x04\x12*\n\x0b\x63onfig_keys\x18\x05 \x03(\x0b\x32\x15.udfleet.v1.ConfigKey\"X\n\tConfigKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x0f\n\x07meaning\x18\x05 \x01(\t\"a\n\x17RegisterFunctionRequest\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x04\"\xb2\x01\n\x11RegistrationEvent\x12\x12\n\x08progress\x18\x01 \x01(\tH\x00\x12-\n\tbuild_log\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.BuildLogLineH\x00\x12)\n\x05ready\x18\x03 \x01(\x0b\x32\x18.udfleet.v1.FunctionInfoH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfoH\x00\x42\x06\n\x04kind\"V\n\x16\x45xecutorFunctionStatus\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0b\x32\x1a.udfleet.v1.FunctionStatus\"\xc4\x01\n\x0c\x46unctionInfo\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x35\n\texecutors\x18\x04 \x03(\x0b\x32\".udfleet.v1.ExecutorFunctionStatus\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"\'\n\x17\x44\x65scribeFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\",\n\x14ListFunctionsRequest\x12\x14\n\x0c\x61ll_versions\x18\x01 \x01(\x08\"D\n\x15ListFunctionsResponse\x12+\n\tfunctions\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.FunctionInfo\"#\n\x13\x44ropFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x14\x44ropFunctionResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x03(\t\"\x16\n\x14ListExecutorsRequest\"\xd0\x01\n\x0c\x45xecutorInfo\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.Hello\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12-\n\tfunctions\x18\x07 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12\x15\n\rreport_age_ms\x18\x08 \x01(\x04\"D\n\x15ListExecutorsResponse\x12+\n\texecutors\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"6\n\x14\x44rainExecutorRequest\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"C\n\x15\x44rainExecutorResponse\x12*\n\x08\x65xecutor\x18\x01 \x01(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"#\n\x0fProgressRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"\x9e\x01\n\x10\x46unctionProgress\x12*\n\x05total\x18\x01 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12.\n\texecutors\x18\x02 \x03(\x0b\x32\x1b.udfleet.v1.ExecutorMetrics\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\"Q\n\x0f\x45xecutorMetrics\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\"C\n\x10ProgressResponse\x12/\n\tfunctions\x18\x01 \x03(\x0b\x32\x1c.udfleet.v1.FunctionProgress\")\n\x17MissingArtifactsRequest\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"*\n\x18MissingArtifactsResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"9\n\rArtifactChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\".\n\x13PutArtifactResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\"\"\n\x12GetArtifactRequest\x12\x0c\n\x04hash\x18\x01 \x01(\t\"0\n\x0e\x45xplainRequest\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.udfleet.v1.Plan\"f\n\x0f\x45xplainResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x06stages\x18\x02 \x03(\x0b\x32\x11.udfleet.v1.Stage\x12\"\n\x07outputs\x18\x03 \x03(\x0b\x32\x11.udfleet.v1.Field2\x99\x06\n\x05\x46leet\x12K\n\nServerInfo\x12\x1d.udfleet.v1.ServerInfoRequest\x1a\x1e.udfleet.v1.ServerInfoResponse\x12X\n\x10RegisterFunction\x12#.udfleet.v1.RegisterFunctionRequest\x1a\x1d.udfleet.v1.RegistrationEvent0\x01\x12Q\n\x10\x44\x65scribeFunction\x12#.udfleet.v1.DescribeFunctionRequest\x1a\x18.udfleet.v1.FunctionInfo\x12T\n\rListFunctions\x12 .udfleet.v1.ListFunctionsRequest\x1a!.udfleet.v1.ListFunctionsResponse\x12Q\n\x0c\x44ropFunction\x12\x1f.udfleet.v1.DropFunctionRequest\x1a .udfleet.v1.DropFunctionResponse\x12T\n\rListExecutors\x12 .udfleet.v1.ListExecutorsRequest\x1a!.udfleet.v1.ListExecutorsResponse\x12T\n\rDrainExecutor\x12 .udfleet.v1.DrainExecutorRequest\x1a!.udfleet.v1.DrainExecutorResponse\x12\x45\n\x08Progress\x12\x1b.udfleet.v1.ProgressRequest\x1a\x1c.udfleet.v1.ProgressResponse\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x12\x42\n\x07\x45xplain\x12\x1a.udfleet.v1.ExplainRequest\x1a\x1b.udfleet.v1.ExplainResponse2\xea\x01\n\tArtifacts\x12T\n\x07Missing\x12#.udfleet.v1.MissingArtifactsRequest\x1a$.udfleet.v1.MissingArtifactsResponse\x12\x43\n\x03Put\x12\x19.udfleet.v1.ArtifactChunk\x1a\x1f.udfleet.v1.PutArtifactResponse(\x01\x12\x42\n\x03Get\x12\x1e.udfleet.v1.GetArtifactRequest\x1a\x19.udfleet.v1.ArtifactChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udfleet.v1.fleet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVERINFOREQUEST']._serialized_start=141
-  _globals['_SERVERINFOREQUEST']._serialized_end=177
-  _globals['_SERVERINFORESPONSE']._serialized_start=180
-  _globals['_SERVERINFORESPONSE']._serialized_end=329
-  _globals['_CONFIGKEY']._serialized_start=331
-  _globals['_CONFIGKEY']._serialized_end=419
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=421
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=518
-  _globals['_REGISTRATIONEVENT']._serialized_start=521
-  _globals['_REGISTRATIONEVENT']._serialized_end=699
-  _globals['_EXECUTORFUNCTIONSTATUS']._serialized_start=701
-  _globals['_EXECUTORFUNCTIONSTATUS']._serialized_end=787
-  _globals['_FUNCTIONINFO']._serialized_start=790
-  _globals['_FUNCTIONINFO']._serialized_end=986
-  _globals['_DESCRIBEFUNCTIONREQUEST']._serialized_start=988
-  _globals['_DESCRIBEFUNCTIONREQUEST']._serialized_end=1027
-  _globals['_LISTFUNCTIONSREQUEST']._serialized_start=1029
-  _globals['_LISTFUNCTIONSREQUEST']._serialized_end=1073
-  _globals['_LISTFUNCTIONSRESPONSE']._serialized_start=1075
-  _globals['_LISTFUNCTIONSRESPONSE']._serialized_end=1143
-  _globals['_DROPFUNCTIONREQUEST']._serialized_start=1145
-  _globals['_DROPFUNCTIONREQUEST']._serialized_end=1180
-  _globals['_DROPFUNCTIONRESPONSE']._serialized_start=1182
-  _globals['_DROPFUNCTIONRESPONSE']._serialized_end=1221
-  _globals['_LISTEXECUTORSREQUEST']._serialized_start=1223
-  _globals['_LISTEXECUTORSREQUEST']._serialized_end=1245
-  _globals['_EXECUTORINFO']._serialized_start=1248
-  _globals['_EXECUTORINFO']._serialized_end=1456
-  _globals['_LISTEXECUTORSRESPONSE']._serialized_start=1458
-  _globals['_LISTEXECUTORSRESPONSE']._serialized_end=1526
-  _globals['_DRAINEXECUTORREQUEST']._serialized_start=1528
-  _globals['_DRAINEXECUTORREQUEST']._serialized_end=1582
-  _globals['_DRAINEXECUTORRESPONSE']._serialized_start=1584
-  _globals['_DRAINEXECUTORRESPONSE']._serialized_end=1651
-  _globals['_PROGRESSREQUEST']._serialized_start=1653
-  _globals['_PROGRESSREQUEST']._serialized_end=1688
-  _globals['_FUNCTIONPROGRESS']._serialized_start=1691
-  _globals['_FUNCTIONPROGRESS']._serialized_end=1849
-  _globals['_EXECUTORMETRICS']._serialized_start=1851
-  _globals['_EXECUTORMETRICS']._serialized_end=1932
-  _globals['_PROGRESSRESPONSE']._serialized_start=1934
-  _globals['_PROGRESSRESPONSE']._serialized_end=2001
-  _globals['_MISSINGARTIFACTSREQUEST']._serialized_start=2003
-  _globals['_MISSINGARTIFACTSREQUEST']._serialized_end=2044
-  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_start=2046
-  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_end=2088
-  _globals['_ARTIFACTCHUNK']._serialized_start=2090
-  _globals['_ARTIFACTCHUNK']._serialized_end=2147
-  _globals['_PUTARTIFACTRESPONSE']._serialized_start=2149
-  _globals['_PUTARTIFACTRESPONSE']._serialized_end=2195
-  _globals['_GETARTIFACTREQUEST']._serialized_start=2197
-  _globals['_GETARTIFACTREQUEST']._serialized_end=2231
-  _globals['_FLEET']._serialized_start=2234
-  _globals['_FLEET']._serialized_end=2959
-  _globals['_ARTIFACTS']._serialized_start=2962
-  _globals['_ARTIFACTS']._serialized_end=3196
+  _globals['_SERVERINFOREQUEST']._serialized_start=212
+  _globals['_SERVERINFOREQUEST']._serialized_end=248
+  _globals['_SERVERINFORESPONSE']._serialized_start=251
+  _globals['_SERVERINFORESPONSE']._serialized_end=400
+  _globals['_CONFIGKEY']._serialized_start=402
+  _globals['_CONFIGKEY']._serialized_end=490
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=492
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=589
+  _globals['_REGISTRATIONEVENT']._serialized_start=592
+  _globals['_REGISTRATIONEVENT']._serialized_end=770
+  _globals['_EXECUTORFUNCTIONSTATUS']._serialized_start=772
+  _globals['_EXECUTORFUNCTIONSTATUS']._serialized_end=858
+  _globals['_FUNCTIONINFO']._serialized_start=861
+  _globals['_FUNCTIONINFO']._serialized_end=1057
+  _globals['_DESCRIBEFUNCTIONREQUEST']._serialized_start=1059
+  _globals['_DESCRIBEFUNCTIONREQUEST']._serialized_end=1098
+  _globals['_LISTFUNCTIONSREQUEST']._serialized_start=1100
+  _globals['_LISTFUNCTIONSREQUEST']._serialized_end=1144
+  _globals['_LISTFUNCTIONSRESPONSE']._serialized_start=1146
+  _globals['_LISTFUNCTIONSRESPONSE']._serialized_end=1214
+  _globals['_DROPFUNCTIONREQUEST']._serialized_start=1216
+  _globals['_DROPFUNCTIONREQUEST']._serialized_end=1251
+  _globals['_DROPFUNCTIONRESPONSE']._serialized_start=1253
+  _globals['_DROPFUNCTIONRESPONSE']._serialized_end=1292
+  _globals['_LISTEXECUTORSREQUEST']._serialized_start=1294
+  _globals['_LISTEXECUTORSREQUEST']._serialized_end=1316
+  _globals['_EXECUTORINFO']._serialized_start=1319
+  _globals['_EXECUTORINFO']._serialized_end=1527
+  _globals['_LISTEXECUTORSRESPONSE']._serialized_start=1529
+  _globals['_LISTEXECUTORSRESPONSE']._serialized_end=1597
+  _globals['_DRAINEXECUTORREQUEST']._serialized_start=1599
+  _globals['_DRAINEXECUTORREQUEST']._serialized_end=1653
+  _globals['_DRAINEXECUTORRESPONSE']._serialized_start=1655
+  _globals['_DRAINEXECUTORRESPONSE']._serialized_end=1722
+  _globals['_PROGRESSREQUEST']._serialized_start=1724
+  _globals['_PROGRESSREQUEST']._serialized_end=1759
+  _globals['_FUNCTIONPROGRESS']._serialized_start=1762
+  _globals['_FUNCTIONPROGRESS']._serialized_end=1920
+  _globals['_EXECUTORMETRICS']._serialized_start=1922
+  _globals['_EXECUTORMETRICS']._serialized_end=2003
+  _globals['_PROGRESSRESPONSE']._serialized_start=2005
+  _globals['_PROGRESSRESPONSE']._serialized_end=2072
+  _globals['_MISSINGARTIFACTSREQUEST']._serialized_start=2074
+  _globals['_MISSINGARTIFACTSREQUEST']._serialized_end=2115
+  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_start=2117
+  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_end=2159
+  _globals['_ARTIFACTCHUNK']._serialized_start=2161
+  _globals['_ARTIFACTCHUNK']._serialized_end=2218
+  _globals['_PUTARTIFACTRESPONSE']._serialized_start=2220
+  _globals['_PUTARTIFACTRESPONSE']._serialized_end=2266
+  _globals['_GETARTIFACTREQUEST']._serialized_start=2268
+  _globals['_GETARTIFACTREQUEST']._serialized_end=2302
+  _globals['_EXPLAINREQUEST']._serialized_start=2304
+  _globals['_EXPLAINREQUEST']._serialized_end=2352
+  _globals['_EXPLAINRESPONSE']._serialized_start=2354
+  _globals['_EXPLAINRESPONSE']._serialized_end=2456
+  _globals['_FLEET']._serialized_start=2459
+  _globals['_FLEET']._serialized_end=3252
+  _globals['_ARTIFACTS']._serialized_start=3255
+  _globals['_ARTIFACTS']._serialized_end=3489
 # @@protoc_insertion_point(module_scope)

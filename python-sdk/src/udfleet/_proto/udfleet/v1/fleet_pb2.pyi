@@ -2,6 +2,9 @@ from . import cluster_pb2 as _cluster_pb2
 from . import error_pb2 as _error_pb2
 from . import function_pb2 as _function_pb2
 from . import metrics_pb2 as _metrics_pb2
+from . import plan_pb2 as _plan_pb2
+from . import stage_pb2 as _stage_pb2
+from . import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -227,3 +230,19 @@ class GetArtifactRequest(_message.Message):
     HASH_FIELD_NUMBER: _ClassVar[int]
     hash: str
     def __init__(self, hash: _Optional[str] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("plan",)
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    plan: _plan_pb2.Plan
+    def __init__(self, plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("text", "stages", "outputs")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    stages: _containers.RepeatedCompositeFieldContainer[_stage_pb2.Stage]
+    outputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
+    def __init__(self, text: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[_stage_pb2.Stage, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ...) -> None: ...
