@@ -1,30 +1,51 @@
-//! The Node service: what functions of this executor print.
+//! The Node service: what functions of this executor print, and what became of their rows and time.
+
+mod profile;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use async_stream::stream;
 use futures::Stream;
+use futures::future::join_all;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status};
+use udfleet_proto::config::PROFILE_ENABLED;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::node_server::Node;
-use udfleet_proto::v1::{ErrorCode, LogLine, LogsRequest};
+use udfleet_proto::v1::{
+    ErrorCode, LogLine, LogsRequest, ProfileRequest, ProfileResponse, RowErrorsRequest, RowErrorsResponse,
+};
 
+use crate::exchange::FunctionTable;
 use crate::logs::{LogStore, Wanted};
+use crate::metrics::StatsRegistry;
+use profile::profile;
 
-/// Serves the log store.
+/// Serves what is kept of functions.
 pub struct NodeService {
+    executor: String,
     logs: Arc<LogStore>,
+    stats: Arc<StatsRegistry>,
+    table: Arc<FunctionTable>,
 }
 
 impl NodeService {
-    /// Reads from `logs`.
+    /// Reads from these.
     #[must_use]
-    pub fn new(logs: Arc<LogStore>) -> Self {
-        Self { logs }
+    pub fn new(executor: String, logs: Arc<LogStore>, stats: Arc<StatsRegistry>, table: Arc<FunctionTable>) -> Self {
+        Self { executor, logs, stats, table }
     }
+}
+
+/// What a request names: "add", "add@3", or everything.
+fn wanted(function: &str) -> Result<Wanted, Error> {
+    if function.is_empty() {
+        return Ok(Wanted::All);
+    }
+    let parsed = FunctionRef::parse(function);
+    Ok(Wanted::Function(parsed.map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?))
 }
 
 #[tonic::async_trait]
@@ -33,13 +54,7 @@ impl Node for NodeService {
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let LogsRequest { function, tail, follow } = request.into_inner();
-        let wanted = match function.as_str() {
-            "" => Wanted::All,
-            name => {
-                let parsed = FunctionRef::parse(name);
-                Wanted::Function(parsed.map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?)
-            }
-        };
+        let wanted = wanted(&function)?;
         // Subscribed first: no line falls between what is kept and what follows, but one may come twice.
         let feed = follow.then(|| self.logs.follow());
         let kept = self.logs.tail(&wanted, tail as usize);
@@ -69,6 +84,21 @@ impl Node for NodeService {
         };
         Ok(Response::new(Box::pin(lines)))
     }
+
+    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<RowErrorsResponse>, Status> {
+        let wanted = wanted(&request.into_inner().function)?;
+        let functions = self.stats.row_errors(&self.executor, |name| wanted.includes(name));
+        Ok(Response::new(RowErrorsResponse { functions }))
+    }
+
+    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<ProfileResponse>, Status> {
+        let wanted = wanted(&request.into_inner().function)?;
+        let chosen = self.table.all().into_iter().filter(|function| wanted.includes(&function.name));
+        let profiled = chosen.filter(|function| PROFILE_ENABLED.boolean(&function.definition.config));
+        let asked = profiled.map(|function| async move { profile(&self.executor, &function).await });
+        let functions = join_all(asked).await.into_iter().flatten().collect();
+        Ok(Response::new(ProfileResponse { functions }))
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn kept_lines_come_first_then_new_ones_each_once() {
-        let service = NodeService::new(Arc::new(LogStore::new("e")));
+        let logs = Arc::new(LogStore::new("e"));
+        let service = NodeService::new("e".to_owned(), logs, Arc::default(), Arc::default());
         service.logs.push("f@1", Output::Stdout, 1, "one");
         service.logs.push("f@2", Output::Stdout, 1, "two");
         assert_eq!(open(&service, "f", false).await.unwrap(), ["one", "two"]);

@@ -23,6 +23,7 @@ use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::node::reconcile::Limits;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
+use crate::node_service::NodeService;
 use crate::work_dir::WorkDir;
 use crate::{http, server};
 
@@ -56,8 +57,9 @@ pub async fn run(
     let end = CancellationToken::new();
     let frontend = FlightFrontend::new(Arc::clone(&context.table));
     let guard = Guard::new(settings.token.clone());
-    let mut server =
-        tokio::spawn(server::serve(grpc, frontend, Arc::clone(&context.logs), guard, end.clone().cancelled_owned()));
+    let (logs, stats, table) = (Arc::clone(&context.logs), Arc::clone(&context.stats), Arc::clone(&context.table));
+    let service = NodeService::new(context.executor.clone(), logs, stats, table);
+    let mut server = tokio::spawn(server::serve(grpc, frontend, service, guard, end.clone().cancelled_owned()));
     let http = tokio::spawn(axum::serve(http, http::router(Arc::clone(&context))).into_future());
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });

@@ -1,7 +1,6 @@
 //! The gRPC server: Flight and the node service on one port.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -15,7 +14,6 @@ use udfleet_proto::v1::node_server::NodeServer;
 
 use crate::auth::Guard;
 use crate::exchange::FlightFrontend;
-use crate::logs::LogStore;
 use crate::node_service::NodeService;
 
 /// HTTP/2 frame: large, so that big batches take few of them.
@@ -34,14 +32,14 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 pub async fn serve(
     listener: TcpListener,
     flight: FlightFrontend,
-    logs: Arc<LogStore>,
+    node: NodeService,
     guard: Guard,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let flight = FlightServiceServer::new(flight)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    let node = NodeServer::new(NodeService::new(logs)).max_decoding_message_size(MAX_CONTROL_BYTES);
+    let node = NodeServer::new(node).max_decoding_message_size(MAX_CONTROL_BYTES);
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

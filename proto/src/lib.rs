@@ -9,7 +9,10 @@ pub mod flight_info;
 pub mod histogram;
 pub mod limits;
 pub mod name;
+pub mod sketch;
 pub mod types;
+pub mod user_metrics;
+pub mod user_series;
 
 /// Generated from `proto/udfleet/v1/*.proto`.
 #[allow(missing_docs, clippy::all, clippy::large_futures)]

@@ -78,6 +78,9 @@ impl Session {
             command::Kind::Resume(resume) => self
                 .open(region, region_size, file)
                 .and_then(|_| Err(Error::internal(format!("command {} has nothing left to give", resume.call)))),
+            command::Kind::Profile(profile) => self
+                .open(region, region_size, file)
+                .and_then(|_| Err(Error::internal(format!("function {} is not profiled", profile.function)))),
             command::Kind::Unload(unload) => {
                 self.unload(py, unload.function);
                 // Later commands name the region without its descriptor: it is kept though nothing is read from it.

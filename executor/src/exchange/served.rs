@@ -11,7 +11,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, Stage};
 
 use super::stages::Stages;
 use super::target::Target;
-use crate::link::Pool;
+use crate::link::{Interpreter, Pool};
 use crate::metrics::FunctionStats;
 
 /// Streams that may be open at once; more are refused as NO_CAPACITY.
@@ -48,6 +48,12 @@ impl ServedFunction {
         let target = Arc::new(Target::function(&definition, number, pool, Arc::clone(&stats), executor)?);
         let (name, environment) = (target.name.clone(), environment.to_owned());
         Ok(Arc::new(Self { name, definition, number, environment, stats, target }))
+    }
+
+    /// The interpreters that serve it now.
+    #[must_use]
+    pub fn interpreters(&self) -> Vec<Interpreter> {
+        self.target.pool.interpreters(self.number)
     }
 }
 
@@ -135,7 +141,8 @@ impl FunctionTable {
     }
 
     /// Every function here.
-    pub(super) fn all(&self) -> Vec<Arc<ServedFunction>> {
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<ServedFunction>> {
         self.snapshot.load().by_version.values().cloned().collect()
     }
 

@@ -241,7 +241,8 @@ fn data(part: Part, sequence: u64, dialect: Dialect) -> Option<FlightData> {
         Dialect::Plain if header.is_empty() => return None,
         Dialect::Plain => bytes::Bytes::new(),
         Dialect::Numbered => {
-            BatchResult { sequence, last, rows, timing: Some(timing), error: None }.encode_to_vec().into()
+            let timing = Some(timing);
+            BatchResult { sequence, last, rows, timing, ..BatchResult::default() }.encode_to_vec().into()
         }
     };
     Some(FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body: body })

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use udfleet_proto::histogram::Histogram;
+use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;
 
 use crate::node::Context;
+
+/// Series of user metrics on the page; names and labels come from user code, which may make any number of them.
+const MAX_USER_SERIES: usize = 10_000;
 
 /// Makes the page.
 pub(super) struct Exporter {
@@ -29,7 +33,9 @@ impl Exporter {
             gauge!("udfleet_executor_interpreter_memory_bytes").set(rss as f64);
             gauge!("udfleet_executor_streams").set(self.context.table.streams() as f64);
             gauge!("udfleet_executor_environments").set(self.context.board.view(u64::MAX).built.len() as f64);
-            self.context.stats.snapshot().iter().for_each(function);
+            let functions = self.context.stats.snapshot();
+            functions.iter().for_each(function);
+            functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(set);
         });
         recorder.handle().render()
     }
@@ -44,6 +50,10 @@ fn describe() {
     describe_counter!("udfleet_executor_function_rows_total", "Rows of the answered batches.");
     describe_counter!("udfleet_executor_function_errors_total", "Batches that failed.");
     describe_counter!("udfleet_executor_function_retries_total", "Attempts beyond the first.");
+    describe_counter!(
+        "udfleet_executor_function_row_errors_total",
+        "Rows that failed and were answered with null or left out."
+    );
     describe_counter!("udfleet_executor_function_bytes_total", "Bytes of batch bodies.");
     describe_counter!(
         "udfleet_executor_function_nanoseconds_total",
@@ -60,6 +70,20 @@ fn describe() {
     );
 }
 
+/// What a function's user code counts.
+fn user(m: &FunctionMetrics) -> impl Iterator<Item = Series> {
+    m.user.iter().flat_map(|metric| series("udfleet_executor_user", &m.function, metric))
+}
+
+fn set(series: Series) {
+    let labels: Vec<Label> = series.labels.into_iter().map(|(name, value)| Label::new(name, value)).collect();
+    if series.monotonic {
+        counter!(series.name, labels).absolute(series.value as u64);
+    } else {
+        gauge!(series.name, labels).set(series.value);
+    }
+}
+
 fn function(m: &FunctionMetrics) {
     let base = || vec![Label::new("function", m.function.clone())];
     let with = |key: &'static str, value: &'static str| [base(), vec![Label::new(key, value)]].concat();
@@ -67,6 +91,7 @@ fn function(m: &FunctionMetrics) {
     counter!("udfleet_executor_function_rows_total", base()).absolute(m.rows);
     counter!("udfleet_executor_function_errors_total", base()).absolute(m.errors);
     counter!("udfleet_executor_function_retries_total", base()).absolute(m.retries);
+    counter!("udfleet_executor_function_row_errors_total", base()).absolute(m.row_errors);
     for (direction, bytes) in [("in", m.bytes_in), ("out", m.bytes_out)] {
         counter!("udfleet_executor_function_bytes_total", with("direction", direction)).absolute(bytes);
     }

@@ -11,12 +11,13 @@ use prost::Message;
 use tokio::sync::{Notify, oneshot, watch};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{
-    Cancel, Command, Done, ErrorInfo, ProcessExit, Reply, RowErrors, Slice, UserMetrics, command, reply,
+    Cancel, Command, Done, ErrorInfo, FunctionRowErrors, FunctionUserMetrics, ProcessExit, Reply, RowErrors, Slice,
+    UserMetric, UserMetrics, command, reply,
 };
 
 use super::call::{CallFailure, KillReason, depth, exit_error};
 use super::invoke::Told;
-use super::output::Tail;
+use super::output::{Names, Tail};
 use super::process::kill_group;
 use super::region::{Region, RegionPool};
 use super::socket::Socket;
@@ -39,10 +40,10 @@ struct Pending {
 
 /// Hears what comes with the answers of an interpreter.
 pub trait Observer: Send + Sync {
-    /// Metrics of user code that have changed, cumulative since this process started.
-    fn user_metrics(&self, pid: u32, metrics: UserMetrics);
-    /// Rows that failed and did not fail their batch.
-    fn row_errors(&self, errors: RowErrors);
+    /// Metrics of a function's user code that have changed, cumulative since this process started.
+    fn user_metrics(&self, function: &str, metrics: Vec<UserMetric>);
+    /// Rows of a function that failed and did not fail their batch.
+    fn row_errors(&self, function: &str, errors: FunctionRowErrors);
 }
 
 /// One process, its socket and its regions.
@@ -67,7 +68,7 @@ pub(super) struct Connection {
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     last_words: LastWords,
-    observer: OnceLock<Arc<dyn Observer>>,
+    observer: OnceLock<(Box<dyn Observer>, Names)>,
 }
 
 pub(super) fn shared_memory(error: io::Error) -> Error {
@@ -178,10 +179,10 @@ impl Connection {
         self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
     }
 
-    /// Has what comes with answers told to `observer`.
-    pub(super) fn observe(&self, observer: Arc<dyn Observer>) {
+    /// Has what comes with answers told to `observer`, which is dropped after the last of them.
+    pub(super) fn observe(&self, observer: Box<dyn Observer>, names: Names) {
         // An interpreter is observed by the actor that owns it, from its start.
-        let _ = self.observer.set(observer);
+        let _ = self.observer.set((observer, names));
     }
 
     pub(super) fn read_error(&self, region: &Region, slice: &Slice) -> Error {
@@ -240,12 +241,20 @@ impl Connection {
 
     /// What comes with an answer counts also where its caller is gone.
     fn tell(&self, reply: &Reply, region: &Region) {
-        let (Some(reply::Kind::Done(done)), Some(observer)) = (&reply.kind, self.observer.get()) else { return };
-        if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read(region, slice)) {
-            observer.user_metrics(self.pid, metrics);
+        let (Some(reply::Kind::Done(done)), Some((observer, names))) = (&reply.kind, self.observer.get()) else {
+            return;
+        };
+        if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read::<UserMetrics>(region, slice)) {
+            for FunctionUserMetrics { function, metrics } in metrics.functions {
+                let Some(name) = names(function) else { continue };
+                observer.user_metrics(&name, metrics);
+            }
         }
-        if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read(region, slice)) {
-            observer.row_errors(errors);
+        if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read::<RowErrors>(region, slice)) {
+            for errors in errors.functions {
+                let Some(name) = names(errors.function) else { continue };
+                observer.row_errors(&name, errors);
+            }
         }
     }
 
@@ -261,7 +270,8 @@ impl Connection {
     }
 }
 
-fn read<T: Message + Default>(region: &Region, slice: &Slice) -> Option<T> {
+/// A message that the interpreter has laid into a region.
+pub(super) fn read<T: Message + Default>(region: &Region, slice: &Slice) -> Option<T> {
     T::decode(region.read(slice).ok()?).ok()
 }
 

@@ -11,11 +11,12 @@ use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::watch;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{
-    Cancel, ErrorCode, Load, LoadSpec, ProcessExit, Reply, Shutdown, Slice, Unload, command, reply,
+    Cancel, ErrorCode, Load, LoadSpec, ProcessExit, Profile, ProfileStacks, Reply, Shutdown, Slice, Unload, command,
+    reply,
 };
 
 use super::call::KillReason;
-use super::connection::{Connection, LastWords, Observer, receive, shared_memory, wait_exit, watch_deadlines};
+use super::connection::{Connection, LastWords, Observer, read, receive, shared_memory, wait_exit, watch_deadlines};
 use super::output::{Names, Tail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
@@ -27,6 +28,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long closing a function may take.
 const UNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long telling a profile may take.
+const PROFILE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -77,6 +80,11 @@ fn start_failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::EnvironmentFailed, format!("can't start an interpreter: {what}: {error}"))
 }
 
+fn names(functions: &Arc<Mutex<Functions>>) -> Names {
+    let functions = Arc::downgrade(functions);
+    Arc::new(move |number| functions.upgrade()?.lock().names.get(&number).cloned())
+}
+
 impl Interpreter {
     /// Starts a process and waits until it is ready.
     ///
@@ -93,8 +101,7 @@ impl Interpreter {
         let last_words = LastWords { tail: tail.clone(), drained };
         let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, last_words));
         let functions = Arc::<Mutex<Functions>>::default();
-        let holds = Arc::downgrade(&functions);
-        let names: Names = Arc::new(move |number| holds.upgrade()?.lock().names.get(&number).cloned());
+        let names = names(&functions);
         if let (Some(stdout), Some(stderr)) = pipes {
             let stdout = ChildStdout::from_std(stdout).map_err(|e| start_failed("pipe", e))?;
             let stderr = ChildStderr::from_std(stderr).map_err(|e| start_failed("pipe", e))?;
@@ -269,8 +276,27 @@ impl Interpreter {
     }
 
     /// Has what comes with its answers told to `observer`.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.connection.observe(observer);
+    pub fn observe(&self, observer: Box<dyn Observer>) {
+        self.connection.observe(observer, names(&self.functions));
+    }
+
+    /// Where the function has spent its time since it was loaded.
+    ///
+    /// # Errors
+    /// `INTERNAL` where it is not profiled; how the process ended, should it.
+    pub async fn profile(&self, function: u32) -> Result<ProfileStacks, Error> {
+        let region = self.connection.regions.take(1).map_err(shared_memory)?;
+        let ask = command::Kind::Profile(Profile { function });
+        let (reply, region) = self.connection.call(ask, region, PROFILE_TIMEOUT).await.map_err(|f| f.error)?;
+        let outcome = match reply.kind {
+            Some(reply::Kind::Profiled(slice)) => {
+                read(&region, &slice).ok_or_else(|| Error::internal("an interpreter's profile can't be read"))
+            }
+            Some(reply::Kind::Failed(slice)) => Err(self.connection.read_error(&region, &slice)),
+            _ => Err(Error::internal("the interpreter answered Profile with another message")),
+        };
+        self.connection.regions.give_back(region);
+        outcome
     }
 
     /// Gives up the groups of a stream that has ended early.

@@ -120,6 +120,14 @@ impl Pool {
         state.members.iter().map(|member| member.held).sum()
     }
 
+    /// Those that serve a function.
+    #[must_use]
+    pub fn interpreters(&self, function: u32) -> Vec<Interpreter> {
+        let state = self.state.lock();
+        let serving = state.members.iter().filter(|member| member.interpreter.serves(&[function]));
+        serving.map(|member| member.interpreter.clone()).collect()
+    }
+
     /// Waits for a credit at the least loaded interpreter that serves all these functions.
     ///
     /// # Errors

@@ -1,12 +1,19 @@
 //! What each function did here, cumulative since the process started.
 
+mod user;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use udfleet_proto::histogram::Histogram;
-use udfleet_proto::v1::FunctionMetrics;
+use udfleet_proto::v1::{ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
+
+use user::UserNumbers;
+
+/// Of the rows of a function that failed and did not fail their stream, so many errors are kept whole.
+const KEPT_ERRORS: usize = 10;
 
 /// What one answered batch adds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +49,8 @@ pub struct FunctionStats {
     /// To be forgotten once they have been reported.
     leaving: AtomicBool,
     counted: Mutex<Counted>,
+    user: Mutex<UserNumbers>,
+    first_errors: Mutex<Vec<ErrorInfo>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +101,25 @@ impl FunctionStats {
         counted.latency.record(batch.total_ns);
     }
 
+    /// Rows have failed and have not failed their stream.
+    pub fn row_errors(&self, errors: FunctionRowErrors) {
+        self.counted.lock().metrics.row_errors += errors.count;
+        let mut kept = self.first_errors.lock();
+        let room = KEPT_ERRORS.saturating_sub(kept.len());
+        kept.extend(errors.first.into_iter().take(room));
+    }
+
+    /// An interpreter says what of its user metrics has changed. `interpreter` is never used again after its end.
+    pub fn user_metrics(&self, interpreter: u64, metrics: Vec<UserMetric>) {
+        self.user.lock().tell(interpreter, metrics);
+    }
+
+    /// The user metrics, summed over interpreters.
+    #[must_use]
+    pub fn user(&self) -> Vec<UserMetric> {
+        self.user.lock().sum()
+    }
+
     /// The most memory that an interpreter of the function has been seen to hold, bytes.
     pub fn saw_memory(&self, bytes: u64) {
         let peak = &mut self.counted.lock().metrics.peak_memory_bytes;
@@ -117,6 +145,30 @@ impl StatsRegistry {
         let stats = Arc::<FunctionStats>::default();
         functions.insert(versioned.to_owned(), Arc::clone(&stats));
         stats
+    }
+
+    /// The counters of a function, where there are any.
+    #[must_use]
+    pub fn known(&self, versioned: &str) -> Option<Arc<FunctionStats>> {
+        self.functions.lock().get(versioned).cloned()
+    }
+
+    /// An interpreter has ended: what its user code has counted stays.
+    pub fn interpreter_ended(&self, interpreter: u64) {
+        self.functions.lock().values().for_each(|stats| stats.user.lock().ended(interpreter));
+    }
+
+    /// The rows that failed and did not fail their streams, of functions that `wanted` names.
+    #[must_use]
+    pub fn row_errors(&self, executor: &str, wanted: impl Fn(&str) -> bool) -> Vec<KeptRowErrors> {
+        let kept = |(function, stats): (&String, &Arc<FunctionStats>)| {
+            let count = stats.counted.lock().metrics.row_errors;
+            let (function, executor) = (function.clone(), executor.to_owned());
+            KeptRowErrors { executor, function, count, first: stats.first_errors.lock().clone() }
+        };
+        let functions = self.functions.lock();
+        let chosen = functions.iter().filter(|(name, _)| wanted(name)).map(kept);
+        chosen.filter(|errors| errors.count > 0).collect()
     }
 
     /// Forgets the counters of a function that this executor has let go, after the next report.
@@ -149,6 +201,7 @@ fn snapshot(functions: &BTreeMap<String, Arc<FunctionStats>>) -> Vec<FunctionMet
             function: name.clone(),
             in_flight: stats.in_flight(),
             latency: Some(counted.latency.to_proto()),
+            user: stats.user.lock().sum(),
             ..counted.metrics.clone()
         }
     };
@@ -175,6 +228,24 @@ mod tests {
         assert_eq!(Histogram::from_proto(m.latency.as_ref().unwrap()).count(), 2);
         drop(held);
         assert_eq!(registry.snapshot()[0].in_flight, 0);
+    }
+
+    #[test]
+    fn row_errors_are_counted_and_the_first_are_kept_whole() {
+        let registry = StatsRegistry::default();
+        let stats = registry.function("f@1");
+        let _none = registry.function("g@1");
+        for batch in 0..3 {
+            let error = |row| ErrorInfo { message: format!("{batch}"), row: Some(row), ..ErrorInfo::default() };
+            let first = (0..5).map(error).collect();
+            stats.row_errors(FunctionRowErrors { function: 7, count: 100, first });
+        }
+        let kept = registry.row_errors("e", |_| true);
+        assert_eq!(kept.len(), 1, "only functions that have some");
+        assert_eq!((kept[0].count, kept[0].first.len(), kept[0].executor.as_str()), (300, KEPT_ERRORS, "e"));
+        assert_eq!(kept[0].first[KEPT_ERRORS - 1].message, "1", "the first ones");
+        assert_eq!(registry.snapshot()[0].row_errors, 300);
+        assert!(registry.row_errors("e", |name| name == "g@1").is_empty());
     }
 
     #[test]

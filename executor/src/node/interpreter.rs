@@ -14,6 +14,7 @@ use super::context::Context;
 use super::environment::EnvironmentMessage;
 use super::load::{self, Outcome};
 use super::memory::MemoryRule;
+use super::observer::StatsObserver;
 use crate::environment::store::Held;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
 
@@ -270,6 +271,7 @@ impl State {
     }
 
     fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
+        interpreter.observe(Box::new(StatsObserver::new(&self.arguments.context)));
         let (process, myself) = (interpreter.clone(), myself.clone());
         tokio::spawn(async move {
             let exit = process.exited().await;

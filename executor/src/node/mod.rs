@@ -11,6 +11,7 @@ mod environment;
 mod interpreter;
 mod load;
 pub mod memory;
+mod observer;
 pub mod reconcile;
 mod roster;
 
