@@ -54,14 +54,24 @@ if TYPE_CHECKING:
     from ._client.exchange import Exchange
     from ._client.fleet import Fleet, connect
     from ._local.fleet import LocalFleet, local
+    from .progress import BundleProgressHandler
+    from .table.expression import Expression, call, col, if_then_else, lit
+    from .table.table import Table
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "BundleProgressHandler": ".progress",
     "Exchange": "._client.exchange",
+    "Expression": ".table.expression",
     "Fleet": "._client.fleet",
     "LocalFleet": "._local.fleet",
+    "Table": ".table.table",
+    "call": ".table.expression",
+    "col": ".table.expression",
     "connect": "._client.fleet",
+    "if_then_else": ".table.expression",
+    "lit": ".table.expression",
     "local": "._local.fleet",
 }
 
@@ -69,6 +79,7 @@ __all__ = [
     "AggregateFunction",
     "ArtifactMissingError",
     "AsyncScalarFunction",
+    "BundleProgressHandler",
     "CallTimeoutError",
     "DataType",
     "DataTypes",
@@ -76,6 +87,7 @@ __all__ = [
     "EnvironmentFailedError",
     "Exchange",
     "ExecutorLostError",
+    "Expression",
     "Fleet",
     "FunctionContext",
     "FunctionNotFoundError",
@@ -102,6 +114,7 @@ __all__ = [
     "RowKind",
     "ScalarFunction",
     "StartupError",
+    "Table",
     "TableAggregateFunction",
     "TableFunction",
     "UdfleetError",
@@ -111,7 +124,11 @@ __all__ = [
     "UserDefinedFunction",
     "VersionMismatchError",
     "__version__",
+    "call",
+    "col",
     "connect",
+    "if_then_else",
+    "lit",
     "local",
     "udaf",
     "udf",

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from . import _failures
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
+from ._proto.udfleet.v1 import plan_pb2 as plan
 from .errors import UnreachableError
 
 MAX_CONTROL_BYTES = 16 << 20
@@ -107,6 +108,20 @@ class Rpc:
         """Numbers per function."""
         request = fleet.ProgressRequest(function=function)
         return self._unary("Fleet/Progress", request, fleet.ProgressResponse).functions
+
+    def explain(self, plan: plan.Plan) -> fleet.ExplainResponse:
+        """How a plan would run."""
+        return self._unary("Fleet/Explain", fleet.ExplainRequest(plan=plan), fleet.ExplainResponse)
+
+    def row_errors(self, function: str) -> Iterable[cluster.KeptRowErrors]:
+        """Rows that failed and did not fail their streams."""
+        request = cluster.RowErrorsRequest(function=function)
+        return self._unary("Fleet/RowErrors", request, cluster.RowErrorsResponse).functions
+
+    def profile(self, function: str) -> Iterable[cluster.FunctionProfile]:
+        """Where functions spend their time."""
+        request = cluster.ProfileRequest(function=function)
+        return self._unary("Fleet/Profile", request, cluster.ProfileResponse).functions
 
     def logs(self, function: str, tail: int, follow: bool) -> Iterator[cluster.LogLine]:
         """What functions wrote to stdout and stderr."""

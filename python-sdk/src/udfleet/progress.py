@@ -1,4 +1,4 @@
-"""Progress of running calls: what a handler given as `progress_handler=` hears."""
+"""Progress of running calls: what a handler given as `progress_handler=` hears. Needs no other package."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ProcessBundleProgressResponse:
-    """How far a bundle is: everything counts from its beginning."""
+    """How far a bundle is: a run of batches of one stream at one executor. All counts from its beginning."""
 
+    executor: str
+    """The address of the stream's peer."""
     bundle: int
-    """Its number within the call, from 0."""
+    """Counts up from 0 on one stream."""
     batches: int
     """Batches answered in full."""
-    rows: int
-    """Rows of results."""
-    bytes: int
-    """Bytes of the batches answered."""
+    rows_in: int
+    rows_out: int
+    bytes_in: int
+    bytes_out: int
     queue_seconds: float
     transfer_seconds: float
     convert_seconds: float
     run_seconds: float
-    metrics: list[Any] = field(default_factory=list)
-    """User metrics that changed."""
+    elapsed_seconds: float
+    """Since its first batch came."""
+    metrics: dict[str, list[Any]] = field(default_factory=dict)
+    """User metrics of the functions (`add@3`) on that executor, as `ProgressView.metrics` has them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class BundleProgressHandler:
         """Hears of a bundle while it runs."""
 
     def on_completed(self, response: ProcessBundleResponse) -> None:
-        """Hears of a bundle when it has ended well."""
+        """Hears of a bundle when it has ended."""
 
     @staticmethod
     def ignored() -> BundleProgressHandler:

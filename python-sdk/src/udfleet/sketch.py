@@ -26,6 +26,13 @@ class Sketch:
         self._negative: dict[int, int] = {}
         self._zeros = 0
 
+    @classmethod
+    def of(cls, positive: dict[int, int], negative: dict[int, int], zeros: int) -> Sketch:
+        """A sketch of these buckets."""
+        sketch = cls()
+        sketch._positive, sketch._negative, sketch._zeros = dict(positive), dict(negative), zeros
+        return sketch
+
     def add(self, value: Any) -> bool:
         """Takes a value in; False for NaN and infinities, which do not count."""
         value = float(value)

@@ -97,7 +97,7 @@ def test_wrong_usage_is_told_like_every_other_failure(arguments, said, where):
 
 def test_without_a_command_there_is_help():
     done = CliRunner().invoke(cli, [], prog_name="udfleet")
-    assert done.exit_code == 2 and done.stderr.startswith("Usage: udfleet") and "error" not in done.stderr
+    assert done.exit_code == 2 and done.stderr.startswith("Usage: udfleet") and "error:" not in done.stderr
 
 
 def test_an_interrupted_command_says_so(run, monkeypatch):
@@ -114,7 +114,7 @@ def test_call_takes_values_columns_and_files(run, monkeypatch, tmp_path):
 
     given = []
 
-    def call(self, name, *columns, rows=None):
+    def call(self, name, *columns, rows=None, on_error=None):
         given.append((name, [c.to_pylist() if isinstance(c, pa.ChunkedArray) else c for c in columns], rows))
         return pa.array([1, None])
 

@@ -55,6 +55,7 @@ def test_public_surface_is_frozen():
         "AggregateFunction",
         "ArtifactMissingError",
         "AsyncScalarFunction",
+        "BundleProgressHandler",
         "CallTimeoutError",
         "DataType",
         "DataTypes",
@@ -62,6 +63,7 @@ def test_public_surface_is_frozen():
         "EnvironmentFailedError",
         "Exchange",
         "ExecutorLostError",
+        "Expression",
         "Fleet",
         "FunctionContext",
         "FunctionNotFoundError",
@@ -88,6 +90,7 @@ def test_public_surface_is_frozen():
         "RowKind",
         "ScalarFunction",
         "StartupError",
+        "Table",
         "TableAggregateFunction",
         "TableFunction",
         "UdfleetError",
@@ -97,7 +100,11 @@ def test_public_surface_is_frozen():
         "UserDefinedFunction",
         "VersionMismatchError",
         "__version__",
+        "call",
+        "col",
         "connect",
+        "if_then_else",
+        "lit",
         "local",
         "udaf",
         "udf",
@@ -109,7 +116,7 @@ def test_public_surface_is_frozen():
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
     assert sorted(methods) == [
         "call", "check", "close", "drain", "drop_function", "exchange", "executors", "function", "functions",
-        "http_address", "logs", "progress", "register_function", "stream",
+        "http_address", "logs", "profile", "progress", "register_function", "row_errors", "stream",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         _ = udfleet.nothing

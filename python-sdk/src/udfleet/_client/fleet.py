@@ -25,11 +25,15 @@ from .views import (
     ExecutorView,
     FunctionView,
     LogRecord,
+    ProfileView,
     ProgressView,
+    RowErrorsView,
     executor_view,
     function_view,
     log_record,
+    profile_view,
     progress_view,
+    row_errors_view,
 )
 
 __all__ = ["Exchange", "Fleet", "connect"]
@@ -246,6 +250,20 @@ class Fleet(Tables):
         """Numbers of one function (`name` sums its versions, `name@3` is one), or of all functions as a list."""
         views = [progress_view(message) for message in self._rpc.progress(name)]
         return views[0] if name and views else views
+
+    def row_errors(self, name: str = "") -> list[RowErrorsView]:
+        """Rows of a function, or of all, that failed and became null or were left out, per executor.
+
+        Only functions that are called with `on_error` `null` or `skip` have any.
+        """
+        return [row_errors_view(kept) for kept in self._rpc.row_errors(name)]
+
+    def profile(self, name: str = "") -> list[ProfileView]:
+        """Where a function, or all, spends its time, per executor.
+
+        Only functions registered with the key `python.profile.enabled` are profiled.
+        """
+        return [profile_view(profile) for profile in self._rpc.profile(name)]
 
     def logs(self, name: str = "", tail: int = 0, follow: bool = False) -> Iterator[LogRecord]:
         """What a function, or all, wrote to stdout and stderr: the newest `tail` lines, or all that is kept."""

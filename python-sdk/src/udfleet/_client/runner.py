@@ -48,14 +48,14 @@ class Runner:
         self._direct = direct
         self.max_frame_bytes = 256 << 20
 
-    def function(self, name: str, on_error: str | None = None) -> FunctionTarget:
+    def function(self, name: str, on_error: str | None = None, bundles: bool = False) -> FunctionTarget:
         """A registered function as something to call."""
-        return FunctionTarget(self._directory, name, self._job, self._describe, on_error_value(on_error))
+        return FunctionTarget(self._directory, name, self._job, self._describe, on_error_value(on_error), bundles)
 
-    def plan(self, plan: plan_pb2.Plan, on_error: str | None = None) -> PlanTarget:
+    def plan(self, plan: plan_pb2.Plan, on_error: str | None = None, bundles: bool = False) -> PlanTarget:
         """A plan as something to call."""
         names = function_names(plan)
-        return PlanTarget(self._directory, plan, self._job, self._describe, names, on_error_value(on_error))
+        return PlanTarget(self._directory, plan, self._job, self._describe, names, on_error_value(on_error), bundles)
 
     def pipeline(self, target: Target, **options: Any) -> Pipeline:
         """Streams to whoever serves it."""
@@ -66,7 +66,7 @@ class Runner:
     ) -> Iterator[pa.RecordBatch]:
         """A plain call: one batch back for each of a scalar function, parts of any other."""
         route = self._directory.route(name)
-        target = self.function(name, on_error)
+        target = self.function(name, on_error, handler is not None)
         if route.kind not in _GATHERING:
             answers: Answers = Joined() if route.kind == "SCALAR" else Numbered()
             return self._run(target, batches, answers, handler)
@@ -78,7 +78,7 @@ class Runner:
         self, plan: plan_pb2.Plan, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         """A plan over its source."""
-        target = self.plan(plan, on_error)
+        target = self.plan(plan, on_error, handler is not None)
         run = self._gather(target, batches, handler) if gathers(plan) else self._run(target, batches, Parts(), handler)
         yield from run
 
@@ -86,8 +86,8 @@ class Runner:
         self, target: Target, batches: Batches, answers: Answers, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         tracker = None if handler is None else Tracker(handler)
-        hears = None if tracker is None else tracker.on_answer
-        with contextlib.closing(self.pipeline(target, on_answer=hears)) as pipeline:
+        hears = None if tracker is None else tracker.on_message
+        with contextlib.closing(self.pipeline(target, on_message=hears)) as pipeline:
             yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers)
         if tracker is not None:
             tracker.complete()
@@ -99,10 +99,10 @@ class Runner:
         attempt = 1
         while True:
             tracker = None if handler is None else Tracker(handler)
-            hears = None if tracker is None else tracker.on_answer
+            hears = None if tracker is None else tracker.on_message
             some = False
             try:
-                with contextlib.closing(self.pipeline(target, gathers=True, on_answer=hears)) as pipeline:
+                with contextlib.closing(self.pipeline(target, gathers=True, on_message=hears)) as pipeline:
                     for part in streaming.gather(pipeline, batches.make(), self.max_frame_bytes, Parts()):
                         some = True
                         yield part

@@ -10,6 +10,7 @@ from .._proto.udfleet.v1 import cluster_pb2, fleet_pb2, function_pb2, metrics_pb
 from ..errors import UdfleetError
 from ..types import DataType
 from ..types.wire import from_proto
+from .user_metrics import UserMetricView, user_metrics
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class FunctionView:
     source: str
     created: datetime.datetime
     executors: list[FunctionOnExecutor]
+    asynchronous: bool = False
+    merges: bool = False
+    """Groups are aggregated in parts all over the fleet."""
+    on_error: str = "fail"
+    """What becomes of rows that it raises for: `fail`, `null` or `skip`."""
 
     @property
     def reference(self) -> str:
@@ -101,6 +107,10 @@ class Counters:
     run_seconds: float
     cpu_seconds: float
     peak_memory_bytes: int
+    row_errors: int = 0
+    """Rows that failed and were answered with null or left out."""
+    metrics: list[UserMetricView] = field(default_factory=list)
+    """What the function counts itself."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,30 @@ class ProgressView:
     def function(self) -> str:
         """The function's name."""
         return self.total.function
+
+
+@dataclass(frozen=True)
+class RowErrorsView:
+    """Rows of a function that failed on one executor, and did not fail their streams."""
+
+    executor: str
+    function: str
+    count: int
+    """Since the executor started."""
+    first: list[UdfleetError]
+    """The first few of them."""
+
+
+@dataclass(frozen=True)
+class ProfileView:
+    """Where a function spends its time on one executor: samples of its stack."""
+
+    executor: str
+    function: str
+    period_seconds: float
+    """Time that one sample stands for."""
+    stacks: dict[str, int]
+    """Samples by stack: frames from the outermost, separated by `;`."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +176,10 @@ def _status(executor: str, status: cluster_pb2.FunctionStatus) -> FunctionOnExec
     return FunctionOnExecutor(executor, status.function, state, status.interpreters, error)
 
 
+def _on_error(value: int) -> str:
+    return function_pb2.OnError.Name(value).removeprefix("ON_ERROR_").lower() if value else "fail"
+
+
 def function_view(info: fleet_pb2.FunctionInfo) -> FunctionView:
     """A FunctionInfo as a view."""
     definition = info.definition
@@ -156,6 +194,9 @@ def function_view(info: fleet_pb2.FunctionInfo) -> FunctionView:
         input_types=[from_proto(t) for t in definition.input_types] if definition.input_typed else None,
         result_type=from_proto(definition.result_type),
         deterministic=definition.deterministic,
+        asynchronous=definition.asynchronous,
+        merges=definition.merges,
+        on_error=_on_error(definition.on_error),
         python=definition.environment.python,
         requirements=list(definition.environment.requirements),
         environment=info.environment,
@@ -205,6 +246,8 @@ def _counters(metrics: metrics_pb2.FunctionMetrics) -> Counters:
         run_seconds=metrics.run_ns / 1e9,
         cpu_seconds=metrics.cpu_ns / 1e9,
         peak_memory_bytes=metrics.peak_memory_bytes,
+        row_errors=metrics.row_errors,
+        metrics=user_metrics(metrics.user),
     )
 
 
@@ -212,6 +255,18 @@ def progress_view(message: fleet_pb2.FunctionProgress) -> ProgressView:
     """A FunctionProgress as a view."""
     executors = {entry.executor: _counters(entry.metrics) for entry in message.executors}
     return ProgressView(_counters(message.total), message.p50_ms, message.p95_ms, message.p99_ms, executors)
+
+
+def row_errors_view(kept: cluster_pb2.KeptRowErrors) -> RowErrorsView:
+    """A KeptRowErrors as a view."""
+    first = [_failures.from_info(error) for error in kept.first]
+    return RowErrorsView(kept.executor, kept.function, kept.count, first)
+
+
+def profile_view(profile: cluster_pb2.FunctionProfile) -> ProfileView:
+    """A FunctionProfile as a view."""
+    stacks = {entry.stack: entry.samples for entry in profile.stacks}
+    return ProfileView(profile.executor, profile.function, profile.period_ns / 1e9, stacks)
 
 
 def log_record(line: cluster_pb2.LogLine) -> LogRecord:

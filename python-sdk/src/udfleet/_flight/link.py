@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -46,6 +47,7 @@ class Link:
         self._bytes = 0
         self._sent = 0
         self._writable = True
+        self._ended = False
         self._write_error = ""
         self._schema: pa.Schema | None = None
         try:
@@ -79,6 +81,7 @@ class Link:
         item.link = self
         self.in_flight.append(item)
         self._writable = False
+        self._ended = True
         self._sent += 1
         with contextlib.suppress(pa.ArrowException, OSError):
             self._writer.done_writing()
@@ -91,7 +94,7 @@ class Link:
             self._writer.done_writing()
 
     def receive(self) -> exchange_pb2.BatchResult:
-        """Reads the next message that answers the oldest batch in flight, into its item.
+        """Reads the next message: one that answers the oldest batch in flight, into its item, or one about a bundle.
 
         :raises LinkLostError: the peer is gone. After an in-band error it is not: it reads on until this side ends.
         :raises UdfleetError: the batch failed.
@@ -106,6 +109,8 @@ class Link:
         except (pa.ArrowException, OSError) as error:
             raise self._classify(error, item) from None
         result = codec.answer(chunk.app_metadata)
+        if result.HasField("bundle"):
+            return result
         if result.HasField("error"):
             self._writable = False
             raise _located(_failures.from_info(result.error), item)
@@ -125,14 +130,16 @@ class Link:
             return _located(typed, item)
         return LinkLostError(_failures.lost(typed.message, retry_hint=typed.hint))
 
-    def finish(self) -> None:
-        """Ends a stream on which nothing is in flight, so that the peer sees an orderly end."""
-        if self.in_flight or not self._writable:
+    def finish(self) -> Iterator[exchange_pb2.BatchResult]:
+        """Ends a stream on which nothing is in flight, so that the peer sees an orderly end; what it says last."""
+        if self.in_flight or not (self._writable or self._ended):
             self.cancel()
             return
         with contextlib.suppress(pa.ArrowException, OSError, StopIteration):
-            self._writer.done_writing()
-            self._reader.read_chunk()
+            if not self._ended:
+                self._writer.done_writing()
+            while True:
+                yield codec.answer(self._reader.read_chunk().app_metadata)
         self._close()
 
     def cancel(self) -> None:

@@ -65,10 +65,16 @@ class FunctionTarget(Target):
     """A registered function."""
 
     def __init__(
-        self, directory: Directory, function: str, job: str, describe: Describe, on_error: function_pb2.OnError
+        self,
+        directory: Directory,
+        function: str,
+        job: str,
+        describe: Describe,
+        on_error: function_pb2.OnError,
+        bundles: bool = False,
     ) -> None:
         super().__init__(directory, function, describe, (function,))
-        request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error)
+        request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error, bundle_progress=bundles)
         self._descriptor = codec.descriptor(request)
 
     def executors(self) -> list[str]:
@@ -92,21 +98,30 @@ class PlanTarget(Target):
         describe: Describe,
         functions: Iterable[str],
         on_error: function_pb2.OnError,
+        bundles: bool = False,
     ) -> None:
         super().__init__(directory, "", describe, functions)
-        request = exchange_pb2.ExchangeRequest(plan=plan, job=job, on_error=on_error)
+        request = exchange_pb2.ExchangeRequest(plan=plan, job=job, on_error=on_error, bundle_progress=bundles)
         self._descriptor = codec.descriptor(request)
+        self._bundles = bundles
         self._stages: dict[str, flight.FlightDescriptor] | None = None
 
     def executors(self) -> list[str]:
         if self._stages is None:
             info = self.directory.plan_info(self._descriptor)
             self._stages = {
-                address: codec.descriptor(ticket)
+                address: self._stage(ticket)
                 for address, ticket in info
                 if ticket and address != self.directory.coordinator
             }
         return list(self._stages)
+
+    def _stage(self, ticket: bytes) -> flight.FlightDescriptor:
+        if not self._bundles:
+            return codec.descriptor(ticket)
+        request = exchange_pb2.ExchangeRequest.FromString(ticket.removeprefix(codec.EXCHANGE_PREFIX))
+        request.bundle_progress = True
+        return codec.descriptor(request)
 
     def descriptor(self, address: str) -> flight.FlightDescriptor:
         return (self._stages or {}).get(address, self._descriptor)

@@ -19,6 +19,9 @@ from .shared import connected
 )
 @click.option("--columns", default=None, help="Columns of the file, by name: a,b. All by default.")
 @click.option("--output", "target", type=click.Path(dir_okay=False), help="Write an Arrow file in place of JSON lines.")
+@click.option(
+    "--on-error", type=click.Choice(["fail", "null", "skip"]), default=None, help="Of rows that it raises for."
+)
 @click.option("--rows", type=click.IntRange(min=0), default=None, help="Rows, for a function without arguments.")
 @click.pass_context
 def call(
@@ -28,6 +31,7 @@ def call(
     path: str | None,
     columns: str | None,
     target: str | None,
+    on_error: str | None,
     rows: int | None,
 ) -> None:
     """Call function NAME on values or on the columns of a file; results are JSON, one line per row."""
@@ -41,12 +45,14 @@ def call(
     with connected(ctx) as fleet:
         if path:
             table = loading.read_table(path, columns.split(",") if columns else None)
-            result = fleet.call(name, *table.columns)
+            result = fleet.call(name, *table.columns, on_error=on_error)
         else:
-            result = fleet.call(name, *(loading.value(argument) for argument in arguments), rows=rows)
+            values = [loading.value(argument) for argument in arguments]
+            result = fleet.call(name, *values, rows=rows, on_error=on_error)
     if target:
         try:
-            feather.write_feather(pa.table({"result": result}), target, compression="uncompressed")
+            table = result if isinstance(result, pa.Table) else pa.table({"result": result})
+            feather.write_feather(table, target, compression="uncompressed")
         except OSError as error:
             raise InvalidInputError(f"the results can't be written to {target}: {error}") from None
         output.say(f"{len(result)} rows written to {target}")

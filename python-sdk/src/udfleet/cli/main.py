@@ -11,7 +11,9 @@ from .. import __version__
 from ..errors import UdfleetError
 from . import output
 from .call import call
+from .errors import errors
 from .local import up
+from .profile import profile
 from .register import register
 from .shared import connected, json_option
 from .status import drain, functions, progress, status
@@ -74,5 +76,5 @@ def logs(ctx: click.Context, name: str, follow: bool, tail: int, as_json: bool) 
                 print(f"{stamp} {line.executor} {line.function} {line.stream} | {line.text}", flush=True)
 
 
-for _command in (up, status, functions, register, call, drain, progress):
+for _command in (up, status, functions, register, call, drain, progress, errors, profile):
     cli.add_command(_command)

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .._client.views import ExecutorView, FunctionView
+from .._client.views import ExecutorView, FunctionView, ProgressView
 from . import output
 from .shared import connected, json_option
 
@@ -57,9 +57,14 @@ def _functions(functions: list[FunctionView]) -> None:
     for function in functions:
         ready = sum(entry.state == "READY" for entry in function.executors)
         served = f"{ready}/{len(function.executors)}"
-        rows.append([function.reference, function.state.lower(), function.signature, function.func_type, served,
-                     function.environment])  # fmt: skip
-    output.table(["FUNCTION", "STATE", "SIGNATURE", "TYPE", "READY ON", "ENVIRONMENT"], rows)
+        rows.append([function.reference, function.state.lower(), function.signature, _kind(function),
+                     function.func_type, served, function.environment])  # fmt: skip
+    output.table(["FUNCTION", "STATE", "SIGNATURE", "KIND", "TYPE", "READY ON", "ENVIRONMENT"], rows)
+
+
+def _kind(function: FunctionView) -> str:
+    kind = function.kind.replace("_", " ")
+    return f"async {kind}" if function.asynchronous else kind
 
 
 def _reasons(functions: list[FunctionView]) -> None:
@@ -110,9 +115,26 @@ def progress(ctx: click.Context, name: str, as_json: bool) -> None:
     rows = []
     for view in views:
         t = view.total
-        rows.append([t.function, t.calls, t.rows, t.errors, t.retries, t.in_flight, f"{view.p50_ms:.2f}",
+        rows.append([t.function, t.calls, t.rows, t.errors, t.row_errors, t.retries, t.in_flight, f"{view.p50_ms:.2f}",
                      f"{view.p95_ms:.2f}", f"{view.p99_ms:.2f}", f"{t.queue_seconds:.2f}", f"{t.transfer_seconds:.2f}",
                      f"{t.convert_seconds:.2f}", f"{t.run_seconds:.2f}", output.size(t.peak_memory_bytes)])  # fmt: skip
-    header = ["FUNCTION", "CALLS", "ROWS", "ERRORS", "RETRIES", "IN FLIGHT", "P50 MS", "P95 MS", "P99 MS", "QUEUE S",
-              "TRANSFER S", "CONVERT S", "RUN S", "PEAK MEMORY"]  # fmt: skip
+    header = ["FUNCTION", "CALLS", "ROWS", "ERRORS", "ROW ERRORS", "RETRIES", "IN FLIGHT", "P50 MS", "P95 MS", "P99 MS",
+              "QUEUE S", "TRANSFER S", "CONVERT S", "RUN S", "PEAK MEMORY"]  # fmt: skip
     output.table(header, rows)
+    _user_metrics(views)
+
+
+def _user_metrics(views: list[ProgressView]) -> None:
+    rows = []
+    for view in views:
+        for metric in view.total.metrics:
+            numbers = [metric.value, metric.sum, metric.min, metric.max, metric.p50, metric.p95, metric.p99]
+            if metric.kind not in ("histogram", "distribution"):
+                numbers[1] = None
+            count = "" if metric.kind == "gauge" else metric.count
+            shown = ["" if number is None else f"{number:.6g}" for number in numbers]
+            rows.append([view.function, metric.name, metric.kind, count, *shown])
+    if rows:
+        print()
+        header = ["FUNCTION", "METRIC", "KIND", "COUNT", "VALUE", "SUM", "MIN", "MAX", "P50", "P95", "P99"]
+        output.table(header, rows)

@@ -29,10 +29,7 @@ class Source:
         replayable: bool = True,
     ) -> None:
         self.fields = list(fields)
-        names = [field.name for field in fields]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise InvalidInputError(f"two columns are named {twice!r}", hint="rename one of them")
+        _unique([field.name for field in fields])
         self.schema = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
         self.rows = rows
         self.replayable = replayable
@@ -50,7 +47,8 @@ class Source:
             yield self._fitting(batch)
             count += 1
         if not count:
-            yield self.schema.empty_table().to_batches()[0] if len(self.schema) else _no_columns(0)
+            arrays = [pa.array([], field.type) for field in self.schema]
+            yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _fitting(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if batch.schema.equals(self.schema):
@@ -64,8 +62,10 @@ class Source:
 _ONCE = "give a list, a Table, or a function that makes the iterator anew"
 
 
-def _no_columns(rows: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+def _unique(names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"two columns are named {twice!r}", hint="rename one of them")
 
 
 def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
@@ -103,6 +103,7 @@ def from_elements(elements: Iterable[Any], schema: Any = None, verify_schema: bo
     given = declared_fields(schema)
     rows = [_as_row(element) for element in elements]
     fields = _typed(rows, given)
+    _unique([field.name for field in fields])
     row_type = DataTypes.ROW(fields)
     columns: list[list[Any]] = [[] for _ in fields]
     for index, row in enumerate(rows):

@@ -108,6 +108,10 @@ class Table:
             raise TypeError("drop_columns() takes names of columns")
         return self._then(ops.Drop(tuple(item.name for item in found if isinstance(item, Column))))
 
+    def explain(self) -> str:
+        """The stages that the fleet makes of this, and what is chained in each."""
+        return self._fleet._rpc.explain(self._plan()).text
+
     def execute(
         self,
         progress: bool = False,

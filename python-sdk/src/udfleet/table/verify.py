@@ -15,8 +15,8 @@ _INTEGERS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64, "INTERVAL_YE
 _FLOAT_MAX = 3.4028234663852886e38
 
 
-class _MisfitError(Exception):
-    pass
+class _MisfitError(InvalidInputError):
+    """A value that does not fit, before anybody knows where it lies."""
 
 
 def verify(value: Any, data_type: DataType, where: str) -> None:
@@ -27,7 +27,7 @@ def verify(value: Any, data_type: DataType, where: str) -> None:
     try:
         _check(value, data_type, "")
     except _MisfitError as misfit:
-        raise InvalidInputError(f"{where}: {misfit}", value=repr(value)[:200]) from None
+        raise InvalidInputError(f"{where}: {misfit.message}", value=repr(value)[:200]) from None
 
 
 def _check(value: Any, data_type: DataType, path: str) -> None:
@@ -138,7 +138,11 @@ def _map(value: Any, data_type: DataType, path: str) -> str:
 
 
 def _row(value: Any, data_type: DataType, path: str) -> str:
-    for field, item in zip(data_type.fields, row_values(value, data_type), strict=True):
+    try:
+        values = row_values(value, data_type)
+    except _MisfitError as misfit:
+        raise _MisfitError(f"{path}{misfit.message}") from None
+    for field, item in zip(data_type.fields, values, strict=True):
         _check(item, field.data_type, f"{path}{field.name}: ")
     return ""
 

@@ -201,3 +201,51 @@ class LogLine(_message.Message):
     text: str
     pid: int
     def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stream: _Optional[str] = ..., unix_ms: _Optional[int] = ..., text: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class RowErrorsRequest(_message.Message):
+    __slots__ = ("function",)
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    def __init__(self, function: _Optional[str] = ...) -> None: ...
+
+class RowErrorsResponse(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[KeptRowErrors]
+    def __init__(self, functions: _Optional[_Iterable[_Union[KeptRowErrors, _Mapping]]] = ...) -> None: ...
+
+class KeptRowErrors(_message.Message):
+    __slots__ = ("executor", "function", "count", "first")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    function: str
+    count: int
+    first: _containers.RepeatedCompositeFieldContainer[_error_pb2.ErrorInfo]
+    def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., count: _Optional[int] = ..., first: _Optional[_Iterable[_Union[_error_pb2.ErrorInfo, _Mapping]]] = ...) -> None: ...
+
+class ProfileRequest(_message.Message):
+    __slots__ = ("function",)
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    def __init__(self, function: _Optional[str] = ...) -> None: ...
+
+class ProfileResponse(_message.Message):
+    __slots__ = ("functions",)
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionProfile]
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionProfile, _Mapping]]] = ...) -> None: ...
+
+class FunctionProfile(_message.Message):
+    __slots__ = ("executor", "function", "stacks", "period_ns")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_NS_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    function: str
+    stacks: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.StackSamples]
+    period_ns: int
+    def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stacks: _Optional[_Iterable[_Union[_metrics_pb2.StackSamples, _Mapping]]] = ..., period_ns: _Optional[int] = ...) -> None: ...

@@ -24,23 +24,26 @@ _sym_db = _symbol_database.Default()
 
 from . import error_pb2 as udfleet_dot_v1_dot_error__pb2
 from . import function_pb2 as udfleet_dot_v1_dot_function__pb2
+from . import metrics_pb2 as udfleet_dot_v1_dot_metrics__pb2
 from . import plan_pb2 as udfleet_dot_v1_dot_plan__pb2
 from . import stage_pb2 as udfleet_dot_v1_dot_stage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19udfleet/v1/exchange.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x15udfleet/v1/plan.proto\x1a\x16udfleet/v1/stage.proto\"\xac\x01\n\x0f\x45xchangeRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08\x12\x1e\n\x04plan\x18\x04 \x01(\x0b\x32\x10.udfleet.v1.Plan\x12 \n\x05stage\x18\x05 \x01(\x0b\x32\x11.udfleet.v1.Stage\x12%\n\x08on_error\x18\x06 \x01(\x0e\x32\x13.udfleet.v1.OnError\"0\n\x0b\x42\x61tchHeader\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x8a\x01\n\x0b\x42\x61tchResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\'\n\x06timing\x18\x04 \x01(\x0b\x32\x17.udfleet.v1.BatchTiming\x12$\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\"L\n\x0b\x42\x61tchTiming\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x10\n\x08transfer\x18\x02 \x01(\x04\x12\x0f\n\x07\x63onvert\x18\x03 \x01(\x04\x12\x0b\n\x03run\x18\x04 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19udfleet/v1/exchange.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\x1a\x15udfleet/v1/plan.proto\x1a\x16udfleet/v1/stage.proto\"\xc5\x01\n\x0f\x45xchangeRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08\x12\x1e\n\x04plan\x18\x04 \x01(\x0b\x32\x10.udfleet.v1.Plan\x12 \n\x05stage\x18\x05 \x01(\x0b\x32\x11.udfleet.v1.Stage\x12%\n\x08on_error\x18\x06 \x01(\x0e\x32\x13.udfleet.v1.OnError\x12\x17\n\x0f\x62undle_progress\x18\x07 \x01(\x08\"0\n\x0b\x42\x61tchHeader\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\xb6\x01\n\x0b\x42\x61tchResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\'\n\x06timing\x18\x04 \x01(\x0b\x32\x17.udfleet.v1.BatchTiming\x12$\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12*\n\x06\x62undle\x18\x06 \x01(\x0b\x32\x1a.udfleet.v1.BundleProgress\"\xf8\x01\n\x0e\x42undleProgress\x12\x0e\n\x06\x62undle\x18\x01 \x01(\x04\x12\x11\n\tcompleted\x18\x02 \x01(\x08\x12\x0f\n\x07\x62\x61tches\x18\x03 \x01(\x04\x12\x0f\n\x07rows_in\x18\x04 \x01(\x04\x12\x10\n\x08rows_out\x18\x05 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x06 \x01(\x04\x12\x11\n\tbytes_out\x18\x07 \x01(\x04\x12\'\n\x06timing\x18\x08 \x01(\x0b\x32\x17.udfleet.v1.BatchTiming\x12\x12\n\nelapsed_ms\x18\t \x01(\x04\x12-\n\x07metrics\x18\n \x03(\x0b\x32\x1c.udfleet.v1.NamedUserMetrics\"L\n\x0b\x42\x61tchTiming\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x10\n\x08transfer\x18\x02 \x01(\x04\x12\x0f\n\x07\x63onvert\x18\x03 \x01(\x04\x12\x0b\n\x03run\x18\x04 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udfleet.v1.exchange_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXCHANGEREQUEST']._serialized_start=140
-  _globals['_EXCHANGEREQUEST']._serialized_end=312
-  _globals['_BATCHHEADER']._serialized_start=314
-  _globals['_BATCHHEADER']._serialized_end=362
-  _globals['_BATCHRESULT']._serialized_start=365
-  _globals['_BATCHRESULT']._serialized_end=503
-  _globals['_BATCHTIMING']._serialized_start=505
-  _globals['_BATCHTIMING']._serialized_end=581
+  _globals['_EXCHANGEREQUEST']._serialized_start=166
+  _globals['_EXCHANGEREQUEST']._serialized_end=363
+  _globals['_BATCHHEADER']._serialized_start=365
+  _globals['_BATCHHEADER']._serialized_end=413
+  _globals['_BATCHRESULT']._serialized_start=416
+  _globals['_BATCHRESULT']._serialized_end=598
+  _globals['_BUNDLEPROGRESS']._serialized_start=601
+  _globals['_BUNDLEPROGRESS']._serialized_end=849
+  _globals['_BATCHTIMING']._serialized_start=851
+  _globals['_BATCHTIMING']._serialized_end=927
 # @@protoc_insertion_point(module_scope)

@@ -123,3 +123,27 @@ class FunctionUserMetrics(_message.Message):
     function: int
     metrics: _containers.RepeatedCompositeFieldContainer[UserMetric]
     def __init__(self, function: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ...) -> None: ...
+
+class NamedUserMetrics(_message.Message):
+    __slots__ = ("function", "metrics")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    metrics: _containers.RepeatedCompositeFieldContainer[UserMetric]
+    def __init__(self, function: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ...) -> None: ...
+
+class ProfileStacks(_message.Message):
+    __slots__ = ("stacks", "period_ns")
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_NS_FIELD_NUMBER: _ClassVar[int]
+    stacks: _containers.RepeatedCompositeFieldContainer[StackSamples]
+    period_ns: int
+    def __init__(self, stacks: _Optional[_Iterable[_Union[StackSamples, _Mapping]]] = ..., period_ns: _Optional[int] = ...) -> None: ...
+
+class StackSamples(_message.Message):
+    __slots__ = ("stack", "samples")
+    STACK_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    stack: str
+    samples: int
+    def __init__(self, stack: _Optional[str] = ..., samples: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,254 @@
+"""Expressions: text and objects make the same plan; mistakes are pointed at."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from udfleet import DataTypes, InvalidInputError, InvalidPlanError, udf
+from udfleet._proto.udfleet.v1 import plan_pb2
+from udfleet.table import call, col, if_then_else, lit
+from udfleet.table.expression import Call, Column, Expression, Operation
+from udfleet.table.operators import items
+from udfleet.table.parser import parse_expression, parse_items, parse_names
+from udfleet.table.proto import to_message
+
+BIGINT = DataTypes.BIGINT()
+add = udf(lambda i, j: i + j, [BIGINT, BIGINT], BIGINT, name="add")
+
+
+def message(expression):
+    """The plan's message, without texts."""
+    made = to_message(expression, lambda function: function if isinstance(function, str) else function.name)
+    strip(made)
+    return made
+
+
+def strip(expression):
+    expression.ClearField("text")
+    for part in [*expression.call.arguments, *expression.operation.operands]:
+        strip(part)
+    if expression.HasField("call") and expression.call.HasField("filter"):
+        strip(expression.call.filter)
+
+
+a, b, s = col("a"), col("b"), col("s")
+
+SAME = [
+    ("a", a),
+    ("a + 1", a + 1),
+    ("1 + a * b", 1 + a * b),
+    ("(1 + a) * b", (1 + a) * b),
+    ("a - b - 1", a - b - 1),
+    ("a / 2 % 3", a / 2 % 3),
+    ("-a", -a),
+    ("-1", lit(-1)),
+    ("a = 1", a == 1),
+    ("a == 1", a == 1),
+    ("a <> b", a != b),
+    ("a != b", a != b),
+    ("a <= 1 AND b >= 2", (a <= 1) & (b >= 2)),
+    ("a < 1 or b > 2 oR a = 3", (a < 1) | (b > 2) | (a == 3)),
+    ("not a = 1", ~(a == 1)),
+    ("NOT a = 1 && b = 1", ~(a == 1) & (b == 1)),
+    ("1 < a < 3", (lit(1) < a) & (a < 3)),
+    ("a IS NULL", a.is_null),
+    ("a + b is not null", (a + b).is_not_null),
+    ("NOT a IS NULL", ~a.is_null),
+    ("CAST(a AS DECIMAL(10, 2))", a.cast(DataTypes.DECIMAL(10, 2))),
+    ("cast(add(a, b) as string)", add(a, b).cast("STRING")),
+    ("add(a, 1)", add(a, 1)),
+    ("add(add(a, b), -2)", add(add(a, b), -2)),
+    ("add@3(a, b)", call("add@3", a, b)),
+    ("my.add(a)", call("my.add", a)),
+    ("one()", call("one")),
+    ("f(*)", Call("f", takes_row=True)),
+    ("f(DISTINCT a) FILTER (WHERE b > 1)", call("f", a).distinct.filter(b > 1)),
+    ("if_then_else(a = 1, b, 2)", if_then_else(a == 1, b, 2)),
+    ("b if a = 1 else 2", (a == 1).then(b, 2)),
+    ("r.x.y", col("r").get("x").get("y")),
+    ("r['x']", col("r")["x"]),
+    ("`my col` + `a``b`", col("my col") + col("a`b")),
+    ("class + lambda + übung", col("class") + col("lambda") + col("übung")),
+    ("s = 'it''s'", s == "it's"),
+    ('s = "x\\ty"', s == "x\ty"),
+    (r"f(s, '\d+')", call("f", s, r"\d+")),
+    ("TRUE and false", lit(True) & lit(False)),
+    ("f(NULL)", call("f", None)),
+    ("a IN (1, 2)", (a == 1) | (a == 2)),
+    ("a not in (1)", ~(a == 1)),
+    ("d < DATE '2020-01-02'", col("d") < datetime.date(2020, 1, 2)),
+    ("TIMESTAMP '2020-01-02 03:04:05.6'", lit(datetime.datetime(2020, 1, 2, 3, 4, 5, 600000))),
+    ("1.5e3", lit(1500.0)),
+    ("3000000000", lit(3000000000)),
+]
+
+
+@pytest.mark.parametrize(("text", "made"), SAME, ids=[text for text, _ in SAME])
+def test_text_and_objects_make_the_same_plan(text, made):
+    parsed = parse_expression(text)
+    assert message(parsed) == message(made)
+    assert parsed.text == text == str(parsed)
+    # What an object is rendered as means the same again.
+    assert message(parse_expression(str(made))) == message(made)
+
+
+def test_lists_and_aliases():
+    parsed = parse_items("a, add(a, 1) as x, `b c`, t(a, b) AS (x, `y z`), *")
+    assert [type(item).__name__ for item in parsed] == ["Column", "Named", "Column", "Named", "Column"]
+    assert parsed[1].names == ("x",) and parsed[3].names == ("x", "y z") and parsed[4].name == "*"
+    assert parsed[1].expression.text == "add(a, 1)" and str(parsed[3]) == "t(a, b) as (x, `y z`)"
+    assert parse_names("a, `b c` , d") == ["a", "b c", "d"]
+    mixed = items(["a, b", a + 1, [s.alias("t")], 5])
+    assert [str(item) for item in mixed] == ["a", "b", "a + 1", "s as t", "5"]
+    assert message(add(a.alias("ignored"), 1)) == message(add(a, 1))
+
+
+def test_declared_functions_run_here_or_make_calls():
+    assert add(1, 2) == 3
+    made = add(a, 2)
+    assert isinstance(made, Call) and made.function is add
+    assert str(made) == "add(a, 2)" and repr(made) == "<expression add(a, 2)>"
+
+
+MISTAKES = [
+    ("add(a, ", 3, "not closed"),
+    ("a)", 1, "nothing is open"),
+    ("a ++", 4, "no expression"),
+    ("a b", 0, "no expression"),
+    ("f(a) as", 7, "follow `as`"),
+    ("f(a) as x, y as (", 16, "not closed"),
+    ("f(a) as x y", 8, "follow `as`"),
+    ("a = NULL", 4, "IS NULL"),
+    ("s = 'abc", 4, "does not end"),
+    ("a is 3", 5, "NULL or NOT NULL"),
+    ("CAST(a)", 0, "CAST takes"),
+    ("CAST(a AS NOPE)", 0, "expected a type at 'NOPE'"),
+    ("f(x == 1, y, DISTINCT z)", 13, "no expression"),
+    ("", 0, "missing"),
+    ("a, , b", 6, "missing"),
+    ("a; b", 1, "means nothing"),
+    ("a ** b", 3, "no expression"),
+    ("~a ? b", 3, "means nothing"),
+    ("DATE 'never'", 0, "Invalid isoformat"),
+    ("{}", 0, "means nothing"),
+    ("a + __import__('os')", None, None),
+]
+
+
+@pytest.mark.parametrize(("text", "position", "complaint"), MISTAKES, ids=[text for text, *_ in MISTAKES])
+def test_mistakes_are_pointed_at(text, position, complaint):
+    if complaint is None:
+        # Nothing of Python's is reachable: it is a function like any other.
+        assert "__import__" in str(parse_expression(text))
+        return
+    with pytest.raises(InvalidPlanError) as caught:
+        parse_items(text)
+    assert complaint in caught.value.message and caught.value.expression == text
+    assert caught.value.message.splitlines()[-1].index("^") == position + 2
+
+
+def test_misuse():
+    for error, match, make in [
+        (TypeError, "use & for AND", lambda: a == 1 and b == 2),
+        (TypeError, "not a list", lambda: list(a)),
+        (TypeError, "can't be a literal", lambda: a - [1]),
+        (TypeError, "names a function", lambda: call(3, a)),
+        (TypeError, "alias", lambda: a.alias()),
+        (TypeError, "cast", lambda: a.cast(int)),
+        (TypeError, "name of a field", lambda: a.get(0)),
+        (InvalidInputError, "out of range", lambda: lit(300, "TINYINT")),
+        (InvalidInputError, "not a str", lambda: lit(3, "STRING")),
+        (ValueError, "38 digits", lambda: lit(10**40)),
+        (TypeError, "is text or made by", lambda: parse_expression(3)),
+    ]:
+        with pytest.raises(error, match=match):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("value", "data_type", "field", "told"),
+    [
+        (1, "INT NOT NULL", "integer", 1),
+        (1 << 40, "BIGINT NOT NULL", "integer", 1 << 40),
+        (1 << 70, "DECIMAL(38, 0) NOT NULL", "text", str(1 << 70)),
+        (True, "BOOLEAN NOT NULL", "boolean", True),
+        (1.5, "DOUBLE NOT NULL", "number", 1.5),
+        ("x", "STRING NOT NULL", "text", "x"),
+        (b"x", "BYTES NOT NULL", "binary", b"x"),
+        (Decimal("-1.50"), "DECIMAL(3, 2) NOT NULL", "text", "-1.50"),
+        (Decimal("1E+3"), "DECIMAL(4, 0) NOT NULL", "text", "1000"),
+        (Decimal("0.001"), "DECIMAL(3, 3) NOT NULL", "text", "0.001"),
+        (datetime.date(1969, 12, 31), "DATE NOT NULL", "integer", -1),
+        (datetime.time(0, 0, 1, 5), "TIME(6) NOT NULL", "integer", 1_000_005),
+        (datetime.datetime(1969, 12, 31, 23, 59, 59, 999999), "TIMESTAMP(6) NOT NULL", "integer", -1),
+        (
+            datetime.datetime(1970, 1, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+            "TIMESTAMP_LTZ(6) NOT NULL",
+            "integer",
+            0,
+        ),
+        (datetime.timedelta(seconds=-1), "INTERVAL DAY TO SECOND NOT NULL", "integer", -1_000_000),
+        (None, "NULL", None, None),
+    ],
+)
+def test_literals(value, data_type, field, told):
+    literal = lit(value)
+    made = to_message(literal, str).literal
+    assert (str(literal.data_type), made.WhichOneof("value")) == (data_type, field)
+    assert field is None or getattr(made, field) == told
+
+
+OPERATORS = ["+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">=", "AND", "OR"]
+
+
+def texts():
+    leaves = st.sampled_from(["a", "`b c`", "1", "-2.5", "'x''y'", "NULL", "TRUE", "f()", "r.x", "DATE '2020-01-02'"])
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.tuples(inner, st.sampled_from(OPERATORS), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
+            st.tuples(inner).map(lambda t: f"NOT ({t[0]})"),
+            st.tuples(inner).map(lambda t: f"({t[0]}) IS NULL"),
+            st.tuples(inner, inner).map(lambda t: f"f({t[0]}, {t[1]})"),
+            st.tuples(inner).map(lambda t: f"CAST({t[0]} AS ARRAY<INT>)"),
+        ),
+        max_leaves=12,
+    )
+
+
+@given(texts())
+def test_any_expression_is_rendered_as_itself(text):
+    try:
+        parsed = parse_expression(text)
+    except InvalidPlanError as error:
+        assert "IS NULL" in error.message  # nothing equals NULL
+        return
+    wanted = message(parsed)
+    forget_text(parsed)
+    assert message(parse_expression(str(parsed))) == wanted
+
+
+def forget_text(expression: Expression) -> None:
+    expression.text = ""
+    parts = expression.arguments if isinstance(expression, Call) else ()
+    for part in expression.operands if isinstance(expression, Operation) else parts:
+        forget_text(part)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_parsed_or_refused(text):
+    try:
+        parsed = parse_items(text)
+    except InvalidPlanError:
+        return
+    assert all(isinstance(item, Expression) for item in parsed)
+
+
+def test_columns_are_not_python():
+    assert isinstance(parse_expression("None_"), Column)
+    assert plan_pb2.Expression(column="a") == message(parse_expression("a"))
