@@ -90,6 +90,7 @@ impl Server {
             coordinator: grpc_address.to_string(),
             http_address: http_address.to_string(),
             registration_timeout: Duration::from_secs(config.registration_timeout_seconds),
+            function_config: config.functions.clone(),
         };
         let parts = Arc::new(parts);
         fleet::resume(Arc::clone(&parts)).await?;

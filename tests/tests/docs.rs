@@ -82,9 +82,18 @@ fn process_table(command: &clap::Command, mut keys: BTreeSet<String>) -> String 
         writeln!(table, "| {} | {} | {} | {meaning} |", code(&flag), code(variable), code(key)).unwrap();
     }
     for key in keys {
-        writeln!(table, "| – | – | {} | a table of what the flag takes one by one |", code(&key)).unwrap();
+        writeln!(table, "| – | – | {} | {} |", code(&key), table_meaning(&key)).unwrap();
     }
     table
+}
+
+/// What a table of the file holds, which no flag stands for.
+fn table_meaning(key: &str) -> &'static str {
+    match key {
+        "functions" => "a table of function keys (in quotes) for functions that are registered without them",
+        "labels" => "a table of what the flag takes one by one",
+        other => panic!("what is the table {other:?}?"),
+    }
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The process's configuration: flags over `UDFLEET_*` variables over a TOML file over defaults.
 
 mod flags;
+mod functions;
 mod secret;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use flags::Flags;
+pub use functions::fill;
 pub use secret::Secret;
 
 /// Why a configuration is refused.
@@ -51,6 +54,9 @@ pub enum ConfigError {
     /// A token has to travel in a header.
     #[error("the token must be non-empty visible ASCII text")]
     BadToken,
+    /// A key or value that functions don't take.
+    #[error("functions: {0}")]
+    Functions(udfleet_proto::error::Error),
     /// The effective configuration could not be printed.
     #[error("can't print the configuration: {0}")]
     Dump(#[from] toml::ser::Error),
@@ -77,6 +83,9 @@ pub struct Config {
     pub registration_timeout_seconds: u64,
     /// Seconds that a file which no function needs is kept: between its upload and its registration, or after a drop.
     pub artifact_ttl_seconds: u64,
+    /// Configuration keys for functions that are registered without them.
+    #[serde(deserialize_with = "functions::texts", skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, String>,
 }
 
 impl Default for Config {
@@ -90,6 +99,7 @@ impl Default for Config {
             executor_timeout_seconds: 10,
             registration_timeout_seconds: 600,
             artifact_ttl_seconds: 3600,
+            functions: BTreeMap::new(),
         }
     }
 }
@@ -114,6 +124,7 @@ impl Config {
     /// # Errors
     /// Names the rule.
     pub fn check(&self) -> Result<(), ConfigError> {
+        functions::check(&self.functions).map_err(ConfigError::Functions)?;
         if let Some(token) = &self.token
             && (token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()))
         {

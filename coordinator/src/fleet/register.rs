@@ -11,6 +11,7 @@ use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
 
 use super::service::Parts;
+use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
 use crate::registry::{self, Function};
 
@@ -43,10 +44,11 @@ pub(super) async fn run(parts: Arc<Parts>, definition: FunctionDefinition, timeo
 
 async fn register(
     parts: &Parts,
-    definition: FunctionDefinition,
+    mut definition: FunctionDefinition,
     timeout: Duration,
     events: &Events,
 ) -> Result<FunctionInfo, Error> {
+    config::fill(&mut definition, &parts.function_config);
     registry::validate(&definition)?;
     present(parts, &definition).await?;
     parts.fleet.feasible(definition.clone()).await?;

@@ -1,5 +1,6 @@
 //! The service's methods: parse, ask, answer.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub http_address: String,
     /// Of a registration whose caller says nothing.
     pub registration_timeout: Duration,
+    /// Configuration keys for functions that are registered without them.
+    pub function_config: BTreeMap<String, String>,
 }
 
 /// See the module.
