@@ -55,9 +55,9 @@ impl FlightFrontend {
         let function = |reference| self.table.resolve(reference).map(|function| Arc::clone(&function.target));
         match route {
             Route::Path(reference) => Call::new(function(reference)?, OnError::Unspecified),
-            Route::Exchange(reference, request) => Call::new(function(reference)?, request.on_error()),
+            Route::Exchange(reference, request) => Call::asked(function(reference)?, request),
             Route::Composed(request) => match &request.stage {
-                Some(stage) => Call::new(self.table.stage(stage)?, request.on_error()),
+                Some(stage) => Call::asked(self.table.stage(stage)?, request),
                 None => Err(Error::new(ErrorCode::InvalidInput, "an executor runs stages, not plans")
                     .hint("send the plan to the coordinator, which makes stages of it")),
             },

@@ -1,6 +1,7 @@
 //! Flight streams through this executor's functions.
 
 mod batch;
+mod bundle;
 mod dictionary;
 mod frame;
 mod frontend;
@@ -15,6 +16,7 @@ mod stages;
 mod stream;
 mod tally;
 mod target;
+mod watch;
 
 pub use frontend::FlightFrontend;
 pub use served::{FunctionTable, ServedFunction};

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arrow_flight::FlightData;
 use async_stream::stream;
@@ -16,10 +17,12 @@ use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
 use udfleet_proto::v1::{BatchResult, ErrorCode};
 
 use super::batch::{Part, run};
+use super::bundle::Intake;
 use super::gather::Groups;
 use super::input::{Batch, InputReader};
 use super::served::StreamSlot;
 use super::target::{Call, Target};
+use super::watch::Watch;
 
 /// Input bytes of one stream that may be in flight at once, in KiB; a larger batch travels alone.
 const BUDGET_KIB: usize = 64 << 10;
@@ -46,19 +49,34 @@ pub(super) fn serve(
     let failed = Arc::new(AtomicBool::new(false));
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
+    let mut watch = Watch::new(&call);
     let mut answers = answers(call, batches, Arc::clone(&failed), ended);
     stream! {
         let _slot = slot;
         let _guard = guard;
         yield Ok(schema);
-        while let Some(Answered { sequence, mut outcome, _permit }) = answers.next().await {
+        loop {
+            let Answered { sequence, intake, mut outcome, _permit } = match next(&mut answers, &watch).await {
+                Next::Answer(Some(answered)) => answered,
+                Next::Answer(None) => break,
+                Next::Tick => {
+                    if let Some(message) = watch.due() {
+                        yield Ok(message);
+                    }
+                    continue;
+                }
+            };
             let mut parts = None;
             loop {
                 match (outcome, dialect) {
                     (Ok(mut part), _) => {
                         let last = part.last;
                         parts = part.more.take().or(parts);
+                        watch.part(&part, intake.as_ref());
                         if let Some(message) = data(part, sequence, dialect) {
+                            yield Ok(message);
+                        }
+                        if let Some(message) = watch.due() {
                             yield Ok(message);
                         }
                         if last {
@@ -85,6 +103,25 @@ pub(super) fn serve(
                 };
             }
         }
+        if let Some(message) = watch.end() {
+            yield Ok(message);
+        }
+    }
+}
+
+/// What a stream waits for.
+enum Next {
+    Answer(Option<Answered>),
+    /// It is time to tell of a bundle.
+    Tick,
+}
+
+async fn next(answers: &mut Answers, watch: &Watch) -> Next {
+    let Some(at) = watch.next_due() else { return Next::Answer(answers.next().await) };
+    tokio::select! {
+        biased;
+        answered = answers.next() => Next::Answer(answered),
+        () = tokio::time::sleep_until(at.into()) => Next::Tick,
     }
 }
 
@@ -95,15 +132,19 @@ fn unfinished() -> Error {
 /// What became of a batch. Its share of the stream's budget is held until the answer has been handed over.
 struct Answered {
     sequence: u64,
+    /// The batch that it is about; none for what comes at the end of the input.
+    intake: Option<Intake>,
     outcome: Result<Part, Error>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Answered {
     fn refused(sequence: u64, error: Error) -> Self {
-        Self { sequence, outcome: Err(error), _permit: None }
+        Self { sequence, intake: None, outcome: Err(error), _permit: None }
     }
 }
+
+type Answers = Pin<Box<dyn Stream<Item = Answered> + Send>>;
 
 /// What becomes of the batches, in their order.
 fn answers(
@@ -111,7 +152,7 @@ fn answers(
     batches: impl Stream<Item = Item> + Send + 'static,
     failed: Arc<AtomicBool>,
     ended: CancellationToken,
-) -> Pin<Box<dyn Stream<Item = Answered> + Send>> {
+) -> Answers {
     if call.target.gathers {
         return Box::pin(gathered(call, batches, ended));
     }
@@ -132,9 +173,10 @@ fn start(
         Ok((batch, _)) if failed => Err((batch.header.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
             let (call, ended, sequence) = (call.clone(), ended.clone(), batch.header.sequence);
+            let intake = Some(intake(&batch));
             let run = async move {
                 let outcome = run(&call, &batch, &ended).await;
-                Answered { sequence, outcome, _permit: permit }
+                Answered { sequence, intake, outcome, _permit: permit }
             };
             Ok((sequence, tokio::spawn(run)))
         }
@@ -148,6 +190,10 @@ fn start(
             Err((sequence, error)) => Answered::refused(sequence, error),
         }
     }
+}
+
+fn intake(batch: &Batch) -> Intake {
+    Intake { rows: batch.rows, bytes: batch.body.len() as u64, arrived: Instant::now() }
 }
 
 /// One batch after the other into the stream's groups; the results when the client has ended its side.
@@ -165,7 +211,8 @@ fn gathered(
                 Ok((batch, permit)) => {
                     let sequence = batch.header.sequence;
                     end = sequence + 1;
-                    Answered { sequence, outcome: groups.feed(batch).await, _permit: permit }
+                    let intake = Some(intake(&batch));
+                    Answered { sequence, intake, outcome: groups.feed(batch).await, _permit: permit }
                 }
                 Err((sequence, error)) => Answered::refused(sequence, error),
             };
@@ -176,7 +223,7 @@ fn gathered(
                 return;
             }
         }
-        yield Answered { sequence: end, outcome: groups.finish().await, _permit: None };
+        yield Answered { sequence: end, intake: None, outcome: groups.finish().await, _permit: None };
     }
 }
 

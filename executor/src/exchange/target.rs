@@ -1,16 +1,21 @@
 //! What a stream calls: a function, or a stage of several.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::{DataType as Arrow, Schema, SchemaRef};
 use bytes::Bytes;
-use udfleet_proto::config::{CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
+use udfleet_proto::config::{BUNDLE_SIZE, BUNDLE_TIME, CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::name::versioned;
 use udfleet_proto::types::{arrow_field, arrow_type};
-use udfleet_proto::v1::{DataType, ErrorCode, FunctionDefinition, FunctionKind, OnError, Stage};
+use udfleet_proto::v1::{
+    DataType, ErrorCode, ExchangeRequest, FunctionDefinition, FunctionKind, NamedUserMetrics, OnError, Stage,
+};
 
+use super::bundle::{Bounds, Bundles};
 use super::ipc::schema_message;
 use super::served::ServedFunction;
 use crate::link::Pool;
@@ -54,10 +59,15 @@ pub(super) struct Target {
     pub(super) gathers: bool,
     /// A scalar function whose result can't be null.
     not_null: Option<String>,
+    bundles: Bounds,
 }
 
 fn not_null(definition: &FunctionDefinition) -> bool {
     definition.kind() == FunctionKind::Scalar && definition.result_type.as_ref().is_some_and(|result| result.not_null)
+}
+
+fn bounds(config: &BTreeMap<String, String>) -> Bounds {
+    Bounds { rows: BUNDLE_SIZE.integer(config), time: Duration::from_millis(BUNDLE_TIME.integer(config)) }
 }
 
 fn typed(input: &DataType) -> (DataType, Arrow) {
@@ -97,6 +107,7 @@ impl Target {
             deterministic: definition.deterministic,
             gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
             not_null: not_null(definition).then(|| name.clone()),
+            bundles: bounds(&definition.config),
             name,
         })
     }
@@ -131,6 +142,10 @@ impl Target {
             deterministic: targets().all(|target| target.deterministic),
             gathers: stage.gathers,
             not_null: targets().find_map(|target| target.not_null.clone()),
+            bundles: Bounds {
+                rows: targets().map(|t| t.bundles.rows).min().unwrap_or(bounds(&defaults).rows),
+                time: targets().map(|t| t.bundles.time).min().unwrap_or(bounds(&defaults).time),
+            },
         }
     }
 }
@@ -140,6 +155,8 @@ impl Target {
 pub(super) struct Call {
     pub(super) target: Arc<Target>,
     pub(super) on_error: OnError,
+    /// The client wants to hear of bundles.
+    bundles: bool,
 }
 
 impl Call {
@@ -155,8 +172,27 @@ impl Call {
                     .function(name)
                     .hint("ask for \"skip\" or \"fail\", or register the function with a nullable result type"))
             }
-            _ => Ok(Self { target, on_error }),
+            _ => Ok(Self { target, on_error, bundles: false }),
         }
+    }
+
+    /// What the request asks for beside the target.
+    pub(super) fn asked(target: Arc<Target>, request: &ExchangeRequest) -> Result<Self, Error> {
+        Ok(Self { bundles: request.bundle_progress, ..Self::new(target, request.on_error())? })
+    }
+
+    /// The bundles of a stream, where its client wants to hear of them.
+    pub(super) fn bundles(&self) -> Option<Bundles> {
+        self.bundles.then(|| Bundles::new(self.target.bundles))
+    }
+
+    /// What user code has counted here.
+    pub(super) fn user_metrics(&self) -> Vec<NamedUserMetrics> {
+        let named = |function: &Arc<Counted>| NamedUserMetrics {
+            function: function.name.clone(),
+            metrics: function.stats.user(),
+        };
+        self.target.functions.iter().map(named).filter(|named| !named.metrics.is_empty()).collect()
     }
 
     /// An error as the caller shall see it.
