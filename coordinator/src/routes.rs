@@ -179,6 +179,11 @@ impl Routes {
         self.targets.get(versioned)
     }
 
+    /// All versions of functions of this environment.
+    pub fn in_environment<'a>(&'a self, environment: &'a str) -> impl Iterator<Item = &'a Arc<Target>> {
+        self.targets.values().filter(move |target| target.function.environment == environment)
+    }
+
     /// The newest ready version of each name.
     pub fn by_name(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.catalog.names().filter_map(|name| self.targets.get(name))

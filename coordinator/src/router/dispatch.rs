@@ -8,13 +8,16 @@ use tokio::time::Instant;
 use tonic::Status;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
-use udfleet_proto::v1::{BatchResult, ErrorCode, ExchangeRequest};
+use udfleet_proto::v1::{BatchResult, ErrorCode};
 
 use super::exchange::Exchange;
 use super::failure::{self, Failure};
 use super::message::{self, Kind};
+use super::output;
+use super::pending::Tag;
 use super::pick::pick;
 use super::retry;
+use super::slice;
 use super::upstream::{self, Upstream};
 use crate::routes::Server;
 
@@ -25,26 +28,45 @@ impl Exchange {
             dictionaries.settle(self.reorder.next());
         }
         self.look_again = None;
+        self.end_of_input();
         // One moment for all: an executor that is back after it is noted, and looked at again at once.
         let now = Instant::now();
         while let Some(sequence) = self.batches.first_unsent() {
-            match self.choose(now) {
+            match self.choose(sequence, now) {
                 Some(id) => self.send(id, sequence, now),
                 None => return self.hold(sequence, now),
             }
         }
         // The first executor hears of the schema at once: it may refuse it.
         if self.schema.is_some() && self.opened == 0 {
-            let _ = self.choose(now);
+            let _ = self.choose(0, now);
         }
         if self.is_closed() {
             self.upstreams.values_mut().for_each(Upstream::close);
         }
     }
 
+    /// What has been gathered comes once the input ends: that is asked for, and answered, as a batch is.
+    fn end_of_input(&mut self) {
+        if !self.work.gathers || !self.is_closed() || self.failed || self.tail.is_some() {
+            return;
+        }
+        if self.schema.is_none() {
+            let schema = self.work.inputs.clone().unwrap_or_else(arrow_schema::Schema::empty);
+            match message::schema_message(&schema) {
+                Ok(schema) => self.schema = Some(schema),
+                Err(error) => return self.fail(self.next, error),
+            }
+        }
+        self.tail = Some(self.next);
+        let tag = Tag { sequence: self.client_end, closes: true };
+        self.batches.accept(self.next, tag, FlightData::default());
+        self.next += 1;
+    }
+
     /// True where waiting for answers makes room again.
     fn has_usable_upstream(&self) -> bool {
-        self.upstreams.values().any(|upstream| upstream.in_flight() > 0)
+        self.upstreams.values().any(|upstream| upstream.in_flight() > 0 && upstream.gate.is_open())
     }
 
     /// No executor can take the batch now. An answer may change that, new routes, or the end of a pause.
@@ -57,47 +79,52 @@ impl Exchange {
     }
 
     fn note_stuck(&mut self, sequence: u64, now: Instant) {
-        let routes = self.shared.routes.load_full();
-        let Some(target) = routes.exact(&self.function.name) else {
-            let dropped = Error::new(ErrorCode::FunctionNotFound, "the function was dropped while the stream ran");
+        if let Err(dropped) = self.servers() {
             return self.fail(sequence, dropped);
-        };
+        }
         self.patience.begin(now);
         if self.patience.waited(now) >= retry::PATIENCE {
             let pending = self.batches.get_mut(sequence);
             let cause = pending.and_then(|p| p.last_error.clone().map(|error| (error, p.attempts)));
             let error = match cause {
-                Some((error, attempts)) => failure::exhausted(&error, &self.function.name, attempts),
-                None => target.no_capacity(),
+                Some((error, attempts)) => failure::exhausted(&error, self.work.function(), attempts),
+                None => self.work.no_capacity(&self.shared.routes.load()),
             };
             self.fail(sequence, error);
         }
     }
 
     /// The upstream for the next batch, opened if need be.
-    fn choose(&mut self, now: Instant) -> Option<usize> {
+    fn choose(&mut self, sequence: u64, now: Instant) -> Option<usize> {
         let has_room = |upstream: &Upstream| !upstream.is_closed() && upstream.in_flight() < STREAM_WINDOW;
-        if self.dictionaries.is_some() && !self.upstreams.is_empty() {
+        if self.is_pinned() && !self.upstreams.is_empty() {
             return self.upstreams.iter().find(|(_, u)| has_room(u)).map(|(id, _)| *id);
         }
-        let routes = self.shared.routes.load_full();
-        let servers = &routes.exact(&self.function.name)?.servers;
-        if let Some(id) = self.idle(servers) {
+        let servers = self.servers().ok()?;
+        if let Some(id) = self.idle(&servers) {
             return Some(id);
         }
+        // A batch that comes back never waits behind later ones: where early answers are held back, they would wait for
+        // it in turn. It goes over an exchange of its own, then even to an executor that has its share.
         let mine = |server: &Server| {
             let id = self.by_executor.get(&server.endpoint.executor)?;
-            self.upstreams.get(id).filter(|upstream| !upstream.is_closed()).map(|upstream| (*id, upstream))
+            let open = |upstream: &&Upstream| !upstream.is_closed() && upstream.in_order(sequence);
+            self.upstreams.get(id).filter(open).map(|_| *id)
+        };
+        let urgent = self.gated && sequence == self.reorder.next();
+        let share = |server: &Server| {
+            let its = self.upstreams.values().filter(|u| u.endpoint.executor == server.endpoint.executor);
+            its.map(Upstream::in_flight).sum::<usize>()
         };
         let load = |index: usize| {
             let server = &servers[index];
             let avoided = self.avoided.contains(&server.endpoint.executor, now);
-            let free = mine(server).is_none_or(|(_, upstream)| has_room(upstream));
+            let free = urgent || share(server) < STREAM_WINDOW;
             (free && !avoided).then(|| server.endpoint.in_flight() as f64 / f64::from(server.interpreters))
         };
         let mut random = self.random.clone();
         let chosen = pick(servers.len(), load, &mut random);
-        let open = chosen.map(|index| (&servers[index], mine(&servers[index]).map(|(id, _)| id)));
+        let open = chosen.map(|index| (&servers[index], mine(&servers[index])));
         let (server, open) = open?;
         self.random = random;
         let id = match open {
@@ -122,9 +149,8 @@ impl Exchange {
         let schema = self.schema.as_ref()?;
         let id = self.opened;
         self.opened += 1;
-        let (function, job) = (self.function.name.clone(), self.job.clone());
-        let request = ExchangeRequest { function, job, forwarded: true, ..ExchangeRequest::default() };
-        let (upstream, answers) = upstream::open(id, &server.endpoint, self.shared.token.clone(), &request, schema);
+        let token = self.shared.token.clone();
+        let (upstream, answers) = upstream::open(id, &server.endpoint, token, &self.work.request, schema);
         self.by_executor.insert(server.endpoint.executor.clone(), id);
         self.upstreams.insert(id, upstream);
         self.answers.push(answers);
@@ -138,8 +164,10 @@ impl Exchange {
             messages.into_iter().for_each(|message| upstream.forward(message));
             upstream.dictionaries = Some(had);
         }
-        if let Some((message, attempt)) = self.batches.send(sequence) {
-            upstream.send(sequence, attempt, message, now);
+        match self.batches.send(sequence) {
+            Some(_) if self.tail == Some(sequence) => upstream.send_end(sequence, now),
+            Some((message, attempt)) => upstream.send(sequence, attempt, message, now),
+            None => {}
         }
     }
 
@@ -180,13 +208,33 @@ impl Exchange {
         let Some(sequence) = upstream.sequence(result.sequence) else { return Ok(()) };
         self.patience.taken();
         self.avoided.answered(&upstream.endpoint.executor);
-        if let Some(pending) = self.batches.get_mut(sequence) {
-            pending.parts.push(data);
-        }
         if result.last {
             upstream.answered(result.sequence);
+        }
+        self.gathered |= self.work.gathers;
+        self.keep(sequence, &result, data)?;
+        if result.last {
             self.answered(sequence);
         }
+        Ok(())
+    }
+
+    /// Keeps a part of an answer. What the client has from an earlier try is left out.
+    fn keep(&mut self, sequence: u64, result: &BatchResult, mut data: FlightData) -> Result<(), Error> {
+        let Some(pending) = self.batches.get_mut(sequence) else { return Ok(()) };
+        if pending.skip > 0 && result.rows <= pending.skip {
+            pending.skip -= result.rows;
+            if !result.last {
+                return Ok(());
+            }
+            let last = BatchResult { rows: 0, ..result.clone() };
+            data = FlightData::new().with_app_metadata(last.encode_to_vec());
+        } else if pending.skip > 0 {
+            data = slice::without_first(&self.work.result, data, result, pending.skip)?;
+            pending.skip = 0;
+        }
+        self.early_bytes += output::size(&data);
+        pending.parts.push(data);
         Ok(())
     }
 
@@ -201,13 +249,24 @@ impl Exchange {
 
     fn send_elsewhere(&mut self, upstream: &Upstream, error: &Error) {
         let (now, unanswered) = (Instant::now(), upstream.unanswered());
-        tracing::warn!(function = self.function.name, batches = unanswered.len(), %error, "sending batches elsewhere");
+        tracing::warn!(function = self.work.name, batches = unanswered.len(), %error, "sending batches elsewhere");
         self.avoided.failed(&upstream.endpoint.executor, now);
         let waited = self.waited(upstream, error.code(), now);
+        if self.gathered {
+            let oldest = unanswered.first().copied().unwrap_or(self.next);
+            return self.fail(oldest, failure::groups_lost(error));
+        }
         for sequence in unanswered {
+            if let Some(pending) = self.batches.get_mut(sequence) {
+                let parts = std::mem::take(&mut pending.parts);
+                self.early_bytes -= parts.iter().map(output::size).sum::<usize>();
+                if pending.passed && !self.work.repeatable {
+                    return self.fail(sequence, failure::half_answered(error));
+                }
+            }
             let attempts = self.batches.returned(sequence, error);
-            if retry::is_given_up(error.code(), attempts, self.max_attempts, waited) {
-                return self.fail(sequence, failure::exhausted(error, &self.function.name, attempts));
+            if retry::is_given_up(error.code(), attempts, self.work.max_attempts, waited) {
+                return self.fail(sequence, failure::exhausted(error, self.work.function(), attempts));
             }
             self.shared.stats.retry();
         }

@@ -1,65 +1,73 @@
 //! One client stream: its batches spread over executors, its answers in order.
 //!
 //! The whole state lives in the response stream, polled by the connection that it answers: no task, no queue of its
-//! own. A client that reads slowly stops the polling, and with it everything; one that vanishes drops it all.
+//! own. A client that reads slowly stops the polling, and with it everything; one that vanishes drops it all. The stages
+//! of a plan are exchanges in a row: each reads the one before it as if it were a client.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow_flight::FlightData;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::SelectAll;
-use prost::Message as _;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
-use udfleet_proto::config::MAX_ATTEMPTS;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
-use udfleet_proto::v1::{BatchHeader, BatchResult, ErrorCode};
 
 use super::dictionary::Dictionaries;
 use super::failure;
-use super::message::{self, Kind};
-use super::pending::{Batches, Parts};
+use super::input::Input;
+use super::message;
+use super::output::Answer;
+use super::pending::Batches;
 use super::reorder::Reorder;
 use super::retry::{Avoided, Patience};
 use super::service::{ActiveStream, Shared};
 use super::upstream::{Answers, Upstream};
-use crate::registry::Function;
-use crate::routes::Target;
+use super::work::Work;
+use crate::routes::{Routes, Server};
 
 /// Input and early answers that a stream holds before it takes no more in, bytes. One batch may be larger.
-const BYTES: usize = 64 << 20;
+pub(super) const BYTES: usize = 64 << 20;
 /// The most batches of one stream that are in flight, however large the fleet.
 const MOST_IN_FLIGHT: usize = 256;
-
-/// The answer to one batch.
-pub(super) enum Answer {
-    Data { client_sequence: u64, parts: Parts },
-    Failed { client_sequence: u64, error: Error },
-}
 
 /// See the module.
 pub(super) struct Exchange {
     pub(super) shared: Arc<Shared>,
-    pub(super) function: Arc<Function>,
-    pub(super) job: String,
+    pub(super) work: Work,
+    /// Who serves the work, as of the routes that it was looked up in.
+    serving: (Arc<Routes>, Arc<[Server]>),
     /// Under a CMD descriptor batches are numbered and errors come in-band.
-    numbered: bool,
-    client: Option<Streaming<FlightData>>,
-    /// The client's side of a stream that has failed.
-    rejected: Option<Streaming<FlightData>>,
+    pub(super) numbered: bool,
+    pub(super) input: Option<Input>,
+    /// Where a stream that has failed came from.
+    pub(super) rejected: Option<Input>,
+    /// The client of a stream that has failed, while it still writes.
+    draining: Option<Streaming<FlightData>>,
     pub(super) schema: Option<FlightData>,
     /// Present where the schema has dictionaries: then one executor gets all.
     pub(super) dictionaries: Option<Dictionaries>,
-    /// The number of the next batch from the client.
+    /// The number of the next batch.
     pub(super) next: u64,
+    /// What the client would number its next batch.
+    pub(super) client_end: u64,
+    /// The number under which the end of the input is answered, where it is.
+    pub(super) tail: Option<u64>,
+    /// The number under which results of a gathering stage before come.
+    pub(super) results_of_before: Option<u64>,
     pub(super) batches: Batches,
     pub(super) reorder: Reorder<Answer>,
-    early_bytes: usize,
+    /// Bytes of answers that are not passed on yet.
+    pub(super) early_bytes: usize,
+    pub(super) gated: bool,
+    /// The executor holds groups of what it has answered.
+    pub(super) gathered: bool,
     pub(super) upstreams: BTreeMap<usize, Upstream>,
     /// The upstream to send to, by executor.
     pub(super) by_executor: HashMap<String, usize>,
@@ -70,47 +78,52 @@ pub(super) struct Exchange {
     pub(super) patience: Patience,
     /// When to look for an executor again, where the next batch found none.
     pub(super) look_again: Option<Instant>,
-    pub(super) changes: watch::Receiver<u64>,
-    pub(super) max_attempts: u32,
+    changes: watch::Receiver<u64>,
     pub(super) random: SmallRng,
-    out: VecDeque<Result<FlightData, Status>>,
-    finished: bool,
-    _active: ActiveStream,
+    pub(super) out: VecDeque<Result<FlightData, Status>>,
+    /// It will end with an error.
+    pub(super) failed: bool,
+    pub(super) finished: bool,
+    /// Of the exchange that reads the client.
+    _active: Option<ActiveStream>,
 }
 
 enum Event {
-    Client(Result<Option<FlightData>, Status>),
+    Input(Result<Option<FlightData>, Status>),
     Upstream(usize, Option<Result<FlightData, Status>>),
     Wake,
 }
 
 impl Exchange {
-    /// Begins with the client's first message, which carries the descriptor.
-    pub fn begin(
-        shared: Arc<Shared>,
-        target: &Target,
-        exchange: Option<String>,
-        first: FlightData,
-        client: Streaming<FlightData>,
-    ) -> Result<Self, Error> {
-        let function = Arc::clone(&target.function);
-        let schema = message::schema_message(&super::info::result_schema(&function.definition))?;
-        let attempts = MAX_ATTEMPTS.integer(&function.definition.config);
-        let mut this = Self {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// When a function of the work is gone.
+    pub fn new(shared: Arc<Shared>, work: Work, numbered: bool, input: Input) -> Result<Self, Error> {
+        let schema = message::schema_message(&work.result)?;
+        let routes = shared.routes.load_full();
+        let servers = work.servers(&routes)?.into();
+        Ok(Self {
             changes: shared.routes.changes(),
-            _active: shared.stats.stream(),
+            _active: matches!(input, Input::Client(_)).then(|| shared.stats.stream()),
             shared,
-            function,
-            numbered: exchange.is_some(),
-            job: exchange.unwrap_or_default(),
-            client: Some(client),
+            work,
+            serving: (routes, servers),
+            numbered,
+            input: Some(input),
             rejected: None,
+            draining: None,
             schema: None,
             dictionaries: None,
             next: 0,
+            client_end: 0,
+            tail: None,
+            results_of_before: None,
             batches: Batches::default(),
             reorder: Reorder::default(),
             early_bytes: 0,
+            gated: false,
+            gathered: false,
             upstreams: BTreeMap::new(),
             by_executor: HashMap::new(),
             answers: SelectAll::new(),
@@ -119,16 +132,14 @@ impl Exchange {
             avoided: Avoided::default(),
             patience: Patience::default(),
             look_again: None,
-            max_attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
             random: SmallRng::from_os_rng(),
             out: VecDeque::from([Ok(schema)]),
+            failed: false,
             finished: false,
-        };
-        this.take_in(first)?;
-        Ok(this)
+        })
     }
 
-    /// The next message for the client.
+    /// The next message for the client. May be dropped while it waits: nothing is lost.
     pub async fn next(&mut self) -> Option<Result<FlightData, Status>> {
         loop {
             if let Some(message) = self.out.pop_front() {
@@ -148,41 +159,56 @@ impl Exchange {
                 continue;
             }
             match self.wait().await {
-                Event::Client(Ok(Some(message))) => {
+                Event::Input(Ok(Some(message))) => {
                     if let Err(error) = self.take_in(message) {
                         self.fail(self.next, error);
                     }
                 }
-                Event::Client(Ok(None)) => self.client = None,
-                Event::Client(Err(status)) => self.fail(self.next, failure::of_client(&status)),
+                Event::Input(Ok(None)) => self.input = None,
+                Event::Input(Err(status)) => self.fail(self.next, failure::of_client(&status)),
                 Event::Upstream(id, answer) => self.on_answer(id, answer),
                 Event::Wake => {}
             }
         }
     }
 
+    /// For the exchange of the next stage, whose own `next` this is a part of.
+    pub fn next_boxed(&mut self) -> BoxFuture<'_, Option<Result<FlightData, Status>>> {
+        Box::pin(self.next())
+    }
+
     /// A client that still writes must read the in-band error: ending the stream under its write would make gRPC drop
     /// it. So what still comes is read, and thrown away, until the client ends the stream.
     async fn drain(&mut self) {
-        let Some(mut client) = self.rejected.take() else { return };
-        self.upstreams.clear();
-        self.answers.clear();
-        while let Ok(Some(_)) = client.message().await {}
+        if let Some(rejected) = self.rejected.take() {
+            self.upstreams.clear();
+            self.answers.clear();
+            self.draining = rejected.abandon();
+        }
+        if let Some(client) = &mut self.draining {
+            while let Ok(Some(_)) = client.message().await {}
+            self.draining = None;
+        }
+    }
+
+    /// Gives up everything but the client.
+    pub fn abandon(mut self) -> Option<Streaming<FlightData>> {
+        self.draining.take().or_else(|| self.input.take().or_else(|| self.rejected.take())?.abandon())
     }
 
     /// All is answered. A stream without batches waits for its executor: the schema alone may be refused.
     fn is_done(&self) -> bool {
-        self.client.is_none() && self.batches.is_empty() && (self.next > 0 || self.upstreams.is_empty())
+        self.input.is_none() && self.batches.is_empty() && (self.next > 0 || self.upstreams.is_empty())
     }
 
     async fn wait(&mut self) -> Event {
         let reading = self.has_room();
         let look_again = self.look_again;
         // A new executor takes what waits, and widens the window: nobody else may have news for minutes.
-        let held = self.batches.first_unsent().is_some() || (self.client.is_some() && !reading);
-        let client = async {
-            match &mut self.client {
-                Some(client) if reading => client.message().await,
+        let held = self.batches.first_unsent().is_some() || (self.input.is_some() && !reading);
+        let input = async {
+            match &mut self.input {
+                Some(input) if reading => input.message().await,
                 _ => std::future::pending().await,
             }
         };
@@ -201,121 +227,39 @@ impl Exchange {
         };
         tokio::select! {
             (id, answer) = answer => Event::Upstream(id, answer),
-            message = client => Event::Client(message),
+            message = input => Event::Input(message),
             _ = self.changes.changed(), if held => Event::Wake,
             () = wake => Event::Wake,
         }
     }
 
-    fn has_room(&self) -> bool {
+    /// True where one executor gets all batches.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.dictionaries.is_some() || self.work.gathers
+    }
+
+    fn has_room(&mut self) -> bool {
         let outstanding = usize::try_from(self.next - self.reorder.next()).unwrap_or(usize::MAX);
-        let servers = match &self.dictionaries {
-            Some(_) => 1,
-            None => self.shared.routes.load().exact(&self.function.name).map_or(1, |t| t.servers.len().max(1)),
-        };
+        let servers = if self.is_pinned() { 1 } else { self.servers().map_or(1, |servers| servers.len().max(1)) };
         let window = (STREAM_WINDOW * servers).min(MOST_IN_FLIGHT);
         outstanding == 0 || (outstanding < window && self.batches.bytes() + self.early_bytes < BYTES)
     }
 
-    /// Takes one message of the client.
-    fn take_in(&mut self, data: FlightData) -> Result<(), Error> {
-        let invalid =
-            |what: &str| Error::new(ErrorCode::InvalidInput, what.to_owned()).function(self.function.name.as_str());
-        let kind = message::kind(&data)?;
-        if self.schema.is_none() && matches!(kind, Kind::Batch | Kind::Dictionary { .. }) {
-            return Err(invalid("the stream's first data message is no schema"));
+    /// Who serves the work now.
+    ///
+    /// # Errors
+    /// When a function of it is gone.
+    pub(super) fn servers(&mut self) -> Result<Arc<[Server]>, Error> {
+        let now = self.shared.routes.load();
+        if !Arc::ptr_eq(&now, &self.serving.0) {
+            let servers = self.work.servers(&now)?.into();
+            self.serving = (Arc::clone(&now), servers);
         }
-        let bare = FlightData { data_header: data.data_header, data_body: data.data_body, ..FlightData::default() };
-        match kind {
-            Kind::Empty => {}
-            Kind::Schema { .. } if self.schema.is_some() => return Err(invalid("the stream holds a second schema")),
-            Kind::Schema { dictionaries } => {
-                self.schema = Some(bare);
-                self.dictionaries = dictionaries.then(Dictionaries::default);
-            }
-            Kind::Dictionary { id, delta } => match &mut self.dictionaries {
-                Some(dictionaries) => dictionaries.record(self.next, id, delta, bare)?,
-                None => return Err(invalid("the stream holds a dictionary that its schema does not name")),
-            },
-            Kind::Batch => {
-                let client_sequence = if self.numbered && !data.app_metadata.is_empty() {
-                    let header = BatchHeader::decode(data.app_metadata);
-                    header.map_err(|e| invalid(&format!("a batch's app_metadata is no BatchHeader: {e}")))?.sequence
-                } else {
-                    self.next
-                };
-                self.batches.accept(self.next, client_sequence, bare);
-                self.next += 1;
-                self.shared.stats.batch();
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps a complete answer until its turn.
-    pub(super) fn answered(&mut self, sequence: u64) {
-        if let Some(pending) = self.batches.take(sequence) {
-            self.early_bytes += bytes_of(&pending.parts);
-            let answer = Answer::Data { client_sequence: pending.client_sequence, parts: pending.parts };
-            self.reorder.push(sequence, answer);
-        }
-    }
-
-    /// The stream ends with this error, once everything before batch `sequence` has been answered.
-    pub(super) fn fail(&mut self, sequence: u64, error: Error) {
-        let client_sequence = self.batches.take(sequence).map_or(sequence, |pending| pending.client_sequence);
-        self.batches.cut(sequence);
-        self.rejected = self.client.take().or(self.rejected.take());
-        self.next = self.next.max(sequence + 1);
-        let error = error.function(self.function.name.as_str());
-        self.reorder.push(sequence, Answer::Failed { client_sequence, error });
+        Ok(Arc::clone(&self.serving.1))
     }
 
     /// No batch will come any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_none()
+        self.input.is_none()
     }
-
-    /// Moves what is due to the client's side.
-    fn emit(&mut self) {
-        while let Some(answer) = self.reorder.pop() {
-            match answer {
-                Answer::Data { client_sequence, parts } => {
-                    self.early_bytes -= bytes_of(&parts);
-                    let messages = parts.into_iter().map(|part| Ok(renumber(part, self.numbered, client_sequence)));
-                    self.out.extend(messages);
-                }
-                Answer::Failed { client_sequence, error } => {
-                    self.out.push_back(if self.numbered {
-                        Ok(in_band(client_sequence, error))
-                    } else {
-                        Err(error.into())
-                    });
-                    self.finished = true;
-                    return;
-                }
-            }
-        }
-    }
-}
-
-fn bytes_of(parts: &Parts) -> usize {
-    parts.iter().map(|part| part.data_header.len() + part.data_body.len()).sum()
-}
-
-/// As the client numbers it; plain clients get no metadata.
-fn renumber(mut part: FlightData, numbered: bool, sequence: u64) -> FlightData {
-    part.flight_descriptor = None;
-    part.app_metadata = if numbered {
-        let result = BatchResult::decode(std::mem::take(&mut part.app_metadata)).unwrap_or_default();
-        BatchResult { sequence, ..result }.encode_to_vec().into()
-    } else {
-        bytes::Bytes::new()
-    };
-    part
-}
-
-fn in_band(sequence: u64, error: Error) -> FlightData {
-    let result = BatchResult { sequence, last: true, error: Some(error.into_info()), ..BatchResult::default() };
-    FlightData::new().with_app_metadata(result.encode_to_vec())
 }

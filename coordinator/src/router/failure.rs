@@ -80,6 +80,23 @@ pub(super) fn exhausted(cause: &Error, function: &str, attempts: u32) -> Error {
     )
 }
 
+fn lost(cause: &Error, message: &str) -> Error {
+    let executor = &cause.info().executor;
+    Error::new(ErrorCode::ExecutorLost, format!("{message}: {}", cause.info().message))
+        .hint("run it again from the start")
+        .with(|info| info.executor.clone_from(executor))
+}
+
+/// An executor is gone that held what had been gathered so far.
+pub(super) fn groups_lost(cause: &Error) -> Error {
+    lost(cause, "the executor that gathered the stream's rows is lost, and the groups with it")
+}
+
+/// An executor is gone in the middle of an answer, and another try would give other rows.
+pub(super) fn half_answered(cause: &Error) -> Error {
+    lost(cause, "the executor is lost in the middle of an answer, and a function of it is not deterministic")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

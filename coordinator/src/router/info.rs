@@ -1,19 +1,14 @@
-//! What Flight clients can learn about a function before they call it.
+//! What Flight clients can learn about a function or a plan before they call it.
 
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use arrow_schema::Schema;
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, Ticket};
+use bytes::Bytes;
+use prost::Message as _;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::describe;
-use udfleet_proto::types::arrow_field;
-use udfleet_proto::v1::FunctionDefinition;
+use udfleet_proto::v1::ExchangeRequest;
 
-use crate::routes::{Server, Target};
-
-/// What comes back: one column, `result`.
-pub(super) fn result_schema(definition: &FunctionDefinition) -> Schema {
-    let result = definition.result_type.as_ref().map(|result_type| arrow_field("result", result_type));
-    Schema::new(result.into_iter().collect::<Vec<_>>())
-}
+use super::work::Work;
+use crate::routes::{Routes, Server, Target};
 
 /// The function with the executors that serve it, for direct exchange.
 pub(super) fn flight_info(target: &Target, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
@@ -23,4 +18,35 @@ pub(super) fn flight_info(target: &Target, descriptor: FlightDescriptor) -> Resu
             .with_location(format!("grpc+tcp://{}", server.endpoint.address))
     };
     describe(&target.function.definition, descriptor, target.servers.iter().map(endpoint).collect())
+}
+
+/// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several with
+/// an endpoint without a location, which is this coordinator.
+pub(super) fn of_stages(stages: Vec<Work>, routes: &Routes, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+    let result = stages.last().ok_or_else(|| Error::internal("a plan without stages"))?;
+    let options = Default::default();
+    let schema = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&result.result, &options))
+        .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
+    let endpoint = match &stages[..] {
+        [stage] => {
+            let request = ExchangeRequest { forwarded: false, ..stage.request.clone() };
+            let ticket = Bytes::from(request.encode_to_vec());
+            let direct = |server: Server| {
+                FlightEndpoint::new()
+                    .with_ticket(Ticket::new(ticket.clone()))
+                    .with_location(format!("grpc+tcp://{}", server.endpoint.address))
+            };
+            stage.servers(routes)?.into_iter().map(direct).collect()
+        }
+        _ => vec![FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()))],
+    };
+    Ok(FlightInfo {
+        schema: schema.0,
+        flight_descriptor: Some(descriptor),
+        endpoint,
+        total_records: -1,
+        total_bytes: -1,
+        ordered: true,
+        app_metadata: Bytes::new(),
+    })
 }

@@ -10,15 +10,28 @@ use super::retry::is_refusal;
 /// Messages of one answer on their way together.
 pub(super) type Parts = Vec<FlightData>;
 
+/// What a batch is to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// The client's own number for it.
+    pub sequence: u64,
+    /// It is the last of those that an earlier stage has made of one batch of the client.
+    pub closes: bool,
+}
+
 /// One batch.
 pub(super) struct Pending {
     /// Header and body, nothing else.
     pub message: FlightData,
-    /// The client's own number for it.
-    pub client_sequence: u64,
+    pub tag: Tag,
     pub attempts: u32,
-    /// Messages of its answer so far: passed on once the last is there, so that another try can begin anew.
+    /// Messages of its answer that have not been passed on yet.
     pub parts: Parts,
+    /// Rows of its answer that the client has, and whether it has any message of it.
+    pub passed_rows: u64,
+    pub passed: bool,
+    /// Rows of another try's answer that the client has from an earlier one.
+    pub skip: u64,
     pub last_error: Option<Error>,
 }
 
@@ -35,9 +48,18 @@ fn size(message: &FlightData) -> usize {
 }
 
 impl Batches {
-    pub fn accept(&mut self, sequence: u64, client_sequence: u64, message: FlightData) {
+    pub fn accept(&mut self, sequence: u64, tag: Tag, message: FlightData) {
         self.bytes += size(&message);
-        let pending = Pending { message, client_sequence, attempts: 0, parts: Vec::new(), last_error: None };
+        let pending = Pending {
+            message,
+            tag,
+            attempts: 0,
+            parts: Vec::new(),
+            passed_rows: 0,
+            passed: false,
+            skip: 0,
+            last_error: None,
+        };
         self.pending.insert(sequence, pending);
         self.unsent.insert(sequence);
     }
@@ -74,6 +96,7 @@ impl Batches {
             pending.attempts = pending.attempts.saturating_sub(1);
         }
         pending.parts.clear();
+        pending.skip = pending.passed_rows;
         pending.last_error = Some(error.clone());
         self.unsent.insert(sequence);
         pending.attempts
@@ -110,7 +133,7 @@ mod tests {
     #[test]
     fn returned_batches_are_sent_again_and_bytes_add_up() {
         let mut batches = Batches::default();
-        (0..3).for_each(|s| batches.accept(s, s + 100, body(10)));
+        (0..3).for_each(|s| batches.accept(s, Tag { sequence: s + 100, closes: true }, body(10)));
         for sequence in 0..3 {
             assert_eq!(batches.first_unsent(), Some(sequence));
             assert_eq!(batches.send(sequence).unwrap().1, 1);
@@ -124,7 +147,7 @@ mod tests {
             assert_eq!(batches.first_unsent(), Some(1));
             assert_eq!(batches.send(1).unwrap().1, 2);
         }
-        assert_eq!(batches.take(1).unwrap().client_sequence, 101);
+        assert_eq!(batches.take(1).unwrap().tag.sequence, 101);
         assert_eq!(batches.bytes(), 20);
         batches.cut(0);
         assert_eq!((batches.bytes(), batches.is_empty()), (10, false));

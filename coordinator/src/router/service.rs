@@ -18,7 +18,8 @@ use udfleet_proto::flight_info::{PROTOCOL_VERSION_ACTION, action, unsupported};
 use udfleet_proto::v1::ErrorCode;
 
 use super::exchange::Exchange;
-use super::info;
+use super::input::Input;
+use super::{info, stages};
 use crate::auth::SendToken;
 use crate::routes::{RouteTable, Target};
 
@@ -81,29 +82,25 @@ impl Router {
     pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>) -> Self {
         Self { shared: Arc::new(Shared { routes, token, stats }) }
     }
-
-    fn find(&self, descriptor: &FlightDescriptor) -> Result<Arc<Target>, Error> {
-        let route = Route::parse(descriptor)?;
-        self.shared.routes.load().find(route.function()?).cloned()
-    }
 }
 
-/// Admission: who serves the function, or why nobody does.
+/// Admission: who does the work, or why nobody does.
 fn admit(shared: &Arc<Shared>, first: FlightData, client: Streaming<FlightData>) -> Result<Exchange, Error> {
     let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| {
         Error::new(ErrorCode::InvalidInput, "the stream's first message carries no Flight descriptor")
             .hint("put a PATH descriptor [function name] on it")
     })?;
     let route = Route::parse(descriptor)?;
-    let target = Arc::clone(shared.routes.load().find(route.function()?)?);
-    if target.servers.is_empty() {
-        return Err(target.no_capacity());
+    let numbered = !matches!(route, Route::Path(_));
+    let routes = shared.routes.load_full();
+    let mut stages = stages::of(route, &routes)?.into_iter();
+    let work = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
+    let mut exchange = Exchange::new(Arc::clone(shared), work, numbered, Input::Client(Box::new(client)))?;
+    exchange.take_in(first)?;
+    for work in stages {
+        exchange = Exchange::new(Arc::clone(shared), work, numbered, Input::Stage(Box::new(exchange)))?;
     }
-    let job = match route {
-        Route::Path(_) => None,
-        Route::Exchange(_, request) | Route::Composed(request) => Some(request.job),
-    };
-    Exchange::begin(Arc::clone(shared), &target, job, first, client)
+    Ok(exchange)
 }
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -161,8 +158,14 @@ impl FlightService for Router {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let descriptor = request.into_inner();
-        let target = self.find(&descriptor)?;
-        Ok(Response::new(info::flight_info(&target, descriptor)?))
+        let (route, routes) = (Route::parse(&descriptor)?, self.shared.routes.load_full());
+        let info = match route {
+            Route::Composed(_) => info::of_stages(stages::of(route, &routes)?, &routes, descriptor)?,
+            Route::Path(function) | Route::Exchange(function, _) => {
+                info::flight_info(routes.find(&function)?, descriptor)?
+            }
+        };
+        Ok(Response::new(info))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

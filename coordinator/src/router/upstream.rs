@@ -16,6 +16,7 @@ use udfleet_proto::flight::exchange_descriptor;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{BatchHeader, ExchangeRequest};
 
+use super::gate::{Gate, Gated};
 use crate::auth::SendToken;
 use crate::routes::{Endpoint, InFlight};
 
@@ -39,6 +40,7 @@ pub(super) struct Upstream {
     next: u64,
     /// Dictionaries below this index have been sent.
     pub dictionaries: Option<u64>,
+    pub gate: Arc<Gate>,
 }
 
 /// Opens an exchange; nothing goes out until the answers are polled.
@@ -58,13 +60,15 @@ pub(super) fn open(
         .max_encoding_message_size(MAX_FRAME_BYTES + (1 << 20));
     let exchange =
         async move { client.do_exchange(UnboundedReceiverStream::new(receiver)).await.map(Response::into_inner) };
-    let answers = exchange.into_stream_of_answers(id, endpoint);
+    let gate = Arc::new(Gate::default());
+    let answers = Box::pin(Gated { gate: Arc::clone(&gate), answers: exchange.into_stream_of_answers(id, endpoint) });
     let upstream = Upstream {
         endpoint: Arc::clone(endpoint),
         sender: Some(sender),
         sent: VecDeque::new(),
         next: 0,
         dictionaries: None,
+        gate,
     };
     (upstream, answers)
 }
@@ -104,6 +108,23 @@ impl Upstream {
         self.forward(FlightData { app_metadata: header.encode_to_vec().into(), ..message });
         self.sent.push_back(Sent { number: self.next, sequence, at: now, _in_flight: self.endpoint.begin() });
         self.next += 1;
+    }
+
+    /// The end of the input, which is answered as a batch is.
+    pub fn send_end(&mut self, sequence: u64, now: Instant) {
+        self.sent.push_back(Sent { number: self.next, sequence, at: now, _in_flight: self.endpoint.begin() });
+        self.next += 1;
+        self.close();
+    }
+
+    /// True where answers to this batch would not wait for those of later ones.
+    pub fn in_order(&self, sequence: u64) -> bool {
+        self.sent.back().is_none_or(|sent| sent.sequence < sequence)
+    }
+
+    /// The batch that is answered next.
+    pub fn oldest(&self) -> Option<u64> {
+        self.sent.front().map(|sent| sent.sequence)
     }
 
     /// The stream's number of the batch that the executor answers as `number`.

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use udfleet_proto::flight::exchange_descriptor;
-use udfleet_proto::v1::{BatchHeader, BatchResult, ExchangeRequest};
+use udfleet_proto::v1::{BatchHeader, BatchResult, ExchangeRequest, Plan};
 
 use super::support::{Coordinator, within};
 
@@ -27,6 +27,10 @@ pub fn path(name: &str) -> FlightDescriptor {
 pub fn command(name: &str) -> FlightDescriptor {
     let (function, job) = (name.to_owned(), "j".to_owned());
     exchange_descriptor(&ExchangeRequest { function, job, ..ExchangeRequest::default() })
+}
+
+pub fn ask(plan: Plan) -> FlightDescriptor {
+    exchange_descriptor(&ExchangeRequest { plan: Some(plan), ..ExchangeRequest::default() })
 }
 
 pub fn schema() -> Arc<Schema> {

@@ -10,7 +10,7 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
 };
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -40,6 +40,10 @@ pub struct Behaviour {
     /// Answers the n-th batch of each exchange with an error.
     pub error: Option<(u64, ErrorCode)>,
     pub python: Option<&'static str>,
+    /// Answers each batch, and what has been gathered, in so many messages; 0: in one.
+    pub parts: u64,
+    /// Is silent before this part of the first answer.
+    pub silent_at_part: Option<u64>,
 }
 
 /// Counts that tests look at.
@@ -49,6 +53,7 @@ pub struct Counts {
     pub open: AtomicUsize,
     pub schemas: AtomicUsize,
     pub dictionaries: AtomicUsize,
+    pub messages: AtomicUsize,
 }
 
 /// Lives in its own runtime, so that it can be killed with all its connections.
@@ -189,37 +194,101 @@ fn reply(result: &BatchResult, data: FlightData) -> FlightData {
     FlightData { flight_descriptor: None, app_metadata: result.encode_to_vec().into(), ..data }
 }
 
-/// The answer to one message: `None` for those that have none.
-async fn echo(data: FlightData, behaviour: &Behaviour, counts: &Counts) -> Option<FlightData> {
-    match arrow_ipc::root_as_message(&data.data_header).unwrap().header_type() {
-        arrow_ipc::MessageHeader::Schema => {
-            counts.schemas.fetch_add(1, Ordering::SeqCst);
-            return Some(FlightData { flight_descriptor: None, app_metadata: Default::default(), ..data });
+/// One exchange.
+struct Conversation {
+    behaviour: Behaviour,
+    counts: Arc<Counts>,
+    /// Answers only at the end, with the number of batches.
+    gathers: bool,
+    batches: u64,
+}
+
+impl Conversation {
+    /// The answers to one message.
+    async fn hear(&mut self, data: FlightData) -> Vec<FlightData> {
+        match arrow_ipc::root_as_message(&data.data_header).unwrap().header_type() {
+            arrow_ipc::MessageHeader::Schema => {
+                self.counts.schemas.fetch_add(1, Ordering::SeqCst);
+                return vec![FlightData { flight_descriptor: None, app_metadata: Default::default(), ..data }];
+            }
+            arrow_ipc::MessageHeader::RecordBatch => {}
+            _ => {
+                self.counts.dictionaries.fetch_add(1, Ordering::SeqCst);
+                return Vec::new();
+            }
         }
-        arrow_ipc::MessageHeader::RecordBatch => {}
-        _ => {
-            counts.dictionaries.fetch_add(1, Ordering::SeqCst);
-            return None;
+        let header = BatchHeader::decode(data.app_metadata.clone()).unwrap();
+        assert_eq!(header.sequence, self.batches);
+        self.batches += 1;
+        let seen = self.counts.batches.fetch_add(1, Ordering::SeqCst);
+        if self.behaviour.silent_after.is_some_and(|limit| seen >= limit) {
+            std::future::pending::<()>().await;
+        }
+        if let Some(delay) = self.behaviour.delay {
+            tokio::time::sleep(Duration::from_millis(delay(header.sequence))).await;
+        }
+        let refused = (seen < self.behaviour.refuses).then_some((header.sequence, ErrorCode::NoCapacity));
+        match refused.or(self.behaviour.error) {
+            Some((at, code)) if at == header.sequence => {
+                let error = Error::new(code, "ValueError: bad row").with(|info| info.row = Some(3)).into_info();
+                let sequence = header.sequence;
+                let result = BatchResult { sequence, last: true, error: Some(error), ..Default::default() };
+                vec![reply(&result, FlightData::default())]
+            }
+            _ if self.gathers => {
+                let result = BatchResult { sequence: header.sequence, last: true, ..Default::default() };
+                vec![reply(&result, FlightData::default())]
+            }
+            _ => self.parts(header.sequence, &data),
         }
     }
-    let header = BatchHeader::decode(data.app_metadata.clone()).unwrap();
-    let seen = counts.batches.fetch_add(1, Ordering::SeqCst);
-    if behaviour.silent_after.is_some_and(|limit| seen >= limit) {
-        std::future::pending::<()>().await;
+
+    fn parts(&self, sequence: u64, data: &FlightData) -> Vec<FlightData> {
+        let rows = arrow_ipc::root_as_message(&data.data_header).unwrap().header_as_record_batch().unwrap().length();
+        let count = self.behaviour.parts.max(1);
+        let result = |part| BatchResult { sequence, last: part + 1 == count, rows: rows as u64, ..Default::default() };
+        (0..count).map(|part| reply(&result(part), data.clone())).collect()
     }
-    if let Some(delay) = behaviour.delay {
-        tokio::time::sleep(Duration::from_millis(delay(header.sequence))).await;
-    }
-    let mut result = BatchResult { sequence: header.sequence, last: true, rows: 1, ..Default::default() };
-    let error = if seen < behaviour.refuses { Some((header.sequence, ErrorCode::NoCapacity)) } else { behaviour.error };
-    match error {
-        Some((at, code)) if at == header.sequence => {
-            result.error = Some(Error::new(code, "ValueError: bad row").with(|info| info.row = Some(3)).into_info());
-            Some(reply(&result, FlightData::default()))
+
+    /// The answers to the end of the input.
+    async fn end(&self) -> Vec<FlightData> {
+        if !self.gathers {
+            return Vec::new();
         }
-        _ => Some(reply(&result, data)),
+        let batch = super::client::batch(self.batches as i64..self.batches as i64 + 1);
+        let messages = super::client::encode(super::client::schema(), vec![batch]).await;
+        self.parts(self.batches, &messages[1])
     }
 }
+
+async fn converse(mut conversation: Conversation, first: FlightData, mut rest: Streaming<FlightData>, to: Answers) {
+    let _open = Open(Arc::clone(&conversation.counts));
+    let silent_at = conversation.behaviour.silent_at_part;
+    let mut next = Some(first);
+    loop {
+        let ended = next.is_none();
+        let answers = match next.take() {
+            Some(message) => conversation.hear(message).await,
+            None => conversation.end().await,
+        };
+        let data = answers.iter().any(|answer| !answer.app_metadata.is_empty());
+        for (part, answer) in answers.into_iter().enumerate() {
+            if data && silent_at == Some(part as u64) {
+                std::future::pending::<()>().await;
+            }
+            if to.send(Ok(answer)).await.is_err() {
+                return;
+            }
+            conversation.counts.messages.fetch_add(1, Ordering::SeqCst);
+        }
+        match rest.message().await {
+            Ok(message) if !ended => next = message,
+            _ => return,
+        }
+    }
+}
+
+type Answers = mpsc::Sender<Result<FlightData, Status>>;
 
 #[tonic::async_trait]
 impl FlightService for Echo {
@@ -237,25 +306,27 @@ impl FlightService for Echo {
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let mut messages = request.into_inner();
         let first = messages.message().await?.unwrap();
-        let Route::Exchange(_, request) = Route::parse(first.flight_descriptor.as_ref().unwrap())? else {
-            return Err(Status::invalid_argument("not an ExchangeRequest"));
+        let (request, named) = match Route::parse(first.flight_descriptor.as_ref().unwrap())? {
+            Route::Exchange(_, request) => (request.clone(), request.function),
+            Route::Composed(request) => (request.clone(), request.stage.unwrap().functions.join(" ")),
+            Route::Path(_) => return Err(Status::invalid_argument("not an ExchangeRequest")),
         };
-        assert!(request.forwarded && request.function.contains('@'), "{request:?}");
+        assert!(request.forwarded && named.contains('@'), "{request:?}");
         self.counts.open.fetch_add(1, Ordering::SeqCst);
-        let open = Open(Arc::clone(&self.counts));
-        let (behaviour, counts) = (self.behaviour.clone(), Arc::clone(&self.counts));
-        let all = futures::stream::once(async { Ok(first) }).chain(messages);
-        let answers = all.filter_map(move |message| {
-            let _alive = &open;
-            let (behaviour, counts) = (behaviour.clone(), Arc::clone(&counts));
-            async move {
-                match message {
-                    Ok(message) => echo(message, &behaviour, &counts).await.map(Ok),
-                    Err(status) => Some(Err(status)),
-                }
+        let conversation = Conversation {
+            behaviour: self.behaviour.clone(),
+            counts: Arc::clone(&self.counts),
+            gathers: request.stage.as_ref().map_or(named.starts_with("agg"), |stage| stage.gathers),
+            batches: 0,
+        };
+        let (to, answers) = mpsc::channel(1);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = to.closed() => {}
+                () = converse(conversation, first, messages, to.clone()) => {}
             }
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
     async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {

@@ -8,5 +8,7 @@ mod client;
 mod exchange;
 mod executor;
 mod loss;
+mod parts;
+mod plans;
 mod registration;
 mod support;

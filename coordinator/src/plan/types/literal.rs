@@ -20,9 +20,8 @@ pub(in super::super) fn normalise(literal: &Literal) -> Result<Literal, String> 
         }
         _ => DataType { not_null: !nullable, ..own_type(literal) },
     };
-    match &literal.value {
-        Some(value) => check(value, &data_type)?,
-        None => {}
+    if let Some(value) = &literal.value {
+        check(value, &data_type)?;
     }
     Ok(Literal { r#type: Some(data_type), value: literal.value.clone() })
 }

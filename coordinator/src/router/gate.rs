@@ -1,0 +1,71 @@
+//! Stops the reading of an upstream whose answers there is no room for: HTTP/2 then stops the executor.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use futures::task::AtomicWaker;
+
+/// Open at first.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    closed: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Gate {
+    /// Opens or closes it.
+    pub fn set(&self, open: bool) {
+        let was_closed = self.closed.swap(!open, Ordering::AcqRel);
+        if open && was_closed {
+            self.waker.wake();
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire)
+    }
+}
+
+/// A stream behind a gate.
+pub(super) struct Gated<S> {
+    pub gate: Arc<Gate>,
+    pub answers: S,
+}
+
+impl<S: Stream + Unpin> Stream for Gated<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        if !self.gate.is_open() {
+            self.gate.waker.register(context.waker());
+            // It may have opened before the waker was there.
+            if !self.gate.is_open() {
+                return Poll::Pending;
+            }
+        }
+        Pin::new(&mut self.answers).poll_next(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt as _, StreamExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_gate_holds_and_an_open_one_wakes() {
+        let gate = Arc::new(Gate::default());
+        let mut gated = Gated { gate: Arc::clone(&gate), answers: futures::stream::iter([1, 2]) };
+        assert_eq!(gated.next().await, Some(1));
+        gate.set(false);
+        assert_eq!(gated.next().now_or_never(), None);
+        let waiting = tokio::spawn(async move { gated.next().await });
+        tokio::task::yield_now().await;
+        gate.set(true);
+        assert_eq!(waiting.await.unwrap(), Some(2));
+    }
+}
