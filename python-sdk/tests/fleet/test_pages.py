@@ -35,3 +35,14 @@ def test_the_tour_of_the_python_api(tmp_path):
     lines = _run("".join(_blocks("docs/python.md", "python")), tmp_path).splitlines()
     assert "[11, 12, 13]" in lines
     assert lines[-1] == "['shout@1']"
+
+
+def test_the_page_of_functions(tmp_path):
+    printed = _run("".join(_blocks("docs/functions.md", "python")), tmp_path)
+    assert printed == "".join(_blocks("docs/functions.md", "text"))
+
+
+def test_the_page_of_tables(tmp_path):
+    printed = _run("".join(_blocks("docs/table-api.md", "python")), tmp_path)
+    *results, _ = _blocks("docs/table-api.md", "text")
+    assert printed == "".join(results)
