@@ -13,6 +13,8 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 
+use udfleet_kernels::Value;
+
 use crate::from_python::find_misfit;
 
 /// A declared input type.
@@ -22,6 +24,16 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// The type.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// The Arrow type that carries it.
+    pub fn arrow(&self) -> &Arrow {
+        &self.arrow
+    }
+
     /// With the Arrow type that carries it.
     pub fn new(data_type: &DataType) -> Self {
         Self { data_type: data_type.clone(), arrow: arrow_type(data_type) }
@@ -35,6 +47,19 @@ pub fn columns(batch: &RecordBatch, declared: Option<&[Declared]>) -> Result<Vec
     };
     let columns = batch.columns().iter().zip(declared).enumerate();
     columns.map(|(index, (column, declared))| accept(index, column, declared)).collect()
+}
+
+/// Registers of a stage in the declared types of a function's arguments.
+pub fn registers(values: Vec<Value>, declared: Option<&[Declared]>) -> Result<Vec<Value>, Error> {
+    let Some(declared) = declared else { return Ok(values) };
+    if values.len() != declared.len() {
+        let message = format!("{} arguments in place of {}", values.len(), declared.len());
+        return Err(Error::new(ErrorCode::InvalidPlan, message));
+    }
+    let values = values.into_iter().zip(declared).enumerate();
+    values
+        .map(|(index, (value, declared))| accept(index, value.array(), declared).map(|array| value.with(array)))
+        .collect()
 }
 
 fn accept(index: usize, column: &ArrayRef, declared: &Declared) -> Result<ArrayRef, Error> {

@@ -1,4 +1,4 @@
-//! From a result column to an IPC message in shared memory, copied once.
+//! From result columns to an IPC message in shared memory, copied once.
 
 use std::sync::Arc;
 
@@ -6,15 +6,14 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use udfleet_proto::types::arrow_field;
-use udfleet_proto::v1::{DataType, Slice};
+use udfleet_proto::v1::Slice;
 
 /// Bodies start at a multiple of this, as Arrow recommends.
 const ALIGNMENT: u64 = 64;
 /// Continuation marker and metadata length in front of an encapsulated message.
 const PREFIX: usize = 8;
 
-/// Encodes batches of one result type.
+/// Encodes batches of one schema.
 pub struct Encoder {
     schema: SchemaRef,
     stream: StreamEncoder,
@@ -27,20 +26,24 @@ pub struct Encoded {
 }
 
 impl Encoder {
-    /// An encoder for one column named `result`.
-    pub fn new(result: Option<&DataType>) -> Result<Self, ArrowError> {
-        let field = arrow_field("result", result.unwrap_or(&DataType::default()));
-        let schema = Arc::new(Schema::new(vec![field]));
+    /// An encoder for batches of these columns.
+    pub fn new(schema: Schema) -> Result<Self, ArrowError> {
+        let schema = Arc::new(schema);
         let mut stream = StreamEncoder::try_new(&schema)?;
         // The first call puts the schema message in front; the executor sends its own.
         stream.encode(&RecordBatch::new_empty(Arc::clone(&schema)))?;
         Ok(Self { schema, stream })
     }
 
-    /// Encodes a column of the encoder's type.
-    pub fn encode(&mut self, column: ArrayRef) -> Result<Encoded, ArrowError> {
-        let options = RecordBatchOptions::new().with_row_count(Some(column.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), vec![column], &options)?;
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Encodes columns of the encoder's types.
+    pub fn encode(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Encoded, ArrowError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
         let buffers = self.stream.encode(&batch)?;
         let first = buffers.first().map(Buffer::as_slice).unwrap_or_default();
         let prefix: Option<&[u8; PREFIX]> = first.first_chunk();

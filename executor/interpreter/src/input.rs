@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
 use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::root_as_message;
@@ -33,7 +34,8 @@ impl Schemas {
         invoke.schema.is_some() || self.known.contains_key(&invoke.schema_id)
     }
 
-    fn get(&mut self, mapping: &Mapping, invoke: &Invoke) -> Result<SchemaRef, Error> {
+    /// The schema of a command's batch.
+    pub fn get(&mut self, mapping: &Mapping, invoke: &Invoke) -> Result<SchemaRef, Error> {
         if let Some(slice) = &invoke.schema {
             let bytes = mapping.bytes(slice).map_err(|e| invalid("schema", e))?;
             let schema = try_schema_from_flatbuffer_bytes(bytes).map_err(|e| invalid("malformed schema", e))?;
@@ -46,11 +48,12 @@ impl Schemas {
         schema.cloned().ok_or_else(|| Error::internal(format!("schema {} was never sent", invoke.schema_id)))
     }
 
-    /// Reads the batch of a command. Buffers point into shared memory.
-    pub fn read(&mut self, mapping: &Arc<Mapping>, invoke: &Invoke) -> Result<RecordBatch, Error> {
+    /// Reads the batch of a command. Buffers point into shared memory, unless the batch is `kept` beyond the command.
+    pub fn read(&mut self, mapping: &Arc<Mapping>, invoke: &Invoke, kept: bool) -> Result<RecordBatch, Error> {
         let schema = self.get(mapping, invoke)?;
         let header = mapping.bytes(&invoke.header.unwrap_or_default()).map_err(|e| invalid("batch", e))?;
         let body = mapping.buffer(&invoke.body.unwrap_or_default()).map_err(|e| invalid("batch", e))?;
+        let body = if kept { Buffer::from_slice_ref(body.as_slice()) } else { body };
         let message = root_as_message(header).map_err(|e| invalid("malformed batch header", e))?;
         let batch =
             message.header_as_record_batch().ok_or_else(|| invalid("batch", "the message is no record batch"))?;

@@ -9,13 +9,19 @@ mod encode;
 mod eval;
 mod failure;
 mod from_python;
+mod functions;
 mod input;
 mod load;
+mod metrics;
 mod orphan;
+mod output;
 mod region;
 mod session;
+mod stage;
 mod stdio;
+mod tally;
 mod to_python;
+mod work;
 
 use pyo3::prelude::*;
 

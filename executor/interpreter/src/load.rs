@@ -1,32 +1,69 @@
 //! Loading a function: unpickle, open, remember how to call it.
 
+use std::cell::RefCell;
+
+use arrow_schema::Schema;
 use prost::Message;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
+use udfleet_proto::config::{ASYNC_CONCURRENCY, ASYNC_RETRIES, ASYNC_TIMEOUT, PROFILE_ENABLED};
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
+use udfleet_proto::flight_info::result_fields;
+use udfleet_proto::v1::{self, ErrorCode, FuncType, FunctionKind, LoadSpec, OnError};
 
 use crate::arguments::Declared;
 use crate::encode::Encoder;
+use crate::eval;
 use crate::failure::python_error;
+use crate::metrics::Metrics;
 
 /// A function that is open and can be called.
 pub struct Function {
+    /// The number that commands name.
+    pub number: u32,
     /// `add@3`
     pub name: String,
     /// The unpickled object; closed at unload.
     object: Py<PyAny>,
-    /// What to call with the arguments.
+    /// What to call with the arguments: for aggregates over rows the object itself.
     pub callable: Py<PyAny>,
+    pub kind: FunctionKind,
     pub func_type: FuncType,
+    /// Of coroutine functions.
+    pub asynchronous: Option<Asynchronous>,
     /// Declared input types; `None` accepts any columns.
     pub inputs: Option<Vec<Declared>>,
     pub result: v1::DataType,
     pub max_rows: usize,
-    pub encoder: Encoder,
-    /// Keyword arguments of `pyarrow.Array.from_pandas`, made at the first call.
-    pub pandas_options: PyOnceLock<Py<PyDict>>,
+    /// What it was registered with.
+    pub on_error: OnError,
+    pub encoder: RefCell<Encoder>,
+    /// What its own metrics lie in; `None` where metrics are off.
+    pub metrics: Option<Metrics>,
+    /// Profiles are wanted.
+    pub profiled: bool,
+}
+
+/// How coroutine functions are run.
+#[derive(Clone, Copy, Default)]
+pub struct Asynchronous {
+    /// Rows that wait at the same time.
+    pub concurrency: u64,
+    /// Milliseconds that a row may take; 0: as long as it likes.
+    pub timeout_ms: u64,
+    /// How often a row that raised is tried again.
+    pub retries: u64,
+}
+
+impl Asynchronous {
+    fn of(definition: &v1::FunctionDefinition) -> Option<Self> {
+        let config = &definition.config;
+        definition.asynchronous.then(|| Self {
+            concurrency: ASYNC_CONCURRENCY.integer(config),
+            timeout_ms: ASYNC_TIMEOUT.integer(config),
+            retries: ASYNC_RETRIES.integer(config),
+        })
+    }
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
@@ -35,7 +72,7 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Error {
 
 impl Function {
     /// Loads what the spec describes.
-    pub fn load(py: Python<'_>, spec: &[u8]) -> Result<(u32, Self), Error> {
+    pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Self, Error> {
         let spec = LoadSpec::decode(spec).map_err(|e| failed("malformed LoadSpec", e))?;
         let definition = spec.definition.clone().unwrap_or_default();
         let name = udfleet_proto::name::versioned(&definition.name, definition.version);
@@ -49,26 +86,33 @@ impl Function {
             .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
         import_containers(py, definition.func_type()).map_err(describe)?;
         let object = unpickle(py, &payload).map_err(describe)?;
-        let callable = open(py, &object, &definition).map_err(describe)?;
+        let metrics = Metrics::of(py, &definition).map_err(describe)?;
+        let callable = open(py, &object, &definition, &name, metrics.as_ref()).map_err(describe)?;
+        let fields: Schema = Schema::new(result_fields(&definition));
         let function = Self {
+            number: spec.function,
             callable: callable.unbind(),
             object: object.unbind(),
+            kind: definition.kind(),
             func_type: definition.func_type(),
+            asynchronous: Asynchronous::of(&definition),
             inputs: definition.input_typed.then(|| definition.input_types.iter().map(Declared::new).collect()),
-            encoder: Encoder::new(definition.result_type.as_ref()).map_err(|e| failed("result type", e))?,
-            pandas_options: PyOnceLock::new(),
+            on_error: definition.on_error(),
+            encoder: RefCell::new(Encoder::new(fields).map_err(|e| failed("result type", e))?),
+            metrics,
+            profiled: PROFILE_ENABLED.boolean(&definition.config),
             result: definition.result_type.unwrap_or_default(),
             max_rows: usize::try_from(spec.max_rows).unwrap_or(usize::MAX).max(1),
             name,
         };
-        Ok((spec.function, function))
+        Ok(function)
     }
 
     /// Calls the object's `close()` if it has one.
     pub fn close(&self, py: Python<'_>) -> PyResult<()> {
         let object = self.object.bind(py);
-        if object.hasattr("eval")? && object.hasattr("close")? {
-            object.call_method0("close")?;
+        if is_opened(object)? && object.hasattr("close")? {
+            eval::finish(&object.call_method0("close")?)?;
         }
         Ok(())
     }
@@ -140,13 +184,20 @@ fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>>
     py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),))
 }
 
-/// Functions are called as they are; instances of `ScalarFunction` are opened, and their `eval` is called.
+/// Instances of function classes; anything else is called as it is.
+fn is_opened(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(object.hasattr("eval")? || object.hasattr("accumulate")?)
+}
+
+/// Functions are called as they are; instances of `ScalarFunction` and others are opened, and their `eval` is called.
 fn open<'py>(
     py: Python<'py>,
     object: &Bound<'py, PyAny>,
     definition: &v1::FunctionDefinition,
+    name: &str,
+    metrics: Option<&Metrics>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if !object.hasattr("eval")? {
+    if !is_opened(object)? {
         return Ok(object.clone());
     }
     if object.hasattr("open")? {
@@ -154,8 +205,11 @@ fn open<'py>(
         for (key, value) in &definition.job_parameters {
             parameters.set_item(key, value)?;
         }
-        let context = py.import("udfleet")?.getattr("FunctionContext")?.call1((parameters,))?;
-        object.call_method1("open", (context,))?;
+        let task = PyDict::new(py);
+        task.set_item("task_name", name)?;
+        let group = metrics.map(|metrics| metrics.group(py));
+        let context = py.import("udfleet")?.getattr("FunctionContext")?.call((parameters, group), Some(&task))?;
+        eval::finish(&object.call_method1("open", (context,))?)?;
     }
-    object.getattr("eval")
+    if object.hasattr("eval")? { object.getattr("eval") } else { Ok(object.clone()) }
 }

@@ -1,6 +1,5 @@
 //! The command loop.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -10,25 +9,22 @@ use prost::Message;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Slice, command, reply};
-
 use udfleet_proto::limits::SYS_PATH_VARIABLE;
+use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Resume, Slice, command, reply};
 
-use crate::arguments::columns;
 use crate::channel::Channel;
-use crate::eval;
-use crate::input::Schemas;
 use crate::load::Function;
+use crate::output::Output;
 use crate::region::{Mapping, Regions};
 use crate::stdio::Stdio;
+use crate::work::{Answer, Finished, Work};
 
 /// Everything an interpreter holds between commands.
 pub struct Session {
     channel: Channel,
     regions: Regions,
-    functions: HashMap<u32, Function>,
-    schemas: Schemas,
-    stdio: Stdio,
+    work: Work,
+    output: Output,
 }
 
 impl Session {
@@ -46,7 +42,7 @@ impl Session {
         };
         let channel = Channel::inherited();
         channel.send(&Reply { kind: Some(reply::Kind::Ready(ready)), ..Reply::default() })?;
-        Ok(Self { channel, regions: Regions::default(), functions: HashMap::new(), schemas: Schemas::default(), stdio })
+        Ok(Self { channel, regions: Regions::default(), work: Work::default(), output: Output { stdio } })
     }
 
     /// Serves commands until told to stop, or until the executor is gone.
@@ -74,10 +70,13 @@ impl Session {
                 self.regions.close(region);
                 return None;
             }
-            command::Kind::Cancel(_) => return None,
-            command::Kind::Resume(resume) => self
-                .open(region, region_size, file)
-                .and_then(|_| Err(Error::internal(format!("command {} has nothing left to give", resume.call)))),
+            command::Kind::Cancel(cancel) => {
+                self.work.cancel(py, &mut self.output, &cancel);
+                return None;
+            }
+            command::Kind::Resume(resume) => {
+                self.open(region, region_size, file).and_then(|_| self.resume(py, region, &resume))
+            }
             command::Kind::Profile(profile) => self
                 .open(region, region_size, file)
                 .and_then(|_| Err(Error::internal(format!("function {} is not profiled", profile.function)))),
@@ -87,8 +86,7 @@ impl Session {
                 self.open(region, region_size, file).map(|_| reply::Kind::Unloaded(udfleet_proto::v1::Unloaded {}))
             }
             command::Kind::Shutdown(_) => {
-                let numbers: Vec<u32> = self.functions.keys().copied().collect();
-                numbers.into_iter().for_each(|number| self.unload(py, number));
+                self.work.functions.numbers().into_iter().for_each(|number| self.unload(py, number));
                 Ok(reply::Kind::Stopped(udfleet_proto::v1::Stopped {}))
             }
             command::Kind::Load(load) => {
@@ -96,7 +94,7 @@ impl Session {
                 self.open(region, region_size, file).and_then(|mapping| self.load(py, &mapping, &spec))
             }
             command::Kind::Invoke(invoke) => {
-                self.open(region, region_size, file).and_then(|mapping| self.invoke(py, region, mapping, &invoke))
+                self.open(region, region_size, file).and_then(|mapping| self.invoke(py, id, region, mapping, &invoke))
             }
         };
         let kind = outcome.unwrap_or_else(|error| self.write_error(region, free_from, error));
@@ -126,75 +124,102 @@ impl Session {
     fn load(&mut self, py: Python<'_>, mapping: &Mapping, spec: &Slice) -> Result<reply::Kind, Error> {
         let bytes = mapping.bytes(spec).map_err(shared_memory)?.to_vec();
         if let Some(number) = peek_number(&bytes) {
-            self.stdio.switch_to(py, number);
+            self.output.stdio.switch_to(py, number);
         }
         let loaded = Function::load(py, &bytes);
-        self.stdio.flush(py);
-        let (number, function) = loaded?;
-        self.functions.insert(number, function);
+        self.output.stdio.flush(py);
+        self.work.insert(py, &mut self.output, loaded?);
         Ok(reply::Kind::Loaded(udfleet_proto::v1::Loaded {}))
     }
 
     /// A failing `close()` must not keep the function loaded: its traceback goes to the function's log.
     fn unload(&mut self, py: Python<'_>, number: u32) {
-        if let Some(function) = self.functions.remove(&number) {
-            self.stdio.switch_to(py, number);
+        if let Some(function) = self.work.remove(py, &mut self.output, number) {
+            self.output.stdio.switch_to(py, number);
             if let Err(error) = function.close(py) {
                 error.print(py);
             }
-            self.stdio.flush(py);
+            self.output.stdio.flush(py);
         }
     }
 
     fn invoke(
         &mut self,
         py: Python<'_>,
+        id: u64,
         region: u32,
         mapping: Arc<Mapping>,
         invoke: &Invoke,
     ) -> Result<reply::Kind, Error> {
-        let function = self
-            .functions
-            .get_mut(&invoke.function)
-            .ok_or_else(|| Error::internal(format!("function {} is not loaded here", invoke.function)))?;
-        if !self.schemas.knows(invoke) {
-            return Ok(reply::Kind::SchemaUnknown(udfleet_proto::v1::SchemaUnknown {}));
+        let clock = Clock::start();
+        let answer = self.work.invoke(py, &mut self.output, id, mapping, invoke)?;
+        self.finish(py, region, invoke.output_offset, invoke.output_limit, answer, &clock)
+    }
+
+    fn resume(&mut self, py: Python<'_>, region: u32, resume: &Resume) -> Result<reply::Kind, Error> {
+        let clock = Clock::start();
+        let answer = self.work.resume(py, &mut self.output, resume.call)?;
+        self.finish(py, region, 0, resume.output_limit, answer, &clock)
+    }
+
+    /// Writes what a command gave: rows, then what there is to tell besides.
+    fn finish(
+        &mut self,
+        py: Python<'_>,
+        region: u32,
+        offset: u64,
+        limit: u64,
+        answer: Answer,
+        clock: &Clock,
+    ) -> Result<reply::Kind, Error> {
+        let Finished { encoded, rows, mut tally, more, name } = match answer {
+            Answer::SchemaUnknown => return Ok(reply::Kind::SchemaUnknown(udfleet_proto::v1::SchemaUnknown {})),
+            Answer::StageUnknown => return Ok(reply::Kind::StageUnknown(udfleet_proto::v1::StageUnknown {})),
+            Answer::Finished(finished) => finished,
+        };
+        let mut done = Done { rows: rows as u64, more, ..Done::default() };
+        let mut end = offset;
+        if let Some(encoded) = encoded {
+            let length = encoded.length();
+            if length > limit {
+                let message = format!("a result of {length} bytes exceeds the frame limit of {limit} bytes");
+                let error = Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches");
+                return Err(error.function(&name));
+            }
+            let start = encoded.start(offset);
+            let (parts, header, body) = encoded.layout(start);
+            self.regions.write(region, start, &parts).map_err(shared_memory)?;
+            end = body.offset + body.length;
+            (done.header, done.body) = (Some(header), Some(body));
         }
-        self.stdio.switch_to(py, invoke.function);
-        let started = Instant::now();
-        let cpu = cpu_ns();
-        let batch = self.schemas.read(&mapping, invoke)?;
-        drop(mapping);
-        let arguments = columns(&batch, function.inputs.as_deref()).map_err(|e| e.function(&function.name))?;
-        let mut run_ns = 0;
-        let result = eval::evaluate(py, function, &arguments, batch.num_rows(), &mut run_ns);
-        let result = result.map_err(|e| e.function(&function.name))?;
-        let encoded = function.encoder.encode(result).map_err(|e| Error::internal(format!("result: {e}")))?;
-        // Neither input nor arguments are needed now: what still refers to the region is the user's.
-        let rows = batch.num_rows() as u64;
-        drop((arguments, batch));
-        if encoded.length() > invoke.output_limit {
-            let message = format!(
-                "a result of {} bytes exceeds the frame limit of {} bytes",
-                encoded.length(),
-                invoke.output_limit
-            );
-            return Err(Error::new(ErrorCode::LimitExceeded, message)
-                .hint("send smaller batches")
-                .function(&function.name));
-        }
-        let start = encoded.start(invoke.output_offset);
-        let (parts, header, body) = encoded.layout(start);
-        self.regions.write(region, start, &parts).map_err(shared_memory)?;
-        Ok(reply::Kind::Done(Done {
-            rows,
-            header: Some(header),
-            body: Some(body),
-            convert_ns: (started.elapsed().as_nanos() as u64).saturating_sub(run_ns),
-            run_ns,
-            cpu_ns: cpu_ns().saturating_sub(cpu),
-            ..Done::default()
-        }))
+        done.metrics = self.append(region, &mut end, tally.metrics(py))?;
+        done.row_errors = self.append(region, &mut end, tally.row_errors())?;
+        done.run_ns = tally.run_ns;
+        done.runs = tally.runs;
+        done.convert_ns = (clock.started.elapsed().as_nanos() as u64).saturating_sub(done.run_ns);
+        done.cpu_ns = cpu_ns().saturating_sub(clock.cpu_ns);
+        Ok(reply::Kind::Done(done))
+    }
+
+    fn append(&mut self, region: u32, end: &mut u64, message: Option<impl Message>) -> Result<Option<Slice>, Error> {
+        let Some(message) = message else { return Ok(None) };
+        let bytes = message.encode_to_vec();
+        let slice = Slice { offset: *end, length: bytes.len() as u64 };
+        self.regions.write(region, slice.offset, &[&bytes]).map_err(shared_memory)?;
+        *end += slice.length;
+        Ok(Some(slice))
+    }
+}
+
+/// When a command started.
+struct Clock {
+    started: Instant,
+    cpu_ns: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started: Instant::now(), cpu_ns: cpu_ns() }
     }
 }
 

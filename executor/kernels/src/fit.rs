@@ -8,7 +8,7 @@ use arrow_array::types::{Float32Type, Float64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_cast::{can_cast_types, cast};
-use arrow_schema::{DataType as Arrow, Field, FieldRef};
+use arrow_schema::{ArrowError, DataType as Arrow, Field, FieldRef};
 use arrow_select::take::take;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
@@ -77,12 +77,16 @@ fn without_not_null(data_type: &DataType) -> DataType {
 }
 
 fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source) -> Result<ArrayRef, Error> {
+    let array = &prepared(array, wanted).map_err(|e| refuse(array, declared, &format!(": {e}")))?;
     let given = array.data_type();
     if given == wanted {
         return Ok(Arc::clone(array));
     }
     if !can_cast_types(given, wanted) || !same_kind(given, wanted, source) {
-        return Err(refuse(array, declared, ""));
+        let shown = (0..array.len()).find(|row| array.is_valid(*row)).map(|row| array_value_to_string(array, row));
+        let shown = shown.and_then(Result::ok).unwrap_or_default();
+        let such_as = if shown.is_empty() { String::new() } else { format!(" (such as {shown})") };
+        return Err(refuse(array, declared, &such_as).with(|info| info.value = shown));
     }
     // Single precision takes the nearest value: everything else is compared in double precision.
     let wide = widened(given, wanted);
@@ -103,6 +107,34 @@ fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source
     match overflow(&exact, &narrow) {
         Some(row) => Err(misfit(array, row, declared, "out of range")),
         None => Ok(narrow),
+    }
+}
+
+/// What no cast brings back: columns without a type, and the sign of a zero that becomes an integer.
+fn prepared(array: &ArrayRef, wanted: &Arrow) -> Result<ArrayRef, ArrowError> {
+    let typed = typed(array.data_type(), wanted);
+    let array = if &typed == array.data_type() { Arc::clone(array) } else { cast(array, &typed)? };
+    match array.as_primitive_opt::<Float64Type>() {
+        Some(values) if wanted.is_integer() => Ok(Arc::new(values.unary::<_, Float64Type>(|value| value + 0.0))),
+        _ => Ok(array),
+    }
+}
+
+/// `given`, with the type that is wanted wherever it has none.
+fn typed(given: &Arrow, wanted: &Arrow) -> Arrow {
+    let child = |given: &FieldRef, wanted: &FieldRef| -> FieldRef {
+        Arc::new(given.as_ref().clone().with_data_type(typed(given.data_type(), wanted.data_type())))
+    };
+    match (given, wanted) {
+        (Arrow::Null, wanted) => wanted.clone(),
+        (Arrow::List(a), Arrow::List(b)) => Arrow::List(child(a, b)),
+        (Arrow::LargeList(a), Arrow::List(b)) => Arrow::LargeList(child(a, b)),
+        (Arrow::FixedSizeList(a, size), Arrow::List(b)) => Arrow::FixedSizeList(child(a, b), *size),
+        (Arrow::Map(a, sorted), Arrow::Map(b, _)) => Arrow::Map(child(a, b), *sorted),
+        (Arrow::Struct(a), Arrow::Struct(b)) if a.len() == b.len() => {
+            Arrow::Struct(a.iter().zip(b).map(|(a, b)| child(a, b)).collect::<Vec<_>>().into())
+        }
+        (given, _) => given.clone(),
     }
 }
 

@@ -110,7 +110,7 @@ pub const METRIC_ENABLED: Key = key(
 );
 /// Profiles.
 pub const PROFILE_ENABLED: Key =
-    key("python.profile.enabled", ValueType::Boolean, "false", "Profiles each stage. No effect yet.");
+    key("python.profile.enabled", ValueType::Boolean, "false", "Samples what the function does: `udfleet profile`.");
 /// Deadline of one batch.
 pub const CALL_TIMEOUT: Key = key(
     "udfleet.call.timeout",
@@ -146,6 +146,27 @@ pub const EXECUTORS: Key = key(
     "0",
     "On how many executors the function's environment runs; 0: on all that can.",
 );
+/// Rows that wait at once.
+pub const ASYNC_CONCURRENCY: Key = key(
+    "udfleet.async.concurrency",
+    integer(1, 100_000),
+    "100",
+    "How many rows of a batch an `async def` function works on at the same time.",
+);
+/// Deadline of one row.
+pub const ASYNC_TIMEOUT: Key = key(
+    "udfleet.async.timeout",
+    integer(0, 86_400_000),
+    "0",
+    "Milliseconds that an `async def` function may take for one row; then the row fails with TimeoutError. 0: no bound.",
+);
+/// Tries of one row.
+pub const ASYNC_RETRIES: Key = key(
+    "udfleet.async.retries",
+    integer(0, 100),
+    "0",
+    "How often a row is tried again for which an `async def` function raised.",
+);
 
 /// Every key, in the order of the reference page.
 pub const KEYS: &[Key] = &[
@@ -169,4 +190,7 @@ pub const KEYS: &[Key] = &[
     MEMORY_LIMIT,
     INTERPRETERS,
     EXECUTORS,
+    ASYNC_CONCURRENCY,
+    ASYNC_TIMEOUT,
+    ASYNC_RETRIES,
 ];

@@ -30,7 +30,7 @@ class Unshowable:
     ("kind", "value", "said"),
     [
         ("text", "'seven'", "does not fit BIGINT: a str is no integer"),
-        ("fraction", "1.9", "does not fit BIGINT: a float is no integer"),
+        ("fraction", "1.9", "does not fit BIGINT: it is no whole number"),
         ("list", "[1]", "does not fit BIGINT: a list is no integer"),
         ("too large", str(2**63), "does not fit BIGINT: out of range"),
         ("too small", str(-(2**63) - 1), "does not fit BIGINT: out of range"),

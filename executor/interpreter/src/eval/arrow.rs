@@ -8,23 +8,18 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
+use udfleet_kernels::{Source, fit};
 use udfleet_proto::error::Error;
-use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::ErrorCode;
 
+use super::{Call, vectors};
 use crate::failure::{python_error, result_error, user_error};
-use crate::from_python::check_array;
 use crate::load::Function;
 
 /// Calls the function once with all columns.
-pub fn call(
-    py: Python<'_>,
-    function: &Function,
-    arguments: &[ArrayRef],
-    rows: usize,
-    run_ns: &mut u64,
-) -> Result<ArrayRef, Error> {
-    let arguments = arguments.iter().map(|column| to_pyarrow(py, column)).collect::<PyResult<Vec<_>>>();
+pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
+    let rows = given.rows;
+    let arguments = vectors(py, given, |column| to_pyarrow(py, column));
     let arguments = arguments.and_then(|a| PyTuple::new(py, a)).map_err(|e| missing_pyarrow(py, &e))?;
     let started = Instant::now();
     let returned = function.callable.bind(py).call1(arguments).map_err(|e| user_error(py, &e))?;
@@ -33,12 +28,17 @@ pub fn call(
     if array.len() != rows {
         return Err(wrong_length(&returned, array.len(), rows));
     }
-    check_array(&array, &function.result)?;
     Ok(array)
 }
 
-/// What to say when pyarrow can't be used in this environment.
+/// What to say when columns can't be handed over: most likely pyarrow can't be used in this environment.
 pub fn missing_pyarrow(py: Python<'_>, error: &PyErr) -> Error {
+    if !error.is_instance_of::<pyo3::exceptions::PyImportError>(py) {
+        return Error::new(
+            ErrorCode::InvalidInput,
+            format!("a column can't be given to the function: {}", error.value(py)),
+        );
+    }
     python_error(py, ErrorCode::LoadFailed, error)
         .hint("functions of type pandas and arrow need pyarrow in their environment")
 }
@@ -62,59 +62,26 @@ fn accept<'py>(
         return Ok(Err(result_error(returned, None, "not a pyarrow.Array or pyarrow.ChunkedArray")));
     }
     let array = if chunked { returned.call_method0(intern!(py, "combine_chunks"))? } else { returned.clone() };
+    validate(&array)?;
     let array = match from_pyarrow(&array)? {
         // pyarrow gives a chunked array where one array has no room for the data.
         None => return Ok(Err(result_error(returned, None, "which does not fit in one Arrow array"))),
         Some(array) => array,
     };
-    Ok(fit(array, function))
+    Ok(fit(&array, &function.result, Source::Arrow))
 }
 
-/// Casts to the declared type where nothing is lost.
-fn fit(array: ArrayRef, function: &Function) -> Result<ArrayRef, Error> {
-    let wanted = arrow_type(&function.result);
-    if array.data_type() == &wanted {
-        return Ok(array);
+/// Offsets and texts of a malformed array would be read beyond its buffers. Numbers can't be malformed.
+fn validate(array: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = array.py();
+    if array.getattr(intern!(py, "type"))?.getattr("num_fields")?.extract::<usize>()? == 0
+        && array.call_method0(intern!(py, "buffers"))?.len()? <= 2
+    {
+        return Ok(());
     }
-    let (given, declared) = (array.data_type().clone(), sql(&function.result));
-    let refuse =
-        |why: &str| Error::new(ErrorCode::ResultType, format!("the function returned {given} for {declared}{why}"));
-    if !arrow_cast::can_cast_types(&given, &wanted) || loses_meaning(&given, &wanted) {
-        return Err(refuse(""));
-    }
-    // What does not fit becomes null, and does not come back.
-    let cast = arrow_cast::cast(&array, &wanted).map_err(|e| refuse(&format!(": {e}")))?;
-    let back = arrow_cast::cast(&cast, &given).map_err(|e| refuse(&format!(": {e}")))?;
-    if back.to_data() == array.to_data() {
-        return Ok(cast);
-    }
-    let changed = |row: &usize| array.slice(*row, 1).to_data() != back.slice(*row, 1).to_data();
-    let Some(row) = (0..array.len()).find(changed) else { return Err(refuse(": values would change")) };
-    let value = arrow_cast::display::array_value_to_string(&array, row).unwrap_or_default();
-    let message = format!("the function returned {value} ({given}), which does not fit {declared}");
-    Err(Error::new(ErrorCode::ResultType, message).with(|info| (info.row, info.value) = (Some(row as u64), value)))
-}
-
-/// Casts between kinds of values (text to number, number to truth) are conversions that nobody asked for.
-fn loses_meaning(from: &arrow_schema::DataType, to: &arrow_schema::DataType) -> bool {
-    use arrow_schema::DataType as D;
-    let kind = |t: &D| match t {
-        D::Null => 0,
-        D::Boolean => 1,
-        t if t.is_numeric() => 2,
-        D::Utf8 | D::LargeUtf8 | D::Utf8View => 3,
-        D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => 4,
-        D::Date32 | D::Date64 => 5,
-        D::Time32(_) | D::Time64(_) => 6,
-        D::Timestamp(_, None) => 7,
-        D::Timestamp(_, Some(_)) => 8,
-        D::Duration(_) => 9,
-        D::Interval(_) => 10,
-        D::Dictionary(_, _) => 11,
-        _ => 12,
-    };
-    let (from, to) = (kind(from), kind(to));
-    from != to && from != 0 && from != 11
+    let full = pyo3::types::PyDict::new(py);
+    full.set_item("full", true)?;
+    array.call_method("validate", (), Some(&full)).map(drop)
 }
 
 /// Hands an array to pyarrow through the C Data Interface.

@@ -3,39 +3,32 @@
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
+use pyo3::exceptions::PyException;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple, PyType};
+use udfleet_kernels::Value;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
+use super::Call;
 use crate::failure::user_error;
 use crate::from_python::{Column, to_array};
 use crate::load::Function;
 use crate::to_python::to_list;
 
 /// `list(map(f, *columns))`: CPython's own loop makes the calls, with no argument tuples and no per-row work of ours.
-pub fn call(
-    py: Python<'_>,
-    function: &Function,
-    arguments: &[ArrayRef],
-    rows: usize,
-    run_ns: &mut u64,
-) -> Result<ArrayRef, Error> {
-    let unexpected = |e: PyErr| Error::internal(format!("converting arguments: {e}"));
-    let argument = |(index, column): (usize, &ArrayRef)| {
-        let refuse = |e: PyErr| Error::new(ErrorCode::InvalidInput, format!("column {index}: {}", e.value(py)));
-        to_list(py, column).map_err(refuse)
-    };
-    let columns = arguments.iter().enumerate().map(argument).collect::<Result<Vec<_>, _>>()?;
+pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
+    let columns = iterables(py, given)?;
+    let rows = given.rows;
     let started = Instant::now();
     let called = match columns.as_slice() {
         [] => call_without_arguments(py, function, rows)?,
-        [first, ..] => {
+        [first, rest @ ..] => {
             // How far the loop came is read off the first column's iterator.
-            let counter = first.as_any().try_iter().map_err(unexpected)?;
-            let rest = columns[1..].iter().map(|column| column.as_any().clone());
-            let iterables = std::iter::once(counter.clone().into_any()).chain(rest);
+            let counter = first.try_iter().map_err(unexpected)?;
+            let iterables = std::iter::once(counter.clone().into_any()).chain(rest.iter().cloned());
             run(py, function, iterables.collect(), rows, &|| consumed(&counter, rows))?
         }
     };
@@ -44,16 +37,80 @@ pub fn call(
     to_array(&Column::of_list(&called), &function.result)
 }
 
+fn unexpected(error: PyErr) -> Error {
+    Error::internal(format!("calling a function: {error}"))
+}
+
+/// The arguments as Python values, column by column.
+pub fn iterables<'py>(py: Python<'py>, given: &Call<'_>) -> Result<Vec<Bound<'py, PyAny>>, Error> {
+    let argument = |(index, value): (usize, &Value)| {
+        let refuse = |e: PyErr| Error::new(ErrorCode::InvalidInput, format!("column {index}: {}", e.value(py)));
+        let list = to_list(py, value.array()).map_err(refuse)?.into_any();
+        if value.is_constant() { repeat(py, &list, given.rows).map_err(unexpected) } else { Ok(list) }
+    };
+    given.arguments.iter().enumerate().map(argument).collect()
+}
+
+/// `[value] * rows`
+fn repeat<'py>(py: Python<'py>, one: &Bound<'py, PyAny>, rows: usize) -> PyResult<Bound<'py, PyAny>> {
+    one.mul(rows.into_pyobject(py)?)
+}
+
+/// An iterator that calls for each row when asked for the next.
+pub fn calls<'py>(py: Python<'py>, function: &Function, given: &Call<'_>) -> Result<Bound<'py, PyAny>, Error> {
+    let mut columns = iterables(py, given)?;
+    let callable = if columns.is_empty() {
+        let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((given.rows,)));
+        columns.push(range.map_err(unexpected)?);
+        dropper(py, function).map_err(unexpected)?
+    } else {
+        function.callable.bind(py).clone()
+    };
+    map(py, &callable, columns).map_err(unexpected)
+}
+
+/// Calls until all rows have been, and gives what each gave: `None` for those that failed, whose errors come along.
+pub fn call_each<'py>(
+    py: Python<'py>,
+    function: &Function,
+    given: &Call<'_>,
+    run_ns: &mut u64,
+) -> Result<(Bound<'py, PyList>, Vec<(usize, Error)>), Error> {
+    let calls = calls(py, function, given)?;
+    let started = Instant::now();
+    let results = PyList::empty(py);
+    let mut failures = Vec::new();
+    while results.len() < given.rows {
+        // What `extend` has taken before an exception stays, and `map` goes on behind it.
+        let row = match results.call_method1(intern!(py, "extend"), (&calls,)) {
+            Ok(_) if results.len() == given.rows => break,
+            Ok(_) => (results.len(), stop_iteration(results.len())),
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                let row = results.len();
+                (row, user_error(py, &error).with(|info| info.row = Some(row as u64)))
+            }
+            Err(error) => return Err(user_error(py, &error).with(|info| info.row = Some(results.len() as u64))),
+        };
+        failures.push(row);
+        results.append(py.None()).map_err(unexpected)?;
+    }
+    *run_ns += started.elapsed().as_nanos() as u64;
+    Ok((results, failures))
+}
+
 fn call_without_arguments<'py>(py: Python<'py>, function: &Function, rows: usize) -> Result<Bound<'py, PyList>, Error> {
-    let unexpected = |e: PyErr| Error::internal(format!("calling without arguments: {e}"));
-    // A callable of one argument that drops it: `map` needs something to count.
-    let scope = PyDict::new(py);
-    scope.set_item("f", &function.callable).map_err(unexpected)?;
-    let dropper = py.eval(c"lambda _, f=f: f()", Some(&scope), None).map_err(unexpected)?;
+    let dropper = dropper(py, function).map_err(unexpected)?;
     let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((rows,))).map_err(unexpected)?;
     let counter = range.try_iter().map_err(unexpected)?;
     let collected = collect(py, &dropper, vec![counter.clone().into_any()]);
     finish(py, collected, rows, &|| consumed(&counter, rows))
+}
+
+/// A callable of one argument that drops it: `map` needs something to count.
+fn dropper<'py>(py: Python<'py>, function: &Function) -> PyResult<Bound<'py, PyAny>> {
+    let scope = PyDict::new(py);
+    scope.set_item("f", &function.callable)?;
+    py.eval(c"lambda _, f=f: f()", Some(&scope), None)
 }
 
 fn run<'py>(
@@ -72,12 +129,27 @@ fn collect<'py>(
     callable: &Bound<'py, PyAny>,
     iterables: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    static MAP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static LIST: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let arguments = std::iter::once(callable.clone()).chain(iterables);
-    let arguments = PyTuple::new(py, arguments.collect::<Vec<_>>())?;
-    let calls = MAP.import(py, "builtins", "map")?.call1(arguments)?;
+    let calls = map(py, callable, iterables)?;
     Ok(LIST.import(py, "builtins", "list")?.call1((calls,))?.cast_into::<PyList>()?)
+}
+
+/// `map(callable, *iterables)`
+pub fn map<'py>(
+    py: Python<'py>,
+    callable: &Bound<'py, PyAny>,
+    iterables: Vec<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static MAP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let arguments = std::iter::once(callable.clone()).chain(iterables);
+    MAP.import(py, "builtins", "map")?.call1(PyTuple::new(py, arguments.collect::<Vec<_>>())?)
+}
+
+/// `map` takes a StopIteration from the function for the end of its input.
+fn stop_iteration(row: usize) -> Error {
+    Error::new(ErrorCode::UserCode, "StopIteration")
+        .hint("catch StopIteration inside the function, or give next() a default")
+        .with(|info| info.row = Some(row as u64))
 }
 
 fn finish<'py>(
@@ -88,10 +160,7 @@ fn finish<'py>(
 ) -> Result<Bound<'py, PyList>, Error> {
     match collected {
         Ok(list) if list.len() == rows => Ok(list),
-        // `map` takes a StopIteration from the function for the end of its input.
-        Ok(list) => Err(Error::new(ErrorCode::UserCode, "StopIteration")
-            .hint("catch StopIteration inside the function, or give next() a default")
-            .with(|info| info.row = Some(list.len() as u64))),
+        Ok(list) => Err(stop_iteration(list.len())),
         Err(error) => Err(user_error(py, &error).with(|info| info.row = Some(row()))),
     }
 }

@@ -1,38 +1,59 @@
 //! Calling a function over the columns of a batch, a bounded number of rows at a time.
 
 mod arrow;
+mod asynchronous;
+mod from_series;
 mod general;
+mod lenient;
 mod pandas;
+mod series;
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, new_empty_array};
 use arrow_select::concat::concat;
 use pyo3::prelude::*;
+use udfleet_kernels::Value;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::arrow_type;
 use udfleet_proto::v1::FuncType;
 
+pub use arrow::{missing_pyarrow, to_pyarrow};
+pub use asynchronous::finish;
+pub use general::{calls, iterables, map};
+pub use lenient::{evaluate as evaluate_leniently, is_row_error};
+pub use series::to_series;
+
 use crate::load::Function;
+
+/// What a function is called with.
+pub struct Call<'a> {
+    /// The columns, in the declared types.
+    pub arguments: &'a [Value],
+    /// How many rows.
+    pub rows: usize,
+}
+
+impl Call<'_> {
+    /// Some of the rows.
+    fn slice(&self, start: usize, length: usize) -> Vec<Value> {
+        self.arguments.iter().map(|value| value.slice(start, length)).collect()
+    }
+}
 
 /// The result column: as many rows as the input, of exactly the declared type. Adds the time spent in Python code of
 /// the user to `run_ns`.
-pub fn evaluate(
-    py: Python<'_>,
-    function: &Function,
-    arguments: &[ArrayRef],
-    rows: usize,
-    run_ns: &mut u64,
-) -> Result<ArrayRef, Error> {
+pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
+    let rows = given.rows;
     let mut pieces = Vec::with_capacity(rows / function.max_rows + 1);
     let mut start = 0;
     while start < rows {
         let length = function.max_rows.min(rows - start);
         let piece = if length == rows {
-            call(py, function, arguments, length, run_ns)
+            call(py, function, given, run_ns)
         } else {
-            let slices: Vec<ArrayRef> = arguments.iter().map(|column| column.slice(start, length)).collect();
-            call(py, function, &slices, length, run_ns)
+            let slices = given.slice(start, length);
+            call(py, function, &Call { arguments: &slices, rows: length }, run_ns)
         };
         pieces.push(piece.map_err(|error| shift_row(error, start))?);
         start += length;
@@ -40,11 +61,13 @@ pub fn evaluate(
     match pieces.as_slice() {
         [] => Ok(new_empty_array(&arrow_type(&function.result))),
         [only] => Ok(Arc::clone(only)),
-        many => {
-            let many: Vec<&dyn arrow_array::Array> = many.iter().map(AsRef::as_ref).collect();
-            concat(&many).map_err(|e| Error::internal(format!("joining results: {e}")))
-        }
+        many => join(many),
     }
+}
+
+fn join(pieces: &[ArrayRef]) -> Result<ArrayRef, Error> {
+    let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(AsRef::as_ref).collect();
+    concat(&pieces).map_err(|e| Error::internal(format!("joining results: {e}")))
 }
 
 /// Row numbers count from the start of the caller's batch, not of the slice that the function saw.
@@ -52,16 +75,29 @@ fn shift_row(error: Error, start: usize) -> Error {
     error.with(|info| info.row = info.row.map(|row| row + start as u64))
 }
 
-fn call(
-    py: Python<'_>,
-    function: &Function,
-    arguments: &[ArrayRef],
-    rows: usize,
-    run_ns: &mut u64,
-) -> Result<ArrayRef, Error> {
+fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
     match function.func_type {
-        FuncType::Pandas => pandas::call(py, function, arguments, rows, run_ns),
-        FuncType::Arrow => arrow::call(py, function, arguments, rows, run_ns),
-        FuncType::General | FuncType::Unspecified => general::call(py, function, arguments, rows, run_ns),
+        FuncType::Pandas => pandas::call(py, function, given, run_ns),
+        FuncType::Arrow => arrow::call(py, function, given, run_ns),
+        _ if function.asynchronous.is_some() => asynchronous::call(py, function, given, run_ns),
+        FuncType::General | FuncType::Unspecified => general::call(py, function, given, run_ns),
     }
+}
+
+/// Arguments of pandas and arrow functions: literals are plain Python values, as PyFlink has it, unless nothing else
+/// tells how many rows there are.
+fn vectors<'py>(
+    py: Python<'py>,
+    given: &Call<'_>,
+    vector: impl Fn(&ArrayRef) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let all_constant = given.arguments.iter().all(Value::is_constant);
+    let argument = |value: &Value| match value {
+        Value::Constant(array) if !all_constant => crate::to_python::to_list(py, array)?.as_any().get_item(0),
+        value => {
+            let column = value.column(given.rows);
+            vector(&column.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?)
+        }
+    };
+    given.arguments.iter().map(argument).collect()
 }

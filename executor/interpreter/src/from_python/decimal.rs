@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{ArrayRef, PrimitiveArray};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyInt;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::DataType;
 
@@ -21,8 +23,9 @@ pub fn to_array(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, E
 
 /// The value times 10^scale. Takes `Decimal` and `int`; neither rounds nor pads away digits.
 fn unscaled(item: &Bound<'_, PyAny>, precision: u32, scale: u32) -> Result<i128, String> {
-    let text = match class_name(item).as_str() {
-        "Decimal" => {
+    let text = match item {
+        item if item.is_instance_of::<PyInt>() => item.str().map_err(|e| e.to_string())?.to_string(),
+        item if is_decimal(item)? => {
             let finite = item.call_method0("is_finite").and_then(|finite| finite.is_truthy());
             if !finite.map_err(|e| e.to_string())? {
                 return Err("it is not finite".to_owned());
@@ -32,11 +35,23 @@ fn unscaled(item: &Bound<'_, PyAny>, precision: u32, scale: u32) -> Result<i128,
                 .and_then(|text| text.extract::<String>())
                 .map_err(|e| e.to_string())?
         }
-        _ => super::scalar::integer(item)
-            .map_err(|why| if why == "out of range" { why } else { format!("a {} is no Decimal", class_name(item)) })?
-            .to_string(),
+        // numpy's integers.
+        _ => {
+            let index = item.call_method0("__index__").and_then(|index| index.str().map(|text| text.to_string()));
+            index.map_err(|_| format!("a {} is no Decimal", class_name(item)))?
+        }
     };
-    parse(&text, precision, scale)
+    match text.as_str() {
+        "True" => parse("1", precision, scale),
+        "False" => parse("0", precision, scale),
+        text => parse(text, precision, scale),
+    }
+}
+
+fn is_decimal(item: &Bound<'_, PyAny>) -> Result<bool, String> {
+    static DECIMAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = DECIMAL.import(item.py(), "decimal", "Decimal");
+    class.and_then(|class| item.is_instance(class)).map_err(|e| e.to_string())
 }
 
 fn parse(text: &str, precision: u32, scale: u32) -> Result<i128, String> {

@@ -16,9 +16,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::{DataType, TypeRoot};
 
-pub use check::{check_array, find_misfit};
+pub use check::check_array;
+pub use udfleet_kernels::find_misfit;
 
-use crate::failure::result_error;
+use crate::failure::{class_name, result_error};
 
 /// Values of one column, and the row of the caller's batch that each belongs to.
 pub struct Column<'py> {
@@ -31,6 +32,11 @@ impl<'py> Column<'py> {
     /// One value per row.
     pub fn of_list(list: &Bound<'py, PyList>) -> Self {
         Self { items: list.iter().collect(), rows: None }
+    }
+
+    /// Values of the rows named: any number of a row.
+    pub fn of_items(items: Vec<Bound<'py, PyAny>>, rows: Vec<usize>) -> Self {
+        Self { items, rows: Some(rows) }
     }
 
     fn row(&self, index: usize) -> usize {
@@ -60,10 +66,24 @@ impl<'py> Column<'py> {
                 }
                 converted.push(None);
             } else {
-                converted.push(Some(value(item).map_err(|why| self.misfit(index, data_type, &why))?));
+                match value(item) {
+                    Ok(value) => converted.push(Some(value)),
+                    // Looked at last: hardly any value is one of pandas' own words for null.
+                    Err(_) if is_missing(item) && !data_type.not_null => converted.push(None),
+                    Err(why) => return Err(self.misfit(index, data_type, &why)),
+                }
             }
         }
         Ok(converted)
+    }
+}
+
+/// `NaT` and `NA`, of pandas and numpy. NaN is a number.
+fn is_missing(item: &Bound<'_, PyAny>) -> bool {
+    match class_name(item).as_str() {
+        "NaTType" | "NAType" => true,
+        "datetime64" | "timedelta64" => item.ne(item).unwrap_or(false),
+        _ => false,
     }
 }
 

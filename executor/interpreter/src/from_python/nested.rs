@@ -126,7 +126,7 @@ fn fields_of<'py>(item: &Bound<'py, PyAny>, names: &[&str]) -> Result<Vec<Bound<
     if let Ok(dict) = item.cast::<PyDict>() {
         return by_name(dict, names);
     }
-    if class_name(item) == "Row" && item.getattr("_fields").is_ok_and(|fields| !fields.is_none()) {
+    if class_name(item) == "Row" && item.getattr("_names").is_ok_and(|names| !names.is_none()) {
         let dict = item.call_method0("as_dict").map_err(|e| e.to_string())?;
         return by_name(dict.cast::<PyDict>().map_err(|e| e.to_string())?, names);
     }

@@ -8,8 +8,8 @@ use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+pub use udfleet_kernels::check_length;
 use udfleet_proto::error::Error;
-use udfleet_proto::types::MAX_LENGTH;
 use udfleet_proto::v1::{DataType, TypeRoot};
 
 use super::Column;
@@ -44,16 +44,47 @@ where
     primitives::<T>(column.convert(data_type, value)?)
 }
 
-/// Integers and what says of itself that it is one (`__index__`: numpy's integers).
+/// Integers, what says of itself that it is one (`__index__`: numpy's integers), and floats that are whole numbers: they
+/// are what pandas makes of integers as soon as one is missing.
 pub fn integer(item: &Bound<'_, PyAny>) -> Result<i64, String> {
     if item.is_instance_of::<PyInt>() {
         return exact_integer(item);
+    }
+    if let Some(value) = float(item)? {
+        return whole(value);
+    }
+    // numpy's truth values, as Python's own, are integers here.
+    if matches!(class_name(item).as_str(), "bool" | "bool_") {
+        return item.is_truthy().map(i64::from).map_err(|e| e.to_string());
     }
     // SAFETY: a valid object; the result is a new reference or null with an exception set.
     let index = unsafe { Bound::from_owned_ptr_or_err(item.py(), ffi::PyNumber_Index(item.as_ptr())) };
     match index {
         Ok(index) => exact_integer(&index),
         Err(_) => Err(format!("a {} is no integer", class_name(item))),
+    }
+}
+
+fn whole(value: f64) -> Result<i64, String> {
+    // From -2^63 to below 2^63: both are exact doubles.
+    let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    match value {
+        value if !value.is_finite() => Err("it is no finite number".to_owned()),
+        value if value.fract() != 0.0 => Err("it is no whole number".to_owned()),
+        value if range.contains(&value) => Ok(value as i64),
+        _ => Err("out of range".to_owned()),
+    }
+}
+
+/// Of Python's floats and numpy's, also the narrow ones, which are no subclass of float.
+fn float(item: &Bound<'_, PyAny>) -> Result<Option<f64>, String> {
+    if item.is_instance_of::<PyFloat>() {
+        // SAFETY: `item` is a float.
+        return Ok(Some(unsafe { ffi::PyFloat_AsDouble(item.as_ptr()) }));
+    }
+    match class_name(item).as_str() {
+        "float32" | "float16" => item.extract::<f64>().map(Some).map_err(|e| e.to_string()),
+        _ => Ok(None),
     }
 }
 
@@ -76,14 +107,8 @@ fn boolean(item: &Bound<'_, PyAny>) -> Result<bool, String> {
 
 /// Floats, and integers that a double holds exactly.
 fn double(item: &Bound<'_, PyAny>) -> Result<f64, String> {
-    if item.is_instance_of::<PyFloat>() {
-        // SAFETY: `item` is a float.
-        return Ok(unsafe { ffi::PyFloat_AsDouble(item.as_ptr()) });
-    }
-    match class_name(item).as_str() {
-        // numpy's narrow floats are no subclass of float.
-        "float32" | "float16" => return item.extract::<f64>().map_err(|e| e.to_string()),
-        _ => {}
+    if let Some(value) = float(item)? {
+        return Ok(value);
     }
     let value = integer(item)
         .map_err(|why| if why == "out of range" { why } else { format!("a {} is no number", class_name(item)) })?;
@@ -95,11 +120,17 @@ fn double(item: &Bound<'_, PyAny>) -> Result<f64, String> {
     }
 }
 
-/// As [`double`]; the nearest single-precision value is taken, and only overflow to infinity is refused.
+/// As [`double`]; of floats the nearest single-precision value is taken, and only overflow to infinity is refused.
 fn single(item: &Bound<'_, PyAny>) -> Result<f32, String> {
     let value = double(item)?;
     let narrow = value as f32;
-    if narrow.is_infinite() && value.is_finite() { Err("out of range".to_owned()) } else { Ok(narrow) }
+    if narrow.is_infinite() && value.is_finite() {
+        return Err("out of range".to_owned());
+    }
+    if f64::from(narrow) != value && float(item)?.is_none() {
+        return Err("no single-precision number holds this integer exactly".to_owned());
+    }
+    Ok(narrow)
 }
 
 fn strings(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
@@ -117,16 +148,6 @@ fn strings(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error>
     ensure_offsets(bytes)?;
     texts.iter().for_each(|text| builder.append_option(text.as_deref()));
     Ok(Arc::new(builder.finish()))
-}
-
-/// CHAR(n) holds exactly n characters, VARCHAR(n) at most n.
-pub fn check_length(text: &str, limit: usize, exact: bool) -> Result<(), String> {
-    // Characters never outnumber bytes: most texts need no counting.
-    if !exact && (limit == MAX_LENGTH as usize || text.len() <= limit) {
-        return Ok(());
-    }
-    let length = text.chars().count();
-    if length > limit || (exact && length != limit) { Err(format!("it has {length} characters")) } else { Ok(()) }
 }
 
 fn bytes_of(item: &Bound<'_, PyAny>) -> Result<Vec<u8>, String> {

@@ -107,6 +107,9 @@ fn time(classes: &Classes<'_>, item: &Bound<'_, PyAny>) -> Result<i64, String> {
 
 /// Microseconds since 1970. TIMESTAMP takes naive datetimes, TIMESTAMP_LTZ those with a zone: neither guesses.
 fn timestamp(classes: &Classes<'_>, item: &Bound<'_, PyAny>, zoned: bool) -> Result<i64, String> {
+    if class_name(item) == "datetime64" && !zoned {
+        return timestamp(classes, &from_numpy(item, "datetime64[us]")?, zoned);
+    }
     if !is(item, &classes.datetime)? {
         return Err(format!("a {} is no datetime", class_name(item)));
     }
@@ -125,7 +128,22 @@ fn timestamp(classes: &Classes<'_>, item: &Bound<'_, PyAny>, zoned: bool) -> Res
     Ok(((ordinal - EPOCH_ORDINAL) * DAY + seconds) * 1_000_000 + field(&utc, "microsecond")?)
 }
 
+/// numpy's datetimes and durations come out of arrays: as Python's, in microseconds.
+fn from_numpy<'py>(item: &Bound<'py, PyAny>, unit: &str) -> Result<Bound<'py, PyAny>, String> {
+    let micros = item.call_method1("astype", (unit,)).map_err(text)?;
+    if !micros.eq(item).map_err(text)? {
+        return Err("it is finer than microseconds".to_owned());
+    }
+    micros.call_method0("item").map_err(text)
+}
+
 fn duration(classes: &Classes<'_>, item: &Bound<'_, PyAny>) -> Result<i64, String> {
+    if class_name(item) == "timedelta64" {
+        return duration(classes, &from_numpy(item, "timedelta64[us]")?);
+    }
+    if class_name(item) == "Timedelta" && field(item, "nanoseconds")? != 0 {
+        return Err("it has nanoseconds".to_owned());
+    }
     if !is(item, &classes.timedelta)? {
         return Err(format!("a {} is no timedelta", class_name(item)));
     }

@@ -1,0 +1,139 @@
+//! From what a pandas function returned to the declared type. Objects are held to the rule for general functions, dtypes
+//! to the rule for Arrow arrays; they are the same rule. NaN in a Series is pandas' way to say null.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StructArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType as Arrow, Field};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PySlice};
+use udfleet_kernels::{Source, fit};
+use udfleet_proto::error::Error;
+use udfleet_proto::types::{arrow_type, sql};
+use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
+
+use super::arrow::from_pyarrow;
+use crate::failure::{python_error, result_error};
+use crate::from_python::{Column, check_array, to_array};
+
+/// A column of the declared type.
+pub fn convert(py: Python<'_>, returned: &Bound<'_, PyAny>, declared: &DataType) -> Result<ArrayRef, Error> {
+    let broken = |e: PyErr| python_error(py, ErrorCode::ResultType, &e);
+    if is_frame(py, returned).map_err(broken)? {
+        return frame(py, returned, declared);
+    }
+    if let Some(array) = floats(py, returned, declared).map_err(broken)? {
+        check_array(&array, declared)?;
+        return Ok(array);
+    }
+    if declared.root() == TypeRoot::IntervalYearMonth || is_object(py, returned).map_err(broken)? {
+        let values = objects(py, returned).map_err(broken)?;
+        return to_array(&Column::of_list(&values), declared);
+    }
+    let array = natural(py, returned).map_err(|e| {
+        let message = format!("the function returned a Series that does not fit {}: {}", sql(declared), e.value(py));
+        Error::new(ErrorCode::ResultType, message)
+    })?;
+    fit(&array, declared, Source::Pandas)
+}
+
+/// True for a DataFrame.
+pub fn is_frame(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static FRAME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    value.is_instance(FRAME.import(py, "pandas", "DataFrame")?)
+}
+
+/// A DataFrame as a ROW column: fields by name where all are there, else by position.
+fn frame(py: Python<'_>, frame: &Bound<'_, PyAny>, declared: &DataType) -> Result<ArrayRef, Error> {
+    let broken = |e: PyErr| python_error(py, ErrorCode::ResultType, &e);
+    let columns = frame.getattr("columns").map_err(broken)?;
+    let (given, fields) = (columns.len().map_err(broken)?, &declared.fields);
+    if declared.root() != TypeRoot::Row || given != fields.len() {
+        let what = format!("of {given} columns, which does not fit {}", sql(declared));
+        return Err(result_error(&columns, None, &what));
+    }
+    let named = fields.iter().all(|field| columns.contains(&field.name).unwrap_or(false));
+    let series = |position: usize, name: &str| -> PyResult<Bound<'_, PyAny>> {
+        if named { frame.get_item(name) } else { frame.getattr("iloc")?.get_item((PySlice::full(py), position)) }
+    };
+    let (mut arrays, mut types) = (Vec::with_capacity(given), Vec::with_capacity(given));
+    for (position, field) in fields.iter().enumerate() {
+        let inner = field.r#type.clone().unwrap_or_default();
+        let column = series(position, &field.name).map_err(broken)?;
+        let told = |e: Error| e.with(|info| info.message = format!("field {}: {}", field.name, info.message));
+        arrays.push(convert(py, &column, &inner).map_err(told)?);
+        types.push(Field::new(&field.name, arrow_type(&inner), !inner.not_null));
+    }
+    let rows = frame.len().map_err(broken)?;
+    let built = if arrays.is_empty() {
+        Ok(StructArray::new_empty_fields(rows, None))
+    } else {
+        StructArray::try_new(types.into(), arrays, None)
+    };
+    built.map(|rows| Arc::new(rows) as ArrayRef).map_err(|e| Error::internal(format!("a DataFrame's columns: {e}")))
+}
+
+/// The common case without copy: numpy floats of the declared width. pyarrow's own search for NaN takes longer than
+/// everything else together.
+fn floats(py: Python<'_>, series: &Bound<'_, PyAny>, declared: &DataType) -> PyResult<Option<ArrayRef>> {
+    static NDARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static TO_ARROW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if !matches!(declared.root(), TypeRoot::Double | TypeRoot::Float) {
+        return Ok(None);
+    }
+    let values = series.getattr(intern!(py, "values"))?;
+    if !values.get_type().is(NDARRAY.import(py, "numpy", "ndarray")?) || is_object(py, series)? {
+        return Ok(None);
+    }
+    let array = TO_ARROW.import(py, "pyarrow", "array")?.call1((values,))?;
+    let Some(array) = from_pyarrow(&array)? else { return Ok(None) };
+    Ok(match (array.data_type(), declared.root()) {
+        (Arrow::Float64, TypeRoot::Double) => Some(nan_to_null(array.as_primitive::<Float64Type>(), f64::is_nan)),
+        (Arrow::Float32, TypeRoot::Float) => Some(nan_to_null(array.as_primitive::<Float32Type>(), f32::is_nan)),
+        _ => None,
+    })
+}
+
+fn nan_to_null<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, is_nan: impl Fn(T::Native) -> bool) -> ArrayRef {
+    // A block at a time without leaving early: that is what the compiler makes SIMD of.
+    let any = |block: &[T::Native]| block.iter().fold(false, |found, value| found | is_nan(*value));
+    if !array.values().chunks(256).any(any) {
+        return Arc::new(array.clone());
+    }
+    let valid = NullBuffer::from_iter(array.values().iter().map(|value| !is_nan(*value)));
+    Arc::new(PrimitiveArray::<T>::new(array.values().clone(), Some(valid)))
+}
+
+fn is_object(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let name = series.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "name"))?;
+    name.eq(intern!(py, "object"))
+}
+
+/// The values, `None` for whatever pandas takes as missing.
+fn objects<'py>(py: Python<'py>, series: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    let values = series.call_method0(intern!(py, "tolist"))?.cast_into::<PyList>()?;
+    let missing: Vec<bool> = series.call_method0("isna")?.call_method0(intern!(py, "tolist"))?.extract()?;
+    for (row, _) in missing.into_iter().enumerate().filter(|(_, missing)| *missing) {
+        values.set_item(row, py.None())?;
+    }
+    Ok(values)
+}
+
+/// In the Arrow type that the Series' dtype stands for.
+fn natural(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
+    static FROM_PANDAS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let from_pandas = FROM_PANDAS
+        .get_or_try_init(py, || py.import("pyarrow")?.getattr("Array")?.getattr("from_pandas").map(Bound::unbind))?;
+    let array = from_pandas.bind(py).call1((series,))?;
+    let array = if array.hasattr(intern!(py, "combine_chunks"))? {
+        array.call_method0(intern!(py, "combine_chunks"))?
+    } else {
+        array
+    };
+    from_pyarrow(&array)?.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("it does not fit in one Arrow array"))
+}

@@ -1,0 +1,18 @@
+//! Whose output and whose samples follow: noted whenever another function starts to run.
+
+use pyo3::prelude::*;
+
+use crate::load::Function;
+use crate::stdio::Stdio;
+
+/// Where it is noted.
+pub struct Output {
+    pub stdio: Stdio,
+}
+
+impl Output {
+    /// From here on it is this function's.
+    pub fn switch_to(&mut self, py: Python<'_>, function: &Function) {
+        self.stdio.switch_to(py, function.number);
+    }
+}

@@ -1,0 +1,153 @@
+//! General aggregates: an accumulator per group, changed in place row by row.
+
+use std::rc::Rc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::super::context::Context;
+use super::{Aggregate, Selected, arguments, unexpected};
+use crate::eval::{Call, iterables, map};
+use crate::failure::{python_error, user_error};
+use crate::load::Function;
+
+/// Accumulators by group.
+#[derive(Default)]
+pub struct General {
+    accumulators: Vec<Py<PyAny>>,
+}
+
+impl General {
+    /// True before the first group.
+    pub fn is_empty(&self) -> bool {
+        self.accumulators.is_empty()
+    }
+
+    /// Makes accumulators for groups that have none.
+    pub fn create(&mut self, py: Python<'_>, function: &Function, groups: usize) -> Result<(), Error> {
+        let object = function.callable.bind(py);
+        while self.accumulators.len() < groups {
+            let made = object.call_method0(intern!(py, "create_accumulator")).map_err(|e| user_error(py, &e))?;
+            self.accumulators.push(made.unbind());
+        }
+        Ok(())
+    }
+
+    /// `accumulate(accumulator, *arguments)` for each row, in CPython's own loop.
+    pub fn accumulate(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        function: &Rc<Function>,
+        aggregate: &Aggregate,
+        rows: &Selected,
+        groups: usize,
+    ) -> Result<(), Error> {
+        let arguments = arguments(context, function, aggregate, &rows.chunk)?;
+        let given = Call { arguments: &arguments, rows: rows.chunk.rows };
+        let columns = iterables(context.py, &given)?;
+        context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
+            self.create(py, function, groups)?;
+            let accumulators = rows.groups.iter().map(|group| &self.accumulators[*group as usize]);
+            let accumulators = PyList::new(py, accumulators).map_err(unexpected)?;
+            let counter = accumulators.try_iter().map_err(unexpected)?.into_any();
+            let method = function.callable.bind(py).getattr(intern!(py, "accumulate"));
+            let iterables = std::iter::once(counter.clone()).chain(columns).collect();
+            let calls = map(py, &method.map_err(|e| user_error(py, &e))?, iterables).map_err(unexpected)?;
+            let left = || counter.call_method0("__length_hint__").and_then(|left| left.extract::<usize>());
+            let row = || rows.groups.len().saturating_sub(left().unwrap_or(0)).saturating_sub(1) as u64;
+            exhaust(py, &calls).map_err(|error| user_error(py, &error).with(|info| info.row = Some(row())))?;
+            // `map` takes a StopIteration from the function for the end of its input.
+            if left().unwrap_or(0) > 0 {
+                let error = Error::new(ErrorCode::UserCode, "StopIteration");
+                return Err(error
+                    .hint("catch StopIteration inside the function, or give next() a default")
+                    .with(|info| info.row = Some(row())));
+            }
+            Ok(())
+        })
+    }
+
+    /// `merge(accumulator, accumulators)` for each group that got any.
+    pub fn merge(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        function: &Rc<Function>,
+        aggregate: &Aggregate,
+        rows: &Selected,
+        groups: usize,
+    ) -> Result<(), Error> {
+        let not_pickled = || Error::internal("accumulators to merge are no BYTES");
+        let index = *aggregate.call.arguments.first().ok_or_else(not_pickled)?;
+        let pickled = rows.chunk.register(index)?.column(rows.chunk.rows)?;
+        let pickled = pickled.as_binary_opt::<i32>().ok_or_else(not_pickled)?;
+        context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
+            self.create(py, function, groups)?;
+            let loads = py.import("pickle").and_then(|module| module.getattr("loads")).map_err(unexpected)?;
+            let mut order: Vec<usize> = (0..pickled.len()).filter(|row| pickled.is_valid(*row)).collect();
+            order.sort_by_key(|row| rows.groups[*row]);
+            for same in order.chunk_by(|a, b| rows.groups[*a] == rows.groups[*b]) {
+                let load = |row: &usize| loads.call1((PyBytes::new(py, pickled.value(*row)),));
+                let others = same.iter().map(load).collect::<PyResult<Vec<_>>>();
+                let others = others.and_then(|others| PyList::new(py, others)).map_err(|e| user_error(py, &e))?;
+                let accumulator = &self.accumulators[rows.groups[same[0]] as usize];
+                function
+                    .callable
+                    .bind(py)
+                    .call_method1(intern!(py, "merge"), (accumulator, others))
+                    .map_err(|e| user_error(py, &e))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What a method (`get_value`, `emit_value`) gives for some groups.
+    pub fn values<'py>(
+        &self,
+        py: Python<'py>,
+        function: &Function,
+        method: &str,
+        groups: std::ops::Range<usize>,
+    ) -> Result<Vec<Bound<'py, PyAny>>, Error> {
+        let method = function.callable.bind(py).getattr(method).map_err(|e| user_error(py, &e))?;
+        let accumulators = &self.accumulators[groups];
+        accumulators.iter().map(|acc| method.call1((acc,)).map_err(|e| user_error(py, &e))).collect()
+    }
+
+    /// Pickled accumulators of some groups.
+    pub fn pickled(&self, py: Python<'_>, groups: std::ops::Range<usize>) -> Result<ArrayRef, Error> {
+        let pickle = |accumulator: &Py<PyAny>| dumps(accumulator.bind(py));
+        let pickled = self.accumulators[groups].iter().map(pickle).collect::<PyResult<Vec<_>>>();
+        let pickled = pickled.map_err(|e| {
+            python_error(py, ErrorCode::UserCode, &e)
+                .hint("functions with merge() need accumulators that can be pickled")
+        })?;
+        Ok(std::sync::Arc::new(BinaryArray::from_iter_values(pickled)))
+    }
+}
+
+/// Runs an iterator to its end and keeps nothing.
+fn exhaust(py: Python<'_>, calls: &Bound<'_, PyAny>) -> PyResult<()> {
+    static DEQUE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "maxlen"), 0)?;
+    DEQUE.import(py, "collections", "deque")?.call((calls,), Some(&options)).map(drop)
+}
+
+/// By pickle, or, where a class can't be imported by its name, by cloudpickle, which travels with functions.
+fn dumps(accumulator: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let py = accumulator.py();
+    let pickled = match py.import("pickle")?.call_method1("dumps", (accumulator, 5)) {
+        Ok(pickled) => pickled,
+        Err(error) => match py.import("cloudpickle") {
+            Ok(module) => module.call_method1("dumps", (accumulator,))?,
+            Err(_) => return Err(error),
+        },
+    };
+    Ok(pickled.cast::<PyBytes>()?.as_bytes().to_vec())
+}

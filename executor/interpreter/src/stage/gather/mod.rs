@@ -1,0 +1,207 @@
+//! Aggregates: rows go into groups, and groups come out at the end.
+
+mod distinct;
+mod general;
+mod groups;
+mod results;
+mod vector;
+
+use std::rc::Rc;
+
+use arrow_array::{BooleanArray, UInt32Array};
+use pyo3::prelude::*;
+use udfleet_kernels::{Value, is_true};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::{FuncType, OnError};
+
+use super::chunk::Chunk;
+use super::context::{Context, locate};
+use super::pipeline::{Input, Pipeline};
+use super::{Aggregate, BreakerKind, Gather, Stage};
+use crate::functions::Functions;
+use crate::load::Function;
+use distinct::Distinct;
+use general::General;
+use groups::Groups;
+pub use results::Results;
+use vector::Vector;
+
+/// What one aggregate holds, by group.
+enum Held {
+    /// Accumulators.
+    General(General),
+    /// The rows themselves.
+    Vector(Vector),
+}
+
+/// The groups of a gathering step.
+pub struct State {
+    stage: Rc<Stage>,
+    slots: Vec<Rc<Function>>,
+    /// The segment that the step ends.
+    segment: usize,
+    groups: Groups,
+    held: Vec<(Held, Option<Distinct>)>,
+}
+
+fn gather_of(stage: &Stage, segment: usize) -> Result<(&Gather, &str), Error> {
+    match stage.segments.get(segment).and_then(|segment| segment.end.as_ref()) {
+        Some(super::Breaker { kind: BreakerKind::Gather(gather), text, .. }) => Ok((gather, text)),
+        _ => Err(Error::internal("a stage without that gathering step")),
+    }
+}
+
+fn slot<'a>(slots: &'a [Rc<Function>], aggregate: &Aggregate) -> Result<&'a Rc<Function>, Error> {
+    slots.get(aggregate.call.slot).ok_or_else(|| Error::internal("a stage without that slot"))
+}
+
+impl State {
+    /// Without groups.
+    pub fn new(stage: &Rc<Stage>, segment: usize, slots: &[Rc<Function>]) -> Result<Self, Error> {
+        let (gather, _) = gather_of(stage, segment)?;
+        let held = |aggregate: &Aggregate| {
+            let function = slot(slots, aggregate)?;
+            let held = match function.func_type {
+                FuncType::Pandas | FuncType::Arrow => Held::Vector(Vector::default()),
+                FuncType::General | FuncType::Unspecified => Held::General(General::default()),
+            };
+            Ok((held, aggregate.distinct.then(Distinct::default)))
+        };
+        Ok(Self {
+            stage: Rc::clone(stage),
+            slots: slots.to_vec(),
+            segment,
+            groups: Groups::new(&gather.key_types)?,
+            held: gather.aggregates.iter().map(held).collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Takes rows in.
+    pub fn feed(&mut self, context: &mut Context<'_, '_>, chunk: &Chunk) -> Result<(), Error> {
+        if chunk.rows == 0 {
+            return Ok(());
+        }
+        let stage = Rc::clone(&self.stage);
+        let (gather, text) = gather_of(&stage, self.segment)?;
+        let keys = gather.keys.iter().map(|index| chunk.register(*index)?.column(chunk.rows));
+        let of_row = self.groups.assign(&keys.collect::<Result<Vec<_>, _>>()?, chunk.rows)?;
+        let count = self.groups.len();
+        for (aggregate, (held, distinct)) in gather.aggregates.iter().zip(&mut self.held) {
+            let function = slot(&self.slots, aggregate)?;
+            context.enter(function);
+            let rows = Selected::of(chunk, aggregate, gather.phase, &of_row, distinct.as_mut())?;
+            let rows = rows.unwrap_or_else(|| Selected::all(chunk, &of_row));
+            let fed = match held {
+                Held::General(general) if gather.phase == Phase::Merge => {
+                    general.merge(context, function, aggregate, &rows, count)
+                }
+                Held::General(general) => general.accumulate(context, function, aggregate, &rows, count),
+                Held::Vector(vector) => vector.collect(context, function, aggregate, &rows),
+            };
+            fed.map_err(|error| locate(error, Some(function), text, &rows.chunk.origin))?;
+        }
+        Ok(())
+    }
+
+    /// All groups, as rows.
+    pub fn results(self) -> Results {
+        Results::new(self)
+    }
+}
+
+/// The rows that count for one aggregate.
+struct Selected {
+    chunk: Chunk,
+    /// The group of each.
+    groups: Vec<u32>,
+}
+
+impl Selected {
+    fn all(chunk: &Chunk, groups: &[u32]) -> Self {
+        let chunk = Chunk { registers: chunk.registers.clone(), rows: chunk.rows, origin: chunk.origin.clone() };
+        Self { chunk, groups: groups.to_vec() }
+    }
+
+    /// `None`: all of them.
+    fn of(
+        chunk: &Chunk,
+        aggregate: &Aggregate,
+        phase: Phase,
+        groups: &[u32],
+        distinct: Option<&mut Distinct>,
+    ) -> Result<Option<Self>, Error> {
+        if phase == Phase::Merge {
+            return Ok(None);
+        }
+        let mut kept: Option<BooleanArray> = None;
+        if let Some(index) = aggregate.filter {
+            kept = Some(is_true(chunk.register(index)?, chunk.rows)?);
+        }
+        if let Some(distinct) = distinct {
+            let arguments = aggregate.call.arguments.iter().map(|index| chunk.register(*index)?.column(chunk.rows));
+            kept = Some(distinct.first(groups, &arguments.collect::<Result<Vec<_>, _>>()?, kept.as_ref())?);
+        }
+        let Some(kept) = kept else { return Ok(None) };
+        let rows = (0..chunk.rows).filter(|row| kept.value(*row));
+        let positions: Vec<u32> = rows.map(|row| row as u32).collect();
+        let groups = positions.iter().map(|row| groups[*row as usize]).collect();
+        let live = vec![true; chunk.registers.len()];
+        Ok(Some(Self { chunk: chunk.take(&UInt32Array::from(positions), &live)?, groups }))
+    }
+}
+
+/// The groups of a stream, from its first row to its end.
+pub struct Gathering {
+    state: State,
+}
+
+impl Gathering {
+    /// For a stage that gathers.
+    pub fn new(stage: &Rc<Stage>, functions: &Functions) -> Result<Self, Error> {
+        let segment = stage.gather.ok_or_else(|| Error::internal("a stage that does not gather has no sessions"))?;
+        Ok(Self { state: State::new(stage, segment, &functions.all(&stage.functions)?)? })
+    }
+
+    /// The functions, by slot.
+    pub fn slots(&self) -> &[Rc<Function>] {
+        &self.state.slots
+    }
+
+    /// Numbers of the functions.
+    pub fn uses(&self, function: u32) -> bool {
+        self.state.stage.functions.contains(&function)
+    }
+
+    /// Takes a batch in, after the steps in front of the groups.
+    pub fn feed(&mut self, context: &mut Context<'_, '_>, functions: &Functions, chunk: Chunk) -> Result<(), Error> {
+        let stage = Rc::clone(&self.state.stage);
+        let mut rows =
+            Pipeline::new(stage, functions, Input::Rows(Some(chunk)), 0, self.state.segment, context.on_error)?;
+        while let Some(chunk) = rows.pull(context)? {
+            self.state.feed(context, &chunk)?;
+        }
+        Ok(())
+    }
+
+    /// The stage behind the groups, with all of them as its input.
+    pub fn finish(self, functions: &Functions, on_error: OnError) -> Result<Pipeline, Error> {
+        let stage = Rc::clone(&self.state.stage);
+        let (first, last) = (self.state.segment + 1, stage.segments.len() - 1);
+        Pipeline::new(stage, functions, Input::Groups(Box::new(self.state.results())), first, last, on_error)
+    }
+}
+
+/// The arguments of an aggregate, in its function's declared types, as columns.
+fn arguments(
+    context: &Context<'_, '_>,
+    function: &Rc<Function>,
+    aggregate: &Aggregate,
+    chunk: &Chunk,
+) -> Result<Vec<Value>, Error> {
+    context.arguments(function, &aggregate.call, chunk)
+}
+
+fn unexpected(error: PyErr) -> Error {
+    Error::internal(format!("an aggregate function: {error}"))
+}

@@ -1,0 +1,141 @@
+//! Groups as rows: keys, then what the aggregates say.
+
+use std::rc::Rc;
+
+use arrow_array::{ArrayRef, UInt32Array};
+use arrow_select::take::take;
+use pyo3::prelude::*;
+use udfleet_kernels::Value;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::{FunctionKind, OnError};
+
+use super::super::chunk::{Chunk, Origin};
+use super::super::context::{Context, locate};
+use super::super::table_rows::{Given, Rows};
+use super::{Held, State, gather_of, slot, unexpected};
+use crate::failure::user_error;
+use crate::from_python::{Column, to_array};
+
+/// The groups that are still to be given.
+pub struct Results {
+    state: State,
+    next: usize,
+    total: usize,
+}
+
+/// The columns of one aggregate, and the group of each row where there may be several or none.
+struct Columns {
+    columns: Vec<ArrayRef>,
+    groups: Option<Vec<u32>>,
+}
+
+impl Results {
+    pub fn new(state: State) -> Self {
+        // Partial aggregates of no rows say nothing; the whole of no rows is one group without keys.
+        let empty = state.held.iter().all(|(held, _)| held.is_empty());
+        let partial = gather_of(&state.stage, state.segment).is_ok_and(|(gather, _)| gather.phase == Phase::Partial);
+        let total = if partial && empty && !state.held.is_empty() { 0 } else { state.groups.len() };
+        Self { state, next: 0, total }
+    }
+
+    /// True when all have been given.
+    pub fn is_done(&self) -> bool {
+        self.next >= self.total
+    }
+
+    /// The next groups.
+    pub fn next(&mut self, context: &mut Context<'_, '_>) -> Result<Option<Chunk>, Error> {
+        if self.is_done() {
+            return Ok(None);
+        }
+        let groups = self.next..self.total.min(self.next + self.state.stage.max_rows);
+        self.next = groups.end;
+        let stage = Rc::clone(&self.state.stage);
+        let (gather, text) = gather_of(&stage, self.state.segment)?;
+        let mut registers = self.state.groups.columns(groups.clone())?;
+        let mut rows = groups.len();
+        for (index, aggregate) in gather.aggregates.iter().enumerate() {
+            let function = Rc::clone(slot(&self.state.slots, aggregate)?);
+            context.enter(&function);
+            let given = self.aggregate(context, index, gather.phase, groups.clone());
+            let given = given.map_err(|error| locate(error, Some(&function), text, &Origin::Unknown))?;
+            if let Some(of_row) = given.groups {
+                let positions = UInt32Array::from(of_row);
+                let repeated = registers.iter().map(|column| take(column, &positions, None)).collect::<Result<_, _>>();
+                registers = repeated.map_err(|e| Error::internal(format!("keys of groups: {e}")))?;
+                rows = positions.len();
+            }
+            registers.extend(given.columns);
+        }
+        let registers = registers.into_iter().map(Value::Column).collect();
+        Ok(Some(Chunk { registers, rows, origin: Origin::Unknown }))
+    }
+
+    fn aggregate(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        index: usize,
+        phase: Phase,
+        groups: std::ops::Range<usize>,
+    ) -> Result<Columns, Error> {
+        let stage = Rc::clone(&self.state.stage);
+        let (gather, _) = gather_of(&stage, self.state.segment)?;
+        let aggregate = &gather.aggregates[index];
+        let function = Rc::clone(slot(&self.state.slots, aggregate)?);
+        let (all, count) = (self.total, groups.len());
+        let (held, _) = &mut self.state.held[index];
+        let table = function.kind == FunctionKind::TableAggregate;
+        context.timed(aggregate.call.slot, 0, |py| match held {
+            Held::General(general) => {
+                general.create(py, &function, all)?;
+                if phase == Phase::Partial {
+                    return Ok(Columns { columns: vec![general.pickled(py, groups)?], groups: None });
+                }
+                if table {
+                    let emitted = general.values(py, &function, "emit_value", groups)?;
+                    return emit(py, emitted, &function.result);
+                }
+                single(general.values(py, &function, "get_value", groups)?, count, &function.result)
+            }
+            Held::Vector(vector) => {
+                single(vector.values(py, &function, aggregate, groups, all)?, count, &function.result)
+            }
+        })
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::General(general) => general.is_empty(),
+            Self::Vector(vector) => vector.is_empty(),
+        }
+    }
+}
+
+/// One value per group. Errors are about groups, not about rows of the input.
+fn single(values: Vec<Bound<'_, PyAny>>, count: usize, result: &udfleet_proto::v1::DataType) -> Result<Columns, Error> {
+    let column = to_array(&Column::of_items(values, (0..count).collect()), result)?;
+    Ok(Columns { columns: vec![column], groups: None })
+}
+
+/// Any number of rows per group.
+fn emit<'py>(
+    py: Python<'py>,
+    emitted: Vec<Bound<'py, PyAny>>,
+    result: &udfleet_proto::v1::DataType,
+) -> Result<Columns, Error> {
+    let mut rows = Rows::new(py);
+    for (group, value) in emitted.into_iter().enumerate() {
+        let outcome = match Given::of(value).map_err(unexpected)? {
+            Given::Nothing => Ok(()),
+            Given::One(value) => rows.push(group, &value),
+            Given::List(list) => rows.extend(group, list.as_any(), usize::MAX >> 1).1,
+            Given::Iterator(results) => rows.extend(group, &results, usize::MAX >> 1).1,
+        };
+        outcome.map_err(|e| user_error(py, &e))?;
+    }
+    let columns = rows.columns(result, OnError::Fail, &mut Vec::new())?;
+    Ok(Columns { columns, groups: Some(rows.sources) })
+}

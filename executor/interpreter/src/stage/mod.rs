@@ -1,0 +1,133 @@
+//! Stages: what of a plan runs here, as steps over registers. See stage.proto.
+
+mod cache;
+mod chunk;
+mod context;
+mod decode;
+mod explode;
+mod gather;
+mod live;
+mod pipeline;
+mod plain;
+mod steps;
+mod table_rows;
+
+use std::cell::RefCell;
+
+use udfleet_kernels::Value;
+use udfleet_proto::v1::operation::Operator;
+use udfleet_proto::v1::{DataType, gather::Phase};
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::StageSpec;
+
+pub use cache::Stages;
+pub use chunk::Chunk;
+pub use context::{Context, policy};
+pub use gather::Gathering;
+pub use pipeline::Pipeline;
+
+use crate::arguments::Declared;
+use crate::encode::Encoder;
+use crate::functions::Functions;
+use crate::load::Function;
+
+/// A stage, ready to run.
+pub struct Stage {
+    /// Numbers of the functions, by slot.
+    pub functions: Vec<u32>,
+    /// `None` takes columns as they come.
+    pub inputs: Option<Vec<Declared>>,
+    segments: Vec<Segment>,
+    results: Vec<Source>,
+    pub encoder: RefCell<Encoder>,
+    /// The segment whose end gathers rows until the input ends.
+    gather: Option<usize>,
+    /// The most rows of one part of the output.
+    max_rows: usize,
+}
+
+impl Stage {
+    /// As a spec describes it.
+    pub fn decode(spec: &StageSpec, functions: &Functions) -> Result<Self, Error> {
+        decode::decode(spec, functions)
+    }
+
+    /// Of a table or aggregate function that is called by itself, with so many columns.
+    pub fn plain(function: &Function, columns: usize) -> Result<Self, Error> {
+        plain::plain_stage(function, columns)
+    }
+
+    /// True where the output may come in several parts, so that input outlives its command.
+    pub fn may_park(&self) -> bool {
+        self.segments.iter().any(|segment| segment.end.is_some())
+    }
+
+    /// True where rows are held until the input ends.
+    pub fn gathers(&self) -> bool {
+        self.gather.is_some()
+    }
+}
+
+/// Where a column of the output comes from.
+enum Source {
+    Register(usize),
+    /// The row of the input batch.
+    Row,
+}
+
+/// Steps that keep or thin out rows, and what ends them.
+struct Segment {
+    steps: Vec<Step>,
+    end: Option<Breaker>,
+}
+
+struct Step {
+    text: String,
+    kind: StepKind,
+    /// Registers that anything behind it reads.
+    live: Vec<bool>,
+}
+
+enum StepKind {
+    Literal(Value),
+    Compute { operator: Operator, operands: Vec<usize>, result: DataType, field: u32 },
+    Invoke(Invocation),
+    Filter(usize),
+    Flatten(usize),
+}
+
+/// A call of the function in a slot.
+pub struct Invocation {
+    slot: usize,
+    arguments: Vec<usize>,
+    /// The arguments are fields of one row, with these names.
+    row: Vec<String>,
+}
+
+/// What makes other rows of rows.
+struct Breaker {
+    text: String,
+    kind: BreakerKind,
+    live: Vec<bool>,
+}
+
+enum BreakerKind {
+    Explode { call: Invocation, outer: bool },
+    Gather(Gather),
+}
+
+struct Gather {
+    keys: Vec<usize>,
+    key_types: Vec<DataType>,
+    aggregates: Vec<Aggregate>,
+    phase: Phase,
+}
+
+struct Aggregate {
+    call: Invocation,
+    /// Of the arguments, for groups without rows.
+    types: Vec<DataType>,
+    distinct: bool,
+    filter: Option<usize>,
+}

@@ -1,0 +1,52 @@
+//! A table or aggregate function that is called by itself, as a stage.
+
+use std::cell::RefCell;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::types::simple;
+use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::{DataType, FunctionKind, TypeRoot};
+
+use super::decode::columns_of;
+use super::{Aggregate, Breaker, BreakerKind, Gather, Invocation, Segment, Source, Stage, live};
+use crate::encode::Encoder;
+use crate::load::Function;
+
+/// For input of so many columns. Table functions give the row that each result is for, then their columns.
+pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> {
+    let call = Invocation { slot: 0, arguments: (0..columns).collect(), row: Vec::new() };
+    let results = columns_of(&function.result).len();
+    let table = function.kind == FunctionKind::Table;
+    let (kind, results): (_, Vec<Source>) = if table {
+        let registers = (columns..columns + results).map(Source::Register);
+        (BreakerKind::Explode { call, outer: false }, std::iter::once(Source::Row).chain(registers).collect())
+    } else {
+        let count = if function.kind == FunctionKind::TableAggregate { results } else { 1 };
+        let aggregate = Aggregate { call, types: argument_types(function, columns), distinct: false, filter: None };
+        let gather =
+            Gather { keys: Vec::new(), key_types: Vec::new(), aggregates: vec![aggregate], phase: Phase::Complete };
+        (BreakerKind::Gather(gather), (0..count).map(Source::Register).collect())
+    };
+    let end = Breaker { text: String::new(), kind, live: Vec::new() };
+    let mut segments = vec![Segment { steps: Vec::new(), end: Some(end) }, Segment { steps: Vec::new(), end: None }];
+    live::mark(&mut segments, &results);
+    let schema = function.encoder.borrow().schema().as_ref().clone();
+    let encoder = Encoder::new(schema).map_err(|e| Error::internal(format!("the columns of a function: {e}")))?;
+    Ok(Stage {
+        functions: vec![function.number],
+        // The function's own declaration is what its columns are held to.
+        inputs: None,
+        segments,
+        results,
+        encoder: RefCell::new(encoder),
+        gather: (!table).then_some(0),
+        max_rows: function.max_rows,
+    })
+}
+
+fn argument_types(function: &Function, columns: usize) -> Vec<DataType> {
+    match &function.inputs {
+        Some(inputs) => inputs.iter().map(|declared| declared.data_type().clone()).collect(),
+        None => vec![simple(TypeRoot::Null); columns],
+    }
+}

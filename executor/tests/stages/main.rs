@@ -1,0 +1,10 @@
+//! Stages, table functions and aggregates in real interpreters, driven through the link alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod aggregates;
+mod asynchronous;
+mod row_errors;
+mod scalars;
+mod support;
+mod tables;
