@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyList};
 use udfleet_proto::error::Error;
 
 use super::Call;
-use super::general::iterables;
+use super::general::{Called, iterables};
 use crate::failure::user_error;
 use crate::from_python::{Column, to_array};
 use crate::load::{Asynchronous, Function};
@@ -49,7 +49,7 @@ pub fn call_each<'py>(
     settings: &Asynchronous,
     given: &Call<'_>,
     run_ns: &mut u64,
-) -> Result<(Bound<'py, PyList>, Vec<(usize, Error)>), Error> {
+) -> Result<Called<'py>, Error> {
     run(py, function, settings, given, true, run_ns)
 }
 
@@ -60,7 +60,7 @@ fn run<'py>(
     given: &Call<'_>,
     keep_going: bool,
     run_ns: &mut u64,
-) -> Result<(Bound<'py, PyList>, Vec<(usize, Error)>), Error> {
+) -> Result<Called<'py>, Error> {
     let columns = iterables(py, given)?;
     let started = Instant::now();
     let Asynchronous { concurrency, timeout_ms, retries } = *settings;
@@ -73,8 +73,6 @@ fn run<'py>(
     *run_ns += started.elapsed().as_nanos() as u64;
     take_apart(&outcome).map_err(|e| Error::internal(format!("asynchronous calls: {e}")))
 }
-
-type Called<'py> = (Bound<'py, PyList>, Vec<(usize, Error)>);
 
 fn take_apart<'py>(outcome: &Bound<'py, PyAny>) -> PyResult<Called<'py>> {
     let py = outcome.py();

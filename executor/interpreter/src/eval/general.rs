@@ -69,13 +69,16 @@ pub fn calls<'py>(py: Python<'py>, function: &Function, given: &Call<'_>) -> Res
     map(py, &callable, columns).map_err(unexpected)
 }
 
+/// What calls gave, row by row, and the errors of rows that failed.
+pub type Called<'py> = (Bound<'py, PyList>, Vec<(usize, Error)>);
+
 /// Calls until all rows have been, and gives what each gave: `None` for those that failed, whose errors come along.
 pub fn call_each<'py>(
     py: Python<'py>,
     function: &Function,
     given: &Call<'_>,
     run_ns: &mut u64,
-) -> Result<(Bound<'py, PyList>, Vec<(usize, Error)>), Error> {
+) -> Result<Called<'py>, Error> {
     let calls = calls(py, function, given)?;
     let started = Instant::now();
     let results = PyList::empty(py);
