@@ -52,3 +52,28 @@ pub fn integers(messages: &[FlightData]) -> Vec<i64> {
     let values = |message| column(message, DataType::Int64).as_primitive::<Int64Type>().values().to_vec();
     messages.iter().flat_map(values).collect()
 }
+
+/// The BIGINTs of one column of result batches, all in one.
+///
+/// # Panics
+/// For other types, and batches that are not of this schema.
+#[must_use]
+pub fn integers_of(messages: &[FlightData], schema: &Arc<Schema>, column: usize) -> Vec<i64> {
+    let decode = |message| flight_data_to_arrow_batch(message, Arc::clone(schema), &Default::default());
+    let values = |message| {
+        let batch = decode(message).expect("a result batch");
+        let column = widened(batch.column(column));
+        column.as_primitive::<Int64Type>().values().to_vec()
+    };
+    messages.iter().flat_map(values).collect()
+}
+
+fn widened(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Int32 => {
+            let narrow = column.as_primitive::<arrow_array::types::Int32Type>();
+            Arc::new(Int64Array::from_iter(narrow.iter().map(|value| value.map(i64::from))))
+        }
+        _ => Arc::clone(column),
+    }
+}

@@ -11,12 +11,14 @@ use crate::control::Client;
 /// The functions that tests call.
 const MODULE: &str = include_str!("functions.py");
 
-/// A general scalar function of `functions.py`.
+/// A general function of `functions.py`: scalar where nothing else is said.
 #[derive(Debug, Clone)]
 pub struct Function {
     /// What it is registered as.
     pub name: String,
     attribute: String,
+    kind: FunctionKind,
+    deterministic: bool,
     inputs: Option<Vec<DataType>>,
     result: DataType,
     config: BTreeMap<String, String>,
@@ -49,6 +51,8 @@ impl Function {
         Self {
             name: attribute.to_owned(),
             attribute: attribute.to_owned(),
+            kind: FunctionKind::Scalar,
+            deterministic: true,
             inputs: Some(vec![bigint()]),
             result: bigint(),
             config: BTreeMap::new(),
@@ -61,6 +65,20 @@ impl Function {
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Another kind.
+    #[must_use]
+    pub fn kind(mut self, kind: FunctionKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same arguments may give another result.
+    #[must_use]
+    pub fn not_deterministic(mut self) -> Self {
+        self.deterministic = false;
         self
     }
 
@@ -115,7 +133,8 @@ impl Function {
         FunctionDefinition {
             name: self.name.clone(),
             language: Language::Python as i32,
-            kind: FunctionKind::Scalar as i32,
+            kind: self.kind as i32,
+            deterministic: self.deterministic,
             func_type: FuncType::General as i32,
             input_typed: self.inputs.is_some(),
             input_types: self.inputs.clone().unwrap_or_default(),

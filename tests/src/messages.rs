@@ -6,7 +6,7 @@ use arrow_ipc::writer::{DictionaryHandling, DictionaryTracker, EncodedData, IpcD
 use arrow_schema::Schema;
 use prost::Message as _;
 use udfleet_proto::flight::exchange_descriptor;
-use udfleet_proto::v1::{BatchHeader, ExchangeRequest};
+use udfleet_proto::v1::{BatchHeader, BatchResult, ExchangeRequest};
 
 /// PATH `[name]`.
 #[must_use]
@@ -17,8 +17,22 @@ pub fn path(name: &str) -> FlightDescriptor {
 /// CMD with an ExchangeRequest.
 #[must_use]
 pub fn command(name: &str) -> FlightDescriptor {
-    let (function, job) = (name.to_owned(), "tests".to_owned());
-    exchange_descriptor(&ExchangeRequest { function, job, ..ExchangeRequest::default() })
+    request(ExchangeRequest { function: name.to_owned(), ..ExchangeRequest::default() })
+}
+
+/// CMD with this ExchangeRequest.
+#[must_use]
+pub fn request(request: ExchangeRequest) -> FlightDescriptor {
+    exchange_descriptor(&ExchangeRequest { job: "tests".to_owned(), ..request })
+}
+
+/// What a message under a CMD descriptor says.
+///
+/// # Panics
+/// When it says nothing.
+#[must_use]
+pub fn result_of(message: &FlightData) -> BatchResult {
+    BatchResult::decode(message.app_metadata.clone()).expect("a BatchResult")
 }
 
 /// Both forms for one function, with their names.

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod accounts;
 mod framing;
+mod groups;
 mod info;
 mod loss;
 mod malformed;
@@ -12,4 +14,6 @@ mod memory;
 mod restart;
 mod routing;
 mod settings;
+mod stages;
+mod tables;
 mod unusual;
