@@ -68,8 +68,9 @@ class Runner:
         route = self._directory.route(name)
         target = self.function(name, on_error, handler is not None)
         if route.kind not in _GATHERING:
-            answers: Answers = Joined() if route.kind == "SCALAR" else Numbered()
-            return self._run(target, batches, answers, handler)
+            if route.kind == "SCALAR":
+                return self._run(target, batches, Joined(), handler)
+            return self._run(target, batches, Numbered(), handler, whole=True)
         if route.inputs is not None:
             batches = Batches(_at_least_one(batches.make, pa.schema(route.inputs)), batches.replayable)
         return self._gather(target, batches, handler)
@@ -79,16 +80,22 @@ class Runner:
     ) -> Iterator[pa.RecordBatch]:
         """A plan over its source."""
         target = self.plan(plan, on_error, handler is not None)
-        run = self._gather(target, batches, handler) if gathers(plan) else self._run(target, batches, Parts(), handler)
-        yield from run
+        if gathers(plan):
+            return self._gather(target, batches, handler)
+        return self._run(target, batches, Parts(), handler, whole=True)
 
     def _run(
-        self, target: Target, batches: Batches, answers: Answers, handler: BundleProgressHandler | None
+        self,
+        target: Target,
+        batches: Batches,
+        answers: Answers,
+        handler: BundleProgressHandler | None,
+        whole: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         tracker = None if handler is None else Tracker(handler)
         hears = None if tracker is None else tracker.on_message
         with contextlib.closing(self.pipeline(target, on_message=hears)) as pipeline:
-            yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers)
+            yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers, whole)
         if tracker is not None:
             tracker.complete()
 

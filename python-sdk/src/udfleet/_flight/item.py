@@ -20,7 +20,7 @@ class Item:
         self.batch = batch
         self.size = size
         self.offset = offset
-        """Its first row within the batch that the caller gave."""
+        """Its first row, as the caller counts rows."""
         self.attempt = 1
         self.link: Link | None = None
         self.parts: deque[pa.RecordBatch] = deque()

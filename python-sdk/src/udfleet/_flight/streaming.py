@@ -17,31 +17,40 @@ _SLOW_PULL_SECONDS = 0.005
 
 
 def run(
-    pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: Answers
+    pipeline: Pipeline,
+    batches: Iterable[pa.RecordBatch],
+    max_frame_bytes: int,
+    answers: Answers,
+    whole: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """Answers in the order of the batches; takes in no more than the pipeline's window before yielding."""
+    """Answers in the order of the batches; takes in no more than the pipeline's window before yielding.
+
+    :param whole: errors count rows from the first of all batches, not from the first of theirs.
+    """
     source = iter(batches)
     schema: pa.Schema | None = None
+    start = 0
     waited = 0.0
     while True:
-        start = time.perf_counter()
+        pulled = time.perf_counter()
         batch = next(source, None)
         if batch is None:
             break
         # A source slower than the fleet: filling the window would only delay answers that are there.
-        slow = time.perf_counter() - start > max(_SLOW_PULL_SECONDS, 4 * waited)
+        slow = time.perf_counter() - pulled > max(_SLOW_PULL_SECONDS, 4 * waited)
         schema = _same_schema(schema, batch)
-        for piece in _items(batch, answers, max_frame_bytes):
+        for piece in _items(batch, answers, max_frame_bytes, start):
             while not pipeline.offer(piece):
                 answer = answers.add(*pipeline.receive())
                 if answer is not None:
                     yield answer
         while slow and len(pipeline):
-            start = time.perf_counter()
+            asked = time.perf_counter()
             answer = answers.add(*pipeline.receive())
-            waited = time.perf_counter() - start
+            waited = time.perf_counter() - asked
             if answer is not None:
                 yield answer
+        start += batch.num_rows if whole else 0
     while len(pipeline):
         answer = answers.add(*pipeline.receive())
         if answer is not None:
@@ -52,13 +61,15 @@ def run(
 def gather(
     pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: Answers
 ) -> Iterator[pa.RecordBatch]:
-    """Sends all batches, then yields what comes of them all."""
+    """Sends all batches, then yields what comes of them all. Errors count rows from the first of all batches."""
     schema: pa.Schema | None = None
+    start = 0
     for batch in batches:
         schema = _same_schema(schema, batch)
-        for piece in _items(batch, answers, max_frame_bytes):
+        for piece in _items(batch, answers, max_frame_bytes, start):
             while not pipeline.offer(piece):
                 pipeline.receive()
+        start += batch.num_rows
     while len(pipeline):
         pipeline.receive()
     pipeline.end_input()
@@ -69,11 +80,11 @@ def gather(
     yield from answers.rest()
 
 
-def _items(batch: pa.RecordBatch, answers: Answers, max_frame_bytes: int) -> Iterator[Item]:
+def _items(batch: pa.RecordBatch, answers: Answers, max_frame_bytes: int, start: int) -> Iterator[Item]:
     size = batch.nbytes
     parts = pieces(batch, size)
     answers.expect([part.num_rows for part in parts])
-    offset = 0
+    offset = start
     for part in parts:
         item = Item(part, size if len(parts) == 1 else part.nbytes, offset)
         _check_frame(item, max_frame_bytes)
