@@ -28,6 +28,13 @@ TEXT_CLEANUP = """\
 {'id': 4, 'text': 'great battery, great camera'}
 [('battery', 2), ('great', 3)]
 """
+JSON_EXPLODE = """\
+{'number': 1, 'sku': 'A1', 'quantity': 2, 'price': '9.99'}
+{'number': 1, 'sku': 'B7', 'quantity': 1, 'price': '5.00'}
+{'number': 3, 'sku': 'A1', 'quantity': 5, 'price': '9.50'}
+[('A1', '67.48'), ('B7', '5.00')]
+items@1 USER_CODE json.decoder.JSONDecodeError
+"""
 FRAUD_SCORE = "198 of 10000 payments look odd; 198 of the 200 that are odd are among them\n"
 
 
@@ -36,6 +43,7 @@ FRAUD_SCORE = "198 of 10000 payments look odd; 198 of the 200 that are odd are a
     [
         ("flip58", FLIP_58),
         ("text_cleanup", TEXT_CLEANUP),
+        ("json_explode", JSON_EXPLODE),
         ("fraud_score", FRAUD_SCORE),
     ],
     ids=lambda value: value if "\n" not in value else "",
