@@ -57,14 +57,14 @@ pub const BUNDLE_SIZE: Key = key(
     "python.fn-execution.bundle.size",
     integer(1, u32::MAX as u64),
     "100000",
-    "Rows after which a bundle commits. No effect yet.",
+    "Rows of input after which a bundle of a stream ends: progress handlers hear of each.",
 );
 /// Time of a bundle.
 pub const BUNDLE_TIME: Key = key(
     "python.fn-execution.bundle.time",
     integer(1, 86_400_000),
     "1000",
-    "Milliseconds after which a bundle commits. No effect yet.",
+    "Milliseconds after which a bundle of a stream ends, once the batch that runs is answered.",
 );
 /// Whether the memory budget is divided and enforced.
 pub const MEMORY_MANAGED: Key = key(
