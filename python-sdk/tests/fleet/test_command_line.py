@@ -20,7 +20,7 @@ import udfleet
 
 MODULE = """
 import sys
-from udfleet import udf
+from udfleet import udf, udtf
 
 @udf(input_types=["BIGINT", "BIGINT"], result_type="BIGINT")
 def add(a, b):
@@ -31,6 +31,15 @@ def add(a, b):
 @udf(input_types="BIGINT", result_type="BIGINT")
 def inverse(a):
     return 1 // a
+
+@udtf(input_types="STRING", result_types="ROW<word STRING, length INT>")
+def words(text):
+    for word in text.split():
+        yield word, len(word)
+
+@udf(input_types="BIGINT", result_type="BIGINT")
+async def later(a):
+    return a + 1
 
 class Group:
     nested = udf(lambda a: -a, "BIGINT", "BIGINT")
@@ -153,11 +162,28 @@ def test_another_python_loads_and_pickles(cli):
     assert "'no-python' is not an executable" in done.stderr
 
 
+def test_other_kinds_of_functions(cli):
+    registered = cli("register", "cli_functions:words", "--name", "cli_words", "--on-error", "skip").stdout
+    assert registered == "cli_words@1 (STRING) -> ROW<word STRING, length INT>\n"
+    cli("register", "cli_functions:later", "--name", "cli_later")
+    kinds = {tuple(line.split("\t")[:4:3]) for line in cli("functions").stdout.splitlines()}
+    assert {("cli_words@1", "table"), ("cli_later@1", "async scalar")} <= kinds
+    lines = [json.loads(line) for line in cli("call", "cli_words", "-a", '["a bc", null, "d"]').stdout.splitlines()]
+    assert [tuple(line.values()) for line in lines] == [(0, "a", 1), (0, "bc", 2), (2, "d", 1)]
+    target = cli.folder / "words.arrow"
+    cli("call", "cli_words", "-a", "x y", "--output", str(target))
+    assert feather.read_table(target).column("word").to_pylist() == ["x", "y"]
+    error = cli("call", "cli_words", "-a", '["a", null]', "--on-error", "fail", status=1).stderr
+    assert "USER_CODE: cli_words@1: row 1" in error
+    assert "1 row failed" in eventually("row errors", lambda: (d := cli("errors", "cli_words")).stdout and d).stdout
+    assert cli("call", "cli_later", "-a", "1").stdout == "2\n"
+
+
 def test_functions_and_status(cli):
     lines = cli("functions").stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["FUNCTION", "STATE", "SIGNATURE"]
-    assert ["cli_add@1", "ready", "(BIGINT, BIGINT) -> BIGINT", "general", "2/2"] in [
-        line.split("\t")[:5] for line in lines
+    assert ["cli_add@1", "ready", "(BIGINT, BIGINT) -> BIGINT", "scalar", "general", "2/2"] in [
+        line.split("\t")[:6] for line in lines
     ]
     (found,) = [f for f in json.loads(cli("functions", "--json").stdout) if f["name"] == "cli_add"]
     assert (found["doc"], found["kind"], found["python"]) == (

@@ -136,7 +136,7 @@ def test_register_loads_and_passes_everything_on(run, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     given = {}
 
-    def register(self, name, f, environment, config, timeout, on_event):
+    def register(self, name, f, environment, config, timeout, on_event, on_error):
         given.update(name=name, f=f, environment=environment, config=config)
         return view("READY")
 

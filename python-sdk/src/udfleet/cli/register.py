@@ -17,6 +17,9 @@ from .shared import connected, json_option
 @click.option("--file", "files", multiple=True, type=click.Path(exists=True), help="A .py, .zip, .whl or folder.")
 @click.option("--archive", "archives", multiple=True, help="PATH[#TARGET], unpacked in the working folder.")
 @click.option("--config", "-c", "config", multiple=True, help="KEY=VALUE.")
+@click.option(
+    "--on-error", type=click.Choice(["fail", "null", "skip"]), default=None, help="Of rows that it raises for."
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds until giving up.")
 @json_option
 @click.pass_context
@@ -29,6 +32,7 @@ def register(
     files: tuple[str, ...],
     archives: tuple[str, ...],
     config: tuple[str, ...],
+    on_error: str | None,
     timeout: float | None,
     as_json: bool,
 ) -> None:
@@ -41,7 +45,9 @@ def register(
     if archives:
         environment = environment.with_config({"python.archives": ",".join(archives)})
     with connected(ctx) as fleet:
-        view = fleet.register_function(name, function, environment, settings, timeout, on_event=output.say)
+        view = fleet.register_function(
+            name, function, environment, settings, timeout, on_event=output.say, on_error=on_error
+        )
     if as_json:
         output.print_json(view)
     else:
