@@ -60,8 +60,13 @@ impl Route {
             Ok(DescriptorType::Cmd) => {
                 let body = descriptor.cmd.strip_prefix(EXCHANGE_PREFIX);
                 let body = body.ok_or_else(|| bad("the CMD descriptor is not an ExchangeRequest".to_owned()))?;
-                let request =
-                    ExchangeRequest::decode(body).map_err(|e| bad(format!("malformed ExchangeRequest: {e}")))?;
+                let request = ExchangeRequest::decode(body).map_err(|e| match e.to_string() {
+                    text if text.contains("recursion limit") => {
+                        Error::new(ErrorCode::LimitExceeded, "the plan's expressions are nested too deep to be read")
+                            .hint("name parts of them in a select before")
+                    }
+                    text => bad(format!("malformed ExchangeRequest: {text}")),
+                })?;
                 let request = Box::new(request);
                 match (request.function.is_empty(), request.plan.is_some(), request.stage.is_some()) {
                     (false, false, false) => Ok(Self::Exchange(named(&request.function)?, request)),
@@ -116,6 +121,21 @@ mod tests {
         for bad in [both, ExchangeRequest::default()] {
             assert_eq!(Route::parse(&exchange_descriptor(&bad)).unwrap_err().code(), ErrorCode::InvalidInput);
         }
+    }
+
+    #[test]
+    fn plans_nested_too_deep_say_so() {
+        use crate::v1::{Expression, Filter, Operation, Operator, Plan, expression, operator};
+        let mut deep = Expression::default();
+        for _ in 0..200 {
+            let operation = Operation { operands: vec![deep], ..Operation::default() };
+            deep = Expression { kind: Some(expression::Kind::Operation(operation)), ..Expression::default() };
+        }
+        let filter = operator::Kind::Filter(Filter { predicate: Some(deep) });
+        let plan = Plan { operators: vec![Operator { kind: Some(filter) }], ..Plan::default() };
+        let request = ExchangeRequest { plan: Some(plan), ..ExchangeRequest::default() };
+        let error = Route::parse(&exchange_descriptor(&request)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LimitExceeded, "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The Fleet service: what clients ask about functions and executors.
 
+mod ask;
 mod logs;
 mod register;
 mod service;

@@ -14,13 +14,14 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
     ConfigKey, DescribeFunctionRequest, DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest,
     DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse, FunctionInfo, ListExecutorsRequest,
-    ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProgressRequest,
-    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, ServerInfoRequest, ServerInfoResponse,
+    ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProfileRequest,
+    ProfileResponse, ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RowErrorsRequest,
+    RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
-use super::logs;
 use super::register::{self, Events};
+use super::{ask, logs};
 use crate::artifact::ArtifactStore;
 use crate::auth::SendToken;
 use crate::membership::Fleet;
@@ -63,6 +64,13 @@ impl FleetService {
     #[must_use]
     pub fn new(parts: Arc<Parts>) -> Self {
         Self { parts }
+    }
+
+    /// Refuses names that nothing is registered under; an empty one means all.
+    fn known(&self, name: &str) -> Result<(), Error> {
+        let Some(which) = parse_optional(name)? else { return Ok(()) };
+        let catalog = self.parts.registry.catalog();
+        if catalog.matching(&which).is_empty() { Err(catalog.not_found(&which)) } else { Ok(()) }
     }
 }
 
@@ -184,16 +192,37 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
     }
 
+    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<RowErrorsResponse>, Status> {
+        let request = request.into_inner();
+        self.known(&request.function)?;
+        let nodes = self.parts.fleet.nodes().await?;
+        let ask = |mut node: ask::Node| {
+            let request = request.clone();
+            async move { node.row_errors(request).await }
+        };
+        let answers = ask::all(nodes, &self.parts.token, ask).await?;
+        let functions = answers.into_iter().flat_map(|answer| answer.functions).collect();
+        Ok(Response::new(RowErrorsResponse { functions }))
+    }
+
+    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<ProfileResponse>, Status> {
+        let request = request.into_inner();
+        self.known(&request.function)?;
+        let nodes = self.parts.fleet.nodes().await?;
+        let ask = |mut node: ask::Node| {
+            let request = request.clone();
+            async move { node.profile(request).await }
+        };
+        let answers = ask::all(nodes, &self.parts.token, ask).await?;
+        let functions = answers.into_iter().flat_map(|answer| answer.functions).collect();
+        Ok(Response::new(ProfileResponse { functions }))
+    }
+
     type LogsStream = BoxStream<LogLine>;
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let request = request.into_inner();
-        if let Some(which) = parse_optional(&request.function)? {
-            let catalog = self.parts.registry.catalog();
-            if catalog.matching(&which).is_empty() {
-                return Err(catalog.not_found(&which).into());
-            }
-        }
+        self.known(&request.function)?;
         let nodes = self.parts.fleet.nodes().await?;
         let (fleet, token) = (self.parts.fleet.clone(), self.parts.token.clone());
         Ok(Response::new(Box::pin(logs::gather(fleet, nodes, token, request))))

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use metrics::{counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ExecutorInfo, FunctionProgress};
+use udfleet_proto::user_series::{Series, series};
+use udfleet_proto::v1::{ExecutorInfo, FunctionMetrics, FunctionProgress};
 
 use crate::membership::Fleet;
 use crate::router::Stats;
 
 /// Functions with series of their own; further ones are left out, so that the page stays bounded.
 const MOST_FUNCTIONS: usize = 500;
+/// Series of user metrics on the page; names and labels come from user code, which may make any number of them.
+const MOST_USER_SERIES: usize = 10_000;
 const EXECUTOR_STATES: [&str; 4] = ["ready", "draining", "drained", "lost"];
 
 /// Renders the page.
@@ -43,6 +46,12 @@ impl Exporter {
             record_router(&self.stats);
             record_executors(&executors);
             functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
+            let shown = functions.iter().take(MOST_FUNCTIONS).filter_map(|progress| progress.total.as_ref());
+            let user = |total: &FunctionMetrics| {
+                let all = total.user.iter().flat_map(|metric| series("udfleet_user", &total.function, metric));
+                all.collect::<Vec<_>>()
+            };
+            shown.flat_map(user).take(MOST_USER_SERIES).for_each(record_user);
         });
         Ok(recorder.handle().render())
     }
@@ -63,6 +72,7 @@ fn describe() {
     describe_counter!("udfleet_function_rows_total", "Rows answered");
     describe_counter!("udfleet_function_errors_total", "Batches answered with an error");
     describe_counter!("udfleet_function_retries_total", "Batches tried again");
+    describe_counter!("udfleet_function_row_errors_total", "Rows that failed and were answered with null or left out");
     describe_counter!("udfleet_function_bytes_total", "Bytes of batch bodies");
     describe_counter!("udfleet_function_nanoseconds_total", "Time of batches, by where it went");
     describe_gauge!("udfleet_function_in_flight", "Batches accepted and not yet answered");
@@ -97,6 +107,7 @@ fn record_function(progress: &FunctionProgress) {
     counter!("udfleet_function_rows_total", "function" => function.clone()).absolute(total.rows);
     counter!("udfleet_function_errors_total", "function" => function.clone()).absolute(total.errors);
     counter!("udfleet_function_retries_total", "function" => function.clone()).absolute(total.retries);
+    counter!("udfleet_function_row_errors_total", "function" => function.clone()).absolute(total.row_errors);
     gauge!("udfleet_function_in_flight", "function" => function.clone()).set(total.in_flight as f64);
     gauge!("udfleet_function_peak_memory_bytes", "function" => function.clone()).set(total.peak_memory_bytes as f64);
     for (direction, bytes) in [("in", total.bytes_in), ("out", total.bytes_out)] {
@@ -116,5 +127,15 @@ fn record_function(progress: &FunctionProgress) {
     for (quantile, millis) in [("0.5", progress.p50_ms), ("0.95", progress.p95_ms), ("0.99", progress.p99_ms)] {
         gauge!("udfleet_function_latency_seconds", "function" => function.clone(), "quantile" => quantile)
             .set(millis / 1e3);
+    }
+}
+
+/// What a function's user code counts.
+fn record_user(series: Series) {
+    let labels: Vec<Label> = series.labels.into_iter().map(|(name, value)| Label::new(name, value)).collect();
+    if series.monotonic {
+        counter!(series.name, labels).absolute(series.value as u64);
+    } else {
+        gauge!(series.name, labels).set(series.value);
     }
 }

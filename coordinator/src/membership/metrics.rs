@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use udfleet_proto::histogram::Histogram;
+use udfleet_proto::user_metrics::Sum;
 use udfleet_proto::v1::{ExecutorMetrics, FunctionMetrics, FunctionProgress};
 
 type ByFunction = BTreeMap<String, FunctionMetrics>;
@@ -77,7 +78,7 @@ impl MetricsBook {
                 add(&mut sum, book.past.get(function));
                 add(&mut sum, book.now.get(function));
             }
-            if sum.calls > 0 || sum.in_flight > 0 {
+            if sum.calls > 0 || sum.in_flight > 0 || !sum.user.is_empty() {
                 add(&mut total, Some(&sum));
                 executors.push(ExecutorMetrics { executor: executor.clone(), metrics: Some(sum) });
             }
@@ -118,6 +119,13 @@ fn add(sum: &mut FunctionMetrics, more: Option<&FunctionMetrics>) {
     sum.convert_ns += more.convert_ns;
     sum.run_ns += more.run_ns;
     sum.cpu_ns += more.cpu_ns;
+    sum.row_errors += more.row_errors;
+    if !more.user.is_empty() {
+        let mut user = Sum::default();
+        user.add(&sum.user);
+        user.add(&more.user);
+        sum.user = user.metrics();
+    }
     sum.peak_memory_bytes = sum.peak_memory_bytes.max(more.peak_memory_bytes);
     if let Some(latency) = &more.latency {
         let mut merged = sum.latency.as_ref().map(Histogram::from_proto).unwrap_or_default();
@@ -161,6 +169,43 @@ mod tests {
         assert_eq!(total(&book).calls, 18);
         book.retain(|_| false);
         assert_eq!(total(&book).calls, 0);
+    }
+
+    #[test]
+    fn user_counters_add_up_over_restarts_and_gauges_are_the_newest() {
+        use udfleet_proto::v1::{MetricKind, UserMetric};
+        let reported = |count: i64, level: f64, unix_ms: i64| {
+            let counter = UserMetric {
+                name: "seen".to_owned(),
+                kind: MetricKind::Counter as i32,
+                count,
+                ..UserMetric::default()
+            };
+            let gauge = UserMetric {
+                name: "level".to_owned(),
+                kind: MetricKind::Gauge as i32,
+                value: level,
+                unix_ms,
+                ..UserMetric::default()
+            };
+            let mut metrics = metrics(1, 1);
+            (metrics[0].user, metrics[0].row_errors) = (vec![counter, gauge], count as u64);
+            metrics
+        };
+        let mut book = MetricsBook::default();
+        book.report("a", "1", reported(5, 1.0, 10));
+        book.report("a", "1", reported(7, 2.0, 40));
+        book.report("b", "1", reported(20, 3.0, 30));
+        book.report("a", "2", reported(1, 4.0, 20));
+        let sum = |book: &MetricsBook| {
+            let total = total(book);
+            let of = |name: &str| total.user.iter().find(|metric| metric.name == name).unwrap().clone();
+            (of("seen").count, of("level").value, total.row_errors)
+        };
+        assert_eq!(sum(&book), (28, 2.0, 28));
+        book.forget("a");
+        book.forget("b");
+        assert_eq!(sum(&book), (28, 2.0, 28), "nothing is lost with executors");
     }
 
     #[test]

@@ -204,6 +204,10 @@ impl Exchange {
         if let Some(info) = result.error {
             return Err(info.into());
         }
+        if let Some(bundle) = result.bundle {
+            self.tell_of_bundle(id, bundle);
+            return Ok(());
+        }
         let Some(upstream) = self.upstreams.get_mut(&id) else { return Ok(()) };
         let Some(sequence) = upstream.sequence(result.sequence) else { return Ok(()) };
         self.patience.taken();

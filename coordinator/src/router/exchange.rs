@@ -19,6 +19,7 @@ use tonic::{Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
 
+use super::bundle::Bundles;
 use super::dictionary::Dictionaries;
 use super::failure;
 use super::input::Input;
@@ -66,6 +67,7 @@ pub(super) struct Exchange {
     /// Bytes of answers that are not passed on yet.
     pub(super) early_bytes: usize,
     pub(super) gated: bool,
+    pub(super) bundles: Bundles,
     /// The executor holds groups of what it has answered.
     pub(super) gathered: bool,
     pub(super) upstreams: BTreeMap<usize, Upstream>,
@@ -123,6 +125,7 @@ impl Exchange {
             reorder: Reorder::default(),
             early_bytes: 0,
             gated: false,
+            bundles: Bundles::default(),
             gathered: false,
             upstreams: BTreeMap::new(),
             by_executor: HashMap::new(),
@@ -196,9 +199,11 @@ impl Exchange {
         self.draining.take().or_else(|| self.input.take().or_else(|| self.rejected.take())?.abandon())
     }
 
-    /// All is answered. A stream without batches waits for its executor: the schema alone may be refused.
+    /// All is answered. A stream without batches waits for its executor: the schema alone may be refused. So does one
+    /// that is told of bundles: the last of them end with the input.
     fn is_done(&self) -> bool {
-        self.input.is_none() && self.batches.is_empty() && (self.next > 0 || self.upstreams.is_empty())
+        let answered = self.next > 0 && !self.work.request.bundle_progress;
+        self.input.is_none() && self.batches.is_empty() && (answered || self.upstreams.is_empty())
     }
 
     async fn wait(&mut self) -> Event {

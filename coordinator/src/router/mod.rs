@@ -1,5 +1,6 @@
 //! The Flight front door: streams go to executors and back without their batches being decoded.
 
+mod bundle;
 mod dictionary;
 mod dispatch;
 mod exchange;

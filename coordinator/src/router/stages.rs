@@ -35,22 +35,24 @@ fn single(function: &FunctionRef, request: ExchangeRequest, routes: &Routes) -> 
     if request.on_error() == OnError::Null {
         null_result_refused(&target.function.definition).map_err(|e| e.function(target.function.name.as_str()))?;
     }
-    let on_error = request.on_error();
-    Ok(Work::of_function(&target.function, request.job, on_error))
+    Ok(Work::of_function(&target.function, &request))
 }
 
-fn composed(request: ExchangeRequest, routes: &Routes) -> Result<Vec<Work>, Error> {
+fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<Work>, Error> {
     let on_error = request.on_error();
-    let stages = match (request.plan, request.stage) {
+    let stages = match (request.plan.take(), request.stage.take()) {
         (Some(plan), _) => compile(&plan, on_error, routes)?.stages,
         (None, Some(stage)) => vec![stage],
         (None, None) => return Err(Error::new(ErrorCode::InvalidInput, "the ExchangeRequest asks for nothing")),
     };
-    let mut behind = false;
-    let mut all = Vec::with_capacity(stages.len());
-    for stage in stages {
+    let (mut behind, count) = (false, stages.len());
+    let mut all = Vec::with_capacity(count);
+    for (index, stage) in stages.into_iter().enumerate() {
         let (functions, gathers) = (functions_of(&stage, routes)?, stage.gathers);
-        all.push(Work::of_stage(stage, &functions, request.job.clone(), on_error, behind));
+        // The progress of a plan is that of its last stage: rows would be counted more than once.
+        let last = index + 1 == count;
+        let asked = ExchangeRequest { bundle_progress: request.bundle_progress && last, ..request.clone() };
+        all.push(Work::of_stage(stage, &functions, &asked, behind));
         behind |= gathers;
     }
     Ok(all)

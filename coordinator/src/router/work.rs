@@ -8,7 +8,7 @@ use udfleet_proto::config::MAX_ATTEMPTS;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::types::arrow_field;
-use udfleet_proto::v1::{ErrorCode, ExchangeRequest, Field, FunctionKind, OnError, Stage};
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest, Field, FunctionKind, Stage};
 
 use crate::registry::Function;
 use crate::routes::{Routes, Server, Target};
@@ -48,7 +48,7 @@ fn schema(fields: &[Field]) -> Schema {
 
 impl Work {
     /// One function over all columns.
-    pub fn of_function(function: &Arc<Function>, job: String, on_error: OnError) -> Self {
+    pub fn of_function(function: &Arc<Function>, asked: &ExchangeRequest) -> Self {
         let definition = &function.definition;
         let inputs = definition.input_types.iter().enumerate();
         let inputs = inputs.map(|(index, input)| arrow_field(&format!("arg{}", index + 1), input));
@@ -56,13 +56,7 @@ impl Work {
             name: function.name.clone(),
             functions: vec![function.name.clone()],
             environment: String::new(),
-            request: ExchangeRequest {
-                function: function.name.clone(),
-                job,
-                forwarded: true,
-                on_error: on_error as i32,
-                ..ExchangeRequest::default()
-            },
+            request: ExchangeRequest { function: function.name.clone(), forwarded: true, ..asked.clone() },
             result: Schema::new(result_fields(definition)),
             inputs: definition.input_typed.then(|| Schema::new(inputs.collect::<Vec<_>>())),
             max_attempts: attempts(std::slice::from_ref(function)),
@@ -72,8 +66,8 @@ impl Work {
         }
     }
 
-    /// A stage; `functions` are those that it names.
-    pub fn of_stage(stage: Stage, functions: &[Arc<Function>], job: String, on_error: OnError, behind: bool) -> Self {
+    /// A stage; `functions` are those that it names, `asked` is what goes for all stages.
+    pub fn of_stage(stage: Stage, functions: &[Arc<Function>], asked: &ExchangeRequest, behind: bool) -> Self {
         Self {
             name: if stage.functions.is_empty() { "plan".to_owned() } else { stage.functions.join(", ") },
             functions: stage.functions.clone(),
@@ -84,13 +78,7 @@ impl Work {
             repeatable: functions.iter().all(|function| function.definition.deterministic),
             gathers: stage.gathers,
             behind,
-            request: ExchangeRequest {
-                stage: Some(stage),
-                job,
-                forwarded: true,
-                on_error: on_error as i32,
-                ..ExchangeRequest::default()
-            },
+            request: ExchangeRequest { stage: Some(stage), forwarded: true, ..asked.clone() },
         }
     }
 
