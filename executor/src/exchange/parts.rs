@@ -85,6 +85,8 @@ impl Fetch {
             match given {
                 Ok(None) => {}
                 Ok(Some(part)) => place.send(Ok(part)),
+                // Nobody hears it.
+                Err(_) if self.run.ended.is_cancelled() => return,
                 Err(error) => return place.send(Err(self.run.failed(error))),
             }
         }
