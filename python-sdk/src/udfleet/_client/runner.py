@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,14 +12,14 @@ import pyarrow as pa
 from .._flight import streaming
 from .._flight.answers import Answers, Joined, Numbered, Parts
 from .._flight.directory import Directory
-from .._flight.pipeline import Pipeline
+from .._flight.pipeline import OnBundle, Pipeline
 from .._flight.target import FunctionTarget, PlanTarget, Target
 from .._packing.definition import on_error_value
 from .._proto.udfleet.v1 import plan_pb2
 from ..errors import UdfleetError
 from ..progress import BundleProgressHandler
 from ..table.plan import function_names, gathers
-from .bundles import Tracker
+from .bundles import tell
 
 _GATHERING = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
 
@@ -92,24 +93,18 @@ class Runner:
         handler: BundleProgressHandler | None,
         whole: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        tracker = None if handler is None else Tracker(handler)
-        hears = None if tracker is None else tracker.on_message
-        with contextlib.closing(self.pipeline(target, on_message=hears)) as pipeline:
+        with contextlib.closing(self.pipeline(target, on_bundle=_hears(handler))) as pipeline:
             yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers, whole)
-        if tracker is not None:
-            tracker.complete()
 
     def _gather(
         self, target: Target, batches: Batches, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         """Runs anew what failed before any result came, where the same batches can be given again."""
-        attempt = 1
+        attempt, hears = 1, _hears(handler)
         while True:
-            tracker = None if handler is None else Tracker(handler)
-            hears = None if tracker is None else tracker.on_message
             some = False
             try:
-                with contextlib.closing(self.pipeline(target, gathers=True, on_message=hears)) as pipeline:
+                with contextlib.closing(self.pipeline(target, gathers=True, on_bundle=hears)) as pipeline:
                     for part in streaming.gather(pipeline, batches.make(), self.max_frame_bytes, Parts()):
                         some = True
                         yield part
@@ -119,9 +114,11 @@ class Runner:
                 attempt += 1
                 target.forget()
                 continue
-            if tracker is not None:
-                tracker.complete()
             return
+
+
+def _hears(handler: BundleProgressHandler | None) -> OnBundle | None:
+    return None if handler is None else functools.partial(tell, handler)
 
 
 def _at_least_one(

@@ -19,8 +19,8 @@ from .target import Target
 MAX_LINKS = 16
 """Executors that one call uses at most, so that its cost does not grow with the fleet."""
 
-OnMessage = Callable[[str, exchange_pb2.BatchResult, "pa.RecordBatch | None"], None]
-"""Hears of each message that comes: from where, what it says, and which batch it answers."""
+OnBundle = Callable[[str, exchange_pb2.BundleProgress], None]
+"""Hears what peers say of bundles, and who says it."""
 
 _BACKOFF_SECONDS = 0.1
 
@@ -41,7 +41,7 @@ class Pipeline:
         direct: bool = True,
         max_links: int = MAX_LINKS,
         gathers: bool = False,
-        on_message: OnMessage | None = None,
+        on_bundle: OnBundle | None = None,
     ) -> None:
         self._target = target
         self._gathers = gathers
@@ -49,7 +49,7 @@ class Pipeline:
         self._directory = target.directory
         self._direct = direct
         self._max_links = 1 if gathers else max_links
-        self._on_message = on_message
+        self._on_bundle = on_bundle
         self._order: deque[Item] = deque()
         self._resend: deque[Item] = deque()
         self._links: list[Link] = []
@@ -143,9 +143,9 @@ class Pipeline:
         try:
             result = link.receive()
             self._opened = True
-            if self._on_message is not None:
-                self._on_message(link.address, result, item.batch)
-            if not result.last and not result.HasField("bundle") and item is not self._order[0]:
+            if result.HasField("bundle"):
+                self._tell(link, result)
+            elif not result.last and item is not self._order[0]:
                 # It would have to be held here whole: another stream answers the older batch first.
                 self._take_back(link)
         except LinkLostError as lost:
@@ -237,5 +237,8 @@ class Pipeline:
         links, self._links = self._links, []
         for link in links:
             for result in link.finish():
-                if self._on_message is not None:
-                    self._on_message(link.address, result, None)
+                self._tell(link, result)
+
+    def _tell(self, link: Link, result: exchange_pb2.BatchResult) -> None:
+        if self._on_bundle is not None and result.HasField("bundle"):
+            self._on_bundle(link.address, result.bundle)
