@@ -15,6 +15,7 @@ mod load;
 mod metrics;
 mod orphan;
 mod output;
+mod profile;
 mod region;
 mod session;
 mod stage;

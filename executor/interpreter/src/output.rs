@@ -3,16 +3,19 @@
 use pyo3::prelude::*;
 
 use crate::load::Function;
+use crate::profile::Profiler;
 use crate::stdio::Stdio;
 
 /// Where it is noted.
 pub struct Output {
     pub stdio: Stdio,
+    pub profiler: Profiler,
 }
 
 impl Output {
     /// From here on it is this function's.
     pub fn switch_to(&mut self, py: Python<'_>, function: &Function) {
         self.stdio.switch_to(py, function.number);
+        self.profiler.enter(py, function);
     }
 }

@@ -15,6 +15,7 @@ use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Resume, Slice, 
 use crate::channel::Channel;
 use crate::load::Function;
 use crate::output::Output;
+use crate::profile::Profiler;
 use crate::region::{Mapping, Regions};
 use crate::stdio::Stdio;
 use crate::work::{Answer, Finished, Work};
@@ -42,7 +43,12 @@ impl Session {
         };
         let channel = Channel::inherited();
         channel.send(&Reply { kind: Some(reply::Kind::Ready(ready)), ..Reply::default() })?;
-        Ok(Self { channel, regions: Regions::default(), work: Work::default(), output: Output { stdio } })
+        Ok(Self {
+            channel,
+            regions: Regions::default(),
+            work: Work::default(),
+            output: Output { stdio, profiler: Profiler::default() },
+        })
     }
 
     /// Serves commands until told to stop, or until the executor is gone.
@@ -77,9 +83,9 @@ impl Session {
             command::Kind::Resume(resume) => {
                 self.open(region, region_size, file).and_then(|_| self.resume(py, region, &resume))
             }
-            command::Kind::Profile(profile) => self
-                .open(region, region_size, file)
-                .and_then(|_| Err(Error::internal(format!("function {} is not profiled", profile.function)))),
+            command::Kind::Profile(profile) => {
+                self.open(region, region_size, file).and_then(|_| self.profile(py, region, profile.function))
+            }
             command::Kind::Unload(unload) => {
                 self.unload(py, unload.function);
                 // Later commands name the region without its descriptor: it is kept though nothing is read from it.
@@ -97,6 +103,7 @@ impl Session {
                 self.open(region, region_size, file).and_then(|mapping| self.invoke(py, id, region, mapping, &invoke))
             }
         };
+        self.output.profiler.leave(py);
         let kind = outcome.unwrap_or_else(|error| self.write_error(region, free_from, error));
         Some(Reply {
             id,
@@ -140,6 +147,7 @@ impl Session {
                 error.print(py);
             }
             self.output.stdio.flush(py);
+            self.output.profiler.forget(py, number);
         }
     }
 
@@ -199,6 +207,16 @@ impl Session {
         done.convert_ns = (clock.started.elapsed().as_nanos() as u64).saturating_sub(done.run_ns);
         done.cpu_ns = cpu_ns().saturating_sub(clock.cpu_ns);
         Ok(reply::Kind::Done(done))
+    }
+
+    fn profile(&mut self, py: Python<'_>, region: u32, function: u32) -> Result<reply::Kind, Error> {
+        if !self.work.functions.need(function)?.profiled {
+            return Err(Error::internal(format!("function {function} is not profiled")));
+        }
+        let stacks = self.output.profiler.stacks(py, function);
+        let stacks = stacks.map_err(|e| Error::internal(format!("the profile of function {function}: {e}")))?;
+        let slice = self.append(region, &mut 0, Some(stacks))?;
+        Ok(reply::Kind::Profiled(slice.unwrap_or_default()))
     }
 
     fn append(&mut self, region: u32, end: &mut u64, message: Option<impl Message>) -> Result<Option<Slice>, Error> {

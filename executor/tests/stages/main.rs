@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod asynchronous;
+mod profiles;
 mod row_errors;
 mod scalars;
 mod support;
