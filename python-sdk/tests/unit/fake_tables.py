@@ -32,6 +32,7 @@ class TablePeer(flight.FlightServerBase):
         self.deaths = 1
         self.crash_at_end = 0
         self.bundle_batches = 0
+        self.refuse: error_pb2.ErrorInfo | None = None
         self.lock = threading.Lock()
 
     @property
@@ -57,6 +58,8 @@ class TablePeer(flight.FlightServerBase):
     def do_exchange(self, context, descriptor, reader, writer):
         request = exchange_pb2.ExchangeRequest.FromString(descriptor.command[len(EXCHANGE_PREFIX) :])
         self.requests.append(request)
+        if self.refuse is not None:
+            raise flight.FlightServerError(self.refuse.message, self.refuse.SerializeToString())
         if request.function == "sum" or any(step.HasField("aggregate") for step in request.plan.operators):
             return self.gather(reader, writer)
         writer.begin(TABLE)

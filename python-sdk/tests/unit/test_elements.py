@@ -157,6 +157,15 @@ def test_arrow_is_carried_by_its_type():
     assert batch.column(2).to_pylist() == [2**32 - 1]
 
 
+def test_batches_are_bounded_in_rows_and_bytes():
+    assert [b.num_rows for b in from_elements(range(100_000)).batches()] == [65_536, 34_464]
+    wide = from_table(pa.table({"s": ["x" * 100_000] * 1000}))
+    sizes = [batch.nbytes for batch in wide.batches()]
+    assert len(sizes) > 10 and max(sizes) <= 8 << 20 and sum(sizes) >= 100_000_000
+    (one,) = from_elements(["x" * (9 << 20)]).batches()
+    assert one.num_rows == 1
+
+
 def test_pandas_with_nulls():
     pandas = pytest.importorskip("pandas")
     source = from_pandas(pandas.DataFrame({"a": [1.5, None], "b": ["x", None]}))

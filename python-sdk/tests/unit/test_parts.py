@@ -12,6 +12,7 @@ from fake_tables import TablePeer
 
 import udfleet
 from udfleet import Fleet
+from udfleet._proto.udfleet.v1 import error_pb2
 from udfleet.progress import BundleProgressHandler
 
 
@@ -139,6 +140,16 @@ def test_plans_of_one_stage_go_to_executors(cluster):
     assert rows(table.execute()) == expected(3, 2)
     (request,) = cluster.coordinator.requests
     assert request.plan.operators[0].correlate.call.function == "repeat"
+
+
+@pytest.mark.parametrize("code", ["FUNCTION_NOT_FOUND", "NO_CAPACITY"])
+def test_a_stage_that_executors_refuse_goes_through_the_coordinator(cluster, code):
+    for peer in cluster.executors:
+        peer.refuse = error_pb2.ErrorInfo(code=code, message="not here")
+    table = cluster.fleet.from_elements([(3,), (2,)], ["n"]).join_lateral("repeat(n) as (m)")
+    assert rows(table.execute()) == expected(3, 2)
+    (request,) = cluster.coordinator.requests
+    assert request.HasField("plan") and not request.HasField("stage")
 
 
 def test_plans_that_gather_take_one_stream(cluster):

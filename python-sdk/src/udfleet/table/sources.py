@@ -15,7 +15,9 @@ from .infer import from_arrow, infer
 from .verify import row_values, verify
 
 BATCH_ROWS = 65_536
-"""Rows per batch of sources that are not cut into batches already."""
+"""The most rows per batch of sources that are not cut into batches already."""
+BATCH_BYTES = 8 << 20
+"""About the most bytes of such a batch."""
 
 
 class Source:
@@ -60,6 +62,11 @@ class Source:
 
 
 _ONCE = "give a list, a Table, or a function that makes the iterator anew"
+
+
+def _batches(table: pa.Table) -> list[pa.RecordBatch]:
+    row_bytes = table.nbytes // table.num_rows + 1 if table.num_rows else 1
+    return list(table.to_batches(max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))))
 
 
 def _unique(names: list[str]) -> None:
@@ -114,7 +121,7 @@ def from_elements(elements: Iterable[Any], schema: Any = None, verify_schema: bo
     arrays = [_array(column, field) for column, field in zip(columns, fields, strict=True)]
     arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
     table = pa.Table.from_arrays(arrays, schema=arrow)
-    return Source(fields, lambda: table.to_batches(BATCH_ROWS), len(rows))
+    return Source(fields, lambda: _batches(table), len(rows))
 
 
 def _as_row(element: Any) -> Any:
@@ -178,7 +185,7 @@ def from_table(table: pa.Table | pa.RecordBatch) -> Source:
     if not isinstance(table, pa.Table):
         table = pa.table(table)
     fields = [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in table.schema]
-    return Source(fields, lambda: table.to_batches(BATCH_ROWS), table.num_rows)
+    return Source(fields, lambda: _batches(table), table.num_rows)
 
 
 def from_pandas(frame: Any, schema: Any = None) -> Source:
