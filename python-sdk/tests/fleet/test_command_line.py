@@ -41,6 +41,13 @@ def words(text):
 async def later(a):
     return a + 1
 
+def spin(n):
+    return sum(i * i for i in range(n))
+
+@udf(input_types="BIGINT", result_type="BIGINT")
+def busy(n):
+    return spin(n)
+
 class Group:
     nested = udf(lambda a: -a, "BIGINT", "BIGINT")
 
@@ -177,6 +184,20 @@ def test_other_kinds_of_functions(cli):
     assert "USER_CODE: cli_words@1: row 1" in error
     assert "1 row failed" in eventually("row errors", lambda: (d := cli("errors", "cli_words")).stdout and d).stdout
     assert cli("call", "cli_later", "-a", "1").stdout == "2\n"
+
+
+def test_profile(cli):
+    cli("register", "cli_functions:busy", "--name", "cli_busy", "-c", "python.profile.enabled=true")
+    for _ in range(4):
+        cli("call", "cli_busy", "-a", "[3000000, 3000000]")
+    picture = cli.folder / "flame.svg"
+    done = cli("profile", "cli_busy", "--svg", str(picture))
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[0] == ["OWN %", "OWN S", "TOTAL %", "TOTAL S", "FUNCTION"]
+    (spin,) = [line for line in lines if ":spin:" in line[4]]
+    assert float(spin[2]) > 80 and float(spin[3]) > 0.2
+    assert ":busy:" in picture.read_text() and ":spin:" in picture.read_text()
+    assert "nothing was sampled" in cli("profile", "cli_add").stderr
 
 
 def test_functions_and_status(cli):
