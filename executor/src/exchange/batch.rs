@@ -23,8 +23,14 @@ pub(super) struct Part {
     pub(super) timing: BatchTiming,
     /// Nothing follows.
     pub(super) last: bool,
-    /// Of the first part: where those that follow come from.
-    pub(super) more: Option<Parts>,
+}
+
+/// A result.
+pub(super) enum Answer {
+    /// In one part.
+    Whole(Part),
+    /// In several, as they come.
+    Parts(Parts),
 }
 
 /// What an interpreter has given, and which one.
@@ -136,25 +142,25 @@ impl Run {
         self.call.explain(error, self.attempt)
     }
 
-    /// The result to its first part; further ones are fetched as room allows.
-    pub(super) fn first(self, came: Came) -> Part {
+    /// The result, whose first part has come; further ones are fetched as room allows.
+    pub(super) fn answer(self, came: Came) -> Answer {
         let Came { output: Output { header, body, done, rest }, timing, at } = came;
-        let more = match rest {
-            Some(rest) => Some(parts::fetch(self, rest, at, done.rows)),
+        let part = Part { header, body, rows: done.rows, timing, last: rest.is_none() };
+        match rest {
+            Some(rest) => Answer::Parts(parts::fetch(self, part, rest, at)),
             None => {
                 self.done();
-                None
+                Answer::Whole(part)
             }
-        };
-        Part { header, body, rows: done.rows, timing, last: more.is_none(), more }
+        }
     }
 }
 
 /// Runs a batch. Nobody waits for it any more once its stream has `ended`: then it takes no interpreter.
-pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Part, Error> {
+pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
     let mut run = Run::new(call, input(call, batch), batch.rows, ended);
     match run.begin().await {
-        Ok(came) => Ok(run.first(came)),
+        Ok(came) => Ok(run.answer(came)),
         // Nobody hears it.
         Err(error) if ended.is_cancelled() => Err(error),
         Err(error) => Err(run.failed(error)),

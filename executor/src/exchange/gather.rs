@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
-use super::batch::{Came, Part, Run, bare_input, input};
+use super::batch::{Answer, Came, Part, Run, bare_input, input};
 use super::input::Batch;
 use super::target::Call;
 use crate::link::{CallFailure, Input, Interpreter};
@@ -23,7 +23,7 @@ impl Groups {
     }
 
     /// Puts a batch into the groups. The answer has no rows.
-    pub(super) async fn feed(&mut self, batch: Batch) -> Result<Part, Error> {
+    pub(super) async fn feed(&mut self, batch: Batch) -> Result<Answer, Error> {
         let mut session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(async move {
             let fed = session.feed(&batch).await;
@@ -31,11 +31,11 @@ impl Groups {
         });
         let (session, fed) = task.await.map_err(|e| Error::internal(format!("a batch's task did not end: {e}")))?;
         self.0 = Some(session);
-        fed
+        fed.map(Answer::Whole)
     }
 
     /// The input has ended: the results, to their first part.
-    pub(super) async fn finish(mut self) -> Result<Part, Error> {
+    pub(super) async fn finish(mut self) -> Result<Answer, Error> {
         let session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(session.finish());
         task.await.unwrap_or_else(|e| Err(Error::internal(format!("the results' task did not end: {e}"))))
@@ -71,22 +71,15 @@ impl Session {
         let (run, came) = self.call(input, batch.rows).await?;
         self.at = Some(came.at);
         run.done();
-        Ok(Part {
-            header: Default::default(),
-            body: Default::default(),
-            rows: 0,
-            timing: came.timing,
-            last: true,
-            more: None,
-        })
+        Ok(Part { header: Default::default(), body: Default::default(), rows: 0, timing: came.timing, last: true })
     }
 
-    async fn finish(mut self) -> Result<Part, Error> {
+    async fn finish(mut self) -> Result<Answer, Error> {
         let input = Input { session: self.number, end: true, ..bare_input(&self.call) };
         let (run, came) = self.call(input, 0).await?;
         // The groups have become results, which are given up by themselves.
         self.at = None;
-        Ok(run.first(came))
+        Ok(run.answer(came))
     }
 
     /// The first call may go to any interpreter, and to another when that one is lost; the others follow it.

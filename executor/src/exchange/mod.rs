@@ -9,6 +9,7 @@ mod gather;
 mod input;
 mod ipc;
 mod parts;
+mod queue;
 mod schema;
 mod served;
 mod stage;

@@ -8,25 +8,25 @@ use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::root_as_message;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use udfleet_proto::error::Error;
 
 use super::batch::{Came, Part, Run};
 use super::ipc::batch_message;
+use super::queue::{Reader, Writer, queue};
 use crate::link::{CallFailure, Interpreter, Rest};
 
-/// Parts of a batch that are fetched before the client has read those before them. With the parts' usual 4 MiB and
-/// the 8 batches of a stream this bounds what a slow reader holds.
+/// Parts of a batch that wait for the client to read them. With the parts' usual 4 MiB and the 8 batches of a stream this
+/// bounds what a slow reader holds.
 const AHEAD: usize = 2;
 
-/// The parts of a result behind its first, each as it comes.
-pub(super) type Parts = mpsc::Receiver<Result<Part, Error>>;
+/// The parts of a result, each as it comes.
+pub(super) type Parts = Reader<Result<Part, Error>>;
 
-/// Fetches the rest of a result, of which `given` rows are on their way to the client.
-pub(super) fn fetch(run: Run, rest: Rest, at: Interpreter, given: u64) -> Parts {
-    let (sender, parts) = mpsc::channel(AHEAD);
-    let rows = Rows { come: given, given };
-    tokio::spawn(Fetch { run, rows, parts: sender }.work(rest, at));
+/// Fetches a result of which the first part has come.
+pub(super) fn fetch(run: Run, first: Part, rest: Rest, at: Interpreter) -> Parts {
+    let rows = Rows { come: first.rows, given: first.rows };
+    let (writer, parts) = queue(Ok(first), AHEAD);
+    tokio::spawn(Fetch { run, rows, parts: writer }.work(rest, at));
     parts
 }
 
@@ -64,16 +64,17 @@ impl Rows {
 struct Fetch {
     run: Run,
     rows: Rows,
-    parts: mpsc::Sender<Result<Part, Error>>,
+    parts: Writer<Result<Part, Error>>,
 }
 
 impl Fetch {
     async fn work(mut self, rest: Rest, at: Interpreter) {
         let mut left = Some((rest, at));
         while let Some((rest, at)) = left.take() {
-            let sender = self.parts.clone();
             // No room: the client reads slowly, and no interpreter is held. Nobody there: dropping the rest gives it up.
-            let Ok(place) = sender.reserve().await else { return };
+            if !self.parts.room().await {
+                return;
+            }
             let came = match self.run.next(rest, &at).await {
                 Ok(came) => Ok(came),
                 Err(failure) => self.start_over(failure).await,
@@ -84,19 +85,26 @@ impl Fetch {
             });
             match given {
                 Ok(None) => {}
-                Ok(Some(part)) => place.send(Ok(part)),
+                Ok(Some(part)) => self.parts.push(Ok(part)),
                 // Nobody hears it.
                 Err(_) if self.run.ended.is_cancelled() => return,
-                Err(error) => return place.send(Err(self.run.failed(error))),
+                Err(error) => return self.parts.push(Err(self.run.failed(error))),
             }
         }
         self.run.done();
     }
 
-    /// The interpreter that had the rest is gone. What the client has been given must come again, or be the end.
+    /// The interpreter that had the rest is gone. Rows that the client has been given must come again, or it is the end.
     async fn start_over(&mut self, failure: CallFailure) -> Result<Came, Error> {
-        if !self.run.call.target.deterministic || self.run.input.session != 0 {
+        if self.run.input.session != 0 {
             return Err(failure.error);
+        }
+        let again = self.run.call.target.deterministic || failure.retryable() && self.parts.take_back();
+        if !again {
+            return Err(failure.error);
+        }
+        if !self.run.call.target.deterministic {
+            self.rows.given = 0;
         }
         self.run.may_retry(failure)?;
         self.rows.come = 0;
@@ -110,7 +118,7 @@ impl Fetch {
             News::None => return Ok(None),
             News::Behind(known) => known,
         };
-        let part = |(header, body)| Part { header, body, rows: rows - known, timing: came.timing, last, more: None };
+        let part = |(header, body)| Part { header, body, rows: rows - known, timing: came.timing, last };
         if known == 0 {
             return Ok(Some(part((header, body))));
         }

@@ -16,10 +16,11 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
 use udfleet_proto::v1::{BatchResult, ErrorCode};
 
-use super::batch::{Part, run};
+use super::batch::{Answer, Part, run};
 use super::bundle::Intake;
 use super::gather::Groups;
 use super::input::{Batch, InputReader};
+use super::parts::Parts;
 use super::served::StreamSlot;
 use super::target::{Call, Target};
 use super::watch::Watch;
@@ -56,7 +57,7 @@ pub(super) fn serve(
         let _guard = guard;
         yield Ok(schema);
         loop {
-            let Answered { sequence, intake, mut outcome, _permit } = match next(&mut answers, &watch).await {
+            let Answered { sequence, intake, outcome, _permit } = match next(&mut answers, &watch).await {
                 Next::Answer(Some(answered)) => answered,
                 Next::Answer(None) => break,
                 Next::Tick => {
@@ -66,12 +67,15 @@ pub(super) fn serve(
                     continue;
                 }
             };
-            let mut parts = None;
+            let (mut outcome, mut parts) = match outcome {
+                Ok(Answer::Whole(part)) => (Ok(part), None),
+                Ok(Answer::Parts(mut parts)) => (next_part(&mut parts).await, Some(parts)),
+                Err(error) => (Err(error), None),
+            };
             loop {
                 match (outcome, dialect) {
-                    (Ok(mut part), _) => {
+                    (Ok(part), _) => {
                         let last = part.last;
-                        parts = part.more.take().or(parts);
                         watch.part(&part, intake.as_ref());
                         if let Some(message) = data(part, sequence, dialect) {
                             yield Ok(message);
@@ -98,7 +102,7 @@ pub(super) fn serve(
                     }
                 }
                 outcome = match &mut parts {
-                    Some(parts) => parts.recv().await.unwrap_or_else(|| Err(unfinished())),
+                    Some(parts) => next_part(parts).await,
                     None => Err(unfinished()),
                 };
             }
@@ -125,6 +129,10 @@ async fn next(answers: &mut Answers, watch: &Watch) -> Next {
     }
 }
 
+async fn next_part(parts: &mut Parts) -> Result<Part, Error> {
+    parts.next().await.unwrap_or_else(|| Err(unfinished()))
+}
+
 fn unfinished() -> Error {
     Error::internal("a batch's result ended before its last part")
 }
@@ -134,7 +142,7 @@ struct Answered {
     sequence: u64,
     /// The batch that it is about; none for what comes at the end of the input.
     intake: Option<Intake>,
-    outcome: Result<Part, Error>,
+    outcome: Result<Answer, Error>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -283,7 +291,7 @@ fn broken(status: &Status) -> Error {
 
 /// A part as a message. Plain clients have no use for one that only says that their rows have arrived.
 fn data(part: Part, sequence: u64, dialect: Dialect) -> Option<FlightData> {
-    let Part { header, body, rows, timing, last, .. } = part;
+    let Part { header, body, rows, timing, last } = part;
     let app_metadata = match dialect {
         Dialect::Plain if header.is_empty() => return None,
         Dialect::Plain => bytes::Bytes::new(),
