@@ -20,6 +20,8 @@ class Add(ScalarFunction):
 add = udf(Add, DataTypes.parse("BIGINT"), DataTypes.BIGINT())
 add.func.open(FunctionContext({"n": "2"}))
 assert add(1) == 3 and Row(a=1).a == 1
+from udfleet import col, lit
+assert str(add(col("a") + lit(1))) == "Add(a + 1)"
 import udfleet._packing.references, udfleet.errors, udfleet.metrics, udfleet.declaration.vectorized
 print(sys.version_info[:2])
 """
