@@ -12,6 +12,7 @@ import platform
 import statistics
 from pathlib import Path
 
+import kinds
 import reports
 from lines import Fleets, Line, lines
 from rich.console import Console
@@ -97,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     fleets = Fleets()
     try:
-        chosen = [line for line in lines(fleets) if options.only in line.name]
+        chosen = [line for line in [*lines(fleets), *kinds.lines(fleets)] if options.only in line.name]
         results = measure(chosen, options.rounds)
     finally:
         fleets.close()

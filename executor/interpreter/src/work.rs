@@ -12,7 +12,7 @@ use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, OnError, StageSpec};
 
 use crate::arguments::columns;
 use crate::encode::Encoded;
-use crate::eval::{self, Call};
+use crate::eval::{self, Call, Made};
 use crate::functions::Functions;
 use crate::input::Schemas;
 use crate::load::Function;
@@ -147,7 +147,7 @@ impl Work {
         let named = |error: Error| error.function(&function.name);
         let arguments = columns(&batch, function.inputs.as_deref()).map_err(named)?;
         let arguments: Vec<Value> = arguments.into_iter().map(Value::Column).collect();
-        let given = Call { arguments: &arguments, rows: batch.num_rows() };
+        let given = Call { arguments: &arguments, rows: batch.num_rows(), made: None };
         let mut tally = Tally::default();
         tally.ran(function);
         let result = match policy(function, invoke.on_error())? {
@@ -203,7 +203,7 @@ impl Work {
         let Some(session) = self.sessions.get_mut(&invoke.session) else {
             return Err(Error::internal("a session that was just made"));
         };
-        let mut context = Context { py, output, tally: Tally::of(session.slots()), on_error };
+        let mut context = Context { py, output, tally: Tally::of(session.slots()), on_error, made: Made::default() };
         session.feed(&mut context, &self.functions, chunk)?;
         Ok(Answer::Finished(Finished {
             encoded: None,
@@ -229,7 +229,7 @@ impl Work {
         mut pipeline: Pipeline,
     ) -> Result<Answer, Error> {
         let on_error = pipeline.on_error;
-        let mut context = Context { py, output, tally: Tally::of(pipeline.slots()), on_error };
+        let mut context = Context { py, output, tally: Tally::of(pipeline.slots()), on_error, made: Made::default() };
         let outcome = pipeline.next_part(&mut context);
         let tally = context.tally;
         let (part, more) = match outcome {

@@ -14,7 +14,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::Call;
 use crate::failure::user_error;
-use crate::from_python::{Column, to_array};
+use crate::from_python::{Column, exact, to_array};
 use crate::load::Function;
 use crate::to_python::to_list;
 
@@ -34,7 +34,21 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
     };
     *run_ns += started.elapsed().as_nanos() as u64;
     drop(columns);
-    to_array(&Column::of_list(&called), &function.result)
+    finished(function, given, &called)
+}
+
+/// The results as a column; kept as they are too for the next function, where it would be given the same.
+fn finished(function: &Function, given: &Call<'_>, results: &Bound<'_, PyList>) -> Result<ArrayRef, Error> {
+    let quick = exact::of_list(results, &function.result);
+    let same = quick.is_some() || (given.made.is_some() && exact::is_plain(results, &function.result));
+    let column = match quick {
+        Some(column) => column,
+        None => to_array(&Column::of_list(results), &function.result)?,
+    };
+    if let Some(made) = given.made.filter(|_| same) {
+        made.remember(&column, results);
+    }
+    Ok(column)
 }
 
 fn unexpected(error: PyErr) -> Error {
@@ -45,6 +59,9 @@ fn unexpected(error: PyErr) -> Error {
 pub fn iterables<'py>(py: Python<'py>, given: &Call<'_>) -> Result<Vec<Bound<'py, PyAny>>, Error> {
     let argument = |(index, value): (usize, &Value)| {
         let refuse = |e: PyErr| Error::new(ErrorCode::InvalidInput, format!("column {index}: {}", e.value(py)));
+        if let Some(values) = given.made.and_then(|made| made.values(py, value.array())) {
+            return Ok(values.into_any());
+        }
         let list = to_list(py, value.array()).map_err(refuse)?.into_any();
         if value.is_constant() { repeat(py, &list, given.rows).map_err(unexpected) } else { Ok(list) }
     };

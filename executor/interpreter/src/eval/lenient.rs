@@ -57,7 +57,7 @@ pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &
     while start < given.rows {
         let length = function.max_rows.min(given.rows - start);
         let slices = given.slice(start, length);
-        let piece = Call { arguments: &slices, rows: length };
+        let piece = Call { arguments: &slices, rows: length, made: None };
         let outcome = match function.func_type {
             FuncType::Pandas | FuncType::Arrow => halves(py, function, &piece, run_ns)?,
             FuncType::General | FuncType::Unspecified => singly(py, function, &piece, run_ns)?,
@@ -90,8 +90,8 @@ fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
     }
     let half = given.rows / 2;
     let (first, second) = (given.slice(0, half), given.slice(half, given.rows - half));
-    let mut first = halves(py, function, &Call { arguments: &first, rows: half }, run_ns)?;
-    let second = Call { arguments: &second, rows: given.rows - half };
+    let mut first = halves(py, function, &Call { arguments: &first, rows: half, made: None }, run_ns)?;
+    let second = Call { arguments: &second, rows: given.rows - half, made: None };
     let second = halves(py, function, &second, run_ns)?;
     first.results = join(&[first.results, second.results])?;
     first.good.extend(second.good.iter().map(|row| row + half as u32));

@@ -5,6 +5,7 @@ mod asynchronous;
 mod from_series;
 mod general;
 mod lenient;
+mod made;
 mod pandas;
 mod series;
 
@@ -22,6 +23,7 @@ pub use arrow::{missing_pyarrow, to_pyarrow};
 pub use asynchronous::finish;
 pub use general::{calls, iterables, map};
 pub use lenient::{evaluate as evaluate_leniently, is_row_error};
+pub use made::Made;
 pub use series::to_series;
 
 use crate::load::Function;
@@ -32,6 +34,8 @@ pub struct Call<'a> {
     pub arguments: &'a [Value],
     /// How many rows.
     pub rows: usize,
+    /// Values that other functions of the same command have made.
+    pub made: Option<&'a Made>,
 }
 
 impl Call<'_> {
@@ -53,7 +57,7 @@ pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &
             call(py, function, given, run_ns)
         } else {
             let slices = given.slice(start, length);
-            call(py, function, &Call { arguments: &slices, rows: length }, run_ns)
+            call(py, function, &Call { arguments: &slices, rows: length, made: None }, run_ns)
         };
         pieces.push(piece.map_err(|error| shift_row(error, start))?);
         start += length;

@@ -3,6 +3,7 @@
 
 mod check;
 mod decimal;
+pub mod exact;
 mod nested;
 mod scalar;
 mod temporal;

@@ -14,7 +14,7 @@ use udfleet_proto::v1::{ErrorCode, OnError};
 use super::Invocation;
 use super::chunk::{Chunk, Origin};
 use crate::arguments::registers;
-use crate::eval::{self, Call};
+use crate::eval::{self, Call, Made};
 use crate::load::Function;
 use crate::output::Output;
 use crate::tally::Tally;
@@ -26,6 +26,7 @@ pub struct Context<'a, 'py> {
     pub tally: Tally,
     /// Goes over what functions were registered with.
     pub on_error: OnError,
+    pub made: Made,
 }
 
 /// What becomes of a row that this function fails for.
@@ -80,7 +81,7 @@ impl Context<'_, '_> {
         let located = |error| locate(error, Some(function), text, &chunk.origin);
         let arguments = self.arguments(function, call, chunk).map_err(located)?;
         self.enter(function);
-        let given = Call { arguments: &arguments, rows: chunk.rows };
+        let given = Call { arguments: &arguments, rows: chunk.rows, made: Some(&self.made) };
         let mut run_ns = 0;
         let policy = policy(function, self.on_error)?;
         let called = match policy {

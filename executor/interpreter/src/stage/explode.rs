@@ -77,7 +77,7 @@ impl Explosion {
     pub fn start(context: &mut Context<'_, '_>, of: &Exploded<'_>, input: Chunk) -> Result<Self, Error> {
         let located = |error| locate(error, Some(of.function), of.text, &input.origin);
         let arguments = context.arguments(of.function, of.call, &input).map_err(located)?;
-        let given = Call { arguments: &arguments, rows: input.rows };
+        let given = Call { arguments: &arguments, rows: input.rows, made: None };
         let calls = eval::calls(context.py, of.function, &given)?.unbind();
         Ok(Self { input, calls, row: 0, current: None })
     }

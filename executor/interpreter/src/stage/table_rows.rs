@@ -13,7 +13,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{DataType, OnError, TypeRoot};
 
 use crate::eval::is_row_error;
-use crate::from_python::{Column, to_array};
+use crate::from_python::{Column, exact, to_array};
 
 /// What a call has given, in PyFlink's words: `None` is no row; lists, ranges and generators are many; a tuple or
 /// `Row` is one; anything else is one row with that value.
@@ -208,6 +208,9 @@ fn single(
 ) -> Result<Vec<ArrayRef>, Error> {
     let items = items.into_iter().map(|item| unwrap(item, name, data_type)).collect::<PyResult<Vec<_>>>();
     let items = items.map_err(|e| Error::internal(format!("rows of one field: {e}")))?;
+    if let Some(column) = exact::of_items(&items, data_type) {
+        return Ok(vec![column]);
+    }
     Ok(vec![to_array(&Column::of_items(items, rows), data_type)?])
 }
 

@@ -49,7 +49,7 @@ impl General {
         groups: usize,
     ) -> Result<(), Error> {
         let arguments = arguments(context, function, aggregate, &rows.chunk)?;
-        let given = Call { arguments: &arguments, rows: rows.chunk.rows };
+        let given = Call { arguments: &arguments, rows: rows.chunk.rows, made: None };
         let columns = iterables(context.py, &given)?;
         context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
             self.create(py, function, groups)?;

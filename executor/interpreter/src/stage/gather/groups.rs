@@ -1,9 +1,8 @@
 //! Groups by their keys, compared in Arrow's row format: any types, nulls equal to each other.
 
-use std::collections::HashMap;
-
 use arrow_array::ArrayRef;
 use arrow_row::{RowConverter, Rows, SortField};
+use hashbrown::HashMap;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode};
@@ -17,6 +16,7 @@ pub struct Groups {
 struct Keys {
     converter: RowConverter,
     rows: Rows,
+    /// hashbrown's own hasher is seeded too, and takes half the time of the standard library's on keys this short.
     numbers: HashMap<Box<[u8]>, u32>,
 }
 
