@@ -142,6 +142,15 @@ impl Cluster {
         self.executors.get_mut(id).unwrap_or_else(|| panic!("no executor {id}"))
     }
 
+    /// What an executor has logged.
+    ///
+    /// # Panics
+    /// When there is none of this id.
+    #[must_use]
+    pub fn log(&self, id: &str) -> String {
+        self.executors.get(id).unwrap_or_else(|| panic!("no executor {id}")).log()
+    }
+
     /// Starts an executor anew under its id.
     pub async fn restart_executor(&mut self, id: &str) {
         self.executors.remove(id);

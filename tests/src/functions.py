@@ -78,6 +78,16 @@ def stumble(marker, count):
         yield number
 
 
+def random_walk(gate, marker, count):
+    """One row once the gate is open; without a gate as `stumble`, and never the same rows again."""
+    if gate:
+        yield wait(gate)
+        return
+    first = int.from_bytes(os.urandom(5), "big")
+    for number in stumble(marker, count):
+        yield first + number
+
+
 def break_off(count):
     """0 to count - 1, then an exception."""
     yield from range(count)

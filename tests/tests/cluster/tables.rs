@@ -10,7 +10,9 @@ use udfleet_proto::v1::{ErrorCode, FunctionKind};
 use udfleet_tests::batches::{batch, integers, integers_of, numbers, texts};
 use udfleet_tests::cluster::Cluster;
 use udfleet_tests::function::{Function, bigint, string};
+use udfleet_tests::gate::Gate;
 use udfleet_tests::http::wait_idle;
+use udfleet_tests::memory::pss;
 use udfleet_tests::messages::{Encoder, command, descriptors, path, result_of};
 use udfleet_tests::stream::{Stream, call, in_band};
 use udfleet_tests::wait::eventually;
@@ -73,7 +75,8 @@ async fn results_come_in_parts_and_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_holds_neither_interpreter_nor_memory_and_leaving_closes_generators() {
-    let (cluster, executor) = start(&[table("endless").takes(vec![string()]), Function::new("double")]).await;
+    let functions = [table("endless").takes(vec![string()]), Function::new("double")];
+    let (mut cluster, executor) = start(&functions).await;
     let marker = cluster.folder().join("endless");
     let mut stream = Stream::open(&executor, command("endless")).await.unwrap();
     let names = [marker.display().to_string()];
@@ -81,11 +84,14 @@ async fn a_slow_reader_holds_neither_interpreter_nor_memory_and_leaving_closes_g
     stream.next().await.unwrap().expect("a schema");
     let first = stream.next().await.unwrap().expect("a part");
     assert_eq!((result_of(&first).sequence, result_of(&first).last), (0, false));
+    let before = pss(cluster.executor("e1").pid());
     // The executor's only interpreter is free for others while nobody reads.
     for value in 0..20 {
         let results = call(&executor, path("double"), &[numbers([value])]).await.unwrap();
         assert_eq!(integers(&results), [2 * value]);
     }
+    let grown = pss(cluster.executor("e1").pid()).saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes for a reader that does not read");
     drop(stream);
     let closed = marker.with_extension("closed");
     eventually("the generator is closed", async || closed.exists().then_some(())).await;
@@ -130,4 +136,39 @@ async fn an_error_in_the_middle_comes_behind_the_rows_before_it() {
     plain.half_close();
     let status = plain.rest().await.unwrap_err();
     assert_eq!(udfleet_tests::stream::typed(&status).code(), ErrorCode::UserCode);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_nobody_has_seen_may_come_anew() {
+    let inputs = vec![string(), string(), bigint()];
+    let walk = table("random_walk").takes(inputs).not_deterministic();
+    // Parts of 100 rows; it stumbles in the second.
+    let walk = walk.config("udfleet.interpreters", "2").config("python.fn-execution.arrow.batch.size", "100");
+    let (cluster, executor) = start(&[walk]).await;
+    // One for each batch.
+    let both = async || {
+        let info = cluster.client().describe("random_walk").await?;
+        let status = info.executors.first()?.status.clone()?;
+        (status.interpreters == 2).then_some(())
+    };
+    eventually("two interpreters serve it", both).await;
+    let gate = Gate::new(&cluster.folder(), "gate");
+    let marker = cluster.folder().join("walk");
+    let row = |gate: &str, marker: &Path, count: i64| {
+        let texts = |text: String| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+        let count: ArrayRef = Arc::new(Int64Array::from(vec![count]));
+        batch(vec![texts(gate.to_owned()), texts(marker.display().to_string()), count])
+    };
+    let count = 150;
+    let batches = [row(&gate.argument(), &marker, 1), row("", &marker, count)];
+    let called = tokio::spawn(async move { call(&executor, command("random_walk"), &batches).await });
+    // The second batch waits behind the first: none of its rows has gone out when its interpreter ends.
+    gate.wait_entered(1).await;
+    eventually("the second batch has stumbled", async || marker.exists().then_some(())).await;
+    let restarted = async || cluster.log("e1").contains("is tried on another interpreter").then_some(());
+    eventually("it is tried again", restarted).await;
+    gate.open();
+    let results = called.await.unwrap().unwrap();
+    let walked: Vec<i64> = rows(&results)[1..].iter().map(|(_, value)| *value).collect();
+    assert!(walked == (walked[0]..walked[0] + count).collect::<Vec<_>>(), "rows of one run, each once");
 }
