@@ -7,6 +7,7 @@ histograms and distributions over all interpreters, and keeps each gauge's newes
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 
 from .sketch import Sketch
 
@@ -34,18 +35,18 @@ class MetricName:
         return f"MetricName({self.group_name!r}, {self.name!r})"
 
 
-class Metric:
+class Metric(ABC):
     """What all kinds have in common."""
 
-    kind = 0
+    kind: int
 
     def __init__(self, metric_name: MetricName) -> None:
         self.metric_name = metric_name
         self._changed = True
 
+    @abstractmethod
     def _numbers(self) -> tuple[Any, ...]:
         """Count, sum, min, max, value, unix_ms, span_seconds, and the sketch, as UserMetric has them."""
-        raise NotImplementedError
 
     def _take(self, changed_only: bool) -> tuple[Any, ...] | None:
         if changed_only and not self._changed:

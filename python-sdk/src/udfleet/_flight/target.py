@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ class Describe(Protocol):
         """A FunctionView."""
 
 
-class Target:
+class Target(ABC):
     """Who serves it, and how it is asked for."""
 
     def __init__(self, directory: Directory, name: str, describe: Describe, functions: Iterable[str]) -> None:
@@ -33,17 +34,17 @@ class Target:
         self._describe = describe
         self._functions = functions
 
+    @abstractmethod
     def executors(self) -> list[str]:
         """Addresses of peers that serve it; the coordinator's where nobody else does all of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def descriptor(self, address: str) -> flight.FlightDescriptor:
         """How it is asked for at that peer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self) -> None:
         """Who serves it is asked for anew the next time."""
-        raise NotImplementedError
 
     def max_attempts(self) -> int:
         """How often a batch is tried; asked for when a batch was lost only."""
