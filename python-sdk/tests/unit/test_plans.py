@@ -160,6 +160,28 @@ def test_refusals(table, make, complaint):
         make(table)._plan()
 
 
+def nested(levels):
+    """Operators and calls around a column: as many expressions, one in another."""
+    made = col("a")
+    for level in range(1, levels):
+        made = add(made, 1) if level % 2 else -made
+    return made
+
+
+def test_nesting_is_bounded(table):
+    for made in (table.select(nested(40)), table.join_lateral(split(nested(40)))):
+        plan = made._plan()
+        assert plan_pb2.Plan.FromString(plan.SerializeToString()) == plan
+    for levels in (41, 60, 2000):
+        for make in (table.select, table.where, lambda deep: table.join_lateral(split(deep))):
+            with pytest.raises(InvalidPlanError, match="deeper than 40 levels") as caught:
+                make(nested(levels))._plan()
+            assert caught.value.hint
+    for length in (60, 2000):
+        with pytest.raises(InvalidPlanError, match="deeper than 40 levels"):
+            table.select("a" + " + 1" * length)._plan()
+
+
 def test_wrong_arguments(table):
     for make in (
         lambda: table.join_lateral(3),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Function = Union[str, UserDefinedFunctionWrapper]
 
+MAX_DEPTH = 40
+"""Deepest nesting of expressions in a plan; the coordinator's limit too."""
+
 
 class Expression:
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""

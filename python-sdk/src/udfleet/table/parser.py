@@ -9,7 +9,7 @@ from typing import Any
 
 from ..types.sql import parse as parse_type
 from . import expression as made
-from .expression import Call, Column, Expression, Operation
+from .expression import MAX_DEPTH, Call, Column, Expression, Operation
 from .tokens import Source, Token, fail, split, to_python, tokenize, unquoted
 
 _BINARY = {ast.Add: "PLUS", ast.Sub: "MINUS", ast.Mult: "TIMES", ast.Div: "DIVIDE", ast.Mod: "MODULO"}
@@ -90,15 +90,14 @@ def _expression(text: str, tokens: list[Token]) -> Expression:
         fail(text, len(text), "an expression is missing")
     source = to_python(text, tokens)
     try:
-        tree = ast.parse(source.code, mode="eval")
+        return _Converter(source).convert(ast.parse(source.code, mode="eval").body)
     except SyntaxError as error:
         offset = (error.offset or 1) - 1
         inside = [first for start, first, _ in source.starts if start <= offset]
         at_end = offset >= len(source.code) - 1
         fail(text, tokens[-1].end if at_end else inside[-1] if inside else 0, "this is no expression")
     except (RecursionError, MemoryError):
-        fail(text[:60], 0, "the expression is nested too deeply")
-    return _Converter(source).convert(tree.body)
+        fail(text[:60], 0, f"the expression is nested deeper than {MAX_DEPTH} levels")
 
 
 class _Converter:

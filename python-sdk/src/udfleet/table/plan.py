@@ -166,9 +166,14 @@ class _Builder:
 
     def aggregates(self, expression: Expression) -> bool:
         """Whether an aggregate function is called in it."""
-        if isinstance(expression, Call) and self.functions.kind(expression.function) == "aggregate":
-            return True
-        return any(map(self.aggregates, _parts(expression)))
+        # No recursion: how deep it goes is checked later.
+        waiting = [expression]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, Call) and self.functions.kind(part.function) == "aggregate":
+                return True
+            waiting += _parts(part)
+        return False
 
 
 def _parts(expression: Expression) -> tuple[Expression, ...]:

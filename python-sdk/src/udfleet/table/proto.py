@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from .._proto.udfleet.v1 import plan_pb2
+from ..errors import InvalidPlanError
 from ..types import DataType
 from ..types.wire import to_proto
-from .expression import Call, Column, Expression, Literal, Operation
+from .expression import MAX_DEPTH, Call, Column, Expression, Literal, Operation
 
 Refer = Callable[[Any], str]
 """The registered name of a function that is a name or a declaration."""
@@ -20,31 +21,43 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 _MAX_TEXT = 500
 
 
-def to_message(expression: Expression, refer: Refer) -> plan_pb2.Expression:
-    """The message for an expression."""
-    message = plan_pb2.Expression(text=str(expression)[:_MAX_TEXT])
+def to_message(expression: Expression, refer: Refer, depth: int = 1) -> plan_pb2.Expression:
+    """The message for an expression.
+
+    :param depth: how many expressions it lies within, itself included.
+    :raises InvalidPlanError: nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise InvalidPlanError(
+            f"expressions are nested deeper than {MAX_DEPTH} levels",
+            hint="name parts of it in a select before",
+            expression=expression.text[:_MAX_TEXT],
+        )
+    message = plan_pb2.Expression()
     if isinstance(expression, Column):
         message.column = expression.name
     elif isinstance(expression, Literal):
         message.literal.CopyFrom(_literal(expression.value, expression.data_type))
     elif isinstance(expression, Call):
-        message.call.CopyFrom(call_message(expression, refer))
+        message.call.CopyFrom(call_message(expression, refer, depth + 1))
     elif isinstance(expression, Operation):
         operation = message.operation
         operation.operator = getattr(plan_pb2.Operation, expression.operator)
-        operation.operands.extend(to_message(operand, refer) for operand in expression.operands)
+        operation.operands.extend(to_message(operand, refer, depth + 1) for operand in expression.operands)
         if expression.data_type is not None:
             operation.type.CopyFrom(to_proto(expression.data_type))
         operation.field = expression.field
+    # Last: rendering recurses as deep as the expression goes, which is known to be bounded by now.
+    message.text = str(expression)[:_MAX_TEXT]
     return message
 
 
-def call_message(call: Call, refer: Refer) -> plan_pb2.Call:
-    """The message for a call."""
+def call_message(call: Call, refer: Refer, depth: int = 1) -> plan_pb2.Call:
+    """The message for a call, whose arguments lie at that depth."""
     message = plan_pb2.Call(function=refer(call.function), takes_row=call.takes_row, distinct=call.is_distinct)
-    message.arguments.extend(to_message(argument, refer) for argument in call.arguments)
+    message.arguments.extend(to_message(argument, refer, depth) for argument in call.arguments)
     if call.condition is not None:
-        message.filter.CopyFrom(to_message(call.condition, refer))
+        message.filter.CopyFrom(to_message(call.condition, refer, depth))
     return message
 
 
