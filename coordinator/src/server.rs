@@ -42,6 +42,7 @@ pub struct Server {
     http: SocketAddr,
     ready: Arc<AtomicBool>,
     fleet: Fleet,
+    store: SharedStore,
     stop: CancellationToken,
     tasks: tokio::task::JoinSet<()>,
 }
@@ -69,13 +70,14 @@ impl Server {
         let registry = Arc::new(registry);
         let routes = Arc::new(RouteTable::default());
         let timeout = Duration::from_secs(config.executor_timeout_seconds);
-        let fleet = Fleet::start(store, Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
+        let fleet = Fleet::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
         let stats = Arc::new(Stats::default());
         let mut server = Self {
             grpc: grpc_address,
             http: http_address,
             ready: Arc::new(AtomicBool::new(false)),
             fleet: fleet.clone(),
+            store,
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
@@ -193,7 +195,7 @@ impl Server {
         self.http
     }
 
-    /// Ends attach streams, lets open streams finish for a while, then drops what is left.
+    /// Ends attach streams, lets open streams finish for a while, then drops what is left and closes the store.
     pub async fn stop(mut self) {
         self.ready.store(false, Ordering::Relaxed);
         self.stop.cancel();
@@ -203,5 +205,9 @@ impl Server {
             tracing::warn!("streams were still open after {} s", GRACE.as_secs());
         }
         self.tasks.shutdown().await;
+        // Connections that did not end in time still hold the store, but its file is free for the next coordinator.
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "closing the metadata store");
+        }
     }
 }

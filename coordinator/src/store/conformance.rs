@@ -132,8 +132,13 @@ pub async fn survives_reopening(files: &impl Open) {
     store.put("a", bytes("1"), None).await.unwrap();
     let revision = store.put("b", bytes("2"), None).await.unwrap();
     let lease = store.grant_lease(Duration::from_secs(600)).await.unwrap();
-    store.put("c", bytes("3"), Some(lease)).await.unwrap();
-    drop(store);
+    let revision_of_c = store.put("c", bytes("3"), Some(lease)).await.unwrap();
+    let closed = store;
+    let mut watcher = closed.watch("", revision_of_c).await.unwrap();
+    closed.close().await.unwrap();
+    closed.close().await.unwrap();
+    assert!(matches!(watcher.next().await, Ok(None)), "watchers hear of it");
+    assert!(matches!(closed.get("a").await, Err(StoreError::Closed)));
 
     let store = files.open().await;
     assert_eq!(store.get("a").await.unwrap().unwrap().value, bytes("1"));

@@ -36,11 +36,19 @@ pub enum StoreError {
     /// The watcher asked for changes that are no longer kept, or fell behind: list and watch again.
     #[error("changes since revision {0} are no longer kept")]
     Compacted(Revision),
+    /// The process that has the store is stopping.
+    #[error("the coordinator is stopping: its metadata store is closed")]
+    Closed,
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::new(ErrorCode::Internal, error.to_string()).hint("see the coordinator's log and its data folder")
+        match error {
+            StoreError::Closed => Self::new(ErrorCode::NoCapacity, error.to_string()).hint("try again when it is back"),
+            _ => {
+                Self::new(ErrorCode::Internal, error.to_string()).hint("see the coordinator's log and its data folder")
+            }
+        }
     }
 }
 
@@ -142,4 +150,8 @@ pub trait MetaStore: Send + Sync + 'static {
 
     /// Ends the lease and deletes its entries.
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// Lets go of the medium, whoever still holds the store: what is under way ends first, watchers end, and every later
+    /// call is answered with [`StoreError::Closed`].
+    async fn close(&self) -> Result<(), StoreError>;
 }

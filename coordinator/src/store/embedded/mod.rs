@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use redb::Database;
 
 use super::watch::History;
@@ -28,9 +28,12 @@ struct Inner {
     leases: Mutex<std::collections::BTreeMap<LeaseId, (Duration, Instant)>>,
 }
 
-/// A [`MetaStore`] in one file. A second process can't open the file while this one has it.
+/// Read by every operation for as long as it runs; empty once closed.
+type Shared = Arc<RwLock<Option<Inner>>>;
+
+/// A [`MetaStore`] in one file. Nobody else can open the file until this is closed or dropped.
 pub struct EmbeddedStore {
-    inner: Arc<Inner>,
+    inner: Shared,
     sweeper: tokio::task::JoinHandle<()>,
 }
 
@@ -55,9 +58,10 @@ impl EmbeddedStore {
             let (revision, leases) = tables::prepare(&database)?;
             let now = Instant::now();
             let leases = leases.into_iter().map(|(id, ttl)| (id, (ttl, now + ttl))).collect();
-            Ok(Arc::new(Inner { database, history: Mutex::new(History::new(revision)), leases: Mutex::new(leases) }))
+            Ok(Inner { database, history: Mutex::new(History::new(revision)), leases: Mutex::new(leases) })
         })
         .await?;
+        let inner = Arc::new(RwLock::new(Some(inner)));
         let sweeper = tokio::spawn(sweep(Arc::downgrade(&inner)));
         Ok(Self { inner, sweeper })
     }
@@ -67,7 +71,7 @@ impl EmbeddedStore {
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || work(&inner)).await
+        blocking(move || work(inner.read().as_ref().ok_or(StoreError::Closed)?)).await
     }
 }
 
@@ -77,19 +81,14 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|e| StoreError::Failed(e.to_string()))?
 }
 
-async fn sweep(inner: std::sync::Weak<Inner>) {
+async fn sweep(inner: std::sync::Weak<RwLock<Option<Inner>>>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(inner) = inner.upgrade() else { return };
-        let now = Instant::now();
-        let ended: Vec<LeaseId> =
-            inner.leases.lock().iter().filter(|(_, (_, end))| *end <= now).map(|(id, _)| *id).collect();
-        if ended.is_empty() {
-            continue;
-        }
-        let result = blocking(move || ended.into_iter().try_for_each(|lease| inner.end_lease(lease))).await;
-        if let Err(error) = result {
-            tracing::warn!(%error, "ending a lease");
+        match blocking(move || inner.read().as_ref().map_or(Err(StoreError::Closed), Inner::end_old_leases)).await {
+            Ok(()) => {}
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "ending a lease"),
         }
     }
 }
@@ -122,6 +121,13 @@ impl Inner {
             history.publish(Change::Deleted { key: key.to_owned(), revision });
         }
         Ok(removed.is_some())
+    }
+
+    fn end_old_leases(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let ended: Vec<LeaseId> =
+            self.leases.lock().iter().filter(|(_, (_, end))| *end <= now).map(|(id, _)| *id).collect();
+        ended.into_iter().try_for_each(|lease| self.end_lease(lease))
     }
 
     fn end_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
@@ -185,14 +191,26 @@ impl MetaStore for EmbeddedStore {
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let mut leases = self.inner.leases.lock();
-        let (ttl, end) = leases.get_mut(&lease).ok_or(StoreError::NoLease(lease))?;
-        *end = Instant::now() + *ttl;
-        Ok(())
+        self.run(move |inner| {
+            let mut leases = inner.leases.lock();
+            let (ttl, end) = leases.get_mut(&lease).ok_or(StoreError::NoLease(lease))?;
+            *end = Instant::now() + *ttl;
+            Ok(())
+        })
+        .await
     }
 
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
         self.run(move |inner| inner.end_lease(lease)).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            drop(inner.write().take());
+            Ok(())
+        })
+        .await
     }
 }
 
