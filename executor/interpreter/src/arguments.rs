@@ -13,9 +13,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 
-use udfleet_kernels::Value;
-
-use crate::from_python::find_misfit;
+use udfleet_kernels::{Value, find_misfit};
 
 /// A declared input type.
 pub struct Declared {

@@ -32,17 +32,21 @@ pub enum Source {
 pub fn fit(array: &ArrayRef, declared: &DataType, source: Source) -> Result<ArrayRef, Error> {
     let wanted = arrow_type(declared);
     if array.data_type() == &wanted {
-        check_array(array, declared)?;
+        check_result(array, declared)?;
         return Ok(Arc::clone(array));
     }
     // Nulls where none may be are found below with their row; Arrow's own casts would name none.
     let nullable = arrow_type(&without_not_null(declared));
     let converted = convert(array, &nullable, declared, source)?;
-    check_array(&converted, declared)?;
+    check_result(&converted, declared)?;
     cast(&converted, &wanted).map_err(|e| refuse(array, declared, &format!(": {e}")))
 }
 
-fn check_array(array: &ArrayRef, declared: &DataType) -> Result<(), Error> {
+/// Refuses the first value of a result that its type does not take; the Arrow type has been made sure of before.
+///
+/// # Errors
+/// [`ErrorCode::ResultType`] with row and value.
+pub fn check_result(array: &ArrayRef, declared: &DataType) -> Result<(), Error> {
     find_misfit(array, declared).map_or(Ok(()), |(row, why)| Err(misfit(array, row, declared, &why)))
 }
 

@@ -15,7 +15,7 @@ mod temporal;
 mod value;
 
 pub use cast::{cast, cast_array};
-pub use fit::{Source, fit};
+pub use fit::{Source, check_result, fit};
 pub use literal::literal;
 pub use misfit::{check_length, find_misfit};
 pub use operator::fields;

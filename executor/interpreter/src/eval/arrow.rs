@@ -20,7 +20,7 @@ use crate::load::Function;
 pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
     let rows = given.rows;
     let arguments = vectors(py, given, |column| to_pyarrow(py, column));
-    let arguments = arguments.and_then(|a| PyTuple::new(py, a)).map_err(|e| missing_pyarrow(py, &e))?;
+    let arguments = arguments.and_then(|a| PyTuple::new(py, a)).map_err(|e| not_handed_over(py, &e))?;
     let started = Instant::now();
     let returned = function.callable.bind(py).call1(arguments).map_err(|e| user_error(py, &e))?;
     *run_ns += started.elapsed().as_nanos() as u64;
@@ -32,7 +32,7 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
 }
 
 /// What to say when columns can't be handed over: most likely pyarrow can't be used in this environment.
-pub fn missing_pyarrow(py: Python<'_>, error: &PyErr) -> Error {
+pub fn not_handed_over(py: Python<'_>, error: &PyErr) -> Error {
     if !error.is_instance_of::<pyo3::exceptions::PyImportError>(py) {
         return Error::new(
             ErrorCode::InvalidInput,

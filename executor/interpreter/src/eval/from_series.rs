@@ -12,14 +12,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PySlice};
-use udfleet_kernels::{Source, fit};
+use udfleet_kernels::{Source, check_result, fit};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 
 use super::arrow::from_pyarrow;
 use crate::failure::{python_error, result_error};
-use crate::from_python::{Column, check_array, to_array};
+use crate::from_python::{Column, to_array};
 
 /// A column of the declared type.
 pub fn convert(py: Python<'_>, returned: &Bound<'_, PyAny>, declared: &DataType) -> Result<ArrayRef, Error> {
@@ -28,7 +28,7 @@ pub fn convert(py: Python<'_>, returned: &Bound<'_, PyAny>, declared: &DataType)
         return frame(py, returned, declared);
     }
     if let Some(array) = floats(py, returned, declared).map_err(broken)? {
-        check_array(&array, declared)?;
+        check_result(&array, declared)?;
         return Ok(array);
     }
     if declared.root() == TypeRoot::IntervalYearMonth || is_object(py, returned).map_err(broken)? {

@@ -166,7 +166,7 @@ pub fn map<'py>(
 }
 
 /// `map` takes a StopIteration from the function for the end of its input.
-fn stop_iteration(row: usize) -> Error {
+pub fn stop_iteration(row: usize) -> Error {
     Error::new(ErrorCode::UserCode, "StopIteration")
         .hint("catch StopIteration inside the function, or give next() a default")
         .with(|info| info.row = Some(row as u64))

@@ -19,9 +19,9 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::arrow_type;
 use udfleet_proto::v1::FuncType;
 
-pub use arrow::{missing_pyarrow, to_pyarrow};
+pub use arrow::{not_handed_over, to_pyarrow};
 pub use asynchronous::finish;
-pub use general::{calls, iterables, map};
+pub use general::{calls, iterables, map, stop_iteration};
 pub use lenient::{evaluate as evaluate_leniently, is_row_error};
 pub use made::Made;
 pub use series::to_series;

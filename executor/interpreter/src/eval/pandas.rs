@@ -9,7 +9,7 @@ use pyo3::types::PyTuple;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, TypeRoot};
 
-use super::arrow::{missing_pyarrow, wrong_length};
+use super::arrow::{not_handed_over, wrong_length};
 use super::from_series::{convert, is_frame};
 use super::series::to_series;
 use super::{Call, vectors};
@@ -20,7 +20,7 @@ use crate::load::Function;
 pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
     let rows = given.rows;
     let series = vectors(py, given, |column| to_series(py, column));
-    let series = series.and_then(|s| PyTuple::new(py, s)).map_err(|e| missing_pyarrow(py, &e))?;
+    let series = series.and_then(|s| PyTuple::new(py, s)).map_err(|e| not_handed_over(py, &e))?;
     let started = Instant::now();
     let returned = function.callable.bind(py).call1(series).map_err(|e| user_error(py, &e))?;
     *run_ns += started.elapsed().as_nanos() as u64;
@@ -35,8 +35,8 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
 fn checked_length(py: Python<'_>, returned: &Bound<'_, PyAny>, row_result: bool) -> Result<usize, Error> {
     static SERIES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = SERIES.import(py, "pandas", "Series");
-    let is_series = class.and_then(|class| returned.is_instance(class)).map_err(|e| missing_pyarrow(py, &e))?;
-    let is_frame = !is_series && row_result && is_frame(py, returned).map_err(|e| missing_pyarrow(py, &e))?;
+    let is_series = class.and_then(|class| returned.is_instance(class)).map_err(|e| not_handed_over(py, &e))?;
+    let is_frame = !is_series && row_result && is_frame(py, returned).map_err(|e| not_handed_over(py, &e))?;
     if !is_series && !is_frame {
         let expected = if row_result { "not a pandas.DataFrame or Series" } else { "not a pandas.Series" };
         return Err(result_error(returned, None, expected));

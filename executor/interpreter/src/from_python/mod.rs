@@ -1,7 +1,6 @@
 //! From Python values to Arrow columns, strictly: what fits converts, everything else is a typed error that names the
 //! row and the value. Nothing is truncated, rounded or wrapped.
 
-mod check;
 mod decimal;
 pub mod exact;
 mod nested;
@@ -16,9 +15,6 @@ use pyo3::types::PyList;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::{DataType, TypeRoot};
-
-pub use check::check_array;
-pub use udfleet_kernels::find_misfit;
 
 use crate::failure::{class_name, result_error};
 

@@ -13,7 +13,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments, unexpected};
-use crate::eval::{Call, iterables, map};
+use crate::eval::{Call, iterables, map, stop_iteration};
 use crate::failure::{python_error, user_error};
 use crate::load::Function;
 
@@ -62,12 +62,8 @@ impl General {
             let left = || counter.call_method0("__length_hint__").and_then(|left| left.extract::<usize>());
             let row = || rows.groups.len().saturating_sub(left().unwrap_or(0)).saturating_sub(1) as u64;
             exhaust(py, &calls).map_err(|error| user_error(py, &error).with(|info| info.row = Some(row())))?;
-            // `map` takes a StopIteration from the function for the end of its input.
             if left().unwrap_or(0) > 0 {
-                let error = Error::new(ErrorCode::UserCode, "StopIteration");
-                return Err(error
-                    .hint("catch StopIteration inside the function, or give next() a default")
-                    .with(|info| info.row = Some(row())));
+                return Err(stop_iteration(row() as usize));
             }
             Ok(())
         })

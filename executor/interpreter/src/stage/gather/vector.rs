@@ -14,7 +14,7 @@ use udfleet_proto::v1::FuncType;
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments};
-use crate::eval::{missing_pyarrow, to_pyarrow, to_series};
+use crate::eval::{not_handed_over, to_pyarrow, to_series};
 use crate::failure::user_error;
 use crate::load::Function;
 
@@ -116,7 +116,7 @@ impl Sorted {
             if function.func_type == FuncType::Arrow { to_pyarrow(py, &column) } else { to_series(py, &column) }
         };
         let arguments = self.columns.iter().map(argument).collect::<PyResult<Vec<_>>>();
-        let arguments = arguments.and_then(|all| PyTuple::new(py, all)).map_err(|e| missing_pyarrow(py, &e))?;
+        let arguments = arguments.and_then(|all| PyTuple::new(py, all)).map_err(|e| not_handed_over(py, &e))?;
         let value = function.callable.bind(py).call1(arguments).map_err(|e| user_error(py, &e))?;
         plain(value).map_err(|e| user_error(py, &e))
     }
