@@ -11,7 +11,7 @@ import pytest
 from udfleet import errors
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "python-sdk" / "README.md"])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "python-sdk" / "README.md"])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 TOP = {path.name for path in ROOT.iterdir() if path.is_dir() or path.suffix in (".md", ".toml", ".lock")}

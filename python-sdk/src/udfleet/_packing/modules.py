@@ -24,6 +24,11 @@ def _is_installed(path: str, roots: tuple[str, ...]) -> bool:
     return (os.path.realpath(path) + os.sep).startswith(roots)
 
 
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to Python or to an installed package."""
+    return _is_installed(path, _installed_roots())
+
+
 def _locations(module: ModuleType) -> list[str]:
     file = getattr(module, "__file__", None)
     if isinstance(file, str):

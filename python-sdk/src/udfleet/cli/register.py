@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from ..environment import Environment
-from . import loading, output
+from . import dagger, loading, output
 from .shared import connected, json_option
 
 
 @click.command()
-@click.argument("target", metavar="MODULE:ATTR")
-@click.option("--name", required=True, help="The function's name in the fleet.")
+@click.argument("target", metavar="[MODULE:ATTR]", default="")
+@click.option("--name", default=None, help="The function's name in the fleet.")
+@click.option("--dagger", "dagger_file", default=None, help="A file with Dagger's PYTHON_UDF_CONFIG: all it registers.")
 @click.option("--python", default=None, help="Version, path or command of its Python.")
 @click.option("--requirement", "-r", "requirements", multiple=True, help="A package, as in a requirements file.")
 @click.option("--file", "files", multiple=True, type=click.Path(exists=True), help="A .py, .zip, .whl or folder.")
@@ -26,7 +27,8 @@ from .shared import connected, json_option
 def register(
     ctx: click.Context,
     target: str,
-    name: str,
+    name: str | None,
+    dagger_file: str | None,
     python: str | None,
     requirements: tuple[str, ...],
     files: tuple[str, ...],
@@ -36,8 +38,16 @@ def register(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Register the function that MODULE:ATTR names; return when it can be called."""
+    """Register the function that MODULE:ATTR names, or those of a Dagger job; return when they can be called."""
     settings = dict(loading.pairs(config, "--config"))
+    if dagger_file is not None:
+        dagger.refuse(target=target, name=name, requirement=requirements, file=files, archive=archives)
+        dagger.register(ctx, dagger_file, python, settings, timeout, on_error, as_json)
+        return
+    if not target:
+        raise click.MissingParameter(param_hint="'MODULE:ATTR'", param_type="argument")
+    if name is None:
+        raise click.MissingParameter(param_hint="'--name'", param_type="option")
     if "python.client.executable" in settings:
         loading.run_in(settings["python.client.executable"])
     function = loading.load(target)

@@ -1,0 +1,5 @@
+"""Names of `pyflink.table.data_view`."""
+
+from udfleet import ListView, MapView
+
+__all__ = ["ListView", "MapView"]
