@@ -2,13 +2,14 @@
 
 SHELL := /bin/bash
 VENV := .venv
+ENGINES := target/engines
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
 RUST_CRATES := -p udfleet-proto -p udfleet-kernels -p udfleet-coordinator -p udfleet-executor -p udfleet-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines bench lint format proto clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +46,18 @@ test-rust: setup
 
 test-python: setup
 	cd python-sdk && ../$(PYTHON) -m pytest tests/unit tests/fleet
+
+# Hundreds of megabytes, in a folder of their own: nothing else needs them.
+$(ENGINES)/.installed: python-sdk/pyproject.toml python-sdk/requirements-engines.lock | $(VENV)/.installed
+	@deploy/system-packages java
+	@echo "setup: engines into $(ENGINES)"
+	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(ENGINES)
+	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python -r python-sdk/requirements-engines.lock
+	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --no-build-isolation -e python-sdk
+	@touch $@
+
+test-engines: setup $(ENGINES)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark
+	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

@@ -17,6 +17,7 @@ from ..progress import BundleProgressHandler
 from .columns import to_batch
 from .exchange import Exchange
 from .inline import FleetFunctions
+from .pool import StreamPool
 from .progress import shown
 from .registration import OnEvent, register
 from .runner import Batches, Runner
@@ -89,6 +90,7 @@ class Fleet(Tables):
         self._directory = Directory(self._rpc, token)
         self._functions = FleetFunctions(self.function, self._register_inline)
         self._runner = Runner(self._directory, self._functions.describe, job, direct)
+        self._pool = StreamPool(self._runner)
 
     def __enter__(self) -> Fleet:
         return self
@@ -101,6 +103,7 @@ class Fleet(Tables):
 
     def close(self) -> None:
         """Closes the connections. What is registered stays registered."""
+        self._pool.close()
         self._directory.close()
         self._rpc.close()
 
@@ -231,6 +234,7 @@ class Fleet(Tables):
         finally:
             self._directory.forget(name)
             self._functions.forget_inline()
+            self._pool.forget(name)
 
     def executors(self) -> list[ExecutorView]:
         """The executors of the fleet."""

