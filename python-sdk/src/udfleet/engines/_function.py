@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BATCH_KEY = "python.fn-execution.arrow.batch.size"
 _BATCH_ROWS = 10_000
+_WITHOUT_VIEW = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 
 
 class EngineFunction:
@@ -56,7 +57,7 @@ class EngineFunction:
         if not columns:
             batches = [pa.RecordBatch.from_struct_array(pa.array([{}] * (rows or 0), pa.struct([])))]
             return self._run(batches[0].schema, batches if rows else [])
-        plain = [_without_dictionary(column) for column in columns]
+        plain = [_plain(column) for column in columns]
         table = pa.table(plain, names=[f"arg{index}" for index in range(len(plain))])
         return self._run(table.schema, table.to_batches(max_chunksize=self._batch_rows))
 
@@ -78,6 +79,15 @@ class EngineFunction:
             self._calls.check(self.reference, schema)
         except InvalidInputError as error:
             raise self.refused(error.message, self._other_type()) from None
+
+    def check_count(self, given: int) -> None:
+        """Fails where another number of columns is given than the function takes."""
+        if given == len(self.inputs):
+            return
+        expected = ", ".join(map(str, self.input_types))
+        raise InvalidInputError(
+            f"takes {len(self.inputs)} columns ({expected}), {given} given", function=self.reference
+        )
 
     def _other_type(self) -> str:
         return f"declare another type; docs/engines/{self.engine.lower()}.md says which types it knows"
@@ -120,9 +130,12 @@ def _declared(view: FunctionView, engine: str) -> list[DataType]:
     return view.input_types
 
 
-def _without_dictionary(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Dictionaries belong to a stream, and streams outlive calls."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Dictionaries belong to a stream, and streams outlive calls; views send all of a column with each batch of it."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    flat = _WITHOUT_VIEW.get(column.type)
+    return column if flat is None else column.cast(flat)
 
 
 def _parts(data_type: DataType) -> Iterator[DataType]:
