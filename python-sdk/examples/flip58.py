@@ -1,4 +1,5 @@
-"""The examples of FLIP-58 ("Flink Python User-Defined Stateless Function for Table"), as they stand there.
+"""The examples of FLIP-58 ("Flink Python User-Defined Stateless Function for Table"), as they stand there, word for
+word: only its curly quotes are straight here.
 
 .venv/bin/python python-sdk/examples/flip58.py
 """

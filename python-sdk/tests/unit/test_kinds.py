@@ -1,4 +1,4 @@
-"""udtf, udaf, udtaf and async udf: declarations, refusals, what is told of them, and FLIP-58's own examples."""
+"""udtf, udaf, udtaf and async udf: declarations, refusals, what is told of them; FLIP-58's from its example."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import pickle
 
 import pytest
+from flip58 import Multiply, Split, multiply, split
 from test_packing import elsewhere
 
 from udfleet import (
@@ -17,9 +18,7 @@ from udfleet import (
     ListView,
     MapView,
     Row,
-    ScalarFunction,
     TableAggregateFunction,
-    TableFunction,
     udaf,
     udf,
     udtaf,
@@ -88,36 +87,6 @@ class MaxAdd(AggregateFunction):
 
     def get_value(self, accumulator):
         return accumulator[0]
-
-
-# FLIP-58, word for word: only its curly quotes are straight here.
-
-
-@udf(input_types=[DataTypes.BIGINT(), DataTypes.BIGINT()], result_type=DataTypes.BIGINT())
-class Multiply(ScalarFunction):
-    def eval(self, x, y):
-        return x * y
-
-    def is_deterministic(self):
-        return False
-
-
-@udtf(input_types=[DataTypes.STRING()], result_types=DataTypes.STRING())
-class Split(TableFunction):
-    def eval(self, x):
-        for e in x.split("#"):  # noqa: UP028
-            yield e
-
-
-@udf(input_types=[DataTypes.BIGINT(), DataTypes.BIGINT()], result_type=DataTypes.BIGINT(), deterministic=False)
-def multiply(x, y):
-    return x * y
-
-
-@udtf(input_types=[DataTypes.STRING()], result_types=DataTypes.STRING())
-def split(self, x):
-    for e in x.split("#"):  # noqa: UP028
-        yield e
 
 
 def test_flip_58_declarations():
