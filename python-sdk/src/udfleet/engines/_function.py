@@ -94,7 +94,7 @@ class EngineFunction:
 
     def _run(self, schema: pa.Schema, batches: list[pa.RecordBatch]) -> pa.ChunkedArray:
         if not batches:
-            return pa.chunked_array([], self.result.type)
+            return pa.chunked_array([pa.array([], self.result.type)])
         answers = self._calls.call(self.reference, schema, batches, self.on_error)
         return pa.chunked_array([answer.column(0) for answer in answers], self.result.type)
 
