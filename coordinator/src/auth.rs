@@ -21,21 +21,28 @@ impl RequireToken {
     pub fn new(token: Option<&Secret>) -> Self {
         Self { digest: token.map(|token| Sha256::digest(token.expose()).into()) }
     }
+
+    /// Looks at the text of an `authorization` header.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthenticated`] where it is not the fleet's token.
+    pub fn check(&self, header: Option<&str>) -> Result<(), Error> {
+        let Some(expected) = &self.digest else { return Ok(()) };
+        match header.and_then(|text| text.strip_prefix("Bearer ")) {
+            Some(token) if same(expected, &Sha256::digest(token).into()) => Ok(()),
+            given => {
+                let what = if given.is_some() { "the token is wrong" } else { "the call carries no token" };
+                Err(Error::new(ErrorCode::Unauthenticated, what)
+                    .hint("pass token=... to udfleet.connect, or set UDFLEET_TOKEN"))
+            }
+        }
+    }
 }
 
 impl Interceptor for RequireToken {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(expected) = &self.digest else { return Ok(request) };
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        match header.and_then(|text| text.strip_prefix("Bearer ")) {
-            Some(token) if same(expected, &Sha256::digest(token).into()) => Ok(request),
-            given => {
-                let what = if given.is_some() { "the token is wrong" } else { "the call carries no token" };
-                Err(Error::new(ErrorCode::Unauthenticated, what)
-                    .hint("pass token=... to udfleet.connect, or set UDFLEET_TOKEN")
-                    .into())
-            }
-        }
+        self.check(request.metadata().get("authorization").and_then(|value| value.to_str().ok()))?;
+        Ok(request)
     }
 }
 

@@ -97,8 +97,9 @@ impl Server {
         let parts = Arc::new(parts);
         fleet::resume(Arc::clone(&parts)).await?;
         server.collect(&parts, Duration::from_secs(config.artifact_ttl_seconds));
-        server.serve_grpc(grpc, router, parts, RequireToken::new(config.token.as_ref()));
-        server.serve_http(http, Exporter::new(fleet.clone(), stats));
+        let door = RequireToken::new(config.token.as_ref());
+        server.serve_grpc(grpc, router, parts, door.clone());
+        server.serve_http(http, Exporter::new(fleet.clone(), stats), Arc::clone(&registry), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         tracing::info!(grpc = %grpc_address, http = %http_address, data = %config.data_dir.display(), "coordinator ready");
@@ -133,8 +134,9 @@ impl Server {
         });
     }
 
-    fn serve_http(&mut self, listener: TcpListener, exporter: Exporter) {
-        let app = http::routes(Http { exporter: Arc::new(exporter), ready: Arc::clone(&self.ready) });
+    fn serve_http(&mut self, listener: TcpListener, exporter: Exporter, registry: Arc<Registry>, door: RequireToken) {
+        let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
+        let app = http::routes(Http { fleet, registry, door, exporter, ready });
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let serve = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());

@@ -1,6 +1,9 @@
-//! The second port: metrics for Prometheus, health for whoever supervises.
+//! The second port: metrics for Prometheus, health for whoever supervises, the fleet as JSON.
 
+mod api;
 mod metrics;
+mod progress;
+mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +12,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
+use crate::auth::RequireToken;
+use crate::membership::Fleet;
+use crate::registry::Registry;
+
 pub use metrics::Exporter;
 
 /// What the handlers read.
 #[derive(Clone)]
 pub struct Http {
+    /// What there is to tell of.
+    pub fleet: Fleet,
+    /// Names of functions.
+    pub registry: Arc<Registry>,
+    /// In front of the JSON API.
+    pub door: RequireToken,
     /// Renders /metrics.
     pub exporter: Arc<Exporter>,
     /// True while the coordinator serves.
@@ -26,6 +39,7 @@ pub fn routes(http: Http) -> axum::Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
+        .nest("/api/v1", api::routes(http.clone()))
         .with_state(http)
 }
 

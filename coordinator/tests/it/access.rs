@@ -15,8 +15,12 @@ use super::executor::{Behaviour, Executor};
 use super::support::{config, echo, error_of, start, within};
 
 pub async fn get(address: &str, page: &str) -> String {
+    get_with(address, page, "").await
+}
+
+async fn get_with(address: &str, page: &str, header: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {page} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -42,6 +46,14 @@ async fn the_token_guards_every_service() {
     let answer = fleet.server_info(info("sesame")).await.unwrap().into_inner();
     assert_eq!(answer.http_address, server.http_address().to_string());
     assert!(answer.config_keys.iter().any(|key| key.name == "udfleet.call.timeout"));
+
+    let http = server.http_address().to_string();
+    for (header, status) in
+        [("", "401"), ("Authorization: Bearer open\r\n", "401"), ("Authorization: Bearer sesame\r\n", "200")]
+    {
+        let answer = get_with(&http, "/api/v1/functions", header).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{header}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import urllib.error
 import urllib.request
 
 import pyarrow as pa
@@ -11,6 +14,7 @@ from fleet_support import BIGINT, STRING, batches, eventually, failure_of, run_c
 import udfleet
 from udfleet import BundleProgressHandler, FunctionContext, ScalarFunction, udf
 from udfleet._client.fleet import Fleet
+from udfleet.cli.output import plain
 
 
 class Counting(ScalarFunction):
@@ -39,6 +43,30 @@ def counting(fleet: Fleet):
     fleet.drop_function("counting")
 
 
+def page(fleet, path):
+    """What the coordinator's JSON API says."""
+    headers = {"authorization": f"Bearer {fleet.token}"}
+    request = urllib.request.Request(f"http://{fleet.http_address}/api/v1/{path}", headers=headers)
+    return json.loads(urllib.request.urlopen(request).read())
+
+
+def test_the_json_api_tells_what_the_sdk_does(fleet, counting):
+    (served,) = page(fleet, f"functions/{counting}")
+    view = plain(fleet.function(counting))
+    created = datetime.datetime.fromtimestamp(served.pop("created_unix_ms") / 1000, datetime.timezone.utc)
+    assert created.isoformat() == view.pop("created")
+    assert served == view
+    executors = {executor["id"]: executor for executor in page(fleet, "executors")}
+    assert set(executors) == {executor.id for executor in fleet.executors()}
+    for executor in fleet.executors():
+        assert set(executors[executor.id]) == set(plain(executor))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        page(fleet, "functions/countin")
+    assert refused.value.code == 404
+    error = json.loads(refused.value.read())["error"]
+    assert error["code"] == "FUNCTION_NOT_FOUND" and "counting" in error["message"] + error["hint"]
+
+
 def metrics(fleet: Fleet, name: str):
     return {metric.name: metric for metric in fleet.progress(name).total.metrics}
 
@@ -62,6 +90,12 @@ def test_executors_add_up_exactly(fleet, counting):
     assert float(line.rpartition(" ")[2]) == total
     shown = run_cli(fleet, "progress", counting).stdout
     assert "shape.kind=int.values\thistogram" in shown
+    (served,) = page(fleet, f"progress/{counting}")
+    of_sdk = plain(fleet.progress(counting))
+    told, expected = served["total"].pop("metrics"), of_sdk["total"].pop("metrics")
+    assert served["total"] == of_sdk["total"] and set(served["executors"]) == set(of_sdk["executors"])
+    # Percentiles are computed twice: the last digits may differ.
+    assert told == [pytest.approx(metric) for metric in expected]
 
 
 def _complete(fleet, name, rows):
