@@ -87,7 +87,8 @@ impl Function {
         import_containers(py, definition.func_type()).map_err(describe)?;
         let object = unpickle(py, &payload).map_err(describe)?;
         let metrics = Metrics::of(py, &definition).map_err(describe)?;
-        let callable = open(py, &object, &definition, &name, metrics.as_ref()).map_err(describe)?;
+        let context = || function_context(py, &spec, &definition, &name, metrics.as_ref());
+        let callable = open(&object, context).map_err(describe)?;
         let fields: Schema = Schema::new(result_fields(&definition));
         let function = Self {
             number: spec.function,
@@ -191,25 +192,37 @@ fn is_opened(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Functions are called as they are; instances of `ScalarFunction` and others are opened, and their `eval` is called.
 fn open<'py>(
-    py: Python<'py>,
     object: &Bound<'py, PyAny>,
-    definition: &v1::FunctionDefinition,
-    name: &str,
-    metrics: Option<&Metrics>,
+    context: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     if !is_opened(object)? {
         return Ok(object.clone());
     }
     if object.hasattr("open")? {
-        let parameters = PyDict::new(py);
-        for (key, value) in &definition.job_parameters {
-            parameters.set_item(key, value)?;
-        }
-        let task = PyDict::new(py);
-        task.set_item("task_name", name)?;
-        let group = metrics.map(|metrics| metrics.group(py));
-        let context = py.import("udfleet")?.getattr("FunctionContext")?.call((parameters, group), Some(&task))?;
-        eval::finish(&object.call_method1("open", (context,))?)?;
+        eval::finish(&object.call_method1("open", (context()?,))?)?;
     }
     if object.hasattr("eval")? { object.getattr("eval") } else { Ok(object.clone()) }
+}
+
+/// What `open` is given.
+fn function_context<'py>(
+    py: Python<'py>,
+    spec: &LoadSpec,
+    definition: &v1::FunctionDefinition,
+    name: &str,
+    metrics: Option<&Metrics>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let parameters = PyDict::new(py);
+    for (key, value) in &definition.job_parameters {
+        parameters.set_item(key, value)?;
+    }
+    let subtask = spec.subtask.unwrap_or_default();
+    let task = PyDict::new(py);
+    task.set_item("task_name", name)?;
+    task.set_item("index_of_this_subtask", subtask.index)?;
+    task.set_item("number_of_parallel_subtasks", subtask.parallelism.max(1))?;
+    task.set_item("max_number_of_parallel_subtasks", subtask.max_parallelism.max(1))?;
+    task.set_item("attempt_number", subtask.attempt)?;
+    let group = metrics.map(|metrics| metrics.group(py));
+    py.import("udfleet")?.getattr("FunctionContext")?.call((parameters, group), Some(&task))
 }

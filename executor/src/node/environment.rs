@@ -7,7 +7,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinHandle;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, FunctionStatus, LoadState};
+use udfleet_proto::v1::{ErrorCode, FunctionStatus, LoadState, Subtask};
 
 use super::context::Context;
 use super::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
@@ -75,6 +75,8 @@ pub(super) struct State {
     /// Slots that wait for their restart.
     waiting: BTreeSet<u32>,
     pool: Arc<Pool>,
+    /// How many interpreters each slot has had.
+    starts: BTreeMap<u32, u32>,
     /// What the interpreter of each slot was told last.
     told: BTreeMap<u32, BTreeSet<u32>>,
     callable: BTreeSet<u32>,
@@ -99,6 +101,7 @@ impl Actor for EnvironmentActor {
             interpreters: BTreeMap::new(),
             waiting: BTreeSet::new(),
             pool: Pool::new(),
+            starts: BTreeMap::new(),
             told: BTreeMap::new(),
             callable: BTreeSet::new(),
         };
@@ -351,6 +354,14 @@ impl State {
         }
     }
 
+    fn subtask(&mut self, slot: u32) -> Subtask {
+        let starts = self.starts.entry(slot).or_default();
+        let attempt = *starts;
+        *starts += 1;
+        let max_parallelism = self.context.limits.max_interpreters;
+        Subtask { index: slot, parallelism: self.wanted.interpreters, max_parallelism, attempt }
+    }
+
     async fn start_interpreter(
         &mut self,
         slot: u32,
@@ -363,6 +374,7 @@ impl State {
             held: Arc::clone(held),
             pool: Arc::clone(&self.pool),
             slot,
+            subtask: self.subtask(slot),
             functions,
             environment: myself.clone(),
         };

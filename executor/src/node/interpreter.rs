@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tempfile::TempDir;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit};
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 
 use super::child_env::child_env;
 use super::context::Context;
@@ -91,6 +91,7 @@ pub(super) struct Arguments {
     pub(super) held: Arc<Held>,
     pub(super) pool: Arc<Pool>,
     pub(super) slot: u32,
+    pub(super) subtask: Subtask,
     pub(super) functions: Functions,
     pub(super) environment: ActorRef<EnvironmentMessage>,
 }
@@ -359,9 +360,12 @@ impl State {
             myself.send_after(SLOW, move || InterpreterMessage::Slow(number));
         }
         let (context, myself) = (Arc::clone(&self.arguments.context), myself.clone());
+        let subtask = self.arguments.subtask;
         tokio::spawn(async move {
             let outcome = match operation {
-                Operation::Load(number, definition) => load::load(&context, &interpreter, number, &definition).await,
+                Operation::Load(number, definition) => {
+                    load::load(&context, &interpreter, number, &definition, subtask).await
+                }
                 // One that fails has ended the process, which says so itself.
                 Operation::Unload(number) => {
                     interpreter.unload(number).await.map_or(Outcome::CutShort, |()| Outcome::Unloaded)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use udfleet_proto::config::ARROW_BATCH_SIZE;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec};
+use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec, Subtask};
 
 use super::context::Context;
 use crate::link::Interpreter;
@@ -34,9 +34,10 @@ pub(super) async fn load(
     interpreter: &Interpreter,
     number: u32,
     definition: &Arc<FunctionDefinition>,
+    subtask: Subtask,
 ) -> Outcome {
     let prepared = tokio::select! {
-        prepared = prepare(context, number, definition) => prepared,
+        prepared = prepare(context, number, definition, subtask) => prepared,
         // It has died before it got to know of the function.
         _ = interpreter.exited() => return Outcome::CutShort,
     };
@@ -55,7 +56,12 @@ fn died(error: &Error) -> bool {
     matches!(error.code(), ErrorCode::InterpreterCrashed | ErrorCode::CallTimeout | ErrorCode::MemoryExceeded)
 }
 
-async fn prepare(context: &Context, number: u32, definition: &Arc<FunctionDefinition>) -> Result<LoadSpec, Error> {
+async fn prepare(
+    context: &Context,
+    number: u32,
+    definition: &Arc<FunctionDefinition>,
+    subtask: Subtask,
+) -> Result<LoadSpec, Error> {
     let payload = match &definition.payload {
         Some(payload) => fetch(context, payload).await?,
         None => return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no payload")),
@@ -71,6 +77,7 @@ async fn prepare(context: &Context, number: u32, definition: &Arc<FunctionDefini
         pickle_support_path: pickle_support,
         max_rows: ARROW_BATCH_SIZE.integer(&definition.config),
         executor: context.executor.clone(),
+        subtask: Some(subtask),
     })
 }
 

@@ -18,8 +18,8 @@ class FunctionContext:
 
     :param job_parameters: of the client that registered the function.
     :param metric_group: None: metrics are off.
-    :param task: of PyFlink's newer fields those that the surroundings know: `task_name`,
-        `number_of_parallel_subtasks`, `max_number_of_parallel_subtasks`, `index_of_this_subtask`, `attempt_number`.
+    :param task: PyFlink's newer fields: `task_name`, `number_of_parallel_subtasks`,
+        `max_number_of_parallel_subtasks`, `index_of_this_subtask`, `attempt_number`.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class FunctionContext:
         return int(self._task.get("number_of_parallel_subtasks", 1))
 
     def get_max_number_of_parallel_subtasks(self) -> int:
-        """The most interpreters that this executor may run for it."""
+        """The most interpreters that this executor may run."""
         return int(self._task.get("max_number_of_parallel_subtasks", self.get_number_of_parallel_subtasks()))
 
     def get_index_of_this_subtask(self) -> int:
-        """The number of this interpreter among them, from 0."""
+        """The number of this interpreter among them, from 0; one that stands in for another comes after them."""
         return int(self._task.get("index_of_this_subtask", 0))
 
     def get_attempt_number(self) -> int:
-        """How often the interpreter was started anew before, from 0."""
+        """How many interpreters were started in its place before, from 0."""
         return int(self._task.get("attempt_number", 0))
 
 
