@@ -1,0 +1,146 @@
+//! The connection to the coordinator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use arrow_schema::FieldRef;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::exchange_descriptor;
+use udfleet_proto::flight_info::KIND_METADATA;
+use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind};
+
+use crate::flags::Flags;
+use crate::retry::Failure;
+
+/// Beyond the frame limit itself: headers are part of a message too.
+const MESSAGE_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Finds a coordinator that vanished without a word.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+#[derive(Clone)]
+struct Token(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// One function of a fleet. Connects when it is asked, and again whenever the connection is gone.
+pub struct Fleet {
+    flight: FlightServiceClient<InterceptedService<Channel, Token>>,
+    function: String,
+    address: String,
+    inputs: Option<Arc<[FieldRef]>>,
+    /// For how long to try again.
+    pub patience: Duration,
+}
+
+impl Fleet {
+    /// As the command line says.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` for an address or a token that is none.
+    pub fn new(flags: &Flags) -> Result<Self, Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", flags.address)).map_err(|e| {
+            Error::new(ErrorCode::InvalidConfig, format!("--address {:?} is no HOST:PORT: {e}", flags.address))
+        })?;
+        let channel = endpoint
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .connect_lazy();
+        let flight = FlightServiceClient::with_interceptor(channel, Token(flags.authorization()?))
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES);
+        Ok(Self {
+            flight,
+            function: flags.function.to_string(),
+            address: flags.address.clone(),
+            inputs: None,
+            patience: Duration::from_secs(flags.retry_seconds),
+        })
+    }
+
+    fn failed(&self, status: &Status) -> Failure {
+        Failure::of(status, &self.address)
+    }
+
+    /// The declared inputs, asked for once: the process of a command that fails is not used again.
+    ///
+    /// # Errors
+    /// As the fleet says; `INVALID_INPUT` for a function that ClickHouse can't call.
+    pub async fn inputs(&mut self) -> Result<Arc<[FieldRef]>, Failure> {
+        if let Some(inputs) = &self.inputs {
+            return Ok(Arc::clone(inputs));
+        }
+        let descriptor = FlightDescriptor::new_path(vec![self.function.clone()]);
+        let answer = self.flight.get_flight_info(descriptor).await;
+        let info = answer.map_err(|status| self.failed(&status))?.into_inner();
+        let inputs: Arc<[FieldRef]> = declared_inputs(info).map_err(|e| e.function(&self.function))?.into();
+        self.inputs = Some(Arc::clone(&inputs));
+        Ok(inputs)
+    }
+
+    /// Opens an exchange of these messages; the first of them needs [`Fleet::descriptor`].
+    ///
+    /// # Errors
+    /// As the fleet says.
+    pub async fn exchange(&mut self, messages: mpsc::UnboundedReceiver<FlightData>) -> Result<Answers, Failure> {
+        let call = self.flight.do_exchange(UnboundedReceiverStream::new(messages));
+        let stream = call.await.map_err(|status| Failure::of(&status, &self.address))?.into_inner();
+        Ok(Answers { stream, address: self.address.clone() })
+    }
+
+    /// Asks for the function, in the dialect whose errors come in full length.
+    pub fn descriptor(&self) -> FlightDescriptor {
+        exchange_descriptor(&ExchangeRequest { function: self.function.clone(), ..ExchangeRequest::default() })
+    }
+}
+
+/// What comes back.
+pub struct Answers {
+    stream: Streaming<FlightData>,
+    address: String,
+}
+
+impl Answers {
+    /// The next message; `None` at the end. May be dropped without losing anything.
+    ///
+    /// # Errors
+    /// What ended the exchange.
+    pub async fn next(&mut self) -> Result<Option<FlightData>, Failure> {
+        self.stream.message().await.map_err(|status| Failure::of(&status, &self.address))
+    }
+}
+
+/// The first columns of what the fleet says of a function.
+fn declared_inputs(info: FlightInfo) -> Result<Vec<FieldRef>, Error> {
+    // Negative where the function takes any columns: they go out as they are.
+    let count = usize::try_from(info.total_records).unwrap_or(0);
+    let schema = info.try_decode_schema().map_err(|e| Error::internal(format!("reading a schema: {e}")))?;
+    match schema.metadata.get(KIND_METADATA) {
+        Some(kind) if kind != FunctionKind::Scalar.as_str_name() => {
+            let message = format!("this is a function of kind {kind}, and ClickHouse calls scalar functions only");
+            Err(Error::new(ErrorCode::InvalidInput, message))
+        }
+        _ => Ok(schema.fields().iter().take(count).cloned().collect()),
+    }
+}

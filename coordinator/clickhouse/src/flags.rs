@@ -1,0 +1,110 @@
+//! The command line, as it stands in `<command>` of ClickHouse's configuration.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+use tonic::metadata::{Ascii, MetadataValue};
+use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::ErrorCode;
+
+/// Answers an ArrowStream on stdin with a function of a udfleet fleet: a command for ClickHouse's executable functions.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "udfleet-clickhouse", version)]
+pub struct Flags {
+    /// Function to call: NAME, or NAME@VERSION
+    #[arg(long, value_name = "NAME", value_parser = function)]
+    pub function: FunctionRef,
+    /// Address of the coordinator
+    #[arg(long, env = "UDFLEET_ADDRESS", default_value = "127.0.0.1:8815", value_name = "HOST:PORT")]
+    pub address: String,
+    /// The fleet's token; a file keeps it out of process lists
+    #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// File that holds the token; a relative path starts where this program lies
+    #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Go on for ever: a row count and an ArrowStream after another (executable_pool with send_chunk_header)
+    #[arg(long)]
+    pub chunk_header: bool,
+    /// Name of the result's column: `return_name` of the function
+    #[arg(long, default_value = "result", value_name = "NAME")]
+    pub return_name: String,
+    /// Seconds for which to try again while the fleet can't be reached or has no room
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub retry_seconds: u64,
+}
+
+fn function(text: &str) -> Result<FunctionRef, String> {
+    FunctionRef::parse(text).map_err(|error| error.to_string())
+}
+
+impl Flags {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// clap's, which may also be a request for help.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::try_parse()
+    }
+
+    /// The header that opens the fleet. A token file goes over a token in the environment.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` where the file can't be read or the token is none.
+    pub fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
+        let bad = |message: String| Error::new(ErrorCode::InvalidConfig, message);
+        let token = match (&self.token_file, &self.token) {
+            (Some(file), _) => {
+                let path = beside_program(file);
+                std::fs::read_to_string(&path)
+                    .map_err(|e| bad(format!("the token file {}: {e}", path.display())))
+                    .map_err(|e| e.hint("ClickHouse's user must be able to read it"))?
+            }
+            (None, Some(token)) => token.clone(),
+            (None, None) => return Ok(None),
+        };
+        let mut header: MetadataValue<Ascii> = match token.trim() {
+            "" => return Err(bad("the token is empty".to_owned())),
+            token => format!("Bearer {token}")
+                .parse()
+                .map_err(|_| bad("the token holds characters that a header can't carry".to_owned()))?,
+        };
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+}
+
+/// ClickHouse starts commands wherever it has been started itself, which nobody knows.
+fn beside_program(file: &Path) -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.parent().unwrap_or(Path::new("")).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(arguments: &[&str]) -> Flags {
+        let command = ["udfleet-clickhouse", "--function=f"].iter().chain(arguments);
+        Flags::try_parse_from(command).unwrap()
+    }
+
+    #[test]
+    fn the_token_comes_from_a_file_beside_the_program_or_anywhere() {
+        let program = std::env::current_exe().unwrap();
+        let file = program.with_file_name(format!("token-{}", std::process::id()));
+        std::fs::write(&file, "s3cret\n").unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        for given in [name, file.to_str().unwrap()] {
+            let header = flags(&["--token=other", "--token-file", given]).authorization().unwrap().unwrap();
+            assert_eq!(header, "Bearer s3cret", "{given}");
+        }
+        std::fs::write(&file, " \n").unwrap();
+        let error = flags(&["--token-file", name]).authorization().unwrap_err();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(error.info().message, "the token is empty");
+        let error = flags(&["--token-file", name]).authorization().unwrap_err();
+        assert!(error.info().message.contains(name), "{error}");
+    }
+}
