@@ -140,9 +140,16 @@ class UdfleetError(Exception):
         self.exit = exit
         self.expression = expression
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        # Some engines show nothing else of an exception.
+        return f"{type(self).__name__}({self._located()!r})"
+
+    def _located(self) -> str:
         where = [self.function, None if self.row is None else f"row {self.row}", self.message]
-        text = ": ".join(part for part in where if part)
+        return ": ".join(part for part in where if part)
+
+    def __str__(self) -> str:
+        text = self._located()
         place = [
             f"executor {self.executor}" if self.executor else "",
             f"attempt {self.attempt}" if self.attempt and self.attempt > 1 else "",

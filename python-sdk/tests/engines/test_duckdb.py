@@ -130,12 +130,12 @@ def test_the_planner_refuses_wrong_arguments(connection):
 
 def test_a_query_keeps_the_version_that_was_registered(fleet):
     with duckdb.connect() as connection:
-        fleet.register_function("answer", udf(lambda a: a, "BIGINT", "BIGINT"))
+        first = fleet.register_function("answer", udf(lambda a: a, "BIGINT", "BIGINT"))
         adapter.register(connection, fleet, "answer")
         fleet.register_function("answer", udf(lambda a: f"<{a}>", "BIGINT", "STRING"))
         assert rows(connection, "select answer(1)") == [(1,)]
         adapter.register(connection, fleet, "answer")
-        adapter.register(connection, fleet, "answer@1", alias="old")
+        adapter.register(connection, fleet, first.reference, alias="old")
         assert rows(connection, "select answer(1), old(1)") == [("<1>", 1)]
         fleet.drop_function("answer")
         with pytest.raises(duckdb.Error, match="answer"):

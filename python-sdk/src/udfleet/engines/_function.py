@@ -80,6 +80,14 @@ class EngineFunction:
         except InvalidInputError as error:
             raise self.refused(error.message, self._other_type()) from None
 
+    def check_arguments_tell_rows(self) -> None:
+        """Fails without arguments; what is deterministic is called for one row then."""
+        if not self.input_types and not self.deterministic:
+            raise self.refused(
+                "it does not say for how many rows a function without arguments is called",
+                "declare the function deterministic, or with an argument that it ignores",
+            )
+
     def check_count(self, given: int) -> None:
         """Fails where another number of columns is given than the function takes."""
         if given == len(self.inputs):

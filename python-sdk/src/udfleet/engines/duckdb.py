@@ -37,11 +37,7 @@ def register(
     import duckdb
 
     function = EngineFunction(fleet, name, "DuckDB", on_error)
-    if not function.input_types and not function.deterministic:
-        raise function.refused(
-            "it does not say for how many rows a function without arguments is called",
-            "declare the function deterministic, or with an argument that it ignores",
-        )
+    function.check_arguments_tell_rows()
     function.refuse_types("NULL")
     empty = connection.from_arrow(pa.schema([*function.inputs, function.result]).empty_table())
     function.check(empty.to_arrow_table().schema.types[:-1])
