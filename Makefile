@@ -6,7 +6,7 @@ ENGINES := target/engines
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
-RUST_CRATES := -p udfleet-proto -p udfleet-kernels -p udfleet-coordinator -p udfleet-executor -p udfleet-tests
+RUST_CRATES := -p udfleet-proto -p udfleet-kernels -p udfleet-coordinator -p udfleet-clickhouse -p udfleet-executor -p udfleet-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup system build demo up test test-rust test-python test-engines bench lint format proto clean

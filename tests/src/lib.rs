@@ -8,6 +8,7 @@
 
 pub mod batches;
 pub mod binaries;
+pub mod bridge;
 pub mod cluster;
 pub mod control;
 pub mod function;

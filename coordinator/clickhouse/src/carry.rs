@@ -129,3 +129,103 @@ pub fn renamed(schema: &Schema, name: &str) -> Option<Schema> {
     let [result] = &schema.fields()[..] else { return None };
     (result.name() != name).then(|| Schema::new(vec![Field::clone(result).with_name(name)]))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
+    use arrow_array::{Int64Array, StructArray};
+    use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+    use arrow_schema::TimeUnit;
+
+    use super::*;
+
+    fn schema(types: impl IntoIterator<Item = DataType>) -> Schema {
+        Schema::new(types.into_iter().map(|each| Field::new("x", each, false)).collect::<Vec<_>>())
+    }
+
+    fn list(item: DataType) -> DataType {
+        DataType::new_list(item, true)
+    }
+
+    fn row(parts: [DataType; 2]) -> DataType {
+        DataType::Struct(
+            parts.into_iter().enumerate().map(|(i, part)| Field::new(format!("f{i}"), part, true)).collect(),
+        )
+    }
+
+    #[test]
+    fn texts_are_bytes_and_times_have_no_zone_where_so_declared() {
+        let zoned = || DataType::Timestamp(TimeUnit::Microsecond, Some("Etc/UTC".into()));
+        let naive = || DataType::Timestamp(TimeUnit::Microsecond, None);
+        let given = [DataType::Utf8, zoned(), zoned(), list(DataType::Utf8), row([zoned(), DataType::Utf8])];
+        let declared = [DataType::Binary, naive(), zoned(), list(DataType::Binary), row([naive(), DataType::Utf8])];
+        let expected = declared.clone();
+        let (given, declared) = (schema(given), schema(declared));
+        let relabelled = relabelled(&given, declared.fields()).unwrap();
+        let types: Vec<_> = relabelled.fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, expected);
+    }
+
+    #[test]
+    fn nothing_else_is_changed() {
+        let same = |given: &[DataType], declared: &[DataType]| {
+            let (given, declared) = (schema(given.to_vec()), schema(declared.to_vec()));
+            assert!(relabelled(&given, declared.fields()).is_none(), "{given}");
+        };
+        same(&[DataType::Utf8], &[DataType::Utf8]);
+        // The fleet converts these, or says what is wrong with them.
+        same(&[DataType::Int32], &[DataType::Int64]);
+        same(&[DataType::UInt32], &[DataType::Timestamp(TimeUnit::Second, None)]);
+        same(&[DataType::Utf8, DataType::Utf8], &[DataType::Binary]);
+    }
+
+    fn check(column: ArrayRef) -> Result<(), Error> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("result", column, true)]).unwrap();
+        let (mut tracker, options) = (DictionaryTracker::new(false), IpcWriteOptions::default());
+        let generator = IpcDataGenerator::default();
+        let (_, encoded) = generator.encode(&batch, &mut tracker, &options, &mut Default::default()).unwrap();
+        Results::new(&batch.schema()).check(&encoded.ipc_message, &encoded.arrow_data)
+    }
+
+    #[test]
+    fn a_null_list_is_found_at_any_depth_and_a_null_in_it_is_none() {
+        let mut lists = ListBuilder::new(ListBuilder::new(Int64Builder::new()));
+        lists.append_value([Some(vec![Some(1), None]), Some(vec![])]);
+        lists.append(true);
+        assert!(check(Arc::new(lists.finish_cloned())).is_ok());
+        lists.append_value([Some(vec![Some(1)]), None]);
+        let error = check(Arc::new(lists.finish_cloned())).unwrap_err();
+        assert_eq!((error.code(), error.info().row), (ErrorCode::ResultType, Some(2)));
+        lists.append(false);
+        let outer = lists.finish();
+        assert_eq!(check(Arc::new(outer.slice(3, 1))).unwrap_err().info().row, Some(0));
+        assert!(check(Arc::new(outer.slice(0, 2))).is_ok());
+    }
+
+    #[test]
+    fn null_maps_and_rows_are_found_and_null_values_of_them_are_none() {
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        maps.keys().append_value("a");
+        maps.values().append_null();
+        maps.append(true).unwrap();
+        assert!(check(Arc::new(maps.finish_cloned())).is_ok());
+        maps.append(false).unwrap();
+        assert_eq!(check(Arc::new(maps.finish())).unwrap_err().info().row, Some(1));
+
+        let values = || Arc::new(Int64Array::from(vec![None, Some(1), Some(2)])) as ArrayRef;
+        let fields: arrow_schema::Fields = vec![Field::new("a", DataType::Int64, true)].into();
+        let rows = |nulls: Vec<bool>| StructArray::new(fields.clone(), vec![values()], Some(nulls.into()));
+        assert!(check(Arc::new(rows(vec![true, true, true]))).is_ok());
+        assert_eq!(check(Arc::new(rows(vec![true, true, false]))).unwrap_err().info().row, Some(2));
+        // Values that may be null in ClickHouse too.
+        assert!(check(values()).is_ok());
+    }
+
+    #[test]
+    fn the_result_gets_the_name_that_is_asked_for() {
+        let given = Schema::new(vec![Field::new("result", DataType::Int64, true)]);
+        assert!(renamed(&given, "result").is_none());
+        let other = renamed(&given, "y").unwrap();
+        assert_eq!((other.field(0).name().as_str(), other.field(0).data_type()), ("y", &DataType::Int64));
+    }
+}

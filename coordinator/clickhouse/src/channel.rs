@@ -17,7 +17,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::flight::exchange_descriptor;
 use udfleet_proto::flight_info::KIND_METADATA;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
-use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind};
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind, OnError};
 
 use crate::flags::Flags;
 use crate::retry::Failure;
@@ -44,6 +44,7 @@ impl Interceptor for Token {
 pub struct Fleet {
     flight: FlightServiceClient<InterceptedService<Channel, Token>>,
     function: String,
+    on_error: OnError,
     address: String,
     inputs: Option<Arc<[FieldRef]>>,
     /// For how long to try again.
@@ -73,6 +74,7 @@ impl Fleet {
         Ok(Self {
             flight,
             function: flags.function.to_string(),
+            on_error: flags.on_error.map_or(OnError::Unspecified, OnError::from),
             address: flags.address.clone(),
             inputs: None,
             patience: Duration::from_secs(flags.retry_seconds),
@@ -94,7 +96,7 @@ impl Fleet {
         let descriptor = FlightDescriptor::new_path(vec![self.function.clone()]);
         let answer = self.flight.get_flight_info(descriptor).await;
         let info = answer.map_err(|status| self.failed(&status))?.into_inner();
-        let inputs: Arc<[FieldRef]> = declared_inputs(info).map_err(|e| e.function(&self.function))?.into();
+        let inputs: Arc<[FieldRef]> = declared_inputs(info)?.into();
         self.inputs = Some(Arc::clone(&inputs));
         Ok(inputs)
     }
@@ -111,7 +113,8 @@ impl Fleet {
 
     /// Asks for the function, in the dialect whose errors come in full length.
     pub fn descriptor(&self) -> FlightDescriptor {
-        exchange_descriptor(&ExchangeRequest { function: self.function.clone(), ..ExchangeRequest::default() })
+        let (function, on_error) = (self.function.clone(), self.on_error as i32);
+        exchange_descriptor(&ExchangeRequest { function, on_error, ..ExchangeRequest::default() })
     }
 }
 

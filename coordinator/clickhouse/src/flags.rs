@@ -6,7 +6,7 @@ use clap::Parser as _;
 use tonic::metadata::{Ascii, MetadataValue};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, OnError};
 
 /// Answers an ArrowStream on stdin with a function of a udfleet fleet: a command for ClickHouse's executable functions.
 #[derive(Debug, Clone, clap::Parser)]
@@ -30,9 +30,30 @@ pub struct Flags {
     /// Name of the result's column: `return_name` of the function
     #[arg(long, default_value = "result", value_name = "NAME")]
     pub return_name: String,
+    /// What becomes of rows that the function raises for [default: as it was registered]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_error: Option<RowErrors>,
     /// Seconds for which to try again while the fleet can't be reached or has no room
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub retry_seconds: u64,
+}
+
+/// What becomes of a row that fails. Leaving it out is no choice: ClickHouse needs a result for every row.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum RowErrors {
+    /// The query fails.
+    Fail,
+    /// Its result is null.
+    Null,
+}
+
+impl From<RowErrors> for OnError {
+    fn from(choice: RowErrors) -> Self {
+        match choice {
+            RowErrors::Fail => Self::Fail,
+            RowErrors::Null => Self::Null,
+        }
+    }
 }
 
 fn function(text: &str) -> Result<FunctionRef, String> {

@@ -19,6 +19,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
 
 use crate::channel::Fleet;
 use crate::flags::Flags;
@@ -33,6 +34,16 @@ enum Stop {
     Failed(Failure),
     /// Nobody reads the answer any more.
     Unread,
+}
+
+impl Stop {
+    /// Names the function, unless the fleet has.
+    fn about(self, function: &FunctionRef) -> Self {
+        match self {
+            Self::Failed(Failure::Told(error)) => error.function(function.to_string()).into(),
+            other => other,
+        }
+    }
 }
 
 impl From<Error> for Stop {
@@ -69,6 +80,7 @@ async fn run(flags: &Flags) -> Result<(), Stop> {
         outcome = answer_all(flags, &mut input, &mut output) => outcome,
         () = reader_gone() => Err(Stop::Unread),
     };
+    let outcome = outcome.map_err(|stop| stop.about(&flags.function));
     if let Err(Stop::Failed(failure)) = &outcome {
         // ClickHouse shows what stderr says where it could write all that it had to, and where the answer on stdout is
         // whole: otherwise it complains of these.
@@ -92,19 +104,18 @@ async fn answer_all(flags: &Flags, input: &mut Input, output: &mut Output) -> Re
     Ok(())
 }
 
-/// Everything that is known, the error itself last: some reactions of ClickHouse keep the end of stderr only.
+/// The error on one line, then the traceback where there is one.
 fn report(failure: &Failure) {
-    let mut text = String::new();
+    let mut text = failure.to_string();
     if let Failure::Told(error) = failure {
-        let traceback = error.info().exception.as_ref().map_or("", |exception| exception.text.trim_end());
-        text.extend(traceback.lines().flat_map(|line| [line, "\n"]));
-    }
-    text.push_str(&failure.to_string());
-    if let Failure::Told(error) = failure
-        && !error.info().value.is_empty()
-        && !error.info().message.contains(&error.info().value)
-    {
-        text.push_str(&format!(" (value: {})", error.info().value));
+        let info = error.info();
+        if !info.value.is_empty() && !info.message.contains(&info.value) {
+            text.push_str(&format!(" (value: {})", info.value));
+        }
+        if let Some(exception) = info.exception.as_ref().filter(|exception| !exception.text.is_empty()) {
+            text.push('\n');
+            text.push_str(exception.text.trim_end());
+        }
     }
     // Whoever closed stderr does not want to know.
     let _ = writeln!(std::io::stderr(), "{text}");

@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod clickhouse;
 mod framing;
 mod groups;
 mod info;
