@@ -3,13 +3,14 @@
 SHELL := /bin/bash
 VENV := .venv
 ENGINES := target/engines
+FLINK := target/flink
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
 RUST_CRATES := -p udfleet-proto -p udfleet-kernels -p udfleet-coordinator -p udfleet-clickhouse -p udfleet-executor -p udfleet-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink bench lint format proto clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +59,18 @@ $(ENGINES)/.installed: python-sdk/pyproject.toml python-sdk/requirements-engines
 
 test-engines: setup $(ENGINES)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark
 	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
+
+# apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.
+$(FLINK)/.installed: python-sdk/pyproject.toml python-sdk/requirements-flink.lock | $(VENV)/.installed
+	@deploy/system-packages java
+	@echo "setup: PyFlink into $(FLINK)"
+	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(FLINK)
+	$(VENV)/bin/uv pip install --quiet --python $(FLINK)/bin/python -r python-sdk/requirements-flink.lock
+	$(VENV)/bin/uv pip install --quiet --python $(FLINK)/bin/python --no-deps --no-build-isolation -e python-sdk
+	@touch $@
+
+test-flink: setup $(FLINK)/.installed ## PyFlink with functions of a fleet
+	cd python-sdk && UDFLEET_FLINK_PYTHON=$(CURDIR)/$(FLINK)/bin/python ../$(PYTHON) -m pytest tests/engines/test_flink.py
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json
