@@ -19,6 +19,11 @@ use crate::artifact::ArtifactStore;
 /// Takes each line of a build's output.
 pub type BuildLog = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// The folders that the environment's archives are unpacked into.
+pub(super) fn targets(environment: &Environment) -> Vec<String> {
+    environment.archives.iter().map(|artifact| artifact.name.clone()).collect()
+}
+
 /// What builds share.
 pub(super) struct Builder<'a> {
     pub(super) uv: Option<&'a Path>,
@@ -34,7 +39,7 @@ impl Builder<'_> {
     pub(super) async fn build(&self, dir: &Path, environment: &Environment) -> Result<Built, Error> {
         let working_dir = dir.join("working");
         let archives = self.fetched(&environment.archives).await?;
-        let targets: Vec<String> = environment.archives.iter().map(|artifact| artifact.name.clone()).collect();
+        let targets = targets(environment);
         self.blocking({
             let working_dir = working_dir.clone();
             move || layout::place_archives(&working_dir, &archives)

@@ -1,16 +1,18 @@
 //! Environments on this node's disk, addressed by content: built once however many functions and executors ask.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use sha2::{Digest, Sha256};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Environment, ErrorCode};
 
-use super::build::{BuildLog, Builder, failed};
+use super::build::{BuildLog, Builder, failed, targets};
 use super::lease::{Lease, Mode};
 use super::marker::{self, Built};
-use super::pythons::Pythons;
+use super::pythons::{Python, Pythons};
 use crate::artifact::ArtifactStore;
 
 /// The longest that building one environment may take, waiting for others included.
@@ -18,6 +20,9 @@ const LONGEST_BUILD: Duration = Duration::from_secs(15 * 60);
 
 /// How often a lock that others hold is tried: they may be other processes.
 const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// Hexadecimal digits that tell the Python in a folder's name.
+const PYTHON_DIGITS: usize = 8;
 
 /// Builds, keeps and collects environments below one folder.
 pub struct EnvironmentStore {
@@ -72,7 +77,8 @@ impl EnvironmentStore {
     }
 
     async fn obtain_unbounded(&self, hash: &str, environment: &Environment, log: &BuildLog) -> Result<Held, Error> {
-        let (dir, lock) = (self.dir.join(hash), self.lock_file(hash));
+        let name = self.name(hash, environment).await?;
+        let (dir, lock) = (self.dir.join(&name), self.lock_file(&name));
         let mut told = false;
         loop {
             if let Some(held) = complete(&dir, &lock).map_err(|e| failed(&dir, &e))? {
@@ -91,6 +97,13 @@ impl EnvironmentStore {
         }
     }
 
+    /// The environment's folder. It tells the Python: what `python3.11` or a path means may change, and differ between
+    /// executors that share the folder.
+    async fn name(&self, hash: &str, environment: &Environment) -> Result<String, Error> {
+        let python = self.pythons.outside_archives(&environment.python, &targets(environment)).await?;
+        Ok(python.map_or_else(|| hash.to_owned(), |python| format!("{hash}-{}", identity(&python))))
+    }
+
     async fn build_if_incomplete(
         &self,
         dir: &Path,
@@ -107,41 +120,41 @@ impl EnvironmentStore {
         builder.build(dir, environment).await.map(drop)
     }
 
-    fn lock_file(&self, hash: &str) -> PathBuf {
-        self.dir.join(format!("{hash}.lock"))
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.lock"))
     }
 
     /// Hashes of complete environments, sorted.
     #[must_use]
     pub fn built(&self) -> Vec<String> {
-        let mut hashes: Vec<String> =
-            self.hashes().filter(|hash| marker::read(&self.dir.join(hash)).is_some()).collect();
-        hashes.sort();
-        hashes
+        let complete = self.names().filter(|name| marker::read(&self.dir.join(name)).is_some());
+        complete.filter_map(|name| hash_of(&name).map(str::to_owned)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn hashes(&self) -> impl Iterator<Item = String> {
+    /// Folders of environments.
+    fn names(&self) -> impl Iterator<Item = String> {
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()));
-        folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_hash(name))
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| hash_of(name).is_some())
     }
 
     /// Removes environments that nobody has used for `ttl`; returns their hashes. Those in use, here or by another
     /// executor, stay.
     pub fn collect(&self, ttl: Duration) -> Vec<String> {
-        let unused = |hash: &String| {
-            let used = marker::last_used(&self.dir.join(hash)).unwrap_or_else(|_| SystemTime::now());
+        let unused = |name: &String| {
+            let used = marker::last_used(&self.dir.join(name)).unwrap_or_else(|_| SystemTime::now());
             used.elapsed().is_ok_and(|age| age >= ttl)
         };
-        self.hashes().filter(unused).filter(|hash| self.remove_unused(hash)).collect()
+        let removed = self.names().filter(unused).filter(|name| self.remove_unused(name));
+        removed.filter_map(|name| hash_of(&name).map(str::to_owned)).collect()
     }
 
-    fn remove_unused(&self, hash: &str) -> bool {
-        let (dir, lock) = (self.dir.join(hash), self.lock_file(hash));
+    fn remove_unused(&self, name: &str) -> bool {
+        let (dir, lock) = (self.dir.join(name), self.lock_file(name));
         let Ok(Some(_lease)) = Lease::try_acquire(&lock, Mode::Exclusive) else { return false };
         let removed = std::fs::remove_dir_all(&dir);
         if let Err(error) = &removed {
-            tracing::warn!(environment = hash, "can't remove an unused environment: {error}");
+            tracing::warn!(environment = name, "can't remove an unused environment: {error}");
         }
         let _ = std::fs::remove_file(&lock);
         removed.is_ok()
@@ -157,8 +170,19 @@ fn complete(dir: &Path, lock: &Path) -> std::io::Result<Option<Held>> {
     Ok(marker::read(dir).map(|built| Held { built, dir: dir.to_owned(), _lease: lease }))
 }
 
-fn is_hash(name: &str) -> bool {
-    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
+/// Of the folder's name: the environment's hash, which what tells its Python may follow.
+fn hash_of(name: &str) -> Option<&str> {
+    let (hash, python) = name.split_once('-').unwrap_or((name, ""));
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+    (hash.len() == 16 && hex(hash) && matches!(python.len(), 0 | PYTHON_DIGITS) && hex(python)).then_some(hash)
+}
+
+/// Tells one Python of this node from another, and from what it was before an update.
+fn identity(python: &Python) -> String {
+    let text = format!("{}\0{}", python.executable.display(), python.version_text());
+    let mut digest = hex::encode(Sha256::digest(text));
+    digest.truncate(PYTHON_DIGITS);
+    digest
 }
 
 async fn wipe(dir: &Path) -> Result<(), Error> {

@@ -119,12 +119,30 @@ async fn an_incomplete_environment_is_built_anew() {
     let bench = Bench::new().await;
     let store = bench.store();
     let environment = Environment::default();
-    let dir = bench.folder.path().join("environments").join(udfleet_proto::environment::hash(&environment));
-    std::fs::create_dir_all(dir.join("venv/bin")).unwrap();
-    std::fs::write(dir.join("venv/bin/python"), "half").unwrap();
+    let venv = obtain(&store, &environment).await.unwrap().built.python.parent().unwrap().parent().unwrap().to_owned();
+    std::fs::remove_file(venv.parent().unwrap().join("complete.json")).unwrap();
+    std::fs::remove_file(venv.join("bin/python")).unwrap();
+    std::fs::write(venv.join("bin/python"), "half").unwrap();
     let held = obtain(&store, &environment).await.unwrap();
-    assert_eq!(run(&held.built, "print(sys.prefix)"), dir.join("venv").canonicalize().unwrap().display().to_string());
+    assert_eq!(run(&held.built, "print(sys.prefix)"), venv.canonicalize().unwrap().display().to_string());
     assert!(held.built.version.starts_with('3'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_means_another_python_by_now_is_another_environment() {
+    let bench = Bench::new().await;
+    let store = bench.store();
+    let link = bench.folder.path().join("house-python");
+    let environment = Environment { python: link.display().to_string(), ..Environment::default() };
+    for python in bench.pythons.usable() {
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&python.executable, &link).unwrap();
+        for _ in 0..2 {
+            let held = obtain(&store, &environment).await.unwrap();
+            assert_eq!(held.built.version, python.version_text());
+        }
+    }
+    assert_eq!(store.built(), [udfleet_proto::environment::hash(&environment)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,17 @@ impl Pythons {
         self.usable().map(offer).collect()
     }
 
+    /// The Python that `wanted` means, unless it lies inside one of the environment's archives.
+    ///
+    /// # Errors
+    /// `ENVIRONMENT_FAILED` saying what this node has instead.
+    pub async fn outside_archives(&self, wanted: &str, targets: &[String]) -> Result<Option<Python>, Error> {
+        if resolve::is_inside_archive(wanted, targets) {
+            return Ok(None);
+        }
+        self.resolve(wanted, Path::new(""), targets).await.map(Some)
+    }
+
     /// The Python that `wanted` (`Environment.python`) means. `archives` is where the environment's archives lie unpacked.
     ///
     /// # Errors

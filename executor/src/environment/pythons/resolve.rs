@@ -38,6 +38,11 @@ impl Wanted {
     }
 }
 
+/// True where the Python comes with the environment.
+pub(super) fn is_inside_archive(wanted: &str, targets: &[String]) -> bool {
+    matches!(Wanted::parse(wanted, targets), Wanted::Path(path) if path.is_relative())
+}
+
 pub(super) async fn resolve(
     pythons: &Pythons,
     wanted: &str,
