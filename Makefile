@@ -12,6 +12,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup system build demo up test test-rust test-python test-engines test-flink bench lint format proto clean
 
+# Environments that functions ask for are built in here, not in the home folder.
+demo test-python test-engines test-flink bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
+
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -57,7 +60,7 @@ $(ENGINES)/.installed: python-sdk/pyproject.toml python-sdk/requirements-engines
 	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --no-build-isolation -e python-sdk
 	@touch $@
 
-test-engines: setup $(ENGINES)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark
+test-engines: setup $(ENGINES)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark, ClickHouse
 	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
 
 # apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.

@@ -80,7 +80,8 @@ class Processes:
     ) -> list[str]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 8 // 10 // executors
-        environments = environments_dir or str(_cache_folder() / "environments")
+        environments = environments_dir or os.environ.get("UDFLEET_EXECUTOR_ENVIRONMENTS_DIR")
+        environments = environments or str(_cache_folder() / "environments")
         options = ["--coordinator", self.address, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
         options += ["--environments-dir", environments, "--memory", str(memory)]
         options += ["--interpreters-per-environment", str(interpreters or max(1, cores // executors))]
@@ -176,8 +177,8 @@ def local(
     :param executors: how many executor processes.
     :param interpreters: interpreters per environment and executor; None: the machine's cores shared out.
     :param pythons: Pythons that the executors offer beside those they find.
-    :param environments_dir: where built environments are kept; None: a cache in the home folder, so that later
-        fleets start fast.
+    :param environments_dir: where built environments are kept; None: `UDFLEET_EXECUTOR_ENVIRONMENTS_DIR`, else a
+        cache in the home folder, so that later fleets start fast.
     :param on_event: gets a line per start-up phase; without it, stderr does when it is a terminal.
     """
     processes = Processes(
