@@ -27,6 +27,7 @@ class Rpc:
 
     def __init__(self, address: str, token: str | None) -> None:
         self.address = address
+        self.token = token
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         options = [
             ("grpc.max_receive_message_length", MAX_CONTROL_BYTES),

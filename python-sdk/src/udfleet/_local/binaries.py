@@ -12,12 +12,13 @@ from ..errors import StartupError
 
 COORDINATOR = "udfleet-coordinator"
 EXECUTOR = "udfleet-executor"
+CLICKHOUSE_BRIDGE = "udfleet-clickhouse"
 
 
-def _candidates() -> Iterator[Path]:
+def _candidates(program: str) -> Iterator[Path]:
     package = Path(__file__).resolve().parent.parent
     yield package / "_bin"
-    on_path = shutil.which(COORDINATOR)
+    on_path = shutil.which(program)
     if on_path:
         yield Path(on_path).resolve().parent
     for parent in package.parents:
@@ -27,14 +28,24 @@ def _candidates() -> Iterator[Path]:
 
 def find_folder() -> Path:
     """The folder that holds the programs: `UDFLEET_BIN_DIR`, the package, PATH, or a source checkout's build."""
+    return _find(COORDINATOR, EXECUTOR)
+
+
+def find_program(name: str) -> Path:
+    """One program, in the same places."""
+    return _find(name) / name
+
+
+def _find(*programs: str) -> Path:
     named = os.environ.get("UDFLEET_BIN_DIR")
-    tried = [Path(named)] if named else list(_candidates())
+    tried = [Path(named)] if named else list(_candidates(programs[0]))
     for folder in tried:
-        if all(os.access(folder / name, os.X_OK) for name in (COORDINATOR, EXECUTOR)):
+        if all(os.access(folder / name, os.X_OK) for name in programs):
             return folder
+    absent = f"{' and '.join(programs)} {'were' if len(programs) > 1 else 'was'} not found"
     raise StartupError(
-        f"{COORDINATOR} and {EXECUTOR} were not found in {', '.join(map(str, tried)) or 'any folder'} nor on PATH",
-        hint="build them with `cargo build --release`, or set UDFLEET_BIN_DIR to the folder that holds them",
+        f"{absent} in {', '.join(map(str, tried)) or 'any folder'} nor on PATH",
+        hint="build with `cargo build --release`, or set UDFLEET_BIN_DIR to the folder that holds them",
     )
 
 

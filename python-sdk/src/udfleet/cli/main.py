@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import UdfleetError
 from . import output
 from .call import call
+from .clickhouse import clickhouse
 from .errors import errors
 from .local import up
 from .profile import profile
@@ -20,7 +21,7 @@ from .status import drain, functions, progress, status
 
 
 class _Group(click.Group):
-    """All failures look alike, whoever finds them, and have the exit statuses that docs/errors.md names."""
+    """All failures look alike, whoever finds them, and have the exit statuses that docs/errors/README.md names."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
@@ -76,5 +77,5 @@ def logs(ctx: click.Context, name: str, follow: bool, tail: int, as_json: bool) 
                 print(f"{stamp} {line.executor} {line.function} {line.stream} | {line.text}", flush=True)
 
 
-for _command in (up, status, functions, register, call, drain, progress, errors, profile):
+for _command in (up, status, functions, register, call, drain, progress, errors, profile, clickhouse):
     cli.add_command(_command)

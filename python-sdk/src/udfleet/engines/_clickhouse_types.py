@@ -1,0 +1,62 @@
+"""The ClickHouse type of each type, for arguments and for results."""
+
+from __future__ import annotations
+
+from ..types import DataType
+
+_PLAIN = {
+    "NULL": "Nothing",
+    "CHAR": "String",
+    "VARCHAR": "String",
+    "BOOLEAN": "Bool",
+    "VARBINARY": "String",
+    "TINYINT": "Int8",
+    "SMALLINT": "Int16",
+    "INT": "Int32",
+    "BIGINT": "Int64",
+    "FLOAT": "Float32",
+    "DOUBLE": "Float64",
+    "DATE": "Date32",
+    "INTERVAL_DAY_TIME": "IntervalMicrosecond",
+}
+NEVER_NULL = frozenset({"ARRAY", "MAP", "MULTISET", "ROW"})
+"""What ClickHouse has no nulls of."""
+
+
+def clickhouse_type(data_type: DataType) -> str:
+    """`Array(Nullable(Int64))` for `ARRAY<BIGINT>`."""
+    plain = _type(data_type)
+    takes_null = data_type.root == "NULL" or (data_type.is_nullable and data_type.root not in NEVER_NULL)
+    return f"Nullable({plain})" if takes_null else plain
+
+
+def _type(data_type: DataType) -> str:
+    root = data_type.root
+    if root in _PLAIN:
+        return _PLAIN[root]
+    if root == "BINARY":
+        return f"FixedString({data_type.length})"
+    if root == "DECIMAL":
+        return f"Decimal({data_type.precision}, {data_type.scale})"
+    if root == "TIME":
+        return f"Time64({data_type.precision})"
+    if root == "TIMESTAMP_LTZ":
+        return f"DateTime64({data_type.precision})"
+    if root == "TIMESTAMP":
+        # ClickHouse stores instants only: those of UTC have the digits that a time without zone has.
+        return f"DateTime64({data_type.precision}, 'UTC')"
+    if root == "ROW":
+        parts = (f"{_quoted(field.name)} {clickhouse_type(field.data_type)}" for field in data_type.fields)
+        return f"Tuple({', '.join(parts)})"
+    if root == "ARRAY" and data_type.element is not None:
+        return f"Array({clickhouse_type(data_type.element)})"
+    if root == "MAP" and data_type.key is not None and data_type.element is not None:
+        return f"Map({clickhouse_type(data_type.key.not_null())}, {clickhouse_type(data_type.element)})"
+    if root == "MULTISET" and data_type.element is not None:
+        return f"Map({clickhouse_type(data_type.element.not_null())}, Int32)"
+    raise ValueError(f"{data_type} has no ClickHouse type")
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"
