@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 ENGINES := target/engines
 FLINK := target/flink
+REFERENCE := target/reference
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
@@ -60,7 +61,14 @@ $(ENGINES)/.installed: python-sdk/pyproject.toml python-sdk/requirements-engines
 	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --no-build-isolation -e python-sdk
 	@touch $@
 
-test-engines: setup $(ENGINES)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark, ClickHouse
+# Other people's servers of the remote-function contract. arrow-udf wants an older pyarrow than engines have.
+$(REFERENCE)/.installed: python-sdk/requirements-reference.lock | $(VENV)/.installed
+	@echo "setup: reference servers into $(REFERENCE)"
+	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(REFERENCE)
+	$(VENV)/bin/uv pip install --quiet --python $(REFERENCE)/bin/python -r python-sdk/requirements-reference.lock
+	@touch $@
+
+test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark, ClickHouse
 	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
 
 # apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from flight_functions import FUNCTIONS
 
 import udfleet
+
+pytest.register_assert_rewrite("remote_comparison")
+
+# Spark forks to start its JVM, which gRPC's fork handlers do not always survive; read when grpc is first imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +37,21 @@ def flights() -> pa.Table:
 
     columns = ["year", "month", "day", "dep_delay", "carrier", "origin", "dest", "distance", "air_time"]
     return pa.Table.from_pandas(frame[columns], preserve_index=False)
+
+
+@pytest.fixture(scope="session")
+def doors() -> Iterator[Any]:
+    """A fleet as engines reach it, without a token."""
+    import remote_servers
+
+    with remote_servers.doors() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def references() -> Iterator[dict[str, str]]:
+    """Servers from PyPI: address by name."""
+    import remote_servers
+
+    with remote_servers.reference("arrow-udf") as first, remote_servers.reference("databend-udf") as second:
+        yield {"arrow-udf": first, "databend-udf": second}

@@ -1,0 +1,103 @@
+"""The servers that calls are sent to: udfleet's, and those of other people as a reference."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flight_wire
+import pyarrow as pa
+from pyarrow import flight
+from remote_functions import FUNCTIONS
+
+import udfleet
+from udfleet import udf, udtf
+from udfleet._local.fleet import Processes
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# How a client behaves that expects what this server would answer.
+AS_CLIENT_OF = {"arrow-udf": flight_wire.arrow_udf, "databend-udf": flight_wire.databend}
+
+
+def serves(name: str, function: str) -> bool:
+    """Whether that server has words for the function's types."""
+    types = FUNCTIONS[function].types
+    return (types.arrow_udf if name == "arrow-udf" else types.databend) is not None
+
+
+@contextlib.contextmanager
+def reference(name: str) -> Iterator[str]:
+    """A server from PyPI, in a process of its own: its address."""
+    python = ROOT / "target" / "reference" / "bin" / "python"
+    command = [str(python), str(Path(__file__).with_name("reference_server.py")), name]
+    log = ROOT / "target" / "test-logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True) as server,
+    ):
+        assert server.stdin is not None and server.stdout is not None
+        with server.stdin:
+            for line in server.stdout:
+                if line.startswith("ready "):
+                    yield line.split()[1]
+                    return
+            raise AssertionError(f"{name} did not start: {log.read_text()}")
+
+
+class Doors:
+    """A fleet without a token, and the addresses that engines may call."""
+
+    def __init__(self, processes: Processes, fleet: udfleet.Fleet) -> None:
+        self.processes, self.fleet = processes, fleet
+        self.addresses = {"coordinator": processes.address, "executor": fleet.executors()[0].address}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.addresses.values())
+
+
+@contextlib.contextmanager
+def doors(**options: Any) -> Iterator[Doors]:
+    processes = Processes(2, 1, report=lambda _: None, **options)
+    try:
+        with udfleet.connect(processes.address, options.get("token")) as fleet:
+            processes.wait_attached(fleet)
+            for name, (body, types, table) in FUNCTIONS.items():
+                declare = udtf if table else udf
+                fleet.register_function(name, declare(body, *types.udfleet))
+            yield Doors(processes, fleet)
+    finally:
+        processes.stop()
+
+
+def connect(address: str) -> flight.FlightClient:
+    """Pyarrow's own client, with a connection of its own."""
+    return flight.FlightClient(f"grpc://{address}", generic_options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+def batch(**columns: Any) -> pa.RecordBatch:
+    return pa.record_batch(columns)
+
+
+def no_columns(rows: int) -> pa.RecordBatch:
+    """What functions without arguments are called with."""
+    return pa.record_batch({"gone": pa.nulls(rows)}).select([])
+
+
+DECIMAL_TEXT = b"arrowudf.decimal"
+
+
+def is_decimal_text(field: pa.Field) -> bool:
+    """A decimal as arrow-udf carries it."""
+    return (field.metadata or {}).get(b"ARROW:extension:name") == DECIMAL_TEXT
+
+
+def given(field: pa.Field, values: list[Any]) -> pa.RecordBatch:
+    """One column of values as a client of the signature makes it."""
+    if is_decimal_text(field):
+        values = [None if value is None else format(value, "f") for value in values]
+    return pa.record_batch([pa.array(values, field.type)], schema=pa.schema([field]))

@@ -1,0 +1,87 @@
+"""The client with which RisingWave calls remote functions: arrow-udf-runtime from crates.io, in a program of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+import remote_servers
+from remote_servers import ROOT
+
+from udfleet import udf
+
+CHECKS = [
+    "version",
+    "signatures",
+    "list",
+    "unknown",
+    "scalar",
+    "nulls",
+    "decimal",
+    "json",
+    "no-arguments",
+    "empty",
+    "large",
+    "concurrent",
+    "table",
+    "table-of-columns",
+    "empty-table",
+    "error-column",
+    "whole-batch",
+    "wrong-type",
+    "refused",
+]
+# There arrow-udf's own server answers otherwise: with a status for the whole call, or not at all.
+NOT_OF_THE_REFERENCE = {"json", "error-column", "whole-batch", "wrong-type", "refused"}
+
+
+@pytest.fixture(scope="session")
+def check():
+    """Runs one check of the program against an address."""
+    source, target = ROOT / "tests" / "remote-client", ROOT / "target" / "remote-client"
+    build = ["cargo", "build", "--quiet", "--locked", "--jobs", "1", "--target-dir", str(target)]
+    subprocess.run(["nice", "-n", "10", *build], cwd=source, check=True)
+    program = target / "debug" / "udfleet-remote-client"
+    environment = {"PATH": os.environ["PATH"]}
+
+    def run(*arguments):
+        done = subprocess.run([str(program), *arguments], capture_output=True, text=True, timeout=120, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def doors(doors):
+    def vectorised(column):
+        if any(value.as_py() < 0 for value in column):
+            raise ValueError("one is negative")
+        return column
+
+    doors.fleet.register_function("picky_arrow", udf(vectorised, "BIGINT", "BIGINT", func_type="arrow"))
+    return doors
+
+
+def test_all_checks_are_run_here(check):
+    assert check("list").split() == CHECKS
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in NOT_OF_THE_REFERENCE])
+def test_the_checks_hold_for_arrow_udfs_own_server(check, references, name):
+    check(references["arrow-udf"], name)
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name != "refused"])
+@pytest.mark.parametrize("door", ["coordinator", "executor"])
+def test_a_fleet(check, doors, door, name):
+    check(doors.addresses[door], name)
+
+
+def test_what_nobody_serves_is_refused_before_headers(check):
+    with remote_servers.doors() as lonely:
+        for child in lonely.processes.children[1:]:
+            child.terminate()
+            child.reap()
+        check(lonely.processes.address, "refused")
