@@ -186,7 +186,12 @@ def test_refused_when_it_is_configured(fleet, tmp_path):
         adapter.configure(fleet, tmp_path, "months")
     for name in ("picky.x", "months"):
         fleet.drop_function(name)
-    assert list(tmp_path.iterdir()) == [], "nothing is written before all is known to be possible"
+    (tmp_path / "file").touch()
+    with pytest.raises(udfleet.InvalidConfigError, match=r"file/udf can't be written"):
+        adapter.configure(fleet, tmp_path / "file" / "udf", "picky")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], (
+        "nothing is written before all is known to be possible"
+    )
 
 
 def test_a_folder_keeps_the_version_that_was_configured(fleet, tmp_path):

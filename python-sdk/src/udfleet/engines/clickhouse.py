@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -57,11 +58,14 @@ def configure(
     for function in functions:
         function.write(root, command, pool, timeout)
     ElementTree.indent(root)
-    target.mkdir(parents=True, exist_ok=True)
-    _link(program, target / _BRIDGE)
-    if fleet._rpc.token:
-        _write(target / TOKEN, fleet._rpc.token + "\n", 0o600)
-    _write(target / CONFIG, ElementTree.tostring(root, encoding="unicode") + "\n", 0o644)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _link(program, target / _BRIDGE)
+        if fleet._rpc.token:
+            _write(target / TOKEN, fleet._rpc.token + "\n", 0o600)
+        _write(target / CONFIG, ElementTree.tostring(root, encoding="unicode") + "\n", 0o644)
+    except OSError as error:
+        raise InvalidConfigError(f"{target} can't be written: {error}", hint="name another folder") from error
     return [function.signature for function in functions]
 
 
@@ -142,22 +146,10 @@ def _write(place: Path, text: str, mode: int) -> None:
             file.write(text)
 
 
-class _replacing(contextlib.AbstractContextManager[Path]):  # noqa: N801 - reads like a function
+@contextlib.contextmanager
+def _replacing(place: Path) -> Iterator[Path]:
     """A path to make a file at, which then takes the place of another at once: ClickHouse may be reading that."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-
-    def __enter__(self) -> Path:
-        self._folder = tempfile.TemporaryDirectory(dir=self._place.parent, prefix=".udfleet-")
-        self._made = Path(self._folder.name) / self._place.name
-        return self._made
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                self._made.replace(self._place)
-        except OSError as error:
-            raise InvalidConfigError(f"{self._place} can't be written: {error}") from error
-        finally:
-            self._folder.cleanup()
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".udfleet-") as folder:
+        made = Path(folder) / place.name
+        yield made
+        made.replace(place)
