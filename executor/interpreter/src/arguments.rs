@@ -3,17 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::IntervalMonthDayNanoType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::display::array_value_to_string;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType as Arrow, Field};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
-use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
+use udfleet_proto::v1::{DataType, ErrorCode};
 
-use udfleet_kernels::{Value, find_misfit};
+use udfleet_kernels::{Value, find_misfit, shown};
 
 /// A declared input type.
 pub struct Declared {
@@ -63,7 +60,7 @@ pub fn registers(values: Vec<Value>, declared: Option<&[Declared]>) -> Result<Ve
 fn accept(index: usize, column: &ArrayRef, declared: &Declared) -> Result<ArrayRef, Error> {
     let converted =
         if column.data_type() == &declared.arrow { Arc::clone(column) } else { convert(index, column, declared)? };
-    match find_misfit(&converted, &declared.data_type).or_else(|| uneven_month(&converted, &declared.data_type)) {
+    match find_misfit(&converted, &declared.data_type) {
         Some((row, why)) => Err(misfit(index, column, row, declared, &why)),
         None => Ok(converted),
     }
@@ -104,22 +101,8 @@ fn may_change(from: &Arrow, to: &Arrow) -> bool {
     }
 }
 
-/// INTERVAL YEAR TO MONTH travels in a type that has days and nanoseconds too.
-fn uneven_month(array: &ArrayRef, data_type: &DataType) -> Option<(usize, String)> {
-    if data_type.root() != TypeRoot::IntervalYearMonth {
-        return None;
-    }
-    let values = array.as_primitive_opt::<IntervalMonthDayNanoType>()?;
-    let uneven = |row: &usize| {
-        let value = values.value(*row);
-        values.is_valid(*row) && (value.days != 0 || value.nanoseconds != 0)
-    };
-    (0..values.len()).find(uneven).map(|row| (row, "it has days or less".to_owned()))
-}
-
 fn misfit(index: usize, column: &ArrayRef, row: usize, declared: &Declared, why: &str) -> Error {
-    let shown =
-        if column.is_null(row) { "None".to_owned() } else { array_value_to_string(column, row).unwrap_or_default() };
+    let shown = shown(column, row);
     let message = format!("column {index} holds {shown}, which does not fit {}: {why}", sql(&declared.data_type));
     Error::new(ErrorCode::InvalidInput, message).with(|info| {
         info.row = Some(row as u64);

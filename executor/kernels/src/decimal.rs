@@ -112,21 +112,65 @@ fn round_division(a: i256, b: i256) -> Option<i256> {
     quotient.checked_add(away)
 }
 
-/// A plain number's text as an unscaled value; neither rounds nor pads away digits.
-pub fn parse(text: &str, precision: u8, scale: i8) -> Result<i128, String> {
-    let (precision, scale) = (usize::from(precision), usize::from(scale.unsigned_abs()));
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > scale {
-        return Err(format!("it has {} decimal places", fraction.len()));
+/// The text of a number, plain or with an exponent, times 10^scale; neither rounds nor pads away digits.
+///
+/// # Errors
+/// Why it does not fit DECIMAL(precision, scale).
+pub fn parse_decimal(text: &str, precision: u32, scale: u32) -> Result<i128, String> {
+    let (negative, number) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, exponent) = number.split_once(['E', 'e']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let exponent = exponent.parse::<i64>().ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    let exponent = exponent.ok_or_else(|| "it is no finite number".to_owned())?;
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
     }
-    let whole = whole.trim_start_matches('0');
-    if whole.len() + scale > precision {
-        return Err(format!("it has {} digits before the point", whole.len()));
+    // The value is `significant` times 10^exponent.
+    let exponent = exponent - fraction.len() as i64 + (digits.len() - significant.len()) as i64;
+    if -exponent > i64::from(scale) {
+        return Err(format!("it has {} decimal places", -exponent));
     }
-    let padded = format!("{whole}{fraction:0<scale$}");
-    let magnitude: i128 =
-        if padded.is_empty() { 0 } else { padded.parse().map_err(|_| "it is no plain number".to_owned())? };
+    let before = significant.len() as i64 + exponent;
+    if before > i64::from(precision - scale) {
+        return Err(format!("it has {before} digits before the point"));
+    }
+    let padding = u32::try_from(exponent + i64::from(scale)).ok().and_then(|zeros| 10_i128.checked_pow(zeros));
+    let magnitude = significant.parse::<i128>().ok().zip(padding).and_then(|(value, zeros)| value.checked_mul(zeros));
+    let magnitude = magnitude.ok_or_else(|| "out of range".to_owned())?;
     Ok(if negative { -magnitude } else { magnitude })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_decimal;
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        for (text, expected) in [
+            ("1.20", 120),
+            ("-999.9900", -99_999),
+            ("1E+2", 10_000),
+            ("12e-1", 120),
+            ("1.5E+1", 1500),
+            ("0.00100E+1", 1),
+            ("-0", 0),
+            ("0E+999999999999999999", 0),
+            ("0E-999999999999999999", 0),
+        ] {
+            assert_eq!(parse_decimal(text, 5, 2), Ok(expected), "{text}");
+        }
+        for text in ["1.234", "1000", "1E+3", "1E-3", "NaN", "sNaN12", "-Infinity", "1E+999999999999999999"] {
+            assert!(parse_decimal(text, 5, 2).is_err(), "{text}");
+        }
+        assert_eq!(
+            parse_decimal("1E-999999999999999999", 5, 2),
+            Err("it has 999999999999999999 decimal places".to_owned())
+        );
+        let most = "9".repeat(38);
+        assert_eq!(parse_decimal(&most, 38, 0), Ok(10_i128.pow(38) - 1));
+        assert_eq!(parse_decimal(&format!("0.{most}"), 38, 38), Ok(10_i128.pow(38) - 1));
+    }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
-use arrow_cast::display::array_value_to_string;
 use arrow_cast::{can_cast_types, cast};
-use arrow_schema::{ArrowError, DataType as Arrow, Field, FieldRef};
+use arrow_schema::{ArrowError, DataType as Arrow};
 use arrow_select::take::take;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode};
 
+use crate::kind::{nullable, same_kind, typed, widened};
 use crate::misfit::find_misfit;
+use crate::shown::shown;
+use crate::unchanged::first_changed;
 
 /// Where an array comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +38,19 @@ pub fn fit(array: &ArrayRef, declared: &DataType, source: Source) -> Result<Arra
         return Ok(Arc::clone(array));
     }
     // Nulls where none may be are found below with their row; Arrow's own casts would name none.
-    let nullable = arrow_type(&without_not_null(declared));
-    let converted = convert(array, &nullable, declared, source)?;
+    let converted = convert(array, &nullable(&wanted), declared, source)?;
     check_result(&converted, declared)?;
-    cast(&converted, &wanted).map_err(|e| refuse(array, declared, &format!(": {e}")))
+    let fitted = without_hidden(&converted).and_then(|converted| cast(&converted, &wanted));
+    fitted.map_err(|e| refuse(array, declared, &format!(": {e}")))
+}
+
+/// Nothing under null lists, which would be held against elements that are NOT NULL.
+fn without_hidden(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if !matches!(array.data_type(), Arrow::List(_)) || array.null_count() == 0 {
+        return Ok(Arc::clone(array));
+    }
+    let rows = (0..array.len()).map(|row| array.is_valid(row).then_some(row as u32));
+    take(array, &PrimitiveArray::<UInt32Type>::from_iter(rows), None)
 }
 
 /// Refuses the first value of a result that its type does not take; the Arrow type has been made sure of before.
@@ -51,8 +62,7 @@ pub fn check_result(array: &ArrayRef, declared: &DataType) -> Result<(), Error> 
 }
 
 fn misfit(array: &ArrayRef, row: usize, declared: &DataType, why: &str) -> Error {
-    let shown =
-        if array.is_null(row) { "None".to_owned() } else { array_value_to_string(array, row).unwrap_or_default() };
+    let shown = shown(array, row);
     let message = format!("the function returned {shown}, which does not fit {}: {why}", sql(declared));
     Error::new(ErrorCode::ResultType, message).with(|info| {
         info.row = Some(row as u64);
@@ -65,21 +75,6 @@ fn refuse(array: &ArrayRef, declared: &DataType, why: &str) -> Error {
     Error::new(ErrorCode::ResultType, message)
 }
 
-fn without_not_null(data_type: &DataType) -> DataType {
-    let part = |part: &Option<Box<DataType>>| part.as_deref().map(|inner| Box::new(without_not_null(inner)));
-    let mut fields = data_type.fields.clone();
-    for field in &mut fields {
-        field.r#type = field.r#type.as_ref().map(without_not_null);
-    }
-    DataType {
-        not_null: false,
-        element: part(&data_type.element),
-        key: part(&data_type.key),
-        fields,
-        ..data_type.clone()
-    }
-}
-
 fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source) -> Result<ArrayRef, Error> {
     let array = &prepared(array, wanted).map_err(|e| refuse(array, declared, &format!(": {e}")))?;
     let given = array.data_type();
@@ -87,8 +82,7 @@ fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source
         return Ok(Arc::clone(array));
     }
     if !can_cast_types(given, wanted) || !same_kind(given, wanted, source) {
-        let shown = (0..array.len()).find(|row| array.is_valid(*row)).map(|row| array_value_to_string(array, row));
-        let shown = shown.and_then(Result::ok).unwrap_or_default();
+        let shown = (0..array.len()).find(|row| array.is_valid(*row)).map(|row| shown(array, row)).unwrap_or_default();
         let such_as = if shown.is_empty() { String::new() } else { format!(" (such as {shown})") };
         return Err(refuse(array, declared, &such_as).with(|info| info.value = shown));
     }
@@ -97,11 +91,7 @@ fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source
     let exact = cast(array, &wide).map_err(|e| refuse(array, declared, &format!(": {e}")))?;
     // What does not fit becomes null, and does not come back.
     let back = cast(&exact, given).map_err(|e| refuse(array, declared, &format!(": {e}")))?;
-    if back.to_data() != array.to_data() {
-        let changed = |row: &usize| array.slice(*row, 1).to_data() != back.slice(*row, 1).to_data();
-        let Some(row) = (0..array.len()).find(changed) else {
-            return Err(refuse(array, declared, ": values would change"));
-        };
+    if let Some(row) = first_changed(array, &back) {
         return Err(misfit(array, row, declared, &format!("it came as {given} and would change")));
     }
     if &wide == wanted {
@@ -114,50 +104,10 @@ fn convert(array: &ArrayRef, wanted: &Arrow, declared: &DataType, source: Source
     }
 }
 
-/// What no cast brings back: columns without a type, and the sign of a zero that becomes an integer.
+/// What no cast brings back, or makes: columns without a type, dictionaries, views of bytes.
 fn prepared(array: &ArrayRef, wanted: &Arrow) -> Result<ArrayRef, ArrowError> {
-    let typed = typed(array.data_type(), wanted);
-    let array = if &typed == array.data_type() { Arc::clone(array) } else { cast(array, &typed)? };
-    match array.as_primitive_opt::<Float64Type>() {
-        Some(values) if wanted.is_integer() => Ok(Arc::new(values.unary::<_, Float64Type>(|value| value + 0.0))),
-        _ => Ok(array),
-    }
-}
-
-/// `given`, with the type that is wanted wherever it has none.
-fn typed(given: &Arrow, wanted: &Arrow) -> Arrow {
-    let child = |given: &FieldRef, wanted: &FieldRef| -> FieldRef {
-        Arc::new(given.as_ref().clone().with_data_type(typed(given.data_type(), wanted.data_type())))
-    };
-    match (given, wanted) {
-        (Arrow::Null, wanted) => wanted.clone(),
-        (Arrow::List(a), Arrow::List(b)) => Arrow::List(child(a, b)),
-        (Arrow::LargeList(a), Arrow::List(b)) => Arrow::LargeList(child(a, b)),
-        (Arrow::FixedSizeList(a, size), Arrow::List(b)) => Arrow::FixedSizeList(child(a, b), *size),
-        (Arrow::Map(a, sorted), Arrow::Map(b, _)) => Arrow::Map(child(a, b), *sorted),
-        (Arrow::Struct(a), Arrow::Struct(b)) if a.len() == b.len() => {
-            Arrow::Struct(a.iter().zip(b).map(|(a, b)| child(a, b)).collect::<Vec<_>>().into())
-        }
-        (given, _) => given.clone(),
-    }
-}
-
-/// `wanted`, in double precision wherever that is what is given.
-fn widened(given: &Arrow, wanted: &Arrow) -> Arrow {
-    let child = |given: &FieldRef, wanted: &FieldRef| -> FieldRef {
-        let inner = widened(given.data_type(), wanted.data_type());
-        Arc::new(Field::new(wanted.name(), inner, wanted.is_nullable()))
-    };
-    match (given, wanted) {
-        (Arrow::Float64, Arrow::Float32) => Arrow::Float64,
-        (Arrow::Dictionary(_, values), wanted) => widened(values, wanted),
-        (Arrow::List(a) | Arrow::LargeList(a) | Arrow::FixedSizeList(a, _), Arrow::List(b)) => Arrow::List(child(a, b)),
-        (Arrow::Map(a, _), Arrow::Map(b, sorted)) => Arrow::Map(child(a, b), *sorted),
-        (Arrow::Struct(a), Arrow::Struct(b)) => {
-            Arrow::Struct(a.iter().zip(b).map(|(a, b)| child(a, b)).collect::<Vec<_>>().into())
-        }
-        (_, wanted) => wanted.clone(),
-    }
+    let plain = typed(array.data_type(), wanted);
+    if &plain == array.data_type() { Ok(Arc::clone(array)) } else { cast(array, &plain) }
 }
 
 /// The first row that has become infinite.
@@ -183,51 +133,18 @@ fn infinities(array: &ArrayRef) -> usize {
     array.to_data().child_data().iter().map(|child| infinities(&arrow_array::make_array(child.clone()))).sum()
 }
 
-/// Casts between kinds of values (text to number, number to truth) are conversions that nobody asked for.
-fn same_kind(from: &Arrow, to: &Arrow, source: Source) -> bool {
-    let parts = |a: &FieldRef, b: &FieldRef| same_kind(a.data_type(), b.data_type(), source);
-    let text = |t: &Arrow| matches!(t, Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View);
-    let binary =
-        |t: &Arrow| matches!(t, Arrow::Binary | Arrow::LargeBinary | Arrow::BinaryView | Arrow::FixedSizeBinary(_));
-    match (from, to) {
-        (Arrow::Null, _) => true,
-        (Arrow::Dictionary(_, values), to) => same_kind(values, to, source),
-        // As in Python, a truth value is an integer.
-        (Arrow::Boolean, to) => *to == Arrow::Boolean || to.is_integer() || to.is_floating(),
-        (from, to) if from.is_decimal() => to.is_decimal(),
-        (from, to) if to.is_decimal() => from.is_integer(),
-        (from, to) if from.is_numeric() => to.is_numeric(),
-        (from, to) if text(from) => text(to),
-        (from, to) if binary(from) => binary(to),
-        (Arrow::Date32 | Arrow::Date64, to) => *to == Arrow::Date32,
-        (Arrow::Time32(_) | Arrow::Time64(_), to) => matches!(to, Arrow::Time32(_) | Arrow::Time64(_)),
-        (Arrow::Timestamp(_, None), Arrow::Date32) => source == Source::Pandas,
-        (Arrow::Timestamp(_, a), Arrow::Timestamp(_, b)) => a.is_some() == b.is_some(),
-        (Arrow::Duration(_), to) => matches!(to, Arrow::Duration(_)),
-        (Arrow::List(a) | Arrow::LargeList(a) | Arrow::FixedSizeList(a, _), Arrow::List(b)) => parts(a, b),
-        (Arrow::Map(a, _), Arrow::Map(b, _)) => parts(a, b),
-        (Arrow::Struct(a), Arrow::Struct(b)) => {
-            let named = |(a, b): (&FieldRef, &FieldRef)| (a.name() == b.name()) && parts(a, b);
-            let entries = |(a, b): (&FieldRef, &FieldRef)| parts(a, b);
-            a.len() == b.len() && (a.iter().zip(b).all(named) || (is_entries(b) && a.iter().zip(b).all(entries)))
-        }
-        _ => false,
-    }
-}
-
-/// The entries of a map: their names mean nothing.
-fn is_entries(fields: &arrow_schema::Fields) -> bool {
-    matches!(fields.as_ref(), [key, value] if key.name() == "key" && value.name() == "value" && !key.is_nullable())
-}
-
 #[cfg(test)]
 mod tests {
     use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
-    use arrow_array::types::{Decimal128Type, TimestampMicrosecondType};
-    use arrow_array::{
-        BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int64Array,
-        StringArray, StructArray, TimestampMillisecondArray,
+    use arrow_array::types::{
+        Decimal128Type, DurationMicrosecondType, Int64Type, IntervalMonthDayNano, TimestampMicrosecondType,
     };
+    use arrow_array::{
+        BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, DurationSecondArray,
+        FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int64Array, IntervalMonthDayNanoArray, StringArray,
+        StructArray, TimestampMillisecondArray,
+    };
+    use arrow_schema::Field;
     use udfleet_proto::types::simple;
     use udfleet_proto::v1::{Field as Part, TypeRoot};
 
@@ -291,6 +208,58 @@ mod tests {
             lists.append(true);
         }
         assert_eq!(misfits(lists.finish(), &list_of(float)), Some(1));
+    }
+
+    #[test]
+    fn signs_of_zeros_and_bits_of_nans_do_not_matter() {
+        let odd = || Float32Array::from(vec![-0.0]);
+        assert_eq!(fits(odd(), &simple(TypeRoot::Bigint)).as_primitive::<Int64Type>().value(0), 0);
+        assert!(fits(odd(), &simple(TypeRoot::Double)).as_primitive::<Float64Type>().value(0).is_sign_negative());
+        let signalling = Float32Array::from(vec![f32::from_bits(0x7f80_0001)]);
+        assert!(fits(signalling, &simple(TypeRoot::Double)).as_primitive::<Float64Type>().value(0).is_nan());
+        let mut lists = ListBuilder::new(arrow_array::builder::Float64Builder::new());
+        lists.append_value([Some(-0.0)]);
+        assert_eq!(fits(lists.finish(), &list_of(simple(TypeRoot::Bigint))).len(), 1);
+    }
+
+    #[test]
+    fn views_and_lists_of_fixed_size_are_taken_with_their_nulls() {
+        let binary = DataType { length: 2, ..simple(TypeRoot::Binary) };
+        let views = BinaryViewArray::from_iter([Some(b"ab".as_slice()), None]);
+        assert_eq!(fits(views.clone(), &binary).null_count(), 1);
+        assert_eq!(misfits(views, &DataType { length: 3, ..binary }), Some(0));
+        let pairs = [Some(vec![Some(1), Some(2)]), None];
+        let pairs = FixedSizeListArray::from_iter_primitive::<Int64Type, _, _>(pairs, 2);
+        assert_eq!(fits(pairs, &list_of(not_null(simple(TypeRoot::Double)))).null_count(), 1);
+    }
+
+    #[test]
+    fn dictionaries_of_any_values_are_taken() {
+        let keys = || Int8Array::from(vec![Some(1), None, Some(0)]);
+        let truths = Arc::new(BooleanArray::from(vec![false, true])) as ArrayRef;
+        let truths = DictionaryArray::new(keys(), truths);
+        assert!(fits(truths, &simple(TypeRoot::Boolean)).as_boolean().value(0));
+        let durations = Arc::new(DurationSecondArray::from(vec![1, 2])) as ArrayRef;
+        let durations = DictionaryArray::new(keys(), durations);
+        let fitted = fits(durations, &simple(TypeRoot::IntervalDayTime));
+        assert_eq!(fitted.as_primitive::<DurationMicrosecondType>().value(0), 2_000_000);
+        let numbers = Arc::new(Int64Array::from(vec![1, 300])) as ArrayRef;
+        assert_eq!(misfits(DictionaryArray::new(keys(), numbers), &simple(TypeRoot::Tinyint)), Some(0));
+    }
+
+    #[test]
+    fn counts_are_there_and_months_have_no_days() {
+        let month = simple(TypeRoot::IntervalYearMonth);
+        let values = |days| IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNano::new(1, days, 0)]);
+        assert_eq!(fits(values(0), &month).len(), 1);
+        assert_eq!(misfits(values(1), &month), Some(0));
+        let mut counts = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        counts.keys().append_value("a");
+        counts.values().append_null();
+        counts.append(true).unwrap();
+        let text = DataType { length: 9, ..simple(TypeRoot::Varchar) };
+        let multiset = DataType { element: Some(Box::new(text)), ..simple(TypeRoot::Multiset) };
+        assert_eq!(misfits(counts.finish(), &multiset), Some(0));
     }
 
     #[test]

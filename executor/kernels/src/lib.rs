@@ -7,19 +7,24 @@ mod cast;
 mod compare;
 mod decimal;
 mod fit;
+mod kind;
 mod literal;
 mod locate;
 mod misfit;
 mod operator;
+mod shown;
 mod temporal;
+mod unchanged;
 mod value;
 
 pub use cast::{cast, cast_array};
+pub use decimal::parse_decimal;
 pub use fit::{Source, check_result, fit};
 pub use literal::literal;
 pub use misfit::{check_length, find_misfit};
 pub use operator::fields;
 pub use operator::{compute, is_true};
+pub use shown::shown;
 pub use value::Value;
 
 use arrow_schema::ArrowError;

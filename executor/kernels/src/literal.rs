@@ -44,7 +44,7 @@ fn plain(given: &Given, root: TypeRoot, wanted: &Arrow) -> Option<ArrayRef> {
         (Given::Text(value), TypeRoot::Char | TypeRoot::Varchar) => Arc::new(StringArray::from(vec![value.as_str()])),
         (Given::Text(value), TypeRoot::Decimal) => {
             let Arrow::Decimal128(precision, scale) = wanted else { return None };
-            let unscaled = crate::decimal::parse(value, *precision, *scale).ok()?;
+            let unscaled = crate::parse_decimal(value, (*precision).into(), scale.unsigned_abs().into()).ok()?;
             let array = PrimitiveArray::<Decimal128Type>::from(vec![unscaled]);
             Arc::new(array.with_precision_and_scale(*precision, *scale).ok()?)
         }

@@ -3,8 +3,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
-    Time64NanosecondType,
+    Date32Type, Decimal128Type, Int64Type, IntervalMonthDayNanoType, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType,
 };
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::{DataType as Arrow, TimeUnit};
@@ -38,7 +38,10 @@ pub fn find_misfit(array: &dyn Array, data_type: &DataType) -> Option<(usize, St
         TypeRoot::Timestamp | TypeRoot::TimestampLtz => timestamps(array, data_type.precision),
         TypeRoot::Array => lists(array, &part(&data_type.element)),
         TypeRoot::Map => maps(array, &part(&data_type.key), &part(&data_type.element)),
-        TypeRoot::Multiset => maps(array, &part(&data_type.element), &simple(TypeRoot::Int)),
+        TypeRoot::Multiset => {
+            maps(array, &part(&data_type.element), &DataType { not_null: true, ..simple(TypeRoot::Int) })
+        }
+        TypeRoot::IntervalYearMonth => months(array),
         TypeRoot::Row => rows(array, data_type),
         _ => None,
     }
@@ -133,6 +136,14 @@ fn timestamps(array: &dyn Array, digits: u32) -> Misfit {
         let day = value.div_euclid(second).div_euclid(DAY_SECONDS);
         (FIRST_DAY..=LAST_DAY).contains(&day).then_some(()).ok_or_else(out_of_years)?;
         check_digits(value, *unit, digits)
+    })
+}
+
+/// The type that carries months has days and nanoseconds too.
+fn months(array: &dyn Array) -> Misfit {
+    first(array.as_primitive_opt::<IntervalMonthDayNanoType>()?, |value| {
+        let whole = value.days == 0 && value.nanoseconds == 0;
+        whole.then_some(()).ok_or_else(|| "it has days or less".to_owned())
     })
 }
 

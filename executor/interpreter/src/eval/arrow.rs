@@ -71,12 +71,15 @@ fn accept<'py>(
     Ok(fit(&array, &function.result, Source::Arrow))
 }
 
-/// Offsets and texts of a malformed array would be read beyond its buffers. Numbers can't be malformed.
-fn validate(array: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Offsets, texts and keys of a malformed array would be read beyond its buffers. Numbers can't be malformed.
+pub fn validate(array: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = array.py();
-    if array.getattr(intern!(py, "type"))?.getattr("num_fields")?.extract::<usize>()? == 0
-        && array.call_method0(intern!(py, "buffers"))?.len()? <= 2
-    {
+    let kind = array.getattr(intern!(py, "type"))?;
+    let is_plain = kind.getattr(intern!(py, "num_fields"))?.extract::<usize>()? == 0
+        && kind.hasattr(intern!(py, "bit_width")).unwrap_or(false)
+        && !array.hasattr(intern!(py, "dictionary"))?
+        && !array.hasattr(intern!(py, "storage"))?;
+    if is_plain {
         return Ok(());
     }
     let full = pyo3::types::PyDict::new(py);

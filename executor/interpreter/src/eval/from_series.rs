@@ -17,7 +17,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 
-use super::arrow::from_pyarrow;
+use super::arrow::{from_pyarrow, validate};
 use crate::failure::{python_error, result_error};
 use crate::from_python::{Column, to_array};
 
@@ -87,7 +87,7 @@ fn floats(py: Python<'_>, series: &Bound<'_, PyAny>, declared: &DataType) -> PyR
         return Ok(None);
     }
     let values = series.getattr(intern!(py, "values"))?;
-    if !values.get_type().is(NDARRAY.import(py, "numpy", "ndarray")?) || is_object(py, series)? {
+    if !values.get_type().is(NDARRAY.import(py, "numpy", "ndarray")?) || is_object(py, &values)? {
         return Ok(None);
     }
     let array = TO_ARROW.import(py, "pyarrow", "array")?.call1((values,))?;
@@ -109,15 +109,17 @@ fn nan_to_null<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, is_nan: impl Fn
     Arc::new(PrimitiveArray::<T>::new(array.values().clone(), Some(valid)))
 }
 
-fn is_object(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let name = series.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "name"))?;
+fn is_object(py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let name = values.getattr(intern!(py, "dtype"))?.getattr(intern!(py, "name"))?;
     name.eq(intern!(py, "object"))
 }
 
 /// The values, `None` for whatever pandas takes as missing.
 fn objects<'py>(py: Python<'py>, series: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
     let values = series.call_method0(intern!(py, "tolist"))?.cast_into::<PyList>()?;
-    let missing: Vec<bool> = series.call_method0("isna")?.call_method0(intern!(py, "tolist"))?.extract()?;
+    let missing = || series.call_method0("isna")?.call_method0(intern!(py, "tolist"))?.extract::<Vec<bool>>();
+    // pandas can't tell of a signalling NaN, which is refused below with its row.
+    let missing = missing().unwrap_or_default();
     for (row, _) in missing.into_iter().enumerate().filter(|(_, missing)| *missing) {
         values.set_item(row, py.None())?;
     }
@@ -135,5 +137,6 @@ fn natural(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
     } else {
         array
     };
+    validate(&array)?;
     from_pyarrow(&array)?.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("it does not fit in one Arrow array"))
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray, MapArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType as Arrow, Field, Fields};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, simple};
 use udfleet_proto::v1::{DataType, TypeRoot};
 
+use super::scalar::is_of_numpy;
 use super::{Column, to_array as values_to_array};
 use crate::failure::class_name;
 
@@ -48,7 +50,9 @@ fn malformed(error: impl std::fmt::Display) -> Error {
 
 /// Lists, tuples and one-dimensional numpy arrays.
 fn items<'py>(item: &Bound<'py, PyAny>) -> Result<Vec<Bound<'py, PyAny>>, String> {
-    if item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>() || class_name(item) == "ndarray" {
+    static NDARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let is_list = item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>();
+    if is_list || is_of_numpy(item, &NDARRAY, "ndarray") {
         let iterator = item.try_iter().map_err(|e| e.to_string())?;
         return iterator.collect::<PyResult<_>>().map_err(|e| e.to_string());
     }
@@ -105,13 +109,14 @@ fn rows(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
             row_numbers.push(column.row(index));
         }
         let child = Column { items, rows: Some(row_numbers) };
-        if inner.not_null && !lenient.not_null {
-            let missing = (0..groups.len()).find(|index| groups[*index].is_some() && child.items[*index].is_none());
+        let values = values_to_array(&child, &lenient)?;
+        if let Some(nulls) = values.logical_nulls().filter(|_| inner.not_null) {
+            let missing = (0..groups.len()).find(|index| groups[*index].is_some() && nulls.is_null(*index));
             if let Some(index) = missing {
                 return Err(child.misfit(index, &inner, "null is not allowed"));
             }
         }
-        columns.push(values_to_array(&child, &lenient)?);
+        columns.push(values);
         fields.push(Field::new(&field.name, arrow_type(&inner), !inner.not_null));
     }
     let array = if columns.is_empty() {

@@ -7,6 +7,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Typ
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 pub use udfleet_kernels::check_length;
 use udfleet_proto::error::Error;
@@ -76,16 +77,28 @@ fn whole(value: f64) -> Result<i64, String> {
     }
 }
 
-/// Of Python's floats and numpy's, also the narrow ones, which are no subclass of float.
+/// Of Python's floats and numpy's, of any width, which are no subclass of float; wide ones where a double holds them.
 fn float(item: &Bound<'_, PyAny>) -> Result<Option<f64>, String> {
     if item.is_instance_of::<PyFloat>() {
         // SAFETY: `item` is a float.
         return Ok(Some(unsafe { ffi::PyFloat_AsDouble(item.as_ptr()) }));
     }
-    match class_name(item).as_str() {
-        "float32" | "float16" => item.extract::<f64>().map(Some).map_err(|e| e.to_string()),
-        _ => Ok(None),
+    static FLOATING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if !is_of_numpy(item, &FLOATING, "floating") {
+        return Ok(None);
     }
+    let value: f64 = item.extract().map_err(|e: PyErr| e.to_string())?;
+    let same = value.is_nan() || item.eq(value).map_err(|e| e.to_string())?;
+    same.then_some(Some(value)).ok_or_else(|| "no double holds it exactly".to_owned())
+}
+
+/// Whether a value is of a class of numpy's. Where numpy has not been loaded, none is.
+pub fn is_of_numpy(item: &Bound<'_, PyAny>, class: &PyOnceLock<Py<PyAny>>, name: &str) -> bool {
+    let found = class.get_or_try_init(item.py(), || -> PyResult<Py<PyAny>> {
+        let modules = item.py().import("sys")?.getattr("modules")?;
+        Ok(modules.get_item("numpy")?.getattr(name)?.unbind())
+    });
+    found.is_ok_and(|class| item.is_instance(class.bind(item.py())).unwrap_or(false))
 }
 
 fn exact_integer(item: &Bound<'_, PyAny>) -> Result<i64, String> {
@@ -110,14 +123,25 @@ fn double(item: &Bound<'_, PyAny>) -> Result<f64, String> {
     if let Some(value) = float(item)? {
         return Ok(value);
     }
-    let value = integer(item)
-        .map_err(|why| if why == "out of range" { why } else { format!("a {} is no number", class_name(item)) })?;
-    // 2^53: beyond it, doubles skip integers.
-    if value.unsigned_abs() <= 1 << 53 || (value as f64) as i128 == i128::from(value) {
-        Ok(value as f64)
-    } else {
-        Err("no double holds this integer exactly".to_owned())
+    match integer(item) {
+        // 2^53: beyond it, doubles skip integers.
+        Ok(value) if value.unsigned_abs() <= 1 << 53 || (value as f64) as i128 == i128::from(value) => Ok(value as f64),
+        Ok(_) => Err(SKIPPED.to_owned()),
+        Err(why) if why == "out of range" => large(item),
+        Err(_) => Err(format!("a {} is no number", class_name(item))),
     }
+}
+
+const SKIPPED: &str = "no double holds this integer exactly";
+
+/// An integer of more than 64 bits.
+fn large(item: &Bound<'_, PyAny>) -> Result<f64, String> {
+    // SAFETY: a valid object; the result is a new reference or null with an exception set.
+    let index = unsafe { Bound::from_owned_ptr_or_err(item.py(), ffi::PyNumber_Index(item.as_ptr())) };
+    let index = index.map_err(|e| e.to_string())?;
+    let value: f64 = index.extract().map_err(|_| "out of range".to_owned())?;
+    let same = index.eq(value).map_err(|e| e.to_string())?;
+    same.then_some(value).ok_or_else(|| SKIPPED.to_owned())
 }
 
 /// As [`double`]; of floats the nearest single-precision value is taken, and only overflow to infinity is refused.

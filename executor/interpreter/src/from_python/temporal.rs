@@ -128,11 +128,19 @@ fn timestamp(classes: &Classes<'_>, item: &Bound<'_, PyAny>, zoned: bool) -> Res
     Ok(((ordinal - EPOCH_ORDINAL) * DAY + seconds) * 1_000_000 + field(&utc, "microsecond")?)
 }
 
-/// numpy's datetimes and durations come out of arrays: as Python's, in microseconds.
+/// numpy's datetimes and durations come out of arrays: as Python's, in microseconds. There and back again tells what is
+/// finer and what is too far away, where numpy itself goes round.
 fn from_numpy<'py>(item: &Bound<'py, PyAny>, unit: &str) -> Result<Bound<'py, PyAny>, String> {
+    let own = item.getattr("dtype").map_err(text)?;
+    let name: String = own.getattr("name").and_then(|name| name.extract()).map_err(text)?;
+    let is_certain = ["s]", "m]", "h]", "D]", "W]"].iter().any(|end| name.ends_with(end));
+    if name.starts_with("timedelta64") && !is_certain {
+        return Err(format!("a {name} is no certain time"));
+    }
     let micros = item.call_method1("astype", (unit,)).map_err(text)?;
-    if !micros.eq(item).map_err(text)? {
-        return Err("it is finer than microseconds".to_owned());
+    let back = micros.call_method1("astype", (own,)).map_err(text)?;
+    if !back.eq(item).map_err(text)? {
+        return Err("it is finer than microseconds, or out of range".to_owned());
     }
     micros.call_method0("item").map_err(text)
 }
