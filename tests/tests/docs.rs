@@ -128,27 +128,38 @@ fn bounds() {
     section("docs/configuration.md", "bounds", &table);
 }
 
+/// What the page of an error code tells, in this order.
+const PARTS: [&str; 3] = ["\n## Cause\n", "\n## Example\n", "\n## What to do\n"];
+
+/// A page tells of its own code, and shows a message of it.
+fn check_error_page(name: &str) {
+    let page = read(&format!("docs/errors/{name}.md"));
+    assert!(page.starts_with(&format!("# {name}\n")), "docs/errors/{name}.md is headed otherwise");
+    let found: Vec<_> = PARTS.iter().map(|part| page.find(part)).collect();
+    assert!(found.iter().all(Option::is_some) && found.is_sorted(), "docs/errors/{name}.md lacks one of {PARTS:?}");
+    assert!(page.contains(&format!("\n```\n{name}: ")), "docs/errors/{name}.md shows no message");
+}
+
 #[test]
 fn error_codes() {
-    let page = read("docs/errors.md");
     let mut table = "| code | gRPC status | whose doing | retryable |\n|---|---|---|---|\n".to_owned();
+    let mut pages = BTreeSet::from(["README.md".to_owned()]);
     for error in ErrorCode::ALL.into_iter().filter(|code| *code != ErrorCode::Unspecified) {
         let name = error.as_str_name();
-        assert!(page.contains(&format!("\n## {name}\n")), "docs/errors.md has no section for {name}");
+        check_error_page(name);
+        pages.insert(format!("{name}.md"));
         let fault = match error.fault() {
             Fault::User => "the caller's",
             Fault::System => "the fleet's",
             Fault::Capacity => "nobody's: no room now",
         };
         let (status, retryable) = (tonic::Code::from(error.grpc()), if error.retryable() { "yes" } else { "no" });
-        writeln!(table, "| [`{name}`](#{}) | {status:?} | {fault} | {retryable} |", name.to_lowercase()).unwrap();
+        writeln!(table, "| [`{name}`]({name}.md) | {status:?} | {fault} | {retryable} |").unwrap();
     }
-    let sections =
-        page.lines().filter_map(|line| line.strip_prefix("## ")).filter(|title| title.to_uppercase() == **title);
-    for title in sections {
-        assert!(ErrorCode::from_str_name(title).is_some(), "docs/errors.md describes {title}, which is no code");
-    }
-    section("docs/errors.md", "codes", &table);
+    let files = std::fs::read_dir(root().join("docs/errors")).unwrap();
+    let files: BTreeSet<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, pages, "docs/errors holds a page per code and nothing else");
+    section("docs/errors/README.md", "codes", &table);
 }
 
 #[test]
