@@ -1,0 +1,114 @@
+"""The listener for engines that can send neither TLS nor tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+
+import flight_wire
+import grpc
+import pyarrow as pa
+import pytest
+import remote_servers
+from databend_udf.client import UDFClient
+from flight_wire import FlightData, FlightDescriptor, messages_of
+from remote_servers import ROOT, batch
+
+import udfleet
+from udfleet._local import binaries
+from udfleet._local.fleet import Processes
+
+NUMBERS = batch(a=pa.array([1, None], pa.int64()))
+
+
+def free_address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A fleet with a token, and its coordinator's open listener."""
+    with pytest.MonkeyPatch.context() as patch:
+        address = free_address()
+        # Of the coordinator alone: executors would take the same port.
+        start = Processes._start_executor
+
+        def start_executor(self, *arguments):
+            patch.delenv("UDFLEET_ENGINE_LISTEN", raising=False)
+            return start(self, *arguments)
+
+        patch.setattr(Processes, "_start_executor", start_executor)
+        patch.setenv("UDFLEET_ENGINE_LISTEN", address)
+        with remote_servers.doors(token=secrets.token_hex(8)) as running:
+            yield running, address
+
+
+def test_engines_call_without_a_token(guarded):
+    _, open_door = guarded
+    for client_of in (flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain):
+        with client_of(open_door) as client:
+            assert client.call("picky", NUMBERS).column() == [1, None]
+            assert client.info("picky").total_records == 1
+            assert b"picky" in [info.descriptor.path[0] for info in client.flights()]
+            assert client.action("protocol_version") == [b"\x02"] and client.actions()
+    host, port = open_door.split(":")
+    client = UDFClient(host=host, port=int(port))
+    with client.client:
+        assert client.health_check() and client.echo("x") == "x"
+        assert client.call_function("gcd", 12, 18) == [6]
+
+
+def test_every_other_listener_asks_for_the_token(guarded):
+    fleet, _ = guarded
+    for door in fleet:
+        with flight_wire.plain(door) as client:
+            assert client.call("picky", NUMBERS).code is grpc.StatusCode.UNAUTHENTICATED
+            with pytest.raises(grpc.RpcError) as caught:
+                client.info("picky")
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        with flight_wire.Wire(door, headers={"authorization": f"Bearer {fleet.processes.token}"}) as client:
+            assert client.call("picky", NUMBERS).column() == [1, None]
+
+
+def test_nothing_but_calls_goes_through_it(guarded):
+    running, address = guarded
+    with flight_wire.plain(address) as client:
+        assert client.action("protocol_version") == [b"\x02"]
+    with pytest.raises(udfleet.UdfleetError), udfleet.connect(address) as fleet:
+        fleet.functions()
+    with pytest.raises(udfleet.UdfleetError), udfleet.connect(address, running.processes.token) as fleet:
+        fleet.drop_function("picky")
+    assert "picky" in [function.name for function in running.fleet.functions()]
+
+
+def test_commands_of_the_sdk_are_refused(guarded):
+    schema, *batches = messages_of(NUMBERS.schema, [NUMBERS])
+    with flight_wire.plain(guarded[1]) as client:
+        command = FlightDescriptor(type=2, cmd=b"udfleet.v1.ExchangeRequest\0\n\x05picky")
+        answer = client.open(iter([FlightData(flight_descriptor=command), schema, *batches])).finish()
+    assert answer.code not in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE) and not answer.batches
+
+
+@pytest.mark.parametrize("program", [binaries.COORDINATOR, binaries.EXECUTOR])
+def test_it_is_off_unless_configured_and_refuses_other_addresses(program, tmp_path):
+    binary = ROOT / "target" / "release" / program
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("UDFLEET_")}
+
+    def run(*options):
+        where = ["--data-dir", str(tmp_path)] if program == binaries.COORDINATOR else ["--work-dir", str(tmp_path)]
+        peer = [] if program == binaries.COORDINATOR else ["--coordinator", "127.0.0.1:1"]
+        command = [str(binary), "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", *where, *peer, *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+    shown = run("--dump-config")
+    assert shown.returncode == 0 and 'engine_listen = "' not in shown.stdout
+    shown = run("--engine-listen", "127.0.0.1:8899", "--dump-config")
+    assert 'engine_listen = "127.0.0.1:8899"' in shown.stdout, shown.stderr
+    refusal = run("--engine-listen", "0.0.0.0:0")
+    assert refusal.returncode != 0 and "insecure_non_loopback" in refusal.stderr.replace("-", "_")
+    assert not refusal.stdout or "grpc" not in json.loads(refusal.stdout.splitlines()[0])

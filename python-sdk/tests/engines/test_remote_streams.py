@@ -1,0 +1,175 @@
+"""Streams as clients drive them: what is written and read when, and by how many at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import flight_wire
+import grpc
+import pyarrow as pa
+import pytest
+from flight_wire import frames
+from pyarrow import flight
+from remote_servers import batch, connect
+
+DIALECTS = [flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain]
+PATH = flight.FlightDescriptor.for_path
+
+
+def numbers(*values):
+    return batch(a=pa.array(values, pa.int64()))
+
+
+@pytest.mark.parametrize("client_of", DIALECTS)
+def test_headers_come_before_the_work_does(doors, client_of, tmp_path):
+    """Clients' timeouts end when headers arrive."""
+    for number, door in enumerate(doors):
+        gate = tmp_path / f"gate-{number}"
+        with client_of(door) as client:
+            call = client.open(iter(frames("gated", batch(path=[str(gate)]))))
+            call.wait_headers()
+            assert not gate.exists()
+            gate.touch()
+            assert call.finish().column() == [str(gate)]
+
+
+@pytest.mark.parametrize("client_of", [flight_wire.databend, flight_wire.plain])
+def test_an_answer_is_read_before_the_next_batch_is_written(doors, client_of):
+    for door in doors:
+        to_write = queue.SimpleQueue()
+        with client_of(door) as client:
+            first, second, third = frames("picky", numbers(1, 2), numbers(3))
+            call = client.open(iter(to_write.get, None))
+            for message in (first, second):
+                to_write.put(message)
+            while not call.answer.batches:
+                assert call.next()
+            assert call.answer.batches[0].column(0).to_pylist() == [1, 2]
+            to_write.put(third)
+            while len(call.answer.batches) < 2:
+                assert call.next()
+            to_write.put(None)
+            assert call.finish().column() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("client_of", DIALECTS)
+def test_one_connection_for_each_call(doors, client_of):
+    for door in doors:
+        for number in range(40):
+            with client_of(door) as client:
+                assert client.call("picky", numbers(number, None)).column() == [number, None]
+
+
+@pytest.mark.parametrize("client_of", DIALECTS)
+def test_many_calls_at_once_over_many_connections(doors, client_of):
+    for door in doors:
+        results = {}
+
+        def call(number, door=door, results=results):
+            with client_of(door) as client:
+                rows = range(number * 1000, number * 1000 + 256)
+                results[number] = client.call("picky", numbers(*rows)).column() == list(rows)
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert results == dict.fromkeys(range(64), True)
+
+
+def test_pyarrow_writes_all_before_it_reads(doors, references):
+    sent = [batch(x=pa.array([n, 12], pa.int32()), y=pa.array([12, n], pa.int32())) for n in range(1, 30)]
+
+    def answer(address):
+        with connect(address) as client:
+            writer, reader = client.do_exchange(PATH("gcd"))
+            with writer:
+                writer.begin(sent[0].schema)
+                for one in sent:
+                    writer.write_batch(one)
+                writer.done_writing()
+                return reader.read_all().column(0).to_pylist()
+
+    theirs = answer(references["arrow-udf"])
+    assert len(theirs) == 58 and [answer(door) for door in doors] == [theirs] * 2
+
+
+def test_pyarrow_writes_metadata_alone_and_with_batches(doors):
+    for door in doors:
+        with connect(door) as client:
+            writer, reader = client.do_exchange(PATH("picky"))
+            with writer:
+                writer.write_metadata(b"before")
+                writer.begin(pa.schema([("a", pa.int64())]))
+                writer.write_with_metadata(numbers(1), b"mine")
+                writer.write_metadata(b"between")
+                writer.write_batch(numbers(2))
+                writer.done_writing()
+                assert reader.read_all().column(0).to_pylist() == [1, 2]
+
+
+def test_pyarrow_reads_a_schema_where_nothing_was_sent(doors):
+    for door in doors:
+        for function, columns in [("picky", 1), ("series", 2), ("words", 2)]:
+            with connect(door) as client:
+                writer, reader = client.do_exchange(PATH(function))
+                with writer:
+                    writer.begin(
+                        pa.schema([("a", {"picky": pa.int64(), "series": pa.int32()}.get(function, pa.string()))])
+                    )
+                    writer.done_writing()
+                    result = reader.read_all()
+            assert result.num_rows == 0 and result.num_columns == columns
+
+
+def test_large_batches_go_through_both_ways(doors):
+    """Pyarrow never splits: one batch is one message, however large."""
+    sent = batch(a=["x" * 1000] * 40_000)
+    for door in doors:
+        for client_of in DIALECTS:
+            with client_of(door) as client:
+                assert client.call("same_varchar", sent).table.equals(
+                    pa.table({"result": sent.column(0)}, pa.schema([pa.field("result", pa.string())]))
+                )
+
+
+@pytest.mark.parametrize("client_of", DIALECTS)
+def test_a_client_that_goes_away_leaves_the_function_usable(doors, client_of, tmp_path):
+    for number, door in enumerate(doors):
+        gate = tmp_path / f"gate-{number}"
+        with client_of(door) as client:
+            call = client.open(iter(frames("gated", batch(path=[str(gate)]))))
+            call.wait_headers()
+            call.cancel()
+        gate.touch()
+        with client_of(door) as client:
+            assert client.call("gated", batch(path=[str(gate)])).column() == [str(gate)]
+
+
+@pytest.mark.parametrize("client_of", DIALECTS)
+def test_wrong_streams_are_the_callers_fault(doors, client_of):
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    for door in doors:
+        with client_of(door) as client:
+            answer = client.call("picky", batch(a=["text"]))
+            assert answer.code is invalid and "column 0" in answer.details
+            answer = client.call("picky", batch(a=pa.array([1]), b=pa.array([1])))
+            assert answer.code is invalid and "2 in place of 1" in answer.details
+            answer = client.open(iter(frames("picky", numbers(1))[1:])).finish()
+            assert answer.code is invalid and "schema" in answer.details
+            answer = client.open(iter(())).finish()
+            assert answer.code is invalid and "descriptor" in answer.details
+            answer = client.call("no_such_function", numbers(1))
+            assert answer.code is grpc.StatusCode.NOT_FOUND and "no_such_function" in answer.details
+
+
+@pytest.mark.parametrize("kind", ["boolean", "row", "decimal"])
+def test_columns_of_nulls(doors, kind):
+    for door in doors:
+        for client_of in DIALECTS:
+            with client_of(door) as client:
+                answer = client.call(f"same_{kind}", batch(a=pa.nulls(3)))
+                assert answer.column() == [None] * 3
+                assert answer.schema.field(0) == client.info(f"same_{kind}").schema.field(1)
