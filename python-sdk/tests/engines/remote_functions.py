@@ -60,6 +60,10 @@ SAME = {
     ),
     "interval": (_one_word("INTERVAL YEAR TO MONTH", "INTERVAL", None), [(14, 0, 0), None, (-1, 0, 0)]),
     "array": (_one_word("ARRAY<INT>", "INT[]", "ARRAY(INT NULL)"), [[1, None, 3], None, []]),
+    "decimals": (
+        _one_word("ARRAY<DECIMAL(20, 5)>", "DECIMAL[]", "ARRAY(DECIMAL(20, 5) NULL)"),
+        [[Decimal("1.50000"), None], None, []],
+    ),
     "row": (
         _one_word("ROW<a INT, b STRING>", "STRUCT<a:INT, b:VARCHAR>", "TUPLE(INT NULL, VARCHAR NULL)"),
         [{"a": 1, "b": "x"}, None, {"a": None, "b": None}],

@@ -96,8 +96,15 @@ def is_decimal_text(field: pa.Field) -> bool:
     return (field.metadata or {}).get(b"ARROW:extension:name") == DECIMAL_TEXT
 
 
+def _sent(field: pa.Field, value: Any) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_list(field.type):
+        return [_sent(field.type.value_field, part) for part in value]
+    return format(value, "f") if is_decimal_text(field) else value
+
+
 def given(field: pa.Field, values: list[Any]) -> pa.RecordBatch:
     """One column of values as a client of the signature makes it."""
-    if is_decimal_text(field):
-        values = [None if value is None else format(value, "f") for value in values]
-    return pa.record_batch([pa.array(values, field.type)], schema=pa.schema([field]))
+    column = pa.array([_sent(field, value) for value in values], field.type)
+    return pa.record_batch([column], schema=pa.schema([field]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+
 import flight_wire
 import grpc
 import pyarrow as pa
 import pytest
 from remote_comparison import shapes
 from remote_functions import FUNCTIONS
-from remote_servers import AS_CLIENT_OF, DECIMAL_TEXT, connect, serves
+from remote_servers import AS_CLIENT_OF, DECIMAL_TEXT, connect, given, serves
 
 import udfleet
 from udfleet import udf
@@ -64,6 +66,19 @@ def test_decimals_are_text_for_risingwave_alone(doors):
         for other in (flight_wire.databend, flight_wire.plain):
             with other(door) as client:
                 assert client.info("cents").schema.types == [pa.decimal128(10, 2), pa.decimal128(12, 2)]
+
+
+def test_risingwave_has_its_own_name_for_utc(doors):
+    """Its TIMESTAMPTZ is compared with the signature by name of the zone."""
+    doors.fleet.register_function("same_timestamptz", udf(lambda a: a, "TIMESTAMP_LTZ(6)", "TIMESTAMP_LTZ(6)"))
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=datetime.timezone.utc)
+    for door in doors:
+        for client_of, zone in [(flight_wire.arrow_udf, "+00:00"), (flight_wire.plain, "UTC")]:
+            with client_of(door) as client:
+                argument, result = client.info("same_timestamptz").schema
+                assert [argument.type, result.type] == [pa.timestamp("us", zone)] * 2
+                answer = client.call("same_timestamptz", given(argument, [moment, None]))
+                assert answer.schema == pa.schema([result]) and answer.column() == [moment, None]
 
 
 @pytest.mark.parametrize(("dialect", "text"), [("arrow-udf", True), ("databend", False), ("plain", False)])
