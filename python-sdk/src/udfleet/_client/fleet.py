@@ -19,6 +19,7 @@ from .exchange import Exchange
 from .inline import FleetFunctions
 from .pool import StreamPool
 from .progress import shown
+from .reach import Reach
 from .registration import OnEvent, register
 from .runner import Batches, Runner
 from .tables import Tables
@@ -84,6 +85,7 @@ class Fleet(Tables):
     ) -> None:
         self.address = address.partition("://")[2] or address
         self.job = job
+        self._reach = Reach(self.address, token, job, direct)
         self._job_parameters = dict(job_parameters or {})
         self._config = dict(config or {})
         self._rpc = Rpc(self.address, token)

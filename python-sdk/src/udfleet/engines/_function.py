@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -63,11 +63,18 @@ class EngineFunction:
 
     def refuse_types(self, *roots: str) -> None:
         """Fails where one of these types is among the function's, at any depth."""
-        places = [(f"argument {index}", declared) for index, declared in enumerate(self.input_types)]
-        for place, declared in [*places, ("the result", self.result_type)]:
-            found = next((part for part in _parts(declared) if part.root in roots), None)
-            if found is not None:
-                raise self.refused(f"{place} has the type {found}", self._other_type())
+        for index, declared in enumerate(self.input_types):
+            self._refuse(f"argument {index}", declared, lambda part: part.root in roots)
+        self.refuse_result(lambda part: part.root in roots)
+
+    def refuse_result(self, unknown: Callable[[DataType], bool], why: str = "") -> None:
+        """Fails where a part of the result's type is one that the engine does not know."""
+        self._refuse("the result", self.result_type, unknown, why)
+
+    def _refuse(self, place: str, declared: DataType, unknown: Callable[[DataType], bool], why: str = "") -> None:
+        found = next((part for part in _parts(declared) if unknown(part)), None)
+        if found is not None:
+            raise self.refused(f"{place} has the type {found}" + (f", {why}" if why else ""), self._other_type())
 
     def check(self, types: Sequence[pa.DataType]) -> None:
         """Asks the fleet whether the function takes columns of the types that the engine will send.

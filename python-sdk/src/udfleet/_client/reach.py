@@ -1,0 +1,37 @@
+"""How other processes reach a fleet: it can be pickled, and each process opens one connection."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fleet import Fleet
+
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What `connect` is given."""
+
+    address: str
+    token: str | None = field(repr=False)
+    job: str
+    direct: bool
+
+    def fleet(self) -> Fleet:
+        """The connection of the process that asks, made on first use and kept."""
+        with _LOCK:
+            return _connected(self, os.getpid())
+
+
+@functools.cache
+def _connected(reach: Reach, pid: int) -> Fleet:
+    # A forked process can't use the connection of the one that it was forked from.
+    from .fleet import connect
+
+    return connect(reach.address, reach.token, reach.job, direct=reach.direct)
