@@ -68,7 +68,7 @@ $(REFERENCE)/.installed: python-sdk/requirements-reference.lock | $(VENV)/.insta
 	$(VENV)/bin/uv pip install --quiet --python $(REFERENCE)/bin/python -r python-sdk/requirements-reference.lock
 	@touch $@
 
-test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapters with the engines themselves: DuckDB, Polars, pandas, DataFusion, Spark, ClickHouse
+test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapters with the engines themselves; other people's clients and servers of remote functions
 	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
 
 # apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.
@@ -88,12 +88,14 @@ bench: setup ## Measure against a bare echo server and arrow-udf, side by side; 
 
 lint: setup ## Formatting and lints of both languages
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path tests/remote-client/Cargo.toml
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cd python-sdk && ../$(VENV)/bin/ruff check . ../tests && ../$(VENV)/bin/ruff format --check . ../tests && ../$(VENV)/bin/mypy
 	$(PYTHON) python-sdk/generate_proto.py --check
 
 format: setup ## Format both languages
 	cargo fmt --all
+	cargo fmt --manifest-path tests/remote-client/Cargo.toml
 	cd python-sdk && ../$(VENV)/bin/ruff format . ../tests && ../$(VENV)/bin/ruff check --fix . ../tests
 
 proto: $(VENV)/.installed ## Regenerate the SDK's protobuf code
