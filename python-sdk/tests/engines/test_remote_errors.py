@@ -146,6 +146,27 @@ def test_errors_of_many_rows_are_all_told(fleet):
             assert all(f"-{n} is negative" in error for n, error in enumerate(errors, 1))
 
 
+@pytest.mark.parametrize("bad", ["1.234", "123456789.00", "NaN", "Infinity", "1e2x"])
+def test_decimals_that_do_not_fit_fail_rows_not_the_call(fleet, bad):
+    """RisingWave's numeric knows no precision: what comes is a matter of data, not of signatures."""
+    for door in fleet:
+        with flight_wire.arrow_udf(door) as client:
+            argument, _ = client.info("cents").schema
+            sent = pa.record_batch([pa.array(["1.10", bad, None])], schema=pa.schema([argument]))
+            answer = client.call("cents", sent)
+            assert answer.column()[1:] == [None, None] and bad in error_column(answer)[1]
+
+
+def test_more_than_is_held_back_goes_out(fleet):
+    """Whether a row fails is not waited for without bound."""
+    texts = [f"{row:09}" + "x" * 1000 for row in range(20_000)]
+    for door in fleet:
+        with flight_wire.arrow_udf(door) as client:
+            answer = client.call("same_varchar", *([batch(a=texts)] * 5))
+            assert answer.column() == texts * 5
+            assert all(error is None for index in range(1, len(answer.schema)) for error in answer.column(index))
+
+
 @pytest.mark.parametrize("client_of", OTHERS)
 @pytest.mark.parametrize(
     ("function", "says"),

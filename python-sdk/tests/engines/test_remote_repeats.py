@@ -27,7 +27,8 @@ def fleet(doors):
             raise ValueError(f"{number} is negative")
         return number
 
-    doors.fleet.register_function("counted", udf(counted, ["STRING", "BIGINT"], "BIGINT", deterministic=False))
+    doors.fleet.register_function("counted", udf(counted, ["STRING", "BIGINT"], "BIGINT"))
+    doors.fleet.register_function("dice", udf(counted, ["STRING", "BIGINT"], "BIGINT", deterministic=False))
     return doors
 
 
@@ -86,6 +87,22 @@ def test_another_query_another_batch_and_success_run(fleet, runs, door):
     assert ran() == [-7, -7, -8]
     assert call("q1", 5).column() == [5] and call("q1", 5).column() == [5]
     assert ran() == [-7, -7, -8, 5, 5]
+
+
+def test_a_function_that_is_not_deterministic_runs_again(fleet, runs):
+    path, ran = runs
+    for _ in range(3):
+        with flight_wire.databend(fleet.addresses["coordinator"], query_id=f"q-{path}") as client:
+            assert client.call("dice", sent(path, -7)).code is INVALID
+    assert ran() == [-7] * 3
+
+
+def test_a_person_who_tries_again_wants_another_try(fleet, runs):
+    path, ran = runs
+    for _ in range(3):
+        with flight_wire.plain(fleet.addresses["coordinator"]) as client:
+            assert client.call("counted", sent(path, -7)).code is INVALID
+    assert ran() == [-7] * 3
 
 
 def test_a_new_version_is_called_anew(fleet):
