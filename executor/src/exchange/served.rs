@@ -157,6 +157,10 @@ impl FunctionTable {
             None => snapshot.newest.get(&reference.name),
         };
         found.cloned().ok_or_else(|| {
+            if self.draining.load(Ordering::Relaxed) {
+                // What it has served so far is unloaded by now: others have it.
+                return draining();
+            }
             let message = format!("no function {reference} is ready on this executor");
             let error = Error::new(ErrorCode::FunctionNotFound, message).function(reference.to_string());
             match nearest(&reference.name, snapshot.newest.keys().map(String::as_str)) {
@@ -196,7 +200,7 @@ impl FunctionTable {
     /// [`ErrorCode::NoCapacity`]: another executor may take it.
     pub fn admit(&self) -> Result<StreamSlot, Error> {
         if self.draining.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorCode::NoCapacity, "this executor is draining").hint("use another executor"));
+            return Err(draining());
         }
         if self.streams.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
             self.streams.fetch_sub(1, Ordering::Relaxed);
@@ -205,6 +209,10 @@ impl FunctionTable {
         }
         Ok(StreamSlot(Arc::clone(&self.streams)))
     }
+}
+
+fn draining() -> Error {
+    Error::new(ErrorCode::NoCapacity, "this executor is draining").hint("use another executor")
 }
 
 #[cfg(test)]
@@ -244,6 +252,8 @@ mod tests {
         assert_eq!(table.streams(), 1);
         table.set_draining(true);
         assert_eq!(table.admit().unwrap_err().code(), ErrorCode::NoCapacity);
+        let unloaded = FunctionRef::parse("add").unwrap();
+        assert_eq!(table.resolve(&unloaded).unwrap_err().code(), ErrorCode::NoCapacity);
         drop(slot);
         assert_eq!(table.streams(), 0);
     }
