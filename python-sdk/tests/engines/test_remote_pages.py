@@ -147,7 +147,7 @@ def test_settings_are_taken(engine, tmp_path):
     command = [str(binaries.find_program(binaries.COORDINATOR)), "--config", str(tmp_path / "coordinator.toml")]
     shown = subprocess.run([*command, "--dump-config"], capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0, shown.stderr
-    assert 'engine_listen = "10.0.0.5:8817"' in shown.stdout and "long secret" not in shown.stdout
+    assert 'engine_listen = "10.0.0.5:8817"' in shown.stdout and "choose-a-long" not in shown.stdout
 
 
 def test_databends_client_as_the_page_has_it(doors, capsys):
