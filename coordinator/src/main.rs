@@ -32,11 +32,14 @@ fn run(flags: &Flags) -> Result<(), BoxError> {
 async fn serve(config: Config, parent: Option<u32>) -> Result<(), BoxError> {
     let stop = process::stop_requested(parent)?;
     let server = Server::start(config).await?;
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "udfleet": "coordinator",
         "grpc": server.grpc_address().to_string(),
         "http": server.http_address().to_string(),
     });
+    if let Some(address) = server.engine_address() {
+        ready["engine"] = address.to_string().into();
+    }
     writeln!(std::io::stdout(), "{ready}")?;
     std::io::stdout().flush()?;
     stop.await;

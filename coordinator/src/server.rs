@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::InterceptorLayer;
 use tonic::transport::server::TcpIncoming;
+use udfleet_proto::engine::{Engines, accepted};
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
@@ -40,6 +41,7 @@ const FRAME_SLACK: usize = 1 << 20;
 pub struct Server {
     grpc: SocketAddr,
     http: SocketAddr,
+    engine: Option<SocketAddr>,
     ready: Arc<AtomicBool>,
     fleet: Fleet,
     store: SharedStore,
@@ -51,6 +53,21 @@ async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, BoxError> 
     TcpListener::bind(address).await.map_err(|e| format!("can't listen on {what} {address}: {e}").into())
 }
 
+fn builder() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(1 << 20)
+        .max_concurrent_streams(1 << 16)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+}
+
+fn flight(router: Router) -> FlightServiceServer<Router> {
+    let frame = MAX_FRAME_BYTES + FRAME_SLACK;
+    FlightServiceServer::new(router).max_decoding_message_size(frame).max_encoding_message_size(frame)
+}
+
 impl Server {
     /// Binds the ports, opens the store, and serves.
     ///
@@ -60,6 +77,10 @@ impl Server {
         config.check()?;
         // Ports first: a second coordinator by mistake fails here, before it touches data.
         let (grpc, http) = (bind("listen", config.listen).await?, bind("http_listen", config.http_listen).await?);
+        let engine = match config.engine_listen {
+            Some(address) => Some(bind("engine_listen", address).await?),
+            None => None,
+        };
         let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
         tokio::fs::create_dir_all(&config.data_dir)
             .await
@@ -71,10 +92,11 @@ impl Server {
         let routes = Arc::new(RouteTable::default());
         let timeout = Duration::from_secs(config.executor_timeout_seconds);
         let fleet = Fleet::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
-        let stats = Arc::new(Stats::default());
+        let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {
             grpc: grpc_address,
             http: http_address,
+            engine: engine.as_ref().map(TcpListener::local_addr).transpose()?,
             ready: Arc::new(AtomicBool::new(false)),
             fleet: fleet.clone(),
             store,
@@ -82,7 +104,7 @@ impl Server {
             tasks: tokio::task::JoinSet::new(),
         };
         let token = SendToken::new(config.token.as_ref());
-        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats));
+        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats), Arc::clone(&engines));
         let parts = Parts {
             registry: Arc::clone(&registry),
             artifacts,
@@ -98,8 +120,11 @@ impl Server {
         fleet::resume(Arc::clone(&parts)).await?;
         server.collect(&parts, Duration::from_secs(config.artifact_ttl_seconds));
         let door = RequireToken::new(config.token.as_ref());
+        if let Some(listener) = engine {
+            server.serve_engines(listener, router.clone());
+        }
         server.serve_grpc(grpc, router, parts, door.clone());
-        server.serve_http(http, Exporter::new(fleet.clone(), stats), Arc::clone(&registry), door);
+        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), Arc::clone(&registry), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         tracing::info!(grpc = %grpc_address, http = %http_address, data = %config.data_dir.display(), "coordinator ready");
@@ -109,27 +134,30 @@ impl Server {
     fn serve_grpc(&mut self, listener: TcpListener, router: Router, parts: Arc<Parts>, door: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
         let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
-        let frame = MAX_FRAME_BYTES + FRAME_SLACK;
         let control = MAX_CONTROL_BYTES;
-        let router = tonic::transport::Server::builder()
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(1 << 20)
-            .max_concurrent_streams(1 << 16)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        let router = builder()
             .layer(InterceptorLayer::new(door))
-            .add_service(
-                FlightServiceServer::new(router).max_decoding_message_size(frame).max_encoding_message_size(frame),
-            )
+            .add_service(flight(router))
             .add_service(FleetServer::new(FleetService::new(parts)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
             .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = accepted(TcpIncoming::from(listener).with_nodelay(Some(true)), false);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
                 tracing::error!(%error, "serving gRPC ended");
+            }
+        });
+    }
+
+    /// What engines, which show no token, need of Flight.
+    fn serve_engines(&mut self, listener: TcpListener, router: Router) {
+        let router = builder().add_service(flight(router));
+        let incoming = accepted(TcpIncoming::from(listener).with_nodelay(Some(true)), true);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
+                tracing::error!(%error, "serving engines ended");
             }
         });
     }
@@ -195,6 +223,12 @@ impl Server {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Address for engines, where there is one.
+    #[must_use]
+    pub fn engine_address(&self) -> Option<SocketAddr> {
+        self.engine
     }
 
     /// Ends attach streams, lets open streams finish for a while, then drops what is left and closes the store.

@@ -10,6 +10,7 @@ use ractor::Actor;
 use rand::Rng;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use udfleet_proto::engine::Engines;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
@@ -45,6 +46,10 @@ pub async fn run(
     let work_dir = WorkDir::open(&settings.work_dir)?;
     let (grpc, grpc_address) = listen("listen", settings.listen).await?;
     let (http, http_address) = listen("http_listen", settings.http_listen).await?;
+    let engine = match settings.engine_listen {
+        Some(address) => Some(listen("engine_listen", address).await?),
+        None => None,
+    };
     let bearer = Bearer::new(settings.token.as_ref())?;
     let channel = attach::channel(&settings.coordinator)?;
     let pythons = Pythons::discover(&settings.python).await;
@@ -55,20 +60,34 @@ pub async fn run(
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
     let end = CancellationToken::new();
-    let frontend = FlightFrontend::new(Arc::clone(&context.table));
+    let engines = Arc::new(Engines::default());
+    let frontend = FlightFrontend::new(Arc::clone(&context.table), Arc::clone(&engines));
     let guard = Guard::new(settings.token.clone());
     let (logs, stats, table) = (Arc::clone(&context.logs), Arc::clone(&context.stats), Arc::clone(&context.table));
     let service = NodeService::new(context.executor.clone(), logs, stats, table);
-    let mut server = tokio::spawn(server::serve(grpc, frontend, service, guard, end.clone().cancelled_owned()));
-    let http = tokio::spawn(axum::serve(http, http::router(Arc::clone(&context))).into_future());
+    let engine_address = engine.as_ref().map(|(_, address)| address.to_string());
+    let (open, stop_open) = (frontend.clone(), end.clone().cancelled_owned());
+    let serve_engines = async move {
+        match engine {
+            Some((listener, _)) => server::serve_engines(listener, open, stop_open).await,
+            None => Ok(()),
+        }
+    };
+    let closed = server::serve(grpc, frontend, service, guard, end.clone().cancelled_owned());
+    let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
+    let http = tokio::spawn(axum::serve(http, http::router(Arc::clone(&context), engines)).into_future());
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
-    ready(&serde_json::json!({
+    let mut addresses = serde_json::json!({
         "udfleet": "executor",
         "id": hello.executor,
         "grpc": grpc_address.to_string(),
         "http": http_address.to_string(),
-    }));
+    });
+    if let Some(address) = engine_address {
+        addresses["engine"] = address.into();
+    }
+    ready(&addresses);
     let attachment = tokio::spawn(Attachment::new(channel, bearer, hello, Arc::clone(&context), node.clone()).run());
     let outcome = tokio::select! {
         () = stop => Ok(()),

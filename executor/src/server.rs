@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use udfleet_proto::engine::accepted;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::v1::node_server::NodeServer;
@@ -40,6 +41,43 @@ pub async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let node = NodeServer::new(node).max_decoding_message_size(MAX_CONTROL_BYTES);
+    builder()
+        .layer(InterceptorLayer::new(guard))
+        .add_service(flight)
+        .add_service(node)
+        .serve_with_incoming_shutdown(accepted(incoming(listener), false), stop)
+        .await
+        .map_err(failed)
+}
+
+/// Serves engines, which show no token, what they need of Flight.
+///
+/// # Errors
+/// `INTERNAL` when the listener fails.
+pub async fn serve_engines(
+    listener: TcpListener,
+    flight: FlightFrontend,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let flight = FlightServiceServer::new(flight)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    builder()
+        .add_service(flight)
+        .serve_with_incoming_shutdown(accepted(incoming(listener), true), stop)
+        .await
+        .map_err(failed)
+}
+
+fn failed(error: tonic::transport::Error) -> Error {
+    Error::internal(format!("the gRPC server failed: {error}"))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+fn builder() -> Server {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -47,10 +85,4 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .layer(InterceptorLayer::new(guard))
-        .add_service(flight)
-        .add_service(node)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
-        .await
-        .map_err(|e| Error::internal(format!("the gRPC server failed: {e}")))
 }

@@ -1,10 +1,11 @@
 //! What Flight clients are told about a function: the same on the coordinator and on executors.
 
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc};
+use arrow_flight::{ActionType, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use tonic::Status;
 
+use crate::engine::{Connection, Engine, described_inputs, described_outputs};
 use crate::error::Error;
 use crate::types::arrow_field;
 use crate::v1::{ErrorCode, FunctionDefinition, FunctionKind, TypeRoot};
@@ -43,24 +44,37 @@ pub fn result_fields(definition: &FunctionDefinition) -> Vec<Field> {
     }
 }
 
-/// Schema = inputs, then the output; `total_records` = number of inputs (the contract of arrow-udf and Databend).
+/// A function as a caller of this engine sees it.
 ///
 /// # Errors
 /// [`ErrorCode::Internal`] where the schema can't be encoded.
 pub fn describe(
     definition: &FunctionDefinition,
+    engine: Engine,
     descriptor: FlightDescriptor,
     endpoints: Vec<FlightEndpoint>,
 ) -> Result<FlightInfo, Error> {
-    let inputs = definition.input_types.iter().enumerate();
-    let mut fields: Vec<_> = inputs.map(|(index, input)| arrow_field(&format!("arg{}", index + 1), input)).collect();
-    let count = fields.len();
-    fields.extend(result_fields(definition));
+    let inputs = described_inputs(definition, engine);
+    // A function without declared inputs takes any columns: their number is unknown.
+    let count = if definition.input_typed { inputs.len() as i64 } else { -1 };
+    of_columns(inputs, described_outputs(definition, engine), definition.kind(), count, descriptor, endpoints)
+}
+
+/// Schema = inputs, then outputs; `total_records` = number of inputs (the contract of arrow-udf and Databend).
+pub(crate) fn of_columns(
+    inputs: Vec<Field>,
+    outputs: Vec<Field>,
+    kind: FunctionKind,
+    total_records: i64,
+    descriptor: FlightDescriptor,
+    endpoints: Vec<FlightEndpoint>,
+) -> Result<FlightInfo, Error> {
     let metadata = [
-        ("x-databend-udf-input-count".to_owned(), count.to_string()),
+        ("x-databend-udf-input-count".to_owned(), inputs.len().to_string()),
         // An aggregate's results come at the end of the input only, which callers have to know.
-        (KIND_METADATA.to_owned(), definition.kind().as_str_name().to_owned()),
+        (KIND_METADATA.to_owned(), kind.as_str_name().to_owned()),
     ];
+    let fields: Vec<_> = inputs.into_iter().chain(outputs).collect();
     let schema = Schema::new_with_metadata(fields, std::collections::HashMap::from(metadata));
     let options = Default::default();
     let message = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&schema, &options))
@@ -69,25 +83,41 @@ pub fn describe(
         schema: message.0,
         flight_descriptor: Some(descriptor),
         endpoint: endpoints,
-        // A function without declared inputs takes any columns: their number is unknown.
-        total_records: if definition.input_typed { count as i64 } else { -1 },
+        total_records,
         total_bytes: -1,
         ordered: true,
         app_metadata: Bytes::new(),
     })
 }
 
-/// The answer to an action.
+/// The answer to an action. Who asks for the protocol version is noted with its connection.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidInput`] for actions that don't exist.
-pub fn action(name: &str) -> Result<Bytes, Error> {
+pub fn action(name: &str, connection: &Connection) -> Result<Bytes, Error> {
     match name {
-        PROTOCOL_VERSION_ACTION => Ok(Bytes::from_static(&[PROTOCOL_VERSION])),
+        PROTOCOL_VERSION_ACTION => {
+            connection.asked_for_version();
+            Ok(Bytes::from_static(&[PROTOCOL_VERSION]))
+        }
         other => {
             Err(Error::new(ErrorCode::InvalidInput, format!("no Flight action {other:?}")).hint("see ListActions"))
         }
     }
+}
+
+/// What [`action`] takes.
+#[must_use]
+pub fn actions() -> [ActionType; 1] {
+    let description = "the version of the arrow-udf protocol that PATH streams speak: one byte".to_owned();
+    [ActionType { r#type: PROTOCOL_VERSION_ACTION.to_owned(), description }]
+}
+
+/// The refusal of CMD descriptors on the listener that asks for no token.
+#[must_use]
+pub fn commands_refused() -> Error {
+    Error::new(ErrorCode::InvalidInput, "engine_listen takes PATH descriptors [function name] only")
+        .hint("use the port of `listen`, with the fleet's token")
 }
 
 /// For the parts of Flight that functions have no use for.

@@ -147,3 +147,15 @@ def odd_only(value):
     if value % 2 == 0:
         raise ValueError(f"{value} is even")
     return value
+
+
+def twice(text, count):
+    """Rows of two columns."""
+    for number in range(count):
+        yield text, number
+
+
+def slow_if_negative(value):
+    if value < 0:
+        time.sleep(60)
+    return value

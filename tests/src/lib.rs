@@ -11,6 +11,7 @@ pub mod binaries;
 pub mod bridge;
 pub mod cluster;
 pub mod control;
+pub mod engine;
 pub mod function;
 pub mod gate;
 pub mod http;

@@ -23,6 +23,9 @@ pub struct Flags {
     /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:8816]
     #[arg(long, env = "UDFLEET_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
+    /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
+    #[arg(long, env = "UDFLEET_ENGINE_LISTEN", value_name = "ADDRESS")]
+    pub engine_listen: Option<SocketAddr>,
     /// Where functions and artifacts are kept [default: udfleet-data]
     #[arg(long, env = "UDFLEET_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -80,6 +83,7 @@ impl Flags {
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         set(&mut config.listen, self.listen);
         set(&mut config.http_listen, self.http_listen);
+        set(&mut config.engine_listen, self.engine_listen.map(Some));
         set(&mut config.data_dir, self.data_dir.clone());
         set(&mut config.executor_timeout_seconds, self.executor_timeout_seconds);
         set(&mut config.registration_timeout_seconds, self.registration_timeout_seconds);

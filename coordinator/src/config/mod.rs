@@ -70,6 +70,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of /metrics, /healthz and /readyz.
     pub http_listen: SocketAddr,
+    /// Where engines are served without a token; none: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_listen: Option<SocketAddr>,
     /// Where functions and artifacts are kept.
     pub data_dir: PathBuf,
     /// What every caller and executor has to show.
@@ -93,6 +96,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8815)),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8816)),
+            engine_listen: None,
             data_dir: PathBuf::from("udfleet-data"),
             token: None,
             insecure_non_loopback: false,
@@ -139,8 +143,11 @@ impl Config {
                 return Err(ConfigError::NoToken { what, address });
             }
         }
-        if !self.http_listen.ip().is_loopback() && !self.insecure_non_loopback {
-            return Err(ConfigError::NotLoopback { what: "http_listen", address: self.http_listen });
+        let others = self.engine_listen.map(|address| ("engine_listen", address));
+        for (what, address) in others.into_iter().chain([("http_listen", self.http_listen)]) {
+            if !address.ip().is_loopback() && !self.insecure_non_loopback {
+                return Err(ConfigError::NotLoopback { what, address });
+            }
         }
         Ok(())
     }
@@ -197,6 +204,9 @@ mod tests {
             Err(ConfigError::NoToken { .. })
         ));
         assert!(load(&["--listen", "0.0.0.0:1", "--insecure-non-loopback", "--token", "t"]).is_ok());
+        let open = ["--engine-listen", "0.0.0.0:1"];
+        assert!(matches!(load(&open), Err(ConfigError::NotLoopback { what: "engine_listen", .. })));
+        assert!(load(&[&open[..], &["--insecure-non-loopback"]].concat()).is_ok(), "engines have no token");
         assert!(matches!(load(&["--token", "two words"]), Err(ConfigError::BadToken)));
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use udfleet_proto::engine::Engines;
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::{ExecutorInfo, FunctionMetrics, FunctionProgress};
@@ -23,13 +24,14 @@ const EXECUTOR_STATES: [&str; 4] = ["ready", "draining", "drained", "lost"];
 pub struct Exporter {
     fleet: Fleet,
     stats: Arc<Stats>,
+    engines: Arc<Engines>,
 }
 
 impl Exporter {
     /// Reads from these.
     #[must_use]
-    pub fn new(fleet: Fleet, stats: Arc<Stats>) -> Self {
-        Self { fleet, stats }
+    pub fn new(fleet: Fleet, stats: Arc<Stats>, engines: Arc<Engines>) -> Self {
+        Self { fleet, stats, engines }
     }
 
     /// The page, in Prometheus' text format.
@@ -44,6 +46,7 @@ impl Exporter {
         with_local_recorder(&recorder, || {
             describe();
             record_router(&self.stats);
+            record_engines(&self.engines);
             record_executors(&executors);
             functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
             let shown = functions.iter().take(MOST_FUNCTIONS).filter_map(|progress| progress.total.as_ref());
@@ -58,6 +61,8 @@ impl Exporter {
 }
 
 fn describe() {
+    describe_counter!("udfleet_engine_calls_total", "Streams of remote-function clients, repeated ones included");
+    describe_counter!("udfleet_engine_repeats_total", "Failed calls that came again and were answered from memory");
     describe_counter!("udfleet_streams_total", "Flight streams accepted by the coordinator");
     describe_gauge!("udfleet_streams_open", "Flight streams open at the coordinator");
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
@@ -85,6 +90,16 @@ fn record_router(stats: &Stats) {
     gauge!("udfleet_streams_open").set(stats.active.load(Ordering::Relaxed) as f64);
     counter!("udfleet_batches_forwarded_total").absolute(stats.batches.load(Ordering::Relaxed));
     counter!("udfleet_batches_resent_total").absolute(stats.retries.load(Ordering::Relaxed));
+}
+
+/// Calls of engines, by who makes them.
+fn record_engines(engines: &Engines) {
+    for (engine, tenant, calls) in engines.calls() {
+        counter!("udfleet_engine_calls_total", "engine" => engine.name(), "tenant" => tenant).absolute(calls);
+    }
+    for (engine, repeats) in engines.repeats() {
+        counter!("udfleet_engine_repeats_total", "engine" => engine.name()).absolute(repeats);
+    }
 }
 
 fn record_executors(executors: &[ExecutorInfo]) {

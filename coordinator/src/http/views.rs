@@ -104,7 +104,7 @@ impl Function {
             on_error: match definition.on_error() {
                 OnError::Null => "null",
                 OnError::Skip => "skip",
-                OnError::Fail | OnError::Unspecified => "fail",
+                OnError::Fail | OnError::Unspecified | OnError::Column => "fail",
             },
             environment: info.environment.clone(),
             created_unix_ms: definition.created_unix_ms,

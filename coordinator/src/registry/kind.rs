@@ -42,6 +42,9 @@ pub(super) fn check(definition: &FunctionDefinition) -> Result<(), Error> {
 
 fn on_error(definition: &FunctionDefinition, what: &str, aggregates: bool) -> Result<(), Error> {
     let on_error = definition.on_error();
+    if on_error == OnError::Column {
+        return Err(bad("on_error can only be fail, null or skip"));
+    }
     if aggregates && matches!(on_error, OnError::Null | OnError::Skip) {
         return Err(bad(format!("{what} has no results of single rows: on_error can only be fail")));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use udfleet_proto::engine::RESERVED_PREFIX;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
 use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, Language};
@@ -25,6 +26,10 @@ pub fn validate(definition: &FunctionDefinition) -> Result<(), Error> {
 
 fn check(definition: &FunctionDefinition) -> Result<(), Error> {
     name::validate(&definition.name).map_err(|e| bad(e.to_string()))?;
+    if definition.name.starts_with(RESERVED_PREFIX) {
+        let message = format!("names that begin with `{RESERVED_PREFIX}` are the fleet's own");
+        return Err(bad(message).hint("choose another name"));
+    }
     if definition.encoded_len() > MAX_CONTROL_BYTES / 2 {
         return Err(Error::new(
             ErrorCode::LimitExceeded,
@@ -100,7 +105,7 @@ pub fn artifacts(definition: &FunctionDefinition) -> BTreeMap<&str, &Artifact> {
 #[cfg(test)]
 mod tests {
     use udfleet_proto::types::simple;
-    use udfleet_proto::v1::{Environment, FunctionKind, TypeRoot};
+    use udfleet_proto::v1::{Environment, FunctionKind, OnError, TypeRoot};
 
     use super::*;
 
@@ -127,6 +132,8 @@ mod tests {
             validate(&definition).unwrap_err().to_string()
         };
         assert!(wrong(|d| d.name = "a b".to_owned()).contains("' '"));
+        assert!(wrong(|d| d.name = "builtin_mine".to_owned()).contains("builtin_"));
+        assert!(wrong(|d| d.on_error = OnError::Column as i32).contains("on_error"));
         assert!(wrong(|d| d.language = Language::Jvm as i32).contains("JVM"));
         assert!(wrong(|d| d.accumulator_type = Some(DataType::default())).contains("accumulator"));
         assert!(wrong(|d| d.result_type = None).contains("result type"));

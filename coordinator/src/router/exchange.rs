@@ -15,7 +15,8 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::Status;
+use udfleet_proto::engine::Incoming;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
 
@@ -44,13 +45,11 @@ pub(super) struct Exchange {
     pub(super) work: Work,
     /// Who serves the work, as of the routes that it was looked up in.
     serving: (Arc<Routes>, Arc<[Server]>),
-    /// Under a CMD descriptor batches are numbered and errors come in-band.
-    pub(super) numbered: bool,
     pub(super) input: Option<Input>,
     /// Where a stream that has failed came from.
     pub(super) rejected: Option<Input>,
     /// The client of a stream that has failed, while it still writes.
-    draining: Option<Streaming<FlightData>>,
+    draining: Option<Incoming>,
     pub(super) schema: Option<FlightData>,
     /// Present where the schema has dictionaries: then one executor gets all.
     pub(super) dictionaries: Option<Dictionaries>,
@@ -101,7 +100,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When a function of the work is gone.
-    pub fn new(shared: Arc<Shared>, work: Work, numbered: bool, input: Input) -> Result<Self, Error> {
+    pub fn new(shared: Arc<Shared>, work: Work, input: Input) -> Result<Self, Error> {
         let schema = message::schema_message(&work.result)?;
         let routes = shared.routes.load_full();
         let servers = work.servers(&routes)?.into();
@@ -111,7 +110,6 @@ impl Exchange {
             shared,
             work,
             serving: (routes, servers),
-            numbered,
             input: Some(input),
             rejected: None,
             draining: None,
@@ -195,7 +193,7 @@ impl Exchange {
     }
 
     /// Gives up everything but the client.
-    pub fn abandon(mut self) -> Option<Streaming<FlightData>> {
+    pub fn abandon(mut self) -> Option<Incoming> {
         self.draining.take().or_else(|| self.input.take().or_else(|| self.rejected.take())?.abandon())
     }
 

@@ -3,6 +3,7 @@
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, Ticket};
 use bytes::Bytes;
 use prost::Message as _;
+use udfleet_proto::engine::Engine;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::describe;
 use udfleet_proto::v1::ExchangeRequest;
@@ -11,13 +12,13 @@ use super::work::Work;
 use crate::routes::{Routes, Server, Target};
 
 /// The function with the executors that serve it, for direct exchange.
-pub(super) fn flight_info(target: &Target, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+pub(super) fn flight_info(target: &Target, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
     let endpoint = |server: &Server| {
         FlightEndpoint::new()
             .with_ticket(Ticket::new(target.function.name.clone()))
             .with_location(format!("grpc+tcp://{}", server.endpoint.address))
     };
-    describe(&target.function.definition, descriptor, target.servers.iter().map(endpoint).collect())
+    describe(&target.function.definition, engine, descriptor, target.servers.iter().map(endpoint).collect())
 }
 
 /// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several with

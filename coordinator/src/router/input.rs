@@ -1,13 +1,14 @@
 //! Where an exchange's batches come from: the client, or the exchange of the stage before.
 
 use arrow_flight::FlightData;
-use tonic::{Status, Streaming};
+use tonic::Status;
+use udfleet_proto::engine::Incoming;
 
 use super::exchange::Exchange;
 
 /// See the module.
 pub(super) enum Input {
-    Client(Box<Streaming<FlightData>>),
+    Client(Box<Incoming>),
     Stage(Box<Exchange>),
 }
 
@@ -21,7 +22,7 @@ impl Input {
     }
 
     /// Gives up all work on the way and leaves the client's side.
-    pub fn abandon(self) -> Option<Streaming<FlightData>> {
+    pub fn abandon(self) -> Option<Incoming> {
         match self {
             Self::Client(client) => Some(*client),
             Self::Stage(stage) => stage.abandon(),

@@ -66,7 +66,7 @@ impl Exchange {
             let result = decode(metadata)?;
             return Ok(Tag { sequence: result.sequence, closes: result.last });
         }
-        let sequence = if self.numbered && !metadata.is_empty() {
+        let sequence = if !metadata.is_empty() {
             let header = BatchHeader::decode(metadata);
             header.map_err(|e| self.invalid(&format!("a batch's app_metadata is no BatchHeader: {e}")))?.sequence
         } else {

@@ -58,7 +58,7 @@ impl Exchange {
                 Answer::Data { tag, parts } => self.put_out(turn, tag, parts),
                 Answer::Passed(part) => self.out.push_back(Ok(part)),
                 Answer::Failed { sequence, error } => {
-                    self.out.push_back(if self.numbered { Ok(in_band(sequence, error)) } else { Err(error.into()) });
+                    self.out.push_back(Ok(in_band(sequence, error)));
                     self.finished = true;
                     return;
                 }
@@ -94,23 +94,19 @@ impl Exchange {
         }
     }
 
-    /// As the client numbers it; plain clients get no metadata. `None` for what only executors have to say.
+    /// As the client numbers it. `None` for what only executors have to say.
     fn renumber(&self, sequence: u64, mut part: FlightData, tag: Tag) -> Option<FlightData> {
         let empty = part.data_header.is_empty();
         // Of the parts that one batch has become only the last says that it has been gathered, and those of a gathering
         // before are no batches of the client.
         let internal = self.work.gathers && (self.work.behind || !tag.closes) && Some(sequence) != self.tail;
-        if empty && (!self.numbered || internal) {
+        if empty && internal {
             return None;
         }
         part.flight_descriptor = None;
-        part.app_metadata = if self.numbered {
-            let result = BatchResult::decode(std::mem::take(&mut part.app_metadata)).unwrap_or_default();
-            let last = result.last && tag.closes;
-            BatchResult { sequence: tag.sequence, last, ..result }.encode_to_vec().into()
-        } else {
-            bytes::Bytes::new()
-        };
+        let result = BatchResult::decode(std::mem::take(&mut part.app_metadata)).unwrap_or_default();
+        let last = result.last && tag.closes;
+        part.app_metadata = BatchResult { sequence: tag.sequence, last, ..result }.encode_to_vec().into();
         Some(part)
     }
 }

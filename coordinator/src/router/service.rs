@@ -12,15 +12,19 @@ use arrow_flight::{
 };
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
+use udfleet_proto::engine::{Answers, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
-use udfleet_proto::flight_info::{PROTOCOL_VERSION_ACTION, action, unsupported};
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::flight_info::{action, actions, commands_refused, unsupported};
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest};
 
 use super::exchange::Exchange;
 use super::input::Input;
+use super::work::Work;
 use super::{info, stages};
 use crate::auth::SendToken;
+use crate::registry::Function;
 use crate::routes::{RouteTable, Target};
 
 /// How long response headers wait for the first message, whose function decides whether the call is let in at all.
@@ -69,9 +73,11 @@ pub(super) struct Shared {
     pub routes: Arc<RouteTable>,
     pub token: SendToken,
     pub stats: Arc<Stats>,
+    pub engines: Arc<Engines>,
 }
 
 /// The Flight service of the coordinator.
+#[derive(Clone)]
 pub struct Router {
     shared: Arc<Shared>,
 }
@@ -79,45 +85,87 @@ pub struct Router {
 impl Router {
     /// Routes by this table; `token` is shown to executors.
     #[must_use]
-    pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>) -> Self {
-        Self { shared: Arc::new(Shared { routes, token, stats }) }
+    pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>, engines: Arc<Engines>) -> Self {
+        Self { shared: Arc::new(Shared { routes, token, stats, engines }) }
     }
 }
 
+/// A stream before its first message.
+struct Opening {
+    caller: Caller,
+    connection: Connection,
+    client: Streaming<FlightData>,
+}
+
 /// Admission: who does the work, or why nobody does.
-fn admit(shared: &Arc<Shared>, first: FlightData, client: Streaming<FlightData>) -> Result<Exchange, Error> {
+fn admit(shared: &Arc<Shared>, opening: Opening, first: FlightData) -> Result<Answers, Error> {
     let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| {
         Error::new(ErrorCode::InvalidInput, "the stream's first message carries no Flight descriptor")
             .hint("put a PATH descriptor [function name] on it")
     })?;
-    let route = Route::parse(descriptor)?;
-    let numbered = !matches!(route, Route::Path(_));
-    let routes = shared.routes.load_full();
-    let mut stages = stages::of(route, &routes)?.into_iter();
-    let work = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
-    let mut exchange = Exchange::new(Arc::clone(shared), work, numbered, Input::Client(Box::new(client)))?;
-    exchange.take_in(first)?;
-    for work in stages {
-        exchange = Exchange::new(Arc::clone(shared), work, numbered, Input::Stage(Box::new(exchange)))?;
+    match Route::parse(descriptor)? {
+        Route::Path(function) => admit_engine(shared, &function, opening.caller, opening.client, first),
+        _ if opening.connection.is_open() => Err(commands_refused()),
+        route => {
+            let stages = stages::of(route, &shared.routes.load_full())?;
+            exchange(shared, stages, Incoming::numbered(opening.client), Some(first))
+        }
     }
-    Ok(exchange)
+}
+
+/// What engines call.
+fn admit_engine(
+    shared: &Arc<Shared>,
+    function: &FunctionRef,
+    caller: Caller,
+    client: Streaming<FlightData>,
+    first: FlightData,
+) -> Result<Answers, Error> {
+    if let Some(builtin) = Builtin::named(function) {
+        return Ok(builtin.serve(first, client));
+    }
+    let routes = shared.routes.load_full();
+    let target = routes.find(function)?;
+    if target.servers.is_empty() {
+        return Err(target.no_capacity());
+    }
+    let Function { definition, name, .. } = target.function.as_ref();
+    let gateway = Gateway::new(&shared.engines, caller, definition, name);
+    let on_error = gateway.on_error() as i32;
+    let request = ExchangeRequest { function: name.clone(), on_error, ..ExchangeRequest::default() };
+    let stages = stages::of(Route::Exchange(function.clone(), Box::new(request)), &routes)?;
+    let mut client = Incoming::plain(client, gateway.arrivals());
+    let first = client.take(first);
+    Ok(answers(gateway, exchange(shared, stages, client, first)?))
+}
+
+/// The stages of one stream, in a row.
+fn exchange(
+    shared: &Arc<Shared>,
+    stages: Vec<Work>,
+    client: Incoming,
+    first: Option<FlightData>,
+) -> Result<Answers, Error> {
+    let mut stages = stages.into_iter();
+    let work = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
+    let mut exchange = Exchange::new(Arc::clone(shared), work, Input::Client(Box::new(client)))?;
+    if let Some(first) = first {
+        exchange.take_in(first)?;
+    }
+    for work in stages {
+        exchange = Exchange::new(Arc::clone(shared), work, Input::Stage(Box::new(exchange)))?;
+    }
+    let next = |mut exchange: Box<Exchange>| async move { exchange.next().await.map(|message| (message, exchange)) };
+    Ok(Box::pin(futures::stream::unfold(Box::new(exchange), next)))
 }
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn responses(exchange: Exchange) -> BoxStream<FlightData> {
-    let next = |mut exchange: Box<Exchange>| async move { exchange.next().await.map(|message| (message, exchange)) };
-    Box::pin(futures::stream::unfold(Box::new(exchange), next))
-}
-
 /// For a client that waits for headers before it says what it wants.
-fn late(shared: Arc<Shared>, mut client: Streaming<FlightData>) -> BoxStream<FlightData> {
+fn late(shared: Arc<Shared>, mut opening: Opening) -> Answers {
     let begin = async move {
-        match client.message().await {
-            Ok(Some(first)) => match admit(&shared, first, client) {
-                Ok(exchange) => responses(exchange),
-                Err(error) => failed(error.into()),
-            },
+        match opening.client.message().await {
+            Ok(Some(first)) => admit(&shared, opening, first).unwrap_or_else(|error| failed(error.into())),
             Ok(None) => failed(no_message().into()),
             Err(status) => failed(status),
         }
@@ -125,7 +173,7 @@ fn late(shared: Arc<Shared>, mut client: Streaming<FlightData>) -> BoxStream<Fli
     Box::pin(futures::stream::once(begin).flatten())
 }
 
-fn failed(status: Status) -> BoxStream<FlightData> {
+fn failed(status: Status) -> Answers {
     Box::pin(futures::stream::once(std::future::ready(Err(status))))
 }
 
@@ -147,23 +195,29 @@ impl FlightService for Router {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        let mut client = request.into_inner();
-        let first = match tokio::time::timeout(FIRST_MESSAGE, client.message()).await {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
+        let mut opening = Opening { caller, connection, client: request.into_inner() };
+        let first = match tokio::time::timeout(FIRST_MESSAGE, opening.client.message()).await {
             Ok(first) => first?,
-            Err(_) => return Ok(Response::new(late(Arc::clone(&self.shared), client))),
+            Err(_) => return Ok(Response::new(late(Arc::clone(&self.shared), opening))),
         };
-        let exchange = admit(&self.shared, first.ok_or_else(no_message)?, client)?;
-        Ok(Response::new(responses(exchange)))
+        Ok(Response::new(admit(&self.shared, opening, first.ok_or_else(no_message)?)?))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
         let descriptor = request.into_inner();
         let (route, routes) = (Route::parse(&descriptor)?, self.shared.routes.load_full());
         let info = match route {
+            Route::Path(function) => match Builtin::named(&function) {
+                Some(builtin) => builtin.describe(descriptor)?,
+                None => info::flight_info(routes.find(&function)?, caller.engine, descriptor)?,
+            },
+            _ if connection.is_open() => return Err(commands_refused().into()),
             Route::Composed(_) => info::of_stages(stages::of(route, &routes)?, &routes, descriptor)?,
-            Route::Path(function) | Route::Exchange(function, _) => {
-                info::flight_info(routes.find(&function)?, descriptor)?
-            }
+            Route::Exchange(function, _) => info::flight_info(routes.find(&function)?, Engine::Other, descriptor)?,
         };
         Ok(Response::new(info))
     }
@@ -173,28 +227,26 @@ impl FlightService for Router {
         Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let engine = Caller::of(request.metadata(), &Connection::of(&request))?.engine;
         let routes = self.shared.routes.load_full();
         let describe = |target: &Arc<Target>| {
             let name = target.function.definition.name.clone();
-            info::flight_info(target, FlightDescriptor::new_path(vec![name])).map_err(Status::from)
+            info::flight_info(target, engine, FlightDescriptor::new_path(vec![name])).map_err(Status::from)
         };
         let flights: Vec<_> = routes.by_name().map(describe).collect();
         Ok(Response::new(Box::pin(futures::stream::iter(flights))))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let body = action(&request.into_inner().r#type)?;
+        let connection = Connection::of(&request);
+        let body = action(&request.into_inner().r#type, &connection)?;
         let result = arrow_flight::Result { body };
         Ok(Response::new(Box::pin(futures::stream::once(std::future::ready(Ok(result))))))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        let action = ActionType {
-            r#type: PROTOCOL_VERSION_ACTION.to_owned(),
-            description: "The version of the arrow-udf protocol that PATH streams speak: one byte.".to_owned(),
-        };
-        Ok(Response::new(Box::pin(futures::stream::once(std::future::ready(Ok(action))))))
+        Ok(Response::new(Box::pin(futures::stream::iter(actions().map(Ok)))))
     }
 
     async fn handshake(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType as Arrow, Field};
+use arrow_schema::{DataType as Arrow, Field, FieldRef};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode};
@@ -72,16 +72,31 @@ fn convert(index: usize, column: &ArrayRef, declared: &Declared) -> Result<Array
         let message = format!("column {index} as {}: {e}", sql(&declared.data_type));
         Error::new(ErrorCode::InvalidInput, message)
     };
-    let cast = cast_with_options(column, &declared.arrow, &strict).map_err(refuse)?;
+    let cast = cast_with_options(column, &declared.arrow, &strict)
+        .map_err(|e| first_misfit(index, column, declared, &strict).unwrap_or_else(|| refuse(e)))?;
     if !may_change(column.data_type(), &declared.arrow) {
         return Ok(cast);
     }
-    let back = cast_with_options(&cast, column.data_type(), &strict).map_err(refuse)?;
-    if &back == column {
+    // Text may say the same number in many ways: what comes of both is compared where no digit is lost.
+    let wide = if has_text_for_decimal(column.data_type(), &declared.arrow) {
+        with_wide_decimals(&declared.arrow)
+    } else {
+        column.data_type().clone()
+    };
+    let (given, back) = (cast_with_options(column, &wide, &strict), cast_with_options(&cast, &wide, &strict));
+    let (given, back) = (given.map_err(refuse)?, back.map_err(refuse)?);
+    if back.as_ref() == given.as_ref() {
         return Ok(cast);
     }
-    let changed = (0..column.len()).find(|row| back.slice(*row, 1) != column.slice(*row, 1)).unwrap_or(0);
+    let changed = (0..column.len()).find(|row| back.slice(*row, 1) != given.slice(*row, 1)).unwrap_or(0);
     Err(misfit(index, column, changed, declared, "it would change"))
+}
+
+/// The row for which Arrow's cast of all rows has failed: it does not say.
+fn first_misfit(index: usize, column: &ArrayRef, declared: &Declared, strict: &CastOptions<'_>) -> Option<Error> {
+    let fails = |row: &usize| cast_with_options(&column.slice(*row, 1), &declared.arrow, strict).is_err();
+    let row = (0..column.len()).find(fails)?;
+    Some(misfit(index, column, row, declared, "it can't be converted"))
 }
 
 /// True where Arrow's cast rounds or cuts off: units of time, and scales.
@@ -91,13 +106,49 @@ fn may_change(from: &Arrow, to: &Arrow) -> bool {
         (from, to) if from == to || *from == Arrow::Null => false,
         (Arrow::Dictionary(_, values), to) => may_change(values, to),
         (
-            Arrow::List(a) | Arrow::LargeList(a) | Arrow::FixedSizeList(a, _),
+            Arrow::List(a)
+            | Arrow::LargeList(a)
+            | Arrow::FixedSizeList(a, _)
+            | Arrow::ListView(a)
+            | Arrow::LargeListView(a),
             Arrow::List(b) | Arrow::LargeList(b) | Arrow::FixedSizeList(b, _),
         )
         | (Arrow::Map(a, _), Arrow::Map(b, _)) => parts(a, b),
         (Arrow::Struct(a), Arrow::Struct(b)) => a.iter().zip(b).any(|(a, b)| parts(a, b)),
         (Arrow::Timestamp(a, _), Arrow::Timestamp(b, _)) | (Arrow::Duration(a), Arrow::Duration(b)) => a != b,
         (from, to) => from.is_temporal() || to.is_temporal() || from.is_decimal() || to.is_decimal(),
+    }
+}
+
+fn has_text_for_decimal(from: &Arrow, to: &Arrow) -> bool {
+    let parts = |a: &Field, b: &Field| has_text_for_decimal(a.data_type(), b.data_type());
+    match (from, to) {
+        (Arrow::Dictionary(_, values), to) => has_text_for_decimal(values, to),
+        (
+            Arrow::List(a)
+            | Arrow::LargeList(a)
+            | Arrow::FixedSizeList(a, _)
+            | Arrow::ListView(a)
+            | Arrow::LargeListView(a),
+            Arrow::List(b),
+        )
+        | (Arrow::Map(a, _), Arrow::Map(b, _)) => parts(a, b),
+        (Arrow::Struct(a), Arrow::Struct(b)) => a.iter().zip(b).any(|(a, b)| parts(a, b)),
+        (Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View, to) => to.is_decimal(),
+        _ => false,
+    }
+}
+
+/// The type with decimals that have room for any number of digits that engines send.
+fn with_wide_decimals(data_type: &Arrow) -> Arrow {
+    let part =
+        |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(with_wide_decimals(field.data_type())));
+    match data_type {
+        data_type if data_type.is_decimal() => Arrow::Decimal256(76, 38),
+        Arrow::List(item) => Arrow::List(part(item)),
+        Arrow::Map(entries, sorted) => Arrow::Map(part(entries), *sorted),
+        Arrow::Struct(fields) => Arrow::Struct(fields.iter().map(part).collect()),
+        other => other.clone(),
     }
 }
 

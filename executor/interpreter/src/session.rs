@@ -180,12 +180,12 @@ impl Session {
         answer: Answer,
         clock: &Clock,
     ) -> Result<reply::Kind, Error> {
-        let Finished { encoded, rows, mut tally, more, name } = match answer {
+        let Finished { encoded, rows, mut tally, more, errors_column, name } = match answer {
             Answer::SchemaUnknown => return Ok(reply::Kind::SchemaUnknown(udfleet_proto::v1::SchemaUnknown {})),
             Answer::StageUnknown => return Ok(reply::Kind::StageUnknown(udfleet_proto::v1::StageUnknown {})),
             Answer::Finished(finished) => finished,
         };
-        let mut done = Done { rows: rows as u64, more, ..Done::default() };
+        let mut done = Done { rows: rows as u64, more, errors_column, ..Done::default() };
         let mut end = offset;
         if let Some(encoded) = encoded {
             let length = encoded.length();

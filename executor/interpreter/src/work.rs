@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow_array::{Array as _, ArrayRef};
+use arrow_schema::{ArrowError, Field, Schema};
 use prost::Message;
 use pyo3::prelude::*;
 use udfleet_kernels::Value;
@@ -11,7 +13,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, OnError, StageSpec};
 
 use crate::arguments::columns;
-use crate::encode::Encoded;
+use crate::encode::{Encoded, Encoder};
 use crate::eval::{self, Call, Made};
 use crate::functions::Functions;
 use crate::input::Schemas;
@@ -46,8 +48,18 @@ pub struct Finished {
     pub rows: usize,
     pub tally: Tally,
     pub more: bool,
+    /// There is a second column that says why rows have failed.
+    pub errors_column: bool,
     /// For errors.
     pub name: String,
+}
+
+/// Results beside the reasons of those that are missing. Rare: its encoder is made for it.
+fn with_messages(results: ArrayRef, messages: ArrayRef) -> Result<Encoded, ArrowError> {
+    let column = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), true);
+    let schema = Schema::new(vec![column("result", &results), column("error", &messages)]);
+    let rows = results.len();
+    Encoder::new(schema)?.encode(vec![results, messages], rows)
 }
 
 fn no_batch(error: std::io::Error) -> Error {
@@ -150,8 +162,15 @@ impl Work {
         let given = Call { arguments: &arguments, rows: batch.num_rows(), made: None };
         let mut tally = Tally::default();
         tally.ran(function);
+        let mut messages = None;
         let result = match policy(function, invoke.on_error())? {
-            OnError::Unspecified | OnError::Fail => {
+            OnError::Fail if invoke.on_error() == OnError::Column && eval::is_by_row(function) => {
+                let mut outcome = eval::evaluate_leniently(py, function, &given, &mut tally.run_ns).map_err(named)?;
+                messages = outcome.messages(given.rows);
+                tally.failures(function, std::mem::take(&mut outcome.failures).into_iter().map(named).collect());
+                outcome.with_nulls(given.rows)?
+            }
+            OnError::Unspecified | OnError::Fail | OnError::Column => {
                 eval::evaluate(py, function, &given, &mut tally.run_ns).map_err(named)?
             }
             policy => {
@@ -162,11 +181,16 @@ impl Work {
             }
         };
         let rows = result.len();
-        let encoded = function.encoder.borrow_mut().encode(vec![result], rows);
+        let errors_column = messages.is_some();
+        let encoded = match messages {
+            None => function.encoder.borrow_mut().encode(vec![result], rows),
+            Some(messages) => with_messages(result, messages),
+        };
         let encoded = encoded.map_err(|e| Error::internal(format!("result: {e}")))?;
         // Neither input nor arguments are needed now: what still refers to the region is the user's.
         drop((arguments, batch));
-        Ok(Answer::Finished(Finished { encoded: Some(encoded), rows, tally, more: false, name: function.name.clone() }))
+        let name = function.name.clone();
+        Ok(Answer::Finished(Finished { encoded: Some(encoded), rows, tally, more: false, errors_column, name }))
     }
 
     fn stage(
@@ -210,6 +234,7 @@ impl Work {
             rows: 0,
             tally: context.tally,
             more: false,
+            errors_column: false,
             name: String::new(),
         }))
     }
@@ -245,6 +270,7 @@ impl Work {
         if more {
             self.parked.insert(id, pipeline);
         }
-        Ok(Answer::Finished(Finished { encoded: Some(encoded), rows, tally, more, name: String::new() }))
+        let (encoded, name) = (Some(encoded), String::new());
+        Ok(Answer::Finished(Finished { encoded, rows, tally, more, errors_column: false, name }))
     }
 }

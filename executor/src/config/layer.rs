@@ -22,6 +22,9 @@ pub struct Layer {
     /// Address of /metrics and /healthz [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
+    /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_ENGINE_LISTEN")]
+    pub engine_listen: Option<SocketAddr>,
     /// The address that clients are told, where it differs from the one listened on
     #[arg(long, value_name = "HOST:PORT", env = "UDFLEET_EXECUTOR_ADVERTISE")]
     pub advertise: Option<String>,
@@ -99,6 +102,7 @@ impl Layer {
             coordinator: self.coordinator.or(lower.coordinator),
             listen: self.listen.or(lower.listen),
             http_listen: self.http_listen.or(lower.http_listen),
+            engine_listen: self.engine_listen.or(lower.engine_listen),
             advertise: self.advertise.or(lower.advertise),
             work_dir: self.work_dir.or(lower.work_dir),
             environments_dir: self.environments_dir.or(lower.environments_dir),

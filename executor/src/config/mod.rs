@@ -61,6 +61,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where /metrics and /healthz listen.
     pub http_listen: SocketAddr,
+    /// Where engines are served without a token; none: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_listen: Option<SocketAddr>,
     /// host:port that clients are told; none: the address that `listen` got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<String>,

@@ -32,6 +32,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         coordinator: layer.coordinator.unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned()),
         listen: layer.listen.unwrap_or(ANY_PORT),
         http_listen: layer.http_listen.unwrap_or(ANY_PORT),
+        engine_listen: layer.engine_listen,
         advertise: layer.advertise,
         work_dir,
         environments_dir,
@@ -57,7 +58,9 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if !(settings.id.is_empty() || settings.id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err(bad(format!("id is {:?}: letters, digits, `-`, `_` and `.` are allowed", settings.id)));
     }
-    for (key, address) in [("listen", settings.listen), ("http_listen", settings.http_listen)] {
+    let engine = settings.engine_listen.map(|address| ("engine_listen", address));
+    for (key, address) in [("listen", settings.listen), ("http_listen", settings.http_listen)].into_iter().chain(engine)
+    {
         if !address.ip().is_loopback() && !settings.insecure_non_loopback {
             return Err(bad(format!("{key} is {address}, which other machines can reach, but nothing is encrypted"))
                 .hint("listen on 127.0.0.1, or set insecure_non_loopback = true on a network that you trust"));
@@ -175,6 +178,7 @@ mod tests {
             (["--memory", "lots"], "memory"),
             (["--environment-ttl", "5 fortnights"], "environment_ttl"),
             (["--listen", "0.0.0.0:1"], "listen"),
+            (["--engine-listen", "0.0.0.0:1"], "engine_listen"),
             (["--max-interpreters", "0"], "max_interpreters"),
             (["--label", "novalue"], "label"),
             (["--id", "a b"], "id"),
@@ -191,6 +195,7 @@ mod tests {
         let with_token = [&open[..], &["--token", "t"]].concat();
         assert!(load(&with_token).unwrap_err().info().hint.contains("advertise"));
         assert!(load(&[&with_token[..], &["--advertise", "node-1:1"]].concat()).is_ok());
+        assert!(load(&["--engine-listen", "0.0.0.0:1", "--insecure-non-loopback"]).is_ok(), "engines have no token");
     }
 
     #[test]

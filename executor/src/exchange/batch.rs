@@ -23,6 +23,8 @@ pub(super) struct Part {
     pub(super) timing: BatchTiming,
     /// Nothing follows.
     pub(super) last: bool,
+    /// Rows have failed, and a second column says why.
+    pub(super) errors_column: bool,
 }
 
 /// A result.
@@ -145,7 +147,8 @@ impl Run {
     /// The result, whose first part has come; further ones are fetched as room allows.
     pub(super) fn answer(self, came: Came) -> Answer {
         let Came { output: Output { header, body, done, rest }, timing, at } = came;
-        let part = Part { header, body, rows: done.rows, timing, last: rest.is_none() };
+        let (last, errors_column) = (rest.is_none(), done.errors_column);
+        let part = Part { header, body, rows: done.rows, timing, last, errors_column };
         match rest {
             Some(rest) => Answer::Parts(parts::fetch(self, part, rest, at)),
             None => {

@@ -12,13 +12,15 @@ use arrow_flight::{
 use async_stream::stream;
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
+use udfleet_proto::engine::{Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
-use udfleet_proto::flight_info::{self, PROTOCOL_VERSION_ACTION};
-use udfleet_proto::v1::{ErrorCode, OnError};
+use udfleet_proto::flight_info;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::ErrorCode;
 
 use super::served::FunctionTable;
-use super::stream::{Dialect, serve};
+use super::stream::serve;
 use super::target::Call;
 
 /// How long headers wait for the descriptor: clients that send it with their first batch must see headers before that.
@@ -30,38 +32,63 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Debug, Clone)]
 pub struct FlightFrontend {
     table: Arc<FunctionTable>,
+    engines: Arc<Engines>,
+}
+
+/// A stream before its first message.
+struct Opening {
+    caller: Caller,
+    connection: Connection,
+    input: Streaming<FlightData>,
 }
 
 impl FlightFrontend {
     /// Serves what is in the table.
     #[must_use]
-    pub fn new(table: Arc<FunctionTable>) -> Self {
-        Self { table }
+    pub fn new(table: Arc<FunctionTable>, engines: Arc<Engines>) -> Self {
+        Self { table, engines }
     }
 
     /// Finds the function, takes a place for the stream, and answers it.
-    fn open(&self, first: FlightData, input: Streaming<FlightData>) -> Result<Answers<FlightData>, Error> {
+    fn open(&self, opening: Opening, first: FlightData) -> Result<Answers<FlightData>, Error> {
+        let Opening { caller, connection, input } = opening;
         let route = Route::parse(first.flight_descriptor.as_ref().unwrap_or(&FlightDescriptor::default()))?;
-        let call = self.find(&route)?;
-        let slot = self.table.admit().map_err(|error| error.function(&call.target.name))?;
-        let dialect = match route {
-            Route::Path(_) => Dialect::Plain,
-            Route::Exchange(..) | Route::Composed(_) => Dialect::Numbered,
+        let call = match &route {
+            Route::Path(reference) => return self.open_path(reference, caller, input, first),
+            _ if connection.is_open() => return Err(flight_info::commands_refused()),
+            Route::Exchange(reference, request) => {
+                Call::asked(Arc::clone(&self.table.resolve(reference)?.target), request)?
+            }
+            Route::Composed(request) => match &request.stage {
+                Some(stage) => Call::asked(self.table.stage(stage)?, request)?,
+                None => {
+                    return Err(Error::new(ErrorCode::InvalidInput, "an executor runs stages, not plans")
+                        .hint("send the plan to the coordinator, which makes stages of it"));
+                }
+            },
         };
-        Ok(Box::pin(serve(call, dialect, slot, Some(first), input)))
+        let slot = self.table.admit().map_err(|error| error.function(&call.target.name))?;
+        Ok(Box::pin(serve(call, slot, Some(first), Incoming::numbered(input))))
     }
 
-    fn find(&self, route: &Route) -> Result<Call, Error> {
-        let function = |reference| self.table.resolve(reference).map(|function| Arc::clone(&function.target));
-        match route {
-            Route::Path(reference) => Call::new(function(reference)?, OnError::Unspecified),
-            Route::Exchange(reference, request) => Call::asked(function(reference)?, request),
-            Route::Composed(request) => match &request.stage {
-                Some(stage) => Call::asked(self.table.stage(stage)?, request),
-                None => Err(Error::new(ErrorCode::InvalidInput, "an executor runs stages, not plans")
-                    .hint("send the plan to the coordinator, which makes stages of it")),
-            },
+    /// What engines call.
+    fn open_path(
+        &self,
+        reference: &FunctionRef,
+        caller: Caller,
+        input: Streaming<FlightData>,
+        first: FlightData,
+    ) -> Result<Answers<FlightData>, Error> {
+        if let Some(builtin) = Builtin::named(reference) {
+            return Ok(builtin.serve(first, input));
         }
+        let function = self.table.resolve(reference)?;
+        let slot = self.table.admit().map_err(|error| error.function(&function.name))?;
+        let gateway = Gateway::new(&self.engines, caller, &function.definition, &function.name);
+        let call = Call::new(Arc::clone(&function.target), gateway.on_error())?;
+        let mut input = Incoming::plain(input, gateway.arrivals());
+        let first = input.take(first);
+        Ok(answers(gateway, Box::pin(serve(call, slot, first, input))))
     }
 }
 
@@ -84,18 +111,20 @@ impl FlightService for FlightFrontend {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        let mut input = request.into_inner();
-        match tokio::time::timeout(DESCRIPTOR_WAIT, input.message()).await {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
+        let mut opening = Opening { caller, connection, input: request.into_inner() };
+        match tokio::time::timeout(DESCRIPTOR_WAIT, opening.input.message()).await {
             Ok(first) => {
                 let first = first?.ok_or_else(no_descriptor)?;
-                Ok(Response::new(self.open(first, input)?))
+                Ok(Response::new(self.open(opening, first)?))
             }
             // No word yet: headers go out, and the rest happens inside the stream.
             Err(_) => {
                 let frontend = self.clone();
                 Ok(Response::new(Box::pin(stream! {
-                    let opened = match input.message().await {
-                        Ok(Some(first)) => frontend.open(first, input),
+                    let opened = match opening.input.message().await {
+                        Ok(Some(first)) => frontend.open(opening, first),
                         Ok(None) => Err(no_descriptor()),
                         Err(_) => return,
                     };
@@ -111,30 +140,40 @@ impl FlightService for FlightFrontend {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
         let descriptor = request.into_inner();
-        let function = self.table.resolve(Route::parse(&descriptor)?.function()?)?;
-        Ok(Response::new(flight_info::describe(&function.definition, descriptor, Vec::new())?))
+        let route = Route::parse(&descriptor)?;
+        let engine = match &route {
+            Route::Path(reference) => match Builtin::named(reference) {
+                Some(builtin) => return Ok(Response::new(builtin.describe(descriptor)?)),
+                None => caller.engine,
+            },
+            _ if connection.is_open() => return Err(flight_info::commands_refused().into()),
+            _ => Engine::Other,
+        };
+        let function = self.table.resolve(route.function()?)?;
+        Ok(Response::new(flight_info::describe(&function.definition, engine, descriptor, Vec::new())?))
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let engine = Caller::of(request.metadata(), &Connection::of(&request))?.engine;
         let describe = |function: Arc<super::served::ServedFunction>| {
             let descriptor = FlightDescriptor::new_path(vec![function.definition.name.clone()]);
-            flight_info::describe(&function.definition, descriptor, Vec::new()).map_err(Status::from)
+            flight_info::describe(&function.definition, engine, descriptor, Vec::new()).map_err(Status::from)
         };
         let all: Vec<_> = self.table.all().into_iter().map(describe).collect();
         Ok(Response::new(Box::pin(futures::stream::iter(all))))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let body = flight_info::action(&request.into_inner().r#type)?;
+        let connection = Connection::of(&request);
+        let body = flight_info::action(&request.into_inner().r#type, &connection)?;
         Ok(Response::new(Box::pin(futures::stream::iter([Ok(arrow_flight::Result { body })]))))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        Ok(Response::new(Box::pin(futures::stream::iter([Ok(ActionType {
-            r#type: PROTOCOL_VERSION_ACTION.to_owned(),
-            description: "version of the remote function protocol: one byte".to_owned(),
-        })]))))
+        Ok(Response::new(Box::pin(futures::stream::iter(flight_info::actions().map(Ok)))))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

@@ -71,7 +71,8 @@ impl Session {
         let (run, came) = self.call(input, batch.rows).await?;
         self.at = Some(came.at);
         run.done();
-        Ok(Part { header: Default::default(), body: Default::default(), rows: 0, timing: came.timing, last: true })
+        let (header, body) = Default::default();
+        Ok(Part { header, body, rows: 0, timing: came.timing, last: true, errors_column: false })
     }
 
     async fn finish(mut self) -> Result<Answer, Error> {

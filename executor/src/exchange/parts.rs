@@ -118,7 +118,8 @@ impl Fetch {
             News::None => return Ok(None),
             News::Behind(known) => known,
         };
-        let part = |(header, body)| Part { header, body, rows: rows - known, timing: came.timing, last };
+        let timing = came.timing;
+        let part = |(header, body)| Part { header, body, rows: rows - known, timing, last, errors_column: false };
         if known == 0 {
             return Ok(Some(part((header, body))));
         }

@@ -24,7 +24,7 @@ pub fn check(target: &Target, schema: &Schema) -> Result<(), Error> {
         return Err(refuse(format!("wrong number of columns, {got} in place of {wanted}")));
     }
     for (index, (field, (_, wanted))) in schema.fields().iter().zip(declared).enumerate() {
-        if !fits(field.data_type(), wanted) {
+        if !fits(field, wanted) {
             return Err(refuse(format!("column {index} has the wrong type")));
         }
     }
@@ -71,17 +71,35 @@ fn family(data_type: &DataType) -> Family {
     }
 }
 
+/// True where the field's metadata says that its values mean what is wanted: decimals that RisingWave sends as text, and
+/// Databend's VARIANT, which is JSON text in binary.
+fn says_so(field: &Field, given: &DataType, wanted: &DataType) -> bool {
+    let metadata = |key: &str| field.metadata().get(key).map(String::as_str);
+    match (family(given), family(wanted)) {
+        (Family::Text, Family::Decimal) => metadata("ARROW:extension:name") == Some("arrowudf.decimal"),
+        (Family::Bytes, Family::Text) => metadata("Extension") == Some("Variant"),
+        _ => false,
+    }
+}
+
 /// True where a column of type `given` can be taken for `wanted`: the same physical family, numbers only into wider
 /// ones. Values that do not fit (a decimal with more digits) are refused when they come.
-fn fits(given: &DataType, wanted: &DataType) -> bool {
-    let fits_field = |a: &Field, b: &Field| fits(a.data_type(), b.data_type());
-    match (given, wanted) {
+fn fits(field: &Field, wanted: &DataType) -> bool {
+    let fits_field = |a: &Field, b: &Field| fits(a, b.data_type());
+    match (field.data_type(), wanted) {
         (given, wanted) if given == wanted => true,
         (DataType::Null, _) => true,
-        (DataType::Dictionary(_, values), wanted) => fits(values, wanted),
+        (given, wanted) if says_so(field, given, wanted) => true,
+        (DataType::Dictionary(_, values), wanted) => {
+            fits(&field.clone().with_data_type(values.as_ref().clone()), wanted)
+        }
         (DataType::Timestamp(_, from), DataType::Timestamp(_, to)) => from.is_some() == to.is_some(),
         (
-            DataType::List(a) | DataType::LargeList(a) | DataType::FixedSizeList(a, _),
+            DataType::List(a)
+            | DataType::LargeList(a)
+            | DataType::FixedSizeList(a, _)
+            | DataType::ListView(a)
+            | DataType::LargeListView(a),
             DataType::List(b) | DataType::LargeList(b),
         ) => fits_field(a, b),
         (DataType::Map(a, _), DataType::Map(b, _)) => fits_field(a, b),
@@ -107,6 +125,7 @@ mod tests {
 
     #[test]
     fn layouts_convert_meanings_do_not() {
+        let fits = |given: &DataType, wanted: &DataType| fits(&Field::new("a", given.clone(), true), wanted);
         assert!(fits(&DataType::Utf8View, &DataType::Utf8));
         assert!(fits(&DataType::Int32, &DataType::Int64));
         assert!(!fits(&DataType::Int64, &DataType::Int32));
@@ -121,5 +140,21 @@ mod tests {
             fits(&list(DataType::LargeUtf8), &list(DataType::Utf8))
                 && !fits(&list(DataType::Utf8), &list(DataType::Int8))
         );
+    }
+    #[test]
+    fn metadata_says_what_text_and_bytes_mean() {
+        let field = |data_type: DataType, key: &str, value: &str| {
+            Field::new("a", data_type, true).with_metadata([(key.to_owned(), value.to_owned())].into())
+        };
+        let decimal = DataType::Decimal128(10, 2);
+        let extension = "ARROW:extension:name";
+        assert!(fits(&field(DataType::Utf8, extension, "arrowudf.decimal"), &decimal));
+        assert!(!fits(&field(DataType::Utf8, extension, "arrowudf.json"), &decimal));
+        assert!(fits(&field(DataType::Utf8, extension, "arrowudf.json"), &DataType::Utf8));
+        assert!(fits(&field(DataType::LargeBinary, "Extension", "Variant"), &DataType::Utf8));
+        assert!(!fits(&Field::new("a", DataType::LargeBinary, true), &DataType::Utf8));
+        let item = field(DataType::Utf8, extension, "arrowudf.decimal").with_name("item");
+        let list = Field::new("a", DataType::LargeListView(item.into()), true);
+        assert!(fits(&list, &DataType::new_list(decimal, true)));
     }
 }

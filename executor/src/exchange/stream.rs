@@ -11,7 +11,8 @@ use futures::{Stream, StreamExt};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::Status;
+use udfleet_proto::engine::Incoming;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
 use udfleet_proto::v1::{BatchResult, ErrorCode};
@@ -28,22 +29,12 @@ use super::watch::Watch;
 /// Input bytes of one stream that may be in flight at once, in KiB; a larger batch travels alone.
 const BUDGET_KIB: usize = 64 << 10;
 
-/// How a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// PATH descriptor: plain Flight; an error ends the stream as a status.
-    Plain,
-    /// CMD descriptor: numbered batches, errors in-band.
-    Numbered,
-}
-
-/// The answers to a stream.
+/// The answers to a stream, numbered, with errors in-band.
 pub(super) fn serve(
     call: Call,
-    dialect: Dialect,
     slot: StreamSlot,
     first: Option<FlightData>,
-    input: Streaming<FlightData>,
+    input: Incoming,
 ) -> impl Stream<Item = Result<FlightData, Status>> + Send {
     let schema = FlightData { data_header: call.target.result_schema.clone(), ..FlightData::default() };
     let batches = batches(Arc::clone(&call.target), first, input);
@@ -73,13 +64,11 @@ pub(super) fn serve(
                 Err(error) => (Err(error), None),
             };
             loop {
-                match (outcome, dialect) {
-                    (Ok(part), _) => {
+                match outcome {
+                    Ok(part) => {
                         let last = part.last;
                         watch.part(&part, intake.as_ref());
-                        if let Some(message) = data(part, sequence, dialect) {
-                            yield Ok(message);
-                        }
+                        yield Ok(data(part, sequence));
                         if let Some(message) = watch.due() {
                             yield Ok(message);
                         }
@@ -87,17 +76,13 @@ pub(super) fn serve(
                             break;
                         }
                     }
-                    (Err(error), Dialect::Numbered) => {
+                    Err(error) => {
                         yield Ok(failure(error, sequence));
                         // A client that still writes must read this answer: ending the stream under its write would
                         // make gRPC drop it. So what still comes is read, and thrown away, until the client ends the
                         // stream.
                         failed.store(true, Ordering::Relaxed);
                         while answers.next().await.is_some() {}
-                        return;
-                    }
-                    (Err(error), Dialect::Plain) => {
-                        yield Err(error.into());
                         return;
                     }
                 }
@@ -238,11 +223,7 @@ fn gathered(
 type Item = Result<(Batch, Option<OwnedSemaphorePermit>), (u64, Error)>;
 
 /// Reads batches no faster than the stream's budget allows.
-fn batches(
-    target: Arc<Target>,
-    first: Option<FlightData>,
-    mut input: Streaming<FlightData>,
-) -> impl Stream<Item = Item> + Send {
+fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) -> impl Stream<Item = Item> + Send {
     let budget = Arc::new(Semaphore::new(BUDGET_KIB));
     stream! {
         let mut reader = InputReader::new(target);
@@ -289,18 +270,13 @@ fn broken(status: &Status) -> Error {
     }
 }
 
-/// A part as a message. Plain clients have no use for one that only says that their rows have arrived.
-fn data(part: Part, sequence: u64, dialect: Dialect) -> Option<FlightData> {
-    let Part { header, body, rows, timing, last } = part;
-    let app_metadata = match dialect {
-        Dialect::Plain if header.is_empty() => return None,
-        Dialect::Plain => bytes::Bytes::new(),
-        Dialect::Numbered => {
-            let timing = Some(timing);
-            BatchResult { sequence, last, rows, timing, ..BatchResult::default() }.encode_to_vec().into()
-        }
-    };
-    Some(FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body: body })
+/// A part as a message.
+fn data(part: Part, sequence: u64) -> FlightData {
+    let Part { header, body, rows, timing, last, errors_column } = part;
+    let timing = Some(timing);
+    let result = BatchResult { sequence, last, rows, timing, errors_column, ..BatchResult::default() };
+    let app_metadata = result.encode_to_vec().into();
+    FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body: body }
 }
 
 fn failure(error: Error, sequence: u64) -> FlightData {

@@ -10,12 +10,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use udfleet_proto::engine::Engines;
+
 use crate::node::Context;
 use prometheus::Exporter;
 
 /// The routes.
-pub fn router(context: Arc<Context>) -> Router {
-    let exporter = Arc::new(Exporter::new(context));
+pub fn router(context: Arc<Context>, engines: Arc<Engines>) -> Router {
+    let exporter = Arc::new(Exporter::new(context, engines));
     Router::new().route("/metrics", get(metrics)).route("/healthz", get(|| async { "ok\n" })).with_state(exporter)
 }
 

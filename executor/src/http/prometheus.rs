@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use udfleet_proto::engine::Engines;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;
@@ -16,11 +17,12 @@ const MAX_USER_SERIES: usize = 10_000;
 /// Makes the page.
 pub(super) struct Exporter {
     context: Arc<Context>,
+    engines: Arc<Engines>,
 }
 
 impl Exporter {
-    pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    pub(super) fn new(context: Arc<Context>, engines: Arc<Engines>) -> Self {
+        Self { context, engines }
     }
 
     pub(super) fn render(&self) -> String {
@@ -33,6 +35,7 @@ impl Exporter {
             gauge!("udfleet_executor_interpreter_memory_bytes").set(rss as f64);
             gauge!("udfleet_executor_streams").set(self.context.table.streams() as f64);
             gauge!("udfleet_executor_environments").set(self.context.board.view(u64::MAX).built.len() as f64);
+            record_engines(&self.engines);
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);
             functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(set);
@@ -42,6 +45,8 @@ impl Exporter {
 }
 
 fn describe() {
+    describe_counter!("udfleet_engine_calls_total", "Streams of remote-function clients, repeated ones included");
+    describe_counter!("udfleet_engine_repeats_total", "Failed calls that came again and were answered from memory");
     describe_gauge!("udfleet_executor_interpreters", "Interpreter processes.");
     describe_gauge!("udfleet_executor_interpreter_memory_bytes", "Private memory of all interpreters.");
     describe_gauge!("udfleet_executor_streams", "Open streams.");
@@ -68,6 +73,16 @@ fn describe() {
         "udfleet_executor_function_latency_seconds",
         "From arrival of a batch to its answer, since the start."
     );
+}
+
+/// Calls of engines, by who makes them.
+fn record_engines(engines: &Engines) {
+    for (engine, tenant, calls) in engines.calls() {
+        counter!("udfleet_engine_calls_total", "engine" => engine.name(), "tenant" => tenant).absolute(calls);
+    }
+    for (engine, repeats) in engines.repeats() {
+        counter!("udfleet_engine_repeats_total", "engine" => engine.name()).absolute(repeats);
+    }
 }
 
 /// What a function's user code counts.

@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod asynchronous;
+mod inputs;
 mod profiles;
 mod row_errors;
 mod scalars;

@@ -7,7 +7,9 @@ use udfleet_executor::link::Observer;
 use udfleet_proto::types::simple;
 use udfleet_proto::v1::{DataType, ErrorCode, FunctionRowErrors, OnError, TypeRoot, UserMetric};
 
-use crate::support::{Plan, Runner, bigint, decode, field, input, ints, longs, scalar, schema, some, table};
+use crate::support::{
+    Plan, Runner, bigint, decode, field, input, ints, longs, scalar, schema, some, string, table, texts,
+};
 
 const MODULE: &str = r#"
 from udfleet import ScalarFunction
@@ -79,6 +81,39 @@ async fn null_and_skip_spare_the_good_rows() {
     assert_eq!(codes, [(raised, Some(1)), (raised, Some(3)), (misfit, Some(5)), (raised, Some(7))]);
     assert_eq!(of.first[0].function, "odd@1");
     assert_eq!(of.first[0].exception.as_ref().unwrap().message, "2 is even");
+    runner.interpreter.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_get_a_message_for_each_row_that_failed() {
+    let runner = Runner::start(MODULE).await;
+    // Nulls, whatever was declared.
+    let never_null = DataType { not_null: true, ..bigint() };
+    runner.load_spec(1, scalar("odd", &[bigint()], never_null), 3).await;
+    let batch = |values| {
+        let mut batch = input(1, &[&some(values)]);
+        batch.on_error = OnError::Column;
+        batch
+    };
+    let good = runner.call(batch(vec![1, 3])).await.unwrap();
+    assert!(!good.done.errors_column);
+    assert_eq!(longs(&decode(&good, &schema(&[field("result", &bigint())])), 0), some([1, 3]));
+    let failed = runner.call(batch((1..=8).collect())).await.unwrap();
+    assert!(failed.done.errors_column);
+    let failed = decode(&failed, &schema(&[field("result", &bigint()), field("error", &string())]));
+    assert_eq!(longs(&failed, 0), [Some(1), None, Some(3), None, Some(5), None, Some(7), None]);
+    let told = texts(&failed, 1);
+    for (row, expected) in [(1, "2 is even"), (3, "4 is even"), (5, "six"), (7, "8 is even")] {
+        assert!(told[row].as_ref().unwrap().contains(expected), "{told:?}");
+        assert_eq!(told[row - 1], None);
+    }
+    let nullable = DataType { not_null: false, ..bigint() };
+    let mut silent = scalar("odd", &[bigint()], nullable);
+    silent.on_error = OnError::Null as i32;
+    runner.load(2, silent).await;
+    let mut batch = input(2, &[&some([1, 2])]);
+    batch.on_error = OnError::Column;
+    assert!(!runner.call(batch).await.unwrap().done.errors_column, "null was asked for when it was registered");
     runner.interpreter.kill();
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod clickhouse;
+mod engines;
 mod framing;
 mod groups;
 mod info;

@@ -1,16 +1,21 @@
 //! Calls whose failing rows do not fail the others.
 
-use arrow_array::{ArrayRef, UInt32Array, new_empty_array};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, StringArray, UInt32Array, new_empty_array};
 use arrow_select::take::take;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use udfleet_proto::error::Error;
+use udfleet_proto::error::{Error, truncate};
 use udfleet_proto::types::arrow_type;
 use udfleet_proto::v1::{ErrorCode, FuncType};
 
 use super::{Call, asynchronous, call, general, join, shift_row};
-use crate::from_python::{Column, to_array};
+use crate::from_python::{Column, exact, to_array};
 use crate::load::Function;
+
+/// The longest message about a row, bytes.
+const MOST_MESSAGE: usize = 512;
 
 /// Results of the rows that went well, and the errors of the others.
 pub struct Outcome {
@@ -32,6 +37,23 @@ impl Outcome {
             .map_err(|e| Error::internal(format!("results with nulls: {e}")))
     }
 
+    /// For each of `rows` why it has failed; `None` where none has.
+    pub fn messages(&self, rows: usize) -> Option<ArrayRef> {
+        if self.failures.is_empty() {
+            return None;
+        }
+        let (mut good, mut failures) = (self.good.iter().peekable(), self.failures.iter());
+        let message = |row: usize| match good.next_if(|next| **next as usize == row) {
+            Some(_) => None,
+            None => failures.next().map(|error| {
+                let mut message = error.info().message.clone();
+                truncate(&mut message, MOST_MESSAGE);
+                message
+            }),
+        };
+        Some(Arc::new((0..rows).map(message).collect::<StringArray>()))
+    }
+
     /// For each of `rows` the position of its result, null where it failed.
     fn positions(&self, rows: usize) -> UInt32Array {
         let mut positions: Vec<Option<u32>> = vec![None; rows];
@@ -42,6 +64,11 @@ impl Outcome {
         }
         UInt32Array::from(positions)
     }
+}
+
+/// True where rows are called one by one.
+pub fn is_by_row(function: &Function) -> bool {
+    matches!(function.func_type, FuncType::General | FuncType::Unspecified)
 }
 
 /// True for what may happen to a single row; anything else is about the function or the fleet.
@@ -110,6 +137,12 @@ fn singly(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
 
 /// Results to a column; those that do not fit the declared type have failed too.
 fn convert(results: &Bound<'_, PyList>, called: Vec<(usize, Error)>, function: &Function) -> Result<Outcome, Error> {
+    if called.is_empty()
+        && let Some(results) = exact::of_list(results, &function.result)
+    {
+        let good = (0..results.len() as u32).collect();
+        return Ok(Outcome { results, good, failures: Vec::new() });
+    }
     let mut failed: Vec<Option<Error>> = vec![None; results.len()];
     for (row, error) in called {
         failed[row] = Some(error);

@@ -22,7 +22,7 @@ use udfleet_proto::v1::FuncType;
 pub use arrow::{not_handed_over, to_pyarrow};
 pub use asynchronous::finish;
 pub use general::{calls, iterables, map, stop_iteration};
-pub use lenient::{evaluate as evaluate_leniently, is_row_error};
+pub use lenient::{evaluate as evaluate_leniently, is_by_row, is_row_error};
 pub use made::Made;
 pub use series::to_series;
 

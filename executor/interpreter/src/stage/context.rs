@@ -34,7 +34,14 @@ pub struct Context<'a, 'py> {
 /// # Errors
 /// Null for a function whose result is never null.
 pub fn policy(function: &Function, given: OnError) -> Result<OnError, Error> {
-    let policy = if given == OnError::Unspecified { function.on_error } else { given };
+    let policy = match given {
+        OnError::Unspecified => function.on_error,
+        // Nulls that were asked for at registration need no messages. Others have them only where single rows can
+        // fail, which a scalar function by itself sees to.
+        OnError::Column if function.on_error == OnError::Null => OnError::Null,
+        OnError::Column => OnError::Fail,
+        given => given,
+    };
     if policy == OnError::Null && function.result.not_null {
         let message = "on_error \"null\" needs a function whose result may be null";
         return Err(Error::new(ErrorCode::InvalidInput, message)
@@ -98,7 +105,7 @@ impl Context<'_, '_> {
                     Called::Some(outcome.results, UInt32Array::from(outcome.good))
                 }
             }
-            OnError::Unspecified | OnError::Fail => {
+            OnError::Unspecified | OnError::Fail | OnError::Column => {
                 Called::All(eval::evaluate(self.py, function, &given, &mut run_ns).map_err(located)?)
             }
         };

@@ -38,20 +38,22 @@ class BatchHeader(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class BatchResult(_message.Message):
-    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle")
+    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle", "errors_column")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_COLUMN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     last: bool
     rows: int
     timing: BatchTiming
     error: _error_pb2.ErrorInfo
     bundle: BundleProgress
-    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ...) -> None: ...
+    errors_column: bool
+    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ..., errors_column: _Optional[bool] = ...) -> None: ...
 
 class BundleProgress(_message.Message):
     __slots__ = ("bundle", "completed", "batches", "rows_in", "rows_out", "bytes_in", "bytes_out", "timing", "elapsed_ms", "metrics")

@@ -35,6 +35,7 @@ class OnError(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ON_ERROR_FAIL: _ClassVar[OnError]
     ON_ERROR_NULL: _ClassVar[OnError]
     ON_ERROR_SKIP: _ClassVar[OnError]
+    ON_ERROR_COLUMN: _ClassVar[OnError]
 LANGUAGE_UNSPECIFIED: Language
 PYTHON: Language
 JVM: Language
@@ -51,6 +52,7 @@ ON_ERROR_UNSPECIFIED: OnError
 ON_ERROR_FAIL: OnError
 ON_ERROR_NULL: OnError
 ON_ERROR_SKIP: OnError
+ON_ERROR_COLUMN: OnError
 
 class Artifact(_message.Message):
     __slots__ = ("hash", "name", "size")

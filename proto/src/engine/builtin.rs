@@ -1,0 +1,152 @@
+//! Functions that every node has, by which Databend and its clients see that it lives.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, RecordBatch};
+use arrow_cast::cast;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use futures::{StreamExt as _, TryStreamExt as _};
+use tonic::{Status, Streaming};
+
+use super::{Answers, ipc};
+use crate::error::Error;
+use crate::flight::bare_header;
+use crate::flight_info;
+use crate::name::FunctionRef;
+use crate::v1::{ErrorCode, FunctionKind};
+
+/// Names that begin with it are not registered.
+pub const RESERVED_PREFIX: &str = "builtin_";
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builtin {
+    /// `builtin_healthy()`: 1.
+    Healthy,
+    /// `builtin_echo(a)`: its argument.
+    Echo,
+}
+
+impl Builtin {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(function: &FunctionRef) -> Option<Self> {
+        match (function.name.as_str(), function.version) {
+            ("builtin_healthy", None) => Some(Self::Healthy),
+            ("builtin_echo", None) => Some(Self::Echo),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "builtin_healthy",
+            Self::Echo => "builtin_echo",
+        }
+    }
+
+    fn inputs(self) -> Vec<Field> {
+        match self {
+            Self::Healthy => Vec::new(),
+            Self::Echo => vec![Field::new("a", DataType::LargeUtf8, true)],
+        }
+    }
+
+    fn output(self) -> Field {
+        let data_type = match self {
+            Self::Healthy => DataType::Int32,
+            Self::Echo => DataType::LargeUtf8,
+        };
+        Field::new("output", data_type, true)
+    }
+
+    fn schema(self) -> SchemaRef {
+        Arc::new(Schema::new(vec![self.output()]))
+    }
+
+    /// As any function is described.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Internal`] where the schema can't be encoded.
+    pub fn describe(self, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+        let (inputs, outputs) = (self.inputs(), vec![self.output()]);
+        let count = inputs.len() as i64;
+        flight_info::of_columns(inputs, outputs, FunctionKind::Scalar, count, descriptor, Vec::new())
+    }
+
+    /// Answers a stream: the message that was read before, then the others.
+    #[must_use]
+    pub fn serve(self, first: FlightData, messages: Streaming<FlightData>) -> Answers {
+        let all = futures::stream::once(std::future::ready(Ok(first))).chain(messages);
+        // Those without a header hold descriptors and metadata only.
+        let data = all.try_filter(|message| std::future::ready(!message.data_header.is_empty()));
+        let data = data.map_ok(|message| FlightData { data_header: bare_header(&message.data_header), ..message });
+        let batches = FlightRecordBatchStream::new_from_flight_data(data.map_err(FlightError::from));
+        let results = batches.map(move |batch| {
+            let batch = batch.map_err(|error| self.refused(&error).into());
+            batch.and_then(|batch| self.answer(&batch).map_err(Status::from))
+        });
+        let schema = ipc::schema_message(&self.schema());
+        Box::pin(futures::stream::once(std::future::ready(Ok(schema))).chain(results))
+    }
+
+    fn refused(self, error: &impl std::fmt::Display) -> Error {
+        Error::new(ErrorCode::InvalidInput, error.to_string()).function(self.name())
+    }
+
+    fn answer(self, batch: &RecordBatch) -> Result<FlightData, Error> {
+        if batch.num_columns() != self.inputs().len() {
+            let (given, wanted) = (batch.num_columns(), self.inputs().len());
+            return Err(self.refused(&format!("{given} columns in place of {wanted}")));
+        }
+        let column: ArrayRef = match self {
+            Self::Healthy => Arc::new(Int32Array::from_value(1, batch.num_rows())),
+            Self::Echo => match batch.column(0).data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => {
+                    cast(batch.column(0), &DataType::LargeUtf8).map_err(|e| self.refused(&e))?
+                }
+                other => return Err(self.refused(&format!("{other} in place of text"))),
+            },
+        };
+        let result = RecordBatch::try_new(self.schema(), vec![column]);
+        ipc::encode(&result.map_err(|e| self.refused(&e))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::Int32Type;
+    use arrow_array::{Array as _, RecordBatchOptions, StringViewArray};
+
+    use super::*;
+
+    fn named(text: &str) -> Option<Builtin> {
+        Builtin::named(&FunctionRef::parse(text).unwrap())
+    }
+
+    #[test]
+    fn health_is_one_for_each_row() {
+        assert_eq!((named("healthy"), named("builtin_echo@2")), (None, None));
+        let builtin = named("builtin_healthy").unwrap();
+        let options = RecordBatchOptions::new().with_row_count(Some(2));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
+        let answer = ipc::decode(builtin.answer(&batch).unwrap(), &builtin.schema()).unwrap();
+        assert_eq!(answer.column(0).as_primitive::<Int32Type>().values(), &[1, 1]);
+    }
+
+    #[test]
+    fn the_echo_takes_text_of_any_layout_and_nothing_else() {
+        let builtin = named("builtin_echo").unwrap();
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None]));
+        let batch = RecordBatch::try_from_iter([("x", texts)]).unwrap();
+        let answer = ipc::decode(builtin.answer(&batch).unwrap(), &builtin.schema()).unwrap();
+        assert_eq!((answer.column(0).as_string::<i64>().value(0), answer.column(0).is_null(1)), ("a", true));
+        let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("x", numbers)]).unwrap();
+        assert_eq!(builtin.answer(&batch).unwrap_err().code(), ErrorCode::InvalidInput);
+    }
+}

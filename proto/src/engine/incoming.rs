@@ -1,0 +1,54 @@
+//! A client's side of a stream.
+
+use std::sync::Arc;
+
+use arrow_flight::FlightData;
+use tonic::{Status, Streaming};
+
+use super::Arrivals;
+
+/// Messages of a client. Those of PATH streams come without metadata: it is the client's own.
+#[derive(Debug)]
+pub struct Incoming {
+    messages: Streaming<FlightData>,
+    arrivals: Option<Arc<Arrivals>>,
+    ended: bool,
+}
+
+impl Incoming {
+    /// Of a CMD stream, as they are.
+    #[must_use]
+    pub fn numbered(messages: Streaming<FlightData>) -> Self {
+        Self { messages, arrivals: None, ended: false }
+    }
+
+    /// Of a PATH stream, noted as they come.
+    #[must_use]
+    pub fn plain(messages: Streaming<FlightData>, arrivals: Arc<Arrivals>) -> Self {
+        Self { messages, arrivals: Some(arrivals), ended: false }
+    }
+
+    /// The next message; `None` at the end. May be dropped while it waits: nothing is lost.
+    ///
+    /// # Errors
+    /// What broke the stream.
+    pub async fn message(&mut self) -> Result<Option<FlightData>, Status> {
+        if self.ended {
+            return Ok(None);
+        }
+        let message = self.messages.message().await?;
+        Ok(message.and_then(|message| self.take(message)))
+    }
+
+    /// Looks at a message that was read before; `None` where the stream is to end before it.
+    pub fn take(&mut self, mut message: FlightData) -> Option<FlightData> {
+        if let Some(arrivals) = &self.arrivals {
+            message.app_metadata.clear();
+            if !arrivals.note(&message) {
+                self.ended = true;
+                return None;
+            }
+        }
+        Some(message)
+    }
+}

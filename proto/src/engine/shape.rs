@@ -1,0 +1,124 @@
+//! From batches as executors send them to what an engine gets.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray, new_null_array};
+use arrow_cast::cast;
+use arrow_flight::FlightData;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use super::columns::{described_outputs, is_row, is_scalar, is_table};
+use super::{Engine, ipc};
+use crate::error::Error;
+use crate::flight_info::result_fields;
+use crate::v1::FunctionDefinition;
+
+/// The column of messages about single rows.
+const ERROR: &str = "error";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Same,
+    /// `row`, then all other columns as one struct.
+    RowAndStruct,
+    WithoutRow,
+}
+
+/// How one function's results become an engine's.
+#[derive(Debug)]
+pub(super) struct Shape {
+    layout: Layout,
+    /// Messages go out as they come.
+    same: bool,
+    /// As executors send it, without and with messages about rows.
+    from: [SchemaRef; 2],
+    /// As the engine gets it, without and with them.
+    to: [SchemaRef; 2],
+}
+
+fn with_errors(fields: &[Field]) -> SchemaRef {
+    let fields = fields.iter().cloned().chain([Field::new(ERROR, DataType::Utf8, true)]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn broken(error: ArrowError) -> Error {
+    Error::internal(format!("a result in the engine's types: {error}"))
+}
+
+impl Shape {
+    pub(super) fn of(definition: &FunctionDefinition, engine: Engine) -> Self {
+        let (mut from, mut to) = (result_fields(definition), described_outputs(definition, engine));
+        if engine == Engine::ArrowUdf && is_scalar(definition) {
+            // Rows that fail are null, whatever was declared.
+            let nullable = |fields: Vec<Field>| fields.into_iter().map(|field| field.with_nullable(true)).collect();
+            (from, to) = (nullable(from), nullable(to));
+        }
+        let layout = match engine {
+            Engine::ArrowUdf if is_table(definition) && is_row(definition) => Layout::RowAndStruct,
+            Engine::Databend if is_table(definition) => Layout::WithoutRow,
+            _ => Layout::Same,
+        };
+        let same = from.iter().map(Field::data_type).eq(to.iter().map(Field::data_type));
+        Self {
+            layout,
+            same,
+            from: [Arc::new(Schema::new(from.clone())), with_errors(&from)],
+            to: [Arc::new(Schema::new(to.clone())), with_errors(&to)],
+        }
+    }
+
+    /// What the engine gets; with a column of messages about rows where `errors` says so.
+    pub(super) fn schema(&self, errors: bool) -> &SchemaRef {
+        &self.to[usize::from(errors)]
+    }
+
+    /// One message as the engine gets it. `has`: it comes with messages about rows. `wants`: it must go out with them.
+    pub(super) fn convert(&self, data: FlightData, has: bool, wants: bool) -> Result<FlightData, Error> {
+        if self.same && has == wants {
+            return Ok(data);
+        }
+        let batch = ipc::decode(data, &self.from[usize::from(has)])?;
+        let rows = batch.num_rows();
+        let mut columns = self.arrange(batch.columns().to_vec())?;
+        if wants && !has {
+            columns.push(new_null_array(&DataType::Utf8, rows));
+        }
+        self.encode(columns, rows, wants)
+    }
+
+    /// Rows that have all failed for the same reason.
+    pub(super) fn failed(&self, rows: usize, message: &str) -> Result<FlightData, Error> {
+        let schema = self.schema(true);
+        let nulls = schema.fields().iter().take(schema.fields().len() - 1);
+        let mut columns: Vec<_> = nulls.map(|field| new_null_array(field.data_type(), rows)).collect();
+        columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(message, rows))));
+        self.encode(columns, rows, true)
+    }
+
+    /// A batch without rows.
+    pub(super) fn empty(&self) -> Result<FlightData, Error> {
+        ipc::encode(&RecordBatch::new_empty(Arc::clone(self.schema(false))))
+    }
+
+    fn arrange(&self, mut columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, Error> {
+        match self.layout {
+            Layout::Same => {}
+            Layout::WithoutRow => drop(columns.remove(0)),
+            Layout::RowAndStruct => {
+                let fields = self.from[0].fields().iter().skip(1).cloned().collect();
+                let values = columns.split_off(1);
+                columns.push(Arc::new(StructArray::try_new(fields, values, None).map_err(broken)?));
+            }
+        }
+        Ok(columns)
+    }
+
+    fn encode(&self, columns: Vec<ArrayRef>, rows: usize, errors: bool) -> Result<FlightData, Error> {
+        let schema = self.schema(errors);
+        let fields = columns.iter().zip(schema.fields());
+        let columns = fields.map(|(column, field)| cast(column, field.data_type()).map_err(broken));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let columns = columns.collect::<Result<_, Error>>()?;
+        ipc::encode(&RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(broken)?)
+    }
+}
