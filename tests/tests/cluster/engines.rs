@@ -86,7 +86,8 @@ async fn risingwave_sends_and_gets_decimals_as_text() {
         let (info, schema) = engine.info(path("echo")).await.unwrap();
         assert_eq!(info.total_records, 1);
         for field in schema.fields() {
-            assert_eq!((field.data_type(), field.metadata()), (&DataType::Utf8, &marked), "{door}");
+            assert_eq!(field.data_type(), &DataType::Utf8, "{door}");
+            assert_eq!(field.metadata(), &marked, "{door}");
         }
         let reply = engine.call("echo", std::slice::from_ref(&given)).await.unwrap();
         assert_eq!(reply.schema.field(0).metadata(), &marked, "{door}");
