@@ -77,6 +77,7 @@ fn describe() {
     describe_counter!("udfleet_function_rows_total", "Rows answered");
     describe_counter!("udfleet_function_errors_total", "Batches answered with an error");
     describe_counter!("udfleet_function_retries_total", "Batches tried again");
+    describe_counter!("udfleet_function_merged_total", "Batches that went to an interpreter in one call with others");
     describe_counter!("udfleet_function_row_errors_total", "Rows that failed and were answered with null or left out");
     describe_counter!("udfleet_function_bytes_total", "Bytes of batch bodies");
     describe_counter!("udfleet_function_nanoseconds_total", "Time of batches, by where it went");
@@ -122,6 +123,7 @@ fn record_function(progress: &FunctionProgress) {
     counter!("udfleet_function_rows_total", "function" => function.clone()).absolute(total.rows);
     counter!("udfleet_function_errors_total", "function" => function.clone()).absolute(total.errors);
     counter!("udfleet_function_retries_total", "function" => function.clone()).absolute(total.retries);
+    counter!("udfleet_function_merged_total", "function" => function.clone()).absolute(total.merged);
     counter!("udfleet_function_row_errors_total", "function" => function.clone()).absolute(total.row_errors);
     gauge!("udfleet_function_in_flight", "function" => function.clone()).set(total.in_flight as f64);
     gauge!("udfleet_function_peak_memory_bytes", "function" => function.clone()).set(total.peak_memory_bytes as f64);

@@ -111,6 +111,7 @@ fn add(sum: &mut FunctionMetrics, more: Option<&FunctionMetrics>) {
     sum.rows += more.rows;
     sum.errors += more.errors;
     sum.retries += more.retries;
+    sum.merged += more.merged;
     sum.bytes_in += more.bytes_in;
     sum.bytes_out += more.bytes_out;
     sum.in_flight += more.in_flight;

@@ -9,6 +9,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
 use super::input::Batch;
+use super::merge::{self, Share};
 use super::parts::{self, Parts};
 use super::tally::Tally;
 use super::target::Call;
@@ -74,6 +75,41 @@ impl Run {
                 return Ok(came);
             }
         }
+    }
+
+    /// The first try. A small batch that would have to wait for an interpreter goes there with others.
+    async fn first(&mut self, rows: u64) -> Result<Came, Error> {
+        let target = Arc::clone(&self.call.target);
+        if target.merger.is_none() || !merge::is_small(&self.input, rows) {
+            return self.begin().await;
+        }
+        let came = match target.pool.try_acquire(&target.needs) {
+            Some(credit) => self.attempt(&credit).await?,
+            None => self.with_others(rows).await?,
+        };
+        match came {
+            Some(came) => Ok(came),
+            None => self.begin().await,
+        }
+    }
+
+    /// `None`: to be run alone.
+    async fn with_others(&mut self, rows: u64) -> Result<Option<Came>, Error> {
+        let joined = Instant::now();
+        let share = merge::join(&self.call.target, &self.input, rows);
+        let share = tokio::select! {
+            biased;
+            () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
+            share = share => share.ok().flatten(),
+        };
+        let Some(Share { output, at, began, shared }) = share else {
+            self.tally.waited(joined.elapsed());
+            return Ok(None);
+        };
+        self.tally.waited(began.duration_since(joined));
+        self.tally.merged(shared);
+        let timing = self.tally.came(&output, began.elapsed());
+        Ok(Some(Came { output, timing, at }))
     }
 
     /// `None`: to be tried again.
@@ -162,7 +198,7 @@ impl Run {
 /// Runs a batch. Nobody waits for it any more once its stream has `ended`: then it takes no interpreter.
 pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
     let mut run = Run::new(call, input(call, batch), batch.rows, ended);
-    match run.begin().await {
+    match run.first(batch.rows).await {
         Ok(came) => Ok(run.answer(came)),
         // Nobody hears it.
         Err(error) if ended.is_cancelled() => Err(error),

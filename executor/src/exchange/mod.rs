@@ -8,6 +8,7 @@ mod frontend;
 mod gather;
 mod input;
 mod ipc;
+mod merge;
 mod parts;
 mod queue;
 mod schema;

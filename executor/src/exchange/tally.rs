@@ -45,6 +45,11 @@ impl Tally {
         self.waited_ns += nanoseconds(time);
     }
 
+    /// Whether it has gone to an interpreter together with others.
+    pub(super) fn merged(&mut self, merged: bool) {
+        self.record.merged = merged;
+    }
+
     /// A part has come back, so long after it was asked for. Where its time went.
     pub(super) fn came(&mut self, output: &Output, after: Duration) -> BatchTiming {
         let Done { convert_ns: convert, run_ns: run, cpu_ns, .. } = output.done;

@@ -17,6 +17,7 @@ use udfleet_proto::v1::{
 
 use super::bundle::{Bounds, Bundles};
 use super::ipc::schema_message;
+use super::merge::Merger;
 use super::served::ServedFunction;
 use crate::link::Pool;
 use crate::metrics::FunctionStats;
@@ -57,6 +58,8 @@ pub(super) struct Target {
     pub(super) deterministic: bool,
     /// It holds groups until its input ends: one interpreter takes the whole stream.
     pub(super) gathers: bool,
+    /// Where small batches of several streams may go together.
+    pub(super) merger: Option<Merger>,
     /// A scalar function whose result can't be null.
     not_null: Option<String>,
     bundles: Bounds,
@@ -106,6 +109,7 @@ impl Target {
             max_attempts: MAX_ATTEMPTS.integer(&definition.config),
             deterministic: definition.deterministic,
             gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
+            merger: Merger::of(definition),
             not_null: not_null(definition).then(|| name.clone()),
             bundles: bounds(&definition.config),
             name,
@@ -141,6 +145,7 @@ impl Target {
             max_attempts: targets().map(|t| t.max_attempts).min().unwrap_or_else(|| MAX_ATTEMPTS.integer(&defaults)),
             deterministic: targets().all(|target| target.deterministic),
             gathers: stage.gathers,
+            merger: None,
             not_null: targets().find_map(|target| target.not_null.clone()),
             bundles: Bounds {
                 rows: targets().map(|t| t.bundles.rows).min().unwrap_or(bounds(&defaults).rows),

@@ -56,6 +56,10 @@ fn describe() {
     describe_counter!("udfleet_executor_function_errors_total", "Batches that failed.");
     describe_counter!("udfleet_executor_function_retries_total", "Attempts beyond the first.");
     describe_counter!(
+        "udfleet_executor_function_merged_total",
+        "Batches that went to an interpreter in one call with others."
+    );
+    describe_counter!(
         "udfleet_executor_function_row_errors_total",
         "Rows that failed and were answered with null or left out."
     );
@@ -106,6 +110,7 @@ fn function(m: &FunctionMetrics) {
     counter!("udfleet_executor_function_rows_total", base()).absolute(m.rows);
     counter!("udfleet_executor_function_errors_total", base()).absolute(m.errors);
     counter!("udfleet_executor_function_retries_total", base()).absolute(m.retries);
+    counter!("udfleet_executor_function_merged_total", base()).absolute(m.merged);
     counter!("udfleet_executor_function_row_errors_total", base()).absolute(m.row_errors);
     for (direction, bytes) in [("in", m.bytes_in), ("out", m.bytes_out)] {
         counter!("udfleet_executor_function_bytes_total", with("direction", direction)).absolute(bytes);

@@ -136,6 +136,18 @@ impl Pool {
         self.wait(Need { functions: Arc::clone(functions), at: None }).await
     }
 
+    /// A credit as for [`Pool::acquire`], where there is one now.
+    pub fn try_acquire(self: &Arc<Self>, functions: &Arc<[u32]>) -> Option<Credit> {
+        let mut state = self.state.lock();
+        let refused = || functions.iter().any(|function| state.refused.contains_key(function));
+        if state.closed.is_some() || refused() {
+            return None;
+        }
+        let need = Need { functions: Arc::clone(functions), at: None };
+        let interpreter = pick(&mut state.members, &need)?;
+        Some(Credit { pool: Arc::clone(self), interpreter })
+    }
+
     /// Waits for a credit at one interpreter, for what only it can do. One that is gone gives it at once: a call there
     /// tells how it ended.
     ///

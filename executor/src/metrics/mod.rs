@@ -40,6 +40,8 @@ pub struct BatchRecord {
     pub retries: u64,
     /// It failed.
     pub failed: bool,
+    /// It went to an interpreter together with others.
+    pub merged: bool,
 }
 
 /// Counters of one function.
@@ -91,6 +93,7 @@ impl FunctionStats {
         m.rows += batch.rows;
         m.errors += u64::from(batch.failed);
         m.retries += batch.retries;
+        m.merged += u64::from(batch.merged);
         m.bytes_in += batch.bytes_in;
         m.bytes_out += batch.bytes_out;
         m.queue_ns += batch.queue_ns;

@@ -111,6 +111,8 @@ class Counters:
     """Rows that failed and were answered with null or left out."""
     metrics: list[UserMetricView] = field(default_factory=list)
     """What the function counts itself."""
+    merged: int = 0
+    """Small batches that had to wait, and went to an interpreter in one call with others."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def _counters(metrics: metrics_pb2.FunctionMetrics) -> Counters:
         peak_memory_bytes=metrics.peak_memory_bytes,
         row_errors=metrics.row_errors,
         metrics=user_metrics(metrics.user),
+        merged=metrics.merged,
     )
 
 

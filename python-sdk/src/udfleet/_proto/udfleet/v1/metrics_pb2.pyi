@@ -31,7 +31,7 @@ class Histogram(_message.Message):
     def __init__(self, bucket: _Optional[_Iterable[int]] = ..., count: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FunctionMetrics(_message.Message):
-    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user")
+    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user", "merged")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class FunctionMetrics(_message.Message):
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     ROW_ERRORS_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    MERGED_FIELD_NUMBER: _ClassVar[int]
     function: str
     calls: int
     rows: int
@@ -66,7 +67,8 @@ class FunctionMetrics(_message.Message):
     peak_memory_bytes: int
     row_errors: int
     user: _containers.RepeatedCompositeFieldContainer[UserMetric]
-    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ...) -> None: ...
+    merged: int
+    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ..., merged: _Optional[int] = ...) -> None: ...
 
 class UserMetric(_message.Message):
     __slots__ = ("groups", "name", "kind", "count", "sum", "min", "max", "value", "unix_ms", "span_seconds", "positive", "positive_count", "negative", "negative_count", "zeros")
