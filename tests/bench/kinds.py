@@ -23,6 +23,8 @@ DOCUMENTS = pa.record_batch(
 )
 GROUPS = pa.record_batch({"k": np.arange(ROWS) % 100, "v": np.arange(ROWS, dtype="f8")})
 INTS = pa.record_batch({"i": np.arange(ROWS)})
+# Engines send chunks of 256 (RisingWave, streaming) to 2,048 rows (DuckDB).
+CHUNK = pa.record_batch({"i": np.arange(1_024)})
 WAITS = pa.record_batch({"i": np.arange(200)})
 
 
@@ -135,26 +137,27 @@ def grouped(fleet: udfleet.Fleet, function: str, count: int) -> float:
     return count * ROWS / clients.timed(run)
 
 
-def chained(fleet: udfleet.Fleet, count: int) -> float:
+def chained(fleet: udfleet.Fleet, batch: pa.RecordBatch, count: int) -> float:
     """Rows per second of three functions in one expression."""
-    table = fleet.from_arrow(pa.Table.from_batches([INTS] * count))
+    table = fleet.from_batches([batch] * count)
 
     def run() -> None:
-        assert table.select("third(second(first(i))) as x").to_arrow().num_rows == count * ROWS
+        answers = table.select("third(second(first(i))) as x").execute()
+        assert sum(len(answer) for answer in answers) == count * len(batch)
 
-    return count * ROWS / clients.timed(run)
+    return count * len(batch) / clients.timed(run)
 
 
-def unchained(fleet: udfleet.Fleet, count: int) -> float:
+def unchained(fleet: udfleet.Fleet, batch: pa.RecordBatch, count: int) -> float:
     """The same as three streams, one behind the other."""
 
     def run() -> None:
-        batches = (INTS for _ in range(count))
+        batches = (batch for _ in range(count))
         for function in ("first", "second", "third"):
             batches = fleet.stream(function, batches)
-        assert sum(len(batch) for batch in batches) == count * ROWS
+        assert sum(len(batch) for batch in batches) == count * len(batch)
 
-    return count * ROWS / clients.timed(run)
+    return count * len(batch) / clients.timed(run)
 
 
 def sequential(batch: pa.RecordBatch) -> object:
@@ -207,11 +210,18 @@ def lines(fleets: Fleets) -> list[Line]:
             lambda: (grouped(one, "mean_pandas", 100), loop_mean_pandas(100)),
         ),
         Line(
-            "three functions, chained",
+            "three functions, chained, 1,024-row batches",
             "three streams",
             2.0,
             "rows/s",
-            lambda: (chained(one, 100), unchained(one, 100)),
+            lambda: (chained(one, CHUNK, 400), unchained(one, CHUNK, 400)),
+        ),
+        Line(
+            "three functions, chained, 10,000-row batches",
+            "three streams",
+            2.0,
+            "rows/s",
+            lambda: (chained(one, INTS, 100), unchained(one, INTS, 100)),
         ),
         Line(
             "async function, 10 ms of waiting, 100 at a time",

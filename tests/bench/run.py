@@ -14,6 +14,7 @@ from pathlib import Path
 
 import kinds
 import reports
+import small_calls
 from lines import Fleets, Line, lines
 from rich.console import Console
 from rich.table import Table
@@ -98,7 +99,11 @@ def main() -> None:
     options = parser.parse_args()
     fleets = Fleets()
     try:
-        chosen = [line for line in [*lines(fleets), *kinds.lines(fleets)] if options.only in line.name]
+        chosen = [
+            line
+            for line in [*lines(fleets), *kinds.lines(fleets), *small_calls.lines(fleets)]
+            if options.only in line.name
+        ]
         results = measure(chosen, options.rounds)
     finally:
         fleets.close()

@@ -1,0 +1,283 @@
+//! Small calls of one function that have to wait for an interpreter go there together, as one call.
+//!
+//! Engines send a few hundred rows at a time, over many connections at once: then the way to the interpreter and back
+//! costs more than the rows. Only what has to wait anyway is merged, so nothing is delayed by it.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::root_as_message;
+use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::concat::concat_batches;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnError};
+
+use super::ipc::batch_message;
+use super::target::Target;
+use crate::link::{Credit, Input, Interpreter, Output};
+
+/// The most rows and bytes of a batch that is merged with others.
+const SMALL: Size = Size { rows: 2_048, bytes: 256 << 10 };
+/// The most rows and bytes of a merged call.
+const MOST: Size = Size { rows: 8_192, bytes: 1 << 20 };
+
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    rows: u64,
+    bytes: usize,
+}
+
+impl Size {
+    fn within(self, bound: Self) -> bool {
+        self.rows <= bound.rows && self.bytes <= bound.bytes
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// A batch's share of a merged call.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) output: Output,
+    pub(super) at: Interpreter,
+    /// When the call was made.
+    pub(super) began: Instant,
+    /// It was made for others too.
+    pub(super) shared: bool,
+}
+
+/// A batch that waits, and who waits for it: told nothing where it has to be run alone.
+#[derive(Debug)]
+struct Member {
+    size: Size,
+    input: Input,
+    give: oneshot::Sender<Option<Share>>,
+}
+
+/// The batches of one function that wait, by schema. A schema has an entry as long as somebody sees to it.
+#[derive(Debug, Default)]
+pub(super) struct Merger {
+    waiting: Mutex<HashMap<u64, VecDeque<Member>>>,
+}
+
+impl Merger {
+    /// For functions whose rows know nothing of each other, and that may be called again: where a merged call fails,
+    /// its batches are run one by one. Pandas and arrow functions see a batch as a whole.
+    pub(super) fn of(definition: &FunctionDefinition) -> Option<Self> {
+        let whole_rows = definition.kind() == FunctionKind::Scalar && definition.func_type() == FuncType::General;
+        let fails = matches!(definition.on_error(), OnError::Unspecified | OnError::Fail);
+        (whole_rows && fails && !definition.asynchronous && definition.deterministic).then(Self::default)
+    }
+
+    /// Puts a batch in line; true where nobody sees to its line yet.
+    fn push(&self, member: Member) -> bool {
+        let mut waiting = self.waiting.lock();
+        let new = !waiting.contains_key(&member.input.schema_id);
+        waiting.entry(member.input.schema_id).or_default().push_back(member);
+        new
+    }
+
+    /// Those from the front of the line that go together; none, once, where the line has ended.
+    fn take(&self, schema_id: u64) -> Vec<Member> {
+        let mut waiting = self.waiting.lock();
+        let Some(line) = waiting.get_mut(&schema_id) else { return Vec::new() };
+        let (mut taken, mut size) = (Vec::new(), Size { rows: 0, bytes: 0 });
+        while let Some(member) = line.pop_front() {
+            if member.give.is_closed() {
+                continue;
+            }
+            if !taken.is_empty() && !size.plus(member.size).within(MOST) {
+                line.push_front(member);
+                break;
+            }
+            size = size.plus(member.size);
+            taken.push(member);
+        }
+        if taken.is_empty() {
+            waiting.remove(&schema_id);
+        }
+        taken
+    }
+}
+
+/// True where a batch may go with others.
+pub(super) fn is_small(input: &Input, rows: u64) -> bool {
+    let one = matches!(input.on_error, OnError::Unspecified | OnError::Fail);
+    one && Size { rows, bytes: input.body.len() }.within(SMALL)
+}
+
+/// Puts a batch in line. What comes is its share of a call's result, or nothing: then it is to be run alone.
+pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<Option<Share>> {
+    let (give, share) = oneshot::channel();
+    if let Some(merger) = &target.merger {
+        let size = Size { rows, bytes: input.body.len() };
+        if merger.push(Member { size, input: input.clone(), give }) {
+            // A task of its own: whoever came first may leave before the others.
+            tokio::spawn(see_to(Arc::clone(target), input.schema_id));
+        }
+    }
+    share
+}
+
+/// Sends the batches of a line as interpreters become free, until none is left.
+async fn see_to(target: Arc<Target>, schema_id: u64) {
+    loop {
+        let credit = target.pool.acquire(&target.needs).await;
+        let Some(members) = target.merger.as_ref().map(|merger| merger.take(schema_id)).filter(|m| !m.is_empty())
+        else {
+            return;
+        };
+        match credit {
+            Ok(credit) => drop(tokio::spawn(call(Arc::clone(&target), credit, members))),
+            // Each hears the reason when it asks by itself.
+            Err(_) => members.into_iter().for_each(|member| drop(member.give.send(None))),
+        }
+    }
+}
+
+async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
+    let (began, shared) = (Instant::now(), members.len() > 1);
+    let outputs = match merged(&members) {
+        Ok(input) => match credit.interpreter().invoke(&input).await {
+            Ok(output) => split(&target.results, output, &members),
+            Err(_) => None,
+        },
+        Err(_) => None,
+    };
+    let mut outputs = outputs.into_iter().flatten();
+    for member in members {
+        let share = outputs.next().map(|output| Share { output, at: credit.interpreter().clone(), began, shared });
+        // One that has gone away needs none.
+        let _ = member.give.send(share);
+    }
+}
+
+/// The rows of all members, in their order, as one call.
+fn merged(members: &[Member]) -> Result<Input, ArrowError> {
+    let first = match members {
+        [one] => return Ok(one.input.clone()),
+        [first, ..] => &first.input,
+        [] => return Ok(Input::default()),
+    };
+    let schema: SchemaRef = Arc::new(try_schema_from_flatbuffer_bytes(&first.schema)?);
+    let read = |member: &Member| read(&schema, &member.input.header, &member.input.body);
+    let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let (header, body) = batch_message(&concat_batches(&schema, &batches)?)?;
+    Ok(Input { header, body, ..first.clone() })
+}
+
+fn read(schema: &SchemaRef, header: &Bytes, body: &Bytes) -> Result<RecordBatch, ArrowError> {
+    let bad = |what: String| ArrowError::IpcError(what);
+    let message = root_as_message(header).map_err(|e| bad(e.to_string()))?;
+    let batch = message.header_as_record_batch().ok_or_else(|| bad("no record batch".to_owned()))?;
+    let (body, none) = (Buffer::from(body.clone()), HashMap::new());
+    // The reader may trip over what came from outside: by itself, such a batch gets its error from the interpreter.
+    let read = || read_record_batch(&body, batch, Arc::clone(schema), &none, None, &message.version());
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(bad("malformed batch".to_owned())))
+}
+
+/// Each member's part of the result; `None` where it can't be told apart.
+fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<Output>> {
+    if let [_] = members {
+        return Some(vec![output]);
+    }
+    let total: u64 = members.iter().map(|member| member.size.rows).sum();
+    if output.rest.is_some() || output.done.rows != total {
+        return None;
+    }
+    let batch = read(results, &output.header, &output.body).ok()?;
+    let mut start = 0;
+    let part = |member: &Member| {
+        let rows = member.size.rows;
+        let (header, body) = batch_message(&batch.slice(start, rows as usize)).ok()?;
+        start += rows as usize;
+        Some(Output { header, body, done: share(&output.done, rows, total), rest: None })
+    };
+    members.iter().map(part).collect()
+}
+
+/// Its part of what the call took.
+fn share(done: &Done, rows: u64, total: u64) -> Done {
+    let part = |ns: u64| (u128::from(ns) * u128::from(rows) / u128::from(total.max(1))) as u64;
+    Done {
+        rows,
+        convert_ns: part(done.convert_ns),
+        run_ns: part(done.run_ns),
+        cpu_ns: part(done.cpu_ns),
+        ..Done::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray};
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::super::ipc::schema_message;
+    use super::*;
+
+    fn batch(values: std::ops::Range<i64>) -> RecordBatch {
+        let fields = vec![Field::new("a", DataType::Int64, true), Field::new("s", DataType::Utf8, true)];
+        let texts: StringArray = values.clone().map(|v| (v % 3 != 0).then(|| format!("text {v}"))).collect();
+        let columns: Vec<Arc<dyn arrow_array::Array>> = vec![Arc::new(values.collect::<Int64Array>()), Arc::new(texts)];
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (Member, oneshot::Receiver<Option<Share>>) {
+        let (give, share) = oneshot::channel();
+        let batch = batch(values);
+        let (header, body) = batch_message(&batch).unwrap();
+        let size = Size { rows: batch.num_rows() as u64, bytes: body.len() };
+        let schema = schema_message(&batch.schema());
+        (Member { size, input: Input { schema_id, schema, header, body, ..Input::default() }, give }, share)
+    }
+
+    #[test]
+    fn lines_are_taken_in_order_within_bounds_and_end_once() {
+        let merger = Merger::default();
+        let mut shares = Vec::new();
+        let mut push = |values, schema_id| {
+            let (member, share) = member(values, schema_id);
+            shares.push(share);
+            merger.push(member)
+        };
+        assert!(push(0..2000, 1) && !push(0..2000, 1) && push(0..5, 2), "each schema is a line");
+        (0..3).for_each(|_| assert!(!push(0..2000, 1)));
+        drop(shares.remove(1));
+        assert_eq!(merger.take(1).len(), 4, "one has gone away, and 8,000 rows are enough");
+        assert!(merger.take(1).is_empty());
+        let (member, _share) = member(0..1, 1);
+        assert!(merger.push(member), "the line has ended: somebody has to see to it anew");
+        assert_eq!(merger.take(2).len(), 1);
+    }
+
+    #[test]
+    fn what_is_merged_is_split_again() {
+        let ranges = [0..10, 10..10, 10..300, 300..301];
+        let members: Vec<Member> = ranges.iter().map(|range| member(range.clone(), 1).0).collect();
+        let input = merged(&members).unwrap();
+        let schema = batch(0..1).schema();
+        assert_eq!(read(&schema, &input.header, &input.body).unwrap(), batch(0..301));
+        let done = Done { rows: 301, run_ns: 3010, ..Done::default() };
+        let output =
+            || Output { header: input.header.clone(), body: input.body.clone(), done: done.clone(), rest: None };
+        let parts = split(&schema, output(), &members).unwrap();
+        for (range, part) in ranges.into_iter().zip(&parts) {
+            assert_eq!(read(&schema, &part.header, &part.body).unwrap(), batch(range.clone()));
+            let rows = (range.end - range.start) as u64;
+            assert_eq!((part.done.rows, part.done.run_ns), (rows, 10 * rows));
+        }
+        let short = Output { done: Done { rows: 300, ..done.clone() }, ..output() };
+        assert!(split(&schema, short, &members).is_none());
+    }
+}
