@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
+import urllib.request
 
 import flight_wire
 import grpc
@@ -14,12 +16,13 @@ import pyarrow as pa
 import pytest
 import remote_servers
 from databend_udf.client import UDFClient
+from fleet_support import eventually
 from flight_wire import FlightData, FlightDescriptor, messages_of
 from remote_servers import ROOT, batch
 
 import udfleet
 from udfleet._local import binaries
-from udfleet._local.fleet import Processes
+from udfleet._local.process import Child
 
 NUMBERS = batch(a=pa.array([1, None], pa.int64()))
 
@@ -35,14 +38,6 @@ def guarded():
     """A fleet with a token, and its coordinator's open listener."""
     with pytest.MonkeyPatch.context() as patch:
         address = free_address()
-        # Of the coordinator alone: executors would take the same port.
-        start = Processes._start_executor
-
-        def start_executor(self, *arguments):
-            patch.delenv("UDFLEET_ENGINE_LISTEN", raising=False)
-            return start(self, *arguments)
-
-        patch.setattr(Processes, "_start_executor", start_executor)
         patch.setenv("UDFLEET_ENGINE_LISTEN", address)
         with remote_servers.doors(token=secrets.token_hex(8)) as running:
             yield running, address
@@ -73,6 +68,29 @@ def test_every_other_listener_asks_for_the_token(guarded):
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         with flight_wire.Wire(door, headers={"authorization": f"Bearer {fleet.processes.token}"}) as client:
             assert client.call("picky", NUMBERS).column() == [1, None]
+
+
+def test_an_executor_has_one_too(guarded, tmp_path):
+    fleet, _ = guarded
+    (tmp_path / "token").write_text(fleet.processes.token)
+    anywhere = "127.0.0.1:0"
+    command = [str(binaries.find_program(binaries.EXECUTOR)), "--coordinator", fleet.processes.address]
+    command += ["--listen", anywhere, "--http-listen", anywhere, "--engine-listen", anywhere, "--id", "open"]
+    command += ["--token-file", str(tmp_path / "token"), "--work-dir", str(tmp_path / "work")]
+    command += ["--uv", binaries.find_uv() or "uv", "--interpreters-per-environment", "1"]
+    child = Child("open", command, tmp_path / "log")
+    try:
+        ready = child.wait_ready(30)
+        with flight_wire.databend(ready["engine"], tenant="t-two") as client:
+            eventually("it serves", lambda: client.call("picky", NUMBERS).code is grpc.StatusCode.OK)
+            assert client.call("picky", NUMBERS).column() == [1, None]
+        with flight_wire.databend(ready["grpc"]) as client:
+            assert client.call("picky", NUMBERS).code is grpc.StatusCode.UNAUTHENTICATED
+        with urllib.request.urlopen(f"http://{ready['http']}/metrics") as response:
+            assert re.search(r'udfleet_\w*engine_calls_total{[^}]*tenant="t-two"', response.read().decode())
+    finally:
+        child.terminate()
+        child.reap()
 
 
 def test_nothing_but_calls_goes_through_it(guarded):

@@ -82,7 +82,7 @@ CALLS = [
     ("gcd", [PAIRS[0].slice(0, 0), PAIRS[0], PAIRS[0].slice(0, 0)]),
     ("fortytwo", [no_columns(3)]),
     ("fortytwo", [no_columns(2), no_columns(1), no_columns(0)]),
-    ("same_varchar", [batch(a=["x" * 100, None] * 100_000)]),
+    ("same_varchar", [batch(a=["x" * 1000, None] * 10_000)]),
     ("words", [batch(text=["one three five"])]),
     ("words", [batch(text=[""])]),
 ]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import flight_wire
 import grpc
 import pyarrow as pa
@@ -72,6 +76,17 @@ def test_rows_that_fail_are_null_and_have_a_message(fleet):
             errors = error_column(answer)
             assert [error is not None for error in errors] == [False, True, False, True, False]
             assert "-7 is negative" in errors[1] and "-8 is negative" in errors[3] and "ValueError" in errors[1]
+
+
+def test_the_command_line_shows_such_rows_with_tracebacks(fleet):
+    for door in fleet:
+        with flight_wire.arrow_udf(door) as client:
+            client.call("picky", numbers(-77))
+    command = ["udfleet", "--address", fleet.addresses["coordinator"], "errors", "picky"]
+    shown = subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]], capture_output=True, text=True
+    )
+    assert "-77 is negative" in shown.stdout and "Traceback" in shown.stdout, shown.stderr
 
 
 def test_the_column_is_there_only_where_a_row_failed(fleet):
