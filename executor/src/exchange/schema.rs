@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn metadata_says_what_text_and_bytes_mean() {
         let field = |data_type: DataType, key: &str, value: &str| {
-            Field::new("a", data_type, true).with_metadata([(key.to_owned(), value.to_owned())].into())
+            Field::new("a", data_type, true).with_metadata([(key.to_owned(), value.to_owned())])
         };
         let decimal = DataType::Decimal128(10, 2);
         let extension = "ARROW:extension:name";
