@@ -45,8 +45,10 @@ fn on_error(definition: &FunctionDefinition, what: &str, aggregates: bool) -> Re
     if on_error == OnError::Column {
         return Err(bad("on_error can only be fail, null or skip"));
     }
-    if aggregates && matches!(on_error, OnError::Null | OnError::Skip) {
-        return Err(bad(format!("{what} has no results of single rows: on_error can only be fail")));
+    let rows = definition.func_type() == FuncType::General;
+    if aggregates && (on_error == OnError::Null || on_error == OnError::Skip && !rows) {
+        let others = if rows { "fail or skip" } else { "fail" };
+        return Err(bad(format!("{what} has no results of single rows: on_error can only be {others}")));
     }
     if on_error == OnError::Null { null_result_refused(definition) } else { Ok(()) }
 }
@@ -112,6 +114,11 @@ mod tests {
         definition.on_error = OnError::Skip as i32;
         check(&definition).unwrap();
         definition.kind = FunctionKind::Aggregate as i32;
-        assert!(check(&definition).unwrap_err().to_string().contains("only be fail"));
+        check(&definition).unwrap();
+        definition.func_type = FuncType::Arrow as i32;
+        assert!(check(&definition).unwrap_err().to_string().ends_with("only be fail"));
+        definition.func_type = FuncType::General as i32;
+        definition.on_error = OnError::Null as i32;
+        assert!(check(&definition).unwrap_err().to_string().ends_with("only be fail or skip"));
     }
 }

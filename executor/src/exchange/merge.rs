@@ -64,10 +64,17 @@ struct Member {
     give: oneshot::Sender<Option<Share>>,
 }
 
-/// The batches of one function that wait, by schema. A schema has an entry as long as somebody sees to it.
+/// What batches that go together agree in: their schema, and how their rows may fail.
+type Line = (u64, OnError);
+
+/// The batches of one function that wait. A line has an entry as long as somebody sees to it.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
-    waiting: Mutex<HashMap<u64, VecDeque<Member>>>,
+    waiting: Mutex<HashMap<Line, VecDeque<Member>>>,
+}
+
+fn line(input: &Input) -> Line {
+    (input.schema_id, input.on_error)
 }
 
 impl Merger {
@@ -82,29 +89,30 @@ impl Merger {
     /// Puts a batch in line; true where nobody sees to its line yet.
     fn push(&self, member: Member) -> bool {
         let mut waiting = self.waiting.lock();
-        let new = !waiting.contains_key(&member.input.schema_id);
-        waiting.entry(member.input.schema_id).or_default().push_back(member);
+        let line = line(&member.input);
+        let new = !waiting.contains_key(&line);
+        waiting.entry(line).or_default().push_back(member);
         new
     }
 
     /// Those from the front of the line that go together; none, once, where the line has ended.
-    fn take(&self, schema_id: u64) -> Vec<Member> {
+    fn take(&self, line: Line) -> Vec<Member> {
         let mut waiting = self.waiting.lock();
-        let Some(line) = waiting.get_mut(&schema_id) else { return Vec::new() };
+        let Some(members) = waiting.get_mut(&line) else { return Vec::new() };
         let (mut taken, mut size) = (Vec::new(), Size { rows: 0, bytes: 0 });
-        while let Some(member) = line.pop_front() {
+        while let Some(member) = members.pop_front() {
             if member.give.is_closed() {
                 continue;
             }
             if !taken.is_empty() && !size.plus(member.size).within(MOST) {
-                line.push_front(member);
+                members.push_front(member);
                 break;
             }
             size = size.plus(member.size);
             taken.push(member);
         }
         if taken.is_empty() {
-            waiting.remove(&schema_id);
+            waiting.remove(&line);
         }
         taken
     }
@@ -112,8 +120,8 @@ impl Merger {
 
 /// True where a batch may go with others.
 pub(super) fn is_small(input: &Input, rows: u64) -> bool {
-    let one = matches!(input.on_error, OnError::Unspecified | OnError::Fail);
-    one && Size { rows, bytes: input.body.len() }.within(SMALL)
+    let whole = matches!(input.on_error, OnError::Unspecified | OnError::Fail | OnError::Column);
+    whole && Size { rows, bytes: input.body.len() }.within(SMALL)
 }
 
 /// Puts a batch in line. What comes is its share of a call's result, or nothing: then it is to be run alone.
@@ -123,18 +131,17 @@ pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::R
         let size = Size { rows, bytes: input.body.len() };
         if merger.push(Member { size, input: input.clone(), give }) {
             // A task of its own: whoever came first may leave before the others.
-            tokio::spawn(see_to(Arc::clone(target), input.schema_id));
+            tokio::spawn(see_to(Arc::clone(target), line(input)));
         }
     }
     share
 }
 
 /// Sends the batches of a line as interpreters become free, until none is left.
-async fn see_to(target: Arc<Target>, schema_id: u64) {
+async fn see_to(target: Arc<Target>, line: Line) {
     loop {
         let credit = target.pool.acquire(&target.needs).await;
-        let Some(members) = target.merger.as_ref().map(|merger| merger.take(schema_id)).filter(|m| !m.is_empty())
-        else {
+        let Some(members) = target.merger.as_ref().map(|merger| merger.take(line)).filter(|m| !m.is_empty()) else {
             return;
         };
         match credit {
@@ -192,7 +199,7 @@ fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<
         return Some(vec![output]);
     }
     let total: u64 = members.iter().map(|member| member.size.rows).sum();
-    if output.rest.is_some() || output.done.rows != total {
+    if output.rest.is_some() || output.done.errors_column || output.done.rows != total {
         return None;
     }
     let batch = read(results, &output.header, &output.body).ok()?;
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn lines_are_taken_in_order_within_bounds_and_end_once() {
-        let merger = Merger::default();
+        let (merger, fail) = (Merger::default(), OnError::Unspecified);
         let mut shares = Vec::new();
         let mut push = |values, schema_id| {
             let (member, share) = member(values, schema_id);
@@ -254,11 +261,12 @@ mod tests {
         assert!(push(0..2000, 1) && !push(0..2000, 1) && push(0..5, 2), "each schema is a line");
         (0..3).for_each(|_| assert!(!push(0..2000, 1)));
         drop(shares.remove(1));
-        assert_eq!(merger.take(1).len(), 4, "one has gone away, and 8,000 rows are enough");
-        assert!(merger.take(1).is_empty());
+        assert_eq!(merger.take((1, fail)).len(), 4, "one has gone away, and 8,000 rows are enough");
+        assert!(merger.take((1, fail)).is_empty());
         let (member, _share) = member(0..1, 1);
         assert!(merger.push(member), "the line has ended: somebody has to see to it anew");
-        assert_eq!(merger.take(2).len(), 1);
+        assert!(merger.take((1, OnError::Column)).is_empty());
+        assert_eq!(merger.take((2, fail)).len(), 1);
     }
 
     #[test]

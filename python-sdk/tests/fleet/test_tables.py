@@ -292,3 +292,28 @@ def test_rows_within_rows(fleet):
     cities = fleet.from_elements(elements, person).select("home.city as c, home.zip + 1 as z, tags")
     assert cities.to_pylist() == [{"c": "Rome", "z": 2, "tags": ["x"]}, {"c": None, "z": None, "tags": None}]
     assert DataTypes.parse(person).fields[1].data_type.root == "ROW"
+
+
+class TotalOfTexts(Sum):
+    def accumulate(self, accumulator, text):
+        accumulator[0] += int(text)
+
+
+def test_rows_that_an_aggregate_can_not_take_are_left_out_of_their_groups(fleet):
+    total = udaf(TotalOfTexts(), STRING, BIGINT)
+    fleet.register_function("spared", total, on_error="skip")
+    fleet.register_function("strict", total)
+    table = fleet.from_elements([("a", "1"), ("b", "x"), ("a", "y"), ("b", "5"), ("a", "2")], ["k", "text"])
+    grouped = table.group_by("k").select("k, spared(text) as total")
+    assert sorted(grouped.to_arrow().to_pylist(), key=lambda row: row["k"]) == [
+        {"k": "a", "total": 3},
+        {"k": "b", "total": 5},
+    ]
+    assert eventually("they are told", lambda: fleet.progress("spared").total.row_errors) == 2
+    kept = [error for view in fleet.row_errors("spared") for error in view.first]
+    assert sorted(error.row for error in kept) == [1, 2] and all("invalid literal" in str(e) for e in kept)
+    strict = table.group_by("k").select("k, strict(text) as total")
+    assert failure_of(udfleet.UserCodeError, strict.to_arrow).row == 1
+    assert sum(row["total"] for batch in strict.execute(on_error="skip") for row in batch.to_pylist()) == 8
+    refused = failure_of(udfleet.InvalidDefinitionError, fleet.register_function, "nulls", total, on_error="null")
+    assert "fail or skip" in str(refused)

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyType};
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, OnError};
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments, unexpected};
@@ -39,7 +40,8 @@ impl General {
         Ok(())
     }
 
-    /// `accumulate(accumulator, *arguments)` for each row, in CPython's own loop.
+    /// `accumulate(accumulator, *arguments)` for each row, in CPython's own loop. The errors of rows that were left out,
+    /// where the policy is to skip rows that fail.
     pub fn accumulate(
         &mut self,
         context: &mut Context<'_, '_>,
@@ -47,10 +49,11 @@ impl General {
         aggregate: &Aggregate,
         rows: &Selected,
         groups: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Error>, Error> {
         let arguments = arguments(context, function, aggregate, &rows.chunk)?;
         let given = Call { arguments: &arguments, rows: rows.chunk.rows, made: None };
         let columns = iterables(context.py, &given)?;
+        let policy = if context.on_error == OnError::Unspecified { function.on_error } else { context.on_error };
         context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
             self.create(py, function, groups)?;
             let accumulators = rows.groups.iter().map(|group| &self.accumulators[*group as usize]);
@@ -61,11 +64,22 @@ impl General {
             let calls = map(py, &method.map_err(|e| user_error(py, &e))?, iterables).map_err(unexpected)?;
             let left = || counter.call_method0("__length_hint__").and_then(|left| left.extract::<usize>());
             let row = || rows.groups.len().saturating_sub(left().unwrap_or(0)).saturating_sub(1) as u64;
-            exhaust(py, &calls).map_err(|error| user_error(py, &error).with(|info| info.row = Some(row())))?;
-            if left().unwrap_or(0) > 0 {
-                return Err(stop_iteration(row() as usize));
+            let mut failures = Vec::new();
+            loop {
+                let (error, spared) = match exhaust(py, &calls) {
+                    Ok(()) if left().unwrap_or(0) == 0 => return Ok(failures),
+                    Ok(()) => (stop_iteration(row() as usize), true),
+                    Err(error) => {
+                        let spared = error.is_instance_of::<PyException>(py);
+                        (user_error(py, &error).with(|info| info.row = Some(row())), spared)
+                    }
+                };
+                // `map` goes on behind the row that failed.
+                if policy != OnError::Skip || !spared {
+                    return Err(error);
+                }
+                failures.push(error);
             }
-            Ok(())
         })
     }
 

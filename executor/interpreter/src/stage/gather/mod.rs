@@ -94,12 +94,14 @@ impl State {
             let rows = rows.unwrap_or_else(|| Selected::all(chunk, &of_row));
             let fed = match held {
                 Held::General(general) if gather.phase == Phase::Merge => {
-                    general.merge(context, function, aggregate, &rows, count)
+                    general.merge(context, function, aggregate, &rows, count).map(|()| Vec::new())
                 }
                 Held::General(general) => general.accumulate(context, function, aggregate, &rows, count),
-                Held::Vector(vector) => vector.collect(context, function, aggregate, &rows),
+                Held::Vector(vector) => vector.collect(context, function, aggregate, &rows).map(|()| Vec::new()),
             };
-            fed.map_err(|error| locate(error, Some(function), text, &rows.chunk.origin))?;
+            let located = |error| locate(error, Some(function), text, &rows.chunk.origin);
+            let failures = fed.map_err(located)?.into_iter().map(located).collect();
+            context.tally.failures(function, failures);
         }
         Ok(())
     }
