@@ -19,21 +19,36 @@ pub(super) enum Interest {
     None,
     /// How many rows they have: all of them get an answer, whatever fails.
     Rows,
-    /// Whether they have failed a moment ago.
+    /// That, and whether they have failed a moment ago.
     Repeats,
+}
+
+#[derive(Debug)]
+struct Batch {
+    rows: u64,
+    /// Header and body, where it may have to be known again.
+    message: Option<(Bytes, Bytes)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of the first batch in the queues below.
-    first: u64,
-    rows: VecDeque<u64>,
-    batches: VecDeque<(Bytes, Bytes)>,
+    /// Batches that have been answered, and their rows.
+    answered: u64,
+    answered_rows: u64,
+    /// The others.
+    batches: VecDeque<Batch>,
     schema: Bytes,
     /// A batch means something only together with its dictionaries: such streams are not remembered.
     dictionaries: bool,
-    /// The batch that has failed before, which ends the stream, and why.
-    repeated: Option<(u64, Error)>,
+    /// Why the next batch, which has failed before, ends the stream.
+    repeated: Option<Error>,
+}
+
+impl State {
+    /// Of a batch among those that have not been answered.
+    fn position(&self, sequence: u64) -> usize {
+        usize::try_from(sequence.saturating_sub(self.answered)).unwrap_or(usize::MAX)
+    }
 }
 
 /// See the module. Written by who reads the client, read by who answers it.
@@ -66,17 +81,16 @@ impl Arrivals {
         match message.header_type() {
             MessageHeader::Schema => state.schema = header,
             MessageHeader::DictionaryBatch => state.dictionaries = true,
-            MessageHeader::RecordBatch if self.interest == Interest::Rows => {
-                let rows = message.header_as_record_batch().map_or(0, |batch| batch.length());
-                state.rows.push_back(u64::try_from(rows).unwrap_or(0));
-            }
             MessageHeader::RecordBatch => {
-                let number = state.first + state.batches.len() as u64;
-                if let Some(error) = self.repeated(&state, &header, &data.data_body) {
-                    state.repeated = Some((number, error));
+                let rows = message.header_as_record_batch().map_or(0, |batch| batch.length());
+                let keep = self.interest == Interest::Repeats;
+                if keep && let Some(error) = self.repeated(&state, &header, &data.data_body) {
+                    state.repeated = Some(error);
                     return false;
                 }
-                state.batches.push_back((header.clone(), data.data_body.clone()));
+                let rows = u64::try_from(rows).unwrap_or(0);
+                let message = keep.then(|| (header.clone(), data.data_body.clone()));
+                state.batches.push_back(Batch { rows, message });
             }
             _ => {}
         }
@@ -101,30 +115,39 @@ impl Arrivals {
             return;
         }
         let mut state = self.state.lock();
-        while state.first <= sequence && !(state.rows.is_empty() && state.batches.is_empty()) {
-            state.rows.pop_front();
-            state.batches.pop_front();
-            state.first += 1;
+        while state.answered <= sequence
+            && let Some(batch) = state.batches.pop_front()
+        {
+            state.answered += 1;
+            state.answered_rows += batch.rows;
         }
     }
 
     /// A batch has failed, and will again.
     pub(super) fn failed(&self, sequence: u64, error: &Error) {
         let state = self.state.lock();
-        let position = sequence.checked_sub(state.first).and_then(|position| usize::try_from(position).ok());
-        let Some((header, body)) = position.and_then(|position| state.batches.get(position)) else { return };
-        if !state.dictionaries {
+        let batch = state.batches.get(state.position(sequence));
+        if let Some((header, body)) = batch.and_then(|batch| batch.message.as_ref())
+            && !state.dictionaries
+        {
             self.engines.failed(self.call(&state, header, body), error.clone());
         }
     }
 
     /// Rows of batches that have come and have not been answered.
     pub(super) fn unanswered_rows(&self) -> u64 {
-        self.state.lock().rows.iter().sum()
+        self.state.lock().batches.iter().map(|batch| batch.rows).sum()
     }
 
-    /// Why the stream ends early, where it does, and at which batch.
-    pub(super) fn take_repeated(&self) -> Option<(u64, Error)> {
+    /// Rows of the batches before this one.
+    pub(super) fn rows_before(&self, sequence: u64) -> u64 {
+        let state = self.state.lock();
+        let before = state.batches.iter().take(state.position(sequence));
+        state.answered_rows + before.map(|batch| batch.rows).sum::<u64>()
+    }
+
+    /// Why the stream ends early, where it does.
+    pub(super) fn take_repeated(&self) -> Option<Error> {
         self.state.lock().repeated.take()
     }
 }

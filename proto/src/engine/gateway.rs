@@ -64,7 +64,8 @@ impl Gateway {
             }
             // A person who tries again wants another try.
             Engine::ArrowUdf | Engine::Databend if definition.deterministic => (Errors::Status, Interest::Repeats),
-            _ => (Errors::Status, Interest::None),
+            Engine::ArrowUdf => (Errors::Status, Interest::Rows),
+            Engine::Databend | Engine::Other => (Errors::Status, Interest::None),
         };
         let out = match &errors {
             Errors::Undecided { .. } => VecDeque::new(),
@@ -130,7 +131,10 @@ impl Gateway {
         }
         if !message.data_header.is_empty() {
             let bare = FlightData { app_metadata: bytes::Bytes::new(), flight_descriptor: None, ..message };
-            self.data(bare, result.errors_column);
+            match self.errors {
+                Errors::Status => self.put(bare, result.sequence),
+                _ => self.row_by_row(bare, result.errors_column),
+            }
         }
         if result.last {
             self.arrivals.answered(result.sequence);
@@ -142,14 +146,14 @@ impl Gateway {
         if self.over {
             return;
         }
-        if let Some((_, error)) = self.arrivals.take_repeated() {
+        if let Some(error) = self.arrivals.take_repeated() {
             return self.end_with(error);
         }
         match &mut self.errors {
             Errors::Undecided { held, .. } => {
                 let held = std::mem::take(held);
                 self.out.push_back(Ok(ipc::schema_message(self.shape.schema(false))));
-                held.into_iter().for_each(|data| self.put(data, false, false));
+                held.into_iter().for_each(|data| self.pass(|shape| shape.whole(data, 0)));
             }
             Errors::Failing(_) => self.failed_rows = self.arrivals.unanswered_rows(),
             Errors::Column => {}
@@ -162,7 +166,14 @@ impl Gateway {
         self.over = true;
     }
 
-    fn data(&mut self, data: FlightData, has: bool) {
+    /// Rows of one call count through all its batches: arrow-rs cuts large chunks before it sends them.
+    fn put(&mut self, data: FlightData, sequence: u64) {
+        let first_row = if self.caller.engine == Engine::ArrowUdf { self.arrivals.rows_before(sequence) } else { 0 };
+        self.sent = true;
+        self.pass(|shape| shape.whole(data, first_row));
+    }
+
+    fn row_by_row(&mut self, data: FlightData, has: bool) {
         match &mut self.errors {
             Errors::Undecided { held, bytes } if !has && *bytes < MOST_HELD => {
                 *bytes += data.data_header.len() + data.data_body.len();
@@ -170,20 +181,18 @@ impl Gateway {
             }
             Errors::Undecided { .. } => {
                 self.commit();
-                self.put(data, has, true);
+                self.pass(|shape| shape.with_errors(data, has));
             }
-            Errors::Column => self.put(data, has, true),
-            Errors::Failing(_) => {}
-            Errors::Status => self.put(data, has, false),
+            Errors::Column => self.pass(|shape| shape.with_errors(data, has)),
+            Errors::Failing(_) | Errors::Status => {}
         }
     }
 
-    fn put(&mut self, data: FlightData, has: bool, wants: bool) {
+    fn pass(&mut self, convert: impl FnOnce(&Shape) -> Result<FlightData, Error>) {
         if self.over {
             return;
         }
-        self.sent = true;
-        match self.shape.convert(data, has, wants) {
+        match convert(&self.shape) {
             Ok(data) => self.out.push_back(Ok(data)),
             Err(error) => self.end_with(error),
         }
@@ -193,7 +202,7 @@ impl Gateway {
     fn commit(&mut self) {
         if let Errors::Undecided { held, .. } = std::mem::replace(&mut self.errors, Errors::Column) {
             self.out.push_back(Ok(ipc::schema_message(self.shape.schema(true))));
-            held.into_iter().for_each(|data| self.put(data, false, true));
+            held.into_iter().for_each(|data| self.pass(|shape| shape.with_errors(data, false)));
         }
     }
 

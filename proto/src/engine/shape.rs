@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray, new_null_array};
 use arrow_cast::cast;
 use arrow_flight::FlightData;
@@ -11,7 +13,7 @@ use super::columns::{described_outputs, is_row, is_scalar, is_table};
 use super::{Engine, ipc};
 use crate::error::Error;
 use crate::flight_info::result_fields;
-use crate::v1::FunctionDefinition;
+use crate::v1::{ErrorCode, FunctionDefinition};
 
 /// The column of messages about single rows.
 const ERROR: &str = "error";
@@ -30,6 +32,8 @@ pub(super) struct Shape {
     layout: Layout,
     /// Messages go out as they come.
     same: bool,
+    /// The first column says which row of the input a result belongs to.
+    numbers_rows: bool,
     /// As executors send it, without and with messages about rows.
     from: [SchemaRef; 2],
     /// As the engine gets it, without and with them.
@@ -39,6 +43,15 @@ pub(super) struct Shape {
 fn with_errors(fields: &[Field]) -> SchemaRef {
     let fields = fields.iter().cloned().chain([Field::new(ERROR, DataType::Utf8, true)]);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn move_rows(rows: &ArrayRef, by: u64) -> Result<ArrayRef, Error> {
+    let too_many = || Error::new(ErrorCode::LimitExceeded, "a call has more rows than INT can count");
+    let moved = rows.as_primitive::<Int32Type>().try_unary::<_, Int32Type, Error>(|row| {
+        let moved = i64::try_from(by).ok().and_then(|by| by.checked_add(row.into()));
+        moved.and_then(|row| i32::try_from(row).ok()).ok_or_else(too_many)
+    });
+    Ok(Arc::new(moved?))
 }
 
 fn broken(error: ArrowError) -> Error {
@@ -62,6 +75,7 @@ impl Shape {
         Self {
             layout,
             same,
+            numbers_rows: engine == Engine::ArrowUdf && is_table(definition),
             from: [Arc::new(Schema::new(from.clone())), with_errors(&from)],
             to: [Arc::new(Schema::new(to.clone())), with_errors(&to)],
         }
@@ -72,18 +86,31 @@ impl Shape {
         &self.to[usize::from(errors)]
     }
 
-    /// One message as the engine gets it. `has`: it comes with messages about rows. `wants`: it must go out with them.
-    pub(super) fn convert(&self, data: FlightData, has: bool, wants: bool) -> Result<FlightData, Error> {
-        if self.same && has == wants {
+    /// One message as the engine gets it; the rows that a table's results belong to count from `first_row`.
+    pub(super) fn whole(&self, data: FlightData, first_row: u64) -> Result<FlightData, Error> {
+        let moved = self.numbers_rows && first_row > 0;
+        if self.same && !moved {
+            return Ok(data);
+        }
+        let batch = ipc::decode(data, &self.from[0])?;
+        let mut columns = batch.columns().to_vec();
+        if moved {
+            columns[0] = move_rows(&columns[0], first_row)?;
+        }
+        self.encode(self.arrange(columns)?, batch.num_rows(), false)
+    }
+
+    /// One message with a column of messages about rows, which it `has` already or not.
+    pub(super) fn with_errors(&self, data: FlightData, has: bool) -> Result<FlightData, Error> {
+        if self.same && has {
             return Ok(data);
         }
         let batch = ipc::decode(data, &self.from[usize::from(has)])?;
-        let rows = batch.num_rows();
-        let mut columns = self.arrange(batch.columns().to_vec())?;
-        if wants && !has {
-            columns.push(new_null_array(&DataType::Utf8, rows));
+        let mut columns = batch.columns().to_vec();
+        if !has {
+            columns.push(new_null_array(&DataType::Utf8, batch.num_rows()));
         }
-        self.encode(columns, rows, wants)
+        self.encode(columns, batch.num_rows(), true)
     }
 
     /// Rows that have all failed for the same reason.

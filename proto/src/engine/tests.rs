@@ -206,6 +206,15 @@ fn tables_become_structs_for_arrow_udf_and_lose_their_rows_for_databend() {
     assert_eq!(values.column(0).as_string::<i32>().value(1), "b");
     assert_eq!(values.column(1).as_string::<i32>().value(1), "2.50");
 
+    // The second batch of a call: its rows come behind those of the first.
+    let mut cut = gateway(Engine::ArrowUdf, &definition);
+    assert!(arrives(&cut, &one(numbers([Some(1), Some(2), Some(3)]))) && arrives(&cut, &one(numbers([Some(4)]))));
+    cut.take(numbered(&batch, 0, false));
+    cut.take(numbered(&batch, 1, false));
+    let (_, batches) = decoded(out(&mut cut));
+    let rows: Vec<_> = batches.iter().flat_map(|b| b.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
+    assert_eq!(rows, [0, 0, 3, 3]);
+
     let mut databend = gateway(Engine::Databend, &definition);
     databend.take(numbered(&batch, 0, false));
     let (schema, batches) = decoded(out(&mut databend));
