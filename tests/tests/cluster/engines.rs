@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array as _, ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StringArray, StringViewArray};
 use arrow_schema::{DataType, Field, Schema};
 use tonic::Code;
@@ -128,6 +128,11 @@ async fn tables_take_the_form_that_each_engine_reads() {
             let got: Vec<_> = reply.schema.fields().iter().map(|f| f.data_type()).collect();
             assert_eq!(got, described, "{door} {headers:?}");
         }
+        // A chunk that was cut on its way: rows count from the first batch on.
+        let mut engine = EngineClient::connect(&door, ARROW_UDF).await;
+        let reply = engine.call("twice", &[given.clone(), given.clone()]).await.unwrap();
+        let rows = |batch: &RecordBatch| batch.column(0).as_primitive::<Int32Type>().values().to_vec();
+        assert_eq!(reply.batches.iter().flat_map(rows).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3], "{door}");
     }
     cluster.assert_no_errors();
 }
@@ -184,7 +189,7 @@ async fn builtin_functions_answer_where_nothing_is_registered() {
         assert_eq!((info.total_records, schema.field(0).data_type()), (0, &DataType::Int32), "{door}");
         assert_eq!(schema.metadata()["x-databend-udf-input-count"], "0", "{door}");
         let reply = engine.call("builtin_healthy", std::slice::from_ref(&nothing)).await.unwrap();
-        assert_eq!(reply.batches[0].column(0).as_primitive::<arrow_array::types::Int32Type>().values(), &[1], "{door}");
+        assert_eq!(reply.batches[0].column(0).as_primitive::<Int32Type>().values(), &[1], "{door}");
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("hello"), None]));
         let reply = engine.call("builtin_echo", &[batch(vec![texts])]).await.unwrap();
         let echoed = reply.batches[0].column(0).as_string::<i64>();
