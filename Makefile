@@ -8,16 +8,15 @@ REFERENCE := target/reference
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
-RUST_CRATES := -p udfleet-proto -p udfleet-kernels -p udfleet-coordinator -p udfleet-clickhouse -p udfleet-executor -p udfleet-tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion bench lint format proto clean
 
 # Environments that functions ask for are built in here, not in the home folder.
-demo test-python test-engines test-flink bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
+demo test-python test-engines test-flink test-datafusion bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 system: # Tools that come from Debian: as root they are installed, as another user they are named
 	@deploy/system-packages
@@ -47,7 +46,7 @@ test: setup ## All tests, on real processes
 	@$(PYTHON) tests/count.py $(LOGS)/rust.log $(LOGS)/python.log
 
 test-rust: setup
-	cargo test --release --locked --no-fail-fast $(RUST_CRATES)
+	cargo test --release --locked --no-fail-fast --workspace
 
 test-python: setup
 	cd python-sdk && ../$(PYTHON) -m pytest tests/unit tests/fleet
@@ -83,12 +82,17 @@ $(FLINK)/.installed: python-sdk/pyproject.toml python-sdk/requirements-flink.loc
 test-flink: setup $(FLINK)/.installed ## PyFlink with functions of a fleet
 	cd python-sdk && UDFLEET_FLINK_PYTHON=$(CURDIR)/$(FLINK)/bin/python ../$(PYTHON) -m pytest tests/engines/test_flink.py
 
+# DataFusion takes a core more than six minutes to compile, into target/datafusion: no other target waits for that.
+test-datafusion: setup ## DataFusion in Rust with functions of a fleet
+	cd python-sdk && UDFLEET_DATAFUSION_RUST=1 ../$(PYTHON) -m pytest tests/engines/test_datafusion_rust.py
+
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json
 
 lint: setup ## Formatting and lints of both languages
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/remote-client/Cargo.toml
+	cargo fmt --check --manifest-path tests/datafusion/Cargo.toml
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cd python-sdk && ../$(VENV)/bin/ruff check . ../tests && ../$(VENV)/bin/ruff format --check . ../tests && ../$(VENV)/bin/mypy
 	$(PYTHON) python-sdk/generate_proto.py --check
@@ -96,6 +100,7 @@ lint: setup ## Formatting and lints of both languages
 format: setup ## Format both languages
 	cargo fmt --all
 	cargo fmt --manifest-path tests/remote-client/Cargo.toml
+	cargo fmt --manifest-path tests/datafusion/Cargo.toml
 	cd python-sdk && ../$(VENV)/bin/ruff format . ../tests && ../$(VENV)/bin/ruff check --fix . ../tests
 
 proto: $(VENV)/.installed ## Regenerate the SDK's protobuf code
