@@ -121,17 +121,23 @@ impl<'py> Rows<'py> {
     }
 
     fn convert(&self, result: &DataType) -> Result<Vec<ArrayRef>, Error> {
-        let mut positions = self.absent.iter().peekable();
-        let present =
-            self.sources.iter().enumerate().filter(|(at, _)| positions.next_if(|absent| *absent == at).is_none());
-        let rows = present.map(|(_, source)| *source as usize).collect();
-        let columns = columns_of(self.items.iter().collect(), rows, result)?;
+        let columns = match only_column(result).and_then(|only| exact::of_list(&self.items, only)) {
+            Some(column) => vec![column],
+            None => columns_of(self.items.iter().collect(), self.rows(), result)?,
+        };
         if self.absent.is_empty() {
             return Ok(columns);
         }
         let positions = self.positions();
         let taken = columns.iter().map(|column| take(column, &positions, None)).collect::<Result<_, _>>();
         taken.map_err(|e| Error::internal(format!("rows of nulls: {e}")))
+    }
+
+    /// The input row of each item.
+    fn rows(&self) -> Vec<usize> {
+        let mut absent = self.absent.iter().peekable();
+        let present = |(at, _): &(usize, &u32)| absent.next_if(|absent| *absent == at).is_none();
+        self.sources.iter().enumerate().filter(present).map(|(_, source)| *source as usize).collect()
     }
 
     /// The item of each row, null where there is none.
@@ -184,6 +190,15 @@ impl<'py> Rows<'py> {
         }
         *self = kept;
         Ok(())
+    }
+}
+
+/// The type of the column, where results are of one column.
+fn only_column(result: &DataType) -> Option<&DataType> {
+    match (result.root(), result.fields.as_slice()) {
+        (TypeRoot::Row, [field]) => field.r#type.as_ref(),
+        (TypeRoot::Row, _) => None,
+        _ => Some(result),
     }
 }
 
