@@ -1,9 +1,10 @@
 //! A coordinator with executors, on free loopback ports and in a folder of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 use udfleet_proto::v1::ListExecutorsRequest;
@@ -35,9 +36,12 @@ pub struct Cluster {
     folder: TempDir,
 }
 
-/// Ports below those that the system gives to connections: a coordinator that is down keeps its own.
+/// Ports below those that the system gives to connections: a coordinator that is down keeps its own. None is given out
+/// twice: between this look and the coordinator's, or while it is down, another test would find it free.
 fn free_port() -> u16 {
-    let usable = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let given = |port: u16| GIVEN.lock().expect("no test panics here").insert(port);
+    let usable = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && given(*port);
     // Tests run side by side: each start looks from a place of its own.
     std::iter::repeat_with(|| 16_000 + rand_u16() % 16_000).take(1000).find(usable).expect("a free port")
 }
