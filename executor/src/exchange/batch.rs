@@ -102,9 +102,13 @@ impl Run {
             () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
             share = share => share.ok().flatten(),
         };
-        let Some(Share { output, at, began, shared }) = share else {
-            self.tally.waited(joined.elapsed());
-            return Ok(None);
+        let Share { output, at, began, shared } = match share {
+            Some(Ok(share)) => share,
+            Some(Err(failure)) => return self.may_retry(failure).map(|()| None),
+            None => {
+                self.tally.waited(joined.elapsed());
+                return Ok(None);
+            }
         };
         self.tally.waited(began.duration_since(joined));
         self.tally.merged(shared);

@@ -18,11 +18,12 @@ use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnError};
 
 use super::ipc::batch_message;
 use super::target::Target;
-use crate::link::{Credit, Input, Interpreter, Output};
+use crate::link::{CallFailure, Credit, Input, Interpreter, Output};
 
 /// The most rows and bytes of a batch that is merged with others.
 const SMALL: Size = Size { rows: 2_048, bytes: 256 << 10 };
@@ -56,12 +57,15 @@ pub(super) struct Share {
     pub(super) shared: bool,
 }
 
-/// A batch that waits, and who waits for it: told nothing where it has to be run alone.
+/// What comes of a batch that has waited; nothing where it has to be run alone.
+pub(super) type Outcome = Option<Result<Share, CallFailure>>;
+
+/// A batch that waits, and who waits for it.
 #[derive(Debug)]
 struct Member {
     size: Size,
     input: Input,
-    give: oneshot::Sender<Option<Share>>,
+    give: oneshot::Sender<Outcome>,
 }
 
 /// What batches that go together agree in: their schema, and how their rows may fail.
@@ -125,7 +129,7 @@ pub(super) fn is_small(input: &Input, rows: u64) -> bool {
 }
 
 /// Puts a batch in line. What comes is its share of a call's result, or nothing: then it is to be run alone.
-pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<Option<Share>> {
+pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<Outcome> {
     let (give, share) = oneshot::channel();
     if let Some(merger) = &target.merger {
         let size = Size { rows, bytes: input.body.len() };
@@ -154,16 +158,25 @@ async fn see_to(target: Arc<Target>, line: Line) {
 
 async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
     let (began, shared) = (Instant::now(), members.len() > 1);
-    let outputs = match merged(&members) {
-        Ok(input) => match credit.interpreter().invoke(&input).await {
-            Ok(output) => split(&target.results, output, &members),
-            Err(_) => None,
-        },
+    let at = || credit.interpreter().clone();
+    let called = match merged(&members) {
+        Ok(input) => credit.interpreter().invoke(&input).await,
+        Err(error) => Err(CallFailure::answered(Error::internal(error.to_string()))),
+    };
+    let outputs = match called {
+        Ok(output) => split(&target.results, output, &members),
+        // Whose failure it is is known.
+        Err(failure) if !shared => {
+            if let Some(member) = members.into_iter().next() {
+                let _ = member.give.send(Some(Err(failure)));
+            }
+            return;
+        }
         Err(_) => None,
     };
     let mut outputs = outputs.into_iter().flatten();
     for member in members {
-        let share = outputs.next().map(|output| Share { output, at: credit.interpreter().clone(), began, shared });
+        let share = outputs.next().map(|output| Ok(Share { output, at: at(), began, shared }));
         // One that has gone away needs none.
         let _ = member.give.send(share);
     }
@@ -240,7 +253,7 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
-    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (Member, oneshot::Receiver<Option<Share>>) {
+    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (Member, oneshot::Receiver<Outcome>) {
         let (give, share) = oneshot::channel();
         let batch = batch(values);
         let (header, body) = batch_message(&batch).unwrap();

@@ -76,14 +76,14 @@ def test_all_functions_of_a_configuration_can_be_called(fleet, job):
 
 def test_registered_again_nothing_changes_and_a_newer_file_is_a_new_version(fleet, job, monkeypatch):
     monkeypatch.chdir(job)
-    (job / "again.py").write_text(TIMES.replace("times", "again"))
-    config = {"PYTHON_FILES": "again.py"}
+    (job / "renewed.py").write_text(TIMES.replace("times", "renewed"))
+    config = {"PYTHON_FILES": "renewed.py"}
     for _ in range(2):
         (view,) = dagger.load(config).register(fleet)
-        assert view.reference == "again@1" and fleet.call("again", [2.0], [4.0]).to_pylist() == [8.0]
-    (job / "again.py").write_text(TIMES.replace("times", "again").replace("i * j", "i + j"))
+        assert view.reference == "renewed@1" and fleet.call("renewed", [2.0], [4.0]).to_pylist() == [8.0]
+    (job / "renewed.py").write_text(TIMES.replace("times", "renewed").replace("i * j", "i + j"))
     (view,) = dagger.load(config).register(fleet)
-    assert view.reference == "again@2" and fleet.call("again", [2.0], [4.0]).to_pylist() == [6.0]
+    assert view.reference == "renewed@2" and fleet.call("renewed", [2.0], [4.0]).to_pylist() == [6.0]
 
 
 def test_what_fails_is_told_as_everywhere(fleet, job):
