@@ -8,6 +8,7 @@ pub mod error;
 pub mod flight;
 pub mod flight_info;
 pub mod histogram;
+pub mod ipc;
 pub mod limits;
 pub mod name;
 pub mod sketch;

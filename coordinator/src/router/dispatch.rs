@@ -7,6 +7,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 use tonic::Status;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc::schema_message;
 use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::{BatchResult, ErrorCode};
 
@@ -53,10 +54,7 @@ impl Exchange {
         }
         if self.schema.is_none() {
             let schema = self.work.inputs.clone().unwrap_or_else(arrow_schema::Schema::empty);
-            match message::schema_message(&schema) {
-                Ok(schema) => self.schema = Some(schema),
-                Err(error) => return self.fail(self.next, error),
-            }
+            self.schema = Some(schema_message(&schema));
         }
         self.tail = Some(self.next);
         let tag = Tag { sequence: self.client_end, closes: true };

@@ -18,13 +18,13 @@ use tokio::time::Instant;
 use tonic::Status;
 use udfleet_proto::engine::Incoming;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc::schema_message;
 use udfleet_proto::limits::STREAM_WINDOW;
 
 use super::bundle::Bundles;
 use super::dictionary::Dictionaries;
 use super::failure;
 use super::input::Input;
-use super::message;
 use super::output::Answer;
 use super::pending::Batches;
 use super::reorder::Reorder;
@@ -101,7 +101,7 @@ impl Exchange {
     /// # Errors
     /// When a function of the work is gone.
     pub fn new(shared: Arc<Shared>, work: Work, input: Input) -> Result<Self, Error> {
-        let schema = message::schema_message(&work.result)?;
+        let schema = schema_message(&work.result);
         let routes = shared.routes.load_full();
         let servers = work.servers(&routes)?.into();
         Ok(Self {

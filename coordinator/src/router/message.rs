@@ -1,7 +1,6 @@
 //! What a Flight message is, from its header alone.
 
-use arrow_flight::{FlightData, SchemaAsIpc};
-use arrow_ipc::writer::IpcWriteOptions;
+use arrow_flight::FlightData;
 use arrow_ipc::{Field, MessageHeader, Schema};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
@@ -60,21 +59,12 @@ fn has_dictionaries(schema: &Schema<'_>) -> bool {
     schema.fields().is_some_and(|fields| fields.iter().any(|field| within(field, 0)))
 }
 
-/// The Schema message of a schema.
-///
-/// # Errors
-/// When the schema can't be encoded.
-pub(super) fn schema_message(schema: &arrow_schema::Schema) -> Result<FlightData, Error> {
-    let options = IpcWriteOptions::default();
-    let data: FlightData = SchemaAsIpc::new(schema, &options).into();
-    Ok(data)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow_schema::{DataType, Field, Schema};
+    use udfleet_proto::ipc::schema_message;
 
     use super::*;
 
@@ -86,7 +76,7 @@ mod tests {
     fn schemas_tell_of_dictionaries_at_any_depth() {
         let nested = DataType::List(Arc::new(Field::new("item", dictionary(), true)));
         for (data_type, dictionaries) in [(DataType::Int64, false), (dictionary(), true), (nested, true)] {
-            let message = schema_message(&Schema::new(vec![Field::new("a", data_type, true)])).unwrap();
+            let message = schema_message(&Schema::new(vec![Field::new("a", data_type, true)]));
             assert_eq!(kind(&message).unwrap(), Kind::Schema { dictionaries });
         }
     }

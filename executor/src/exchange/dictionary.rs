@@ -14,10 +14,10 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc;
 use udfleet_proto::v1::ErrorCode;
 
 use super::frame::bounded;
-use super::ipc::batch_message;
 
 /// Decodes a stream whose schema holds dictionaries.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ fn plain_type(data_type: &DataType) -> DataType {
 }
 
 /// What the Arrow reader panics on came from outside: it is the caller's error, and must not end other streams.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Error> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
         .map_err(malformed)
@@ -99,7 +99,8 @@ impl Hydrator {
         let columns = batch.columns().iter().zip(self.plain.fields()).map(plain).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.plain), columns, &options)?;
-        batch_message(&batch)
+        let message = ipc::encode(&batch)?;
+        Ok((message.data_header, message.data_body))
     }
 }
 

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use prost::Message;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
+use udfleet_proto::ipc::schema_message;
 use udfleet_proto::v1::{BatchHeader, ErrorCode};
 
 use super::dictionary::{Hydrator, has_dictionaries};
 use super::frame;
-use super::ipc::schema_message;
 use super::schema::check;
 use super::target::Target;
 
@@ -108,7 +108,7 @@ impl InputReader {
         check(&self.target, &schema)?;
         self.schema = Some(if has_dictionaries(&schema) {
             let hydrator = Hydrator::new(schema);
-            let message = schema_message(hydrator.plain_schema());
+            let message = schema_message(hydrator.plain_schema()).data_header;
             Known { id: schema_id(&message), message, hydrator: Some(hydrator) }
         } else {
             Known { id, message: header.clone(), hydrator: None }

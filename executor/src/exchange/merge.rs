@@ -4,24 +4,19 @@
 //! costs more than the rows. Only what has to wait anyway is merged, so nothing is delayed by it.
 
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
-use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::root_as_message;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc;
 use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnError};
 
-use super::ipc::batch_message;
+use super::dictionary::guarded;
 use super::target::Target;
 use crate::link::{CallFailure, Credit, Input, Interpreter, Output};
 
@@ -161,7 +156,7 @@ async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
     let at = || credit.interpreter().clone();
     let called = match merged(&members) {
         Ok(input) => credit.interpreter().invoke(&input).await,
-        Err(error) => Err(CallFailure::answered(Error::internal(error.to_string()))),
+        Err(error) => Err(CallFailure::answered(error)),
     };
     let outputs = match called {
         Ok(output) => split(&target.results, output, &members),
@@ -183,27 +178,20 @@ async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
 }
 
 /// The rows of all members, in their order, as one call.
-fn merged(members: &[Member]) -> Result<Input, ArrowError> {
+fn merged(members: &[Member]) -> Result<Input, Error> {
     let first = match members {
         [one] => return Ok(one.input.clone()),
         [first, ..] => &first.input,
         [] => return Ok(Input::default()),
     };
-    let schema: SchemaRef = Arc::new(try_schema_from_flatbuffer_bytes(&first.schema)?);
-    let read = |member: &Member| read(&schema, &member.input.header, &member.input.body);
-    let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let (header, body) = batch_message(&concat_batches(&schema, &batches)?)?;
-    Ok(Input { header, body, ..first.clone() })
-}
-
-fn read(schema: &SchemaRef, header: &Bytes, body: &Bytes) -> Result<RecordBatch, ArrowError> {
-    let bad = |what: String| ArrowError::IpcError(what);
-    let message = root_as_message(header).map_err(|e| bad(e.to_string()))?;
-    let batch = message.header_as_record_batch().ok_or_else(|| bad("no record batch".to_owned()))?;
-    let (body, none) = (Buffer::from(body.clone()), HashMap::new());
-    // The reader may trip over what came from outside: by itself, such a batch gets its error from the interpreter.
-    let read = || read_record_batch(&body, batch, Arc::clone(schema), &none, None, &message.version());
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(bad("malformed batch".to_owned())))
+    // What the reader trips over gets its error from the interpreter, when its batch is run alone.
+    let message = guarded(|| {
+        let schema = Arc::new(try_schema_from_flatbuffer_bytes(&first.schema)?);
+        let read = |member: &Member| ipc::decode(&schema, &member.input.header, member.input.body.clone());
+        let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        ipc::encode(&concat_batches(&schema, &batches)?)
+    })?;
+    Ok(Input { header: message.data_header, body: message.data_body, ..first.clone() })
 }
 
 /// Each member's part of the result; `None` where it can't be told apart.
@@ -215,12 +203,13 @@ fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<
     if output.rest.is_some() || output.done.errors_column || output.done.rows != total {
         return None;
     }
-    let batch = read(results, &output.header, &output.body).ok()?;
+    let batch = ipc::decode(results, &output.header, output.body).ok()?;
     let mut start = 0;
     let part = |member: &Member| {
         let rows = member.size.rows;
-        let (header, body) = batch_message(&batch.slice(start, rows as usize)).ok()?;
+        let message = ipc::encode(&batch.slice(start, rows as usize)).ok()?;
         start += rows as usize;
+        let (header, body) = (message.data_header, message.data_body);
         Some(Output { header, body, done: share(&output.done, rows, total), rest: None })
     };
     members.iter().map(part).collect()
@@ -240,10 +229,9 @@ fn share(done: &Done, rows: u64, total: u64) -> Done {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Int64Array, StringArray};
+    use arrow_array::{Int64Array, RecordBatch, StringArray};
     use arrow_schema::{DataType, Field, Schema};
 
-    use super::super::ipc::schema_message;
     use super::*;
 
     fn batch(values: std::ops::Range<i64>) -> RecordBatch {
@@ -256,9 +244,10 @@ mod tests {
     fn member(values: std::ops::Range<i64>, schema_id: u64) -> (Member, oneshot::Receiver<Outcome>) {
         let (give, share) = oneshot::channel();
         let batch = batch(values);
-        let (header, body) = batch_message(&batch).unwrap();
+        let message = ipc::encode(&batch).unwrap();
+        let (header, body) = (message.data_header, message.data_body);
         let size = Size { rows: batch.num_rows() as u64, bytes: body.len() };
-        let schema = schema_message(&batch.schema());
+        let schema = ipc::schema_message(&batch.schema()).data_header;
         (Member { size, input: Input { schema_id, schema, header, body, ..Input::default() }, give }, share)
     }
 
@@ -288,13 +277,13 @@ mod tests {
         let members: Vec<Member> = ranges.iter().map(|range| member(range.clone(), 1).0).collect();
         let input = merged(&members).unwrap();
         let schema = batch(0..1).schema();
-        assert_eq!(read(&schema, &input.header, &input.body).unwrap(), batch(0..301));
+        assert_eq!(ipc::decode(&schema, &input.header, input.body.clone()).unwrap(), batch(0..301));
         let done = Done { rows: 301, run_ns: 3010, ..Done::default() };
         let output =
             || Output { header: input.header.clone(), body: input.body.clone(), done: done.clone(), rest: None };
         let parts = split(&schema, output(), &members).unwrap();
         for (range, part) in ranges.into_iter().zip(&parts) {
-            assert_eq!(read(&schema, &part.header, &part.body).unwrap(), batch(range.clone()));
+            assert_eq!(ipc::decode(&schema, &part.header, part.body.clone()).unwrap(), batch(range.clone()));
             let rows = (range.end - range.start) as u64;
             assert_eq!((part.done.rows, part.done.run_ns), (rows, 10 * rows));
         }

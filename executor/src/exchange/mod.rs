@@ -7,7 +7,6 @@ mod frame;
 mod frontend;
 mod gather;
 mod input;
-mod ipc;
 mod merge;
 mod parts;
 mod queue;

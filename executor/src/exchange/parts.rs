@@ -1,17 +1,11 @@
 //! Results of several parts: fetched no faster than the client reads.
 
-use std::sync::Arc;
-
-use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::root_as_message;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc;
 
 use super::batch::{Came, Part, Run};
-use super::ipc::batch_message;
 use super::queue::{Reader, Writer, queue};
 use crate::link::{CallFailure, Interpreter, Rest};
 
@@ -129,19 +123,18 @@ impl Fetch {
 
 /// A batch without its first rows.
 fn behind(schema: &SchemaRef, header: &Bytes, body: Bytes, rows: u64) -> Result<(Bytes, Bytes), Error> {
-    let bad = |error: &dyn std::fmt::Display| Error::internal(format!("a part can't be cut: {error}"));
-    let message = root_as_message(header).map_err(|e| bad(&e))?;
-    let batch = message.header_as_record_batch().ok_or_else(|| bad(&"it is no batch"))?;
-    let (body, schema, none) = (Buffer::from(body), Arc::clone(schema), Default::default());
-    let batch = read_record_batch(&body, batch, schema, &none, None, &message.version()).map_err(|e| bad(&e))?;
+    let bad = |error: ArrowError| Error::internal(format!("a part can't be cut: {error}"));
+    let batch = ipc::decode(schema, header, body).map_err(bad)?;
     let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(batch.num_rows());
-    let rest: RecordBatch = batch.slice(rows, batch.num_rows() - rows);
-    batch_message(&rest).map_err(|e| bad(&e))
+    let rest = ipc::encode(&batch.slice(rows, batch.num_rows() - rows)).map_err(bad)?;
+    Ok((rest.data_header, rest.data_body))
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Array, Int64Array, StringArray};
+    use std::sync::Arc;
+
+    use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;
@@ -178,13 +171,10 @@ mod tests {
         let words = StringArray::from(vec![Some("a"), None, Some("c"), Some("d")]);
         let columns: Vec<Arc<dyn Array>> = vec![Arc::new(Int64Array::from(vec![0, 1, 2, 3])), Arc::new(words)];
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
-        let (header, body) = batch_message(&batch).unwrap();
+        let message = ipc::encode(&batch).unwrap();
         for rows in 0..=4 {
-            let (header, body) = behind(&schema, &header, body.clone(), rows).unwrap();
-            let message = root_as_message(&header).unwrap();
-            let cut = message.header_as_record_batch().unwrap();
-            let (body, none) = (Buffer::from(body), Default::default());
-            let cut = read_record_batch(&body, cut, Arc::clone(&schema), &none, None, &message.version()).unwrap();
+            let (header, body) = behind(&schema, &message.data_header, message.data_body.clone(), rows).unwrap();
+            let cut = ipc::decode(&schema, &header, body).unwrap();
             assert_eq!(cut, batch.slice(rows as usize, 4 - rows as usize));
         }
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use udfleet_proto::config::{BUNDLE_SIZE, BUNDLE_TIME, CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
+use udfleet_proto::ipc::schema_message;
 use udfleet_proto::name::versioned;
 use udfleet_proto::types::{arrow_field, arrow_type};
 use udfleet_proto::v1::{
@@ -16,7 +17,6 @@ use udfleet_proto::v1::{
 };
 
 use super::bundle::{Bounds, Bundles};
-use super::ipc::schema_message;
 use super::merge::Merger;
 use super::served::ServedFunction;
 use crate::link::Pool;
@@ -103,7 +103,7 @@ impl Target {
             functions: vec![Arc::new(Counted { name: name.clone(), stats, metrics })],
             pool,
             inputs: definition.input_typed.then(|| definition.input_types.iter().map(typed).collect()),
-            result_schema: schema_message(&results),
+            result_schema: schema_message(&results).data_header,
             results,
             timeout_ms: CALL_TIMEOUT.integer(&definition.config),
             max_attempts: MAX_ATTEMPTS.integer(&definition.config),
@@ -139,7 +139,7 @@ impl Target {
             functions: targets().flat_map(|target| target.functions.iter().cloned()).collect(),
             pool,
             inputs: Some(stage.inputs.iter().map(|field| typed(&column(field))).collect()),
-            result_schema: schema_message(&results),
+            result_schema: schema_message(&results).data_header,
             results,
             timeout_ms: targets().map(|t| t.timeout_ms).max().unwrap_or_else(|| CALL_TIMEOUT.integer(&defaults)),
             max_attempts: targets().map(|t| t.max_attempts).min().unwrap_or_else(|| MAX_ATTEMPTS.integer(&defaults)),

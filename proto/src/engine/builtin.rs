@@ -11,10 +11,11 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Status, Streaming};
 
-use super::{Answers, ipc};
+use super::Answers;
 use crate::error::Error;
 use crate::flight::bare_header;
 use crate::flight_info;
+use crate::ipc;
 use crate::name::FunctionRef;
 use crate::v1::{ErrorCode, FunctionKind};
 
@@ -112,7 +113,7 @@ impl Builtin {
             },
         };
         let result = RecordBatch::try_new(self.schema(), vec![column]);
-        ipc::encode(&result.map_err(|e| self.refused(&e))?)
+        result.and_then(|result| ipc::encode(&result)).map_err(|e| self.refused(&e))
     }
 }
 
@@ -134,7 +135,8 @@ mod tests {
         let builtin = named("builtin_healthy").unwrap();
         let options = RecordBatchOptions::new().with_row_count(Some(2));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
-        let answer = ipc::decode(builtin.answer(&batch).unwrap(), &builtin.schema()).unwrap();
+        let answer = builtin.answer(&batch).unwrap();
+        let answer = ipc::decode(&builtin.schema(), &answer.data_header, answer.data_body).unwrap();
         assert_eq!(answer.column(0).as_primitive::<Int32Type>().values(), &[1, 1]);
     }
 
@@ -143,7 +145,8 @@ mod tests {
         let builtin = named("builtin_echo").unwrap();
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None]));
         let batch = RecordBatch::try_from_iter([("x", texts)]).unwrap();
-        let answer = ipc::decode(builtin.answer(&batch).unwrap(), &builtin.schema()).unwrap();
+        let answer = builtin.answer(&batch).unwrap();
+        let answer = ipc::decode(&builtin.schema(), &answer.data_header, answer.data_body).unwrap();
         assert_eq!((answer.column(0).as_string::<i64>().value(0), answer.column(0).is_null(1)), ("a", true));
         let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1]));
         let batch = RecordBatch::try_from_iter([("x", numbers)]).unwrap();

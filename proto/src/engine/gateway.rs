@@ -10,8 +10,9 @@ use tonic::{Code, Status};
 use super::arrivals::{Arrivals, Interest};
 use super::columns::is_scalar;
 use super::shape::Shape;
-use super::{Caller, Engine, Engines, ipc};
+use super::{Caller, Engine, Engines};
 use crate::error::{Error, Fault, truncate};
+use crate::ipc;
 use crate::v1::{BatchResult, ErrorCode, FunctionDefinition, OnError};
 
 /// Answers that are held until it is known whether any row has failed, bytes.

@@ -13,7 +13,6 @@ mod columns;
 mod connection;
 mod gateway;
 mod incoming;
-mod ipc;
 mod recent;
 mod shape;
 #[cfg(test)]

@@ -9,10 +9,11 @@ use arrow_cast::cast;
 use arrow_flight::FlightData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
+use super::Engine;
 use super::columns::{described_outputs, is_row, is_scalar, is_table};
-use super::{Engine, ipc};
 use crate::error::Error;
 use crate::flight_info::result_fields;
+use crate::ipc;
 use crate::v1::{ErrorCode, FunctionDefinition};
 
 /// The column of messages about single rows.
@@ -58,6 +59,10 @@ fn broken(error: ArrowError) -> Error {
     Error::internal(format!("a result in the engine's types: {error}"))
 }
 
+fn decode(data: &FlightData, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+    ipc::decode(schema, &data.data_header, data.data_body.clone()).map_err(broken)
+}
+
 impl Shape {
     pub(super) fn of(definition: &FunctionDefinition, engine: Engine) -> Self {
         let (mut from, mut to) = (result_fields(definition), described_outputs(definition, engine));
@@ -92,7 +97,7 @@ impl Shape {
         if self.same && !moved {
             return Ok(data);
         }
-        let batch = ipc::decode(data, &self.from[0])?;
+        let batch = decode(&data, &self.from[0])?;
         let mut columns = batch.columns().to_vec();
         if moved {
             columns[0] = move_rows(&columns[0], first_row)?;
@@ -105,7 +110,7 @@ impl Shape {
         if self.same && has {
             return Ok(data);
         }
-        let batch = ipc::decode(data, &self.from[usize::from(has)])?;
+        let batch = decode(&data, &self.from[usize::from(has)])?;
         let mut columns = batch.columns().to_vec();
         if !has {
             columns.push(new_null_array(&DataType::Utf8, batch.num_rows()));
@@ -124,7 +129,7 @@ impl Shape {
 
     /// A batch without rows.
     pub(super) fn empty(&self) -> Result<FlightData, Error> {
-        ipc::encode(&RecordBatch::new_empty(Arc::clone(self.schema(false))))
+        ipc::encode(&RecordBatch::new_empty(Arc::clone(self.schema(false)))).map_err(broken)
     }
 
     fn arrange(&self, mut columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, Error> {
@@ -146,6 +151,7 @@ impl Shape {
         let columns = fields.map(|(column, field)| cast(column, field.data_type()).map_err(broken));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = columns.collect::<Result<_, Error>>()?;
-        ipc::encode(&RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(broken)?)
+        let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);
+        batch.and_then(|batch| ipc::encode(&batch)).map_err(broken)
     }
 }

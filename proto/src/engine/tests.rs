@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 
 use super::*;
 use crate::error::Error;
+use crate::ipc;
 use crate::types::simple;
 use crate::v1::{self, BatchResult, ErrorCode, FunctionDefinition, FunctionKind, OnError, TypeRoot};
 
@@ -82,7 +83,7 @@ fn decoded(messages: Vec<Result<FlightData, Status>>) -> (SchemaRef, Vec<RecordB
     let schema = Arc::new(Schema::try_from(&messages.next().unwrap()).unwrap());
     let batches = messages.map(|message| {
         assert!(message.app_metadata.is_empty());
-        ipc::decode(message, &schema).unwrap()
+        ipc::decode(&schema, &message.data_header, message.data_body).unwrap()
     });
     let batches = batches.collect();
     (schema, batches)
