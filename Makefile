@@ -51,20 +51,27 @@ test-rust: setup
 test-python: setup
 	cd python-sdk && ../$(PYTHON) -m pytest tests/unit tests/fleet
 
+# An environment of its own for a test: $(call environment,FOLDER,its requirements' name).
+define environment
+	@echo "setup: $(2) into $(1)"
+	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(1)
+	$(VENV)/bin/uv pip install --quiet --python $(1)/bin/python -r python-sdk/requirements-$(2).lock
+endef
+# The same with the SDK in it.
+define environment_with_sdk
+	@deploy/system-packages java
+	$(call environment,$(1),$(2))
+	$(VENV)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation -e python-sdk
+endef
+
 # Hundreds of megabytes, in a folder of their own: nothing else needs them.
 $(ENGINES)/.installed: python-sdk/pyproject.toml python-sdk/requirements-engines.lock | $(VENV)/.installed
-	@deploy/system-packages java
-	@echo "setup: engines into $(ENGINES)"
-	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(ENGINES)
-	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python -r python-sdk/requirements-engines.lock
-	$(VENV)/bin/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --no-build-isolation -e python-sdk
+	$(call environment_with_sdk,$(ENGINES),engines)
 	@touch $@
 
 # Other people's servers of the remote-function contract. arrow-udf wants an older pyarrow than engines have.
 $(REFERENCE)/.installed: python-sdk/requirements-reference.lock | $(VENV)/.installed
-	@echo "setup: reference servers into $(REFERENCE)"
-	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(REFERENCE)
-	$(VENV)/bin/uv pip install --quiet --python $(REFERENCE)/bin/python -r python-sdk/requirements-reference.lock
+	$(call environment,$(REFERENCE),reference)
 	@touch $@
 
 test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapters with the engines themselves; other people's clients and servers of remote functions
@@ -72,11 +79,7 @@ test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapter
 
 # apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.
 $(FLINK)/.installed: python-sdk/pyproject.toml python-sdk/requirements-flink.lock | $(VENV)/.installed
-	@deploy/system-packages java
-	@echo "setup: PyFlink into $(FLINK)"
-	$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(FLINK)
-	$(VENV)/bin/uv pip install --quiet --python $(FLINK)/bin/python -r python-sdk/requirements-flink.lock
-	$(VENV)/bin/uv pip install --quiet --python $(FLINK)/bin/python --no-deps --no-build-isolation -e python-sdk
+	$(call environment_with_sdk,$(FLINK),flink)
 	@touch $@
 
 test-flink: setup $(FLINK)/.installed ## PyFlink with functions of a fleet
