@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..types import DataType
 
-_PLAIN = {
+_SIMPLE = {
     "NULL": "Nothing",
     "CHAR": "String",
     "VARCHAR": "String",
     "BOOLEAN": "Bool",
+    "BINARY": "FixedString({0.length})",
     "VARBINARY": "String",
     "TINYINT": "Int8",
     "SMALLINT": "Int16",
@@ -16,35 +17,29 @@ _PLAIN = {
     "BIGINT": "Int64",
     "FLOAT": "Float32",
     "DOUBLE": "Float64",
+    "DECIMAL": "Decimal({0.precision}, {0.scale})",
     "DATE": "Date32",
+    "TIME": "Time64({0.precision})",
+    # ClickHouse stores instants only: those of UTC have the digits that a time without zone has.
+    "TIMESTAMP": "DateTime64({0.precision}, 'UTC')",
+    "TIMESTAMP_LTZ": "DateTime64({0.precision})",
     "INTERVAL_DAY_TIME": "IntervalMicrosecond",
 }
-NEVER_NULL = frozenset({"ARRAY", "MAP", "MULTISET", "ROW"})
+_NEVER_NULL = frozenset({"ARRAY", "MAP", "MULTISET", "ROW"})
 """What ClickHouse has no nulls of."""
 
 
 def clickhouse_type(data_type: DataType) -> str:
     """`Array(Nullable(Int64))` for `ARRAY<BIGINT>`."""
     plain = _type(data_type)
-    takes_null = data_type.root == "NULL" or (data_type.is_nullable and data_type.root not in NEVER_NULL)
+    takes_null = data_type.root == "NULL" or (data_type.is_nullable and data_type.root not in _NEVER_NULL)
     return f"Nullable({plain})" if takes_null else plain
 
 
 def _type(data_type: DataType) -> str:
     root = data_type.root
-    if root in _PLAIN:
-        return _PLAIN[root]
-    if root == "BINARY":
-        return f"FixedString({data_type.length})"
-    if root == "DECIMAL":
-        return f"Decimal({data_type.precision}, {data_type.scale})"
-    if root == "TIME":
-        return f"Time64({data_type.precision})"
-    if root == "TIMESTAMP_LTZ":
-        return f"DateTime64({data_type.precision})"
-    if root == "TIMESTAMP":
-        # ClickHouse stores instants only: those of UTC have the digits that a time without zone has.
-        return f"DateTime64({data_type.precision}, 'UTC')"
+    if root in _SIMPLE:
+        return _SIMPLE[root].format(data_type)
     if root == "ROW":
         parts = (f"{_quoted(field.name)} {clickhouse_type(field.data_type)}" for field in data_type.fields)
         return f"Tuple({', '.join(parts)})"
