@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from .._packing.definition import on_error_value
 from ..errors import InvalidDefinitionError, InvalidInputError
 from ..types import DataType
 from ..types.arrow import to_arrow_field
@@ -26,9 +27,12 @@ class EngineFunction:
     :param engine: its name, for errors.
     :param on_error: what becomes of rows that it raises for: `fail` or `null`; None: as it was registered.
     :raises InvalidDefinitionError: the engine can't call it.
+    :raises ValueError: there is no such `on_error`.
     """
 
     def __init__(self, fleet: Fleet, name: str, engine: str, on_error: str | None = None) -> None:
+        # Before the engine has what would fail with each of its calls.
+        on_error_value(on_error)
         view = fleet.function(name)
         self.engine = engine
         self.name = view.name
@@ -64,7 +68,7 @@ class EngineFunction:
     def refuse_types(self, *roots: str) -> None:
         """Fails where one of these types is among the function's, at any depth."""
         for index, declared in enumerate(self.input_types):
-            self._refuse(f"argument {index}", declared, lambda part: part.root in roots)
+            self._refuse(f"column {index}", declared, lambda part: part.root in roots)
         self.refuse_result(lambda part: part.root in roots)
 
     def refuse_result(self, unknown: Callable[[DataType], bool], why: str = "") -> None:
