@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .._client.reach import Reach
 from ..errors import InvalidInputError
 from ._function import EngineFunction
 from ._spark_types import carrier, spark_type
@@ -60,7 +59,7 @@ def map_in_arrow(
 ) -> DataFrame:
     """The DataFrame with one more column: what a registered scalar function gives for some of its columns.
 
-    Each partition is one stream with several batches in flight, which takes less time than `function` does.
+    Each partition is one stream with several batches in flight, which takes less time where a function is slow.
 
     :param columns: names of the columns that the function is called with.
     :param output: the name of the new column. The rest is as for `function`.
@@ -114,7 +113,7 @@ class _Remote:
         self.type = carrier(spark_type(function.result_type))
 
     def __call__(self, *columns: pa.Array) -> pa.Array:
-        answer = _opened(self.reach, self.reference, self.on_error)(columns)
+        answer = _opened(self.reach.fleet(), self.reference, self.on_error)(columns)
         return answer.cast(self.type).combine_chunks()
 
     def stream(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Array]:
@@ -124,8 +123,8 @@ class _Remote:
 
 
 @functools.cache
-def _opened(reach: Reach, reference: str, on_error: str) -> EngineFunction:
-    return EngineFunction(reach.fleet(), reference, "Spark", on_error)
+def _opened(fleet: Fleet, reference: str, on_error: str) -> EngineFunction:
+    return EngineFunction(fleet, reference, "Spark", on_error)
 
 
 class _Appended:
