@@ -1,4 +1,4 @@
-"""Adapters: a registered function as DuckDB, Polars, pandas, DataFusion and Spark call functions.
+"""Adapters: a registered function as ClickHouse, DataFusion, DuckDB, Flink, pandas, Polars and Spark call functions.
 
-Each is a module of its own, which imports its engine when it is used: `from udfleet.engines import duckdb`.
+Each is a module of its own, and only it imports its engine: `from udfleet.engines import duckdb`.
 """

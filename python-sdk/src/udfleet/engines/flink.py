@@ -6,7 +6,6 @@ dependencies is enough.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -139,8 +138,8 @@ def _checked(name: str, info: flight.FlightInfo) -> tuple[list[pa.Field], pa.Fie
             function=name,
             hint="declare it with an argument that it ignores",
         )
-    fields: Sequence[pa.Field] = list(schema)
-    return list(fields[:count]), fields[count]
+    fields = list(schema)
+    return fields[:count], fields[count]
 
 
 def _flink_type(name: str, field: pa.Field) -> DataType:
