@@ -1,5 +1,5 @@
 """Names of `pyflink.common`."""
 
-from udfleet import Row, RowKind
+from .types import Row, RowKind
 
 __all__ = ["Row", "RowKind"]

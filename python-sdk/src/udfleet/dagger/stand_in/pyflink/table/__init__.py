@@ -1,24 +1,19 @@
-"""Names of `pyflink.table`."""
+"""Names of `pyflink.table`; `udf` is the module here, as it is there."""
 
-from udfleet import (
+from .data_view import ListView, MapView
+from .types import DataTypes, Row, RowKind
+from .udf import (
     AggregateFunction,
-    DataTypes,
+    AsyncScalarFunction,
     FunctionContext,
-    ListView,
-    MapView,
-    Row,
-    RowKind,
     ScalarFunction,
     TableAggregateFunction,
     TableFunction,
-    udaf,
-    udf,
-    udtaf,
-    udtf,
 )
 
 __all__ = [
     "AggregateFunction",
+    "AsyncScalarFunction",
     "DataTypes",
     "FunctionContext",
     "ListView",
@@ -28,8 +23,4 @@ __all__ = [
     "ScalarFunction",
     "TableAggregateFunction",
     "TableFunction",
-    "udaf",
-    "udf",
-    "udtaf",
-    "udtf",
 ]
