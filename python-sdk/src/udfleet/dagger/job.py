@@ -55,9 +55,9 @@ class DaggerJob:
         :param on_view: gets each function as soon as it can be called.
         :param options: `timeout`, `on_event` and `on_error`, as `Fleet.register_function` takes them.
         """
+        settings = {**self.config, **(config or {})}
         views = []
         for each in self.functions:
-            settings = {**self.config, **(config or {})}
             view = fleet.register_function(each.name, each.function, self.environment, settings, **options)
             if on_view is not None:
                 on_view(view)

@@ -12,6 +12,8 @@ from .._packing.archive import folder_files
 from ..environment import base_name
 from ..errors import InvalidDefinitionError
 
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
 
 class Source(NamedTuple):
     """One Python file."""
@@ -93,14 +95,14 @@ def top_level_names(source: Source) -> set[str]:
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    if isinstance(statement, _DEFINITIONS):
         yield statement.name
-    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from ((alias.asname or alias.name).partition(".")[0] for alias in statement.names)
-    else:
-        # Assignments, also those below if, try and with.
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
-            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                yield node.name
+        return
+    # Imports and assignments, also those below if, try and with.
+    for node in ast.walk(statement):
+        if isinstance(node, _DEFINITIONS):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
