@@ -11,7 +11,7 @@ import udfleet
 from udfleet import InvalidDefinitionError
 
 
-def check_refusals(fleet: udfleet.Fleet, register: Callable[..., Any]) -> None:
+def check_refusals(register: Callable[..., Any]) -> None:
     """`register` takes a name, and on_error."""
     for name, why, hint in [
         ("letters", "takes scalar functions, this is a table function", "fleet.stream()"),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clickhouse_support import Sql
 from fleet_support import eventually
 from refusals import check_refusals
 
@@ -16,9 +17,6 @@ from udfleet import DataTypes, udf
 from udfleet._local import binaries
 from udfleet.engines import clickhouse as adapter
 from udfleet.types.sql import parse
-
-pytest.importorskip("chdb")
-from clickhouse_support import Sql
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +170,7 @@ def test_a_null_that_clickhouse_would_misread_fails_the_query(fleet, tmp_path):
 
 
 def test_refused_when_it_is_configured(fleet, tmp_path):
-    check_refusals(fleet, lambda name, **options: adapter.configure(fleet, tmp_path, name, **options))
+    check_refusals(lambda name, **options: adapter.configure(fleet, tmp_path, name, **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"for how many rows.*\n.*argument that it ignores"):
         adapter.configure(fleet, tmp_path, "greeting")
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"'picky.x' is no name"):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+import datafusion
 import pyarrow as pa
 import pytest
+from fleet_support import count_streams
 from refusals import check_refusals
-from type_values import EVERY_TYPE, generator
+from type_values import EVERY_TYPE, column
 
 import udfleet
 from udfleet import udf
 from udfleet._flight import pipeline
 from udfleet.engines import datafusion as adapter
-from udfleet.types.arrow import to_arrow
 from udfleet.types.sql import parse
-
-datafusion = pytest.importorskip("datafusion")
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,7 @@ def test_the_function_in_expressions(fleet, context):
 @pytest.mark.parametrize("name", EVERY_TYPE)
 def test_values_of_every_type_come_back_as_they_were(fleet, name):
     data_type = parse(name)
-    rng, make = Random(name), generator(data_type, nulls=0.1)
-    values = [make(rng) for _ in range(3000)]
-    if data_type.root == "INTERVAL_YEAR_MONTH":
-        values = [None if months is None else (months, 0, 0) for months in values]
-    given = pa.table({"x": pa.array(values, to_arrow(data_type))})
+    given = pa.table({"x": column(data_type, Random(name), 3000, nulls=0.1)})
     fleet.register_function("same", udf(lambda a: a, data_type, data_type))
     try:
         context = datafusion.SessionContext()
@@ -102,7 +98,7 @@ def test_null_for_rows_that_fail(fleet, context):
 
 
 def test_refused_when_it_is_registered(fleet, context):
-    check_refusals(fleet, lambda name, **options: adapter.register(context, fleet, name, **options))
+    check_refusals(lambda name, **options: adapter.register(context, fleet, name, **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"for how many rows.*\n.*argument that it ignores"):
         adapter.register(context, fleet, "roll")
 
@@ -126,23 +122,21 @@ def test_a_query_keeps_the_version_that_was_registered(fleet):
         fleet.drop_function("answer")
 
 
-def test_many_threads_share_a_fleet_and_few_streams(fleet, context, monkeypatch):
-    opened, called_from = [], set()
-    start, send = pipeline.Link.__init__, pipeline.Link.send
-
-    def counted_start(self, *arguments):
-        opened.append(1)
-        start(self, *arguments)
+def test_many_threads_share_a_fleet_and_few_streams(fleet, flights, monkeypatch):
+    called_from, send = set(), pipeline.Link.send
 
     def counted_send(self, item):
         called_from.add(threading.get_ident())
         send(self, item)
 
-    monkeypatch.setattr(pipeline.Link, "__init__", counted_start)
-    # Streams are kept: those of earlier queries are used as well.
     monkeypatch.setattr(pipeline.Link, "send", counted_send)
-    with ThreadPoolExecutor(4) as threads:
+    opened = count_streams(monkeypatch)
+    context = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(2))
+    context.from_arrow(flights, "flights")
+    with udfleet.connect(fleet.address, fleet.token) as client, ThreadPoolExecutor(4) as threads:
+        for name in ("delay_class", "speed", "route"):
+            adapter.register(context, client, name)
         assert list(threads.map(lambda _: rows(context, DIFFERING), range(8))) == [[(0,)]] * 8
-    # DataFusion's own threads; a thousand calls.
-    assert len(called_from) > 1
-    assert len(opened) < 100
+    # DataFusion's own threads, one for each core; a thousand calls.
+    assert len(called_from) >= min(2, len(os.sched_getaffinity(0)))
+    assert 0 < len(opened) < 100

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+import duckdb
 import pyarrow as pa
 import pytest
+from fleet_support import count_streams
 from refusals import check_refusals
-from type_values import EVERY_TYPE, generator
+from type_values import EVERY_TYPE, column
 
 import udfleet
 from udfleet import udf
-from udfleet._flight import pipeline
 from udfleet.engines import duckdb as adapter
-from udfleet.types.arrow import to_arrow
 from udfleet.types.sql import parse
-
-duckdb = pytest.importorskip("duckdb")
 
 
 @pytest.fixture
@@ -69,19 +67,14 @@ TYPES = [name for name in EVERY_TYPE if name not in ("NULL", "INTERVAL DAY TO SE
 @pytest.mark.parametrize("name", TYPES)
 def test_values_of_every_type_come_back_as_they_were(fleet, name):
     data_type = parse(name)
-    rng, make = Random(name), generator(data_type, nulls=0.1)
-    values = [make(rng) for _ in range(3000)]
-    if data_type.root == "INTERVAL_YEAR_MONTH":
-        values = [None if months is None else (months, 0, 0) for months in values]
+    given = column(data_type, Random(name), 3000, nulls=0.1)
     fleet.register_function("same", udf(lambda a: a, data_type, data_type))
     try:
         with duckdb.connect() as connection:
-            connection.register("given", pa.table({"x": pa.array(values, to_arrow(data_type))}))
+            connection.register("given", pa.table({"x": given}))
             adapter.register(connection, fleet, "same")
             assert rows(connection, "select x, same(x) from given where same(x) is distinct from x limit 3") == []
-            assert rows(connection, "select count(*), count(same(x)) from given") == [
-                (3000, sum(value is not None for value in values))
-            ]
+            assert rows(connection, "select count(*), count(same(x)) from given") == [(3000, 3000 - given.null_count)]
     finally:
         fleet.drop_function("same")
 
@@ -115,7 +108,7 @@ def test_null_for_rows_that_fail(fleet, connection):
 
 
 def test_refused_when_it_is_registered(fleet, connection):
-    check_refusals(fleet, lambda name, **options: adapter.register(connection, fleet, name, **options))
+    check_refusals(lambda name, **options: adapter.register(connection, fleet, name, **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"for how many rows.*\n.*argument that it ignores"):
         adapter.register(connection, fleet, "roll")
 
@@ -163,26 +156,15 @@ def test_a_volatile_function_is_called_for_each_row(fleet):
 
 
 def test_many_threads_share_a_fleet_and_few_streams(fleet, connection, monkeypatch):
-    opened = []
-
-    class Counted(pipeline.Link):
-        def __init__(self, *arguments):
-            opened.append(threading.get_ident())
-            super().__init__(*arguments)
-
-    monkeypatch.setattr(pipeline, "Link", Counted)
-    results = []
+    opened = count_streams(monkeypatch)
+    connection.execute("set threads = 4")
+    expected = rows(connection, "select count(*) from flights where distance / (air_time / 60) > 400")
 
     def query(cursor):
-        sql = "select count(*) from flights where speed(distance, air_time) > 400"
-        results.extend(rows(cursor, sql) for _ in range(3))
+        return rows(cursor, "select count(*) from flights where mph(distance, air_time) > 400")
 
-    threads = [threading.Thread(target=query, args=(connection.cursor(),)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    expected = rows(connection, "select count(*) from flights where distance / (air_time / 60) > 400")
-    assert results == [expected] * 12
+    with udfleet.connect(fleet.address, fleet.token) as client, ThreadPoolExecutor(4) as threads:
+        adapter.register(connection, client, "speed", alias="mph")
+        assert list(threads.map(query, [connection.cursor() for _ in range(12)])) == [expected] * 12
     # Two thousand calls.
     assert 0 < len(opened) < 60

@@ -6,18 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from refusals import check_refusals
-from type_values import EVERY_TYPE, generator
+from type_values import EVERY_TYPE, column
 
 import udfleet
 from udfleet import udf
-from udfleet.types.arrow import to_arrow
+from udfleet.engines import pandas as adapter
 from udfleet.types.sql import parse
-
-pd = pytest.importorskip("pandas")
-adapter = pytest.importorskip("udfleet.engines.pandas")
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +77,13 @@ def test_what_is_given_beside_series(functions):
 @pytest.mark.parametrize("name", EVERY_TYPE)
 def test_values_of_every_type_come_back_as_they_were(fleet, name):
     data_type = parse(name)
-    arrow, rng, make = to_arrow(data_type), Random(name), generator(data_type, nulls=0.1)
-    values = [make(rng) for _ in range(3000)]
-    if data_type.root == "INTERVAL_YEAR_MONTH":
-        values = [None if months is None else (months, 0, 0) for months in values]
-    column = pa.chunked_array([pa.array(values, arrow)])
+    values = column(data_type, Random(name), 3000, nulls=0.1)
     fleet.register_function("same", udf(lambda a: a, data_type, data_type))
     try:
-        given = adapter._to_series(column)
+        given = adapter._to_series(pa.chunked_array([values]))
         got = adapter.function(fleet, "same")(given)
         assert got.dtype == given.dtype
-        assert pa.array(got, arrow, from_pandas=True).equals(pa.array(given, arrow, from_pandas=True))
+        assert pa.array(got, values.type, from_pandas=True).equals(pa.array(given, values.type, from_pandas=True))
     finally:
         fleet.drop_function("same")
 
@@ -106,7 +100,7 @@ def test_null_for_rows_that_fail(fleet):
 
 
 def test_refused_when_it_is_made(fleet):
-    check_refusals(fleet, lambda name, **options: adapter.function(fleet, name, **options))
+    check_refusals(lambda name, **options: adapter.function(fleet, name, **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"no column to tell how many rows.*\n.*fleet.call"):
         adapter.function(fleet, "greeting")
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-import pyarrow as pa
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from refusals import check_refusals
-from type_values import EVERY_TYPE, generator
+from type_values import EVERY_TYPE, column
 
 import udfleet
 from udfleet import udf
 from udfleet.engines import polars as adapter
-from udfleet.types.arrow import to_arrow
 from udfleet.types.sql import parse
-
-pl = pytest.importorskip("polars")
-polars_testing = pytest.importorskip("polars.testing")
 
 
 @pytest.fixture
@@ -46,7 +43,7 @@ def expected(frame):
 
 def equal(got, expected):
     # Polars multiplies by 1/60 where Python divides by 60.
-    polars_testing.assert_frame_equal(got, expected, rel_tol=1e-12, abs_tol=0)
+    assert_frame_equal(got, expected, rel_tol=1e-12, abs_tol=0)
 
 
 def called(frame, functions):
@@ -105,8 +102,7 @@ def test_functions_in_every_place_of_a_query(frame, functions):
 @pytest.mark.parametrize("name", [n for n in EVERY_TYPE if n != "INTERVAL YEAR TO MONTH"])
 def test_values_of_every_type_come_back_as_they_were(fleet, name):
     data_type = parse(name)
-    rng, make = Random(name), generator(data_type, nulls=0.1)
-    given = pl.Series("x", pl.from_arrow(pa.array([make(rng) for _ in range(3000)], to_arrow(data_type))))
+    given = pl.Series("x", pl.from_arrow(column(data_type, Random(name), 3000, nulls=0.1)))
     fleet.register_function("same", udf(lambda a: a, data_type, data_type))
     try:
         got = given.to_frame().select(adapter.function(fleet, "same")("x"))["x"]
@@ -138,12 +134,13 @@ def test_null_for_rows_that_fail(fleet):
 
 
 def test_refused_when_it_is_made(fleet):
-    check_refusals(fleet, lambda name, **options: adapter.function(fleet, name, **options))
+    check_refusals(lambda name, **options: adapter.function(fleet, name, **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"at least one column.*\n.*argument that it ignores"):
         adapter.function(fleet, "greeting")
     fleet.register_function("months", udf(lambda a: a, "BIGINT", "ARRAY<INTERVAL YEAR TO MONTH>"))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"the result has the type INTERVAL.*\n.*polars.md"):
         adapter.function(fleet, "months")
+    fleet.drop_function("months")
 
 
 def test_wrong_columns(functions, frame):

@@ -10,17 +10,17 @@ from random import Random
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructField, StructType
 from refusals import check_refusals
-from type_values import EVERY_TYPE, generator
+from type_values import EVERY_TYPE, column
 
 import udfleet
 from udfleet import udf
 from udfleet.engines import spark as adapter
 from udfleet.engines._spark_types import carrier, spark_type
-from udfleet.types.arrow import to_arrow
 from udfleet.types.sql import parse
 
-pyspark_sql = pytest.importorskip("pyspark.sql")
 pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
 
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully suppo
 def session():
     previous = os.environ.get("PYSPARK_PYTHON")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = pyspark_sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     builder = builder.config("spark.sql.shuffle.partitions", "2").config("spark.driver.bindAddress", "127.0.0.1")
     made = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
     made.sparkContext.setLogLevel("OFF")
@@ -106,30 +106,27 @@ TYPES = [name for name in EVERY_TYPE if "(9)" not in name and "YEAR" not in name
 
 def test_values_of_every_type_come_back_as_they_were(session, fleet):
     """One DataFrame of all types: each job of Spark takes its time."""
-    from pyspark.sql.types import StructField, StructType
-
     given, fields, names = {}, [], [f"c{index}" for index in range(len(TYPES))]
-    for name, column in zip(TYPES, names, strict=True):
+    for name, title in zip(TYPES, names, strict=True):
         data_type = parse(name)
-        rng, make = Random(name), generator(data_type, nulls=0.1)
-        given[column] = pa.array([make(rng) for _ in range(500)], to_arrow(data_type))
-        fields.append(StructField(column, spark_type(data_type)))
-        fleet.register_function(f"same_{column}", udf(lambda a: a, data_type, data_type))
+        given[title] = column(data_type, Random(name), 500, nulls=0.1)
+        fields.append(StructField(title, spark_type(data_type)))
+        fleet.register_function(f"same_{title}", udf(lambda a: a, data_type, data_type))
     table = pa.table(given).cast(pa.schema([(field.name, carrier(field.dataType)) for field in fields]))
     frame = session.createDataFrame(table, StructType(fields))
     try:
         called = frame.select(
-            [adapter.function(fleet, f"same_{column}")(column).alias(column) for column in names]
+            [adapter.function(fleet, f"same_{title}")(title).alias(title) for title in names]
         ).toArrow()
-        for column in names:
-            assert called.column(column).to_pylist() == table.column(column).to_pylist(), TYPES[names.index(column)]
+        for name, title in zip(TYPES, names, strict=True):
+            assert called.column(title).to_pylist() == table.column(title).to_pylist(), name
         # One Python worker for each partition and call.
-        for column in names[-3:]:
-            mapped = adapter.map_in_arrow(frame.select(column), fleet, f"same_{column}", [column], "again")
-            assert mapped.toArrow().column("again").to_pylist() == table.column(column).to_pylist()
+        for title in names[-3:]:
+            mapped = adapter.map_in_arrow(frame.select(title), fleet, f"same_{title}", [title], "again")
+            assert mapped.toArrow().column("again").to_pylist() == table.column(title).to_pylist()
     finally:
-        for column in names:
-            fleet.drop_function(f"same_{column}")
+        for title in names:
+            fleet.drop_function(f"same_{title}")
 
 
 @pytest.mark.parametrize("way", ["function", "map_in_arrow"])
@@ -152,10 +149,8 @@ def test_null_for_rows_that_fail(session, fleet):
 
 
 def test_refused_when_it_is_made(session, fleet, flights):
-    check_refusals(fleet, lambda name, **options: adapter.register(session, fleet, name, **options))
-    check_refusals(
-        fleet, lambda name, **options: adapter.map_in_arrow(flights, fleet, name, ["distance"], "x", **options)
-    )
+    check_refusals(lambda name, **options: adapter.register(session, fleet, name, **options))
+    check_refusals(lambda name, **options: adapter.map_in_arrow(flights, fleet, name, ["distance"], "x", **options))
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"at least one column.*\n.*argument that it ignores"):
         adapter.function(fleet, "greeting")
     for name, why in [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 import udfleet
 from udfleet import DataTypes
+from udfleet._client import pool
+from udfleet._flight import pipeline
 
 BIGINT = DataTypes.BIGINT()
 STRING = DataTypes.STRING()
@@ -62,6 +65,20 @@ def descendants(pid: int) -> set[int]:
         found |= new
         waiting += new
     return found
+
+
+def count_streams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads that open streams to executors from now on. Open ones are kept, however long it all takes."""
+    threads: list[int] = []
+
+    class Counted(pipeline.Link):
+        def __init__(self, *arguments: Any) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(pipeline, "Link", Counted)
+    monkeypatch.setattr(pool, "STREAM_SECONDS", 600.0)
+    return threads
 
 
 def lines_of(path: str | os.PathLike[str]) -> list[str]:

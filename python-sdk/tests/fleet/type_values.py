@@ -8,7 +8,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pyarrow as pa
+
 from udfleet import DataType
+from udfleet.types.arrow import to_arrow
 from udfleet.types.sql import parse
 
 SCALARS = [
@@ -153,6 +156,15 @@ def generator(data_type: DataType | str, nulls: float = 0.05) -> Callable[[Rando
     if not kind.is_nullable:
         return value
     return lambda rng: None if rng.random() < nulls else value(rng)
+
+
+def column(data_type: DataType, rng: Random, rows: int, nulls: float = 0.05) -> pa.Array:
+    """A column of the type, with what its generator makes."""
+    make = generator(data_type, nulls)
+    values = [make(rng) for _ in range(rows)]
+    if data_type.root == "INTERVAL_YEAR_MONTH":
+        values = [None if months is None else (months, 0, 0) for months in values]
+    return pa.array(values, to_arrow(data_type))
 
 
 def _generator(kind: DataType) -> Callable[[Random], Any]:
