@@ -6,7 +6,7 @@ use prost::Message;
 
 use crate::error::Error;
 use crate::name::FunctionRef;
-use crate::v1::{ErrorCode, ExchangeRequest};
+use crate::v1::{ErrorCode, ExchangeRequest, OnError};
 
 /// First bytes of a CMD descriptor that holds an [`ExchangeRequest`]: tells ours from other people's commands.
 pub const EXCHANGE_PREFIX: &[u8] = b"udfleet.v1.ExchangeRequest\0";
@@ -40,7 +40,8 @@ impl Route {
     /// Reads a descriptor.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidInput`] for a descriptor that is neither form.
+    /// [`ErrorCode::InvalidInput`] for a descriptor that is neither form, or asks for what processes of the fleet ask
+    /// each other for.
     pub fn parse(descriptor: &FlightDescriptor) -> Result<Self, Error> {
         let bad = |message: String| {
             Error::new(ErrorCode::InvalidInput, message)
@@ -67,6 +68,9 @@ impl Route {
                     }
                     text => bad(format!("malformed ExchangeRequest: {text}")),
                 })?;
+                if request.on_error() == OnError::Column && !request.forwarded {
+                    return Err(column_refused());
+                }
                 let request = Box::new(request);
                 match (request.function.is_empty(), request.plan.is_some(), request.stage.is_some()) {
                     (false, false, false) => Ok(Self::Exchange(named(&request.function)?, request)),
@@ -80,6 +84,13 @@ impl Route {
             _ => Err(bad("the stream has no Flight descriptor".to_owned())),
         }
     }
+}
+
+/// Under CMD the result has the schema that was sent first: one with a second column is for engines' PATH streams, whose
+/// schema a gateway makes.
+fn column_refused() -> Error {
+    Error::new(ErrorCode::InvalidInput, "the ExchangeRequest asks for ON_ERROR_COLUMN, which is for the fleet itself")
+        .hint("ask for fail, null or skip; under PATH, x-udfleet-dialect: arrow-udf gives errors in a column")
 }
 
 /// The CMD descriptor for a request.
@@ -120,6 +131,22 @@ mod tests {
         let both = ExchangeRequest { function: "add".to_owned(), ..stage };
         for bad in [both, ExchangeRequest::default()] {
             assert_eq!(Route::parse(&exchange_descriptor(&bad)).unwrap_err().code(), ErrorCode::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn a_column_of_errors_is_for_processes_of_the_fleet() {
+        let function = ExchangeRequest { function: "add".to_owned(), ..ExchangeRequest::default() };
+        let stage = ExchangeRequest { stage: Some(Default::default()), ..ExchangeRequest::default() };
+        for request in [function, stage] {
+            let asked = ExchangeRequest { on_error: OnError::Column as i32, ..request };
+            let error = Route::parse(&exchange_descriptor(&asked)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput);
+            assert!(error.info().message.contains("ON_ERROR_COLUMN") && error.info().hint.contains("null"), "{error}");
+            let forwarded = ExchangeRequest { forwarded: true, ..asked };
+            assert!(Route::parse(&exchange_descriptor(&forwarded)).is_ok());
+            let skipped = ExchangeRequest { forwarded: false, on_error: OnError::Skip as i32, ..forwarded };
+            assert!(Route::parse(&exchange_descriptor(&skipped)).is_ok());
         }
     }
 
