@@ -1,15 +1,13 @@
 //! Where ClickHouse and the fleet name the same bytes differently, and what ClickHouse can't hold.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::root_as_message;
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc;
 use udfleet_proto::v1::ErrorCode;
 
 /// The columns as the function declares them, over the same bytes: ClickHouse's String is Arrow text whatever it holds,
@@ -64,9 +62,10 @@ impl Results {
     ///
     /// # Errors
     /// `RESULT_TYPE` naming the first row at fault.
-    pub fn check(&self, header: &[u8], body: &[u8]) -> Result<(), Error> {
+    pub fn check(&self, header: &Bytes, body: &Bytes) -> Result<(), Error> {
         let Some(schema) = &self.checked else { return Ok(()) };
-        let batch = decode(schema, header, body).map_err(|e| Error::internal(format!("reading results: {e}")))?;
+        let batch =
+            ipc::decode(schema, header, body.clone()).map_err(|e| Error::internal(format!("reading results: {e}")))?;
         match batch.columns().iter().find_map(first_row) {
             None => Ok(()),
             Some(row) => Err(Error::new(
@@ -80,13 +79,6 @@ impl Results {
             .with(|info| info.row = Some(row))),
         }
     }
-}
-
-fn decode(schema: &SchemaRef, header: &[u8], body: &[u8]) -> Result<RecordBatch, String> {
-    let message = root_as_message(header).map_err(|e| e.to_string())?;
-    let batch = message.header_as_record_batch().ok_or("no batch")?;
-    read_record_batch(&Buffer::from(body), batch, schema.clone(), &HashMap::new(), None, &message.version())
-        .map_err(|e| e.to_string())
 }
 
 fn is_never_null(data_type: &DataType) -> bool {
@@ -133,8 +125,7 @@ pub fn renamed(schema: &Schema, name: &str) -> Option<Schema> {
 #[cfg(test)]
 mod tests {
     use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
-    use arrow_array::{Int64Array, StructArray};
-    use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+    use arrow_array::{Int64Array, RecordBatch, StructArray};
     use arrow_schema::TimeUnit;
 
     use super::*;
@@ -181,10 +172,8 @@ mod tests {
 
     fn check(column: ArrayRef) -> Result<(), Error> {
         let batch = RecordBatch::try_from_iter_with_nullable([("result", column, true)]).unwrap();
-        let (mut tracker, options) = (DictionaryTracker::new(false), IpcWriteOptions::default());
-        let generator = IpcDataGenerator::default();
-        let (_, encoded) = generator.encode(&batch, &mut tracker, &options, &mut Default::default()).unwrap();
-        Results::new(&batch.schema()).check(&encoded.ipc_message, &encoded.arrow_data)
+        let message = ipc::encode(&batch).unwrap();
+        Results::new(&batch.schema()).check(&message.data_header, &message.data_body)
     }
 
     #[test]

@@ -154,12 +154,13 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use arrow_schema::{DataType, Field};
+    use udfleet_proto::ipc::schema_message;
 
     use super::*;
-    use crate::output::schema_header;
 
     fn chunk() -> Chunk {
-        Chunk::new(schema_header(&Schema::new(vec![Field::new("a", DataType::Int64, true)]))).unwrap()
+        let schema = Schema::new(vec![Field::new("a", DataType::Int64, true)]);
+        Chunk::new(schema_message(&schema).data_header).unwrap()
     }
 
     fn message(kind: Kind) -> Message {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use udfleet_proto::error::Error;
+use udfleet_proto::ipc::schema_message;
 use udfleet_proto::v1::BatchHeader;
 
 use crate::Stop;
@@ -14,7 +15,7 @@ use crate::channel::Fleet;
 use crate::chunk::Chunk;
 use crate::frame::{Kind, Message};
 use crate::input::{Event, Input};
-use crate::output::{Output, schema_header};
+use crate::output::Output;
 use crate::retry::Failure;
 
 /// Why a try ended early.
@@ -54,7 +55,10 @@ pub async fn attempt(
     output: &mut Output,
 ) -> Result<(), Interrupted> {
     let declared = fleet.inputs().await?;
-    let header = relabelled(&chunk.schema, &declared).map_or_else(|| chunk.header.clone(), |s| schema_header(&s));
+    let header = match relabelled(&chunk.schema, &declared) {
+        Some(schema) => schema_message(&schema).data_header,
+        None => chunk.header.clone(),
+    };
     // Never holds more than the batches that a chunk keeps.
     let (sender, messages) = unbounded_channel();
     let mut sending = Sending { sender: Some(sender), next: 0 };
@@ -119,7 +123,7 @@ fn begin(header: &Bytes, chunk: &mut Chunk, output: &mut Output) -> Result<Resul
         }
         Some(_) => {}
         None => {
-            let named = renamed(&schema, output.return_name()).map(|schema| schema_header(&schema));
+            let named = renamed(&schema, output.return_name()).map(|schema| schema_message(&schema).data_header);
             output.schema(named.as_ref().unwrap_or(header))?;
             chunk.answered_with = Some(header.clone());
         }

@@ -2,21 +2,12 @@
 
 use std::io::{self, BufWriter, Stdout, Write};
 
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{DataType, Field, Schema};
-use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use udfleet_proto::ipc::schema_message;
 
 use crate::{Stop, frame};
-
-/// A schema as the header of a message.
-pub fn schema_header(schema: &Schema) -> Bytes {
-    let mut tracker = DictionaryTracker::new(false);
-    let options = IpcWriteOptions::default();
-    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
-    encoded.ipc_message.into()
-}
 
 /// The writing end. Writes block: there is nothing else to do before ClickHouse has read what it waits for.
 pub struct Output<W: Write = Stdout> {
@@ -74,7 +65,7 @@ impl<W: Write> Output<W> {
             Ok(())
         } else {
             let nothing = Schema::new(vec![Field::new(&self.return_name, DataType::Null, true)]);
-            self.schema(&schema_header(&nothing))
+            self.schema(&schema_message(&nothing).data_header)
         };
         // Whoever closed stdout does not want to know.
         let _ = begun.and_then(|()| self.end(false));
@@ -104,7 +95,7 @@ mod tests {
             let mut output = Output::new(&mut bytes, "outcome");
             let schema = Schema::new(vec![Field::new("outcome", DataType::Int64, true)]);
             if begun {
-                output.schema(&schema_header(&schema)).unwrap();
+                output.schema(&schema_message(&schema).data_header).unwrap();
             }
             output.abandon();
             let mut reader = StreamReader::try_new(&bytes[..], None).unwrap();
@@ -118,7 +109,7 @@ mod tests {
     fn an_answer_that_others_follow_has_no_end() {
         let mut bytes = Vec::new();
         let mut output = Output::new(&mut bytes, "result");
-        let header = schema_header(&Schema::new(vec![Field::new("result", DataType::Int64, true)]));
+        let header = schema_message(&Schema::new(vec![Field::new("result", DataType::Int64, true)])).data_header;
         output.schema(&header).unwrap();
         output.end(true).unwrap();
         drop(output);
