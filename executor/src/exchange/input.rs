@@ -23,7 +23,7 @@ use super::target::Target;
 #[derive(Debug)]
 pub struct Batch {
     /// The client's number for it, or its position on the stream.
-    pub header: BatchHeader,
+    pub sequence: u64,
     /// Rows, from the IPC header.
     pub rows: u64,
     pub schema_id: u64,
@@ -132,14 +132,14 @@ impl InputReader {
                 hydrator.batch(message, &data.data_body).map_err(|error| error.function(&self.target.name))?
             }
         };
-        let batch_header = if data.app_metadata.is_empty() {
-            BatchHeader { sequence: self.next, attempt: 1 }
+        let sequence = if data.app_metadata.is_empty() {
+            self.next
         } else {
-            // Plain clients may send metadata of their own: then the position counts.
-            BatchHeader::decode(data.app_metadata.clone()).unwrap_or(BatchHeader { sequence: self.next, attempt: 1 })
+            let header = BatchHeader::decode(data.app_metadata.clone());
+            header.map_err(|e| self.invalid("a batch's app_metadata is no BatchHeader", e))?.sequence
         };
-        self.next = batch_header.sequence + 1;
-        Ok(Batch { header: batch_header, rows, schema_id: known.id, schema: known.message.clone(), ipc_header, body })
+        self.next = sequence + 1;
+        Ok(Batch { sequence, rows, schema_id: known.id, schema: known.message.clone(), ipc_header, body })
     }
 }
 
@@ -148,4 +148,36 @@ fn schema_id(message: &Bytes) -> u64 {
     let mut hasher = DefaultHasher::new();
     message.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, RecordBatch};
+    use udfleet_proto::ipc;
+    use udfleet_proto::types::simple;
+    use udfleet_proto::v1::{FunctionDefinition, TypeRoot};
+
+    use super::super::served::ServedFunction;
+    use super::*;
+    use crate::link::Pool;
+
+    #[test]
+    fn a_batch_has_the_clients_number_or_its_place() {
+        let result_type = Some(simple(TypeRoot::Bigint));
+        let definition = FunctionDefinition { name: "add".to_owned(), version: 1, result_type, ..Default::default() };
+        let function = ServedFunction::new(definition, 1, "", Pool::new(), Arc::default(), "e".to_owned()).unwrap();
+        let mut reader = InputReader::new(Arc::clone(&function.target));
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
+        assert!(reader.read(ipc::schema_message(&batch.schema())).unwrap().is_none());
+        let mut number = |metadata: Vec<u8>| {
+            let message = ipc::encode(&batch).unwrap().with_app_metadata(metadata);
+            reader.read(message).map(|batch| batch.unwrap().sequence)
+        };
+        assert_eq!(number(Vec::new()).unwrap(), 0);
+        assert_eq!(number(BatchHeader { sequence: 7, attempt: 1 }.encode_to_vec()).unwrap(), 7);
+        assert_eq!(number(Vec::new()).unwrap(), 8);
+        let error = number(b"mine".to_vec()).unwrap_err();
+        assert_eq!((error.code(), error.info().function.as_str()), (ErrorCode::InvalidInput, "add@1"));
+        assert!(error.info().message.contains("app_metadata"), "{error}");
+    }
 }

@@ -163,9 +163,9 @@ fn start(
     ended: &CancellationToken,
 ) -> impl Future<Output = Answered> + Send + use<> {
     let task = match item {
-        Ok((batch, _)) if failed => Err((batch.header.sequence, Error::internal("the stream has failed before"))),
+        Ok((batch, _)) if failed => Err((batch.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
-            let (call, ended, sequence) = (call.clone(), ended.clone(), batch.header.sequence);
+            let (call, ended, sequence) = (call.clone(), ended.clone(), batch.sequence);
             let intake = Some(intake(&batch));
             let run = async move {
                 let outcome = run(&call, &batch, &ended).await;
@@ -202,7 +202,7 @@ fn gathered(
         while let Some(item) = batches.next().await {
             let answered = match item {
                 Ok((batch, permit)) => {
-                    let sequence = batch.header.sequence;
+                    let sequence = batch.sequence;
                     end = sequence + 1;
                     let intake = Some(intake(&batch));
                     Answered { sequence, intake, outcome: groups.feed(batch).await, _permit: permit }
