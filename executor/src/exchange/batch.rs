@@ -80,17 +80,19 @@ impl Run {
     /// The first try. A small batch that would have to wait for an interpreter goes there with others.
     async fn first(&mut self, rows: u64) -> Result<Came, Error> {
         let target = Arc::clone(&self.call.target);
-        if target.merger.is_none() || !merge::is_small(&self.input, rows) {
+        let Some(merger) = target.merger.as_ref().filter(|_| merge::is_small(&self.input, rows)) else {
             return self.begin().await;
-        }
+        };
         let came = match target.pool.try_acquire(&target.needs) {
             Some(credit) => self.attempt(&credit).await?,
             None => self.with_others(rows).await?,
         };
-        match came {
-            Some(came) => Ok(came),
-            None => self.begin().await,
-        }
+        let came = match came {
+            Some(came) => came,
+            None => self.begin().await?,
+        };
+        merger.answered(&came.output.done);
+        Ok(came)
     }
 
     /// `None`: to be run alone.

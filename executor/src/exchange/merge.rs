@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
@@ -24,6 +25,9 @@ use crate::link::{CallFailure, Credit, Input, Interpreter, Output};
 const SMALL: Size = Size { rows: 2_048, bytes: 256 << 10 };
 /// The most rows and bytes of a merged call.
 const MOST: Size = Size { rows: 8_192, bytes: 1 << 20 };
+/// A call that runs for so long, nanoseconds, wins nothing by being longer: the way there and back is short beside it,
+/// its batches would wait for each other where other interpreters may be free, and all would share one timeout.
+const LONG_NS: u64 = 10_000_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -70,6 +74,8 @@ type Line = (u64, OnError);
 #[derive(Debug, Default)]
 pub(super) struct Merger {
     waiting: Mutex<HashMap<Line, VecDeque<Member>>>,
+    /// What a row took in the latest call; 0 before the first.
+    row_ns: AtomicU64,
 }
 
 fn line(input: &Input) -> Line {
@@ -85,6 +91,18 @@ impl Merger {
         (whole_rows && fails && !definition.asynchronous && definition.deterministic).then(Self::default)
     }
 
+    /// Notes how long a call has taken.
+    pub(super) fn answered(&self, done: &Done) {
+        if let Some(row_ns) = (done.convert_ns + done.run_ns).checked_div(done.rows) {
+            self.row_ns.store(row_ns, Ordering::Relaxed);
+        }
+    }
+
+    fn most(&self) -> Size {
+        let rows = LONG_NS / self.row_ns.load(Ordering::Relaxed).max(1);
+        Size { rows: MOST.rows.min(rows), ..MOST }
+    }
+
     /// Puts a batch in line; true where nobody sees to its line yet.
     fn push(&self, member: Member) -> bool {
         let mut waiting = self.waiting.lock();
@@ -98,12 +116,12 @@ impl Merger {
     fn take(&self, line: Line) -> Vec<Member> {
         let mut waiting = self.waiting.lock();
         let Some(members) = waiting.get_mut(&line) else { return Vec::new() };
-        let (mut taken, mut size) = (Vec::new(), Size { rows: 0, bytes: 0 });
+        let (mut taken, mut size, most) = (Vec::new(), Size { rows: 0, bytes: 0 }, self.most());
         while let Some(member) = members.pop_front() {
             if member.give.is_closed() {
                 continue;
             }
-            if !taken.is_empty() && !size.plus(member.size).within(MOST) {
+            if !taken.is_empty() && !size.plus(member.size).within(most) {
                 members.push_front(member);
                 break;
             }
@@ -177,7 +195,8 @@ async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
     }
 }
 
-/// The rows of all members, in their order, as one call.
+/// The rows of all members, in their order, as one call. It fails with any of its rows: they are counted, each with its
+/// place in its own batch, when the batches run one by one.
 fn merged(members: &[Member]) -> Result<Input, Error> {
     let first = match members {
         [one] => return Ok(one.input.clone()),
@@ -191,7 +210,8 @@ fn merged(members: &[Member]) -> Result<Input, Error> {
         let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         ipc::encode(&concat_batches(&schema, &batches)?)
     })?;
-    Ok(Input { header: message.data_header, body: message.data_body, ..first.clone() })
+    let (header, body) = (message.data_header, message.data_body);
+    Ok(Input { header, body, on_error: OnError::Fail, ..first.clone() })
 }
 
 /// Each member's part of the result; `None` where it can't be told apart.
@@ -200,7 +220,7 @@ fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<
         return Some(vec![output]);
     }
     let total: u64 = members.iter().map(|member| member.size.rows).sum();
-    if output.rest.is_some() || output.done.errors_column || output.done.rows != total {
+    if output.rest.is_some() || output.done.rows != total {
         return None;
     }
     let batch = ipc::decode(results, &output.header, output.body).ok()?;
@@ -269,6 +289,39 @@ mod tests {
         assert!(merger.push(member), "the line has ended: somebody has to see to it anew");
         assert!(merger.take((1, OnError::Column)).is_empty());
         assert_eq!(merger.take((2, fail)).len(), 1);
+    }
+
+    #[test]
+    fn what_runs_long_is_not_made_longer() {
+        let merger = Merger::default();
+        let took = |rows, run_ns| merger.answered(&Done { rows, run_ns, ..Done::default() });
+        let taken = |rows: i64| {
+            let (members, _shares): (Vec<_>, Vec<_>) = (0..10).map(|_| member(0..rows, 1)).unzip();
+            let began: Vec<_> = members.into_iter().map(|member| merger.push(member)).collect();
+            assert_eq!(began.iter().filter(|began| **began).count(), 1);
+            std::iter::from_fn(|| Some(merger.take((1, OnError::Unspecified)).len()).filter(|count| *count > 0))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(taken(256), [10], "nothing is known yet");
+        took(256, 256 * 10_000);
+        assert_eq!(taken(256), [3, 3, 3, 1], "1,000 rows take 10 ms");
+        took(256, 256 * LONG_NS);
+        assert_eq!(taken(256), [1; 10]);
+        took(0, 5);
+        assert_eq!(taken(2), [1; 10], "a call without rows says nothing of them");
+        took(8_000, 8_000);
+        assert_eq!(taken(256), [10]);
+    }
+
+    #[test]
+    fn failing_rows_are_told_of_by_their_own_batches() {
+        let asks = |_| {
+            let member = member(0..2, 1).0;
+            Member { input: Input { on_error: OnError::Column, ..member.input }, ..member }
+        };
+        let members: Vec<Member> = (0..2).map(asks).collect();
+        assert_eq!(merged(&members[..1]).unwrap().on_error, OnError::Column);
+        assert_eq!(merged(&members).unwrap().on_error, OnError::Fail);
     }
 
     #[test]
