@@ -37,13 +37,10 @@ pub async fn serve(
     guard: Guard,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let flight = FlightServiceServer::new(flight)
-        .max_decoding_message_size(MESSAGE_BYTES)
-        .max_encoding_message_size(MESSAGE_BYTES);
     let node = NodeServer::new(node).max_decoding_message_size(MAX_CONTROL_BYTES);
     builder()
         .layer(InterceptorLayer::new(guard))
-        .add_service(flight)
+        .add_service(service(flight))
         .add_service(node)
         .serve_with_incoming_shutdown(accepted(incoming(listener), false), stop)
         .await
@@ -59,14 +56,15 @@ pub async fn serve_engines(
     flight: FlightFrontend,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let flight = FlightServiceServer::new(flight)
-        .max_decoding_message_size(MESSAGE_BYTES)
-        .max_encoding_message_size(MESSAGE_BYTES);
     builder()
-        .add_service(flight)
+        .add_service(service(flight))
         .serve_with_incoming_shutdown(accepted(incoming(listener), true), stop)
         .await
         .map_err(failed)
+}
+
+fn service(flight: FlightFrontend) -> FlightServiceServer<FlightFrontend> {
+    FlightServiceServer::new(flight).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
 }
 
 fn failed(error: tonic::transport::Error) -> Error {

@@ -1,6 +1,7 @@
 //! Do a stream's columns fit a function? Columns match by position; engines name theirs as they like.
 
 use arrow_schema::{DataType, Field, Schema};
+use udfleet_proto::engine::{DECIMAL_TEXT, EXTENSION};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::ErrorCode;
@@ -76,7 +77,7 @@ fn family(data_type: &DataType) -> Family {
 fn says_so(field: &Field, given: &DataType, wanted: &DataType) -> bool {
     let metadata = |key: &str| field.metadata().get(key).map(String::as_str);
     match (family(given), family(wanted)) {
-        (Family::Text, Family::Decimal) => metadata("ARROW:extension:name") == Some("arrowudf.decimal"),
+        (Family::Text, Family::Decimal) => metadata(EXTENSION) == Some(DECIMAL_TEXT),
         (Family::Bytes, Family::Text) => metadata("Extension") == Some("Variant"),
         _ => false,
     }
@@ -141,6 +142,7 @@ mod tests {
                 && !fits(&list(DataType::Utf8), &list(DataType::Int8))
         );
     }
+
     #[test]
     fn metadata_says_what_text_and_bytes_mean() {
         let field = |data_type: DataType, key: &str, value: &str| {

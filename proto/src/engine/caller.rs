@@ -24,9 +24,6 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::ArrowUdf, Self::Databend, Self::Other];
-
     /// As a label of metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

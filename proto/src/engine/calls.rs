@@ -16,14 +16,14 @@ const OTHER_TENANTS: &str = "other";
 
 /// Counts of one process.
 #[derive(Debug, Default)]
-pub struct Calls {
+struct Calls {
     by_tenant: BTreeMap<(Engine, String), u64>,
     repeats: BTreeMap<Engine, u64>,
 }
 
 impl Calls {
     /// A stream has come.
-    pub fn called(&mut self, caller: &Caller) {
+    fn called(&mut self, caller: &Caller) {
         let own = (caller.engine, caller.tenant.clone());
         let key = if self.by_tenant.len() < MOST_TENANTS || self.by_tenant.contains_key(&own) {
             own

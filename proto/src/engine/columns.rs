@@ -11,9 +11,9 @@ use crate::types::arrow_field;
 use crate::v1::{FunctionDefinition, FunctionKind, TypeRoot};
 
 /// Metadata of a field: what its values are beyond their Arrow type.
-pub(super) const EXTENSION: &str = "ARROW:extension:name";
+pub const EXTENSION: &str = "ARROW:extension:name";
 /// Decimals of any size as text in plain notation: RisingWave's.
-pub(super) const DECIMAL_TEXT: &str = "arrowudf.decimal";
+pub const DECIMAL_TEXT: &str = "arrowudf.decimal";
 /// What RisingWave calls it.
 const UTC: &str = "+00:00";
 /// The column of a table's values where they are one column of structs.

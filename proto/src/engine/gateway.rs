@@ -63,9 +63,9 @@ impl Gateway {
             Engine::ArrowUdf if is_scalar(definition) => {
                 (Errors::Undecided { held: Vec::new(), bytes: 0 }, Interest::Rows)
             }
-            // A person who tries again wants another try.
             Engine::ArrowUdf | Engine::Databend if definition.deterministic => (Errors::Status, Interest::Repeats),
             Engine::ArrowUdf => (Errors::Status, Interest::Rows),
+            // A person who tries again wants another try.
             Engine::Databend | Engine::Other => (Errors::Status, Interest::None),
         };
         let out = match &errors {
