@@ -45,7 +45,7 @@ def main() -> None:
         try:
             done = {"value": answer(table_env, **json.loads(line))}
         except Exception as error:
-            done = {"error": type(error).__name__, "text": str(error)}
+            done = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(done, default=str), file=answers, flush=True)
 
 

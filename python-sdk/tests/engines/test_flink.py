@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from engine_session import EngineError, Session
 from fleet_support import eventually
 from flight_functions import picky
 from pyarrow import csv
@@ -48,61 +48,25 @@ TYPES = {
 }
 
 
-class FlinkError(Exception):
-    """What the session raised."""
-
-
-class Session:
-    """The other side of `flink_session.py`."""
+class Flink(Session):
+    """A session of PyFlink."""
 
     def __init__(self, fleet: udfleet.LocalFleet, log: Path) -> None:
-        environment = {**os.environ, "UDFLEET_TOKEN": fleet.token or ""}
+        super().__init__([PYTHON, str(HERE / "flink_session.py")], log, {"UDFLEET_TOKEN": fleet.token or ""})
         self.address = fleet.address
-        self.log = log.open("w")
-        self.process = subprocess.Popen(
-            [PYTHON, str(HERE / "flink_session.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            env=environment,
-        )
-
-    def send(self, **command: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-
-    def receive(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, Path(self.log.name).read_text()
-        answer = json.loads(line)
-        if "error" in answer:
-            raise FlinkError(f"{answer['error']}: {answer['text']}")
-        return answer["value"]
 
     def sql(self, text: str) -> Any:
-        self.send(sql=text)
-        return self.receive()
+        return self.ask({"sql": text})
 
     def register(self, name: str, address: str | None = None, **options: Any) -> Any:
-        self.send(register=[address or self.address, name, options])
-        return self.receive()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(60)
-        self.process.stdout.close()
-        self.log.close()
+        return self.ask({"register": [address or self.address, name, options]})
 
 
 @pytest.fixture(scope="module")
 def session(fleet, flights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flink")
     csv.write_csv(flights, folder / "flights.csv", csv.WriteOptions(include_header=False))
-    running = Session(fleet, folder / "session.log")
+    running = Flink(fleet, folder / "session.log")
     columns = ", ".join(f"`{field.name}` {sql_type(field.type)}" for field in flights.schema)
     options = f"'connector' = 'filesystem', 'path' = '{folder}/flights.csv', 'format' = 'csv', 'csv.null-literal' = ''"
     try:
@@ -160,7 +124,7 @@ def test_literals_among_columns_and_names(session):
 def test_an_exception_fails_the_job_with_what_it_says(session, fleet):
     session.register("picky")
     assert session.sql("SELECT SUM(picky(CAST(i AS BIGINT))) FROM one_and_two") == [[3]]
-    with pytest.raises(FlinkError, match=r"picky@1: row 1: ValueError: 5000 is one too many"):
+    with pytest.raises(EngineError, match=r"picky@1: row 1: ValueError: 5000 is one too many"):
         session.sql("SELECT picky(CAST(i * 2500 AS BIGINT)) FROM one_and_two")
     fleet.register_function("lenient", picky, on_error="null")
     session.register("lenient")
@@ -172,7 +136,7 @@ def test_what_pyflink_has_rounded_is_refused(session, fleet):
     session.register("exact")
     large = "CAST(9007199254740993 AS BIGINT)"
     assert session.sql(f"SELECT exact({large} + i) FROM one_and_two") == [[9007199254740994], [9007199254740995]]
-    with pytest.raises(FlinkError, match="exact: argument 1: PyFlink has rounded BIGINTs of this batch"):
+    with pytest.raises(EngineError, match="exact: argument 1: PyFlink has rounded BIGINTs of this batch"):
         session.sql(f"SELECT exact(CASE WHEN i = 1 THEN {large} END) FROM one_and_two")
 
 
@@ -188,7 +152,7 @@ def test_refused_when_it_is_registered(session, fleet):
         ("of_times", r"the result has a type that .* \(time64\[us\]\)"),
         ("delay_clas", "FunctionNotFoundError: .*delay_class"),
     ]:
-        with pytest.raises(FlinkError, match=complaint):
+        with pytest.raises(EngineError, match=complaint):
             session.register(name)
 
 
@@ -201,7 +165,7 @@ def test_an_executor_that_is_lost_costs_the_job_nothing(session):
         fleet.register_function("slow", udf(slow, ["BIGINT"], "BIGINT"))
         session.register("slow", fleet.address, token=fleet.token)
         query = "SELECT COUNT(*), SUM(slow(distance)) - SUM(distance) FROM (SELECT distance FROM flights LIMIT 40000)"
-        session.send(sql=query)
+        session.send({"sql": query})
         busy = eventually("a batch runs", lambda: [view.id for view in fleet.executors() if view.in_flight], 60)
         os.kill(fleet.pids[busy[0]], 9)
         assert session.receive() == [[40000, 0]]
