@@ -3,7 +3,6 @@
 Prints its port once it listens, and serves until its standard input closes.
 """
 
-import socket
 import sys
 import threading
 
@@ -15,17 +14,10 @@ def add(i, j):
     return i + j
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def main() -> None:
-    port = free_port()
-    server = UdfServer(location=f"127.0.0.1:{port}")
+    server = UdfServer(location="127.0.0.1:0")
     server.add_function(add)
-    print(f"port {port}", flush=True)
+    print(f"port {server.port}", flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), server.shutdown()), daemon=True).start()
     server.serve()
 

@@ -6,7 +6,6 @@ Prints its port and ends with its standard input. Runs in the environment of req
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 
@@ -35,13 +34,10 @@ def _databend_udf(location):
 
 
 def main():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        location = f"127.0.0.1:{probe.getsockname()[1]}"
-    server = {"arrow-udf": _arrow_udf, "databend-udf": _databend_udf}[sys.argv[1]](location)
+    server = {"arrow-udf": _arrow_udf, "databend-udf": _databend_udf}[sys.argv[1]]("127.0.0.1:0")
     # Calls that hang do not keep it.
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    print(f"\nready {location}", flush=True)
+    print(f"\nready 127.0.0.1:{server.port}", flush=True)
     server.serve()
 
 

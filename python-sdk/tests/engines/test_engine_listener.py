@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import remote_servers
 from databend_udf.client import UDFClient
 from fleet_support import eventually
 from flight_wire import FlightData, FlightDescriptor, messages_of
-from remote_servers import ROOT, batch
+from remote_servers import batch
 
 import udfleet
 from udfleet._local import binaries
@@ -27,20 +28,24 @@ from udfleet._local.process import Child
 NUMBERS = batch(a=pa.array([1, None], pa.int64()))
 
 
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+@contextlib.contextmanager
+def reserved_address():
+    """An address that nobody else is given meanwhile. Who asks for this very one may listen: this socket does not."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
 def guarded():
     """A fleet with a token, and its coordinator's open listener."""
-    with pytest.MonkeyPatch.context() as patch:
-        address = free_address()
-        patch.setenv("UDFLEET_ENGINE_LISTEN", address)
-        with remote_servers.doors(token=secrets.token_hex(8)) as running:
-            yield running, address
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(reserved_address())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("UDFLEET_ENGINE_LISTEN", address)
+            running = stack.enter_context(remote_servers.doors(token=secrets.token_hex(8)))
+        yield running, address
 
 
 def test_engines_call_without_a_token(guarded):
@@ -97,10 +102,11 @@ def test_nothing_but_calls_goes_through_it(guarded):
     running, address = guarded
     with flight_wire.plain(address) as client:
         assert client.action("protocol_version") == [b"\x02"]
-    with pytest.raises(udfleet.UdfleetError), udfleet.connect(address) as fleet:
-        fleet.functions()
-    with pytest.raises(udfleet.UdfleetError), udfleet.connect(address, running.processes.token) as fleet:
-        fleet.drop_function("picky")
+    for token in (None, running.processes.token):
+        with udfleet.Fleet(address, token) as fleet:
+            for use in (fleet.check, fleet.functions, lambda fleet=fleet: fleet.drop_function("picky")):
+                with pytest.raises(udfleet.InternalError, match="UNIMPLEMENTED"):
+                    use()
     assert "picky" in [function.name for function in running.fleet.functions()]
 
 
@@ -114,7 +120,7 @@ def test_commands_of_the_sdk_are_refused(guarded):
 
 @pytest.mark.parametrize("program", [binaries.COORDINATOR, binaries.EXECUTOR])
 def test_it_is_off_unless_configured_and_refuses_other_addresses(program, tmp_path):
-    binary = ROOT / "target" / "release" / program
+    binary = binaries.find_program(program)
     environment = {key: os.environ[key] for key in os.environ if not key.startswith("UDFLEET_")}
 
     def run(*options):
