@@ -132,8 +132,6 @@ class Answer:
     batches: list[pa.RecordBatch] = field(default_factory=list)
     code: Any = grpc.StatusCode.OK
     details: str = ""
-    headers: bool = False
-    """Whether response headers came before the status."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -173,14 +171,15 @@ class _Decoder:
 class Call:
     """One DoExchange, written and read as a test likes."""
 
-    def __init__(self, stub: Any, requests: Iterator[Any], metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, stub: Any, requests: Iterator[Any], metadata: tuple[tuple[str, str], ...], timeout: float
+    ) -> None:
         self.answer = Answer()
         self._decoder = _Decoder(self.answer)
-        self._call = stub(requests, metadata=metadata, timeout=120)
+        self._call = stub(requests, metadata=metadata, timeout=timeout)
 
     def wait_headers(self) -> None:
         self._call.initial_metadata()
-        self.answer.headers = True
 
     def next(self) -> bool:
         """Takes one message; false at the end."""
@@ -253,9 +252,9 @@ class Wire:
         stub = self._stub("ListFlights", streams=(False, True), answer=flight.FlightInfo.deserialize)
         return list(stub(_CLASSES["Criteria"](), metadata=self._headers, timeout=30))
 
-    def open(self, requests: Iterator[Any]) -> Call:
+    def open(self, requests: Iterator[Any], timeout: float = 120) -> Call:
         stub = self._stub("DoExchange", streams=(True, True), answer=FlightData.FromString)
-        return Call(stub, requests, self._headers)
+        return Call(stub, requests, self._headers, timeout)
 
     def call(
         self,
@@ -263,9 +262,10 @@ class Wire:
         *batches: pa.RecordBatch,
         framing: Framing = on_every_message,
         schema: pa.Schema | None = None,
+        timeout: float = 120,
     ) -> Answer:
         """Writes all of it, closes its half, then reads."""
-        return self.open(iter(frames(name, *batches, framing=framing, schema=schema))).finish()
+        return self.open(iter(frames(name, *batches, framing=framing, schema=schema)), timeout).finish()
 
 
 def arrow_udf(address: str) -> Wire:

@@ -10,6 +10,7 @@ from typing import Any
 
 import flight_wire
 import pyarrow as pa
+from fleet_support import eventually
 from pyarrow import flight
 from remote_functions import FUNCTIONS
 
@@ -59,6 +60,13 @@ class Doors:
     def __iter__(self) -> Iterator[str]:
         return iter(self.addresses.values())
 
+    def lose_executors(self) -> None:
+        """Ends them; returns when the coordinator knows."""
+        for child in self.processes.children[1:]:
+            child.terminate()
+            child.reap()
+        eventually("they are lost", lambda: {executor.state for executor in self.fleet.executors()} == {"lost"})
+
 
 @contextlib.contextmanager
 def doors(**options: Any) -> Iterator[Doors]:
@@ -72,6 +80,13 @@ def doors(**options: Any) -> Iterator[Doors]:
             yield Doors(processes, fleet)
     finally:
         processes.stop()
+
+
+def gated(client: flight_wire.Wire, gate: Path) -> flight_wire.Call:
+    """A call that ends when the file exists; its headers have come."""
+    call = client.open(iter(flight_wire.frames("gated", batch(path=[str(gate)]))))
+    call.wait_headers()
+    return call
 
 
 def connect(address: str) -> flight.FlightClient:

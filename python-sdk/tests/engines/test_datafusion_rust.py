@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 
 import pytest
+import rust_programs
 from remote_servers import ROOT
 
 CHECKS = ["results", "nulls", "places", "nested", "volatile", "constants", "batch-size", "errors", "refused"]
@@ -19,16 +19,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def check():
     """Runs one check of the program."""
-    source, target = ROOT / "tests" / "datafusion", ROOT / "target" / "datafusion"
-    build = ["cargo", "build", "--quiet", "--locked", "--jobs", "1", "--target-dir", str(target)]
-    subprocess.run(["nice", "-n", "10", *build], cwd=source, check=True)
-    program = target / "debug" / "udfleet-datafusion"
-
-    def run(*arguments, token=None):
-        environment = {"PATH": os.environ["PATH"], **({"UDFLEET_TOKEN": token} if token else {})}
-        return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120, env=environment)
-
-    return run
+    return rust_programs.build("datafusion")
 
 
 def test_all_checks_are_run_here(check):

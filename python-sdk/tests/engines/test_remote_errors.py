@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import flight_wire
 import grpc
@@ -82,10 +81,8 @@ def test_the_command_line_shows_such_rows_with_tracebacks(fleet):
     for door in fleet:
         with flight_wire.arrow_udf(door) as client:
             client.call("picky", numbers(-77))
-    command = ["udfleet", "--address", fleet.addresses["coordinator"], "errors", "picky"]
-    shown = subprocess.run(
-        [str(Path(sys.executable).parent / command[0]), *command[1:]], capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "udfleet", "--address", fleet.addresses["coordinator"], "errors", "picky"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "-77 is negative" in shown.stdout and "Traceback" in shown.stdout, shown.stderr
 
 

@@ -11,7 +11,7 @@ import pytest
 import remote_servers
 from fleet_support import eventually
 from flight_wire import frames
-from remote_servers import batch
+from remote_servers import batch, gated
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 CLIENTS = [flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain]
@@ -32,9 +32,7 @@ def refused(client):
 def lonely():
     """A coordinator whose executors have gone, which had served."""
     with remote_servers.doors() as running:
-        for child in running.processes.children[1:]:
-            child.terminate()
-            child.reap()
+        running.lose_executors()
         yield running
 
 
@@ -48,17 +46,27 @@ def test_nobody_serves_the_function(lonely, client_of):
         assert "picky" in [info.descriptor.path[0].decode() for info in client.flights()]
 
 
-def test_an_executor_that_is_drained():
+def test_an_executor_that_is_drained(tmp_path):
     """It will serve the function again, or another one does."""
-    with remote_servers.doors() as running:
-        executor = running.fleet.executors()[0].id
-        running.fleet.drain(executor)
-        for state in ("draining", "drained"):
-            eventually("it is drained", lambda state=state: state in ("draining", running.fleet.executors()[0].state))
-            for client_of in CLIENTS:
-                with client_of(running.addresses["executor"]) as client:
-                    answer = refused(client)
-                    assert answer.code is UNAVAILABLE and not answer.schemas, (state, answer.details)
+
+    def all_are_refused(state):
+        assert running.fleet.executors()[0].state == state
+        for client_of in CLIENTS:
+            with client_of(running.addresses["executor"]) as client:
+                answer = refused(client)
+                assert answer.code is UNAVAILABLE and not answer.schemas, (state, answer.details)
+
+    with remote_servers.doors() as running, flight_wire.plain(running.addresses["executor"]) as client:
+        gate = tmp_path / "gate"
+        goes_on = gated(client, gate)
+        running.fleet.drain(running.fleet.executors()[0].id)
+        # Until it has heard of that it takes calls, which wait behind the one that goes on.
+        eventually("it refuses", lambda: client.call("picky", NUMBERS, timeout=1).code is UNAVAILABLE)
+        all_are_refused("draining")
+        gate.touch()
+        assert goes_on.finish().column() == [str(gate)]
+        eventually("it is drained", lambda: running.fleet.executors()[0].state == "drained")
+        all_are_refused("drained")
         for client_of in CLIENTS:
             with client_of(running.addresses["coordinator"]) as client:
                 assert client.call("picky", NUMBERS).column() == [1], "the other executor serves"

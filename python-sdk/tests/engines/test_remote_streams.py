@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from flight_wire import frames
 from pyarrow import flight
-from remote_servers import batch, connect
+from remote_servers import batch, connect, gated
 
 DIALECTS = [flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain]
 PATH = flight.FlightDescriptor.for_path
@@ -21,15 +21,18 @@ def numbers(*values):
     return batch(a=pa.array(values, pa.int64()))
 
 
+@pytest.fixture
+def gates(tmp_path):
+    """Files that do not exist yet: what `gated` waits for."""
+    return [tmp_path / f"gate-{number}" for number in range(2)]
+
+
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_headers_come_before_the_work_does(doors, client_of, tmp_path):
+def test_headers_come_before_the_work_does(doors, client_of, gates):
     """Clients' timeouts end when headers arrive."""
-    for number, door in enumerate(doors):
-        gate = tmp_path / f"gate-{number}"
+    for door, gate in zip(doors, gates, strict=True):
         with client_of(door) as client:
-            call = client.open(iter(frames("gated", batch(path=[str(gate)]))))
-            call.wait_headers()
-            assert not gate.exists()
+            call = gated(client, gate)
             gate.touch()
             assert call.finish().column() == [str(gate)]
 
@@ -141,13 +144,10 @@ def test_large_batches_go_through_both_ways(doors):
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_a_client_that_goes_away_leaves_the_function_usable(doors, client_of, tmp_path):
-    for number, door in enumerate(doors):
-        gate = tmp_path / f"gate-{number}"
+def test_a_client_that_goes_away_leaves_the_function_usable(doors, client_of, gates):
+    for door, gate in zip(doors, gates, strict=True):
         with client_of(door) as client:
-            call = client.open(iter(frames("gated", batch(path=[str(gate)]))))
-            call.wait_headers()
-            call.cancel()
+            gated(client, gate).cancel()
         gate.touch()
         with client_of(door) as client:
             assert client.call("gated", batch(path=[str(gate)])).column() == [str(gate)]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
 import pytest
 import remote_servers
-from remote_servers import ROOT
+import rust_programs
 
 from udfleet import udf
 
@@ -39,14 +36,10 @@ NOT_OF_THE_REFERENCE = {"json", "error-column", "whole-batch", "wrong-type", "re
 @pytest.fixture(scope="session")
 def check():
     """Runs one check of the program against an address."""
-    source, target = ROOT / "tests" / "remote-client", ROOT / "target" / "remote-client"
-    build = ["cargo", "build", "--quiet", "--locked", "--jobs", "1", "--target-dir", str(target)]
-    subprocess.run(["nice", "-n", "10", *build], cwd=source, check=True)
-    program = target / "debug" / "udfleet-remote-client"
-    environment = {"PATH": os.environ["PATH"]}
+    program = rust_programs.build("remote-client")
 
     def run(*arguments):
-        done = subprocess.run([str(program), *arguments], capture_output=True, text=True, timeout=120, env=environment)
+        done = program(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -81,7 +74,5 @@ def test_a_fleet(check, doors, door, name):
 
 def test_what_nobody_serves_is_refused_before_headers(check):
     with remote_servers.doors() as lonely:
-        for child in lonely.processes.children[1:]:
-            child.terminate()
-            child.reap()
+        lonely.lose_executors()
         check(lonely.processes.address, "refused")
