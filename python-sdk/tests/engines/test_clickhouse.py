@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from clickhouse_support import Sql
-from fleet_support import eventually
+from fleet_support import eventually, processes_naming, program_of, run_cli
 from refusals import check_refusals
+from remote_functions import gated
 
 import udfleet
 from udfleet import DataTypes, udf
@@ -205,22 +205,8 @@ def test_a_folder_keeps_the_version_that_was_configured(fleet, tmp_path):
 
 
 def test_the_command_line_writes_the_folder(fleet, tmp_path):
-    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token or ""}
     folder = tmp_path / "made" / "here"
-    command = [
-        sys.executable,
-        "-m",
-        "udfleet",
-        "clickhouse",
-        "picky",
-        "route@1",
-        "--folder",
-        str(folder),
-        "--pool",
-        "1",
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = run_cli(fleet, "clickhouse", "picky", "route@1", "--folder", str(folder), "--pool", "1")
     assert done.stdout.splitlines() == [
         "picky(Nullable(Int64)) -> Nullable(Int64)",
         "route(Nullable(String), Nullable(String)) -> Nullable(String)",
@@ -231,23 +217,29 @@ def test_the_command_line_writes_the_folder(fleet, tmp_path):
     assert Sql(folder)("select route('a', 'b'), picky(3)") == "a-b\t3"
 
 
-def bridges() -> set[int]:
-    """Processes of the bridge."""
-    found = set()
-    for executable in Path("/proc").glob("[0-9]*/exe"):
-        try:
-            if executable.readlink().name == binaries.CLICKHOUSE_BRIDGE:
-                found.add(int(executable.parent.name))
-        except OSError:
-            continue
-    return found
+def bridges(folder: Path) -> set[int]:
+    """Processes of the bridge that know of a folder: the token lies there."""
+    return {pid for pid in processes_naming(folder) if program_of(pid) == binaries.CLICKHOUSE_BRIDGE}
 
 
-def test_no_process_outlives_its_engine(fleet, tmp_path):
-    adapter.configure(fleet, tmp_path, "picky", pool=3)
-    query = "select sum(picky(number + 9000)) from numbers(300000) settings max_threads = 3"
+@pytest.mark.parametrize("killed", [False, True], ids=["ends", "is killed"])
+def test_no_process_outlives_its_engine(fleet, tmp_path, killed):
+    fleet.register_function("gated", udf(gated, ["STRING"], "STRING"))
+    adapter.configure(fleet, tmp_path, "gated", pool=3)
+    gate = tmp_path / "gate"
+    query = f"select count(gated('{gate}')) from numbers(3)"
     script = f"import chdb; print(chdb.query({query!r}, 'TSV', udf_path={str(tmp_path)!r}))"
-    before = bridges()
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == str(sum(range(9_000, 309_000))), done.stderr
-    eventually("all bridges have ended", lambda: not bridges() - before)
+    engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually("a bridge works for it", lambda: bridges(tmp_path), 60)
+        if killed:
+            engine.kill()
+        gate.touch()
+        answer, said = engine.communicate(timeout=60)
+        assert answer.strip() == ("" if killed else "3"), said
+    finally:
+        gate.touch()
+        engine.kill()
+        engine.wait()
+    eventually("all bridges have ended", lambda: not bridges(tmp_path))
+    fleet.drop_function("gated")

@@ -67,6 +67,26 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def processes_naming(path: str | os.PathLike[str]) -> list[int]:
+    """Processes that name a file or folder on their command line."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if os.fspath(path) in command.read_text(errors="replace"):
+                found.append(int(command.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def program_of(pid: int) -> str:
+    """The name of the program that a process runs; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def count_streams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The threads that open streams to executors from now on. Open ones are kept, however long it all takes."""
     threads: list[int] = []

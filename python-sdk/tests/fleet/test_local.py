@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
-from fleet_support import BIGINT, alive, descendants, eventually
+from fleet_support import BIGINT, alive, descendants, eventually, processes_naming
 
 import udfleet
 from udfleet import udf
@@ -31,29 +32,44 @@ if how == "exit":
 """
 
 
-def start(how):
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    folder = json.loads(process.stdout.readline())
-    return process, folder
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Runs the script. Fleets of this test have their folders in one that no other fleet clears up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    started = []
+
+    def run(how):
+        command = [sys.executable, "-c", SCRIPT, how]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        return process, json.loads(line)
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(("how", "status"), [("end", 0), ("raise", 1), ("exit", 5)])
-def test_a_script_that_does_not_close_its_fleet(how, status):
+def test_a_script_that_does_not_close_its_fleet(start, how, status):
     process, folder = start(how)
     process.communicate(timeout=30)
     assert process.returncode == status
-    assert not _processes_in(folder) and not os.path.exists(folder)
+    assert not processes_naming(folder) and not os.path.exists(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_client_that_is_killed(number):
+def test_a_client_that_is_killed(start, number):
     process, folder = start("wait")
     children = descendants(process.pid)
     assert len(children) >= 5, "a coordinator, two executors and an interpreter each"
     process.send_signal(number)
     process.communicate(timeout=30)
     eventually("all of them end", lambda: not {pid for pid in children if alive(pid)})
-    assert not _processes_in(folder) and os.path.exists(folder)
+    assert not processes_naming(folder) and os.path.exists(folder)
     with udfleet.local(executors=1, interpreters=1) as fleet:
         assert not os.path.exists(folder), "the next fleet clears up"
         assert fleet.executors()[0].state == "ready"
@@ -84,19 +100,6 @@ def test_two_fleets_side_by_side(fleet):
     assert fleet.call("mine", [1]).to_pylist() == [2]
     with pytest.raises(udfleet.UnreachableError, match="is closed"):
         other.functions()
-
-
-def _processes_in(folder):
-    """Processes that name a folder on their command line."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline") as file:
-                if folder in file.read():
-                    found.append(int(pid))
-        except OSError:
-            continue
-    return found
 
 
 def test_settings_meant_for_others_do_no_harm(monkeypatch):
