@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 import udfleet
-from udfleet import DataTypes
+from udfleet import AggregateFunction, DataTypes
 from udfleet._client import pool
 from udfleet._flight import pipeline
 
@@ -22,6 +22,19 @@ BIGINT = DataTypes.BIGINT()
 STRING = DataTypes.STRING()
 
 T = TypeVar("T")
+
+
+class Sum(AggregateFunction):
+    """The simplest there is: without `merge`."""
+
+    def create_accumulator(self) -> list[Any]:
+        return [0]
+
+    def accumulate(self, accumulator: list[Any], value: Any) -> None:
+        accumulator[0] += value
+
+    def get_value(self, accumulator: list[Any]) -> Any:
+        return accumulator[0]
 
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 30.0) -> T:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fleet_support import BIGINT, STRING
+from fleet_support import BIGINT, STRING, Sum
 from pyflink_cases import A1, KINDS, aggregate, every_kind, tuples
 
 from udfleet import AggregateFunction, Row, TableAggregateFunction, col, udaf, udtaf
 
 
-class Sum(AggregateFunction):
-    def create_accumulator(self):
-        return [0]
-
+class MergedSum(Sum):
     def accumulate(self, accumulator, *args):
         if args[0] is not None:
             accumulator[0] += args[0]
@@ -21,24 +18,10 @@ class Sum(AggregateFunction):
         for other in accumulators:
             accumulator[0] += other[0]
 
-    def get_value(self, accumulator):
-        return accumulator[0]
 
-
-class Count(Sum):
+class Count(MergedSum):
     def accumulate(self, accumulator, *args):
         accumulator[0] += 1
-
-
-class UnmergedSum(AggregateFunction):
-    def create_accumulator(self):
-        return [0]
-
-    def accumulate(self, accumulator, value):
-        accumulator[0] += value
-
-    def get_value(self, accumulator):
-        return accumulator[0]
 
 
 def arrow_sum(values):
@@ -49,7 +32,7 @@ def arrow_sum(values):
 
 @pytest.mark.parametrize("kind", [*KINDS, "unmerged"])
 def test_40_count_and_sum_by_group(fleet, kind):
-    general = UnmergedSum() if kind == "unmerged" else Sum()
+    general = Sum() if kind == "unmerged" else MergedSum()
     kind = "general" if kind == "unmerged" else kind
     total = aggregate(general, lambda values: values.sum(), arrow_sum, kind)
     count = aggregate(Count(), lambda values: len(values), lambda values: len(values), kind)

@@ -7,11 +7,10 @@ import signal
 
 import pyarrow as pa
 import pytest
-from fleet_support import BIGINT, STRING, descendants, eventually, failure_of, lines_of
+from fleet_support import BIGINT, STRING, Sum, descendants, eventually, failure_of, lines_of
 
 import udfleet
 from udfleet import (
-    AggregateFunction,
     BundleProgressHandler,
     DataTypes,
     Environment,
@@ -27,17 +26,6 @@ from udfleet import (
 add = udf(lambda i, j: i + j, [BIGINT, BIGINT], BIGINT, name="add")
 below = udtf(lambda n: range(n), BIGINT, BIGINT, name="below")
 parsed = udf(lambda text: int(text), STRING, BIGINT, name="parsed")
-
-
-class Sum(AggregateFunction):
-    def create_accumulator(self):
-        return [0]
-
-    def accumulate(self, accumulator, value):
-        accumulator[0] += value
-
-    def get_value(self, accumulator):
-        return accumulator[0]
 
 
 class MergingSum(Sum):
