@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from fleet_support import alive, descendants
 
 import udfleet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """In the background of a shell SIGINT is ignored, and programs that tests start inherit that; no handler is."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

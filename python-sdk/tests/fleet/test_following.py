@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 import subprocess
@@ -33,9 +32,7 @@ def single():
 @contextlib.contextmanager
 def process(fleet, command, **options):
     environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token}
-    # Where the tests run in the background of a shell, SIGINT is ignored, and children inherit that.
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    started = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, preexec_fn=heed, **options)
+    started = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
     try:
         yield started
     finally:
