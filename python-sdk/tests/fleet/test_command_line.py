@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -244,7 +245,7 @@ def test_a_wrong_token_is_said(fleet):
 def test_a_reader_that_has_seen_enough(fleet, cli):
     fleet.call("cli_add", list(range(2000)), 1)
     environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token}
-    command = f"{sys.executable} -m udfleet logs cli_add | head -n 1"
+    command = f"{shlex.quote(sys.executable)} -m udfleet logs cli_add | head -n 1"
     done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=60)
     assert "adding" in done.stdout and done.stderr == ""
 

@@ -28,19 +28,20 @@ class Whereabouts(ScalarFunction):
 
 
 def seen(fleet):
-    """By the number of the interpreter; calls go to whichever is free."""
+    """By the number of the interpreter, once both have answered: calls go to whichever is free."""
     answers = fleet.stream("whereabouts", batches(64, 1))
-    return {found["index"]: found for batch in answers for found in map(json.loads, batch.column(0).to_pylist())}
+    found = {told["index"]: told for batch in answers for told in map(json.loads, batch.column(0).to_pylist())}
+    return found if len(found) == 2 else None
 
 
 def test_interpreters_have_numbers_and_count_their_attempts():
     with udfleet.local(executors=1, interpreters=2) as fleet:
         fleet.register_function("whereabouts", udf(Whereabouts(), BIGINT, "STRING"))
-        both = eventually("both interpreters answer", lambda: len(found := seen(fleet)) == 2 and found)
+        both = eventually("both interpreters answer", lambda: seen(fleet))
         for index in (0, 1):
             assert both[index]["task"] == f"whereabouts@1 ({index + 1}/2)"
             assert (both[index]["parallelism"], both[index]["attempt"]) == (2, 0)
             assert both[index]["max_parallelism"] >= 2
         os.kill(both[1]["pid"], signal.SIGKILL)
-        again = eventually("it has come back", lambda: (found := seen(fleet)).get(1, {}).get("attempt") == 1 and found)
+        again = eventually("it has come back", lambda: (found := seen(fleet)) and found[1]["attempt"] == 1 and found)
         assert (again[0]["pid"], again[0]["attempt"]) == (both[0]["pid"], 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fleet_support import BIGINT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -121,17 +122,15 @@ def truths(depth):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def registered(fleet):
+    fleet.register_function("expressions_plus", udf(plus, [BIGINT, BIGINT], BIGINT))
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(numbers(3), min_size=1, max_size=3), truths(3))
 def test_expressions_mean_what_they_say(fleet, values, condition):
-    register(fleet)
     items = ", ".join(f"{text} as c{index}" for index, (text, _) in enumerate(values))
     table = fleet.from_elements(ROWS, SCHEMA).where(condition[0]).select(items)
     expected = [[f(row) for _, f in values] for row in ROWS if condition[1](row) is True]
     assert [list(row.values()) for row in table.to_pylist()] == expected, (condition[0], items)
-
-
-def register(fleet, done=[]):  # noqa: B006 - once per run
-    if not done:
-        fleet.register_function("expressions_plus", udf(plus, [BIGINT, BIGINT], BIGINT))
-        done.append(True)

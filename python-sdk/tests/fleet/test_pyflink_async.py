@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from fleet_support import BIGINT, STRING
+from fleet_support import BIGINT, STRING, failure_of
 from pyflink_cases import tuples
 
 import udfleet
@@ -46,8 +45,6 @@ def test_58_async_timeouts_name_the_row(fleet):
         await asyncio.sleep(0 if s == "fast" else 60)
         return s
 
-    fleet.register_function("case58", udf(slow, STRING, STRING), config={"udfleet.async.timeout": 100})
-    with pytest.raises(udfleet.UdfleetError) as caught:
-        fleet.call("case58", ["fast", "slow one"])
-    error = caught.value
-    assert error.row == 1 and error.function == "case58@1"
+    fleet.register_function("case58", udf(slow, STRING, STRING), config={"udfleet.async.timeout": 1000})
+    error = failure_of(udfleet.UserCodeError, fleet.call, "case58", ["fast", "slow one"])
+    assert error.row == 1 and error.function == "case58@1" and error.exception.type == "TimeoutError"

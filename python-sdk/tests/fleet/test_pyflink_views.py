@@ -64,9 +64,9 @@ def test_45_accumulators_with_maps(fleet):
     rows = ["Hi3", "Hi2", "Hi2", "Hi", "Hi", "Hi"]
     table = fleet.from_elements(rows, ["s"]).aggregate(function(col("s")))
     (row,) = table.to_pylist()
-    assert {**row, "keys": sorted(row["keys"].split(",")), "items": sorted(row["items"].split(","))} == {
+    assert {name: sorted(row[name].split(",")) for name in ("keys", "vals", "items")} == {
         "keys": ["Hi", "Hi2", "Hi3"],
-        "vals": row["vals"],
+        "vals": ["1", "2", "3"],
         "items": ["Hi2:2", "Hi3:1", "Hi:3"],
-        "n": 3,
     }
+    assert row["n"] == 3

@@ -13,6 +13,8 @@ import pytest
 
 from udfleet import udf
 
+# What changes what is shown.
+SETTINGS = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "LINES", "LANG", "LC_ALL", "LC_CTYPE")
 ESCAPE = "\x1b["
 STREAM = """
 import os, pyarrow as pa, udfleet
@@ -25,7 +27,7 @@ with udfleet.connect(os.environ["UDFLEET_ADDRESS"], os.environ["UDFLEET_TOKEN"])
 @pytest.fixture(scope="module")
 def environment(fleet):
     fleet.register_function("on_terminal", udf(lambda a: -a, "BIGINT", "BIGINT"))
-    mine = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "LINES")}
+    mine = {key: value for key, value in os.environ.items() if key not in SETTINGS}
     return {**mine, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token, "TERM": "xterm", "COLUMNS": "160"}
 
 
@@ -46,9 +48,12 @@ def on_terminal(arguments, environment, *streams):
     os.close(theirs)
     reader = threading.Thread(target=read)
     reader.start()
-    stdout, stderr = process.communicate(timeout=60)
-    reader.join()
-    os.close(ours)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        reader.join()
+        os.close(ours)
     assert process.returncode == 0, (shown, stdout, stderr)
     return shown.decode(), (stdout or stderr or b"").decode()
 
