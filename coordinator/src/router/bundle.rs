@@ -35,7 +35,7 @@ impl Exchange {
         let number = self.bundles.number(upstream, bundle.bundle, bundle.completed);
         let told = BundleProgress { bundle: number, ..bundle };
         let result = BatchResult { bundle: Some(told), ..BatchResult::default() };
-        self.out.push_back(Ok(FlightData::new().with_app_metadata(result.encode_to_vec())));
+        self.out.push_back(FlightData::new().with_app_metadata(result.encode_to_vec()));
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) struct Exchange {
     pub(super) look_again: Option<Instant>,
     changes: watch::Receiver<u64>,
     pub(super) random: SmallRng,
-    pub(super) out: VecDeque<Result<FlightData, Status>>,
+    pub(super) out: VecDeque<FlightData>,
     /// It will end with an error.
     pub(super) failed: bool,
     pub(super) finished: bool,
@@ -134,14 +134,14 @@ impl Exchange {
             patience: Patience::default(),
             look_again: None,
             random: SmallRng::from_os_rng(),
-            out: VecDeque::from([Ok(schema)]),
+            out: VecDeque::from([schema]),
             failed: false,
             finished: false,
         })
     }
 
-    /// The next message for the client. May be dropped while it waits: nothing is lost.
-    pub async fn next(&mut self) -> Option<Result<FlightData, Status>> {
+    /// The next message for the client; errors are in-band. May be dropped while it waits: nothing is lost.
+    pub async fn next(&mut self) -> Option<FlightData> {
         loop {
             if let Some(message) = self.out.pop_front() {
                 return Some(message);
@@ -174,7 +174,7 @@ impl Exchange {
     }
 
     /// For the exchange of the next stage, whose own `next` this is a part of.
-    pub fn next_boxed(&mut self) -> BoxFuture<'_, Option<Result<FlightData, Status>>> {
+    pub fn next_boxed(&mut self) -> BoxFuture<'_, Option<FlightData>> {
         Box::pin(self.next())
     }
 

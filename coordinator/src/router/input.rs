@@ -17,7 +17,7 @@ impl Input {
     pub async fn message(&mut self) -> Result<Option<FlightData>, Status> {
         match self {
             Self::Client(client) => client.message().await,
-            Self::Stage(stage) => stage.next_boxed().await.transpose(),
+            Self::Stage(stage) => Ok(stage.next_boxed().await),
         }
     }
 

@@ -56,9 +56,9 @@ impl Exchange {
         while let Some(answer) = self.reorder.pop() {
             match answer {
                 Answer::Data { tag, parts } => self.put_out(turn, tag, parts),
-                Answer::Passed(part) => self.out.push_back(Ok(part)),
+                Answer::Passed(part) => self.out.push_back(part),
                 Answer::Failed { sequence, error } => {
-                    self.out.push_back(Ok(in_band(sequence, error)));
+                    self.out.push_back(in_band(sequence, error));
                     self.finished = true;
                     return;
                 }
@@ -79,7 +79,7 @@ impl Exchange {
     fn put_out(&mut self, sequence: u64, tag: Tag, parts: Parts) {
         for part in parts {
             self.early_bytes = self.early_bytes.saturating_sub(size(&part));
-            self.out.extend(self.renumber(sequence, part, tag).map(Ok));
+            self.out.extend(self.renumber(sequence, part, tag));
         }
     }
 

@@ -131,12 +131,11 @@ fn admit_engine(
     }
     let Function { definition, name, .. } = target.function.as_ref();
     let gateway = Gateway::new(&shared.engines, caller, definition, name);
-    let on_error = gateway.on_error() as i32;
-    let request = ExchangeRequest { function: name.clone(), on_error, ..ExchangeRequest::default() };
-    let stages = stages::of(Route::Exchange(function.clone(), Box::new(request)), &routes)?;
+    let request = ExchangeRequest { on_error: gateway.on_error() as i32, ..ExchangeRequest::default() };
+    let work = Work::of_function(&target.function, &request);
     let mut client = Incoming::plain(client, gateway.arrivals());
     let first = client.take(first);
-    Ok(answers(gateway, exchange(shared, stages, client, first)?))
+    Ok(answers(gateway, exchange(shared, vec![work], client, first)?))
 }
 
 /// The stages of one stream, in a row.
@@ -155,7 +154,7 @@ fn exchange(
     for work in stages {
         exchange = Exchange::new(Arc::clone(shared), work, Input::Stage(Box::new(exchange)))?;
     }
-    let next = |mut exchange: Box<Exchange>| async move { exchange.next().await.map(|message| (message, exchange)) };
+    let next = |mut exchange: Box<Exchange>| async move { Some((Ok(exchange.next().await?), exchange)) };
     Ok(Box::pin(futures::stream::unfold(Box::new(exchange), next)))
 }
 
