@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,20 @@ class Doors:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.addresses.values())
+
+    def metrics(self) -> str:
+        """The coordinator's page."""
+        with urllib.request.urlopen(f"http://{self.processes.http_address}/metrics") as response:
+            return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A counter of the coordinator, over all that have these labels; 0 before its first event."""
+        found = 0.0
+        for line in self.metrics().splitlines():
+            matched = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
+            if matched and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', matched[1] or "")).items():
+                found += float(matched[2])
+        return found
 
     def lose_executors(self) -> None:
         """Ends them; returns when the coordinator knows."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import types
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ UV = Path(sys.executable).with_name("uv")
 NEWER = sorted(Path.home().glob(".pyenv/versions/3.1[2-9].*/bin/python"))[-1:]
 
 TENANT = "shop"
+CALLS, REPEATS = "udfleet_engine_calls_total", "udfleet_engine_repeats_total"
 CONFIG = """
 [query]
 tenant_id = "default"
@@ -112,14 +112,6 @@ def newer(databend):
     return databend
 
 
-def metric(doors, name: str) -> float:
-    with urllib.request.urlopen(f"http://{doors.processes.http_address}/metrics") as response:
-        lines = response.read().decode().splitlines()
-    return sum(
-        float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{") and 'engine="databend"' in line
-    )
-
-
 @pytest.mark.parametrize("door", ["coordinator", "executor"])
 def test_values_come_back_as_they_went(databend, door):
     for name, value in VALUES.items():
@@ -197,12 +189,12 @@ def test_what_failed_is_not_run_again(newer, doors, tmp_path):
     doors.fleet.register_function("noted", udf(noted, ["STRING", "BIGINT"], "BIGINT"))
     newer.create("noted", "(VARCHAR, BIGINT) RETURNS BIGINT")
     newer.sql("SET external_server_request_retry_times = 3")
-    calls, repeats = (metric(doors, f"udfleet_engine_{name}_total") for name in ("calls", "repeats"))
+    calls, repeats = (doors.metric(name, engine="databend") for name in (CALLS, REPEATS))
     with pytest.raises(EngineError, match="7 is refused"):
         newer.sql(f"SELECT noted('{runs}', 7)")
     assert runs.read_text() == "7\n"
-    assert metric(doors, "udfleet_engine_calls_total") - calls == 4
-    assert metric(doors, "udfleet_engine_repeats_total") - repeats == 3
+    assert doors.metric(CALLS, engine="databend") - calls == 4
+    assert doors.metric(REPEATS, engine="databend") - repeats == 3
 
 
 def test_many_batches_of_one_query(newer):
@@ -219,9 +211,7 @@ def test_it_reaches_the_fleet(newer, doors):
 
 def test_the_tenant_is_a_label(newer, doors):
     newer.create("gcd", "(INT, INT) RETURNS INT")
+    labels = {"engine": "databend", "tenant": TENANT}
+    before = doors.metric(CALLS, **labels)
     assert newer.sql("SELECT gcd(12, 18)") == [[6]]
-    with urllib.request.urlopen(f"http://{doors.processes.http_address}/metrics") as response:
-        tenants = re.findall(
-            r'^udfleet_engine_calls_total\{.*engine="databend".*tenant="(.*?)"', response.read().decode(), re.MULTILINE
-        )
-    assert tenants == [TENANT]
+    assert doors.metric(CALLS, **labels) == before + 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from pathlib import Path
 
 import flight_wire
 import grpc
 import pyarrow as pa
 import pytest
+import remote_servers
 from remote_servers import batch
 
 from udfleet import udf
@@ -44,23 +44,10 @@ def sent(path, *numbers):
     return batch(path=[path] * len(numbers), number=pa.array(numbers, pa.int64()))
 
 
-def metric(fleet, name, **labels):
-    """A counter of the coordinator; 0 before its first event."""
-    with urllib.request.urlopen(f"http://{fleet.processes.http_address}/metrics") as response:
-        text = response.read().decode()
-    found = 0.0
-    for line in text.splitlines():
-        matched = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
-        pairs = dict(re.findall(r'(\w+)="([^"]*)"', matched[1] or "")) if matched else {}
-        if matched and labels.items() <= pairs.items():
-            found += float(matched[2])
-    return found
-
-
 @pytest.mark.parametrize("door", ["coordinator", "executor"])
 def test_databends_retries_run_nothing(fleet, runs, door):
     path, ran = runs
-    before = metric(fleet, "udfleet_engine_repeats_total", engine="databend")
+    before = fleet.metric("udfleet_engine_repeats_total", engine="databend")
     answers = []
     for _ in range(9):
         # A connection for each try, as Databend does.
@@ -70,7 +57,7 @@ def test_databends_retries_run_nothing(fleet, runs, door):
     assert {answer.code for answer in answers} == {INVALID}
     assert {"-7 is negative" in answer.details for answer in answers} == {True}
     if door == "coordinator":
-        assert metric(fleet, "udfleet_engine_repeats_total", engine="databend") == before + 8
+        assert fleet.metric("udfleet_engine_repeats_total", engine="databend") == before + 8
 
 
 @pytest.mark.parametrize("door", ["coordinator", "executor"])
@@ -121,22 +108,22 @@ def test_calls_are_counted_by_engine_and_tenant(fleet):
     number = batch(a=pa.array([1], pa.int64()))
     name = "udfleet_engine_calls_total"
     tenant = {"engine": "databend", "tenant": "t-one"}
-    before = [metric(fleet, name, **tenant), metric(fleet, name, engine="arrow-udf")]
+    before = [fleet.metric(name, **tenant), fleet.metric(name, engine="arrow-udf")]
     for _ in range(3):
         with flight_wire.databend(coordinator, tenant="t-one", query_id="q", function="PICKY") as client:
             assert client.call("picky", number).column() == [1]
     with flight_wire.arrow_udf(coordinator) as client:
         for _ in range(2):
             assert client.call("picky", number).column() == [1]
-    assert [metric(fleet, name, **tenant), metric(fleet, name, engine="arrow-udf")] == [before[0] + 3, before[1] + 2]
+    assert [fleet.metric(name, **tenant), fleet.metric(name, engine="arrow-udf")] == [before[0] + 3, before[1] + 2]
 
 
-def test_labels_are_bounded(fleet):
+def test_labels_are_bounded():
+    """A fleet of its own: what comes later has no label there."""
     number = batch(a=pa.array([1], pa.int64()))
-    for tenant in range(130):
-        with flight_wire.databend(fleet.addresses["coordinator"], tenant=f"many-{tenant}") as client:
-            assert client.call("picky", number).column() == [1]
-    with urllib.request.urlopen(f"http://{fleet.processes.http_address}/metrics") as response:
-        text = response.read().decode()
-    tenants = set(re.findall(r'udfleet_engine_calls_total{[^}]*tenant="([^"]*)"', text))
+    with remote_servers.doors() as fleet:
+        for tenant in range(130):
+            with flight_wire.databend(fleet.addresses["coordinator"], tenant=f"many-{tenant}") as client:
+                assert client.call("picky", number).column() == [1]
+        tenants = set(re.findall(r'udfleet_engine_calls_total{[^}]*tenant="([^"]*)"', fleet.metrics()))
     assert "other" in tenants and len(tenants - {"", "other"}) <= 100
