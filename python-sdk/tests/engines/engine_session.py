@@ -24,6 +24,8 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
+            # Old builds of Databend keep their data wherever they are started.
+            cwd=log.parent,
             env={**os.environ, **(environment or {})},
         )
 
