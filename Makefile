@@ -12,7 +12,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion bench lint format proto clean
 
-# Environments that functions ask for are built in here, not in the home folder.
+# Environments that functions and tests ask for are built in here, not in the home folder.
+demo test-rust test-python test-engines test-flink test-datafusion bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
 demo test-python test-engines test-flink test-datafusion bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
