@@ -23,6 +23,7 @@ DOCUMENTS = pa.record_batch(
 )
 GROUPS = pa.record_batch({"k": np.arange(ROWS) % 100, "v": np.arange(ROWS, dtype="f8")})
 INTS = pa.record_batch({"i": np.arange(ROWS)})
+DOUBLES = pa.record_batch({"i": np.arange(ROWS, dtype="f8")})
 # Engines send chunks of 256 (RisingWave, streaming) to 2,048 rows (DuckDB).
 CHUNK = pa.record_batch({"i": np.arange(1_024)})
 WAITS = pa.record_batch({"i": np.arange(200)})
@@ -65,6 +66,12 @@ def plus_one(i):
     return i + 1
 
 
+def plus_one_arrow(i):
+    import pyarrow.compute as pc
+
+    return pc.add(i, 1.0)
+
+
 async def wait(i):
     await asyncio.sleep(WAIT_SECONDS)
     return i
@@ -76,11 +83,13 @@ REGISTERED = {
     "split": udtf(split, STRING, STRING),
     "mean": udaf(Mean(), DOUBLE, DOUBLE, accumulator_type=DataTypes.ARRAY(DOUBLE)),
     "mean_pandas": udaf(mean_pandas, DOUBLE, DOUBLE, func_type="pandas"),
-    "first": udf(plus_one, BIGINT, BIGINT),
-    "second": udf(plus_one, BIGINT, BIGINT),
-    "third": udf(plus_one, BIGINT, BIGINT),
     "wait": udf(wait, BIGINT, BIGINT),
 }
+CHAIN = ("first", "second", "third")
+for link in CHAIN:
+    REGISTERED[link] = udf(plus_one, BIGINT, BIGINT)
+    REGISTERED[f"{link}_arrow"] = udf(plus_one_arrow, DOUBLE, DOUBLE, func_type="arrow")
+    REGISTERED[f"{link}_pandas"] = udf(plus_one, DOUBLE, DOUBLE, func_type="pandas")
 
 
 def loop(batch: pa.RecordBatch, count: int, work: Callable[[pa.RecordBatch], object]) -> float:
@@ -137,24 +146,25 @@ def grouped(fleet: udfleet.Fleet, function: str, count: int) -> float:
     return count * ROWS / clients.timed(run)
 
 
-def chained(fleet: udfleet.Fleet, batch: pa.RecordBatch, count: int) -> float:
+def chained(fleet: udfleet.Fleet, suffix: str, batch: pa.RecordBatch, count: int) -> float:
     """Rows per second of three functions in one expression."""
     table = fleet.from_batches([batch] * count)
+    first, second, third = (link + suffix for link in CHAIN)
 
     def run() -> None:
-        answers = table.select("third(second(first(i))) as x").execute()
+        answers = table.select(f"{third}({second}({first}(i))) as x").execute()
         assert sum(len(answer) for answer in answers) == count * len(batch)
 
     return count * len(batch) / clients.timed(run)
 
 
-def unchained(fleet: udfleet.Fleet, batch: pa.RecordBatch, count: int) -> float:
+def unchained(fleet: udfleet.Fleet, suffix: str, batch: pa.RecordBatch, count: int) -> float:
     """The same as three streams, one behind the other."""
 
     def run() -> None:
         batches = (batch for _ in range(count))
-        for function in ("first", "second", "third"):
-            batches = fleet.stream(function, batches)
+        for link in CHAIN:
+            batches = fleet.stream(link + suffix, batches)
         assert sum(len(batch) for batch in batches) == count * len(batch)
 
     return count * len(batch) / clients.timed(run)
@@ -209,20 +219,7 @@ def lines(fleets: Fleets) -> list[Line]:
             "rows/s",
             lambda: (grouped(one, "mean_pandas", 100), loop_mean_pandas(100)),
         ),
-        Line(
-            "three functions, chained, 1,024-row batches",
-            "three streams",
-            2.0,
-            "rows/s",
-            lambda: (chained(one, CHUNK, 400), unchained(one, CHUNK, 400)),
-        ),
-        Line(
-            "three functions, chained, 10,000-row batches",
-            "three streams",
-            2.0,
-            "rows/s",
-            lambda: (chained(one, INTS, 100), unchained(one, INTS, 100)),
-        ),
+        *chains(one),
         Line(
             "async function, 10 ms of waiting, 100 at a time",
             "one after the other",
@@ -230,6 +227,23 @@ def lines(fleets: Fleets) -> list[Line]:
             "rows/s",
             lambda: (streamed(one, "wait", WAITS, 10), loop(WAITS, 1, sequential)),
         ),
+    ]
+
+
+def chains(fleet: udfleet.Fleet) -> list[Line]:
+    """Three functions in one call and in three, for each func_type."""
+
+    def line(name: str, suffix: str, batch: pa.RecordBatch, count: int) -> Line:
+        def measure() -> tuple[float, float]:
+            return chained(fleet, suffix, batch, count), unchained(fleet, suffix, batch, count)
+
+        return Line(f"three {name}, chained", "three streams", 2.0, "rows/s", measure)
+
+    return [
+        line("general functions, 1,024-row batches", "", CHUNK, 400),
+        line("general functions, 10,000-row batches", "", INTS, 100),
+        line("arrow functions, 10,000-row batches", "_arrow", DOUBLES, 1_000),
+        line("pandas functions, 10,000-row batches", "_pandas", DOUBLES, 500),
     ]
 
 
