@@ -56,10 +56,13 @@ def test_the_newest_lines(fleet):
     assert [text for _, _, text in said(fleet, "counts", tail=3)] == ["97", "98", "99"]
 
 
-def test_following(fleet, talking):
-    lines = fleet.logs("talks", tail=1, follow=True)
-    assert next(lines).function == "talks@1"
-    fleet.call("talks", ["later"])
+def test_following(fleet):
+    fleet.register_function("followed", udf(prints, STRING, BIGINT))
+    fleet.call("followed", ["first"])
+    eventually("lines are kept", lambda: len(said(fleet, "followed")) == 3)
+    lines = fleet.logs("followed", tail=1, follow=True)
+    assert next(lines).function == "followed@1"
+    fleet.call("followed", ["later"])
     seen = [next(lines).text]
     while "out: later" not in seen:
         seen.append(next(lines).text)
