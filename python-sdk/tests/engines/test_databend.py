@@ -204,6 +204,12 @@ def test_many_batches_of_one_query(newer):
     assert row == [200_000, 19_999_900_000]
 
 
+def test_old_builds_know_one_of_the_settings(databend):
+    of_the_page = set(re.findall(r"external_server_\w+", page()))
+    known = {name for (name,) in databend.sql("SELECT name FROM system.settings")}
+    assert of_the_page & known == (of_the_page if databend.newer else {"external_server_request_timeout_secs"})
+
+
 def test_it_reaches_the_fleet(newer, doors):
     for address in doors:
         assert newer.sql(f"SELECT * FROM udf_echo('http://{address}', 'hello')") == [["hello"]]
