@@ -16,7 +16,7 @@ def _blocks(page: Path, language: str) -> str:
     return "".join(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize("engine", ["datafusion", "duckdb", "pandas", "polars", "spark"])
+@pytest.mark.parametrize("engine", ["clickhouse", "datafusion", "duckdb", "pandas", "polars", "spark"])
 def test_a_page(engine, tmp_path):
     page = PAGES / f"{engine}.md"
     script = tmp_path / "page.py"
