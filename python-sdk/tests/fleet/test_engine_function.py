@@ -70,6 +70,11 @@ def test_wrong_columns_and_nulls_where_none_may_be(fleet):
     picky.check([pa.int32()])
 
 
+def test_no_such_on_error(fleet):
+    with pytest.raises(ValueError, match="one of fail, null, skip, not 'nul'"):
+        EngineFunction(fleet, "picky", "An engine", "nul")
+
+
 def test_threads_share_streams(fleet, monkeypatch):
     opened = count_streams(monkeypatch)
     with udfleet.connect(fleet.address, fleet.token) as client, ThreadPoolExecutor(4) as threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -129,6 +130,26 @@ def test_every_function_of_a_zip_and_only_those(tmp_path, multiply):
     assert job.functions[0].function("you") == "hello you"
     assert [note.partition(": ")[0] for note in job.notes] == [f"{path}/lacks.py", f"{path}/udfs/words.py"]
     assert "lacks" not in sys.modules, "what is no function is not run"
+
+
+def test_functions_below_if_and_try_are_found_when_they_are_async_or_imported(tmp_path, multiply):
+    files = {
+        "udfs/multiply.py": MULTIPLY,
+        "udfs/imported/multiplied.py": "try:\n    from udfs.multiply import multiply as multiplied\nexcept ImportError: ...",
+        "udfs/looked_up.py": """
+from pyflink.table import DataTypes, udf
+
+if udf.udf is not None:
+    @udf.udf(result_type=DataTypes.FLOAT())
+    async def looked_up(i):
+        return i * 2
+""",
+    }
+    job = dagger.load({"PYTHON_FILES": zipped(tmp_path / "udfs.zip", files)})
+    found = {each.name: each.function for each in job.functions}
+    assert found.keys() == {"multiply", "multiplied", "looked_up"} and job.notes == []
+    assert found["multiplied"](2, 3) == 6
+    assert found["looked_up"].result_type == DataTypes.FLOAT() and asyncio.run(found["looked_up"](2)) == 4
 
 
 def test_loading_again_sees_what_changed(tmp_path, multiply):
