@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,20 @@ def test_a_null_that_clickhouse_would_misread_fails_the_query(fleet, tmp_path):
     assert "RESULT_TYPE: evens@1: row 1: " in text and "never null" in text
     assert Sql(tmp_path)("select evens(4)") == "[4]"
     fleet.drop_function("evens")
+
+
+@pytest.mark.parametrize("result", ["ARRAY<BIGINT>", "MAP<STRING, INT>", "MULTISET<INT>", "ROW<a INT>"])
+def test_null_for_rows_that_fail_is_refused_where_clickhouse_has_no_nulls(fleet, tmp_path, result):
+    fleet.register_function("made", udf(lambda a: None, ["BIGINT"], parse(result)))
+    fleet.register_function("lenient", udf(lambda a: None, ["BIGINT"], parse(result)), on_error="null")
+    refused = "rows that fail would be null .*, and it has no nulls of"
+    with pytest.raises(udfleet.InvalidDefinitionError, match=rf"made@\d: .*{refused} {re.escape(result)}\n.*'fail'"):
+        adapter.configure(fleet, tmp_path, "made", on_error="null")
+    said = run_cli(fleet, "clickhouse", "lenient", "--folder", str(tmp_path), status=1).stderr
+    assert re.search(refused, said) and not list(tmp_path.iterdir())
+    adapter.configure(fleet, tmp_path, "lenient", on_error="fail")
+    for name in ("made", "lenient"):
+        fleet.drop_function(name)
 
 
 def test_refused_when_it_is_configured(fleet, tmp_path):

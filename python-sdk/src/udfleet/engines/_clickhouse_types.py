@@ -26,14 +26,18 @@ _SIMPLE = {
     "INTERVAL_DAY_TIME": "IntervalMicrosecond",
 }
 _NEVER_NULL = frozenset({"ARRAY", "MAP", "MULTISET", "ROW"})
-"""What ClickHouse has no nulls of."""
 
 
 def clickhouse_type(data_type: DataType) -> str:
     """`Array(Nullable(Int64))` for `ARRAY<BIGINT>`."""
     plain = _type(data_type)
-    takes_null = data_type.root == "NULL" or (data_type.is_nullable and data_type.root not in _NEVER_NULL)
-    return f"Nullable({plain})" if takes_null else plain
+    nullable = data_type.root == "NULL" or (data_type.is_nullable and has_nulls(data_type))
+    return f"Nullable({plain})" if nullable else plain
+
+
+def has_nulls(data_type: DataType) -> bool:
+    """Whether ClickHouse has nulls of the type at all."""
+    return data_type.root not in _NEVER_NULL
 
 
 def _type(data_type: DataType) -> str:

@@ -13,11 +13,12 @@ from xml.etree import ElementTree
 
 from .._local import binaries
 from ..errors import InvalidConfigError
-from ._clickhouse_types import clickhouse_type
+from ._clickhouse_types import clickhouse_type, has_nulls
 from ._function import EngineFunction
 
 if TYPE_CHECKING:
     from .._client.fleet import Fleet
+    from ..types import DataType
 
 CONFIG = "udf_config.xml"
 """What chdb reads."""
@@ -84,9 +85,7 @@ class _Declared:
                 "declare the function with an argument that it ignores",
             )
         self.arguments = [clickhouse_type(declared) for declared in function.input_types]
-        # A row that fails becomes null whatever is declared.
-        result = function.result_type if function.on_error == "fail" else function.result_type.nullable()
-        self.result = clickhouse_type(result)
+        self.result = clickhouse_type(_result(function))
 
     @property
     def signature(self) -> str:
@@ -119,6 +118,18 @@ class _Declared:
             put("send_chunk_header", 1)
             put("pool_size", pool)
             put("max_command_execution_time", max(1, round(timeout)))
+
+
+def _result(function: EngineFunction) -> DataType:
+    """A row that fails becomes null, whatever is declared."""
+    if function.on_error == "fail":
+        return function.result_type
+    if not has_nulls(function.result_type):
+        raise function.refused(
+            f"rows that fail would be null (on_error='null'), and it has no nulls of {function.result_type}",
+            "pass on_error='fail' here, or catch what the function raises and return a value",
+        )
+    return function.result_type.nullable()
 
 
 def _refuse_twice(functions: list[_Declared]) -> None:
