@@ -136,7 +136,7 @@ def test_what_pyflink_has_rounded_is_refused(session, fleet):
     session.register("exact")
     large = "CAST(9007199254740993 AS BIGINT)"
     assert session.sql(f"SELECT exact({large} + i) FROM one_and_two") == [[9007199254740994], [9007199254740995]]
-    with pytest.raises(EngineError, match="exact: argument 1: PyFlink has rounded BIGINTs of this batch"):
+    with pytest.raises(EngineError, match="exact@1: argument 1: PyFlink has rounded BIGINTs of this batch"):
         session.sql(f"SELECT exact(CASE WHEN i = 1 THEN {large} END) FROM one_and_two")
 
 
@@ -150,10 +150,14 @@ def test_refused_when_it_is_registered(session, fleet):
         ("greeting", "for how many rows a function without arguments"),
         ("of_rows", r"argument 1 has a type that PyFlink's pandas functions lack or change \(struct"),
         ("of_times", r"the result has a type that .* \(time64\[us\]\)"),
-        ("delay_clas", "FunctionNotFoundError: .*delay_class"),
+        ("delay_clas", r"FunctionNotFoundError: .*delay_clas .*\n.*delay_class"),
     ]:
         with pytest.raises(EngineError, match=complaint):
             session.register(name)
+    with pytest.raises(EngineError, match=r"UnreachableError: speed: no answer from 127.0.0.1:1: .*\n.*fleet running"):
+        session.register("speed", "127.0.0.1:1")
+    with pytest.raises(EngineError, match=rf"UnauthenticatedError: speed: {fleet.address} .* token is wrong\n.*token="):
+        session.register("speed", token="wrong")
 
 
 def test_an_executor_that_is_lost_costs_the_job_nothing(session):
@@ -171,6 +175,29 @@ def test_an_executor_that_is_lost_costs_the_job_nothing(session):
         assert session.receive() == [[40000, 0]]
         (other,) = {"executor-1", "executor-2"} - {busy[0]}
         eventually("one is left", lambda: [view.id for view in fleet.executors() if view.state == "ready"] == [other])
+
+
+def test_a_drained_executor_is_left_in_the_middle_of_a_job(session, tmp_path):
+    def gated(distance, gate):
+        if not os.path.exists(gate):
+            time.sleep(0.001)
+        return distance
+
+    gate = tmp_path / "gate"
+    with udfleet.local(executors=2, interpreters=1) as fleet:
+        fleet.register_function("gated", udf(gated, ["BIGINT", "STRING"], "BIGINT"))
+        session.register("gated", fleet.address, token=fleet.token)
+        # A job keeps the version that it was made with.
+        fleet.register_function("gated", udf(lambda distance, gate: None, ["BIGINT", "STRING"], "BIGINT"))
+        session.send({"sql": f"SELECT COUNT(*), SUM(gated(distance, '{gate}')) - SUM(distance) FROM flights"})
+        busy = eventually("a batch runs", lambda: [view.id for view in fleet.executors() if view.in_flight], 60)
+        try:
+            fleet.drain(busy[0])
+            eventually("drained", lambda: {v.id: v.state for v in fleet.executors()}[busy[0]] == "drained", 60)
+            eventually("the job goes on", lambda: any(view.in_flight for view in fleet.executors()))
+        finally:
+            gate.touch()
+        assert session.receive() == [[336_776, 0]]
 
 
 def test_the_job_of_the_page(fleet, flights, tmp_path):

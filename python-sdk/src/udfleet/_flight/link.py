@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .. import _failures
+from .. import _failure_text, _failures
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from . import codec
@@ -135,7 +135,7 @@ class Link:
 
     def _classify(self, error: BaseException, item: Item) -> Exception:
         typed = _failures.from_flight(error, self.address)
-        if _failures.told(error) is not None or _failures.flight_status(error) in _REFUSED:
+        if _failures.told(error) is not None or _failure_text.flight_status(error) in _REFUSED:
             return _located(typed, item)
         return LinkLostError(_failures.lost(typed.message, retry_hint=typed.hint))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from .. import _failures, errors
+from .. import _failure_text, errors
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from .item import Item
@@ -229,7 +229,7 @@ class Pipeline:
         coordinator = self._directory.coordinator
         absent, hint = "no executor answered", "`udfleet status` shows the executors"
         if coordinator in self._silent:
-            hint = _failures.ABSENT
+            hint = _failure_text.ABSENT
             absent = f"{absent}, nor did" if self._direct else "no answer from"
             absent += f" the coordinator at {coordinator}"
         return errors.ExecutorLostError(

@@ -14,8 +14,8 @@ from pyarrow import flight
 from pyflink.table.types import DataType, LocalZonedTimestampType, from_arrow_type
 from pyflink.table.udf import ScalarFunction, UserDefinedScalarFunctionWrapper, udf
 
-from ..errors import FunctionNotFoundError, InvalidDefinitionError, InvalidInputError
-from ._flight_stream import FlightFunction
+from ..errors import InvalidDefinitionError, InvalidInputError
+from ._flight_function import FlightFunction
 
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
@@ -40,7 +40,7 @@ def register(
     """Makes a registered scalar function a function of SQL and of the Table API.
 
     :param address: `host:port` of the coordinator, as Flink's workers see it too.
-    :param name: `name`, or `name@version`.
+    :param name: `name`, its newest version as of now, or `name@version`.
     :param alias: its name in Flink; the function's own by default.
     :param token: the fleet's token, which becomes part of the job; None: the variable UDFLEET_TOKEN, here and in
         each worker.
@@ -48,6 +48,7 @@ def register(
     :param direct: False sends all batches through the coordinator.
     :return: what `function` returns.
     :raises InvalidDefinitionError: Flink can't call it.
+    :raises UdfleetError: the address or the token is wrong, or there is no such function.
     """
     made = function(address, name, token=token, deterministic=deterministic, direct=direct)
     table_env.create_temporary_system_function(alias or name.partition("@")[0], made)
@@ -59,11 +60,7 @@ def function(
 ) -> UserDefinedScalarFunctionWrapper:
     """A registered function as PyFlink's `udf` returns them, to be called on expressions."""
     remote = FlightFunction(address, name, token, direct)
-    try:
-        info = remote.describe()
-    except KeyError as error:  # pyarrow's for NOT_FOUND
-        raise FunctionNotFoundError(str(error.args[0]), function=name) from None
-    inputs, result = _checked(name, info)
+    inputs, result = _checked(name, remote.resolve())
     return udf(
         _Remote(remote, inputs, deterministic),
         input_types=[_flink_type(name, field) for field in inputs],

@@ -1,0 +1,85 @@
+"""Typed errors out of texts: all that needs neither protobuf nor gRPC, which engines' workers have of their own."""
+
+from __future__ import annotations
+
+import re
+
+from . import errors
+from .errors import UdfleetError
+
+_STATUS = {
+    "NOT_FOUND": errors.FunctionNotFoundError,
+    "INVALID_ARGUMENT": errors.InvalidInputError,
+    "RESOURCE_EXHAUSTED": errors.LimitExceededError,
+    "OUT_OF_RANGE": errors.LimitExceededError,
+    "UNAUTHENTICATED": errors.UnauthenticatedError,
+    "PERMISSION_DENIED": errors.UnauthenticatedError,
+    "UNAVAILABLE": errors.UnreachableError,
+    # A call that ran too long is told with its code; this is a peer that hangs.
+    "DEADLINE_EXCEEDED": errors.UnreachableError,
+}
+
+ABSENT = "is the fleet running? `udfleet up` starts one; check address and token (UDFLEET_ADDRESS, UDFLEET_TOKEN)"
+"""What to do when nobody answers."""
+
+_TYPED_TEXT = re.compile(
+    rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
+    r"((?P<function>[^\s:@]+@\d+): )?(row (?P<row>\d+): )?(?P<message>.*?)( \(hint: (?P<hint>.*)\))?$",
+    re.DOTALL,
+)
+"""A typed error as the fleet writes it into the message of a status."""
+
+
+def told(text: str) -> UdfleetError | None:
+    """The typed error that the fleet wrote into the message of a status; None where the transport failed."""
+    match = _TYPED_TEXT.match(_without_context(text))
+    if match is None:
+        return None
+    row = None if match["row"] is None else int(match["row"])
+    return errors.BY_CODE[match["code"]](match["message"], hint=match["hint"], function=match["function"], row=row)
+
+
+def from_flight(error: BaseException, address: str) -> UdfleetError:
+    """The exception for a failed Flight call, as far as its text says."""
+    typed = told(str(error))
+    return placed(typed, address) if typed else from_status(flight_status(error), str(error), address)
+
+
+def flight_status(error: BaseException) -> str:
+    """The gRPC status that pyarrow made this exception of."""
+    names = {
+        "FlightUnavailableError": "UNAVAILABLE",
+        "FlightUnauthenticatedError": "UNAUTHENTICATED",
+        "FlightUnauthorizedError": "PERMISSION_DENIED",
+        "FlightTimedOutError": "DEADLINE_EXCEEDED",
+        "FlightCancelledError": "CANCELLED",
+        "FlightInternalError": "INTERNAL",
+        "ArrowKeyError": "NOT_FOUND",
+        "ArrowInvalid": "INVALID_ARGUMENT",
+    }
+    for kind in type(error).__mro__:
+        if kind.__name__ in names:
+            return names[kind.__name__]
+    return "UNKNOWN"
+
+
+def placed(error: UdfleetError, address: str) -> UdfleetError:
+    """With the address, where the address or its token may be the mistake."""
+    if isinstance(error, errors.UnauthenticatedError):
+        error.message = f"{address} refuses the call: {error.message}"
+    return error
+
+
+def from_status(status: str, message: str, address: str) -> UdfleetError:
+    """The exception for a status that says nothing of udfleet's."""
+    message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
+    kind = _STATUS.get(status, errors.InternalError)
+    if kind is errors.UnreachableError:
+        return kind(f"no answer from {address}: {message}", hint=ABSENT)
+    told = f"{address} answered with status {status}" + (f": {message}" if message else "")
+    # udfleet's own processes say more: somebody else may listen there.
+    return kind(told, hint="is that the gRPC address of a udfleet coordinator (port 8815 by default)?")
+
+
+def _without_context(text: str) -> str:
+    return re.sub(r"\. (gRPC client debug context|Client context): .*", "", text, flags=re.DOTALL)

@@ -1,0 +1,169 @@
+"""Calls of one function over plain Arrow Flight: all that is needed where only pyarrow is installed.
+
+Engines' workers have their own protobuf and gRPC, which udfleet's client must not meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from .._failure_text import from_flight
+from ..errors import InvalidInputError, NoCapacityError, UdfleetError, UnauthenticatedError
+from ._flight_stream import Stream
+
+_ATTEMPTS = 5
+_FIRST_PAUSE = 0.1
+_ASKING_SECONDS = 5.0
+_AWAY = (flight.FlightUnavailableError, flight.FlightTimedOutError)
+_TOKEN_VARIABLE = "UDFLEET_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class FlightFunction:
+    """A registered function by its address. Pickles; opens its streams where it is called.
+
+    :param address: `host:port` of the coordinator.
+    :param name: `name`, or `name@version`.
+    :param token: the fleet's token; None: the variable UDFLEET_TOKEN of the process that calls.
+    :param direct: False sends all batches through the coordinator.
+    """
+
+    def __init__(self, address: str, name: str, token: str | None = None, direct: bool = True) -> None:
+        self.address = address.partition("://")[2] or address
+        self.name = name
+        self.token = token
+        self.direct = direct
+        self._lock = threading.Lock()
+        self._idle: Stream | None = None
+        self._executors: list[flight.Location] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FlightFunction, (self.address, self.name, self.token, self.direct)
+
+    def resolve(self) -> flight.FlightInfo:
+        """What the fleet says of it. A name without version is that of the newest one as of now, from now on.
+
+        :raises UdfleetError: the address or the token is wrong, or there is no such function.
+        """
+        try:
+            info = self._describe()
+        except pa.ArrowException as error:
+            raise self._typed(error) from None
+        if "@" not in self.name:
+            # Streams follow one another, and all of them have to call the same version.
+            self.name = _version(self.name, info)
+        return info
+
+    def call(self, batch: pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
+        """One value per row. Answers of executors that are away or full are waited for, a few seconds at most."""
+        try:
+            for attempt in range(_ATTEMPTS - 1):
+                with contextlib.suppress(flight.FlightUnavailableError):
+                    return self._call(batch, direct=self.direct and attempt == 0)
+                time.sleep(_FIRST_PAUSE * 2**attempt)
+            return self._call(batch, direct=False)
+        except pa.ArrowException as error:
+            raise self._typed(error) from None
+
+    def close(self) -> None:
+        """Ends the stream."""
+        stream = self._take()
+        if stream is not None:
+            stream.close()
+
+    def _call(self, batch: pa.RecordBatch, direct: bool) -> pa.Array | pa.ChunkedArray:
+        stream = self._take() or self._open(batch.schema, direct)
+        try:
+            answer = stream.call(batch)
+        except BaseException:
+            stream.abandon()
+            raise
+        self._give_back(stream)
+        return answer
+
+    def _open(self, schema: pa.Schema, direct: bool) -> Stream:
+        # When an executor has just failed, the coordinator knows which others live.
+        client = self._connect(self._executor() if direct else self._location())
+        stream = Stream(client, self._descriptor(), self._options(), schema)
+        stream.begin_time(self._expire)
+        return stream
+
+    def _take(self) -> Stream | None:
+        with self._lock:
+            stream, self._idle = self._idle, None
+        return stream
+
+    def _give_back(self, stream: Stream) -> None:
+        with self._lock:
+            keep = self._idle is None and not stream.over
+            if keep:
+                self._idle = stream
+        if not keep:
+            stream.close()
+
+    def _expire(self, stream: Stream) -> None:
+        """A stream that is in use ends once its call has."""
+        with self._lock:
+            stream.over = True
+            idle = self._idle is stream
+            if idle:
+                self._idle = None
+        if idle:
+            stream.close()
+
+    def _executor(self) -> flight.Location:
+        # Executors serve without their coordinator: while it is away, those known are asked.
+        with contextlib.suppress(*_AWAY):
+            self._executors = [place for endpoint in self._describe().endpoints for place in endpoint.locations]
+        return random.choice(self._executors) if self._executors else self._location()  # noqa: S311 - spreads load
+
+    def _describe(self) -> flight.FlightInfo:
+        with self._connect(self._location()) as client:
+            return client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
+
+    def _location(self) -> flight.Location:
+        host, _, port = self.address.rpartition(":")
+        if not (host and port.isdecimal()):
+            raise InvalidInputError(
+                f"{self.address!r} is not the address of a coordinator",
+                function=self.name,
+                hint="an address is host:port, port 8815 by default",
+            )
+        return flight.Location.for_grpc_tcp(host, int(port))
+
+    def _connect(self, location: flight.Location) -> flight.FlightClient:
+        return flight.FlightClient(location, generic_options=[("grpc.max_receive_message_length", -1)])
+
+    def _descriptor(self) -> flight.FlightDescriptor:
+        return flight.FlightDescriptor.for_path(self.name)
+
+    def _options(self, seconds: float | None = None) -> flight.FlightCallOptions:
+        token = self.token or os.environ.get(_TOKEN_VARIABLE)
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        return flight.FlightCallOptions(timeout=seconds, headers=headers)
+
+    def _typed(self, error: pa.ArrowException) -> UdfleetError:
+        typed = from_flight(error, self.address)
+        if not typed.message.startswith(f"{self.name}: "):
+            typed.function = typed.function or self.name
+        if isinstance(typed, UnauthenticatedError):
+            typed.hint = f"pass token=..., or set {_TOKEN_VARIABLE} here and where the engine's workers run"
+        return typed
+
+
+def _version(name: str, info: flight.FlightInfo) -> str:
+    """`name@version`, which the tickets hold."""
+    if not info.endpoints:
+        raise NoCapacityError(
+            "no executor serves it now, which leaves open what version to call",
+            function=name,
+            hint=f"`udfleet status` shows why; try again later, or name the version: {name}@1",
+        )
+    return str(info.endpoints[0].ticket.ticket.decode())
