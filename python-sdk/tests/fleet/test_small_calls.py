@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fleet_support import BIGINT, STRING, eventually, failure_of
+from fleet_support import BIGINT, STRING, eventually, failure_of, lines_of
 
 import udfleet
 from udfleet import udf
@@ -79,3 +79,18 @@ def test_what_may_not_be_repeated_is_called_alone(one, tmp_path):
     calls = at_once(one, "alone", columns(), tmp_path)
     assert [call.result().to_pylist() for call in calls] == columns()
     assert one.progress("alone").total.merged == 0
+
+
+def forever(path):
+    import os
+
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(1e9)
+
+
+def test_one_that_waits_alone_is_tried_as_often_as_any(one, tmp_path):
+    one.register_function("forever", udf(forever, STRING, STRING), config={"udfleet.call.timeout": 400})
+    (call,) = at_once(one, "forever", [[str(tmp_path / "pids")]], tmp_path)
+    error = failure_of(udfleet.CallTimeoutError, call.result)
+    assert error.attempt == 1 and len(lines_of(tmp_path / "pids")) == 1
