@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fleet_support import BIGINT, STRING, eventually
 
+import udfleet
 from udfleet import udf
 
 MIB = 1 << 20
@@ -132,12 +133,15 @@ def _batches(values):
     return [pa.record_batch({"a": pa.array([value], pa.int64())}) for value in values]
 
 
-def test_a_function_that_closes_its_streams(fleet):
+def test_a_function_that_closes_its_streams():
+    """In a fleet of its own: they are those of its neighbours too."""
+
     def closes(a):
         sys.stdout.close()
         sys.stderr.close()
         return a
 
-    fleet.register_function("closes", udf(closes, BIGINT, BIGINT))
-    assert fleet.call("closes", [1]).to_pylist() == [1]
-    assert fleet.call("closes", [2]).to_pylist() == [2]
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        fleet.register_function("closes", udf(closes, BIGINT, BIGINT))
+        assert fleet.call("closes", [1]).to_pylist() == [1]
+        assert fleet.call("closes", [2]).to_pylist() == [2]
