@@ -9,6 +9,7 @@ import flight_wire
 import grpc
 import pyarrow as pa
 import pytest
+from remote_functions import picky
 from remote_servers import batch
 
 import udfleet
@@ -78,10 +79,11 @@ def test_rows_that_fail_are_null_and_have_a_message(fleet):
 
 
 def test_the_command_line_shows_such_rows_with_tracebacks(fleet):
+    fleet.fleet.register_function("told", udf(picky, "BIGINT", "BIGINT"))
     for door in fleet:
         with flight_wire.arrow_udf(door) as client:
-            client.call("picky", numbers(-77))
-    command = [sys.executable, "-m", "udfleet", "--address", fleet.addresses["coordinator"], "errors", "picky"]
+            client.call("told", numbers(-77))
+    command = [sys.executable, "-m", "udfleet", "--address", fleet.addresses["coordinator"], "errors", "told"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "-77 is negative" in shown.stdout and "Traceback" in shown.stdout, shown.stderr
 
