@@ -7,6 +7,7 @@ pub mod environment;
 pub mod error;
 pub mod flight;
 pub mod flight_info;
+pub mod frame;
 pub mod histogram;
 pub mod ipc;
 pub mod limits;

@@ -14,10 +14,9 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
+use udfleet_proto::frame::bounded;
 use udfleet_proto::ipc;
 use udfleet_proto::v1::ErrorCode;
-
-use super::frame::bounded;
 
 /// Decodes a stream whose schema holds dictionaries.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use prost::Message;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
+use udfleet_proto::frame;
 use udfleet_proto::ipc::schema_message;
 use udfleet_proto::v1::{BatchHeader, ErrorCode};
 
 use super::dictionary::{Hydrator, has_dictionaries};
-use super::frame;
 use super::schema::check;
 use super::target::Target;
 

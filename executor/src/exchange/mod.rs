@@ -3,7 +3,6 @@
 mod batch;
 mod bundle;
 mod dictionary;
-mod frame;
 mod frontend;
 mod gather;
 mod input;

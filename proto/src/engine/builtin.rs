@@ -1,5 +1,6 @@
 //! Functions that every node has, by which Databend and its clients see that it lives.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int32Array, RecordBatch};
@@ -7,6 +8,7 @@ use arrow_cast::cast;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use arrow_ipc::root_as_message;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Status, Streaming};
@@ -15,6 +17,7 @@ use super::Answers;
 use crate::error::Error;
 use crate::flight::bare_header;
 use crate::flight_info;
+use crate::frame;
 use crate::ipc;
 use crate::name::FunctionRef;
 use crate::v1::{ErrorCode, FunctionKind};
@@ -85,10 +88,18 @@ impl Builtin {
         // Those without a header hold descriptors and metadata only.
         let data = all.try_filter(|message| std::future::ready(!message.data_header.is_empty()));
         let data = data.map_ok(|message| FlightData { data_header: bare_header(&message.data_header), ..message });
-        let batches = FlightRecordBatchStream::new_from_flight_data(data.map_err(FlightError::from));
-        let results = batches.map(move |batch| {
-            let batch = batch.map_err(|error| self.refused(&error).into());
-            batch.and_then(|batch| self.answer(&batch).map_err(Status::from))
+        let checked = move |message: FlightData| {
+            let checked = check(&message).map_err(|error| error.function(self.name()).into());
+            std::future::ready(checked.map(|()| message))
+        };
+        let data = data.and_then(checked).map_err(FlightError::from);
+        // What the Arrow reader panics on came from outside.
+        let batches = AssertUnwindSafe(FlightRecordBatchStream::new_from_flight_data(data)).catch_unwind();
+        let results = batches.map(move |batch| match batch {
+            Ok(Ok(batch)) => self.answer(&batch).map_err(Status::from),
+            Ok(Err(FlightError::Tonic(status))) => Err(*status),
+            Ok(Err(error)) => Err(self.refused(&format!("malformed batch: {error}")).into()),
+            Err(_) => Err(self.refused(&"malformed batch: the Arrow reader gave up on it").into()),
         });
         let schema = ipc::schema_message(&self.schema());
         Box::pin(futures::stream::once(std::future::ready(Ok(schema))).chain(results))
@@ -114,6 +125,16 @@ impl Builtin {
         };
         let result = RecordBatch::try_new(self.schema(), vec![column]);
         result.and_then(|result| ipc::encode(&result)).map_err(|e| self.refused(&e))
+    }
+}
+
+/// Batches and dictionaries are what their headers say.
+fn check(message: &FlightData) -> Result<(), Error> {
+    let Ok(header) = root_as_message(&message.data_header) else { return Ok(()) };
+    let dictionary = header.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    match header.header_as_record_batch().or(dictionary) {
+        Some(batch) => frame::check(&batch, &message.data_body),
+        None => Ok(()),
     }
 }
 

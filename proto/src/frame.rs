@@ -1,10 +1,10 @@
 //! Is a batch what its header says? The Arrow reader takes offsets and lengths at their word, and panics or allocates
 //! by them; so they are checked first.
 
+use crate::error::Error;
+use crate::limits::MAX_FRAME_BYTES;
+use crate::v1::ErrorCode;
 use arrow_ipc::RecordBatch;
-use udfleet_proto::error::Error;
-use udfleet_proto::limits::MAX_FRAME_BYTES;
-use udfleet_proto::v1::ErrorCode;
 
 /// In front of each compressed buffer: how long it is uncompressed.
 const PREFIX: usize = 8;
