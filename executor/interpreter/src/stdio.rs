@@ -5,6 +5,7 @@
 use std::os::fd::BorrowedFd;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// Marker lines start with this.
 pub const MARKER: &str = "\u{1e}udfleet-function:";
@@ -19,7 +20,7 @@ impl Stdio {
     /// call.
     pub fn start(py: Python<'_>) -> PyResult<Self> {
         let sys = py.import("sys")?;
-        let options = pyo3::types::PyDict::new(py);
+        let options = PyDict::new(py);
         options.set_item("line_buffering", true)?;
         for name in ["stdout", "stderr"] {
             sys.getattr(name)?.call_method("reconfigure", (), Some(&options))?;
@@ -45,11 +46,26 @@ impl Stdio {
 
     /// Sends what Python holds back: unfinished lines.
     pub fn flush(&self, py: Python<'_>) {
-        for name in ["stdout", "stderr"] {
-            let flushed =
-                py.import("sys").and_then(|sys| sys.getattr(name)).and_then(|stream| stream.call_method0("flush"));
-            // User code may have replaced or closed its streams: nothing to flush then.
-            drop(flushed);
+        for (name, descriptor) in [("stdout", 1), ("stderr", 2)] {
+            // User code may have put something else there, that can't be flushed.
+            drop(flush_or_reopen(py, name, descriptor));
         }
     }
+}
+
+/// A function that closes a stream must not make the others fail that print.
+fn flush_or_reopen(py: Python<'_>, name: &str, descriptor: i32) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    let stream = sys.getattr(name)?;
+    if !stream.getattr("closed")?.is_truthy()? {
+        return stream.call_method0("flush").map(drop);
+    }
+    // Python's own streams leave the descriptor open when they are closed.
+    let options = PyDict::new(py);
+    for option in ["encoding", "errors"] {
+        options.set_item(option, stream.getattr(option)?)?;
+    }
+    options.set_item("buffering", 1)?;
+    options.set_item("closefd", false)?;
+    sys.setattr(name, py.import("io")?.call_method("open", (descriptor, "w"), Some(&options))?)
 }

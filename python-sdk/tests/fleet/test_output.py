@@ -145,3 +145,6 @@ def test_a_function_that_closes_its_streams():
         fleet.register_function("closes", udf(closes, BIGINT, BIGINT))
         assert fleet.call("closes", [1]).to_pylist() == [1]
         assert fleet.call("closes", [2]).to_pylist() == [2]
+        fleet.register_function("prints", udf(prints, STRING, BIGINT))
+        fleet.call("prints", ["hello"])
+        eventually("all its lines", lambda: len(said(fleet, "prints")) == 3)
