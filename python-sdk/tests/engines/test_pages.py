@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,14 @@ def test_a_page(engine, tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == _blocks(page, "text")
+
+
+def test_what_pages_install_is_there():
+    """udfleet comes from a checkout, with extras that it has."""
+    extras = metadata("udfleet").get_all("Provides-Extra")
+    named = []
+    for page in PAGES.glob("*.md"):
+        for line in re.findall(r"^\$? ?(.*pip install .*)$", _blocks(page, "console"), flags=re.MULTILINE):
+            assert "udfleet" not in line, f"{page.name}: {line}"
+            named += re.findall(r"python-sdk\[(\w+)\]", line)
+    assert sorted(named) == sorted(extras)
