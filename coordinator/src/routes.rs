@@ -51,6 +51,8 @@ impl Endpoint {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_frame_size(1 << 20)
+            // Clients that vanish leave streams that are reset; executors are trusted.
+            .http2_max_local_error_reset_streams(None)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10));
         let channels = (0..CONNECTIONS).map(|_| peer.connect_lazy()).collect();

@@ -242,6 +242,9 @@ impl Exchange {
 
     fn on_failure(&mut self, id: usize, failure: Failure) {
         let Some(upstream) = self.upstreams.remove(&id) else { return };
+        if self.is_answered() && upstream.in_flight() == 0 {
+            return;
+        }
         match failure {
             // Answers come in order: the error is about the oldest batch, or about the stream.
             Failure::Final(error) => self.fail(upstream.unanswered().first().copied().unwrap_or(self.next), error),

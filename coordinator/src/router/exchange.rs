@@ -197,11 +197,16 @@ impl Exchange {
         self.draining.take().or_else(|| self.input.take().or_else(|| self.rejected.take())?.abandon())
     }
 
-    /// All is answered. A stream without batches waits for its executor: the schema alone may be refused. So does one
-    /// that is told of bundles: the last of them end with the input.
+    /// Every batch has its answer, and no other will come.
+    pub(super) fn is_answered(&self) -> bool {
+        self.input.is_none() && self.batches.is_empty() && self.next > 0
+    }
+
+    /// Nothing more will come, of executors either: those that have answered all may still tell of bundles, and refuse a
+    /// schema without batches. And HTTP/2 resets a stream that is dropped before its end: what still comes of it then
+    /// counts as an attack, and 1,024 of these end the connection under the streams of others.
     fn is_done(&self) -> bool {
-        let answered = self.next > 0 && !self.work.request.bundle_progress;
-        self.input.is_none() && self.batches.is_empty() && (answered || self.upstreams.is_empty())
+        self.input.is_none() && self.batches.is_empty() && self.upstreams.is_empty()
     }
 
     async fn wait(&mut self) -> Event {

@@ -40,7 +40,7 @@ pub(super) fn of_status(status: &Status, executor: &str) -> Failure {
     }
     // No details: the transport speaks, not an executor.
     match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted => Failure::Final(named(too_large())),
+        Code::OutOfRange => Failure::Final(named(too_large())),
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented | Code::InvalidArgument => {
             Failure::Final(named(Error::from(status)))
         }
@@ -54,7 +54,7 @@ pub(super) fn of_status(status: &Status, executor: &str) -> Failure {
 /// How reading from the client ended.
 pub(super) fn of_client(status: &Status) -> Error {
     match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted => too_large(),
+        Code::OutOfRange => too_large(),
         _ => Error::new(ErrorCode::InvalidInput, format!("reading the stream failed: {}", status.message())),
     }
 }
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn broken_transport_leads_elsewhere_and_typed_errors_stand() {
-        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled] {
+        // The last is how h2 ends a connection with too many resets.
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled, Code::ResourceExhausted] {
             let failure = of_status(&Status::new(code, "h2 protocol error"), "e1");
             let Failure::Elsewhere(error) = failure else { panic!("{code:?}: {failure:?}") };
             assert_eq!((error.code(), error.info().executor.as_str()), (ErrorCode::ExecutorLost, "e1"));

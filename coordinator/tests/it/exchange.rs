@@ -91,6 +91,28 @@ async fn empty_streams_and_early_half_closes_end_well() {
     eventually("exchanges end", async || (open() == 0).then_some(())).await;
 }
 
+/// HTTP/2 takes a connection with many streams that are dropped before their end for an attack.
+#[tokio::test(flavor = "multi_thread")]
+async fn exchanges_with_executors_are_read_to_their_end() {
+    let (coordinator, executors) = fleet(&[Behaviour { ends_late: true, ..Default::default() }]).await;
+    let counts = &executors[0].counts;
+    let mut streams = Vec::new();
+    for number in 0..2 {
+        let mut stream = open(&coordinator, command("add")).await.unwrap();
+        stream.send_all(encode(schema(), vec![batch(number..number + 1)]).await);
+        stream.half_close();
+        stream.next().await.unwrap().unwrap();
+        assert_eq!(firsts(&[stream.next().await.unwrap().unwrap()]), [number]);
+        streams.push(tokio::spawn(async move { stream.rest().await }));
+    }
+    assert!(!streams[0].is_finished(), "the first waits, though the second was answered meanwhile");
+    for stream in streams {
+        counts.may_end.notify_one();
+        assert!(stream.await.unwrap().unwrap().is_empty());
+    }
+    assert_eq!((counts.ended.load(Ordering::SeqCst), counts.open.load(Ordering::SeqCst)), (2, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_leaves_nothing_behind() {
     let slow = Behaviour { delay: Some(|_| 50), ..Default::default() };

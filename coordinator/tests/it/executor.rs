@@ -12,7 +12,7 @@ use arrow_flight::{
 };
 use futures::Stream;
 use prost::Message as _;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
@@ -44,6 +44,8 @@ pub struct Behaviour {
     pub parts: u64,
     /// Is silent before this part of the first answer.
     pub silent_at_part: Option<u64>,
+    /// Ends exchanges only once `Counts::may_end` says so.
+    pub ends_late: bool,
 }
 
 /// Counts that tests look at.
@@ -54,6 +56,9 @@ pub struct Counts {
     pub schemas: AtomicUsize,
     pub dictionaries: AtomicUsize,
     pub messages: AtomicUsize,
+    /// Exchanges that came to their end, rather than being reset.
+    pub ended: AtomicUsize,
+    pub may_end: Notify,
 }
 
 /// Lives in its own runtime, so that it can be killed with all its connections.
@@ -283,9 +288,13 @@ async fn converse(mut conversation: Conversation, first: FlightData, mut rest: S
         }
         match rest.message().await {
             Ok(message) if !ended => next = message,
-            _ => return,
+            _ => break,
         }
     }
+    if conversation.behaviour.ends_late {
+        conversation.counts.may_end.notified().await;
+    }
+    conversation.counts.ended.fetch_add(1, Ordering::SeqCst);
 }
 
 type Answers = mpsc::Sender<Result<FlightData, Status>>;
