@@ -40,7 +40,7 @@ demo: setup ## Run the main job on real data: a private fleet, four functions, 3
 up: setup ## Start a fleet, leave it running and print what to paste
 	$(VENV)/bin/udfleet up --detach
 
-test: setup ## All tests, on real processes
+test: setup ## All tests but those of engines, on real processes
 	@mkdir -p $(LOGS)
 	@set -o pipefail; $(MAKE) --no-print-directory test-rust 2>&1 | tee $(LOGS)/rust.log
 	@set -o pipefail; $(MAKE) --no-print-directory test-python 2>&1 | tee $(LOGS)/python.log

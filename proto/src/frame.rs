@@ -11,7 +11,8 @@ const PREFIX: usize = 8;
 /// A prefix that says: what follows is not compressed.
 const PLAIN: i64 = -1;
 
-fn malformed(what: impl std::fmt::Display) -> Error {
+/// The error for a batch that can't be read.
+pub fn malformed(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::InvalidInput, format!("malformed batch: {what}"))
         .hint("the Arrow IPC message contradicts itself: see the library that wrote it")
 }

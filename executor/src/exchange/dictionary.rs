@@ -14,9 +14,8 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::frame::bounded;
+use udfleet_proto::frame::{bounded, malformed};
 use udfleet_proto::ipc;
-use udfleet_proto::v1::ErrorCode;
 
 /// Decodes a stream whose schema holds dictionaries.
 #[derive(Debug)]
@@ -52,10 +51,6 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
         .map_err(malformed)
-}
-
-fn malformed(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorCode::InvalidInput, format!("malformed batch: {error}"))
 }
 
 impl Hydrator {

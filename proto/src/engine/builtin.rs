@@ -98,8 +98,8 @@ impl Builtin {
         let results = batches.map(move |batch| match batch {
             Ok(Ok(batch)) => self.answer(&batch).map_err(Status::from),
             Ok(Err(FlightError::Tonic(status))) => Err(*status),
-            Ok(Err(error)) => Err(self.refused(&format!("malformed batch: {error}")).into()),
-            Err(_) => Err(self.refused(&"malformed batch: the Arrow reader gave up on it").into()),
+            Ok(Err(error)) => Err(frame::malformed(error).function(self.name()).into()),
+            Err(_) => Err(frame::malformed("the Arrow reader gave up on it").function(self.name()).into()),
         });
         let schema = ipc::schema_message(&self.schema());
         Box::pin(futures::stream::once(std::future::ready(Ok(schema))).chain(results))

@@ -29,19 +29,24 @@ pub struct Context<'a, 'py> {
     pub made: Made,
 }
 
-/// What becomes of a row that this function fails for.
-///
-/// # Errors
-/// Null for a function whose result is never null.
-pub fn policy(function: &Function, given: OnError) -> Result<OnError, Error> {
-    let policy = match given {
+/// What was asked for, of rows that this function fails for: with the call, or else when it was registered.
+pub fn asked(function: &Function, given: OnError) -> OnError {
+    match given {
         OnError::Unspecified => function.on_error,
         // Nulls that were asked for at registration need no messages. Others have them only where single rows can
         // fail, which a scalar function by itself sees to.
         OnError::Column if function.on_error == OnError::Null => OnError::Null,
         OnError::Column => OnError::Fail,
         given => given,
-    };
+    }
+}
+
+/// What becomes of a row that this function fails for.
+///
+/// # Errors
+/// Null for a function whose result is never null.
+pub fn policy(function: &Function, given: OnError) -> Result<OnError, Error> {
+    let policy = asked(function, given);
     if policy == OnError::Null && function.result.not_null {
         let message = "on_error \"null\" needs a function whose result may be null";
         return Err(Error::new(ErrorCode::InvalidInput, message)

@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyType};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, OnError};
 
-use super::super::context::Context;
+use super::super::context::{Context, asked};
 use super::{Aggregate, Selected, arguments, unexpected};
 use crate::eval::{Call, iterables, map, stop_iteration};
 use crate::failure::{python_error, user_error};
@@ -53,7 +53,7 @@ impl General {
         let arguments = arguments(context, function, aggregate, &rows.chunk)?;
         let given = Call { arguments: &arguments, rows: rows.chunk.rows, made: None };
         let columns = iterables(context.py, &given)?;
-        let policy = if context.on_error == OnError::Unspecified { function.on_error } else { context.on_error };
+        let policy = asked(function, context.on_error);
         context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
             self.create(py, function, groups)?;
             let accumulators = rows.groups.iter().map(|group| &self.accumulators[*group as usize]);
