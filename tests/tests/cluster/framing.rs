@@ -137,15 +137,16 @@ async fn clients_may_cancel_in_the_middle() {
         for (form, descriptor) in descriptors("wait") {
             let gate = Gate::new(&cluster.folder(), &format!("{number}-{form}"));
             let stream = Stream::open(&door, descriptor).await.unwrap();
-            let batches: Vec<_> = (0..6).map(|_| texts(&[gate.argument()])).collect();
+            let batches: Vec<_> = (0..20).map(|_| texts(&[gate.argument()])).collect();
             stream.send_all(Encoder::default().all(&batches)).await;
             gate.wait_entered(1).await;
             drop(stream);
             wait_streams_closed(&cluster).await;
             gate.open();
             wait_idle(&cluster.http_addresses()).await;
-            // What had not begun when the client left was not begun any more.
-            assert!(gate.entered() <= 4, "{door} {form}: {} of 6 batches ran", gate.entered());
+            // What had not begun when the client left was not begun any more: of each executor, what lay at its one
+            // interpreter, four calls where the last ones were short.
+            assert!(gate.entered() <= 8, "{door} {form}: {} of 20 batches ran", gate.entered());
         }
     }
     assert_unharmed(&cluster).await;
