@@ -72,12 +72,12 @@ def registered(request, doors):
     """The page's name, after its functions were registered as it says."""
     module = types.ModuleType("flights")
     exec(blocks(request.param, "python")[0], module.__dict__)
-    named = re.findall(r"udfleet register flights:(\w+) --name (\w+)", page(request.param))
+    named = re.findall(r"udfleet register flights\.py:(\w+)$", page(request.param), flags=re.MULTILINE)
     assert len(named) >= 2
-    for attribute, name in named:
-        doors.fleet.register_function(name, getattr(module, attribute))
+    for name in named:
+        doors.fleet.register_function(name, getattr(module, name))
     yield request.param
-    for _, name in named:
+    for name in named:
         doors.fleet.drop_function(name)
 
 

@@ -56,6 +56,11 @@ plain = len
 """
 
 
+def columns(line):
+    """The cells of a table's line in a pipe."""
+    return re.split(" {2,}", line.strip())
+
+
 @pytest.fixture(scope="module")
 def cli(fleet, tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
@@ -83,7 +88,8 @@ def test_register(cli):
         (["cli_functions:absent", "--name", "x"], 1, "'cli_functions' has no attribute 'absent'"),
         (["no_such_module:f", "--name", "x"], 1, "no module 'no_such_module'"),
         (["cli_functions:plain", "--name", "x"], 1, "declare the function with udfleet.udf"),
-        (["cli_functions", "--name", "x"], 2, "not of the form module:attr"),
+        (["cli_functions", "--name", "x"], 1, "'cli_functions' declares 5 functions: add, inverse, words, later, busy"),
+        ([":add", "--name", "x"], 2, "not of the form module:attr"),
         (["cli_functions:add", "--name", "x y"], 1, "error: INVALID_DEFINITION"),
         (["cli_functions:add", "--name", "x", "--python", "3.99"], 1, "error: INFEASIBLE"),
         (
@@ -91,7 +97,6 @@ def test_register(cli):
             1,
             'did you mean "udfleet.interpreters"?',
         ),
-        (["cli_functions:add"], 2, "Missing option '--name'"),
     ],
 )
 def test_register_refuses(cli, arguments, status, said):
@@ -174,7 +179,7 @@ def test_other_kinds_of_functions(cli):
     registered = cli("register", "cli_functions:words", "--name", "cli_words", "--on-error", "skip").stdout
     assert registered == "cli_words@1 (STRING) -> ROW<word STRING, length INT>\n"
     cli("register", "cli_functions:later", "--name", "cli_later")
-    kinds = {tuple(line.split("\t")[:4:3]) for line in cli("functions").stdout.splitlines()}
+    kinds = {tuple(columns(line)[:4:3]) for line in cli("functions").stdout.splitlines()}
     assert {("cli_words@1", "table"), ("cli_later@1", "async scalar")} <= kinds
     lines = [json.loads(line) for line in cli("call", "cli_words", "-a", '["a bc", null, "d"]').stdout.splitlines()]
     assert [tuple(line.values()) for line in lines] == [(0, "a", 1), (0, "bc", 2), (2, "d", 1)]
@@ -193,7 +198,7 @@ def test_profile(cli):
         cli("call", "cli_busy", "-a", "[3000000, 3000000]")
     picture = cli.folder / "flame.svg"
     done = cli("profile", "cli_busy", "--svg", str(picture))
-    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    lines = [columns(line) for line in done.stdout.splitlines()]
     assert lines[0] == ["OWN %", "OWN S", "TOTAL %", "TOTAL S", "FUNCTION"]
     (spin,) = [line for line in lines if ":spin:" in line[4]]
     assert float(spin[2]) > 80 and float(spin[3]) > 0.2
@@ -203,9 +208,9 @@ def test_profile(cli):
 
 def test_functions_and_status(cli):
     lines = cli("functions").stdout.splitlines()
-    assert lines[0].split("\t")[:3] == ["FUNCTION", "STATE", "SIGNATURE"]
+    assert columns(lines[0])[:3] == ["FUNCTION", "STATE", "SIGNATURE"]
     assert ["cli_add@1", "ready", "(BIGINT, BIGINT) -> BIGINT", "scalar", "general", "2/2"] in [
-        line.split("\t")[:6] for line in lines
+        columns(line)[:6] for line in lines
     ]
     (found,) = [f for f in json.loads(cli("functions", "--json").stdout) if f["name"] == "cli_add"]
     assert (found["doc"], found["kind"], found["python"]) == (
@@ -215,7 +220,7 @@ def test_functions_and_status(cli):
     )
     told = json.loads(cli("status", "--json").stdout)
     assert {e["id"]: e["state"] for e in told["executors"]} == {"executor-1": "ready", "executor-2": "ready"}
-    assert "executor-2\tready\t127.0.0.1:" in cli("status").stdout
+    assert ["executor-2", "ready"] in [columns(line)[:2] for line in cli("status").stdout.splitlines()]
 
 
 def test_logs(cli):
@@ -323,6 +328,96 @@ def test_up_and_left_running():
     finally:
         os.kill(pid, signal.SIGTERM)
         eventually("nothing is left", lambda: not {pid for pid in started if alive(pid)})
+
+
+def test_down_stops_what_up_has_started(tmp_path):
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    environment.pop("UDFLEET_TOKEN", None)
+
+    def udfleet_command(*arguments):
+        command = [sys.executable, "-m", "udfleet", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+    up = ["up", "--detach", "-n", "1", "--http-listen", "127.0.0.1:0", "--listen"]
+    done = udfleet_command(*up, "127.0.0.1:0")
+    address = done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2]
+    assert done.returncode == 0 and f"stop it with: udfleet --address {address} down" in done.stderr
+    (record,) = (tmp_path / "udfleet" / "fleets").glob("*.json")
+    pid = json.loads(record.read_text())["pid"]
+    started = {pid} | descendants(pid)
+    try:
+        second = udfleet_command(*up, address)
+        assert second.returncode == 1 and f"error: STARTUP: a fleet runs at {address} already" in second.stderr
+        assert f"hint: use it, or stop it with `udfleet --address {address} down`" in second.stderr
+        absent = udfleet_command("--address", "127.0.0.1:1", "down")
+        assert absent.returncode == 1 and f"hint: these run: {address}; " in absent.stderr
+        assert all(map(alive, started))
+        done = udfleet_command("--address", address, "down")
+        assert done.returncode == 0 and done.stderr == f"the fleet at {address} has stopped\n"
+        eventually("nothing is left", lambda: not any(map(alive, started)))
+        assert not record.exists()
+        assert udfleet_command("down", "--all").stderr == "no fleet of `udfleet up` runs on this machine\n"
+    finally:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_fleet_is_not_taken_for_running(up, tmp_path):
+    process, address = up
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    command = [sys.executable, "-m", "udfleet", "--address", address, "down"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and f"no fleet of `udfleet up` runs at {address}" in done.stderr
+
+
+def test_drop(fleet, cli):
+    for _ in range(2):
+        cli("register", "cli_functions:inverse", "--name", "cli_dropped")
+    assert cli("drop", "cli_dropped@1").stderr == "dropped cli_dropped@1\n"
+    assert json.loads(cli("drop", "cli_dropped", "--json").stdout) == ["cli_dropped@2"]
+    assert "FUNCTION_NOT_FOUND" in cli("drop", "cli_dropped", status=1).stderr
+    assert "cli_dropped" not in {function.name for function in fleet.functions()}
+
+
+def test_a_function_by_its_file(cli):
+    (cli.folder / "one.py").write_text("from udfleet import udf\n\nhalve = udf(lambda a: a // 2, 'BIGINT', 'BIGINT')\n")
+    assert cli("register", "one.py:halve").stdout == "halve@1 (BIGINT) -> BIGINT\n"
+    assert cli("register", str(cli.folder / "one.py"), "--name", "cli_half").stdout.startswith("cli_half@1 ")
+    package = cli.folder / "elsewhere" / "cli_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "factor.py").write_text("FACTOR = 3\n")
+    code = (
+        "from udfleet import udf\nfrom .factor import FACTOR\nthrice = udf(lambda a: a * FACTOR, 'BIGINT', 'BIGINT')\n"
+    )
+    (package / "deep.py").write_text(code)
+    cli("register", "elsewhere/cli_package/deep.py:thrice", "--name", "cli_thrice")
+    assert cli("call", "cli_thrice", "-a", "14").stdout == "42\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "arrow"])
+def test_results_are_written_and_read_in_each_format(cli, kind):
+    target = cli.folder / f"sums.{kind}"
+    cli("call", "cli_add", "-a", "[1, 20]", "-a", "2", "--output", str(target))
+    magic = {"csv": b'"result"\n3\n22', "jsonl": b'{"result": 3}\n', "parquet": b"PAR1", "arrow": b"ARROW1"}[kind]
+    assert target.read_bytes().startswith(magic)
+    with target.open("rb") as stdin:
+        assert cli("call", "cli_add", "--input", "-", "--columns", "result,result", stdin=stdin).stdout == "6\n44\n"
+    done = cli("call", "cli_add", "--input", str(target), "--input-format", kind.replace("jsonl", "json"), status=1)
+    assert "INVALID_INPUT" in done.stderr, "one column for two arguments"
+
+
+def test_a_shell_completes_commands_and_names(fleet, cli):
+    script = cli("completion", "bash").stdout
+    assert "_UDFLEET_COMPLETE=bash_complete" in script
+    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token}
+    source = (
+        f"{script}\nCOMP_WORDS=(udfleet call cli_a); COMP_CWORD=2; _udfleet_completion udfleet; echo ${{COMPREPLY[@]}}"
+    )
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(["bash", "-c", source], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["cli_add"], done.stderr
 
 
 @pytest.mark.parametrize("detach", [[], ["--detach"]])

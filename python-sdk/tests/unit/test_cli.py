@@ -7,6 +7,8 @@ import datetime
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 from udfleet import DataTypes
 from udfleet._client.fleet import Fleet
 from udfleet._client.views import ExecutorView, FunctionView
-from udfleet.cli import loading
+from udfleet.cli import files, loading, tables
 from udfleet.cli.main import cli
 
 
@@ -36,7 +38,7 @@ def run(monkeypatch):
 def test_functions_for_people_and_programs(run, monkeypatch):
     monkeypatch.setattr(Fleet, "functions", lambda self, all_versions=False: [view("READY")])
     lines = run.invoke(cli, ["functions"]).stdout.splitlines()
-    assert lines[1].split("\t")[:3] == ["add@3", "ready", "(BIGINT) -> DOUBLE"]
+    assert re.split(" {2,}", lines[1])[:3] == ["add@3", "ready", "(BIGINT) -> DOUBLE"]
     (found,) = json.loads(run.invoke(cli, ["functions", "--json"]).stdout)
     assert (found["name"], found["input_types"], found["result_type"]) == ("add", ["BIGINT"], "DOUBLE")
 
@@ -82,10 +84,11 @@ def test_an_absent_fleet_is_said_with_a_hint():
     [
         (["nope"], "No such command 'nope'.", "udfleet"),
         (["--nope"], "No such option '--nope'", "udfleet"),
-        (["register", "m:f"], "Missing option '--name'.", "udfleet register"),
+        (["down", "--nope"], "No such option '--nope'", "udfleet down"),
         (["logs", "--tail", "x"], "Invalid value for '--tail'", "udfleet logs"),
         (["call", "f", "-a", "1", "--input", __file__], "give --arg or --input, not both", "udfleet call"),
-        (["register", "m", "--name", "f"], "'m' is not of the form module:attr", "udfleet register"),
+        (["register", ":f", "--name", "f"], "':f' is not of the form module:attr", "udfleet register"),
+        (["call", "f", "--output", "x.txt"], "x.txt: the format is told by one of .csv, ", "udfleet call"),
     ],
 )
 def test_wrong_usage_is_told_like_every_other_failure(arguments, said, where):
@@ -93,6 +96,73 @@ def test_wrong_usage_is_told_like_every_other_failure(arguments, said, where):
     assert done.exit_code == 2 and done.stdout == ""
     first, *_, last = done.stderr.splitlines()
     assert first.startswith("error: USAGE: ") and said in first and last == f"hint: see `{where} --help`"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "line"),
+    [
+        ("from udfleet import udf\ndef f(:\n    pass\n", "SyntaxError: ", 2),
+        ("from udfleet import DataTypes\n\nx = DataTypes.BIGNIT()\n", "AttributeError: ", 3),
+        ("def g():\n    return 1 // 0\n\nx = g()\n", "ZeroDivisionError: ", 2),
+        ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'", 1),
+        ("raise SystemExit('enough')\n", "SystemExit: enough", 1),
+    ],
+)
+def test_a_module_that_fails_is_told_with_its_own_lines_alone(run, tmp_path, code, said, line):
+    file = tmp_path / "failing_module.py"
+    file.write_text(code)
+    done = run.invoke(cli, ["register", f"{file}:f"])
+    first, *rest = done.stderr.splitlines()
+    assert done.exit_code == 1 and first.startswith(f"error: INVALID_DEFINITION: importing '{file}' failed: {said}")
+    assert f'File "{file}", line {line}' in done.stderr and len(rest) < 10
+    assert "importlib" not in done.stderr and "click" not in done.stderr
+
+
+def test_a_refused_declaration_says_where_it_stands(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "refused_module.py").write_text(
+        "from udfleet import InvalidDefinitionError\n\nraise InvalidDefinitionError('so not', hint='so')\n"
+    )
+    done = run.invoke(cli, ["register", "refused_module.py"])
+    assert done.exit_code == 1 and done.stderr.startswith("error: INVALID_DEFINITION: refused_module.py, line 3: ")
+    assert done.stderr.endswith("line 3: so not\nhint: so\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x = 1\n", "declares no function"),
+        ("from udfleet import udf\nf = udf(len, 'STRING', 'INT')\ng = udf(len, 'STRING', 'INT')\n", ":f"),
+    ],
+)
+def test_a_file_alone_must_declare_one_function(run, tmp_path, code, said):
+    file = tmp_path / f"alone_{len(code)}.py"
+    file.write_text(code)
+    done = run.invoke(cli, ["register", str(file)])
+    assert done.exit_code == 1 and said in done.stderr
+
+
+def test_the_version_needs_no_large_package():
+    code = "import sys; from udfleet.cli.main import cli\ntry: cli(['--version'])\nfinally: print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    version, modules = done.stdout.splitlines()
+    assert version.startswith("udfleet 0.") and not {"numpy", "pyarrow", "grpc", "rich"} & set(eval(modules))
+
+
+def test_a_table_that_does_not_fit_shows_rows_one_below_the_other(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    header = ["FUNCTION", *(f"NUMBER {i}" for i in range(6))]
+    tables.table(header, [["add", *range(1_000_000, 1_000_006)], ["[x]", "", *range(5)]])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert shown[:3] == ["FUNCTION  add", "NUMBER 0  1000000", "NUMBER 1  1000001"]
+    assert shown[7:10] == ["", "FUNCTION  [x]", "NUMBER 0  -"]
+
+
+def test_numbers_are_aligned_to_the_right_and_nothing_is_cut_in_a_pipe(capsys):
+    tables.table(["NAME", "ROWS", "MEMORY"], [["a b", 7, "1 MiB"], ["c" * 200, 1234, "12 GiB"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "a b" + " " * 199 + "   7   1 MiB" and lines[2] == "c" * 200 + "  1234  12 GiB"
 
 
 def test_without_a_command_there_is_help():
@@ -126,7 +196,7 @@ def test_call_takes_values_columns_and_files(run, monkeypatch, tmp_path):
     assert given.pop() == ("add", [[2, 4], [1, 3]], None)
     target = tmp_path / "out.arrow"
     assert run.invoke(cli, ["call", "one", "--rows", "2", "--output", str(target)]).stdout == ""
-    assert loading.read_table(str(target)).column("result").to_pylist() == [1, None]
+    assert files.read_table(str(target)).column("result").to_pylist() == [1, None]
     assert run.invoke(cli, ["call", "add", "--input", str(target), "--arg", "1"]).exit_code == 2
 
 
@@ -155,7 +225,6 @@ def test_register_loads_and_passes_everything_on(run, monkeypatch, tmp_path):
         ("cli_module:x", "is a int"),
         ("cli_module:y", "no attribute"),
         ("absent_module:y", "no module"),
-        ("cli_module", "module:attr"),
     ]:
         done = run.invoke(cli, ["register", target, "--name", "n"])
         assert done.exit_code != 0 and complaint in done.stderr

@@ -40,9 +40,9 @@ def test_profile_shows_a_table_and_draws(run, monkeypatch, tmp_path):
     target = tmp_path / "flame.svg"
     done = run("profile", "f", "--svg", str(target), "-n", "2")
     assert done.stdout.splitlines() == [
-        "OWN %\tOWN S\tTOTAL %\tTOTAL S\tFUNCTION",
-        "55.0\t1.10\t100.0\t2.00\tm.py:eval:1",
-        "30.0\t0.60\t30.0\t0.60\tm.py:slow:5",
+        "OWN %  OWN S  TOTAL %  TOTAL S  FUNCTION",
+        " 55.0   1.10    100.0     2.00  m.py:eval:1",
+        " 30.0   0.60     30.0     0.60  m.py:slow:5",
     ]
     picture = ElementTree.parse(target).getroot()
     titles = [title.text for title in picture.iter("{http://www.w3.org/2000/svg}title")]

@@ -8,7 +8,7 @@ from . import output
 from .shared import connected
 
 
-@click.command()
+@click.command(short_help="Write the configuration of ClickHouse.")
 @click.argument("names", metavar="NAME[@VERSION]...", nargs=-1, required=True)
 @click.option(
     "--folder", required=True, type=click.Path(file_okay=False), help="Where to write; what is there is replaced."

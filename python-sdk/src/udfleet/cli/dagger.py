@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._client.views import FunctionView
 from . import loading, output
 from .shared import connected
+
+if TYPE_CHECKING:
+    from .._client.views import FunctionView
 
 
 def refuse(target: str, **options: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from . import output
-from .shared import connected, json_option
+from .shared import connected, function_name, json_option
 
 
-@click.command()
-@click.argument("name", default="")
+@click.command(short_help="Rows that failed without failing a call.")
+@function_name("name", required=False)
 @json_option
 @click.pass_context
 def errors(ctx: click.Context, name: str, as_json: bool) -> None:

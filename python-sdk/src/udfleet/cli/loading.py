@@ -1,23 +1,26 @@
-"""Functions named `module:attr`, and the values and files that `call` takes."""
+"""Functions named `module:attr` or `path/to/file.py:attr`."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pyarrow as pa
 
-from ..declaration import UserDefinedFunctionWrapper
-from ..errors import InvalidConfigError, InvalidDefinitionError, InvalidInputError
+from ..errors import InvalidConfigError, InvalidDefinitionError, UdfleetError
+
+if TYPE_CHECKING:
+    from ..declaration import UserDefinedFunctionWrapper
 
 _MARK = "UDFLEET_CLIENT_EXECUTABLE"
+_MOST_FRAMES = 5
+_OURS = str(Path(__file__).resolve().parent.parent)
 
 
 def run_in(executable: str) -> None:
@@ -31,70 +34,108 @@ def run_in(executable: str) -> None:
     os.execve(found, [found, "-m", "udfleet", *sys.argv[1:]], environment)  # noqa: S606
 
 
-def load(name: str) -> UserDefinedFunctionWrapper:
-    """The declaration that `module:attr` names, looked for in the working folder too."""
+def load(name: str) -> tuple[str, UserDefinedFunctionWrapper]:
+    """The declaration that `name` stands for, looked for in the working folder too, with the attribute's own name.
+
+    Without `:attr` the module must declare exactly one function.
+    """
+    from ..declaration import UserDefinedFunctionWrapper
+
     module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise click.BadParameter(f"{name!r} is not of the form module:attr")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.split(".")[0] and error.name != module:
-            raise InvalidDefinitionError(f"importing {module!r} failed: {error}") from error
-        raise InvalidDefinitionError(f"there is no module {module!r} here nor installed") from error
+    if not module:
+        raise click.BadParameter(f"{name!r} is not of the form module:attr or file.py:attr")
+    found: Any = _import(module)
+    if not attribute:
+        attribute = _only_declaration(found, module)
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise InvalidDefinitionError(f"{module!r} has no attribute {attribute!r}")
+            declared = _declarations(found)
+            hint = f"it declares {', '.join(declared)}" if declared else None
+            raise InvalidDefinitionError(f"{module!r} has no attribute {attribute!r}", hint=hint)
         found = getattr(found, part)
     if not isinstance(found, UserDefinedFunctionWrapper):
         what = type(found).__name__
         raise InvalidDefinitionError(
             f"{name!r} is a {what}", hint="declare the function with udfleet.udf, udtf, udaf or udtaf"
         )
-    return found
+    return attribute.rpartition(".")[2], found
 
 
-def value(text: str) -> Any:
-    """An argument of `call`: JSON where it is, else text; a JSON list is a column."""
+def _declarations(module: Any) -> list[str]:
+    from ..declaration import UserDefinedFunctionWrapper
+
+    return [name for name, value in vars(module).items() if isinstance(value, UserDefinedFunctionWrapper)]
+
+
+def _only_declaration(module: Any, name: str) -> str:
+    declared = _declarations(module)
+    if len(declared) == 1:
+        return declared[0]
+    if not declared:
+        raise InvalidDefinitionError(
+            f"{name!r} declares no function", hint="declare one with udfleet.udf, udtf, udaf or udtaf"
+        )
+    raise InvalidDefinitionError(
+        f"{name!r} declares {len(declared)} functions: {', '.join(declared)}", hint=f"say which: {name}:{declared[0]}"
+    )
+
+
+def _import(name: str) -> Any:
+    """The module, by its name or by the path of its file.
+
+    :raises InvalidDefinitionError: there is none, or its code failed; then with the lines at fault.
+    """
+    module = name
+    folder = os.getcwd()
+    if name.endswith(".py") or os.sep in name:
+        module, folder = _of_file(Path(name))
+    sys.path.insert(0, folder)
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (module.split(".")[0], module):
+            raise _failed(name, error) from error
+        raise InvalidDefinitionError(
+            f"there is no module {module!r} here nor installed", hint="a file can be named too: path/to/file.py:attr"
+        ) from error
+    except UdfleetError as error:
+        # What a declaration refuses keeps its code; only where it stands is added.
+        raise type(error)(f"{_place(error)}{error.message}", hint=error.hint) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(name, error) from error
 
 
-def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A CSV, JSON-lines, Parquet or Arrow IPC file: all its columns, or those named."""
-    try:
-        table = _read(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path} can't be read: {error}") from None
-    for name in columns or ():
-        if table.column_names.count(name) != 1:
-            number = table.column_names.count(name) or "no"
-            raise InvalidInputError(f"{path} has {number} columns {name!r}; it has {', '.join(table.column_names)}")
-    return table if columns is None else table.select(columns)
+def _of_file(path: Path) -> tuple[str, str]:
+    """The module's name and the folder that it is found from: of a package, the one that the package lies in."""
+    if not path.is_file():
+        raise InvalidDefinitionError(f"there is no file {str(path)!r}", hint="name it as path/to/file.py:attr")
+    path = path.resolve()
+    parts = [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").exists():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if not all(part.isidentifier() for part in parts):
+        raise InvalidDefinitionError(f"{path.name!r} can't be imported", hint="rename it: letters, digits and _ only")
+    return ".".join(parts), str(folder)
 
 
-def _read(path: str) -> pa.Table:
-    suffix = Path(path).suffix.lower()
-    if suffix == ".csv":
-        from pyarrow import csv
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The user's own frames, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(_OURS)]
 
-        return csv.read_csv(path)
-    if suffix in (".json", ".jsonl", ".ndjson"):
-        from pyarrow import json as arrow_json
 
-        return arrow_json.read_json(path)
-    if suffix == ".parquet":
-        from pyarrow import parquet
+def _place(error: BaseException) -> str:
+    frames = _frames(error)
+    return f"{os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno}: " if frames else ""
 
-        return parquet.read_table(path)
-    if suffix in (".arrow", ".feather", ".ipc"):
-        from pyarrow import feather
 
-        return feather.read_table(path)
-    raise click.BadParameter(f"{path}: .csv, .json, .jsonl, .parquet and .arrow files can be read")
+def _failed(name: str, error: BaseException) -> InvalidDefinitionError:
+    last = traceback.format_exception_only(type(error), error)
+    frames = traceback.format_list(_frames(error)[-_MOST_FRAMES:])
+    said = "".join([*frames, *last]).rstrip()
+    return InvalidDefinitionError(f"importing {name!r} failed: {last[-1].strip()}\n\n{said}")
 
 
 def pairs(given: tuple[str, ...], what: str) -> Mapping[str, str]:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import click
 
-from .._client.fleet import connect
 from ..errors import StartupError
 from . import output
 
 
-@click.command()
+@click.command(short_help="Run a fleet on this machine.")
 @click.option("--executors", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="Executor processes.")
 @click.option(
     "--interpreters", type=click.IntRange(min=1), default=None, help="Interpreters per environment and executor."
@@ -37,9 +36,12 @@ def up(
     detach: bool,
 ) -> None:
     """Run a fleet on this machine, until Ctrl-C or in the background."""
+    from .._client.fleet import connect
     from .._local.fleet import Processes
+    from .._local.record import recorded
 
     _, token = ctx.find_root().obj
+    _refuse_second(listen)
     if detach:
         options = ["--executors", str(executors), "--listen", listen, "--http-listen", http_listen]
         options += ["--interpreters", str(interpreters)] if interpreters else []
@@ -57,14 +59,27 @@ def up(
     try:
         with connect(processes.address, token) as fleet:
             processes.wait_attached(fleet)
-        output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")
-        output.say(f'    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
-        output.say("or, for the udfleet command" + (", with UDFLEET_TOKEN as given here:" if token else ":"))
-        print(f"export UDFLEET_ADDRESS={processes.address}", flush=True)
-        _wait(processes.children)
+        with recorded(processes.address):
+            output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")
+            output.say(f'    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
+            output.say("or, for the udfleet command" + (", with UDFLEET_TOKEN as given here:" if token else ":"))
+            print(f"export UDFLEET_ADDRESS={processes.address}", flush=True)
+            _wait(processes.children)
     finally:
         output.say("stopping")
         processes.stop()
+
+
+def _refuse_second(listen: str) -> None:
+    """Says what to do where a fleet of `udfleet up` runs at that address already."""
+    from .._local import record
+
+    running = record.find(listen)
+    if running is not None:
+        raise StartupError(
+            f"a fleet runs at {listen} already (process {running.pid})",
+            hint=f"use it, or stop it with `udfleet --address {listen} down`, or start another one: --listen HOST:PORT",
+        )
 
 
 def _detach(options: list[str], token: str | None) -> None:
@@ -87,7 +102,9 @@ def _detach(options: list[str], token: str | None) -> None:
     if not address:
         Path(log).unlink()
         raise StartupError(f"the fleet did not start (status {process.wait()}):\n{said.rstrip()}")
-    output.say(said.replace("Ctrl-C stops it", f"its log is {log}; stop it with: kill {process.pid}").rstrip())
+    bare = address.strip().partition("=")[2]
+    how = f"its log is {log}; stop it with: udfleet --address {bare} down"
+    output.say(said.replace("Ctrl-C stops it", how).rstrip())
     print(address, end="", flush=True)
 
 

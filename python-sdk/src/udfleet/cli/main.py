@@ -12,16 +12,22 @@ from ..errors import UdfleetError
 from . import output
 from .call import call
 from .clickhouse import clickhouse
+from .completion import completion
+from .down import down
+from .drop import drop
 from .errors import errors
 from .local import up
+from .logs import logs
 from .profile import profile
 from .register import register
-from .shared import connected, json_option
 from .status import drain, functions, progress, status
 
 
 class _Group(click.Group):
-    """All failures look alike, whoever finds them, and have the exit statuses that docs/errors/README.md names."""
+    """Lists commands in the order in which people need them.
+
+    All failures look alike, whoever finds them, and have the exit statuses that docs/errors/README.md names.
+    """
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
@@ -36,6 +42,9 @@ class _Group(click.Group):
             output.say("interrupted")
             status = 130
         sys.exit(status)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,24 +67,7 @@ def cli(ctx: click.Context, address: str, token: str | None) -> None:
     ctx.obj = (address, token)
 
 
-@cli.command()
-@click.argument("name", default="")
-@click.option("--follow", "-f", is_flag=True, help="Go on as lines are written.")
-@click.option("--tail", "-n", type=click.IntRange(min=0), default=0, help="The newest N lines of each stream only.")
-@json_option
-@click.pass_context
-def logs(ctx: click.Context, name: str, follow: bool, tail: int, as_json: bool) -> None:
-    """What function NAME, or all, wrote to stdout and stderr."""
-    import json
-
-    with connected(ctx) as fleet:
-        for line in fleet.logs(name, tail, follow):
-            if as_json:
-                print(json.dumps(output.plain(line), default=str), flush=True)
-            else:
-                stamp = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
-                print(f"{stamp} {line.executor} {line.function} {line.stream} | {line.text}", flush=True)
-
-
-for _command in (up, status, functions, register, call, drain, progress, errors, profile, clickhouse):
+for _command in (
+    up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, clickhouse, completion,
+):  # fmt: skip
     cli.add_command(_command)

@@ -7,16 +7,12 @@ import datetime
 import enum
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from ..errors import UdfleetError
 from ..types import DataType
-
-_WHOLE = frozenset({"EXECUTOR", "ADDRESS", "FUNCTION"})
-"""Columns that stay on one line as long as they fit."""
 
 
 def plain(value: Any) -> Any:
@@ -46,25 +42,6 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """Talk, for people."""
     print(text, file=sys.stderr, flush=True)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table on a terminal, tab-separated lines elsewhere."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for line in [list(header), *cells]:
-            print("\t".join(line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    made = Table(box=None, header_style="bold", pad_edge=False)
-    for name in header:
-        # A narrow terminal gets more lines, never less of what people copy.
-        made.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
-    for line in cells:
-        made.add_row(*(cell.replace("[", "\\[") for cell in line))
-    Console().print(made)
 
 
 def size(value: float) -> str:

@@ -9,12 +9,13 @@ import click
 from ..errors import InvalidInputError
 from . import output
 from .flamegraph import svg
-from .shared import connected, json_option
+from .shared import connected, function_name, json_option
 from .stacks import merged, top
+from .tables import table
 
 
-@click.command()
-@click.argument("name", default="")
+@click.command(short_help="Where functions spend their time.")
+@function_name("name", required=False)
 @click.option("--svg", "target", type=click.Path(dir_okay=False), help="Write a flame graph to this file.")
 @click.option("--rows", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="Functions to show.")
 @json_option
@@ -42,4 +43,4 @@ def profile(ctx: click.Context, name: str, target: str | None, rows: int, as_jso
         [f"{100 * own / whole:.1f}", f"{own:.2f}", f"{100 * total / whole:.1f}", f"{total:.2f}", frame]
         for frame, own, total in top(stacks)[:rows]
     ]
-    output.table(["OWN %", "OWN S", "TOTAL %", "TOTAL S", "FUNCTION"], lines)
+    table(["OWN %", "OWN S", "TOTAL %", "TOTAL S", "FUNCTION"], lines)

@@ -9,9 +9,9 @@ from . import dagger, loading, output
 from .shared import connected, json_option
 
 
-@click.command()
-@click.argument("target", metavar="[MODULE:ATTR]", default="")
-@click.option("--name", default=None, help="The function's name in the fleet.")
+@click.command(short_help="Register a function.")
+@click.argument("target", metavar="[MODULE:ATTR | FILE.py:ATTR]", default="")
+@click.option("--name", default=None, help="The function's name in the fleet; that of ATTR by default.")
 @click.option("--dagger", "dagger_file", default=None, help="A file with Dagger's PYTHON_UDF_CONFIG: all it registers.")
 @click.option("--python", default=None, help="Version, path or command of its Python.")
 @click.option("--requirement", "-r", "requirements", multiple=True, help="A package, as in a requirements file.")
@@ -38,7 +38,10 @@ def register(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Register the function that MODULE:ATTR names, or those of a Dagger job; return when they can be called."""
+    """Register the function that MODULE:ATTR or FILE.py:ATTR names, or those of a Dagger job.
+
+    Returns when they can be called. ATTR may be left out where the module declares one function.
+    """
     settings = dict(loading.pairs(config, "--config"))
     if dagger_file is not None:
         dagger.refuse(target=target, name=name, requirement=requirements, file=files, archive=archives)
@@ -46,17 +49,15 @@ def register(
         return
     if not target:
         raise click.MissingParameter(param_hint="'MODULE:ATTR'", param_type="argument")
-    if name is None:
-        raise click.MissingParameter(param_hint="'--name'", param_type="option")
     if "python.client.executable" in settings:
         loading.run_in(settings["python.client.executable"])
-    function = loading.load(target)
+    attribute, function = loading.load(target)
     environment = Environment(python, list(requirements), files=list(files))
     if archives:
         environment = environment.with_config({"python.archives": ",".join(archives)})
     with connected(ctx) as fleet:
         view = fleet.register_function(
-            name, function, environment, settings, timeout, on_event=output.say, on_error=on_error
+            name or attribute, function, environment, settings, timeout, on_event=output.say, on_error=on_error
         )
     if as_json:
         output.print_json(view)

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._client.fleet import Fleet, connect
+import click
+from click.shell_completion import CompletionItem
+
+from ..errors import UdfleetError
+
+if TYPE_CHECKING:
+    from .._client.fleet import Fleet
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
 def connected(ctx: click.Context) -> Fleet:
     """The fleet that the options name."""
+    from .._client.fleet import connect
+
     address, token = ctx.find_root().obj
     return connect(address, token)
+
+
+def function_name(parameter: str, *, required: bool = True) -> Callable[[F], F]:
+    """An argument that a shell completes with the names of registered functions."""
+    default = None if required else ""
+    return click.argument(parameter, required=required, default=default, shell_complete=_functions)
+
+
+def executor_name(parameter: str) -> Callable[[F], F]:
+    """An argument that a shell completes with the names of executors."""
+    return click.argument(parameter, shell_complete=_executors)
+
+
+def _functions(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _complete(ctx, incomplete, lambda fleet: [(f.name, f.signature) for f in fleet.functions()])
+
+
+def _executors(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _complete(ctx, incomplete, lambda fleet: [(e.id, e.address) for e in fleet.executors()])
+
+
+def _complete(
+    ctx: click.Context, incomplete: str, names: Callable[[Fleet], list[tuple[str, str]]]
+) -> list[CompletionItem]:
+    from .._client.fleet import connect
+
+    # A shell completes without running the commands: the options of the group are parsed, and no more.
+    options = ctx.find_root().params
+    try:
+        with connect(options["address"], options["token"]) as fleet:
+            found = names(fleet)
+    except UdfleetError:
+        return []
+    return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from .._client.views import ProfileView
+if TYPE_CHECKING:
+    from .._client.views import ProfileView
 
 Stacks = dict[tuple[str, ...], float]
 """Seconds by stack, frames from the outermost."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from .._client.views import ExecutorView, FunctionView, ProgressView
 from . import output
-from .shared import connected, json_option
+from .shared import connected, executor_name, function_name, json_option
+from .tables import table
+
+if TYPE_CHECKING:
+    from .._client.views import ExecutorView, FunctionView, ProgressView
 
 _PENDING_LONG = datetime.timedelta(minutes=1)
 
 
-@click.command()
+@click.command(short_help="Functions, executors, why anything waits.")
 @json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
@@ -42,7 +46,7 @@ def _executors(executors: list[ExecutorView]) -> None:
          output.size(e.rss_bytes)]
         for e in executors
     ]  # fmt: skip
-    output.table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
+    table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
     if not executors:
         output.say("hint: no executor is attached; start one with `udfleet-executor --coordinator HOST:PORT`")
 
@@ -59,7 +63,7 @@ def _functions(functions: list[FunctionView]) -> None:
         served = f"{ready}/{len(function.executors)}"
         rows.append([function.reference, function.state.lower(), function.signature, _kind(function),
                      function.func_type, served, function.environment])  # fmt: skip
-    output.table(["FUNCTION", "STATE", "SIGNATURE", "KIND", "TYPE", "READY ON", "ENVIRONMENT"], rows)
+    table(["FUNCTION", "STATE", "SIGNATURE", "KIND", "TYPE", "READY ON", "ENV"], rows)
 
 
 def _kind(function: FunctionView) -> str:
@@ -90,8 +94,8 @@ def functions(ctx: click.Context, all_versions: bool, as_json: bool) -> None:
         _functions(found)
 
 
-@click.command()
-@click.argument("executor")
+@click.command(short_help="Take an executor out of service.")
+@executor_name("executor")
 @click.option("--undo", is_flag=True, help="Take it back into service.")
 @click.pass_context
 def drain(ctx: click.Context, executor: str, undo: bool) -> None:
@@ -102,7 +106,7 @@ def drain(ctx: click.Context, executor: str, undo: bool) -> None:
 
 
 @click.command()
-@click.argument("name", default="")
+@function_name("name", required=False)
 @json_option
 @click.pass_context
 def progress(ctx: click.Context, name: str, as_json: bool) -> None:
@@ -120,7 +124,7 @@ def progress(ctx: click.Context, name: str, as_json: bool) -> None:
                      f"{t.convert_seconds:.2f}", f"{t.run_seconds:.2f}", output.size(t.peak_memory_bytes)])  # fmt: skip
     header = ["FUNCTION", "CALLS", "ROWS", "ERRORS", "ROW ERRORS", "RETRIES", "IN FLIGHT", "P50 MS", "P95 MS", "P99 MS",
               "QUEUE S", "TRANSFER S", "CONVERT S", "RUN S", "PEAK MEMORY"]  # fmt: skip
-    output.table(header, rows)
+    table(header, rows)
     _user_metrics(views)
 
 
@@ -137,4 +141,4 @@ def _user_metrics(views: list[ProgressView]) -> None:
     if rows:
         print()
         header = ["FUNCTION", "METRIC", "KIND", "COUNT", "VALUE", "SUM", "MIN", "MAX", "P50", "P95", "P99"]
-        output.table(header, rows)
+        table(header, rows)
