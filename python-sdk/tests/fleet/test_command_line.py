@@ -18,6 +18,7 @@ from fleet_support import alive, descendants, eventually, run_cli
 from pyarrow import feather
 
 import udfleet
+from udfleet._local import record
 
 MODULE = """
 import sys
@@ -66,8 +67,8 @@ def cli(fleet, tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     (folder / "cli_functions.py").write_text(textwrap.dedent(MODULE))
 
-    def run(*arguments, status=0):
-        return run_cli(fleet, *arguments, status=status, cwd=folder)
+    def run(*arguments, status=0, **options):
+        return run_cli(fleet, *arguments, status=status, cwd=folder, **options)
 
     run("register", "cli_functions:add", "--name", "cli_add")
     run.folder = folder
@@ -315,11 +316,11 @@ def test_up_and_left_running():
     done = subprocess.run(
         [*command, "--http-listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=60, env=environment
     )
-    (pid,) = map(int, re.findall(r"stop it with: kill (\d+)", done.stderr))
+    address = done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2]
+    pid = record.find(address).pid
     started = {pid} | descendants(pid)
     try:
         assert done.returncode == 0 and len(started) == 3, "itself, a coordinator and an executor"
-        address = done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2]
         assert f'udfleet.connect("{address}")' in done.stderr
         with udfleet.connect(address, "a-token-of-some-length") as fleet:
             fleet.register_function("neg", udfleet.udf(lambda a: -a, "BIGINT", "BIGINT"))
@@ -342,8 +343,8 @@ def test_down_stops_what_up_has_started(tmp_path):
     done = udfleet_command(*up, "127.0.0.1:0")
     address = done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2]
     assert done.returncode == 0 and f"stop it with: udfleet --address {address} down" in done.stderr
-    (record,) = (tmp_path / "udfleet" / "fleets").glob("*.json")
-    pid = json.loads(record.read_text())["pid"]
+    (file,) = (tmp_path / "udfleet" / "fleets").glob("*.json")
+    pid = json.loads(file.read_text())["pid"]
     started = {pid} | descendants(pid)
     try:
         second = udfleet_command(*up, address)
@@ -355,7 +356,7 @@ def test_down_stops_what_up_has_started(tmp_path):
         done = udfleet_command("--address", address, "down")
         assert done.returncode == 0 and done.stderr == f"the fleet at {address} has stopped\n"
         eventually("nothing is left", lambda: not any(map(alive, started)))
-        assert not record.exists()
+        assert not file.exists()
         assert udfleet_command("down", "--all").stderr == "no fleet of `udfleet up` runs on this machine\n"
     finally:
         if alive(pid):
@@ -372,8 +373,8 @@ def test_a_killed_fleet_is_not_taken_for_running(up, tmp_path):
 
 
 def test_drop(fleet, cli):
-    for _ in range(2):
-        cli("register", "cli_functions:inverse", "--name", "cli_dropped")
+    for timeout in (5000, 6000):
+        cli("register", "cli_functions:inverse", "--name", "cli_dropped", "-c", f"udfleet.call.timeout={timeout}")
     assert cli("drop", "cli_dropped@1").stderr == "dropped cli_dropped@1\n"
     assert json.loads(cli("drop", "cli_dropped", "--json").stdout) == ["cli_dropped@2"]
     assert "FUNCTION_NOT_FOUND" in cli("drop", "cli_dropped", status=1).stderr
