@@ -62,9 +62,19 @@ class Environment:
         return merged
 
     def __repr__(self) -> str:
-        shown = [f"{name}={value!r}" for name in self.__slots__[::-1] if (value := getattr(self, name))]
+        shown = [f"{name}={_first(value)}" for name in self.__slots__[::-1] if (value := getattr(self, name))]
         return f"Environment({', '.join(shown)})"
 
+
+def _first(value: object) -> str:
+    """A `repr`, of long lists their first items."""
+    if isinstance(value, list) and len(value) > _SHOWN:
+        return f"[{', '.join(map(repr, value[:_SHOWN]))}, ... {len(value) - _SHOWN} more]"
+    return repr(value)
+
+
+_SHOWN = 10
+"""How many lines, files or archives a `repr` shows."""
 
 CONFIG_KEYS = frozenset({"python.executable", "python.files", "python.archives", "python.requirements"})
 """Keys that are told by the environment of a definition, not by its config."""

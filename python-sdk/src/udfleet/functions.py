@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .metrics import MetricGroup
-    from .types import DataType
+    from .types.coerce import TypeLike
 
 
 class FunctionContext:
@@ -125,11 +125,11 @@ class ImperativeAggregateFunction(UserDefinedFunction):
         """Merges others into the first. With it, groups are aggregated in parts all over the fleet."""
         raise RuntimeError(f"{type(self).__name__} does not define merge()")
 
-    def get_result_type(self) -> DataType | str:
+    def get_result_type(self) -> TypeLike:
         """The result type, where `udaf` or `udtaf` is given none."""
         raise RuntimeError(f"{type(self).__name__} does not define get_result_type()")
 
-    def get_accumulator_type(self) -> DataType | str:
+    def get_accumulator_type(self) -> TypeLike:
         """The accumulator's type, where `udaf` or `udtaf` is given none."""
         raise RuntimeError(f"{type(self).__name__} does not define get_accumulator_type()")
 

@@ -26,18 +26,19 @@ class Row:
     """Values by position, `Row(1, "a")`, or by name, `Row(id=1, name="a")`.
 
     `Person = Row("name", "age")` is a template: `Person("Ann", 7)` equals `Row(name="Ann", age=7)`.
+    Fields may have any names; one that is named like a method is read as `row["as_dict"]`.
     """
 
     __slots__ = ("_kind", "_names", "_values")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
             raise ValueError("a Row takes either positional or keyword values, not both")
         self._names: tuple[str, ...] | None = tuple(kwargs) if kwargs else None
         self._values: list[Any] = list(kwargs.values()) if kwargs else list(args)
         self._kind = RowKind.INSERT
 
-    def __call__(self, *args: Any) -> Row:
+    def __call__(self, /, *args: Any) -> Row:
         """A row with this template's values as its field names."""
         if len(args) > len(self._values):
             raise TypeError(f"the template has {len(self._values)} fields, {len(args)} values were given")

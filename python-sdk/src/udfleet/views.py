@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_SHOWN = 10
+"""How many entries a `repr` shows."""
+
+
 class ListView:
     """A list in an accumulator, declared with `DataTypes.LIST_VIEW`. Equal when the elements are."""
 
@@ -48,7 +52,7 @@ class ListView:
         return (ListView, tuple(self._list))
 
     def __repr__(self) -> str:
-        return f"ListView({', '.join(map(repr, self._list))})"
+        return f"ListView({_first(self._list, map(repr, self._list))})"
 
 
 class MapView:
@@ -56,7 +60,7 @@ class MapView:
 
     __slots__ = ("_dict",)
 
-    def __init__(self, entries: Any = (), **kwargs: Any) -> None:
+    def __init__(self, entries: Any = (), /, **kwargs: Any) -> None:
         self._dict = dict(entries, **kwargs)
 
     def get(self, key: Any) -> Any:
@@ -127,4 +131,11 @@ class MapView:
         return (MapView, (self._dict,))
 
     def __repr__(self) -> str:
-        return f"MapView({self._dict!r})"
+        entries = (f"{key!r}: {value!r}" for key, value in self._dict.items())
+        return f"MapView({{{_first(self._dict, entries)}}})"
+
+
+def _first(held: list[Any] | dict[Any, Any], shown: Iterable[str]) -> str:
+    """The first few of what is held, and how many more there are."""
+    text = ", ".join(item for item, _ in zip(shown, range(_SHOWN)))
+    return f"{text}, ... {len(held) - _SHOWN} more" if len(held) > _SHOWN else text

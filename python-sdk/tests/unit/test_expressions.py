@@ -159,7 +159,7 @@ def test_misuse():
         (TypeError, "can't be a literal", lambda: a - [1]),
         (TypeError, "names a function", lambda: call(3, a)),
         (TypeError, "alias", lambda: a.alias()),
-        (TypeError, "cast", lambda: a.cast(int)),
+        (TypeError, "cast", lambda: a.cast(object)),
         (TypeError, "name of a field", lambda: a.get(0)),
         (InvalidInputError, "out of range", lambda: lit(300, "TINYINT")),
         (InvalidInputError, "not a str", lambda: lit(3, "STRING")),

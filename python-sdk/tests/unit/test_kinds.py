@@ -105,7 +105,7 @@ def test_result_types_of_tables():
     assert types(BIGINT) == types([BIGINT]) == types("BIGINT") == BIGINT
     assert types([BIGINT, "STRING"]) == types("ROW<f0 BIGINT, f1 STRING>") == types("Row<f0 BIGINT, f1 STRING>")
     assert types(DataTypes.ROW([DataTypes.FIELD("w", STRING)])).fields[0].name == "w"
-    for given in (None, [], int, [int]):
+    for given in (None, [], object, [object]):
         with pytest.raises(TypeError, match="result"):
             types(given)
 

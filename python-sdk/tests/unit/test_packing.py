@@ -107,7 +107,9 @@ def test_declared_functions_in_shipped_files_travel_by_name(tmp_path, monkeypatc
 
 
 def test_what_cant_travel_is_named():
-    with pytest.raises(NotPicklableError, match=r"the global variable 'LOCK', a _thread\.lock") as caught:
+    with pytest.raises(
+        NotPicklableError, match=r"the global variable 'LOCK' of module 'test_packing', a _thread\.lock"
+    ) as caught:
         pickle_function(udf(lambda: LOCK.locked(), result_type="BOOLEAN"), set())
     assert caught.value.code == "INVALID_DEFINITION" and "open()" in caught.value.hint
     with pytest.raises(NotPicklableError, match="the attribute 'guard'"):

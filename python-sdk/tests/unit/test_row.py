@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from udfleet import Row, RowKind
+from udfleet import MapView, Row, RowKind
 
 
 def test_positional_named_and_template_rows():
@@ -35,3 +35,31 @@ def test_rows_travel_and_refuse_a_mix():
         Row(1, a=2)
     with pytest.raises(AttributeError):
         _ = row.b
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "self",
+        "args",
+        "kwargs",
+        "fields",
+        "kind",
+        "count",
+        "index",
+        "as_dict",
+        "_names",
+        "_values",
+        "_kind",
+        "a b",
+        "class",
+    ],
+)
+def test_fields_may_have_any_name(name):
+    row = Row(**{name: 1, "other": 2})
+    assert (row[name], row["other"], list(row), row.as_dict()) == (1, 2, [1, 2], {name: 1, "other": 2})
+    assert Row(name, "other")(1, 2) == row == pickle.loads(pickle.dumps(row))
+    assert row.get_fields_by_names([name]) == Row(**{name: 1}) and name in repr(row)
+    assert MapView(**{name: 1}).get(name) == 1
+    if not hasattr(Row, name):
+        assert getattr(row, name) == 1

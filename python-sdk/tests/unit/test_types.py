@@ -68,7 +68,16 @@ def test_defaults_are_pyflinks():
         ("INT ARRAY NOT NULL", T.ARRAY(T.INT()).not_null()),
         ("DECIMAL", T.DECIMAL(10, 0)),
         ("NUMERIC(5)", T.DECIMAL(5, 0)),
-        ("CHAR", T.CHAR(1)),
+        ("VARCHAR", T.STRING()),
+        ("VARBINARY", T.BYTES()),
+        ("CHARACTER VARYING(3)", T.VARCHAR(3)),
+        ("text", T.STRING()),
+        ("int64", T.BIGINT()),
+        ("int4", T.INT()),
+        ("float8", T.DOUBLE()),
+        ("bool", T.BOOLEAN()),
+        ("timestamptz", T.TIMESTAMP_LTZ()),
+        ("array<text>", T.ARRAY(T.STRING())),
         ("DOUBLE PRECISION", T.DOUBLE()),
         ("TIMESTAMP(3) WITH LOCAL TIME ZONE", T.TIMESTAMP_LTZ(3)),
         ("TIMESTAMP WITHOUT TIME ZONE", T.TIMESTAMP()),
@@ -92,6 +101,11 @@ def test_sql_forms(sql, expected):
         ("DECIMAL(4, 5)", "scale must be from 0 to 4"),
         ("ROW<a INT, a INT>", "two fields named 'a'"),
         ("VARCHAR(0)", "length must be from 1"),
+        ("CHAR(0)", "length must be from 1"),
+        ("CHAR", "CHAR needs a length"),
+        ("ROW<a BINARY>", "BINARY needs a length"),
+        ("INT8", "write TINYINT or BIGINT"),
+        ("uint64", "types are signed"),
         ("TIME(10)", "precision must be from 0 to 9"),
         ("INTERVAL YEAR TO DAY", "don't mix"),
         ("ARRAY<" * 100 + "INT" + ">" * 100, "deeper than 64"),
@@ -103,7 +117,7 @@ def test_bad_sql_says_where(sql, complaint):
 
 
 def test_wrong_parts_are_type_errors():
-    for make in (lambda: T.ARRAY(int), lambda: T.ROW([int]), lambda: T.CHAR("3"), lambda: T.FIELD(1, T.INT())):
+    for make in (lambda: T.ARRAY(3), lambda: T.ROW([object]), lambda: T.CHAR("3"), lambda: T.FIELD(1, T.INT())):
         with pytest.raises(TypeError):
             make()
 

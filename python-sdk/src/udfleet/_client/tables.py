@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from .progress import shown
+from .runner import Batches
+
 if TYPE_CHECKING:
+    from .._proto.udfleet.v1 import plan_pb2
     from .._rpc import Rpc
+    from ..progress import BundleProgressHandler
     from ..table.table import Table
     from .inline import FleetFunctions
     from .runner import Runner
@@ -20,6 +25,24 @@ class Tables:
     _rpc: Rpc
     _functions: FleetFunctions
     _runner: Runner
+
+    def _explain_plan(self, plan: plan_pb2.Plan) -> str:
+        return self._rpc.explain(plan).text
+
+    def _run_plan(
+        self,
+        plan: plan_pb2.Plan,
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        replayable: bool,
+        on_error: str | None,
+        handler: BundleProgressHandler | None,
+    ) -> Iterator[pa.RecordBatch]:
+        return self._runner.run_plan(plan, Batches(batches, replayable), on_error, handler)
+
+    def _show_progress(
+        self, name: str, batches: Iterator[pa.RecordBatch], total: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        return shown(name, batches, total)
 
     def from_elements(self, elements: Iterable[Any], schema: Any = None, verify_schema: bool = True) -> Table:
         """A table of Python values: rows as tuples, lists, Rows or dicts; single values make one column.

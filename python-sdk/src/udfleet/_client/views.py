@@ -9,6 +9,7 @@ from .. import _failures
 from .._proto.udfleet.v1 import cluster_pb2, fleet_pb2, function_pb2, metrics_pb2
 from ..errors import UdfleetError
 from ..types import DataType
+from ..types.datatype import shortened
 from ..types.wire import from_proto
 from .user_metrics import UserMetricView, user_metrics
 
@@ -67,6 +68,9 @@ class FunctionView:
         inputs = "..." if self.input_types is None else ", ".join(map(str, self.input_types))
         return f"({inputs}) -> {self.result_type}"
 
+    def __repr__(self) -> str:
+        return f"<function {self.reference}{shortened(self.signature)}, {self.kind}, {self.state}>"
+
 
 @dataclass(frozen=True)
 class ExecutorView:
@@ -87,6 +91,9 @@ class ExecutorView:
     labels: dict[str, str]
     report_age_ms: int
     functions: list[FunctionOnExecutor]
+
+    def __repr__(self) -> str:
+        return f"<executor {self.id} at {self.address}, {self.state}, {len(self.functions)} functions>"
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,9 @@ class Counters:
     merged: int = 0
     """Small batches that had to wait, and went to an interpreter in one call with others."""
 
+    def __repr__(self) -> str:
+        return f"<counters of {self.function}: {self.calls} calls, {self.rows} rows, {self.errors} errors>"
+
 
 @dataclass(frozen=True)
 class ProgressView:
@@ -130,6 +140,11 @@ class ProgressView:
         """The function's name."""
         return self.total.function
 
+    def __repr__(self) -> str:
+        total = self.total
+        numbers = f"{total.calls} calls, {total.rows} rows, {total.errors} errors"
+        return f"<progress of {self.function}: {numbers}, p99 {self.p99_ms:.1f} ms>"
+
 
 @dataclass(frozen=True)
 class RowErrorsView:
@@ -142,6 +157,9 @@ class RowErrorsView:
     first: list[UdfleetError]
     """The first few of them."""
 
+    def __repr__(self) -> str:
+        return f"<row errors of {self.function} on {self.executor}: {self.count}, the first {len(self.first)} kept>"
+
 
 @dataclass(frozen=True)
 class ProfileView:
@@ -153,6 +171,10 @@ class ProfileView:
     """Time that one sample stands for."""
     stacks: dict[str, int]
     """Samples by stack: frames from the outermost, separated by `;`."""
+
+    def __repr__(self) -> str:
+        samples = sum(self.stacks.values())
+        return f"<profile of {self.function} on {self.executor}: {samples} samples of {len(self.stacks)} stacks>"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
@@ -129,13 +130,13 @@ def config_text(value: Any) -> str:
 
 
 def _has_own_doc(func: Any) -> bool:
-    return inspect.isroutine(func) or "__doc__" in vars(type(func))
+    return inspect.isroutine(func) or isinstance(func, type) or "__doc__" in vars(type(func))
 
 
 def _source(func: Any) -> str:
     """File, line and text of the definition, where Python knows them."""
-    target = getattr(func, "func", func)
-    target = target if inspect.isroutine(target) else type(target)
+    target = func.func if isinstance(func, functools.partial) else func
+    target = target if inspect.isroutine(target) or isinstance(target, type) else type(target)
     try:
         lines, start = inspect.getsourcelines(target)
         return f"# {inspect.getsourcefile(target)}:{start}\n{''.join(lines)}"

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 import io
+import pickle
 import sys
 import threading
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
 
 from ..declaration import UserDefinedFunctionWrapper
-from ..errors import NotPicklableError
-from ..functions import UserDefinedFunction
+from . import references
+from .explain import explain
 from .modules import local_modules
-from .references import resolve, resolve_function
+from .names import root_of, used_names
 from .sources import Sources
 
 # The newest protocol of the oldest Python that interpreters run on.
 _PROTOCOL = 5
-_HINT = "make it in ScalarFunction.open(), which runs on the interpreter, or inside the function"
 
 # cloudpickle's registry of modules to pickle by value is global.
 _registry = threading.Lock()
+
+_Cached = type(functools.lru_cache(len))
+"""The class of functions under `functools.lru_cache`, which has no public name."""
+_UFUNC_MODULES = ("numpy", "scipy.special")
 
 
 class Pickled(NamedTuple):
@@ -43,25 +47,89 @@ class _ByName:
         self.name = (module, qualname)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (resolve_function, self.name)
+        return (references.resolve_function, self.name)
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO, local: set[str]) -> None:
+    """Cloudpickle's, and what it does not know.
+
+    :param local: top-level modules that travel by value.
+    :param names: of such modules, only variables of these names; None: all.
+    """
+
+    def __init__(self, file: io.BytesIO, local: set[str], names: set[str] | None = None) -> None:
         super().__init__(file, protocol=_PROTOCOL)
         self.local = local
+        self.names = names
         self.holds_bytecode = False
         self.sources = Sources()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
             self.holds_bytecode = True
-        elif isinstance(obj, UserDefinedFunctionWrapper) and _importable(obj, self.local):
-            return (resolve, (obj.__module__, obj.__qualname__))
+        elif isinstance(obj, UserDefinedFunctionWrapper):
+            if _importable(obj, self.local):
+                return (references.resolve, (obj.__module__, obj.__qualname__))
+        elif isinstance(obj, ModuleType):
+            if obj.__name__.split(".")[0] in self.local:
+                return self._module(obj)
+        elif isinstance(obj, _Cached):
+            if not self._can_be_imported(obj):
+                # Filled after it is made: a recursive function refers to itself.
+                limits = obj.cache_parameters()
+                shape = (limits["maxsize"], limits["typed"])
+                return (references.new_cached, shape, obj.__wrapped__, None, None, references.fill_cached)
+        elif isinstance(obj, functools.cached_property):
+            # Until Python 3.12 it holds a lock.
+            return (functools.cached_property, (obj.func,), {"attrname": obj.attrname})
+        elif isinstance(obj, BuiltinFunctionType):
+            self._check_builtin(obj)
+        elif _is_ufunc(obj):
+            return _reduced_ufunc(obj)
         reduced = super().reducer_override(obj)
         if isinstance(obj, FunctionType) and reduced is not NotImplemented:
             self.sources.add(obj)
         return reduced
+
+    def _module(self, module: ModuleType) -> Any:
+        """A module by value; filled after it is made: modules refer to each other."""
+        dropped = ("__builtins__", "__spec__", "__loader__", "__cached__")
+        variables = {name: value for name, value in vars(module).items() if name not in dropped}
+        left_out: dict[str, str] = {}
+        if self.names is not None:
+            unused = [name for name in variables if name not in self.names and not name.startswith("__")]
+            way_out = f"Environment(files=[{root_of(module)!r}]) brings the whole module"
+            left_out = {name: way_out for name in unused if variables.pop(name, None) is not name}
+        content = (variables, left_out)
+        return (references.new_module, (module.__name__,), content, None, None, references.fill_module)
+
+    def _check_builtin(self, obj: BuiltinFunctionType) -> None:
+        """Refuses a function of an extension module that the fleet can't import: else it finds out there only."""
+        module = str(obj.__module__)
+        if module.split(".", maxsplit=1)[0] in self.local:
+            raise pickle.PicklingError(f"it is compiled code of module {module!r}, which the fleet can't import")
+
+    def _can_be_imported(self, obj: Any) -> bool:
+        module = obj.__module__
+        if module is None or module == "__main__" or module.split(".")[0] in self.local:
+            return False
+        try:
+            return references.resolve(module, obj.__qualname__) is obj
+        except (AttributeError, ImportError):
+            return False
+
+
+def _is_ufunc(obj: Any) -> bool:
+    return type(obj).__name__ == "ufunc" and type(obj).__module__.split(".")[0] == "numpy"
+
+
+def _reduced_ufunc(obj: Any) -> Any:
+    """By a name that all versions of the package have; numpy itself takes any module that happens to have it."""
+    name = str(obj.__name__)
+    for module in _UFUNC_MODULES:
+        if getattr(sys.modules.get(module), name, None) is obj:
+            return (references.resolve, (module, name))
+    raise pickle.PicklingError(f"the ufunc {name!r} is neither in numpy nor in scipy.special")
 
 
 def _find(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> Any:
@@ -70,7 +138,7 @@ def _find(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> Any:
     if module == "__main__" or module.split(".")[0] in local or module not in sys.modules:
         return None
     try:
-        return resolve(module, wrapper.__qualname__)
+        return references.resolve(module, wrapper.__qualname__)
     except (AttributeError, ImportError):
         return None
 
@@ -86,9 +154,9 @@ def _known_by_name(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> bool
     return isinstance(found, UserDefinedFunctionWrapper) and found.func is wrapper.func
 
 
-def _dump(obj: Any, local: set[str]) -> Pickled:
+def _dump(obj: Any, local: set[str], names: set[str] | None = None) -> Pickled:
     buffer = io.BytesIO()
-    pickler = _Pickler(buffer, local)
+    pickler = _Pickler(buffer, local, names)
     pickler.dump(obj)
     return Pickled(buffer.getvalue(), pickler.holds_bytecode, pickler.sources.texts())
 
@@ -106,47 +174,30 @@ def pickle_function(wrapper: UserDefinedFunctionWrapper, covered: set[str]) -> P
         for module in ours:
             cloudpickle.register_pickle_by_value(module)
         try:
-            payload = wrapper.func
-            if _known_by_name(wrapper, local):
-                payload = _ByName(wrapper.__module__, wrapper.__qualname__)
-            return _dump(payload, local)
-        except Exception as error:
-            raise _explain(wrapper, error, local) from error
+            return _pickled(wrapper, local)
         finally:
             for module in ours:
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def _explain(wrapper: UserDefinedFunctionWrapper, error: Exception, local: set[str]) -> NotPicklableError:
-    for what, value in _parts(wrapper.func):
+def _pickled(wrapper: UserDefinedFunctionWrapper, local: set[str]) -> Pickled:
+    payload = wrapper.func
+    if _known_by_name(wrapper, local):
+        payload = _ByName(wrapper.__module__, wrapper.__qualname__)
+    try:
+        return _dump(payload, local)
+    except Exception:  # what users write may raise anything; explained below
+        names = used_names(wrapper.func, local)
+
+    def failure(value: Any) -> Exception | None:
         try:
-            _dump(value, local)
-        except Exception as reason:  # noqa: PERF203 - the one that fails is searched
-            kind = f"{type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
-            text = f"refers to {what}, a {kind}, which can't travel to another process: {reason}"
-            return NotPicklableError(text, function=wrapper.name, hint=_HINT)
-    return NotPicklableError(f"can't be pickled: {error}", function=wrapper.name, hint=_HINT)
+            _dump(value, local, names)
+        except Exception as error:
+            return error
+        return None
 
-
-def _parts(func: Any) -> list[tuple[str, Any]]:
-    """What a function or object holds, with a name for each."""
-    parts: list[tuple[str, Any]] = []
-    for name, value in getattr(func, "__dict__", {}).items():
-        if name != "__wrapped__":
-            parts.append((f"the attribute {name!r}", value))
-    for call in _methods(func):
-        variables = inspect.getclosurevars(call)
-        parts += [(f"the variable {name!r}", value) for name, value in variables.nonlocals.items()]
-        parts += [(f"the global variable {name!r}", value) for name, value in variables.globals.items()]
-        parts += [(f"the default value {value!r:.60}", value) for value in call.__defaults__ or ()]
-    return parts
-
-
-def _methods(func: Any) -> list[FunctionType]:
-    """The Python functions that a call runs."""
-    if isinstance(func, UserDefinedFunction):
-        return [method for method in vars(type(func)).values() if inspect.isfunction(method)]
-    call = getattr(func, "__func__", func)
-    if not inspect.isfunction(call):
-        call = getattr(type(func), "__call__", None)  # noqa: B004 - the method is wanted
-    return [call] if inspect.isfunction(call) else []
+    # Perhaps what can't travel is a variable of a module that the function does not use.
+    try:
+        return _dump(payload, local, names)
+    except Exception as error:
+        raise explain(wrapper, error, failure, local) from error

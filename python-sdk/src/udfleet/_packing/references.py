@@ -1,9 +1,13 @@
-"""Loads, on an interpreter, a declared function that travels by name. Runs on a bare Python."""
+"""Rebuilds, on an interpreter, what pickles can't hold as it is. Runs on a bare Python.
+
+What may refer to itself is made empty first and filled then, as pickle does with lists.
+"""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
 
@@ -20,3 +24,43 @@ def resolve(module: str, qualname: str) -> Any:
 def resolve_function(module: str, qualname: str) -> Any:
     """The function behind the `udf` declaration of that name."""
     return resolve(module, qualname).func
+
+
+def new_module(name: str) -> ModuleType:
+    """An empty module."""
+    from types import ModuleType
+
+    return ModuleType(name)
+
+
+def fill_module(module: ModuleType, content: tuple[dict[str, Any], dict[str, str]]) -> None:
+    """Gives a module its variables; those that did not travel say why when they are asked for."""
+    variables, left_out = content
+    module.__dict__.update(variables, __builtins__=__builtins__)
+    if not left_out:
+        return
+
+    def missing(name: str) -> Any:
+        if name in left_out:
+            raise AttributeError(f"{module.__name__}.{name} did not travel with the function: {left_out[name]}")
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+    module.__dict__.setdefault("__getattr__", missing)
+
+
+def new_cached(maxsize: int | None, typed: bool) -> Any:
+    """A function under `functools.lru_cache`, with an empty cache, that calls what it is filled with."""
+    from functools import lru_cache
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return call.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+    return lru_cache(maxsize, typed)(call)
+
+
+def fill_cached(cached: Any, function: Any) -> None:
+    """Gives a cached function what it calls."""
+    from functools import update_wrapper
+
+    cached.__wrapped__.__wrapped__ = function
+    update_wrapper(cached, function)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, overload
 
-    from .declared_types import TypeLike, TypesLike
+    from ..types.coerce import TypeLike
+    from .declared_types import TypesLike
 else:
 
     def overload(function: Any) -> Any:
@@ -40,7 +41,7 @@ class UserDefinedAggregateFunctionWrapper(UserDefinedFunctionWrapper):
     ) -> None:
         self.kind = "table_aggregate" if table else "aggregate"
         self.base = (TableAggregateFunction,) if table else (AggregateFunction,)
-        super().__init__(func, input_types, deterministic, name, func_type)
+        super().__init__(func, input_types, deterministic, name, func_type, result_type is not None)
         self._refuse_asynchronous()
         own: Any = self.func
         if func_type == "general":
@@ -66,12 +67,12 @@ class UserDefinedAggregateFunctionWrapper(UserDefinedFunctionWrapper):
         ):
             accumulator = own.get_accumulator_type()
         if self.kind == "aggregate":
-            self.result_type = declared.result_type(result, "udaf")
+            self.result_type = declared.result_type(result, own, "udaf")
         else:
-            self.result_type = declared.result_types(result, "result_type")
+            self.result_type = declared.result_types(result, own, "udtaf", "result_type")
         self.accumulator_type = declared.accumulator_type(accumulator)
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, /, *args: Any, **kwargs: Any) -> Any:
         """Aggregates columns here: lists of values (general), Series (pandas) or arrays (arrow)."""
         if not isinstance(self.func, ImperativeAggregateFunction):
             return super().run(*args, **kwargs)
@@ -118,9 +119,11 @@ def udaf(
 ) -> Any:
     """Declares an aggregate function, as a call or as a decorator: one value per group of rows.
 
+    Types are DataTypes, SQL text, Python types or Arrow types.
+
     :param f: an AggregateFunction instance or class; with `pandas` and `arrow` also a function from columns to a value.
-    :param input_types: a type or a list of them, each a DataType or SQL text; None takes any columns.
-    :param result_type: a DataType or SQL text; None: what `get_result_type` says.
+    :param input_types: a type or a list of them; None: what annotations of `accumulate` say, else any columns.
+    :param result_type: a type; None: what `get_result_type` says, or the annotation of `get_value`.
     :param accumulator_type: what accumulators hold; None: what `get_accumulator_type` says, else nothing is checked.
     :param deterministic: None: True, or what the AggregateFunction says.
     :param name: None: the function's own.
@@ -149,7 +152,7 @@ def udtaf(
 
     :param f: a TableAggregateFunction instance or class.
     :param result_type: of its columns: a type, a list of types, or a ROW, which names them; None: what
-        `get_result_type` says.
+        `get_result_type` says, or the annotation of `emit_value`.
     :param func_type: must be `general`. The other parameters are those of `udaf`.
     """
     check_func_type(func_type, ("general",))

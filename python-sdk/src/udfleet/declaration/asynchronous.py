@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ..functions import AsyncScalarFunction, UserDefinedFunction
 
 TYPE_CHECKING = False
@@ -17,7 +19,8 @@ def is_asynchronous(func: Any) -> bool:
     if isinstance(func, AsyncScalarFunction):
         return True
     call: Any = getattr(func, "eval", None) if isinstance(func, UserDefinedFunction) else func
-    while hasattr(call, "func") and not hasattr(call, "__code__"):  # functools.partial
+    functools = sys.modules.get("functools")  # nothing is a partial where nobody imported it
+    while functools is not None and isinstance(call, functools.partial):
         call = call.func
     code = getattr(call, "__code__", None)
     if code is None:

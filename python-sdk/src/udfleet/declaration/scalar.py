@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from ..functions import AsyncScalarFunction, ScalarFunction
 from .declared_types import result_type as declared_result
-from .wrapper import UserDefinedFunctionWrapper, check_func_type
+from .wrapper import P, R, UserDefinedFunctionWrapper, check_func_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, overload
+    from typing import Any, Protocol, overload
 
-    from .declared_types import TypeLike, TypesLike
+    from ..types.coerce import TypeLike
+    from .declared_types import TypesLike
+
+    class ScalarDecorator(Protocol):
+        """What `@udf(...)` gives: it keeps the function's own signature."""
+
+        @overload
+        def __call__(
+            self, func: type[ScalarFunction | AsyncScalarFunction] | ScalarFunction | AsyncScalarFunction, /
+        ) -> UserDefinedScalarFunctionWrapper[..., Any]: ...
+
+        @overload
+        def __call__(self, func: Callable[P, R], /) -> UserDefinedScalarFunctionWrapper[P, R]: ...
+
 else:
 
     def overload(function: Any) -> Any:
@@ -19,7 +32,7 @@ else:
         return function
 
 
-class UserDefinedScalarFunctionWrapper(UserDefinedFunctionWrapper):
+class UserDefinedScalarFunctionWrapper(UserDefinedFunctionWrapper[P, R]):
     """A declared scalar function."""
 
     kind = "scalar"
@@ -34,10 +47,10 @@ class UserDefinedScalarFunctionWrapper(UserDefinedFunctionWrapper):
         name: str | None = None,
         func_type: str = "general",
     ) -> None:
-        super().__init__(func, input_types, deterministic, name, func_type)
+        super().__init__(func, input_types, deterministic, name, func_type, result_type is not None)
         if self.asynchronous and func_type != "general":
             raise TypeError(f"{self.name!r} is `async def`, which takes a row at a time: func_type must be general")
-        self.result_type = declared_result(result_type, "udf")
+        self.result_type = declared_result(result_type, self.__wrapped__, "udf")
 
 
 @overload
@@ -48,18 +61,29 @@ def udf(
     deterministic: bool | None = None,
     name: str | None = None,
     func_type: str = "general",
-) -> Callable[[Any], UserDefinedScalarFunctionWrapper]: ...
+) -> ScalarDecorator: ...
 
 
 @overload
 def udf(
-    f: Any,
+    f: type[ScalarFunction | AsyncScalarFunction] | ScalarFunction | AsyncScalarFunction,
     input_types: TypesLike | None = None,
     result_type: TypeLike | None = None,
     deterministic: bool | None = None,
     name: str | None = None,
     func_type: str = "general",
-) -> UserDefinedScalarFunctionWrapper: ...
+) -> UserDefinedScalarFunctionWrapper[..., Any]: ...
+
+
+@overload
+def udf(
+    f: Callable[P, R],
+    input_types: TypesLike | None = None,
+    result_type: TypeLike | None = None,
+    deterministic: bool | None = None,
+    name: str | None = None,
+    func_type: str = "general",
+) -> UserDefinedScalarFunctionWrapper[P, R]: ...
 
 
 def udf(
@@ -70,12 +94,13 @@ def udf(
     name: str | None = None,
     func_type: str = "general",
 ) -> Any:
-    """Declares a scalar function, as a call or as a decorator.
+    """Declares a scalar function, as a call or as a decorator, with or without parentheses.
 
-    :param f: a function, lambda, partial, callable object, `async def`, ScalarFunction or AsyncScalarFunction instance
-        or class; None for the decorator.
-    :param input_types: a type or a list of them, each a DataType or SQL text; None takes any columns.
-    :param result_type: a DataType or SQL text; required.
+    :param f: a function, lambda, partial, callable object, builtin, type, `async def`, ScalarFunction or
+        AsyncScalarFunction instance or class; None for the decorator.
+    :param input_types: a type or a list of them, each a DataType, SQL text, Python type or Arrow type; None: those of
+        the annotations, or any columns where there are none.
+    :param result_type: a type; None: that of the return annotation.
     :param deterministic: None: True, or what the ScalarFunction says.
     :param name: None: the function's own.
     :param func_type: `general` (a row at a time), `pandas` (Series) or `arrow` (pyarrow arrays).

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-import sys
-
 from ..functions import UserDefinedFunction
+from ..types.datatype import shortened
 from .asynchronous import is_asynchronous
 from .declared_types import input_types as listed_types
+from .expression import AliasedFunction, PlanExpression
 from .selves import bind_self
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Generic, overload
 
-    from ..table.expression import Named
+    from typing_extensions import ParamSpec, TypeVar
+
     from ..types import DataType
+
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+    E = TypeVar("E", bound=PlanExpression)
+
+    class Signature(Generic[P, R]):
+        """The parameters and the result of the function that was declared."""
+
+else:
+    # Importing typing costs milliseconds.
+    P = R = None
+
+    class Signature:
+        """Stands in for a generic class."""
+
+        def __class_getitem__(cls, parameters: Any) -> type:
+            return cls
+
 
 FUNC_TYPES = ("general", "pandas", "arrow")
 
 
-class UserDefinedFunctionWrapper:
+class UserDefinedFunctionWrapper(Signature[P, R]):
     """A declared function. Called with plain values it runs here, with expressions it makes one."""
 
     kind = ""
@@ -30,22 +49,29 @@ class UserDefinedFunctionWrapper:
     accumulator_type: DataType | None = None
 
     def __init__(
-        self, func: Any, input_types: Any, deterministic: bool | None, name: str | None, func_type: str = "general"
+        self,
+        func: Any,
+        input_types: Any,
+        deterministic: bool | None,
+        name: str | None,
+        func_type: str = "general",
+        result_is_declared: bool = True,
     ) -> None:
         check_func_type(func_type)
         if isinstance(func, UserDefinedFunctionWrapper):
             raise TypeError(f"{func.name!r} is declared with {func.factory}() already")
-        if isinstance(func, type):
+        if isinstance(func, type) and _has_callable_instances(func):
             func = func()
         self._check_class(func)
-        self.input_types: list[DataType] | None = listed_types(input_types)
         self.name: str = _name(func) if name is None else name
+        self.input_types: list[DataType] | None = listed_types(input_types, func, lenient=result_is_declared)
         self.func = bind_self(func, self.input_types)
         self.asynchronous = is_asynchronous(self.func)
         self.deterministic = _deterministic(func, deterministic)
         self.func_type = func_type
         named = func if hasattr(func, "__qualname__") else type(func)
-        self.__module__ = named.__module__
+        # Methods of builtin types have no module, functions of exec() None.
+        self.__module__ = getattr(named, "__module__", None) or "builtins"
         self.__qualname__ = named.__qualname__
         self.__name__ = self.name
         self.__doc__ = getattr(func, "__doc__", None)
@@ -60,7 +86,7 @@ class UserDefinedFunctionWrapper:
 
     def _check_class(self, func: Any) -> None:
         if not isinstance(func, UserDefinedFunction) and not callable(func):
-            raise TypeError(f"not a function: {func!r} is neither callable nor of class {self.base[0].__name__}")
+            raise TypeError(f"not a function: {func!r:.100} is neither callable nor of class {self.base[0].__name__}")
         if isinstance(func, UserDefinedFunction) and not isinstance(func, self.base):
             names = " or ".join(base.__name__ for base in self.base)
             raise TypeError(f"{self.factory}() takes objects of class {names}, not of {type(func).__name__}")
@@ -69,36 +95,52 @@ class UserDefinedFunctionWrapper:
         if self.asynchronous:
             raise TypeError(f"{self.name!r} is `async def`: only general scalar functions can be, use `def`")
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the function here, in this process."""
         call: Any = self.func
         if isinstance(self.func, UserDefinedFunction):
             call = getattr(self.func, "eval")  # noqa: B009 - kinds without it have a run() of their own
-        return call(*args, **kwargs)
+        return call(*args, **kwargs)  # type: ignore[no-any-return]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+        @overload
+        def __call__(self, first: E, /, *arguments: Any) -> E: ...
+
+        @overload
+        def __call__(self, first: Any, second: E, /, *arguments: Any) -> E: ...
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """With an expression among the arguments: a call of the function, for a plan. Else runs it here."""
-        # Where no expression was ever made, its module is not even imported.
-        made = sys.modules.get("udfleet.table.expression")
-        if made is not None and any(isinstance(arg, made.Expression) for arg in args):
-            return made.call(self, *args, **kwargs)
+        for argument in args:
+            if isinstance(argument, PlanExpression):
+                if kwargs:
+                    raise TypeError(f"{self.name!r}: calls in plans take no keyword arguments")
+                return argument._call(self, args)
         return self.run(*args, **kwargs)
 
-    def alias(self, *names: str) -> Named:
+    def alias(self, *names: str) -> AliasedFunction:
         """The function over the whole row, with names for its columns: for map, flat_map, aggregate, flat_aggregate."""
-        from ..table.expression import Call
-
-        return Call(self, (), takes_row=True).alias(*names)
+        return AliasedFunction(self, names)
 
     def __repr__(self) -> str:
         inputs = "..." if self.input_types is None else ", ".join(map(str, self.input_types))
-        return f"<{self.factory} {self.name}({inputs}) -> {self.result_type}, {self.func_type}>"
+        signature = shortened(f"({inputs}) -> {self.result_type}")
+        return f"<{self.factory} {self.name}{signature}, {self.func_type}>"
 
 
 def check_func_type(func_type: str, allowed: tuple[str, ...] = FUNC_TYPES) -> None:
     """Refuses what is none of them."""
     if func_type not in allowed:
         raise ValueError(f"func_type must be one of {', '.join(allowed)}, not {func_type!r}")
+
+
+def _has_callable_instances(cls: type) -> bool:
+    """Whether a class stands for its instances; `float` and its like are functions themselves."""
+    return issubclass(cls, UserDefinedFunction) or any("__call__" in vars(base) for base in cls.__mro__)
 
 
 def _name(func: Any) -> str:

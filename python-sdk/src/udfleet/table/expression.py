@@ -5,21 +5,23 @@ Needs no other package. Expressions never change; operators make new ones.
 
 from __future__ import annotations
 
+from ..declaration import PlanExpression, UserDefinedFunctionWrapper
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Union
 
-    from ..declaration import UserDefinedFunctionWrapper
     from ..types import DataType
+    from ..types.coerce import TypeLike
 
-    Function = Union[str, UserDefinedFunctionWrapper]
+    Function = Union[str, UserDefinedFunctionWrapper[..., Any]]
 
 MAX_DEPTH = 40
 """Deepest nesting of expressions in a plan; the coordinator's limit too."""
 
 
-class Expression:
+class Expression(PlanExpression):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
     __slots__ = ("text",)
@@ -29,6 +31,9 @@ class Expression:
         """As the user wrote it; empty where no text was written."""
 
     __hash__ = object.__hash__
+
+    def _call(self, function: Any, arguments: tuple[Any, ...]) -> Call:
+        return Call(function, arguments)
 
     def __bool__(self) -> bool:
         raise TypeError(f"{self} is an expression, not a value: use & for AND, | for OR, ~ for NOT")
@@ -120,11 +125,11 @@ class Expression:
         """Whether it is not null."""
         return Operation("IS_NOT_NULL", self)
 
-    def cast(self, data_type: DataType | str) -> Expression:
-        """As another type, given as a DataType or SQL text."""
-        from ..declaration.declared_types import one_type
+    def cast(self, data_type: TypeLike) -> Expression:
+        """As another type, given as a DataType, SQL text, a Python type or an Arrow type."""
+        from ..types.coerce import data_type as as_data_type
 
-        return Operation("CAST", self, data_type=one_type(data_type, "cast()"))
+        return Operation("CAST", self, data_type=as_data_type(data_type, "cast()"))
 
     def get(self, field: str) -> Expression:
         """A field of a ROW."""
@@ -181,7 +186,7 @@ class Call(Expression):
         condition: Expression | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(function, str) and not hasattr(function, "factory"):
+        if not isinstance(function, (str, UserDefinedFunctionWrapper)):
             raise TypeError(f"a call names a function or has one that udf() declared, not {function!r}")
         self.function = function
         self.arguments = tuple(map(expression, arguments))
@@ -237,7 +242,7 @@ def col(name: str) -> Expression:
     return Column(name)
 
 
-def lit(value: Any, data_type: DataType | str | None = None) -> Expression:
+def lit(value: Any, data_type: TypeLike | None = None) -> Expression:
     """A value as an expression; its type follows from the value, or is given."""
     from .literals import literal
 

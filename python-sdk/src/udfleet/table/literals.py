@@ -6,15 +6,15 @@ import datetime
 from decimal import Decimal
 from typing import Any
 
-from ..declaration.declared_types import one_type
 from ..types import DataType, DataTypes
+from ..types.coerce import data_type as as_data_type
 from .expression import Literal
 
 _INT = 1 << 31
 _BIGINT = 1 << 63
 
 
-def literal(value: Any, data_type: DataType | str | None = None) -> Literal:
+def literal(value: Any, data_type: Any = None) -> Literal:
     """A literal of the given type, or of the narrowest that its value has.
 
     :raises TypeError: there are no literals of such values.
@@ -24,7 +24,7 @@ def literal(value: Any, data_type: DataType | str | None = None) -> Literal:
     found = type_of(value)
     if data_type is None:
         return Literal(value, found)
-    wanted = one_type(data_type, "lit()")
+    wanted = as_data_type(data_type, "lit()")
     if value is None:
         return Literal(None, wanted)
     from .verify import verify

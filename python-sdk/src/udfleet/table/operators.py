@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
-from ..declaration import UserDefinedFunctionWrapper
+from ..declaration import AliasedFunction, UserDefinedFunctionWrapper
 from .expression import Call, Column, Expression, Named, lit
 from .parser import parse_item, parse_items
 
@@ -117,6 +117,8 @@ def function(given: Any, what: str) -> tuple[Expression, tuple[str, ...]]:
     """A function that works on rows: a declared one, its name, or a call of it; and names for its columns."""
     if isinstance(given, UserDefinedFunctionWrapper):
         return Call(given, takes_row=True), ()
+    if isinstance(given, AliasedFunction):
+        return Call(given.function, takes_row=True), given.names
     value = one(given)
     value, names = (value.expression, value.names) if isinstance(value, Named) else (value, ())
     if isinstance(value, Column):

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from ..errors import InvalidInputError
 from ..types import DataType, DataTypes, Field
-from ..types.arrow import to_arrow, to_arrow_field
-from .infer import from_arrow, infer
+from ..types.arrow import from_arrow, to_arrow, to_arrow_field
+from .infer import infer
 from .verify import row_values, verify
 
 BATCH_ROWS = 65_536

@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from ..errors import FunctionNotFoundError
 from ..progress import BundleProgressHandler
+from ..types.datatype import shortened
 from . import operators as ops
 from .expression import Column, Expression, Named
 from .plan import build, column_names
 from .sources import Source
 
 if TYPE_CHECKING:
-    from .._client.tables import Tables
     from .._proto.udfleet.v1 import plan_pb2
+    from .fleet import PlanFleet
 
 
 class Table:
@@ -25,7 +26,7 @@ class Table:
     Expressions are text (`"a, add(b, 1) as x"`), or objects made by `col`, `lit`, `call` and declared functions.
     """
 
-    def __init__(self, fleet: Tables, source: Source, steps: tuple[ops.Operator, ...] = ()) -> None:
+    def __init__(self, fleet: PlanFleet, source: Source, steps: tuple[ops.Operator, ...] = ()) -> None:
         self._fleet = fleet
         self._source = source
         self._steps = steps
@@ -35,7 +36,7 @@ class Table:
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{field.name} {field.data_type}" for field in self._source.fields)
-        return f"<udfleet.Table ({columns}), {len(self._steps)} steps>"
+        return f"<udfleet.Table ({shortened(columns)}), {len(self._steps)} steps>"
 
     @property
     def columns(self) -> list[str]:
@@ -110,7 +111,7 @@ class Table:
 
     def explain(self) -> str:
         """The stages that the fleet makes of this, and what is chained in each."""
-        return self._fleet._rpc.explain(self._plan()).text
+        return self._fleet._explain_plan(self._plan())
 
     def execute(
         self,
@@ -128,9 +129,7 @@ class Table:
         answers = self._run(on_error, progress_handler)
         if not progress:
             return answers
-        from .._client.progress import shown
-
-        return shown("table", answers, self._source.rows if self._keeps_rows() else None)
+        return self._fleet._show_progress("table", answers, self._source.rows if self._keeps_rows() else None)
 
     def _keeps_rows(self) -> bool:
         return all(isinstance(step, (ops.Select, ops.Alias, ops.MapRow, ops.Extend)) for step in self._steps)
@@ -139,11 +138,9 @@ class Table:
         return build(self._source.fields, self._steps, self._fleet._functions)
 
     def _run(self, on_error: str | None, handler: BundleProgressHandler | None) -> Iterator[pa.RecordBatch]:
-        from .._client.runner import Batches
-
-        source = Batches(self._source.batches, self._source.replayable)
+        source = self._source
         try:
-            yield from self._fleet._runner.run_plan(self._plan(), source, on_error, handler)
+            yield from self._fleet._run_plan(self._plan(), source.batches, source.replayable, on_error, handler)
         except FunctionNotFoundError:
             # Perhaps one that was registered for this table, and that somebody dropped since.
             self._fleet._functions.forget_inline()

@@ -1,10 +1,12 @@
-"""The Arrow type that carries each logical type: the same table as proto/src/types/arrow.rs."""
+"""The Arrow type that carries each logical type: the same table as proto/src/types/arrow.rs. And the way back."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from .datatype import DataType
+from ..errors import InvalidInputError
+from .datatype import DataType, Field
+from .factories import DataTypes
 
 _PLAIN = {
     "NULL": pa.null(),
@@ -63,3 +65,67 @@ def _key(data_type: DataType) -> pa.DataType:
     if data_type.root == "NULL":
         raise ValueError("a map can't have keys of type NULL")
     return to_arrow(data_type)
+
+
+_ARROW: dict[pa.DataType, DataType] = {
+    pa.null(): DataTypes.NULL(),
+    pa.bool_(): DataTypes.BOOLEAN(),
+    pa.int8(): DataTypes.TINYINT(),
+    pa.int16(): DataTypes.SMALLINT(),
+    pa.int32(): DataTypes.INT(),
+    pa.int64(): DataTypes.BIGINT(),
+    pa.uint8(): DataTypes.SMALLINT(),
+    pa.uint16(): DataTypes.INT(),
+    pa.uint32(): DataTypes.BIGINT(),
+    pa.uint64(): DataTypes.DECIMAL(20, 0),
+    pa.float16(): DataTypes.FLOAT(),
+    pa.float32(): DataTypes.FLOAT(),
+    pa.float64(): DataTypes.DOUBLE(),
+    pa.string(): DataTypes.STRING(),
+    pa.large_string(): DataTypes.STRING(),
+    pa.string_view(): DataTypes.STRING(),
+    pa.binary(): DataTypes.BYTES(),
+    pa.large_binary(): DataTypes.BYTES(),
+    pa.binary_view(): DataTypes.BYTES(),
+    pa.date32(): DataTypes.DATE(),
+    pa.date64(): DataTypes.DATE(),
+    pa.month_day_nano_interval(): DataType("INTERVAL_YEAR_MONTH"),
+}
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def from_arrow(arrow_type: pa.DataType, where: str, nullable: bool = True) -> DataType:
+    """The type that holds all values of an Arrow type."""
+    found = _from_arrow(arrow_type, where)
+    return found if nullable or found.root == "NULL" else found.not_null()
+
+
+def _from_arrow(arrow: pa.DataType, where: str) -> DataType:
+    if arrow in _ARROW:
+        return _ARROW[arrow]
+    kinds = pa.types
+    if kinds.is_dictionary(arrow):
+        return _from_arrow(arrow.value_type, where)
+    if kinds.is_timestamp(arrow):
+        digits = _DIGITS[arrow.unit]
+        return DataTypes.TIMESTAMP(digits) if arrow.tz is None else DataTypes.TIMESTAMP_LTZ(digits)
+    if kinds.is_time(arrow):
+        return DataTypes.TIME(_DIGITS[arrow.unit])
+    if kinds.is_duration(arrow):
+        return DataType("INTERVAL_DAY_TIME")
+    if kinds.is_fixed_size_binary(arrow):
+        return DataTypes.BINARY(arrow.byte_width)
+    if kinds.is_decimal(arrow) and arrow.precision <= 38 and 0 <= arrow.scale <= arrow.precision:
+        return DataTypes.DECIMAL(arrow.precision, arrow.scale)
+    if kinds.is_map(arrow):
+        value = arrow.item_field
+        return DataTypes.MAP(
+            from_arrow(arrow.key_type, where).not_null(), from_arrow(value.type, where, value.nullable)
+        )
+    if kinds.is_struct(arrow):
+        fields = [arrow.field(index) for index in range(arrow.num_fields)]
+        return DataTypes.ROW([Field(f.name, from_arrow(f.type, f"{where}.{f.name}", f.nullable)) for f in fields])
+    if kinds.is_list(arrow) or kinds.is_large_list(arrow) or kinds.is_fixed_size_list(arrow):
+        item = arrow.value_field
+        return DataTypes.ARRAY(from_arrow(item.type, where, item.nullable))
+    raise InvalidInputError(f"{where}: no type holds Arrow's {arrow}", hint="cast the column first")

@@ -26,6 +26,11 @@ def _bounded(root: str, what: str, value: object, least: int, most: int) -> int:
     return value
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """A text for a `repr`, cut where it is long."""
+    return text if len(text) <= most else f"{text[: most - 20]}... {text[-16:]}"
+
+
 class Field:
     """A named part of a ROW type."""
 

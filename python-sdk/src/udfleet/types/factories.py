@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .coerce import TypeLike
+
 _YEAR_MONTH = frozenset({"YEAR", "MONTH"})
 
 
@@ -141,35 +143,31 @@ class DataTypes:
         return DataType("TIMESTAMP_LTZ", nullable, precision=precision)
 
     @staticmethod
-    def ARRAY(element_type: DataType, nullable: bool = True) -> DataType:
+    def ARRAY(element_type: TypeLike, nullable: bool = True) -> DataType:
         """A list."""
         return DataType("ARRAY", nullable, element=_type("ARRAY", element_type))
 
     @staticmethod
-    def MULTISET(element_type: DataType, nullable: bool = True) -> DataType:
+    def MULTISET(element_type: TypeLike, nullable: bool = True) -> DataType:
         """A bag: elements and how often each occurs."""
         return DataType("MULTISET", nullable, element=_type("MULTISET", element_type))
 
     @staticmethod
-    def MAP(key_type: DataType, value_type: DataType, nullable: bool = True) -> DataType:
+    def MAP(key_type: TypeLike, value_type: TypeLike, nullable: bool = True) -> DataType:
         """A dict."""
         return DataType("MAP", nullable, key=_type("MAP", key_type), element=_type("MAP", value_type))
 
     @staticmethod
-    def FIELD(name: str, data_type: DataType, description: str | None = None) -> Field:
+    def FIELD(name: str, data_type: TypeLike, description: str | None = None) -> Field:
         """A field of a ROW."""
-        return Field(name, data_type, description)
+        return Field(name, _type(f"field {name!r}", data_type), description)
 
     @staticmethod
-    def ROW(row_fields: Sequence[Field | DataType] = (), nullable: bool = True) -> DataType:
+    def ROW(row_fields: Sequence[Field | TypeLike] = (), nullable: bool = True) -> DataType:
         """A Row of fields. A bare type gets the name `f0`, `f1`, ... of its position."""
         fields = []
         for index, field in enumerate(row_fields):
-            if isinstance(field, DataType):
-                field = Field(f"f{index}", field)
-            if not isinstance(field, Field):
-                raise TypeError(f"ROW: fields must be DataTypes.FIELD(...) or DataTypes, not {field!r}")
-            fields.append(field)
+            fields.append(field if isinstance(field, Field) else Field(f"f{index}", _type("ROW", field)))
         return DataType("ROW", nullable, fields=fields)
 
     @staticmethod
@@ -211,17 +209,19 @@ class DataTypes:
         return Resolution("SECOND", precision)
 
     @staticmethod
-    def LIST_VIEW(element_type: DataType) -> DataType:
+    def LIST_VIEW(element_type: TypeLike) -> DataType:
         """A list kept in state; a field of an accumulator only."""
         return DataType("LIST_VIEW", element=_type("LIST_VIEW", element_type))
 
     @staticmethod
-    def MAP_VIEW(key_type: DataType, value_type: DataType) -> DataType:
+    def MAP_VIEW(key_type: TypeLike, value_type: TypeLike) -> DataType:
         """A map kept in state; a field of an accumulator only."""
         return DataType("MAP_VIEW", key=_type("MAP_VIEW", key_type), element=_type("MAP_VIEW", value_type))
 
 
 def _type(root: str, part: object) -> DataType:
-    if not isinstance(part, DataType):
-        raise TypeError(f"{root}: its parts must be DataTypes, not {part!r}")
-    return part
+    if isinstance(part, DataType):
+        return part
+    from .coerce import data_type
+
+    return data_type(part, f"{root}: its part")

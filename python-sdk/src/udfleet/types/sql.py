@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import re
 
-from .datatype import DataType, Field
+from .datatype import MAX_LENGTH, DataType, Field
 from .factories import DataTypes, _interval_root
 
 _TOKEN = re.compile(r"\s*(?:(`(?:[^`]|``)*`)|('(?:[^']|'')*')|(\d+)|([^\W\d]\w*)|([<>(),]))", re.UNICODE)
+# Names of other engines and of Arrow stand beside PyFlink's where they mean one thing only.
 _PLAIN = {
-    "NULL": "NULL", "BOOLEAN": "BOOLEAN", "TINYINT": "TINYINT", "SMALLINT": "SMALLINT", "INT": "INT",
-    "INTEGER": "INT", "BIGINT": "BIGINT", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE", "DATE": "DATE",
+    "NULL": "NULL", "BOOLEAN": "BOOLEAN", "BOOL": "BOOLEAN", "TINYINT": "TINYINT",
+    "SMALLINT": "SMALLINT", "INT2": "SMALLINT", "INT16": "SMALLINT",
+    "INT": "INT", "INTEGER": "INT", "INT4": "INT", "INT32": "INT", "BIGINT": "BIGINT", "INT64": "BIGINT",
+    "FLOAT": "FLOAT", "REAL": "FLOAT", "FLOAT4": "FLOAT", "FLOAT32": "FLOAT",
+    "DOUBLE": "DOUBLE", "FLOAT8": "DOUBLE", "FLOAT64": "DOUBLE", "DATE": "DATE", "DATE32": "DATE",
+}  # fmt: skip
+_STRINGS = frozenset({"STRING", "TEXT", "STR", "UTF8", "LARGE_STRING", "STRING_VIEW"})
+_BYTES = frozenset({"BYTES", "BYTEA", "BLOB", "LARGE_BINARY", "BINARY_VIEW"})
+_UNCLEAR = {
+    "INT8": "it has 8 bits in Arrow and 8 bytes in PostgreSQL: write TINYINT or BIGINT",
+    "UINT8": "types are signed: write SMALLINT",
+    "UINT16": "types are signed: write INT",
+    "UINT32": "types are signed: write BIGINT",
+    "UINT64": "types are signed: write DECIMAL(20, 0)",
+}
+_TEMPORAL = {
+    "TIME": "TIME", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
+    "TIMESTAMP_LTZ": "TIMESTAMP_LTZ", "TIMESTAMPTZ": "TIMESTAMP_LTZ",
 }  # fmt: skip
 _TEXT = {"CHAR": "CHAR", "CHARACTER": "CHAR", "VARCHAR": "VARCHAR", "BINARY": "BINARY", "VARBINARY": "VARBINARY"}
 _UNITS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
@@ -20,7 +37,7 @@ _MAX_DEPTH = 64
 def parse(sql: str) -> DataType:
     """The type that the text names; ValueError says where the text goes wrong."""
     if not isinstance(sql, str):
-        raise TypeError(f"a type must be a DataType or SQL text, not {sql!r}")
+        raise TypeError(f"a type must be SQL text, not {sql!r}")
     parser = _Parser(sql)
     result = parser.type()
     parser.end()
@@ -96,20 +113,33 @@ class _Parser:
                 self.take("PRECISION")
             return DataType(_PLAIN[word])
         if word in _TEXT:
-            return DataType(_TEXT[word], length=self.numbers(1)[0])
-        if word in ("STRING", "BYTES"):
-            return DataTypes.STRING() if word == "STRING" else DataTypes.BYTES()
+            return self.sized(word)
+        if word in _STRINGS or word in _BYTES:
+            return DataTypes.STRING() if word in _STRINGS else DataTypes.BYTES()
+        if word in _UNCLEAR:
+            raise ValueError(f"type {self.sql!r}: {word} is unclear: {_UNCLEAR[word]}")
         if word in ("DECIMAL", "DEC", "NUMERIC"):
             precision, scale = self.numbers(10, 0)
             return DataTypes.DECIMAL(precision, scale)
-        if word in ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ"):
-            return self.temporal(word)
+        if word in _TEMPORAL:
+            return self.temporal(_TEMPORAL[word])
         if word == "INTERVAL":
             return self.interval()
         if word in ("ARRAY", "MULTISET", "MAP", "ROW"):
             return self.nested(word)
         self.at -= 1
         raise self.error("a type")
+
+    def sized(self, word: str) -> DataType:
+        """VARCHAR without a length has no bound, as in most engines; CHAR, which mean one character there, needs it."""
+        root = _TEXT[word]
+        if self.take("VARYING"):
+            root = f"VAR{root}"
+        length = self.numbers(0)[0] if self.peek() == "(" else MAX_LENGTH if root.startswith("VAR") else 0
+        if not length and self.tokens[self.at - 1][0] != ")":
+            unbounded = "STRING" if root == "CHAR" else "BYTES"
+            raise ValueError(f"type {self.sql!r}: {root} needs a length, as in {root}(1); {unbounded} takes any length")
+        return DataType(root, length=length)
 
     def numbers(self, *defaults: int) -> list[int]:
         """`(1, 2)`, or the defaults for what is missing."""

@@ -1,0 +1,47 @@
+"""What tables need of a fleet: a client's `Fleet` has it. Tables know nothing else of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+
+from .plan import Functions
+
+if TYPE_CHECKING:
+    from .._proto.udfleet.v1 import plan_pb2
+    from ..progress import BundleProgressHandler
+
+
+class FleetFunctions(Functions, Protocol):
+    """The functions of a fleet."""
+
+    def forget_inline(self) -> None:
+        """Declarations are registered anew when they are used next: somebody dropped them."""
+
+
+class PlanFleet(Protocol):
+    """Explains and runs plans."""
+
+    @property
+    def _functions(self) -> FleetFunctions:
+        """What plans have to know about functions."""
+
+    def _explain_plan(self, plan: plan_pb2.Plan) -> str:
+        """The stages that the fleet makes of a plan, as text."""
+
+    def _run_plan(
+        self,
+        plan: plan_pb2.Plan,
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        replayable: bool,
+        on_error: str | None,
+        handler: BundleProgressHandler | None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The results of a plan over batches; `replayable` ones can be asked for again."""
+
+    def _show_progress(
+        self, name: str, batches: Iterator[pa.RecordBatch], total: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches, while their rows are counted on stderr."""
