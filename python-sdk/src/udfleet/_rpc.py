@@ -54,11 +54,18 @@ class Rpc:
 
     def _unary(self, method: str, request: Message, answer: type[_Answer], timeout: float = CALL_SECONDS) -> _Answer:
         call = self._channel.unary_unary(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
+        result: _Answer = self._wait(call.future(request, timeout=timeout, metadata=self._metadata))
+        return result
+
+    def _wait(self, call: Any) -> Any:
+        # Asked for by `future`, because gRPC's own waiting lets Ctrl-C wait for 200 ms.
         try:
-            result: _Answer = call(request, timeout=timeout, metadata=self._metadata)
+            return call.result()
         except grpc.RpcError as error:
             raise _failures.from_grpc(error, self.address) from None
-        return result
+        except BaseException:
+            call.cancel()
+            raise
 
     def _stream(
         self, method: str, request: Message, answer: type[_Answer], timeout: float | None = None
@@ -131,15 +138,16 @@ class Rpc:
 
     def flight_info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """Who serves a function or a plan. Asked here, because pyarrow's client keeps no details of an error."""
+        return self._wait(self.begin_flight_info(descriptor))
+
+    def begin_flight_info(self, descriptor: flight.FlightDescriptor) -> Any:
+        """The same without waiting: gRPC's future of the answer."""
         call = self._channel.unary_unary(
             "/arrow.flight.protocol.FlightService/GetFlightInfo",
             flight.FlightDescriptor.serialize,
             flight.FlightInfo.deserialize,
         )
-        try:
-            return call(descriptor, timeout=CALL_SECONDS, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise _failures.from_grpc(error, self.address) from None
+        return call.future(descriptor, timeout=CALL_SECONDS, metadata=self._metadata)
 
     def missing(self, hashes: list[str]) -> set[str]:
         """Which of these artifacts the coordinator lacks."""
@@ -151,7 +159,4 @@ class Rpc:
         call = self._channel.stream_unary(
             "/udfleet.v1.Artifacts/Put", fleet.ArtifactChunk.SerializeToString, fleet.PutArtifactResponse.FromString
         )
-        try:
-            call(chunks, timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise _failures.from_grpc(error, self.address) from None
+        self._wait(call.future(chunks, timeout=timeout, metadata=self._metadata))

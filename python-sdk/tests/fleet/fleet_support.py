@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import udfleet
 from udfleet import AggregateFunction, DataTypes
 from udfleet._client import pool
 from udfleet._flight import pipeline
+from udfleet._local import binaries
 
 BIGINT = DataTypes.BIGINT()
 STRING = DataTypes.STRING()
@@ -127,6 +129,26 @@ def batches(count: int, rows: int, start: int = 0) -> Iterator[Any]:
     for index in range(count):
         first = start + index * rows
         yield pa.record_batch({"a": pa.array(range(first, first + rows), pa.int64())})
+
+
+@contextlib.contextmanager
+def client_process(fleet: udfleet.LocalFleet, command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program that is told of the fleet; it is killed in the end."""
+    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token or ""}
+    started = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def second_executor(fleet: udfleet.LocalFleet, folder: Path) -> Any:
+    """One more executor, named `second`, as long as the context lasts."""
+    command = [binaries.find_folder() / binaries.EXECUTOR, "--coordinator", fleet.address, "--id", "second"]
+    command += ["--work-dir", folder, "--uv", binaries.find_uv() or "uv", "--interpreters-per-environment", "1"]
+    command += ["--parent-pid", str(os.getpid())]
+    return client_process(fleet, [*map(str, command)], stderr=subprocess.DEVNULL)
 
 
 def run_cli(fleet: udfleet.LocalFleet, *arguments: str, status: int = 0, **options: Any) -> Any:

@@ -27,6 +27,8 @@ class FakePeer(flight.FlightServerBase):
         super().__init__("grpc://127.0.0.1:0")
         self.function = function
         self.endpoints: list[str] = []
+        self.ticket = b"add"
+        self.asked = 0
         self.requests: list[exchange_pb2.ExchangeRequest] = []
         self.headers: list[exchange_pb2.BatchHeader] = []
         self.rows: list[int] = []
@@ -41,7 +43,8 @@ class FakePeer(flight.FlightServerBase):
     def get_flight_info(self, context, descriptor):
         if descriptor.path != [b"add"]:
             raise _status(error_pb2.FUNCTION_NOT_FOUND, "no function", "did you mean 'add'?")
-        endpoints = [flight.FlightEndpoint(b"add", [f"grpc+tcp://{address}"]) for address in self.endpoints]
+        self.asked += 1
+        endpoints = [flight.FlightEndpoint(self.ticket, [f"grpc+tcp://{address}"]) for address in self.endpoints]
         return flight.FlightInfo(pa.schema([*INPUTS, RESULT]), descriptor, endpoints, len(INPUTS), -1)
 
     def do_exchange(self, context, descriptor, reader, writer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -332,6 +334,99 @@ def test_exchange(cluster):
         with pytest.raises(RuntimeError, match="nothing was sent"):
             exchange.receive()
     assert sorted(len(peer.rows) for peer in cluster.executors) == [0, 9]
+
+
+def test_after_a_failed_call_an_exchange_goes_on(cluster):
+    def raises(given):
+        if given.column(0)[0].as_py() == 500:
+            raise ValueError("no such thing")
+        return add(given)
+
+    for peer in cluster.executors:
+        peer.function = raises
+    with cluster.fleet.exchange("add") as exchange:
+        assert exchange.call(batch(1, 1)).to_pylist() == [2]
+        exchange.send(batch(500, 1))
+        exchange.send(batch(2, 1))
+        with pytest.raises(udfleet.UserCodeError):
+            exchange.receive()
+        # What was in flight beside it is given up with it.
+        assert [exchange.call(batch(i, 1)).to_pylist() for i in range(20)] == [[2 * i] for i in range(20)]
+
+
+def test_executors_that_come_in_mid_stream_are_used(cluster, monkeypatch):
+    monkeypatch.setattr("udfleet._flight.directory.ROUTE_SECONDS", 0.01)
+    monkeypatch.setattr("udfleet._flight.pipeline._LOOK_SECONDS", 0.01)
+    first, second = cluster.executors
+    cluster.coordinator.endpoints = [first.address]
+    batches = batches_until(
+        lambda: len(second.rows) > 20, on_count={20: lambda: cluster.coordinator.endpoints.append(second.address)}
+    )
+    answers = list(cluster.fleet.stream("add", batches))
+    assert [answer.column(0)[0].as_py() for answer in answers] == [2 * i for i in range(len(answers))]
+    assert len(first.rows) + len(second.rows) == len(answers)
+
+
+def test_a_stream_gets_no_executor_of_a_later_version(cluster, monkeypatch):
+    monkeypatch.setattr("udfleet._flight.directory.ROUTE_SECONDS", 0.01)
+    monkeypatch.setattr("udfleet._flight.pipeline._LOOK_SECONDS", 0.01)
+    first, second = cluster.executors
+    cluster.coordinator.endpoints = [first.address]
+
+    def replaced():
+        cluster.coordinator.endpoints.append(second.address)
+        cluster.coordinator.ticket = b"add@2"
+
+    asked = cluster.coordinator.asked
+    batches = batches_until(lambda: cluster.coordinator.asked > asked + 5, on_count={20: replaced})
+    answers = list(cluster.fleet.stream("add", batches))
+    assert not second.rows and len(answers) == len(first.rows)
+
+
+def batches_until(enough, on_count):
+    """Batches that count up, until enough were sent."""
+    deadline, count = time.monotonic() + 30, 0
+    while not enough():
+        assert time.monotonic() < deadline
+        on_count.get(count, lambda: None)()
+        yield batch(count, 1)
+        count += 1
+
+
+class Stuck(FakePeer):
+    """Answers nothing; says when its stream has begun, and when it was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = threading.Event()
+
+    def do_exchange(self, context, descriptor, reader, writer):
+        next(reader)
+        self.began.set()
+        while not context.is_cancelled():
+            time.sleep(0.01)
+        self.cancelled.set()
+
+
+def test_ctrl_c_cancels_the_stream(cluster):
+    stuck = Stuck()
+    cluster.coordinator.endpoints = [stuck.address]
+
+    def interrupt():
+        stuck.began.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cluster.fleet.call("add", 1, 2)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert stuck.cancelled.wait(10)
+    stuck.shutdown()
 
 
 def test_fleets_are_thread_safe(cluster):

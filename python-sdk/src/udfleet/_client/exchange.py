@@ -38,15 +38,22 @@ class Exchange:
             raise RuntimeError("as much is in flight as the stream takes: receive() first")
 
     def receive(self) -> pa.Array:
-        """The results of the oldest batch whose results were not received yet."""
+        """The results of the oldest batch whose results were not received yet.
+
+        When this raises, all that was sent and not received is given up; what is sent next goes over a new stream.
+        """
         if not len(self._pipeline):
             raise RuntimeError("nothing was sent")
         joined = Joined()
         joined.expect([0])
-        while True:
-            answer = joined.add(*self._pipeline.receive())
-            if answer is not None:
-                return answer.column(0)
+        try:
+            while True:
+                answer = joined.add(*self._pipeline.receive())
+                if answer is not None:
+                    return answer.column(0)
+        except BaseException:
+            self._pipeline.abandon()
+            raise
 
     def close(self) -> None:
         """Ends the stream."""

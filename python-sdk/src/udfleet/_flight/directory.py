@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import grpc
 import pyarrow as pa
 import pyarrow.flight as flight
 
@@ -38,6 +41,8 @@ class Route(NamedTuple):
     """`SCALAR`, `TABLE`, `AGGREGATE` or `TABLE_AGGREGATE`."""
     results: list[pa.Field]
     executors: list[str]
+    reference: str
+    """`name@version`; empty where no executor serves it."""
 
 
 class Directory:
@@ -50,7 +55,10 @@ class Directory:
         self._rpc = rpc
         self._lock = threading.Lock()
         self._clients: dict[str, flight.FlightClient] = {}
+        self.connected: set[str] = set()
+        """Addresses to which a stream was opened, and which were not lost since."""
         self._routes: dict[str, tuple[float, Route]] = {}
+        self._lookups: dict[str, Lookup] = {}
 
     def client(self, address: str) -> flight.FlightClient:
         """The client of an address, made on first use."""
@@ -68,10 +76,27 @@ class Directory:
             known = self._routes.get(function)
         if known is not None and now < known[0]:
             return known[1]
-        route = self._ask(function)
+        route = _route(self._rpc.flight_info(flight.FlightDescriptor.for_path(function)))
         with self._lock:
             self._routes[function] = (now + ROUTE_SECONDS, route)
         return route
+
+    def latest_route(self, function: str) -> Route | None:
+        """The route as last heard. Waits for nobody: what is old is asked for behind the caller's back."""
+        now = time.monotonic()
+        with self._lock:
+            known = self._routes.get(function)
+            if known is None or now >= known[0]:
+                lookup = self._lookups.setdefault(function, self.lookup(flight.FlightDescriptor.for_path(function)))
+                info = lookup.poll()
+                if info is not None:
+                    known = self._routes[function] = (now + ROUTE_SECONDS, _route(info))
+                    del self._lookups[function]
+        return known[1] if known else None
+
+    def lookup(self, descriptor: flight.FlightDescriptor) -> Lookup:
+        """Asks who serves a function or plan, once `poll` is called."""
+        return Lookup(functools.partial(self._rpc.begin_flight_info, descriptor))
 
     def forget(self, function: str | None = None) -> None:
         """Routes asked for anew: of one function and its versions, or all."""
@@ -83,22 +108,9 @@ class Directory:
             for known in [key for key in self._routes if key.partition("@")[0] == name]:
                 del self._routes[known]
 
-    def _ask(self, function: str) -> Route:
-        info = self._rpc.flight_info(flight.FlightDescriptor.for_path(function))
-        fields = list(info.schema)
-        executors = [_address(location) for endpoint in info.endpoints for location in endpoint.locations[:1]]
-        count = max(0, info.total_records)
-        kind = (info.schema.metadata or {}).get(_KIND, b"SCALAR").decode()
-        return Route(None if info.total_records < 0 else fields[:count], kind, fields[count:], executors)
-
     def plan_info(self, descriptor: flight.FlightDescriptor) -> list[tuple[str, bytes]]:
         """Addresses that serve a plan, each with the ticket for it."""
-        info = self._rpc.flight_info(descriptor)
-        return [
-            (_address(location), endpoint.ticket.ticket)
-            for endpoint in info.endpoints
-            for location in endpoint.locations[:1]
-        ]
+        return places(self._rpc.flight_info(descriptor))
 
     def close(self) -> None:
         """Closes all connections."""
@@ -106,6 +118,46 @@ class Directory:
             clients, self._clients = self._clients, {}
         for client in clients.values():
             client.close()
+
+
+class Lookup:
+    """A question to the coordinator whose answer nobody waits for."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+        self._call: Any = None
+        self._ask_again = 0.0
+
+    def poll(self) -> flight.FlightInfo | None:
+        """The answer, once it is there; asks again some time after a failure."""
+        if self._call is None:
+            if time.monotonic() >= self._ask_again:
+                self._call = self._ask()
+            return None
+        if not self._call.done():
+            return None
+        call, self._call = self._call, None
+        self._ask_again = time.monotonic() + ROUTE_SECONDS
+        return call.result() if call.code() is grpc.StatusCode.OK else None
+
+
+def places(info: flight.FlightInfo) -> list[tuple[str, bytes]]:
+    """Addresses that serve what was asked for, each with the ticket for it."""
+    return [
+        (_address(location), endpoint.ticket.ticket)
+        for endpoint in info.endpoints
+        for location in endpoint.locations[:1]
+    ]
+
+
+def _route(info: flight.FlightInfo) -> Route:
+    fields = list(info.schema)
+    count = max(0, info.total_records)
+    kind = (info.schema.metadata or {}).get(_KIND, b"SCALAR").decode()
+    served = places(info)
+    reference = served[0][1].decode(errors="replace") if served else ""
+    inputs = None if info.total_records < 0 else fields[:count]
+    return Route(inputs, kind, fields[count:], [address for address, _ in served], reference)
 
 
 def _address(location: flight.Location) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .. import _failure_text, _failures
+from .. import _failure_text, _failures, _interrupts
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from . import codec
@@ -40,6 +40,7 @@ class Link:
         address: str,
         descriptor: flight.FlightDescriptor,
         options: flight.FlightCallOptions,
+        connected: bool = False,
     ) -> None:
         self.address = address
         self.in_flight: deque[Item] = deque()
@@ -51,8 +52,14 @@ class Link:
         self._write_error = ""
         self._schema: pa.Schema | None = None
         try:
-            self._writer, self._reader = client.do_exchange(descriptor, options)
+            if connected:
+                self._writer, self._reader = client.do_exchange(descriptor, options)
+            else:
+                # It waits for the connection, two seconds where nobody answers.
+                self._writer, self._reader = _interrupts.interruptible(lambda: client.do_exchange(descriptor, options))
         except (pa.ArrowException, OSError) as error:
+            if _interrupts.raised_by_handler(error):
+                raise
             raise LinkLostError(_failures.from_flight(error, address)) from None
 
     def has_room(self, size: int) -> bool:
@@ -111,11 +118,13 @@ class Link:
         item = self.in_flight[0]
         expected = self._sent - len(self.in_flight)
         try:
-            chunk = self._reader.read_chunk()
+            chunk = _interrupts.read_chunk(self._reader)
         except StopIteration:
             reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
             raise LinkLostError(_failures.lost(reason)) from None
         except (pa.ArrowException, OSError) as error:
+            if _interrupts.raised_by_handler(error):
+                raise
             raise self._classify(error, item) from None
         result = codec.answer(chunk.app_metadata)
         if result.HasField("bundle"):
@@ -148,7 +157,7 @@ class Link:
             if not self._ended:
                 self._writer.done_writing()
             while True:
-                yield codec.answer(self._reader.read_chunk().app_metadata)
+                yield codec.answer(_interrupts.read_chunk(self._reader).app_metadata)
         self._close()
 
     def cancel(self) -> None:

@@ -23,6 +23,8 @@ OnBundle = Callable[[str, exchange_pb2.BundleProgress], None]
 """Hears what peers say of bundles, and who says it."""
 
 _BACKOFF_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
+"""How often a stream looks whether the answer has come to who serves its function now."""
 
 _TRY_ELSEWHERE = (errors.NoCapacityError, errors.ExecutorLostError, errors.UnreachableError)
 
@@ -59,6 +61,19 @@ class Pipeline:
         self._rounds = 0
         self._opened = False
         self._candidates = self._find_candidates()
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+
+    def _look_for_executors(self) -> None:
+        """Executors that serve it since the streams were opened get streams too. Waits for nobody."""
+        now = time.monotonic()
+        if now < self._next_look or not self._direct or len(self._links) >= self._max_links:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        known = {link.address for link in self._links} | self._failed | set(self._candidates)
+        new = [address for address in self._target.latest_executors() if address not in known]
+        random.shuffle(new)
+        room = self._max_links - len(self._links) - len(self._candidates)
+        self._candidates += new[: max(0, room)]
 
     def _find_candidates(self) -> list[str]:
         """Peers to open streams to, the last first."""
@@ -77,6 +92,9 @@ class Pipeline:
         """Sends a batch if there is room for it; where there is none, `receive` makes some."""
         if self._resend:
             return False
+        if not (self._links or self._candidates or self._order):
+            self._candidates = self._find_candidates()
+        self._look_for_executors()
         link = self._pick(item.size)
         if link is None:
             return False
@@ -131,7 +149,9 @@ class Pipeline:
             address = self._candidates.pop()
             try:
                 client, options = self._directory.client(address), self._directory.call_options
-                link = Link(client, address, self._target.descriptor(address), options)
+                connected = address in self._directory.connected
+                link = Link(client, address, self._target.descriptor(address), options, connected)
+                self._directory.connected.add(address)
             except LinkLostError as lost:
                 self._failed.add(address)
                 self._silent.add(address)
@@ -169,6 +189,7 @@ class Pipeline:
     def _lose(self, link: Link, reason: UdfleetError) -> None:
         """Takes a stream out of service and queues what it has not answered."""
         self._failed.add(link.address)
+        self._directory.connected.discard(link.address)
         self._target.forget()
         for item in link.in_flight:
             if link.answered or item.parts or item.delivered:
@@ -238,6 +259,16 @@ class Pipeline:
             attempt=attempts,
             hint=reason.hint or hint,
         )
+
+    def abandon(self) -> None:
+        """Gives up all that is in flight; what is offered next goes out on new streams."""
+        links, self._links = self._links, []
+        for link in links:
+            link.cancel()
+        self._order.clear()
+        self._resend.clear()
+        self._failed.clear()
+        self._candidates.clear()
 
     def close(self) -> None:
         """Ends all streams: orderly where nothing is in flight, else by cancelling."""

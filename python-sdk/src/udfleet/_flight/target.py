@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ import pyarrow.flight as flight
 from .._proto.udfleet.v1 import exchange_pb2, function_pb2, plan_pb2
 from ..errors import UdfleetError
 from . import codec
-from .directory import Directory
+from .directory import ROUTE_SECONDS, Directory, places
 
 MAX_ATTEMPTS = 3
 
@@ -37,6 +38,13 @@ class Target(ABC):
     @abstractmethod
     def executors(self) -> list[str]:
         """Addresses of peers that serve it; the coordinator's where nobody else does all of it."""
+
+    @abstractmethod
+    def latest_executors(self) -> list[str]:
+        """Who serves what `executors` was told of, as last heard; asked for anew now and then. Waits for nobody.
+
+        Nobody where another version has become the newest: one stream calls one version.
+        """
 
     @abstractmethod
     def descriptor(self, address: str) -> flight.FlightDescriptor:
@@ -77,9 +85,16 @@ class FunctionTarget(Target):
         super().__init__(directory, function, describe, (function,))
         request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error, bundle_progress=bundles)
         self._descriptor = codec.descriptor(request)
+        self._reference = ""
 
     def executors(self) -> list[str]:
-        return self.directory.route(self.name).executors
+        route = self.directory.route(self.name)
+        self._reference = self._reference or route.reference
+        return route.executors
+
+    def latest_executors(self) -> list[str]:
+        route = self.directory.latest_route(self.name)
+        return route.executors if route is not None and route.reference == self._reference else []
 
     def descriptor(self, address: str) -> flight.FlightDescriptor:
         return self._descriptor
@@ -105,17 +120,31 @@ class PlanTarget(Target):
         request = exchange_pb2.ExchangeRequest(plan=plan, job=job, on_error=on_error, bundle_progress=bundles)
         self._descriptor = codec.descriptor(request)
         self._bundles = bundles
-        self._stages: dict[str, flight.FlightDescriptor] | None = None
+        self._stages: dict[str, bytes] | None = None
+        self._tickets: set[bytes] = set()
+        """Of the versions that the first stream was opened for."""
+        self._asked = 0.0
+        self._lookup = directory.lookup(self._descriptor)
 
     def executors(self) -> list[str]:
         if self._stages is None:
-            info = self.directory.plan_info(self._descriptor)
-            self._stages = {
-                address: self._stage(ticket)
-                for address, ticket in info
-                if ticket and address != self.directory.coordinator
-            }
+            self._stages = self._stages_of(self.directory.plan_info(self._descriptor))
+            self._tickets = self._tickets or set(self._stages.values())
+            self._asked = time.monotonic()
         return list(self._stages)
+
+    def latest_executors(self) -> list[str]:
+        if time.monotonic() >= self._asked + ROUTE_SECONDS:
+            info = self._lookup.poll()
+            if info is not None:
+                self._asked = time.monotonic()
+                served = self._stages_of(places(info))
+                if self._tickets.issuperset(served.values()):
+                    self._stages = served
+        return list(self._stages or ())
+
+    def _stages_of(self, served: list[tuple[str, bytes]]) -> dict[str, bytes]:
+        return {address: ticket for address, ticket in served if ticket and address != self.directory.coordinator}
 
     def _stage(self, ticket: bytes) -> flight.FlightDescriptor:
         if not self._bundles:
@@ -125,7 +154,8 @@ class PlanTarget(Target):
         return codec.descriptor(request)
 
     def descriptor(self, address: str) -> flight.FlightDescriptor:
-        return (self._stages or {}).get(address, self._descriptor)
+        ticket = (self._stages or {}).get(address)
+        return self._descriptor if ticket is None else self._stage(ticket)
 
     def forget(self) -> None:
         self._stages = None

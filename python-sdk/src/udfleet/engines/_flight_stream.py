@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pyarrow as pa
 from pyarrow import flight
 
+from .. import _interrupts
+
 STREAM_SECONDS = 5.0
 """How long a stream is used. The next one goes to whoever serves by then, and a draining executor, which waits for its
 streams, gets rid of them."""
@@ -38,7 +40,7 @@ class Stream:
 
     def call(self, batch: pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
         self.writer.write_batch(batch)
-        answer = self.reader.read_chunk().data.column(0)
+        answer = _interrupts.read_chunk(self.reader).data.column(0)
         if len(answer) != batch.num_rows:
             raise ValueError(f"{len(answer)} values came for {batch.num_rows} rows: the function leaves rows out")
         return answer

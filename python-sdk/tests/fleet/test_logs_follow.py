@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import threading
 
 import pytest
-from fleet_support import BIGINT, STRING, eventually
+from fleet_support import BIGINT, STRING, client_process, eventually, second_executor
 
 import udfleet
 from udfleet import udf
-from udfleet._local import binaries
 
 
 def talks(word):
@@ -30,21 +28,10 @@ def single():
 
 
 @contextlib.contextmanager
-def process(fleet, command, **options):
-    environment = {**os.environ, "UDFLEET_ADDRESS": fleet.address, "UDFLEET_TOKEN": fleet.token}
-    started = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
-@contextlib.contextmanager
 def follower(fleet):
     """The running command, and the lines that it has printed so far."""
     command = [sys.executable, "-m", "udfleet", "logs", "talks", "--follow"]
-    with process(fleet, command, stderr=subprocess.PIPE) as running:
+    with client_process(fleet, command, stderr=subprocess.PIPE) as running:
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(iter(running.stdout.readline, "")))
         reader.start()
@@ -53,12 +40,6 @@ def follower(fleet):
         finally:
             running.kill()
             reader.join()
-
-
-def second_executor(fleet, folder):
-    command = [binaries.find_folder() / binaries.EXECUTOR, "--coordinator", fleet.address, "--id", "second"]
-    command += ["--work-dir", folder, "--uv", binaries.find_uv() or "uv", "--interpreters-per-environment", "1"]
-    return process(fleet, [*map(str, command), "--parent-pid", str(os.getpid())], stderr=subprocess.DEVNULL)
 
 
 def serves(fleet, executor):
