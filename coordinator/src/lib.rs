@@ -5,7 +5,6 @@
 //! `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `membership` and `router`; `server` starts all.
 
 pub mod artifact;
-pub mod auth;
 pub mod config;
 pub mod fleet;
 pub mod http;

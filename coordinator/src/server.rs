@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::InterceptorLayer;
 use tonic::transport::server::TcpIncoming;
-use udfleet_proto::engine::{Engines, accepted};
+use udfleet_edge::engine::{Engines, accepted};
+use udfleet_edge::flight::FlightFrontend;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::artifact::{ArtifactStore, ArtifactsService};
-use crate::auth::{RequireToken, SendToken};
 use crate::config::Config;
 use crate::fleet::{self, FleetService, Parts};
 use crate::http::{self, Exporter, Http};
@@ -28,6 +28,7 @@ use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
 use crate::store::embedded::EmbeddedStore;
+use udfleet_edge::auth::{RequireToken, SendToken};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,7 +64,9 @@ fn builder() -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
 }
 
-fn flight(router: Router) -> FlightServiceServer<Router> {
+type Flight = FlightFrontend<Router>;
+
+fn flight(router: Flight) -> FlightServiceServer<Flight> {
     let frame = MAX_FRAME_BYTES + FRAME_SLACK;
     FlightServiceServer::new(router).max_decoding_message_size(frame).max_encoding_message_size(frame)
 }
@@ -103,8 +106,9 @@ impl Server {
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
-        let token = SendToken::new(config.token.as_ref());
-        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats), Arc::clone(&engines));
+        let token = SendToken::new(config.token.as_ref())?;
+        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats));
+        let router = FlightFrontend::new(router, Arc::clone(&engines));
         let parts = Parts {
             registry: Arc::clone(&registry),
             artifacts,
@@ -131,7 +135,7 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, listener: TcpListener, router: Router, parts: Arc<Parts>, door: RequireToken) {
+    fn serve_grpc(&mut self, listener: TcpListener, router: Flight, parts: Arc<Parts>, door: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
         let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
         let control = MAX_CONTROL_BYTES;
@@ -151,7 +155,7 @@ impl Server {
     }
 
     /// What engines, which show no token, need of Flight.
-    fn serve_engines(&mut self, listener: TcpListener, router: Router) {
+    fn serve_engines(&mut self, listener: TcpListener, router: Flight) {
         let router = builder().add_service(flight(router));
         let incoming = accepted(TcpIncoming::from(listener).with_nodelay(Some(true)), true);
         let stop = self.stop.clone();

@@ -1,13 +1,12 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `logs` and `metrics` know nothing else of this crate; `artifact` stands on `auth`;
-//! `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http`
+//! Who may know whom: `artifact`, `config`, `logs` and `metrics` know nothing else of this crate; `environment` stands on
+//! `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http`
 //! on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
-pub mod auth;
 pub mod config;
 pub mod environment;
 pub mod exchange;

@@ -10,16 +10,16 @@ use ractor::Actor;
 use rand::Rng;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use udfleet_proto::engine::Engines;
+use udfleet_edge::engine::Engines;
+use udfleet_edge::flight::FlightFrontend;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
 use crate::attach::{self, Attachment};
-use crate::auth::{Bearer, Guard};
 use crate::config::Settings;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
-use crate::exchange::{FlightFrontend, FunctionTable};
+use crate::exchange::{FunctionStreams, FunctionTable};
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::node::reconcile::Limits;
@@ -27,6 +27,7 @@ use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::work_dir::WorkDir;
 use crate::{http, server};
+use udfleet_edge::auth::{RequireToken, SendToken};
 
 /// The longest that an orderly stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -50,7 +51,7 @@ pub async fn run(
         Some(address) => Some(listen("engine_listen", address).await?),
         None => None,
     };
-    let bearer = Bearer::new(settings.token.as_ref())?;
+    let bearer = SendToken::new(settings.token.as_ref())?;
     let channel = attach::channel(&settings.coordinator)?;
     let pythons = Pythons::discover(&settings.python).await;
     let artifacts = Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(channel.clone(), bearer.clone()))?);
@@ -61,8 +62,8 @@ pub async fn run(
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
     let end = CancellationToken::new();
     let engines = Arc::new(Engines::default());
-    let frontend = FlightFrontend::new(Arc::clone(&context.table), Arc::clone(&engines));
-    let guard = Guard::new(settings.token.clone());
+    let frontend = FlightFrontend::new(FunctionStreams::new(Arc::clone(&context.table)), Arc::clone(&engines));
+    let guard = RequireToken::new(settings.token.as_ref());
     let (logs, stats, table) = (Arc::clone(&context.logs), Arc::clone(&context.stats), Arc::clone(&context.table));
     let service = NodeService::new(context.executor.clone(), logs, stats, table);
     let engine_address = engine.as_ref().map(|(_, address)| address.to_string());

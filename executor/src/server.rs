@@ -8,14 +8,15 @@ use tokio::net::TcpListener;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use udfleet_proto::engine::accepted;
+use udfleet_edge::engine::accepted;
+use udfleet_edge::flight::FlightFrontend;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::v1::node_server::NodeServer;
 
-use crate::auth::Guard;
-use crate::exchange::FlightFrontend;
+use crate::exchange::FunctionStreams;
 use crate::node_service::NodeService;
+use udfleet_edge::auth::RequireToken;
 
 /// HTTP/2 frame: large, so that big batches take few of them.
 const FRAME_BYTES: u32 = 1 << 20;
@@ -32,9 +33,9 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// `INTERNAL` when the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    flight: FlightFrontend,
+    flight: FlightFrontend<FunctionStreams>,
     node: NodeService,
-    guard: Guard,
+    guard: RequireToken,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let node = NodeServer::new(node).max_decoding_message_size(MAX_CONTROL_BYTES);
@@ -53,7 +54,7 @@ pub async fn serve(
 /// `INTERNAL` when the listener fails.
 pub async fn serve_engines(
     listener: TcpListener,
-    flight: FlightFrontend,
+    flight: FlightFrontend<FunctionStreams>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     builder()
@@ -63,7 +64,7 @@ pub async fn serve_engines(
         .map_err(failed)
 }
 
-fn service(flight: FlightFrontend) -> FlightServiceServer<FlightFrontend> {
+fn service(flight: FlightFrontend<FunctionStreams>) -> FlightServiceServer<FlightFrontend<FunctionStreams>> {
     FlightServiceServer::new(flight).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES)
 }
 

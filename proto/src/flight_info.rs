@@ -1,18 +1,9 @@
-//! What Flight clients are told about a function: the same on the coordinator and on executors.
+//! The columns of a function, as all processes and Flight clients know them.
 
-use arrow_flight::{ActionType, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc};
-use arrow_schema::{DataType, Field, Schema};
-use bytes::Bytes;
-use tonic::Status;
+use arrow_schema::{DataType, Field};
 
-use crate::engine::{Connection, Engine, described_inputs, described_outputs};
-use crate::error::Error;
 use crate::types::arrow_field;
-use crate::v1::{ErrorCode, FunctionDefinition, FunctionKind, TypeRoot};
-
-/// The action by which remote-function clients (RisingWave) ask for the protocol version.
-pub const PROTOCOL_VERSION_ACTION: &str = "protocol_version";
-const PROTOCOL_VERSION: u8 = 2;
+use crate::v1::{FunctionDefinition, FunctionKind, TypeRoot};
 
 /// Of a plain call of a table function: the row of the input batch, from 0.
 pub const ROW_COLUMN: &str = "row";
@@ -42,88 +33,6 @@ pub fn result_fields(definition: &FunctionDefinition) -> Vec<Field> {
             vec![arrow_field("result", result)]
         }
     }
-}
-
-/// A function as a caller of this engine sees it.
-///
-/// # Errors
-/// [`ErrorCode::Internal`] where the schema can't be encoded.
-pub fn describe(
-    definition: &FunctionDefinition,
-    engine: Engine,
-    descriptor: FlightDescriptor,
-    endpoints: Vec<FlightEndpoint>,
-) -> Result<FlightInfo, Error> {
-    let inputs = described_inputs(definition, engine);
-    // A function without declared inputs takes any columns: their number is unknown.
-    let count = if definition.input_typed { inputs.len() as i64 } else { -1 };
-    of_columns(inputs, described_outputs(definition, engine), definition.kind(), count, descriptor, endpoints)
-}
-
-/// Schema = inputs, then outputs; `total_records` = number of inputs (the contract of arrow-udf and Databend).
-pub(crate) fn of_columns(
-    inputs: Vec<Field>,
-    outputs: Vec<Field>,
-    kind: FunctionKind,
-    total_records: i64,
-    descriptor: FlightDescriptor,
-    endpoints: Vec<FlightEndpoint>,
-) -> Result<FlightInfo, Error> {
-    let metadata = [
-        ("x-databend-udf-input-count".to_owned(), inputs.len().to_string()),
-        // An aggregate's results come at the end of the input only, which callers have to know.
-        (KIND_METADATA.to_owned(), kind.as_str_name().to_owned()),
-    ];
-    let fields: Vec<_> = inputs.into_iter().chain(outputs).collect();
-    let schema = Schema::new_with_metadata(fields, std::collections::HashMap::from(metadata));
-    let options = Default::default();
-    let message = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&schema, &options))
-        .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
-    Ok(FlightInfo {
-        schema: message.0,
-        flight_descriptor: Some(descriptor),
-        endpoint: endpoints,
-        total_records,
-        total_bytes: -1,
-        ordered: true,
-        app_metadata: Bytes::new(),
-    })
-}
-
-/// The answer to an action. Who asks for the protocol version is noted with its connection.
-///
-/// # Errors
-/// [`ErrorCode::InvalidInput`] for actions that don't exist.
-pub fn action(name: &str, connection: &Connection) -> Result<Bytes, Error> {
-    match name {
-        PROTOCOL_VERSION_ACTION => {
-            connection.asked_for_version();
-            Ok(Bytes::from_static(&[PROTOCOL_VERSION]))
-        }
-        other => {
-            Err(Error::new(ErrorCode::InvalidInput, format!("no Flight action {other:?}")).hint("see ListActions"))
-        }
-    }
-}
-
-/// What [`action`] takes.
-#[must_use]
-pub fn actions() -> [ActionType; 1] {
-    let description = "the version of the arrow-udf protocol that PATH streams speak: one byte".to_owned();
-    [ActionType { r#type: PROTOCOL_VERSION_ACTION.to_owned(), description }]
-}
-
-/// The refusal of CMD descriptors on the listener that asks for no token.
-#[must_use]
-pub fn commands_refused() -> Error {
-    Error::new(ErrorCode::InvalidInput, "engine_listen takes PATH descriptors [function name] only")
-        .hint("use the port of `listen`, with the fleet's token")
-}
-
-/// For the parts of Flight that functions have no use for.
-#[must_use]
-pub fn unsupported(rpc: &str) -> Status {
-    Status::unimplemented(format!("udfleet serves functions through DoExchange; {rpc} does not exist here"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! process must agree on (names, types, error codes, config keys, limits).
 
 pub mod config;
-pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod flight;

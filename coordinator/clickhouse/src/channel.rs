@@ -8,11 +8,10 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use arrow_schema::FieldRef;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
+use udfleet_edge::auth::SendToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::exchange_descriptor;
 use udfleet_proto::flight_info::KIND_METADATA;
@@ -28,21 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Finds a coordinator that vanished without a word.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
-#[derive(Clone)]
-struct Token(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Token {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
-    }
-}
-
 /// One function of a fleet. Connects when it is asked, and again whenever the connection is gone.
 pub struct Fleet {
-    flight: FlightServiceClient<InterceptedService<Channel, Token>>,
+    flight: FlightServiceClient<InterceptedService<Channel, SendToken>>,
     function: String,
     on_error: OnError,
     address: String,
@@ -68,7 +55,7 @@ impl Fleet {
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .connect_lazy();
-        let flight = FlightServiceClient::with_interceptor(channel, Token(flags.authorization()?))
+        let flight = FlightServiceClient::with_interceptor(channel, SendToken::new(flags.token()?.as_ref())?)
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
         Ok(Self {

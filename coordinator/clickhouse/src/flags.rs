@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
-use tonic::metadata::{Ascii, MetadataValue};
+use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{ErrorCode, OnError};
+use udfleet_proto::v1::OnError;
 
 /// Answers an ArrowStream on stdin with a function of a udfleet fleet: a command for ClickHouse's executable functions.
 #[derive(Debug, Clone, clap::Parser)]
@@ -20,10 +20,10 @@ pub struct Flags {
     pub address: String,
     /// The fleet's token; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
+    token: Option<String>,
     /// File that holds the token; a relative path starts where this program lies
     #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
     /// Go on for ever: a row count and an ArrowStream after another (executable_pool with send_chunk_header)
     #[arg(long)]
     pub chunk_header: bool,
@@ -69,30 +69,18 @@ impl Flags {
         Self::try_parse()
     }
 
-    /// The header that opens the fleet. A token file goes over a token in the environment.
+    /// What the fleet demands of callers. A token file goes over a token in the environment.
     ///
     /// # Errors
     /// `INVALID_CONFIG` where the file can't be read or the token is none.
-    pub fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
-        let bad = |message: String| Error::new(ErrorCode::InvalidConfig, message);
-        let token = match (&self.token_file, &self.token) {
-            (Some(file), _) => {
-                let path = beside_program(file);
-                std::fs::read_to_string(&path)
-                    .map_err(|e| bad(format!("the token file {}: {e}", path.display())))
-                    .map_err(|e| e.hint("ClickHouse's user must be able to read it"))?
-            }
-            (None, Some(token)) => token.clone(),
-            (None, None) => return Ok(None),
-        };
-        let mut header: MetadataValue<Ascii> = match token.trim() {
-            "" => return Err(bad("the token is empty".to_owned())),
-            token => format!("Bearer {token}")
-                .parse()
-                .map_err(|_| bad("the token holds characters that a header can't carry".to_owned()))?,
-        };
-        header.set_sensitive(true);
-        Ok(Some(header))
+    pub fn token(&self) -> Result<Option<Secret>, Error> {
+        match (&self.token_file, &self.token) {
+            (Some(file), _) => Secret::token_file(&beside_program(file))
+                .map_err(|e| e.hint("ClickHouse's user must be able to read it"))
+                .map(Some),
+            (None, Some(token)) => Secret::token(token).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -104,6 +92,8 @@ fn beside_program(file: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use udfleet_proto::v1::ErrorCode;
+
     use super::*;
 
     fn flags(arguments: &[&str]) -> Flags {
@@ -118,14 +108,14 @@ mod tests {
         std::fs::write(&file, "s3cret\n").unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         for given in [name, file.to_str().unwrap()] {
-            let header = flags(&["--token=other", "--token-file", given]).authorization().unwrap().unwrap();
-            assert_eq!(header, "Bearer s3cret", "{given}");
+            let token = flags(&["--token=other", "--token-file", given]).token().unwrap().unwrap();
+            assert_eq!(token.expose(), "s3cret", "{given}");
         }
         std::fs::write(&file, " \n").unwrap();
-        let error = flags(&["--token-file", name]).authorization().unwrap_err();
+        let error = flags(&["--token-file", name]).token().unwrap_err();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(error.info().message, "the token is empty");
-        let error = flags(&["--token-file", name]).authorization().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfig);
+        let error = flags(&["--token-file", name]).token().unwrap_err();
         assert!(error.info().message.contains(name), "{error}");
     }
 }

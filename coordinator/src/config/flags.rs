@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use super::{Config, ConfigError, Secret};
+use udfleet_edge::secret::Secret;
+
+use super::{Config, ConfigError};
 
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]

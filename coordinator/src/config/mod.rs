@@ -2,17 +2,16 @@
 
 mod flags;
 mod functions;
-mod secret;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use udfleet_edge::secret::Secret;
 
 pub use flags::Flags;
 pub use functions::fill;
-pub use secret::Secret;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]

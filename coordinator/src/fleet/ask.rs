@@ -8,8 +8,8 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 use udfleet_proto::v1::node_client::NodeClient;
 
-use crate::auth::SendToken;
 use crate::membership::NodeAddress;
+use udfleet_edge::auth::SendToken;
 
 /// How long an executor may take.
 const PATIENCE: Duration = Duration::from_secs(10);

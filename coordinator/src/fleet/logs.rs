@@ -11,8 +11,8 @@ use tonic::{Response, Status};
 use udfleet_proto::v1::node_client::NodeClient;
 use udfleet_proto::v1::{LogLine, LogsRequest};
 
-use crate::auth::SendToken;
 use crate::membership::{Fleet, NodeAddress};
+use udfleet_edge::auth::SendToken;
 
 /// How often a follower looks for executors that have attached meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -23,11 +23,11 @@ use udfleet_proto::{VERSION, compatible, config, limits};
 use super::register::{self, Events};
 use super::{ask, logs};
 use crate::artifact::ArtifactStore;
-use crate::auth::SendToken;
 use crate::membership::Fleet;
 use crate::plan;
 use crate::registry::Registry;
 use crate::routes::RouteTable;
+use udfleet_edge::auth::SendToken;
 
 /// Events of one registration on their way to a client.
 const EVENTS: usize = 64;

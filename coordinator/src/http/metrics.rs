@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use udfleet_proto::engine::Engines;
+use udfleet_edge::engine::Engines;
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::{ExecutorInfo, FunctionMetrics, FunctionProgress};

@@ -12,9 +12,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::auth::RequireToken;
 use crate::membership::Fleet;
 use crate::registry::Registry;
+use udfleet_edge::auth::RequireToken;
 
 pub use metrics::Exporter;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use udfleet_proto::engine::RESERVED_PREFIX;
+use udfleet_edge::engine::RESERVED_PREFIX;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
 use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, Language};

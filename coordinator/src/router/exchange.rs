@@ -16,14 +16,13 @@ use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
-use udfleet_proto::engine::Incoming;
+use udfleet_edge::engine::{Incoming, broken_input};
 use udfleet_proto::error::Error;
 use udfleet_proto::ipc::schema_message;
 use udfleet_proto::limits::STREAM_WINDOW;
 
 use super::bundle::Bundles;
 use super::dictionary::Dictionaries;
-use super::failure;
 use super::input::Input;
 use super::output::Answer;
 use super::pending::Batches;
@@ -166,7 +165,7 @@ impl Exchange {
                     }
                 }
                 Event::Input(Ok(None)) => self.input = None,
-                Event::Input(Err(status)) => self.fail(self.next, failure::of_client(&status)),
+                Event::Input(Err(status)) => self.fail(self.next, broken_input(&status)),
                 Event::Upstream(id, answer) => self.on_answer(id, answer),
                 Event::Wake => {}
             }

@@ -51,14 +51,6 @@ pub(super) fn of_status(status: &Status, executor: &str) -> Failure {
     }
 }
 
-/// How reading from the client ended.
-pub(super) fn of_client(status: &Status) -> Error {
-    match status.code() {
-        Code::OutOfRange => too_large(),
-        _ => Error::new(ErrorCode::InvalidInput, format!("reading the stream failed: {}", status.message())),
-    }
-}
-
 fn too_large() -> Error {
     let message = format!("a Flight message is larger than the limit of {MAX_FRAME_BYTES} bytes");
     Error::new(ErrorCode::LimitExceeded, message).hint("send smaller record batches")

@@ -3,9 +3,9 @@
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, Ticket};
 use bytes::Bytes;
 use prost::Message as _;
-use udfleet_proto::engine::Engine;
+use udfleet_edge::engine::Engine;
+use udfleet_edge::engine::describe;
 use udfleet_proto::error::Error;
-use udfleet_proto::flight_info::describe;
 use udfleet_proto::v1::ExchangeRequest;
 
 use super::work::Work;

@@ -2,7 +2,7 @@
 
 use arrow_flight::FlightData;
 use tonic::Status;
-use udfleet_proto::engine::Incoming;
+use udfleet_edge::engine::Incoming;
 
 use super::exchange::Exchange;
 

@@ -17,8 +17,8 @@ use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{BatchHeader, ExchangeRequest};
 
 use super::gate::{Gate, Gated};
-use crate::auth::SendToken;
 use crate::routes::{Endpoint, InFlight};
+use udfleet_edge::auth::SendToken;
 
 /// What comes back: a message, an error, or `None` at the end; with the number of the upstream.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = (usize, Option<Result<FlightData, Status>>)> + Send>>;

@@ -13,7 +13,7 @@ use udfleet_proto::limits::{ARTIFACT_CHUNK_BYTES, MAX_ARTIFACT_BYTES};
 use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::{Artifact, ErrorCode, GetArtifactRequest};
 
-use crate::auth::Bearer;
+use udfleet_edge::auth::SendToken;
 
 /// Tries of one download while the coordinator can't be reached.
 const ATTEMPTS: u32 = 6;
@@ -24,12 +24,12 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// Where artifacts come from.
 #[derive(Clone)]
-pub struct Source(ArtifactsClient<InterceptedService<Channel, Bearer>>);
+pub struct Source(ArtifactsClient<InterceptedService<Channel, SendToken>>);
 
 impl Source {
     /// Fetches over `channel` to the coordinator.
     #[must_use]
-    pub fn new(channel: Channel, bearer: Bearer) -> Self {
+    pub fn new(channel: Channel, bearer: SendToken) -> Self {
         let client = ArtifactsClient::with_interceptor(channel, bearer);
         Self(client.max_decoding_message_size(2 * ARTIFACT_CHUNK_BYTES))
     }

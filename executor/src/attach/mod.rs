@@ -18,9 +18,9 @@ use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{CoordinatorMessage, ErrorCode, ExecutorMessage, Hello, coordinator_message, executor_message};
 
-use crate::auth::Bearer;
 use crate::node::{Context, NodeMessage};
 use report::Reporter;
+use udfleet_edge::auth::SendToken;
 
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
 /// Changes that come in quick succession (build output, say) share a report.
@@ -52,7 +52,7 @@ pub fn channel(coordinator: &str) -> Result<Channel, Error> {
 
 /// This executor's side of the attachment.
 pub struct Attachment {
-    client: MembershipClient<InterceptedService<Channel, Bearer>>,
+    client: MembershipClient<InterceptedService<Channel, SendToken>>,
     hello: Hello,
     context: Arc<Context>,
     node: ActorRef<NodeMessage>,
@@ -64,7 +64,7 @@ impl Attachment {
     #[must_use]
     pub fn new(
         channel: Channel,
-        bearer: Bearer,
+        bearer: SendToken,
         hello: Hello,
         context: Arc<Context>,
         node: ActorRef<NodeMessage>,

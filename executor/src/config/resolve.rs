@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use udfleet_edge::secret::Secret;
 use udfleet_proto::config::parse_size;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
-use super::{Layer, Secret, Settings};
+use super::{Layer, Settings};
 
 const DEFAULT_COORDINATOR: &str = "127.0.0.1:8815";
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
@@ -84,17 +85,11 @@ fn default_work_dir() -> PathBuf {
 }
 
 fn token(layer: &Layer) -> Result<Option<Secret>, Error> {
-    let token = match (&layer.token, &layer.token_file) {
-        (Some(_), Some(_)) => return Err(bad("token and token_file are both set").hint("set one of them")),
-        (Some(token), None) => token.clone(),
-        (None, Some(path)) => {
-            std::fs::read_to_string(path).map_err(|e| bad(format!("token_file {}: {e}", path.display())))?
-        }
-        (None, None) => return Ok(None),
-    };
-    match token.trim() {
-        "" => Err(bad("the token is empty")),
-        token => Ok(Some(Secret::new(token))),
+    match (&layer.token, &layer.token_file) {
+        (Some(_), Some(_)) => Err(bad("token and token_file are both set").hint("set one of them")),
+        (Some(token), None) => Secret::token(token).map(Some),
+        (None, Some(path)) => Secret::token_file(path).map(Some),
+        (None, None) => Ok(None),
     }
 }
 

@@ -12,7 +12,7 @@ use udfleet_proto::v1::{Artifact, Environment, ErrorCode};
 
 use super::*;
 use crate::artifact::{ArtifactStore, Source};
-use crate::auth::Bearer;
+use udfleet_edge::auth::SendToken;
 
 /// A store whose coordinator can't be reached: artifacts are there already or fail.
 struct Bench {
@@ -29,7 +29,7 @@ impl Bench {
 
     fn store(&self) -> EnvironmentStore {
         let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();
-        let source = Source::new(channel, Bearer::new(None).unwrap());
+        let source = Source::new(channel, SendToken::new(None).unwrap());
         let artifacts = Arc::new(ArtifactStore::new(self.folder.path().join("artifacts"), source).unwrap());
         let dir = self.folder.path().join("environments");
         EnvironmentStore::new(dir, None, self.pythons.clone(), artifacts).unwrap()

@@ -18,5 +18,5 @@ mod tally;
 mod target;
 mod watch;
 
-pub use frontend::FlightFrontend;
+pub use frontend::FunctionStreams;
 pub use served::{FunctionTable, ServedFunction};

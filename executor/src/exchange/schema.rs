@@ -1,7 +1,7 @@
 //! Do a stream's columns fit a function? Columns match by position; engines name theirs as they like.
 
 use arrow_schema::{DataType, Field, Schema};
-use udfleet_proto::engine::{DECIMAL_TEXT, EXTENSION};
+use udfleet_edge::engine::{DECIMAL_TEXT, EXTENSION};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;
 use udfleet_proto::v1::ErrorCode;

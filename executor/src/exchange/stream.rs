@@ -12,10 +12,10 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use udfleet_proto::engine::Incoming;
+use udfleet_edge::engine::{Incoming, broken_input};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::{MAX_FRAME_BYTES, STREAM_WINDOW};
-use udfleet_proto::v1::{BatchResult, ErrorCode};
+use udfleet_proto::limits::STREAM_WINDOW;
+use udfleet_proto::v1::BatchResult;
 
 use super::batch::{Answer, Part, run};
 use super::bundle::Intake;
@@ -235,7 +235,7 @@ fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) 
                     Ok(Some(data)) => data,
                     Ok(None) => return,
                     Err(status) => {
-                        yield Err((reader.next_sequence(), broken(&status)));
+                        yield Err((reader.next_sequence(), broken_input(&status)));
                         return;
                     }
                 },
@@ -255,18 +255,6 @@ fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) 
                 }
             }
         }
-    }
-}
-
-/// What ended the client's side of the stream early.
-fn broken(status: &Status) -> Error {
-    match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
-            let message =
-                format!("a message exceeds the frame limit of {MAX_FRAME_BYTES} bytes ({})", status.message());
-            Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches")
-        }
-        _ => Error::new(ErrorCode::InvalidInput, format!("the client's stream broke: {}", status.message())),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use udfleet_proto::engine::Engines;
+use udfleet_edge::engine::Engines;
 
 use crate::node::Context;
 use prometheus::Exporter;

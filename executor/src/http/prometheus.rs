@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use udfleet_proto::engine::Engines;
+use udfleet_edge::engine::Engines;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
-use udfleet_proto::flight_info::unsupported;
+use udfleet_edge::flight::unsupported;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 
 struct Echo;

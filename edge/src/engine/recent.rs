@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use udfleet_proto::error::Error;
 
 /// How long a failure is remembered.
 const TIME: Duration = Duration::from_secs(30);
@@ -108,7 +108,7 @@ pub(super) fn hash(parts: [&[u8]; 3]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1::ErrorCode;
+    use udfleet_proto::v1::ErrorCode;
 
     fn call(hash: u64) -> Repeated {
         Repeated { query: "q".to_owned(), function: "f@1".to_owned(), hash }

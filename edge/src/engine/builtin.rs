@@ -14,13 +14,13 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Status, Streaming};
 
 use super::Answers;
-use crate::error::Error;
-use crate::flight::bare_header;
-use crate::flight_info;
-use crate::frame;
-use crate::ipc;
-use crate::name::FunctionRef;
-use crate::v1::{ErrorCode, FunctionKind};
+use super::info::of_columns;
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::bare_header;
+use udfleet_proto::frame;
+use udfleet_proto::ipc;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{ErrorCode, FunctionKind};
 
 /// Names that begin with it are not registered.
 pub const RESERVED_PREFIX: &str = "builtin_";
@@ -78,7 +78,7 @@ impl Builtin {
     pub fn describe(self, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
         let (inputs, outputs) = (self.inputs(), vec![self.output()]);
         let count = inputs.len() as i64;
-        flight_info::of_columns(inputs, outputs, FunctionKind::Scalar, count, descriptor, Vec::new())
+        of_columns(inputs, outputs, FunctionKind::Scalar, count, descriptor, Vec::new())
     }
 
     /// Answers a stream: the message that was read before, then the others.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Fields};
 
 use super::Engine;
-use crate::flight_info::result_fields;
-use crate::types::arrow_field;
-use crate::v1::{FunctionDefinition, FunctionKind, TypeRoot};
+use udfleet_proto::flight_info::result_fields;
+use udfleet_proto::types::arrow_field;
+use udfleet_proto::v1::{FunctionDefinition, FunctionKind, TypeRoot};
 
 /// Metadata of a field: what its values are beyond their Arrow type.
 pub const EXTENSION: &str = "ARROW:extension:name";
@@ -21,14 +21,14 @@ const RESULT: &str = "result";
 
 /// The declared inputs: of functions that take any columns, none.
 #[must_use]
-pub fn described_inputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
+pub(super) fn described_inputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
     let inputs = definition.input_types.iter().enumerate();
     inputs.map(|(index, input)| spoken(arrow_field(&format!("arg{}", index + 1), input), engine)).collect()
 }
 
 /// What a call gives back.
 #[must_use]
-pub fn described_outputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
+pub(super) fn described_outputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
     let mut fields = result_fields(definition);
     match engine {
         Engine::ArrowUdf if is_table(definition) && is_row(definition) => {
@@ -77,8 +77,8 @@ fn of_arrow_udf(field: &Field) -> Field {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::simple;
-    use crate::v1;
+    use udfleet_proto::types::simple;
+    use udfleet_proto::v1;
 
     fn decimal() -> v1::DataType {
         v1::DataType { precision: 10, scale: 2, ..simple(TypeRoot::Decimal) }

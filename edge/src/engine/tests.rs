@@ -11,10 +11,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::*;
-use crate::error::Error;
-use crate::ipc;
-use crate::types::simple;
-use crate::v1::{self, BatchResult, ErrorCode, FunctionDefinition, FunctionKind, OnError, TypeRoot};
+use udfleet_proto::error::Error;
+use udfleet_proto::ipc;
+use udfleet_proto::types::simple;
+use udfleet_proto::v1::{self, BatchResult, ErrorCode, FunctionDefinition, FunctionKind, OnError, TypeRoot};
 
 fn definition(kind: FunctionKind, result: v1::DataType) -> FunctionDefinition {
     FunctionDefinition {

@@ -3,8 +3,8 @@
 use tonic::metadata::MetadataMap;
 
 use super::Connection;
-use crate::error::Error;
-use crate::v1::ErrorCode;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
 
 /// Says which dialect the caller speaks, over everything else: for proxies, which lose what it is known by.
 pub const DIALECT_HEADER: &str = "x-udfleet-dialect";
@@ -56,7 +56,7 @@ impl Caller {
     pub fn of(metadata: &MetadataMap, connection: &Connection) -> Result<Self, Error> {
         let text = |name: &str| {
             let mut text = metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-            crate::error::truncate(&mut text, MOST_TEXT);
+            udfleet_proto::error::truncate(&mut text, MOST_TEXT);
             text
         };
         Ok(Self {

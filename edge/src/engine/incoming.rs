@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arrow_flight::FlightData;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_FRAME_BYTES;
+use udfleet_proto::v1::ErrorCode;
 
 use super::Arrivals;
 
@@ -50,5 +53,17 @@ impl Incoming {
             }
         }
         Some(message)
+    }
+}
+
+/// Why reading from the client ended early. The client may well read on: it is told.
+#[must_use]
+pub fn broken_input(status: &Status) -> Error {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            let message = format!("a Flight message is larger than the limit of {MAX_FRAME_BYTES} bytes");
+            Error::new(ErrorCode::LimitExceeded, message).hint("send smaller record batches")
+        }
+        _ => Error::new(ErrorCode::InvalidInput, format!("reading the stream failed: {}", status.message())),
     }
 }

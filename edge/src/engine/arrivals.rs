@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::recent::{Repeated, hash};
 use super::{Caller, Engine, Engines};
-use crate::error::Error;
-use crate::flight::bare_header;
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::bare_header;
 
 /// What is of interest about the batches of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::recent::{RecentFailures, Repeated};
 use super::{Caller, Engine};
-use crate::error::Error;
+use udfleet_proto::error::Error;
 
 /// Tenants with labels of their own.
 const MOST_TENANTS: usize = 100;

@@ -11,9 +11,9 @@ use super::arrivals::{Arrivals, Interest};
 use super::columns::is_scalar;
 use super::shape::Shape;
 use super::{Caller, Engine, Engines};
-use crate::error::{Error, Fault, truncate};
-use crate::ipc;
-use crate::v1::{BatchResult, ErrorCode, FunctionDefinition, OnError};
+use udfleet_proto::error::{Error, Fault, truncate};
+use udfleet_proto::ipc;
+use udfleet_proto::v1::{BatchResult, ErrorCode, FunctionDefinition, OnError};
 
 /// Answers that are held until it is known whether any row has failed, bytes.
 const MOST_HELD: usize = 64 << 20;

@@ -11,10 +11,10 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::Engine;
 use super::columns::{described_outputs, is_row, is_scalar, is_table};
-use crate::error::Error;
-use crate::flight_info::result_fields;
-use crate::ipc;
-use crate::v1::{ErrorCode, FunctionDefinition};
+use udfleet_proto::error::Error;
+use udfleet_proto::flight_info::result_fields;
+use udfleet_proto::ipc;
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
 /// The column of messages about single rows.
 const ERROR: &str = "error";

@@ -1,0 +1,59 @@
+//! What Flight clients are told about a function: the same on the coordinator and on executors.
+
+use std::collections::HashMap;
+
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc};
+use arrow_schema::{Field, Schema};
+use bytes::Bytes;
+use udfleet_proto::error::Error;
+use udfleet_proto::flight_info::KIND_METADATA;
+use udfleet_proto::v1::{FunctionDefinition, FunctionKind};
+
+use super::Engine;
+use super::columns::{described_inputs, described_outputs};
+
+/// A function as a caller of this engine sees it.
+///
+/// # Errors
+/// `INTERNAL` where the schema can't be encoded.
+pub fn describe(
+    definition: &FunctionDefinition,
+    engine: Engine,
+    descriptor: FlightDescriptor,
+    endpoints: Vec<FlightEndpoint>,
+) -> Result<FlightInfo, Error> {
+    let inputs = described_inputs(definition, engine);
+    // A function without declared inputs takes any columns: their number is unknown.
+    let count = if definition.input_typed { inputs.len() as i64 } else { -1 };
+    of_columns(inputs, described_outputs(definition, engine), definition.kind(), count, descriptor, endpoints)
+}
+
+/// Schema = inputs, then outputs; `total_records` = number of inputs (the contract of arrow-udf and Databend).
+pub(super) fn of_columns(
+    inputs: Vec<Field>,
+    outputs: Vec<Field>,
+    kind: FunctionKind,
+    total_records: i64,
+    descriptor: FlightDescriptor,
+    endpoints: Vec<FlightEndpoint>,
+) -> Result<FlightInfo, Error> {
+    let metadata = [
+        ("x-databend-udf-input-count".to_owned(), inputs.len().to_string()),
+        // An aggregate's results come at the end of the input only, which callers have to know.
+        (KIND_METADATA.to_owned(), kind.as_str_name().to_owned()),
+    ];
+    let fields: Vec<_> = inputs.into_iter().chain(outputs).collect();
+    let schema = Schema::new_with_metadata(fields, HashMap::from(metadata));
+    let options = Default::default();
+    let message = IpcMessage::try_from(SchemaAsIpc::new(&schema, &options))
+        .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
+    Ok(FlightInfo {
+        schema: message.0,
+        flight_descriptor: Some(descriptor),
+        endpoint: endpoints,
+        total_records,
+        total_bytes: -1,
+        ordered: true,
+        app_metadata: Bytes::new(),
+    })
+}

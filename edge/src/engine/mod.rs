@@ -1,0 +1,31 @@
+//! The endpoint for data engines: PATH streams, as the remote-function clients of RisingWave (arrow-udf) and Databend, and
+//! plain Flight clients, speak them. The same on the coordinator and on executors.
+//!
+//! Inside udfleet the batches of every stream are numbered, and errors come in-band. A [`Gateway`] translates between
+//! that and what the caller understands.
+
+mod answers;
+mod arrivals;
+mod builtin;
+mod caller;
+mod calls;
+mod columns;
+mod connection;
+mod gateway;
+mod incoming;
+mod info;
+mod recent;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+pub use answers::{Answers, answers};
+pub use arrivals::Arrivals;
+pub use builtin::{Builtin, RESERVED_PREFIX};
+pub use caller::{Caller, DIALECT_HEADER, Engine};
+pub use calls::Engines;
+pub use columns::{DECIMAL_TEXT, EXTENSION};
+pub use connection::{Accepted, Connection, accepted};
+pub use gateway::Gateway;
+pub use incoming::{Incoming, broken_input};
+pub use info::describe;

@@ -1,0 +1,72 @@
+//! The Flight service, as coordinator and executors serve it: what a stream asks for, who may ask for it, and how engines
+//! get their answers. What the calls themselves take is a [`Backend`]'s.
+
+mod actions;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use tonic::Status;
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::Route;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::{FunctionDefinition, OnError};
+
+use crate::engine::{Answers, Engine, Incoming};
+
+pub use service::FlightFrontend;
+
+/// What answers streams behind a [`FlightFrontend`]: an executor runs functions, the coordinator routes batches.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// A function, and the room for one stream of calls.
+    type Admitted: Admitted;
+
+    /// Lets a stream of calls of one function in.
+    ///
+    /// # Errors
+    /// Why it is refused: no such function, no room.
+    fn admit(&self, function: &FunctionRef) -> Result<Self::Admitted, Error>;
+
+    /// Answers the calls of a stream that was let in, numbered. `first`: a message that was read before, if it counts.
+    ///
+    /// # Errors
+    /// As [`Backend::admit`].
+    fn call(
+        &self,
+        admitted: Self::Admitted,
+        on_error: OnError,
+        first: Option<FlightData>,
+        input: Incoming,
+    ) -> Result<Answers, Error>;
+
+    /// Answers a stream that one of ours has opened, under CMD.
+    ///
+    /// # Errors
+    /// As [`Backend::admit`].
+    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<Answers, Error>;
+
+    /// What `engine` is told about what a stream would ask for.
+    ///
+    /// # Errors
+    /// `FUNCTION_NOT_FOUND` and others.
+    fn describe(&self, route: Route, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error>;
+
+    /// All functions, as `engine` is told about them; described one after the other as the client reads.
+    fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static;
+}
+
+/// A function that a stream was let in for.
+pub trait Admitted: Send {
+    /// As it was registered.
+    fn definition(&self) -> &FunctionDefinition;
+
+    /// `add@3`
+    fn name(&self) -> &str;
+}
+
+/// The refusal of parts of Flight that functions have no use for.
+#[must_use]
+pub fn unsupported(rpc: &str) -> Status {
+    Status::unimplemented(format!("udfleet serves functions through DoExchange; {rpc} does not exist here"))
+}

@@ -1,0 +1,195 @@
+//! The methods of Flight.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::stream::{iter, once};
+use futures::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::Route;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::ErrorCode;
+
+use super::actions::{action, actions};
+use super::{Admitted as _, Backend, unsupported};
+use crate::engine::{Answers, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input};
+
+/// How long response headers wait for the first message, whose function decides whether the call is let in at all: some
+/// clients send nothing before they have seen headers.
+pub(super) const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(1);
+
+type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// A Flight service in front of a [`Backend`].
+#[derive(Debug, Clone)]
+pub struct FlightFrontend<B> {
+    backend: B,
+    engines: Arc<Engines>,
+}
+
+/// A stream before its first message.
+struct Opening {
+    caller: Caller,
+    connection: Connection,
+    input: Streaming<FlightData>,
+}
+
+impl<B: Backend> FlightFrontend<B> {
+    /// Serves what `backend` has; `engines` counts the calls of engines.
+    #[must_use]
+    pub fn new(backend: B, engines: Arc<Engines>) -> Self {
+        Self { backend, engines }
+    }
+
+    /// Lets a stream in or refuses it, by its first message.
+    fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<Answers, Error> {
+        let first = first.ok_or_else(no_message)?;
+        let Opening { caller, connection, input } = opening;
+        match route(&first, &connection)? {
+            Route::Path(function) => self.open_path(&function, caller, input, first),
+            route => self.backend.exchange(route, first, Incoming::numbered(input)),
+        }
+    }
+
+    /// What engines call.
+    fn open_path(
+        &self,
+        function: &FunctionRef,
+        caller: Caller,
+        input: Streaming<FlightData>,
+        first: FlightData,
+    ) -> Result<Answers, Error> {
+        if let Some(builtin) = Builtin::named(function) {
+            return Ok(builtin.serve(first, input));
+        }
+        let admitted = self.backend.admit(function)?;
+        let gateway = Gateway::new(&self.engines, caller, admitted.definition(), admitted.name());
+        let mut input = Incoming::plain(input, gateway.arrivals());
+        let first = input.take(first);
+        let numbered = self.backend.call(admitted, gateway.on_error(), first, input)?;
+        Ok(answers(gateway, numbered))
+    }
+
+    /// For a client that waits for headers before it says what it wants. What it is told is the same, inside the stream.
+    fn open_late(self, mut opening: Opening) -> Answers {
+        let begin = async move {
+            let first = opening.input.message().await;
+            let opened = first.map_err(|status| broken_input(&status)).and_then(|first| self.open(opening, first));
+            opened.unwrap_or_else(|error| Box::pin(once(std::future::ready(Err(error.into())))))
+        };
+        Box::pin(once(begin).flatten())
+    }
+}
+
+/// What a stream asks for. On the listener that demands no token that is a function.
+fn route(first: &FlightData, connection: &Connection) -> Result<Route, Error> {
+    let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| {
+        Error::new(ErrorCode::InvalidInput, "the stream's first message carries no Flight descriptor")
+            .hint("put a PATH descriptor [function name] on it")
+    })?;
+    allowed(Route::parse(descriptor)?, connection)
+}
+
+fn allowed(route: Route, connection: &Connection) -> Result<Route, Error> {
+    match route {
+        Route::Exchange(..) | Route::Composed(_) if connection.is_open() => {
+            Err(Error::new(ErrorCode::InvalidInput, "engine_listen takes PATH descriptors [function name] only")
+                .hint("use the port of `listen`, with the fleet's token"))
+        }
+        route => Ok(route),
+    }
+}
+
+fn no_message() -> Error {
+    Error::new(ErrorCode::InvalidInput, "the stream ended before its descriptor came")
+        .hint("the first message of DoExchange carries a FlightDescriptor")
+}
+
+#[tonic::async_trait]
+impl<B: Backend> FlightService for FlightFrontend<B> {
+    type HandshakeStream = BoxStream<HandshakeResponse>;
+    type ListFlightsStream = BoxStream<FlightInfo>;
+    type DoGetStream = BoxStream<FlightData>;
+    type DoPutStream = BoxStream<PutResult>;
+    type DoExchangeStream = BoxStream<FlightData>;
+    type DoActionStream = BoxStream<arrow_flight::Result>;
+    type ListActionsStream = BoxStream<ActionType>;
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
+        let mut opening = Opening { caller, connection, input: request.into_inner() };
+        match tokio::time::timeout(FIRST_MESSAGE_WAIT, opening.input.message()).await {
+            Ok(first) => {
+                let first = first.map_err(|status| broken_input(&status))?;
+                Ok(Response::new(self.open(opening, first)?))
+            }
+            Err(_) => Ok(Response::new(self.clone().open_late(opening))),
+        }
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let connection = Connection::of(&request);
+        let caller = Caller::of(request.metadata(), &connection)?;
+        let descriptor = request.into_inner();
+        let route = allowed(Route::parse(&descriptor)?, &connection)?;
+        let engine = match &route {
+            Route::Path(function) => match Builtin::named(function) {
+                Some(builtin) => return Ok(Response::new(builtin.describe(descriptor)?)),
+                None => caller.engine,
+            },
+            Route::Exchange(..) | Route::Composed(_) => Engine::Other,
+        };
+        Ok(Response::new(self.backend.describe(route, engine, descriptor)?))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let info = self.get_flight_info(request).await?.into_inner();
+        Ok(Response::new(SchemaResult { schema: info.schema }))
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let engine = Caller::of(request.metadata(), &Connection::of(&request))?.engine;
+        let flights = self.backend.list(engine).map(|info| info.map_err(Status::from));
+        Ok(Response::new(Box::pin(iter(flights))))
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let connection = Connection::of(&request);
+        let body = action(&request.into_inner().r#type, &connection)?;
+        Ok(Response::new(Box::pin(iter([Ok(arrow_flight::Result { body })]))))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Ok(Response::new(Box::pin(iter(actions().map(Ok)))))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        Err(unsupported("Handshake"))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(unsupported("PollFlightInfo"))
+    }
+
+    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        Err(unsupported("DoGet"))
+    }
+
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        Err(unsupported("DoPut"))
+    }
+}

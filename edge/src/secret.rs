@@ -1,0 +1,91 @@
+//! Text that must not be printed.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize, Serializer};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+/// What is printed in a secret's place.
+const REDACTED: &str = "<redacted>";
+
+/// A secret: prints and serialises as `<redacted>`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// A token of which it is known that it can travel in a header. White space around it is dropped: files end with it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] for one that is empty or no visible ASCII text.
+    pub fn token(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Self::not_a_token());
+        }
+        Ok(Self::new(text))
+    }
+
+    /// The token that a file holds.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] where the file can't be read or holds none.
+    pub fn token_file(path: &Path) -> Result<Self, Error> {
+        let named = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("token_file {}: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| named(&e.to_string()))?;
+        Self::token(&text).map_err(|error| named(&error.info().message))
+    }
+
+    pub(crate) fn not_a_token() -> Error {
+        Error::new(ErrorCode::InvalidConfig, "the token must be non-empty visible ASCII text")
+    }
+
+    /// The text itself: for comparing and sending only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_can_travel_in_a_header() {
+        assert_eq!(Secret::token(" s3cret\n").unwrap().expose(), "s3cret");
+        for text in ["", " \n", "two words", "naïve"] {
+            assert_eq!(Secret::token(text).unwrap_err().code(), ErrorCode::InvalidConfig, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(Secret::token_file(file.path()).unwrap_err().code(), ErrorCode::InvalidConfig);
+        std::fs::write(file.path(), "s3cret\n").unwrap();
+        assert_eq!(Secret::token_file(file.path()).unwrap(), Secret::new("s3cret"));
+        let missing = Secret::token_file(Path::new("/nowhere/token")).unwrap_err();
+        assert!(missing.info().message.contains("/nowhere/token"), "{missing}");
+    }
+}
