@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_stream::wrappers::ReceiverStream;
 use udfleet_coordinator::config::Config;
 use udfleet_coordinator::server::Server;
+use udfleet_edge::secret::Secret;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::fleet_client::FleetClient;
