@@ -23,7 +23,7 @@ use crate::fleet::{self, FleetService, Parts};
 use crate::http::{self, Exporter, Http};
 use crate::membership::{Fleet, MembershipService};
 use crate::process::BoxError;
-use crate::registry::{self, Registry};
+use crate::registry::{self, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
@@ -90,7 +90,9 @@ impl Server {
             .map_err(|e| format!("data folder {}: {e}", config.data_dir.display()))?;
         let store: SharedStore = Arc::new(EmbeddedStore::open(config.data_dir.join("meta.redb")).await?);
         let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await?;
-        let (registry, revision) = Registry::open(Arc::clone(&store)).await?;
+        let owner = Owner::of_folder(&config.data_dir).await;
+        let owner = owner.map_err(|e| format!("data folder {}: {e}", config.data_dir.display()))?;
+        let (registry, revision) = Registry::open(Arc::clone(&store), owner).await?;
         let registry = Arc::new(registry);
         let routes = Arc::new(RouteTable::default());
         let timeout = Duration::from_secs(config.executor_timeout_seconds);
@@ -207,11 +209,7 @@ impl Server {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                result = registry.follow(revision, || fleet.catalog_changed()) => {
-                    if let Err(error) = result {
-                        tracing::error!(%error, "following the store ended");
-                    }
-                }
+                () = registry.follow(revision, || fleet.catalog_changed()) => {}
                 () = stop.cancelled() => {}
             }
         });

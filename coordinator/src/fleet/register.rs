@@ -65,7 +65,7 @@ async fn register(
 /// # Errors
 /// When the store fails.
 pub async fn resume(parts: Arc<Parts>) -> Result<(), Error> {
-    for function in parts.registry.unsettled().await? {
+    for function in parts.registry.take_over().await? {
         let parts = Arc::clone(&parts);
         tokio::spawn(async move {
             let (nobody, _) = mpsc::channel(1);

@@ -1,10 +1,9 @@
 //! What is remembered of an executor over restarts: its epoch and whether it drains.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use udfleet_proto::error::Error;
 
-use crate::store::{Expected, SharedStore};
+use crate::store::{Condition, SharedStore, Write};
 
 const RACES: usize = 32;
 
@@ -33,9 +32,9 @@ async fn update(store: &SharedStore, executor: &str, change: impl Fn(&mut Record
             None => Record::default(),
         };
         change(&mut record);
-        let value = Bytes::from(serde_json::to_vec(&record).map_err(broken)?);
-        let expected = held.map_or(Expected::Absent, |entry| Expected::Revision(entry.revision));
-        if store.compare_and_swap(&key, expected, value, None).await?.is_some() {
+        let condition = Condition::unchanged(&key, held.map(|entry| entry.revision));
+        let write = Write::put(&key, serde_json::to_vec(&record).map_err(broken)?);
+        if store.transact(&[condition], vec![write]).await?.is_some() {
             return Ok(record);
         }
     }

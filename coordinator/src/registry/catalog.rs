@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::{FunctionRef, nearest, versioned};
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
@@ -16,6 +19,8 @@ pub struct Function {
     pub definition: FunctionDefinition,
     /// Hash of its environment.
     pub environment: String,
+    /// SHA-256 of its definition as it travels, version and all: what executors know it by.
+    pub hash: Bytes,
 }
 
 impl Function {
@@ -26,6 +31,7 @@ impl Function {
         Self {
             name: versioned(&definition.name, definition.version),
             environment: udfleet_proto::environment::hash(&environment),
+            hash: Bytes::copy_from_slice(&Sha256::digest(definition.encode_to_vec())),
             definition,
         }
     }

@@ -1,7 +1,9 @@
 //! Where the coordinator's metadata lives, behind one narrow trait: keys, values and revisions, as etcd has them.
 
 pub mod embedded;
-mod watch;
+mod error;
+mod follow;
+mod transaction;
 
 #[cfg(test)]
 mod conformance;
@@ -10,47 +12,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use udfleet_proto::error::Error;
-use udfleet_proto::v1::ErrorCode;
+use futures::stream::BoxStream;
 
-pub use watch::Watcher;
+pub use error::StoreError;
+pub use follow::{Follower, follow};
+pub use transaction::{Condition, Expected, MAX_OPERATIONS, Write};
 
 /// A store that several parts of the process share.
 pub type SharedStore = Arc<dyn MetaStore>;
 
-/// Counts every change of the store; an entry carries the revision of its last change.
+/// Counts the transactions that changed something; an entry carries the revision of its last change.
 pub type Revision = u64;
 
 /// Names a lease.
 pub type LeaseId = u64;
 
-/// What a store answers when it can't.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The medium failed; the text says how.
-    #[error("the metadata store failed: {0}")]
-    Failed(String),
-    /// The lease has expired or never was.
-    #[error("lease {0} does not exist (expired?)")]
-    NoLease(LeaseId),
-    /// The watcher asked for changes that are no longer kept, or fell behind: list and watch again.
-    #[error("changes since revision {0} are no longer kept")]
-    Compacted(Revision),
-    /// The process that has the store is stopping.
-    #[error("the coordinator is stopping: its metadata store is closed")]
-    Closed,
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Closed => Self::new(ErrorCode::NoCapacity, error.to_string()).hint("try again when it is back"),
-            _ => {
-                Self::new(ErrorCode::Internal, error.to_string()).hint("see the coordinator's log and its data folder")
-            }
-        }
-    }
-}
+/// Changes under a prefix as they happen; ends when the store is closed. After an error it yields nothing more: watch
+/// again from the last revision, or after [`StoreError::Compacted`] from a new listing.
+pub type Watcher = BoxStream<'static, Result<Changes, StoreError>>;
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,27 +51,13 @@ pub struct Listing {
     pub revision: Revision,
 }
 
-/// What must hold for a write to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// Nothing is stored under the key.
-    Absent,
-    /// The entry was last changed at this revision.
-    Revision(Revision),
-}
-
-/// One change under a watched prefix.
+/// One changed key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Written.
     Put(Entry),
-    /// Deleted, by somebody or with its lease.
-    Deleted {
-        /// Which.
-        key: String,
-        /// When.
-        revision: Revision,
-    },
+    /// Deleted, by a transaction or with its lease.
+    Deleted(String),
 }
 
 impl Change {
@@ -101,43 +66,34 @@ impl Change {
     pub fn key(&self) -> &str {
         match self {
             Self::Put(entry) => &entry.key,
-            Self::Deleted { key, .. } => key,
-        }
-    }
-
-    /// When it changed.
-    #[must_use]
-    pub fn revision(&self) -> Revision {
-        match self {
-            Self::Put(entry) => entry.revision,
-            Self::Deleted { revision, .. } => *revision,
+            Self::Deleted(key) => key,
         }
     }
 }
 
-/// The store. Writes are durable when they return. Every method may wait on I/O.
+/// All that one transaction changed under a watched prefix: at least one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Watch from here to go on.
+    pub revision: Revision,
+    /// One per key.
+    pub changes: Vec<Change>,
+}
+
+/// The store. Every method may wait on I/O.
 #[tonic::async_trait]
 pub trait MetaStore: Send + Sync + 'static {
     /// The entry, if there is one.
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
 
-    /// Writes whatever was there. With a lease the entry vanishes when the lease ends.
-    async fn put(&self, key: &str, value: Bytes, lease: Option<LeaseId>) -> Result<Revision, StoreError>;
-
-    /// Writes only if `expected` holds; `None` where it does not.
-    async fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Expected,
-        value: Bytes,
-        lease: Option<LeaseId>,
-    ) -> Result<Option<Revision>, StoreError>;
-
-    /// Deletes the entry, given a revision only where it is still that; true where it did.
-    async fn delete(&self, key: &str, expected: Option<Revision>) -> Result<bool, StoreError>;
-
     /// Everything whose key starts with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError>;
+
+    /// Does all of `writes` at one revision if all of `conditions` hold, else nothing: then `None`. Durable when it
+    /// returns. At most [`MAX_OPERATIONS`] conditions and as many writes, each key written once.
+    ///
+    /// After [`StoreError::Unavailable`] nobody knows whether it happened: ask with a condition before writing again.
+    async fn transact(&self, conditions: &[Condition], writes: Vec<Write>) -> Result<Option<Revision>, StoreError>;
 
     /// All changes under `prefix` after revision `after`, in order.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watcher, StoreError>;

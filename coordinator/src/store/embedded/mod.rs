@@ -1,39 +1,55 @@
 //! The store of a fleet with one coordinator: a redb file.
 
+mod file;
+mod history;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use redb::Database;
 
-use super::watch::History;
-use super::{Change, Entry, Expected, LeaseId, Listing, MetaStore, Revision, StoreError, Watcher};
-use tables::Condition;
+use super::transaction::check;
+use super::{Condition, Entry, LeaseId, Listing, MetaStore, Revision, StoreError, Watcher, Write};
+use history::History;
+use tables::{Found, Transacted};
 
 /// How often ended leases are looked for.
 const SWEEP: Duration = Duration::from_millis(250);
 
-/// redb's page cache: metadata is small.
-const CACHE_BYTES: usize = 8 << 20;
+type OpenFile = Box<dyn Fn() -> Result<(Database, Found), StoreError> + Send + Sync>;
 
-struct Inner {
+/// The open file, and what is known beside it.
+struct OpenStore {
     database: Database,
     /// Held over commit and publication, so that watchers see changes in order.
     history: Mutex<History>,
     /// Deadlines only: which keys hang on a lease is in the file.
-    leases: Mutex<std::collections::BTreeMap<LeaseId, (Duration, Instant)>>,
+    leases: Mutex<BTreeMap<LeaseId, (Duration, Instant)>>,
 }
 
-/// Read by every operation for as long as it runs; empty once closed.
-type Shared = Arc<RwLock<Option<Inner>>>;
+enum Medium {
+    Open(OpenStore),
+    /// I/O has failed: redb wants the file opened anew. Watchers wait meanwhile.
+    Suspended {
+        history: History,
+        leases: BTreeMap<LeaseId, (Duration, Instant)>,
+    },
+    Closed,
+}
+
+struct Shared {
+    open_file: OpenFile,
+    /// Read by every operation for as long as it runs.
+    medium: RwLock<Medium>,
+}
 
 /// A [`MetaStore`] in one file. Nobody else can open the file until this is closed or dropped.
 pub struct EmbeddedStore {
-    inner: Shared,
+    shared: Arc<Shared>,
     sweeper: tokio::task::JoinHandle<()>,
 }
 
@@ -47,31 +63,32 @@ impl EmbeddedStore {
     /// Opens or creates the file. Leases found in it start their time anew.
     ///
     /// # Errors
-    /// When the file can't be opened, is in use, or is no redb file.
+    /// When the file can't be opened, is in use or damaged, or is no redb file.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path: PathBuf = path.as_ref().to_owned();
-        let inner = blocking(move || {
-            let database = Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create(&path)
-                .map_err(|e| StoreError::Failed(format!("{}: {e}", path.display())))?;
-            let (revision, leases) = tables::prepare(&database)?;
+        let path = path.as_ref().to_owned();
+        Self::start(Box::new(move || file::open(&path))).await
+    }
+
+    async fn start(open_file: OpenFile) -> Result<Self, StoreError> {
+        let shared = blocking(move || {
+            let (database, found) = open_file()?;
             let now = Instant::now();
-            let leases = leases.into_iter().map(|(id, ttl)| (id, (ttl, now + ttl))).collect();
-            Ok(Inner { database, history: Mutex::new(History::new(revision)), leases: Mutex::new(leases) })
+            let leases = found.leases.into_iter().map(|(id, ttl)| (id, (ttl, now + ttl))).collect();
+            let history = Mutex::new(History::new(found.revision));
+            let medium = RwLock::new(Medium::Open(OpenStore { database, history, leases: Mutex::new(leases) }));
+            Ok(Arc::new(Shared { open_file, medium }))
         })
         .await?;
-        let inner = Arc::new(RwLock::new(Some(inner)));
-        let sweeper = tokio::spawn(sweep(Arc::downgrade(&inner)));
-        Ok(Self { inner, sweeper })
+        let sweeper = tokio::spawn(sweep(Arc::downgrade(&shared)));
+        Ok(Self { shared, sweeper })
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&OpenStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        blocking(move || work(inner.read().as_ref().ok_or(StoreError::Closed)?)).await
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.run(work)).await
     }
 }
 
@@ -81,11 +98,11 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|e| StoreError::Failed(e.to_string()))?
 }
 
-async fn sweep(inner: std::sync::Weak<RwLock<Option<Inner>>>) {
+async fn sweep(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let Some(inner) = inner.upgrade() else { return };
-        match blocking(move || inner.read().as_ref().map_or(Err(StoreError::Closed), Inner::end_old_leases)).await {
+        let Some(shared) = shared.upgrade() else { return };
+        match blocking(move || shared.run(OpenStore::end_old_leases)).await {
             Ok(()) => {}
             Err(StoreError::Closed) => return,
             Err(error) => tracing::warn!(%error, "ending a lease"),
@@ -93,34 +110,74 @@ async fn sweep(inner: std::sync::Weak<RwLock<Option<Inner>>>) {
     }
 }
 
-impl Inner {
-    fn write(
-        &self,
-        key: &str,
-        condition: Condition,
-        value: Bytes,
-        lease: Option<LeaseId>,
-    ) -> Result<Option<Revision>, StoreError> {
-        let mut history = self.history.lock();
-        if let Some(lease) = lease
-            && !self.leases.lock().contains_key(&lease)
-        {
-            return Err(StoreError::NoLease(lease));
+impl Shared {
+    fn run<T>(&self, work: impl FnOnce(&OpenStore) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut medium = self.medium.read();
+        if matches!(*medium, Medium::Suspended { .. }) {
+            drop(medium);
+            self.resume()?;
+            medium = self.medium.read();
         }
-        let written = tables::write(&self.database, key, condition, &value, lease)?;
-        if let Some(revision) = written {
-            history.publish(Change::Put(Entry { key: key.to_owned(), value, revision }));
+        let result = match &*medium {
+            Medium::Open(store) => work(store),
+            Medium::Suspended { .. } => Err(StoreError::Unavailable("its file can't be opened".to_owned())),
+            Medium::Closed => Err(StoreError::Closed),
+        };
+        drop(medium);
+        if let Err(StoreError::Unavailable(why)) = &result {
+            self.suspend(why);
         }
-        Ok(written)
+        result
     }
 
-    fn remove(&self, key: &str, condition: Condition) -> Result<bool, StoreError> {
-        let mut history = self.history.lock();
-        let removed = tables::remove(&self.database, key, condition)?;
-        if let Some(revision) = removed {
-            history.publish(Change::Deleted { key: key.to_owned(), revision });
+    fn suspend(&self, why: &str) {
+        let mut medium = self.medium.write();
+        match std::mem::replace(&mut *medium, Medium::Closed) {
+            Medium::Open(store) => {
+                tracing::error!("the metadata store is opened anew with the next request: {why}");
+                let (history, leases) = (store.history.into_inner(), store.leases.into_inner());
+                *medium = Medium::Suspended { history, leases };
+            }
+            other => *medium = other,
         }
-        Ok(removed.is_some())
+    }
+
+    fn resume(&self) -> Result<(), StoreError> {
+        let mut medium = self.medium.write();
+        let Medium::Suspended { history, leases } = &mut *medium else { return Ok(()) };
+        let (database, found) = (self.open_file)().map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        if found.revision != history.newest() {
+            // A transaction that was said to have failed is in the file.
+            history.forget(found.revision);
+        }
+        let history = std::mem::replace(history, History::new(0));
+        let store = OpenStore { database, history: Mutex::new(history), leases: Mutex::new(std::mem::take(leases)) };
+        tracing::info!("the metadata store is open again");
+        *medium = Medium::Open(store);
+        Ok(())
+    }
+}
+
+impl OpenStore {
+    fn transact(&self, conditions: &[Condition], writes: Vec<Write>) -> Result<Option<Revision>, StoreError> {
+        check(conditions, &writes)?;
+        let history = self.history.lock();
+        let lease = writes.iter().filter_map(|write| match write {
+            Write::Put { lease, .. } => *lease,
+            Write::Delete(_) => None,
+        });
+        if let Some(ended) = lease.into_iter().find(|lease| !self.leases.lock().contains_key(lease)) {
+            return Err(StoreError::NoLease(ended));
+        }
+        match tables::transact(&self.database, conditions, writes)? {
+            Transacted::Refused => Ok(None),
+            Transacted::Unchanged(revision) => Ok(Some(revision)),
+            Transacted::Changed(changes) => {
+                let revision = changes.revision;
+                history.publish(changes);
+                Ok(Some(revision))
+            }
+        }
     }
 
     fn end_old_leases(&self) -> Result<(), StoreError> {
@@ -131,11 +188,13 @@ impl Inner {
     }
 
     fn end_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let mut history = self.history.lock();
-        for (key, revision) in tables::end_lease(&self.database, lease)? {
-            history.publish(Change::Deleted { key, revision });
-        }
+        let history = self.history.lock();
+        let changes = tables::end_lease(&self.database, lease)?;
+        // Who hears that the entries are gone finds that the lease is, too.
         self.leases.lock().remove(&lease);
+        if let Some(changes) = changes {
+            history.publish(changes);
+        }
         Ok(())
     }
 }
@@ -144,55 +203,37 @@ impl Inner {
 impl MetaStore for EmbeddedStore {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let key = key.to_owned();
-        self.run(move |inner| tables::get(&inner.database, &key)).await
-    }
-
-    async fn put(&self, key: &str, value: Bytes, lease: Option<LeaseId>) -> Result<Revision, StoreError> {
-        let key = key.to_owned();
-        let written = self.run(move |inner| inner.write(&key, Condition::None, value, lease)).await?;
-        written.ok_or_else(|| StoreError::Failed("an unconditional write was refused".to_owned()))
-    }
-
-    async fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Expected,
-        value: Bytes,
-        lease: Option<LeaseId>,
-    ) -> Result<Option<Revision>, StoreError> {
-        let key = key.to_owned();
-        self.run(move |inner| inner.write(&key, Condition::Is(expected), value, lease)).await
-    }
-
-    async fn delete(&self, key: &str, expected: Option<Revision>) -> Result<bool, StoreError> {
-        let key = key.to_owned();
-        let condition = expected.map_or(Condition::None, |revision| Condition::Is(Expected::Revision(revision)));
-        self.run(move |inner| inner.remove(&key, condition)).await
+        self.run(move |store| tables::get(&store.database, &key)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
         let prefix = prefix.to_owned();
-        self.run(move |inner| tables::list(&inner.database, &prefix)).await
+        self.run(move |store| tables::list(&store.database, &prefix)).await
+    }
+
+    async fn transact(&self, conditions: &[Condition], writes: Vec<Write>) -> Result<Option<Revision>, StoreError> {
+        let conditions = conditions.to_vec();
+        self.run(move |store| store.transact(&conditions, writes)).await
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watcher, StoreError> {
         let prefix = prefix.to_owned();
         // The lock is held while others commit.
-        self.run(move |inner| inner.history.lock().watch(&prefix, after)).await
+        self.run(move |store| store.history.lock().watch(&prefix, after)).await
     }
 
     async fn grant_lease(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
-        self.run(move |inner| {
-            let id = tables::grant(&inner.database, ttl)?;
-            inner.leases.lock().insert(id, (ttl, Instant::now() + ttl));
+        self.run(move |store| {
+            let id = tables::grant(&store.database, ttl)?;
+            store.leases.lock().insert(id, (ttl, Instant::now() + ttl));
             Ok(id)
         })
         .await
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.run(move |inner| {
-            let mut leases = inner.leases.lock();
+        self.run(move |store| {
+            let mut leases = store.leases.lock();
             let (ttl, end) = leases.get_mut(&lease).ok_or(StoreError::NoLease(lease))?;
             *end = Instant::now() + *ttl;
             Ok(())
@@ -201,13 +242,13 @@ impl MetaStore for EmbeddedStore {
     }
 
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.run(move |inner| inner.end_lease(lease)).await
+        self.run(move |store| store.end_lease(lease)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        let inner = Arc::clone(&self.inner);
+        let shared = Arc::clone(&self.shared);
         blocking(move || {
-            drop(inner.write().take());
+            *shared.medium.write() = Medium::Closed;
             Ok(())
         })
         .await
@@ -215,36 +256,4 @@ impl MetaStore for EmbeddedStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::conformance::{self, Open};
-    use super::*;
-
-    struct InFile(tempfile::TempDir);
-
-    #[tonic::async_trait]
-    impl Open for InFile {
-        type Store = EmbeddedStore;
-        async fn open(&self) -> EmbeddedStore {
-            EmbeddedStore::open(self.0.path().join("meta.redb")).await.unwrap()
-        }
-    }
-
-    #[tokio::test]
-    async fn conforms() {
-        let fresh = || InFile(tempfile::tempdir().unwrap());
-        conformance::entries(&fresh().open().await).await;
-        conformance::compare_and_swap(&fresh().open().await).await;
-        conformance::one_of_many_racers_wins(fresh().open().await).await;
-        conformance::watching(&fresh().open().await).await;
-        conformance::leases(&fresh().open().await).await;
-        conformance::ownership(&fresh().open().await).await;
-        conformance::survives_reopening(&fresh()).await;
-    }
-
-    #[tokio::test]
-    async fn the_file_has_one_owner() {
-        let files = InFile(tempfile::tempdir().unwrap());
-        let _first = files.open().await;
-        assert!(EmbeddedStore::open(files.0.path().join("meta.redb")).await.is_err());
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase as _, ReadableTable, Table, TableDefinition};
+use redb::{Database, ReadableDatabase as _, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction};
 
-use super::super::{Entry, Expected, LeaseId, Listing, Revision, StoreError};
+use super::super::{Change, Changes, Condition, Entry, LeaseId, Listing, Revision, StoreError, Write};
 
 /// key -> (revision, lease or 0, value)
 const ENTRIES: TableDefinition<&str, (u64, u64, &[u8])> = TableDefinition::new("entries");
@@ -15,51 +15,49 @@ const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const REVISION: &str = "revision";
 const LEASE: &str = "lease";
 
-/// What a write asks of the entry that is there.
-#[derive(Clone, Copy)]
-pub(super) enum Condition {
-    None,
-    Is(Expected),
-}
+type Entries<'t> = Table<'t, &'static str, (u64, u64, &'static [u8])>;
 
-impl Condition {
-    fn holds(self, found: Option<Revision>) -> bool {
-        match self {
-            Self::None => true,
-            Self::Is(Expected::Absent) => found.is_none(),
-            Self::Is(Expected::Revision(revision)) => found == Some(revision),
-        }
+/// I/O may work again later, a full disk has room then; everything else is for good.
+fn failed(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        error @ (redb::Error::Io(_) | redb::Error::PreviousIo) => StoreError::Unavailable(error.to_string()),
+        error => StoreError::Failed(error.to_string()),
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(error.to_string())
+fn counter(counters: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<u64, StoreError> {
+    Ok(counters.get(name).map_err(failed)?.map_or(0, |held| held.value()))
 }
 
-fn count(counters: &mut Table<'_, &'static str, u64>, name: &str) -> Result<u64, StoreError> {
-    let next = counters.get(name).map_err(failed)?.map_or(0, |held| held.value()) + 1;
+fn count(transaction: &WriteTransaction, name: &str) -> Result<u64, StoreError> {
+    let mut counters = transaction.open_table(COUNTERS).map_err(failed)?;
+    let next = counter(&counters, name)? + 1;
     counters.insert(name, next).map_err(failed)?;
     Ok(next)
 }
 
-/// Creates the tables; returns the revision and the leases that the file holds.
-pub(super) fn prepare(database: &Database) -> Result<(Revision, Vec<(LeaseId, Duration)>), StoreError> {
+/// What a file holds when it is opened.
+pub(super) struct Found {
+    pub revision: Revision,
+    pub leases: Vec<(LeaseId, Duration)>,
+}
+
+/// Creates the tables where they are not there.
+pub(super) fn prepare(database: &Database) -> Result<Found, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let (revision, leases);
-    {
+    let found = {
         transaction.open_table(ENTRIES).map_err(failed)?;
-        let counters = transaction.open_table(COUNTERS).map_err(failed)?;
-        revision = counters.get(REVISION).map_err(failed)?.map_or(0, |held| held.value());
+        let revision = counter(&transaction.open_table(COUNTERS).map_err(failed)?, REVISION)?;
         let held = transaction.open_table(LEASES).map_err(failed)?;
-        leases = held
-            .iter()
-            .map_err(failed)?
-            .map(|row| row.map(|(id, ttl)| (id.value(), Duration::from_millis(ttl.value()))))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
-    }
+        let lease = |row: Result<_, StorageError>| {
+            let (id, ttl): (redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, u64>) = row.map_err(failed)?;
+            Ok((id.value(), Duration::from_millis(ttl.value())))
+        };
+        let leases = held.iter().map_err(failed)?.map(lease).collect::<Result<_, StoreError>>()?;
+        Found { revision, leases }
+    };
     transaction.commit().map_err(failed)?;
-    Ok((revision, leases))
+    Ok(found)
 }
 
 pub(super) fn get(database: &Database, key: &str) -> Result<Option<Entry>, StoreError> {
@@ -74,8 +72,7 @@ fn entry(key: &str, (revision, _, value): (u64, u64, &[u8])) -> Entry {
 
 pub(super) fn list(database: &Database, prefix: &str) -> Result<Listing, StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
-    let counters = transaction.open_table(COUNTERS).map_err(failed)?;
-    let revision = counters.get(REVISION).map_err(failed)?.map_or(0, |held| held.value());
+    let revision = counter(&transaction.open_table(COUNTERS).map_err(failed)?, REVISION)?;
     let table = transaction.open_table(ENTRIES).map_err(failed)?;
     let mut entries = Vec::new();
     for row in table.range(prefix..).map_err(failed)? {
@@ -88,74 +85,84 @@ pub(super) fn list(database: &Database, prefix: &str) -> Result<Listing, StoreEr
     Ok(Listing { entries, revision })
 }
 
-pub(super) fn write(
-    database: &Database,
-    key: &str,
-    condition: Condition,
-    value: &[u8],
-    lease: Option<LeaseId>,
-) -> Result<Option<Revision>, StoreError> {
-    let transaction = database.begin_write().map_err(failed)?;
-    let revision;
-    {
-        let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-        let found = entries.get(key).map_err(failed)?.map(|held| held.value().0);
-        if !condition.holds(found) {
-            return Ok(None);
-        }
-        revision = count(&mut transaction.open_table(COUNTERS).map_err(failed)?, REVISION)?;
-        entries.insert(key, (revision, lease.unwrap_or(0), value)).map_err(failed)?;
-    }
-    transaction.commit().map_err(failed)?;
-    Ok(Some(revision))
+/// What a transaction has done.
+pub(super) enum Transacted {
+    /// A condition does not hold.
+    Refused,
+    /// Nothing was there to delete; the store is at this revision still.
+    Unchanged(Revision),
+    Changed(Changes),
 }
 
-/// The revision of the deletion, if there was anything to delete.
-pub(super) fn remove(database: &Database, key: &str, condition: Condition) -> Result<Option<Revision>, StoreError> {
+pub(super) fn transact(
+    database: &Database,
+    conditions: &[Condition],
+    writes: Vec<Write>,
+) -> Result<Transacted, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let revision;
-    {
+    let (revision, changes) = {
         let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-        let found = entries.get(key).map_err(failed)?.map(|held| held.value().0);
-        if found.is_none() || !condition.holds(found) {
-            return Ok(None);
+        for condition in conditions {
+            let found = entries.get(condition.key.as_str()).map_err(failed)?.map(|held| held.value().0);
+            if !condition.holds(found) {
+                return Ok(Transacted::Refused);
+            }
         }
-        entries.remove(key).map_err(failed)?;
-        revision = count(&mut transaction.open_table(COUNTERS).map_err(failed)?, REVISION)?;
+        let revision = counter(&transaction.open_table(COUNTERS).map_err(failed)?, REVISION)?;
+        let mut changes = Vec::new();
+        for write in writes {
+            changes.extend(apply(&mut entries, write, revision + 1)?);
+        }
+        (revision, changes)
+    };
+    if changes.is_empty() {
+        return Ok(Transacted::Unchanged(revision));
     }
+    let revision = count(&transaction, REVISION)?;
     transaction.commit().map_err(failed)?;
-    Ok(Some(revision))
+    Ok(Transacted::Changed(Changes { revision, changes }))
+}
+
+fn apply(entries: &mut Entries<'_>, write: Write, revision: Revision) -> Result<Option<Change>, StoreError> {
+    match write {
+        Write::Put { key, value, lease } => {
+            entries.insert(key.as_str(), (revision, lease.unwrap_or(0), value.as_ref())).map_err(failed)?;
+            Ok(Some(Change::Put(Entry { key, value, revision })))
+        }
+        Write::Delete(key) => {
+            let removed = entries.remove(key.as_str()).map_err(failed)?.is_some();
+            Ok(removed.then_some(Change::Deleted(key)))
+        }
+    }
 }
 
 pub(super) fn grant(database: &Database, ttl: Duration) -> Result<LeaseId, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let id = count(&mut transaction.open_table(COUNTERS).map_err(failed)?, LEASE)?;
+    let id = count(&transaction, LEASE)?;
     let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     transaction.open_table(LEASES).map_err(failed)?.insert(id, millis).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(id)
 }
 
-/// Deletes the lease and what hangs on it, in one transaction.
-pub(super) fn end_lease(database: &Database, lease: LeaseId) -> Result<Vec<(String, Revision)>, StoreError> {
+/// Deletes the lease and what hangs on it, in one transaction; says which entries went.
+pub(super) fn end_lease(database: &Database, lease: LeaseId) -> Result<Option<Changes>, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let mut deleted = Vec::new();
+    let mut keys = Vec::new();
     {
         transaction.open_table(LEASES).map_err(failed)?.remove(lease).map_err(failed)?;
         let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-        let mut counters = transaction.open_table(COUNTERS).map_err(failed)?;
-        let mut keys = Vec::new();
         for row in entries.iter().map_err(failed)? {
             let (key, held) = row.map_err(failed)?;
             if held.value().1 == lease {
                 keys.push(key.value().to_owned());
             }
         }
-        for key in keys {
+        for key in &keys {
             entries.remove(key.as_str()).map_err(failed)?;
-            deleted.push((key, count(&mut counters, REVISION)?));
         }
     }
+    let revision = if keys.is_empty() { None } else { Some(count(&transaction, REVISION)?) };
     transaction.commit().map_err(failed)?;
-    Ok(deleted)
+    Ok(revision.map(|revision| Changes { revision, changes: keys.into_iter().map(Change::Deleted).collect() }))
 }

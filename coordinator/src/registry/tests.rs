@@ -1,0 +1,151 @@
+use super::*;
+use crate::store::embedded::EmbeddedStore;
+
+fn owner(coordinator: &str, incarnation: &str) -> Owner {
+    Owner { coordinator: coordinator.to_owned(), incarnation: incarnation.to_owned() }
+}
+
+async fn open_as(folder: &tempfile::TempDir, owner: Owner) -> Registry {
+    let store = EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap();
+    Registry::open(Arc::new(store), owner).await.unwrap().0
+}
+
+async fn open(folder: &tempfile::TempDir) -> Registry {
+    open_as(folder, owner("mine", "first")).await
+}
+
+fn definition(name: &str, doc: &str) -> FunctionDefinition {
+    FunctionDefinition { name: name.to_owned(), doc: doc.to_owned(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn versions_count_up_and_identical_definitions_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    let (first, new) = registry.register(definition("add", "a")).await.unwrap();
+    assert_eq!((first.name.as_str(), new), ("add@1", true));
+    let (same, new) = registry.register(definition("add", "a")).await.unwrap();
+    assert_eq!((same.name.as_str(), new), ("add@1", false));
+    let (second, _) = registry.register(definition("add", "b")).await.unwrap();
+    assert_eq!(second.name, "add@2");
+    assert_eq!(registry.catalog().newest("add").unwrap().name, "add@2");
+}
+
+#[tokio::test]
+async fn a_restart_loses_nothing_and_numbers_are_not_reused() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    registry.register(definition("add", "a")).await.unwrap();
+    registry.register(definition("add", "b")).await.unwrap();
+    registry.register(definition("sub", "c")).await.unwrap();
+    assert_eq!(registry.drop_function(&FunctionRef::parse("add@2").unwrap()).await.unwrap(), ["add@2"]);
+    drop(registry);
+
+    let registry = open(&folder).await;
+    let names: Vec<_> = registry.catalog().iter().map(|f| f.name.clone()).collect();
+    assert_eq!(names, ["add@1", "sub@1"]);
+    assert_eq!(registry.register(definition("add", "b")).await.unwrap().0.name, "add@3");
+    let dropped = registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap();
+    assert_eq!(dropped, ["add@1", "add@3"]);
+    assert!(registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_next_run_takes_over_what_did_not_end_and_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    for name in ["settled", "open", "dropped"] {
+        registry.register(definition(name, "a")).await.unwrap();
+    }
+    let settled = Arc::clone(registry.catalog().newest("settled").unwrap());
+    registry.settle(&settled).await.unwrap();
+    registry.drop_function(&FunctionRef::parse("dropped").unwrap()).await.unwrap();
+    assert!(registry.take_over().await.unwrap().is_empty(), "it sees to its own already");
+    let stale = Write::put("registering/never_stored/7", serde_json::to_vec(&registry.owner).unwrap());
+    registry.store.transact(&[], vec![stale]).await.unwrap();
+    drop(registry);
+
+    let theirs = open_as(&folder, owner("theirs", "first")).await;
+    theirs.register(definition("of_theirs", "a")).await.unwrap();
+    assert!(theirs.take_over().await.unwrap().is_empty(), "what another coordinator registers is its own");
+    drop(theirs);
+
+    let registry = open_as(&folder, owner("mine", "second")).await;
+    let names = |functions: Vec<Arc<Function>>| functions.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(registry.take_over().await.unwrap()), ["open@1"]);
+    let left = registry.store.list(REGISTERING).await.unwrap().entries;
+    assert_eq!(
+        left.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(),
+        ["registering/of_theirs/1", "registering/open/1"]
+    );
+    assert!(registry.take_over().await.unwrap().is_empty(), "once");
+}
+
+#[tokio::test]
+async fn a_registration_is_one_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    let (first, _) = registry.register(definition("add", "a")).await.unwrap();
+    let entries = registry.store.list("").await.unwrap();
+    let keys: Vec<_> = entries.entries.iter().map(|e| e.key.as_str()).collect();
+    assert_eq!(keys, ["functions/add/1", "registering/add/1", "versions/add"]);
+    assert!(entries.entries.iter().all(|e| e.revision == entries.revision), "at one revision");
+    registry.abandon(&first, false).await.unwrap();
+    assert!(registry.store.list("").await.unwrap().entries.is_empty(), "and it leaves nothing");
+}
+
+#[tokio::test]
+async fn the_number_of_a_failed_version_is_free_unless_somebody_can_have_called_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    let register = |doc: &'static str| async { registry.register(definition("add", doc)).await.unwrap().0 };
+    let first = register("a").await;
+    registry.settle(&first).await.unwrap();
+
+    let failed = register("b").await;
+    registry.abandon(&failed, false).await.unwrap();
+    let second = register("c").await;
+    assert_eq!((failed.name.as_str(), second.name.as_str()), ("add@2", "add@2"));
+    assert_ne!(failed.hash, second.hash, "executors tell them apart");
+    registry.settle(&second).await.unwrap();
+
+    let served = register("d").await;
+    registry.abandon(&served, true).await.unwrap();
+    assert_eq!(register("e").await.name, "add@4", "3 has been called");
+
+    let (overtaken, newer) = (register("f").await, register("g").await);
+    registry.abandon(&overtaken, false).await.unwrap();
+    registry.abandon(&newer, false).await.unwrap();
+    assert_eq!(register("h").await.name, "add@6", "5 was overtaken, 6 not");
+
+    let dropped = register("i").await;
+    registry.drop_function(&FunctionRef::parse("add@7").unwrap()).await.unwrap();
+    registry.abandon(&dropped, false).await.unwrap();
+    assert_eq!(register("j").await.name, "add@8", "who dropped it has seen it");
+}
+
+#[tokio::test]
+async fn changes_of_another_coordinator_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: SharedStore = Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
+    let (mine, after) = Registry::open(Arc::clone(&store), owner("mine", "a")).await.unwrap();
+    let (theirs, _) = Registry::open(store, owner("theirs", "a")).await.unwrap();
+    let (send, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let follow = mine.follow(after, || drop(send.send(mine.catalog())));
+    let act = async {
+        theirs.register(definition("add", "a")).await.unwrap();
+        assert!(changes.recv().await.unwrap().newest("add").is_some());
+        theirs.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap();
+        assert!(changes.recv().await.unwrap().newest("add").is_none());
+        // A number that is given out again stands for another definition.
+        let (failed, _) = theirs.register(definition("sub", "a")).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().newest("sub").unwrap().hash, failed.hash);
+        theirs.abandon(&failed, false).await.unwrap();
+        let (again, _) = theirs.register(definition("sub", "b")).await.unwrap();
+        while changes.recv().await.unwrap().newest("sub").is_none_or(|now| now.hash != again.hash) {}
+    };
+    tokio::select! {
+        () = follow => panic!("follow ended"),
+        result = tokio::time::timeout(std::time::Duration::from_secs(10), act) => result.unwrap(),
+    }
+}

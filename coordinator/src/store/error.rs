@@ -1,0 +1,58 @@
+//! What a store answers when it can't.
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+use super::{LeaseId, Revision};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// For now: the medium can't be reached, or is full. The same may work later. A write may have happened.
+    #[error("the metadata store is unavailable: {0}")]
+    Unavailable(String),
+    /// For good: the medium is damaged, or holds what can't be read.
+    #[error("the metadata store failed: {0}")]
+    Failed(String),
+    /// The transaction breaks a rule of the store: an error of the program.
+    #[error("the metadata store refuses the transaction: {0}")]
+    Invalid(String),
+    /// The lease has expired or never was.
+    #[error("lease {0} does not exist (expired?)")]
+    NoLease(LeaseId),
+    /// The watcher asked for changes that are no longer kept, or fell behind: list and watch again.
+    #[error("changes since revision {0} are no longer kept")]
+    Compacted(Revision),
+    /// The process that has the store is stopping.
+    #[error("the coordinator is stopping: its metadata store is closed")]
+    Closed,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let (code, hint) = match error {
+            StoreError::Closed => (ErrorCode::NoCapacity, "try again when it is back"),
+            StoreError::Unavailable(_) => {
+                (ErrorCode::NoCapacity, "try again later; the coordinator's log and its data folder say more")
+            }
+            StoreError::Failed(_) | StoreError::Invalid(_) | StoreError::NoLease(_) | StoreError::Compacted(_) => {
+                (ErrorCode::Internal, "see the coordinator's log and its data folder")
+            }
+        };
+        Self::new(code, error.to_string()).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_retryable() {
+        let retryable = |error: StoreError| Error::from(error).code().retryable();
+        assert!(retryable(StoreError::Unavailable("no space left".to_owned())));
+        assert!(retryable(StoreError::Closed));
+        assert!(!retryable(StoreError::Failed("damaged".to_owned())));
+        assert!(!retryable(StoreError::Invalid("a key twice".to_owned())));
+    }
+}
