@@ -108,9 +108,9 @@ def test_refused_when_it_is_made(fleet):
 def test_wrong_columns(functions):
     with pytest.raises(udfleet.InvalidInputError, match="takes 2 columns"):
         functions["speed"](pd.Series([1]))
-    with pytest.raises(udfleet.InvalidInputError, match="speed@1: column 0 does not convert to int64"):
+    with pytest.raises(udfleet.InvalidInputError, match=r"speed@1: .*column 0 does not convert"):
         functions["speed"](pd.Series(["a"]), 1.0)
-    with pytest.raises(udfleet.InvalidInputError, match="column 0 does not convert to int64"):
+    with pytest.raises(udfleet.InvalidInputError, match="column 0 does not convert"):
         functions["picky"](pd.Series([1.5]))
     with pytest.raises(udfleet.InvalidInputError, match=r"different indexes\nhint: .*align"):
         functions["route"](pd.Series(["a", "b"]), pd.Series(["a", "b"], index=[1, 0]))

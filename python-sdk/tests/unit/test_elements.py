@@ -72,10 +72,9 @@ def test_special_carriers():
     ("data_type", "value", "complaint"),
     [
         ("TINYINT", 128, "out of range"),
-        ("BIGINT", 1.0, "not an int"),
-        ("BIGINT", True, "not an int"),
+        ("BIGINT", 1.5, "not an int"),
         ("BIGINT", 1 << 63, "out of range"),
-        ("DOUBLE", 1, "not a float"),
+        ("DOUBLE", "1", "not a float"),
         ("FLOAT", 1e39, "out of range"),
         ("BOOLEAN", 1, "not a bool"),
         ("INT NOT NULL", None, "None for INT NOT NULL"),
@@ -104,12 +103,10 @@ def test_special_carriers():
 )
 def test_values_are_checked(data_type, value, complaint):
     with pytest.raises(InvalidInputError) as caught:
-        from_elements([(1, None if "NOT NULL" not in data_type else value)[:1], (value,)], f"ROW<c {data_type}>")
-    # The first row is of another type wherever that matters: rows are named.
-    assert "row " in caught.value.message
-    with pytest.raises(InvalidInputError) as caught:
         from_elements([(value,)], f"ROW<c {data_type}>")
-    assert "row 0: c: " in caught.value.message and complaint in caught.value.message
+    error = caught.value
+    assert error.row == 0 and error.value == repr(value)
+    assert error.message.startswith("column 'c': ") and complaint in error.message
 
 
 def test_edges_fit():
@@ -186,7 +183,9 @@ def test_batches_once_or_often():
     assert empty.num_rows == 0 and empty.schema.names == ["a"]
     narrow = from_batches([pa.record_batch({"a": [1]})], "ROW<a TINYINT NOT NULL>")
     assert next(narrow.batches()).schema.field("a").type == pa.int8()
-    with pytest.raises(InvalidInputError, match="does not convert"):
-        list(from_batches([pa.record_batch({"a": [300]})], "ROW<a TINYINT>").batches())
-    with pytest.raises(InvalidInputError, match="NOT NULL and has 1 nulls"):
-        list(from_batches([pa.record_batch({"a": [None, 1]})], "ROW<a BIGINT NOT NULL>").batches())
+    with pytest.raises(InvalidInputError) as caught:
+        list(from_batches([pa.record_batch({"a": [1, 300]})], "ROW<a TINYINT>").batches())
+    assert (caught.value.row, caught.value.value) == (1, "300")
+    with pytest.raises(InvalidInputError, match="None for BIGINT NOT NULL") as caught:
+        list(from_batches([pa.record_batch({"a": [1, None]})], "ROW<a BIGINT NOT NULL>").batches())
+    assert caught.value.row == 1

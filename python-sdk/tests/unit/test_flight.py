@@ -72,9 +72,9 @@ def test_call_converts_numpy_and_pandas(cluster):
     [
         (([1],), "takes 2 columns"),
         (([1], [1, 2]), "differ in length"),
-        ((["x"], [1]), "column 0 does not convert to int64"),
-        (([1.5], [1]), "column 0 does not convert to int64"),
-        (([2**70], [1]), "column 0 does not convert to int64"),
+        ((["x"], [1]), "column 0 does not convert to BIGINT"),
+        (([1.5], [1]), "column 0 does not convert to BIGINT"),
+        (([2**70], [1]), "column 0 does not convert to BIGINT"),
     ],
 )
 def test_call_refuses_what_does_not_fit(cluster, columns, complaint):

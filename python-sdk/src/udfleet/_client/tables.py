@@ -49,13 +49,13 @@ class Tables:
 
         :param schema: names (`["a", "b"]` or `"a, b"`), a ROW type, its SQL text, or a list of types or fields; None:
             types that hold the values, and the rows' own names or `_1`, `_2`, ...
-        :param verify_schema: False leaves out the check of each value; what does not convert is refused anyway.
+        :param verify_schema: taken as PyFlink has it; what does not fit is refused either way.
         :raises InvalidInputError: naming row, column and value: out of range, of another type, null where none may be.
         """
         from ..table import sources
         from ..table.table import Table
 
-        return Table(self, sources.from_elements(elements, schema, verify_schema))
+        return Table(self, sources.from_elements(elements, schema))
 
     def from_arrow(self, table: pa.Table | pa.RecordBatch) -> Table:
         """A table of Arrow data, which is not copied."""

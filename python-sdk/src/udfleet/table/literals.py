@@ -6,6 +6,8 @@ import datetime
 from decimal import Decimal
 from typing import Any
 
+from .._convert.misfit import MisfitError
+from .._convert.values import plain
 from ..types import DataType, DataTypes
 from ..types.coerce import data_type as as_data_type
 from .expression import Literal
@@ -27,10 +29,10 @@ def literal(value: Any, data_type: Any = None) -> Literal:
     wanted = as_data_type(data_type, "lit()")
     if value is None:
         return Literal(None, wanted)
-    from .verify import verify
-
-    verify(value, wanted, "lit()")
-    return Literal(value, wanted)
+    try:
+        return Literal(plain(value, wanted), wanted)
+    except MisfitError as misfit:
+        raise misfit.as_input_error("lit()") from None
 
 
 def type_of(value: Any) -> DataType:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from .._convert.arrow import fit
+from .._convert.columns import to_column, to_untyped
+from .._convert.misfit import MisfitError
+from .._convert.sequences import from_values
+from .._convert.values import row_values
 from ..errors import InvalidInputError
 from ..types import DataType, DataTypes, Field
 from ..types.arrow import from_arrow, to_arrow, to_arrow_field
 from .infer import infer
-from .verify import row_values, verify
 
 BATCH_ROWS = 65_536
 """The most rows per batch of sources that are not cut into batches already."""
@@ -57,7 +60,7 @@ class Source:
             return batch
         if len(batch.schema) != len(self.schema):
             raise InvalidInputError(f"a batch has {len(batch.schema)} columns, the table has {len(self.schema)}")
-        arrays = [_cast(column, field) for column, field in zip(batch.columns, self.schema, strict=True)]
+        arrays = [_column(column, field, fit) for column, field in zip(batch.columns, self.fields, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
@@ -75,14 +78,11 @@ def _unique(names: list[str]) -> None:
         raise InvalidInputError(f"two columns are named {twice!r}", hint="rename one of them")
 
 
-def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+def _column(values: Any, field: Field, convert: Callable[..., pa.Array]) -> pa.Array:
     try:
-        cast = column if column.type == field.type else column.cast(field.type)
-    except pa.ArrowException as error:
-        raise InvalidInputError(f"column {field.name!r} does not convert to {field.type}: {error}") from None
-    if not field.nullable and cast.null_count:
-        raise InvalidInputError(f"column {field.name!r} is declared NOT NULL and has {cast.null_count} nulls")
-    return cast
+        return convert(values, field.data_type, to_arrow(field.data_type))
+    except MisfitError as misfit:
+        raise misfit.as_input_error(f"column {field.name!r}") from None
 
 
 def declared_fields(schema: Any) -> list[Field] | list[str] | None:
@@ -105,7 +105,7 @@ def declared_fields(schema: Any) -> list[Field] | list[str] | None:
     return list(DataTypes.ROW(listed).fields)
 
 
-def from_elements(elements: Iterable[Any], schema: Any = None, verify_schema: bool = True) -> Source:
+def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
     """Rows as tuples, lists, Rows or dicts; single values are rows of one column."""
     given = declared_fields(schema)
     rows = [_as_row(element) for element in elements]
@@ -114,11 +114,13 @@ def from_elements(elements: Iterable[Any], schema: Any = None, verify_schema: bo
     row_type = DataTypes.ROW(fields)
     columns: list[list[Any]] = [[] for _ in fields]
     for index, row in enumerate(rows):
-        if verify_schema:
-            verify(row, row_type, f"row {index}")
-        for column, field, value in zip(columns, fields, row_values(row, row_type), strict=True):
-            column.append(to_arrow_value(value, field.data_type))
-    arrays = [_array(column, field) for column, field in zip(columns, fields, strict=True)]
+        try:
+            values = row_values(row, row_type)
+        except MisfitError as misfit:
+            raise MisfitError(misfit.complaint, index, row).as_input_error("the row") from None
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    arrays = [_column(column, field, from_values) for column, field in zip(columns, fields, strict=True)]
     arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
     table = pa.Table.from_arrays(arrays, schema=arrow)
     return Source(fields, lambda: _batches(table), len(rows))
@@ -149,35 +151,6 @@ def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> list[Field
     return [Field(name, data_type) for name, data_type in zip(found, columns, strict=True)]
 
 
-def to_arrow_value(value: Any, data_type: DataType) -> Any:
-    """The value as pyarrow takes it for the type that carries it."""
-    if value is None:
-        return None
-    root = data_type.root
-    if root == "ROW":
-        pairs = zip(data_type.fields, row_values(value, data_type), strict=True)
-        return {field.name: to_arrow_value(item, field.data_type) for field, item in pairs}
-    if root == "ARRAY" and data_type.element is not None:
-        return [to_arrow_value(item, data_type.element) for item in value]
-    if root == "MULTISET" and data_type.element is not None:
-        return [(to_arrow_value(key, data_type.element), count) for key, count in value.items()]
-    if root == "MAP" and data_type.key is not None and data_type.element is not None:
-        key, element = data_type.key, data_type.element
-        return [(to_arrow_value(k, key), to_arrow_value(v, element)) for k, v in value.items()]
-    if root == "INTERVAL_YEAR_MONTH":
-        return pa.MonthDayNano([int(value), 0, 0])
-    if root == "TIMESTAMP_LTZ":
-        return value.astimezone(datetime.timezone.utc)
-    return bytes(value) if isinstance(value, bytearray) else value
-
-
-def _array(values: list[Any], field: Field) -> pa.Array:
-    try:
-        return pa.array(values, to_arrow(field.data_type))
-    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"column {field.name!r} does not convert to {field.data_type}: {error}") from None
-
-
 def from_table(table: pa.Table | pa.RecordBatch) -> Source:
     """An Arrow table or batch."""
     if isinstance(table, pa.RecordBatch):
@@ -190,8 +163,39 @@ def from_table(table: pa.Table | pa.RecordBatch) -> Source:
 
 def from_pandas(frame: Any, schema: Any = None) -> Source:
     """A DataFrame; its index is left out. NaN is null."""
-    source = from_table(pa.Table.from_pandas(frame, preserve_index=False))
-    return source if schema is None else _renamed(source, declared_fields(schema))
+    if not hasattr(frame, "iloc") or getattr(frame, "ndim", None) != 2:
+        raise InvalidInputError(
+            f"from_pandas() takes a DataFrame, not {type(frame).__name__}", hint="from_elements() takes Python values"
+        )
+    given = declared_fields(schema)
+    columns = [frame.iloc[:, index] for index in range(frame.shape[1])]
+    names = [str(label) for label in frame.columns] if given is None else [_name(field) for field in given]
+    if len(names) != len(columns):
+        raise InvalidInputError(f"the schema has {len(names)} columns, the data has {len(columns)}")
+    _unique(names)
+    types = [each.data_type if isinstance(each, Field) else None for each in given or [None] * len(names)]
+    made = [_pandas_column(*each) for each in zip(names, columns, types, strict=True)]
+    fields = [field for field, _ in made]
+    arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
+    table = pa.Table.from_arrays([array for _, array in made], schema=arrow)
+    return Source(fields, lambda: _batches(table), len(frame))
+
+
+def _name(field: Field | str) -> str:
+    return field.name if isinstance(field, Field) else field
+
+
+def _pandas_column(name: str, column: Any, data_type: DataType | None) -> tuple[Field, pa.Array]:
+    if data_type is None:
+        try:
+            found = to_untyped(column)
+        except MisfitError as misfit:
+            misfit.hint = misfit.hint or "give a schema, or make all values of the column one type"
+            raise misfit.as_input_error(f"column {name!r}") from None
+        field = Field(name, from_arrow(found.type, f"column {name!r}"))
+        return field, _column(found, field, fit)
+    field = Field(name, data_type)
+    return field, _column(column, field, to_column)
 
 
 def from_batches(batches: Any, schema: Any = None) -> Source:
