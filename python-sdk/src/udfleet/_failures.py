@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from . import _failure_text, errors
 from ._failure_text import from_status, placed
+from ._grpc import grpc
 from ._proto.udfleet.v1 import error_pb2
 from .errors import ProcessExit, RemoteException, RemoteFrame, UdfleetError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-import grpc
 import pyarrow.flight as flight
 from google.protobuf.message import Message
 
-from . import _failures
+from . import _failures, _fork
+from ._grpc import grpc
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
 from ._proto.udfleet.v1 import plan_pb2 as plan
@@ -38,16 +38,21 @@ class Rpc:
             ("grpc.min_reconnect_backoff_ms", 2000),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
-        self._open_channel = grpc.insecure_channel(address, options=options)
+        _fork.check()
+        with _fork.without_grpc_fork_support():
+            self._open_channel = grpc.insecure_channel(address, options=options)
         self._closed = False
+        _fork.holds_connection(self)
 
     def close(self) -> None:
         """Closes the channel; running calls end with an error."""
         self._closed = True
-        self._open_channel.close()
+        if not _fork.inherited():
+            self._open_channel.close()
 
     @property
     def _channel(self) -> grpc.Channel:
+        _fork.check()
         if self._closed:
             raise UnreachableError(f"this connection to {self.address} is closed", hint="connect again")
         return self._open_channel

@@ -308,6 +308,12 @@ class UnreachableError(UdfleetError):
     retryable = True
 
 
+class ForkedProcessError(UnreachableError):
+    """Used in a process that was forked from a connected one, where gRPC does not work. Only clients raise it."""
+
+    retryable = False
+
+
 class StartupError(UdfleetError):
     """`udfleet.local()` could not start its processes."""
 

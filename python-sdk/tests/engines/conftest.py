@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +13,6 @@ from flight_functions import FUNCTIONS
 import udfleet
 
 pytest.register_assert_rewrite("remote_comparison")
-
-# Spark forks to start its JVM, which gRPC's fork handlers do not always survive; read when grpc is first imported.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 
 @pytest.fixture(scope="session")

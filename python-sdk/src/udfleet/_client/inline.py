@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .. import _fork
 from .._flight.directory import ROUTE_SECONDS
 from ..declaration import UserDefinedFunctionWrapper
 from ..errors import FunctionNotFoundError
@@ -32,6 +33,7 @@ class FleetFunctions:
         """The name of a function; a declaration is registered when it is used first, under a name of its content."""
         if isinstance(function, str):
             return function
+        _fork.check()
         with self._lock:
             name = self._inline.get(function)
             if name is None:

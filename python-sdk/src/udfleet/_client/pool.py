@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from .. import _fork
 from .._flight import streaming
 from .._flight.answers import Joined
 from .._flight.pipeline import Pipeline
@@ -72,6 +73,7 @@ class StreamPool:
             pipeline.check(schema)
 
     def _take(self, key: _Key) -> _Kept:
+        _fork.check()
         now = time.monotonic()
         with self._lock:
             if self._closed:
@@ -120,6 +122,8 @@ class StreamPool:
 
     def close(self) -> None:
         """Ends the streams; calls fail from now on."""
+        if _fork.inherited():
+            return
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

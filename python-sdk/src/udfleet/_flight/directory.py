@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import grpc
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from .. import _fork
+from .._grpc import grpc
 from .._rpc import Rpc
 
 ROUTE_SECONDS = 2.0
@@ -59,9 +60,11 @@ class Directory:
         """Addresses to which a stream was opened, and which were not lost since."""
         self._routes: dict[str, tuple[float, Route]] = {}
         self._lookups: dict[str, Lookup] = {}
+        _fork.holds_connection(self)
 
     def client(self, address: str) -> flight.FlightClient:
         """The client of an address, made on first use."""
+        _fork.check()
         with self._lock:
             found = self._clients.get(address)
             if found is None:
@@ -71,6 +74,7 @@ class Directory:
 
     def route(self, function: str) -> Route:
         """The route of a function; fails when no such function is registered."""
+        _fork.check()
         now = time.monotonic()
         with self._lock:
             known = self._routes.get(function)
@@ -114,6 +118,8 @@ class Directory:
 
     def close(self) -> None:
         """Closes all connections."""
+        if _fork.inherited():
+            return
         with self._lock:
             clients, self._clients = self._clients, {}
         for client in clients.values():

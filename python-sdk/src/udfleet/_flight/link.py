@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .. import _failure_text, _failures, _interrupts
+from .. import _failure_text, _failures, _fork, _interrupts
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from . import codec
@@ -51,6 +51,7 @@ class Link:
         self._ended = False
         self._write_error = ""
         self._schema: pa.Schema | None = None
+        _fork.holds_connection(self)
         try:
             if connected:
                 self._writer, self._reader = client.do_exchange(descriptor, options)
@@ -150,7 +151,7 @@ class Link:
 
     def finish(self) -> Iterator[exchange_pb2.BatchResult]:
         """Ends a stream on which nothing is in flight, so that the peer sees an orderly end; what it says last."""
-        if self.in_flight or not (self._writable or self._ended):
+        if self.in_flight or not (self._writable or self._ended) or _fork.inherited():
             self.cancel()
             return
         with contextlib.suppress(pa.ArrowException, OSError, StopIteration):
@@ -163,6 +164,8 @@ class Link:
     def cancel(self) -> None:
         """Gives the stream up, answers and all."""
         self._writable = False
+        if _fork.inherited():
+            return
         with contextlib.suppress(pa.ArrowException, OSError):
             self._reader.cancel()
         self._close()

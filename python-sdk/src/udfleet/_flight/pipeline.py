@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from .. import _failure_text, errors
+from .. import _failure_text, _fork, errors
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from .item import Item
@@ -90,6 +90,7 @@ class Pipeline:
 
     def offer(self, item: Item) -> bool:
         """Sends a batch if there is room for it; where there is none, `receive` makes some."""
+        _fork.check()
         if self._resend:
             return False
         if not (self._links or self._candidates or self._order):
@@ -107,6 +108,7 @@ class Pipeline:
 
         The part is None where an answer is empty of columns and rows, as those of batches that are gathered are.
         """
+        _fork.check()
         item = self._order[0]
         while not item.parts and not item.done:
             self._send_again()

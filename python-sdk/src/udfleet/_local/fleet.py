@@ -139,6 +139,7 @@ class LocalFleet(Fleet):
     def __init__(self, processes: Processes, *args: Any, **kwargs: Any) -> None:
         super().__init__(processes.address, processes.token, *args, **kwargs)
         self._processes = processes
+        self._owner = os.getpid()
         atexit.register(self.close)
 
     @property
@@ -152,7 +153,9 @@ class LocalFleet(Fleet):
         return {child.name: child.pid for child in self._processes.children}
 
     def close(self) -> None:
-        """Stops the fleet."""
+        """Stops the fleet. In a process that was forked from its owner, it does nothing."""
+        if self._owner != os.getpid():
+            return
         atexit.unregister(self.close)
         super().close()
         self._processes.stop()

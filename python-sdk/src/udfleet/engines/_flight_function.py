@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from .. import _fork
 from .._failure_text import from_flight
 from ..errors import InvalidInputError, NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
@@ -96,6 +97,7 @@ class FlightFunction:
         return stream
 
     def _take(self) -> Stream | None:
+        _fork.check()
         with self._lock:
             stream, self._idle = self._idle, None
         return stream
@@ -139,6 +141,7 @@ class FlightFunction:
         return flight.Location.for_grpc_tcp(host, int(port))
 
     def _connect(self, location: flight.Location) -> flight.FlightClient:
+        _fork.check()
         return flight.FlightClient(location, generic_options=[("grpc.max_receive_message_length", -1)])
 
     def _descriptor(self) -> flight.FlightDescriptor:

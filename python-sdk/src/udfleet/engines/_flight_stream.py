@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pyarrow as pa
 from pyarrow import flight
 
-from .. import _interrupts
+from .. import _fork, _interrupts
 
 STREAM_SECONDS = 5.0
 """How long a stream is used. The next one goes to whoever serves by then, and a draining executor, which waits for its
@@ -29,6 +29,7 @@ class Stream:
         self.client = client
         self.over = False
         self.timer: threading.Timer | None = None
+        _fork.holds_connection(self)
         self.writer, self.reader = client.do_exchange(descriptor, options)
         self.writer.begin(schema)
 
