@@ -38,3 +38,6 @@ pub const SYS_PATH_VARIABLE: &str = "UDFLEET_SYS_PATH";
 
 /// What the kernel sends an interpreter when its executor dies: Linux' last real-time signal, which nobody else uses.
 pub const PARENT_DEATH_SIGNAL: i32 = 64;
+
+/// The most bytes that an interpreter reports besides a result: an error, metrics, errors of rows.
+pub const MAX_REPORT_BYTES: usize = 8 << 20;

@@ -17,42 +17,65 @@ def loop():
 
 def finish(value):
     """What an awaitable gives; anything else as it is."""
-    return loop().run_until_complete(_wait(value)) if inspect.isawaitable(value) else value
+    return _complete(_wait(value)) if inspect.isawaitable(value) else value
 
 
 async def _wait(value):
     return await value
 
 
+def _complete(coroutine):
+    try:
+        return loop().run_until_complete(coroutine)
+    except BaseException:
+        # An exit or interrupt within a task of the user's leaves the loop at once: nothing may go on in a later call.
+        _cancel_all()
+        raise
+
+
+def _cancel_all():
+    tasks = asyncio.all_tasks(loop())
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop().run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
 def run(function, rows, columns, concurrency, timeout_ms, retries, keep_going):
     """Results in the order of rows, and the exceptions of rows that failed, by row.
 
-    Unless it keeps going, the first failure cancels the rows that are still waiting.
+    Unless it keeps going, the first failure cancels the rows that are still waiting; what is no Exception always does.
     """
     calls = enumerate(zip(*columns)) if columns else enumerate(() for _ in range(rows))
-    return loop().run_until_complete(_run(function, rows, calls, concurrency, timeout_ms, retries, keep_going))
+    return _complete(_run(function, rows, calls, concurrency, timeout_ms, retries, keep_going))
 
 
 async def _run(function, rows, calls, concurrency, timeout_ms, retries, keep_going):
     results, failures = [None] * rows, {}
+    ending = False
 
     async def work():
+        nonlocal ending
         for row, arguments in calls:
             try:
                 results[row] = await _call(function, arguments, timeout_ms, retries)
-            except Exception as error:
+            except BaseException as error:
+                if ending and isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+                    raise
                 failures[row] = error
-                if not keep_going:
+                if not keep_going or not isinstance(error, Exception):
+                    ending = True
                     return
 
     workers = [asyncio.ensure_future(work()) for _ in range(max(1, min(concurrency, rows)))]
     try:
         waiting = set(workers)
-        while waiting and (keep_going or not failures):
+        while waiting and not ending:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for worker in done:
                 worker.result()
     finally:
+        ending = True
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
@@ -68,7 +91,7 @@ async def _call(function, arguments, timeout_ms, retries):
             if not timeout_ms:
                 return await value
             try:
-                return await asyncio.wait_for(value, timeout_ms / 1000)
+                return _opened(await asyncio.wait_for(_closed(value), timeout_ms / 1000))
             except asyncio.TimeoutError:
                 shown = ", ".join(map(repr, arguments))[:200]
                 raise TimeoutError("the call with ({}) took longer than {} ms".format(shown, timeout_ms)) from None
@@ -76,3 +99,22 @@ async def _call(function, arguments, timeout_ms, retries):
             if retries <= 0:
                 raise
             retries -= 1
+
+
+class _Raised:
+    def __init__(self, error):
+        self.error = error
+
+
+async def _closed(value):
+    # Older CPythons wait in a task, out of which these two would leave the loop.
+    try:
+        return await value
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _Raised(error)
+
+
+def _opened(value):
+    if isinstance(value, _Raised):
+        raise value.error
+    return value

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use prost::Message;
 use rustix::net::{
@@ -14,6 +14,9 @@ use udfleet_proto::v1::{Command, Reply};
 /// Control messages are tens of bytes; everything larger lies in shared memory.
 const MAX_MESSAGE: usize = 4096;
 
+/// Where the executor puts the control socket.
+pub const CONTROL: RawFd = 3;
+
 /// The interpreter's end of the control socket.
 pub struct Channel {
     socket: OwnedFd,
@@ -23,7 +26,7 @@ impl Channel {
     /// Takes the socket that the executor put on descriptor 3.
     pub fn inherited() -> Self {
         // SAFETY: the executor starts this process with the socket on descriptor 3, and nothing else here owns it.
-        let socket = unsafe { OwnedFd::from_raw_fd(3) };
+        let socket = unsafe { OwnedFd::from_raw_fd(CONTROL) };
         // Children of user code must not hold it, or the executor would not see this process end.
         let _ = rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC);
         Self { socket }

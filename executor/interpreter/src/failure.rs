@@ -1,11 +1,14 @@
 //! From Python exceptions to typed errors.
 
-use pyo3::exceptions::{PyMemoryError, PySystemExit};
+use pyo3::exceptions::{PyMemoryError, PyModuleNotFoundError, PySystemExit};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 use udfleet_proto::error::{Error, truncate};
 use udfleet_proto::v1::{ErrorCode, Frame, PythonException};
+
+use crate::child::end_if_child;
 
 /// Longest `repr()` of a value in an error, bytes.
 const MAX_REPR: usize = 256;
@@ -17,41 +20,89 @@ pub fn user_error(py: Python<'_>, error: &PyErr) -> Error {
     python_error(py, ErrorCode::UserCode, error)
 }
 
-/// Any code, with the exception described.
+/// Any code, with the exception described. Does not return in a process that user code has forked.
 pub fn python_error(py: Python<'_>, code: ErrorCode, error: &PyErr) -> Error {
-    let exception = describe(py, error).unwrap_or_else(|_| PythonException {
+    end_if_child(py, Some(error));
+    let exception = describe(py, error).unwrap_or_else(|reason| PythonException {
         r#type: type_name(py, error),
-        message: "the exception could not be described".to_owned(),
+        message: format!("the exception could not be described: {}", type_name(py, &reason)),
         ..PythonException::default()
     });
     let message = match exception.message.as_str() {
         "" => exception.r#type.clone(),
         text => format!("{}: {text}", exception.r#type),
     };
-    let mut typed = Error::new(code, message).with(|info| info.exception = Some(exception));
-    if error.is_instance_of::<PySystemExit>(py) {
-        typed = typed.hint("a function must not exit its interpreter; raise another exception");
-    } else if error.is_instance_of::<PyMemoryError>(py) {
-        typed = typed.hint("raise udfleet.memory.limit or take smaller batches (python.fn-execution.arrow.batch.size)");
+    let typed = Error::new(code, message).with(|info| info.exception = Some(exception));
+    match hint(py, error) {
+        Some(hint) => typed.hint(hint),
+        None => typed,
     }
-    typed
+}
+
+fn hint(py: Python<'_>, error: &PyErr) -> Option<String> {
+    if error.is_instance_of::<PySystemExit>(py) {
+        Some("a function must not exit its interpreter; raise another exception".to_owned())
+    } else if error.is_instance_of::<PyMemoryError>(py) {
+        let hint = "raise udfleet.memory.limit or take smaller batches (python.fn-execution.arrow.batch.size)";
+        Some(hint.to_owned())
+    } else if error.is_instance_of::<PyModuleNotFoundError>(py) {
+        Some(missing_module(py, error))
+    } else {
+        None
+    }
+}
+
+/// The way out where a module is missing: the package, the file, or another version of a package that is there.
+fn missing_module(py: Python<'_>, error: &PyErr) -> String {
+    let name = error.value(py).getattr("name").and_then(|name| name.extract::<String>()).unwrap_or_default();
+    if let Some((package, _)) = name.split_once('.')
+        && let Some(version) = version_of(py, package)
+    {
+        return format!(
+            "this environment has {package} {version}, which has no module {name:?}; what was made with another version \
+             of {package} needs that version: name it in the environment's requirements"
+        );
+    }
+    format!(
+        "add the package that holds {name:?} to the environment's requirements, or the module to its files \
+         (files=[...])"
+    )
+}
+
+/// Of a package that has been imported.
+fn version_of(py: Python<'_>, package: &str) -> Option<String> {
+    let module = py.import("sys").ok()?.getattr("modules").ok()?.get_item(package).ok()?;
+    module.getattr("__version__").ok()?.extract().ok()
 }
 
 fn type_name(py: Python<'_>, error: &PyErr) -> String {
-    error.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |name| name.to_string())
+    error.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Writes an exception that fails nothing to the function's log. (Python's own way to do that obeys SystemExit.)
+pub fn log(py: Python<'_>, error: &PyErr) {
+    end_if_child(py, Some(error));
+    error.display(py);
+}
+
+fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || {
+        let code = c_str!(include_str!("../python/failure.py"));
+        PyModule::from_code(py, code, c"_udfleet_failure.py", c"_udfleet_failure").map(Bound::unbind)
+    });
+    Ok(module?.bind(py))
+}
+
+/// Imports what describing an exception needs, before a user's file can shadow it.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
+    module(py).map(drop)
 }
 
 /// Asks the Python side for the tree of causes, frames with source lines, notes and group members.
 fn describe(py: Python<'_>, error: &PyErr) -> PyResult<PythonException> {
-    let module = match py.import("sys")?.getattr("modules")?.get_item("_udfleet_failure") {
-        Ok(module) => module,
-        Err(_) => {
-            let code = c_str!(include_str!("../python/failure.py"));
-            PyModule::from_code(py, code, c"_udfleet_failure.py", c"_udfleet_failure")?.into_any()
-        }
-    };
     // `into_value` gives the exception its traceback, which older CPythons keep apart.
-    let tree = module.call_method1("describe", (error.clone_ref(py).into_value(py),))?;
+    let tree = module(py)?.call_method1("describe", (error.clone_ref(py).into_value(py),))?;
     from_tree(tree.cast::<PyDict>()?)
 }
 
@@ -99,7 +150,7 @@ pub fn repr(value: &Bound<'_, PyAny>) -> String {
 
 /// The name of a value's class.
 pub fn class_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
+    value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A result that does not fit the declared type: `what` says how.

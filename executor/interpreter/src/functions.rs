@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use udfleet_proto::error::Error;
 
-use crate::load::Function;
+use crate::function::Function;
 
 /// By number.
 #[derive(Default)]

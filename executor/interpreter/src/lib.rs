@@ -5,16 +5,19 @@
 
 mod arguments;
 mod channel;
+mod child;
 mod encode;
 mod eval;
 mod failure;
 mod from_python;
+mod function;
 mod functions;
 mod input;
 mod load;
 mod metrics;
 mod orphan;
 mod output;
+mod private;
 mod profile;
 mod region;
 mod session;

@@ -5,128 +5,68 @@ use std::cell::RefCell;
 use arrow_schema::Schema;
 use prost::Message;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
-use udfleet_proto::config::{ASYNC_CONCURRENCY, ASYNC_RETRIES, ASYNC_TIMEOUT, PROFILE_ENABLED};
+use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use udfleet_proto::config::PROFILE_ENABLED;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
-use udfleet_proto::v1::{self, ErrorCode, FuncType, FunctionKind, LoadSpec, OnError};
+use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
 
 use crate::arguments::Declared;
 use crate::encode::Encoder;
 use crate::eval;
 use crate::failure::python_error;
+use crate::function::{Asynchronous, Function};
 use crate::metrics::Metrics;
-
-/// A function that is open and can be called.
-pub struct Function {
-    /// The number that commands name.
-    pub number: u32,
-    /// `add@3`
-    pub name: String,
-    /// The unpickled object; closed at unload.
-    object: Py<PyAny>,
-    /// What to call with the arguments: for aggregates over rows the object itself.
-    pub callable: Py<PyAny>,
-    pub kind: FunctionKind,
-    pub func_type: FuncType,
-    /// Of coroutine functions.
-    pub asynchronous: Option<Asynchronous>,
-    /// Declared input types; `None` accepts any columns.
-    pub inputs: Option<Vec<Declared>>,
-    pub result: v1::DataType,
-    pub max_rows: usize,
-    /// What it was registered with.
-    pub on_error: OnError,
-    pub encoder: RefCell<Encoder>,
-    /// What its own metrics lie in; `None` where metrics are off.
-    pub metrics: Option<Metrics>,
-    /// Profiles are wanted.
-    pub profiled: bool,
-}
-
-/// How coroutine functions are run.
-#[derive(Clone, Copy, Default)]
-pub struct Asynchronous {
-    /// Rows that wait at the same time.
-    pub concurrency: u64,
-    /// Milliseconds that a row may take; 0: as long as it likes.
-    pub timeout_ms: u64,
-    /// How often a row that raised is tried again.
-    pub retries: u64,
-}
-
-impl Asynchronous {
-    fn of(definition: &v1::FunctionDefinition) -> Option<Self> {
-        let config = &definition.config;
-        definition.asynchronous.then(|| Self {
-            concurrency: ASYNC_CONCURRENCY.integer(config),
-            timeout_ms: ASYNC_TIMEOUT.integer(config),
-            retries: ASYNC_RETRIES.integer(config),
-        })
-    }
-}
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::LoadFailed, format!("{what}: {error}"))
 }
 
-impl Function {
-    /// Loads what the spec describes.
-    pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Self, Error> {
-        let spec = LoadSpec::decode(spec).map_err(|e| failed("malformed LoadSpec", e))?;
-        let definition = spec.definition.clone().unwrap_or_default();
-        let name = udfleet_proto::name::versioned(&definition.name, definition.version);
-        let describe = |error: PyErr| {
-            let hint = load_hint(py, &error);
-            python_error(py, ErrorCode::LoadFailed, &error).hint(hint).function(name.clone())
-        };
-        prepare_path(py, &spec.pickle_support_path).map_err(describe)?;
-        seed_sources(py, &definition).map_err(describe)?;
-        let payload = std::fs::read(&spec.payload_path)
-            .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
-        import_containers(py, definition.func_type()).map_err(describe)?;
-        let object = unpickle(py, &payload).map_err(describe)?;
-        let metrics = Metrics::of(py, &definition).map_err(describe)?;
-        let context = || function_context(py, &spec, &definition, &name, metrics.as_ref());
-        let callable = open(&object, context).map_err(describe)?;
-        let fields: Schema = Schema::new(result_fields(&definition));
-        let function = Self {
-            number: spec.function,
-            callable: callable.unbind(),
-            object: object.unbind(),
-            kind: definition.kind(),
-            func_type: definition.func_type(),
-            asynchronous: Asynchronous::of(&definition),
-            inputs: definition.input_typed.then(|| definition.input_types.iter().map(Declared::new).collect()),
-            on_error: definition.on_error(),
-            encoder: RefCell::new(Encoder::new(fields).map_err(|e| failed("result type", e))?),
-            metrics,
-            profiled: PROFILE_ENABLED.boolean(&definition.config),
-            result: definition.result_type.unwrap_or_default(),
-            max_rows: usize::try_from(spec.max_rows).unwrap_or(usize::MAX).max(1),
-            name,
-        };
-        Ok(function)
-    }
-
-    /// Calls the object's `close()` if it has one.
-    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let object = self.object.bind(py);
-        if is_opened(object)? && object.hasattr("close")? {
-            eval::finish(&object.call_method0("close")?)?;
-        }
-        Ok(())
-    }
+/// Loads what the spec describes.
+///
+/// # Errors
+/// `LOAD_FAILED` with the exception.
+pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
+    let spec = LoadSpec::decode(spec).map_err(|e| failed("malformed LoadSpec", e))?;
+    let definition = spec.definition.clone().unwrap_or_default();
+    let name = udfleet_proto::name::versioned(&definition.name, definition.version);
+    let describe = |error: PyErr| python_error(py, ErrorCode::LoadFailed, &error).function(name.clone());
+    prepare_path(py, &spec.pickle_support_path).map_err(describe)?;
+    seed_sources(py, &definition).map_err(describe)?;
+    let payload = std::fs::read(&spec.payload_path)
+        .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
+    import_containers(py, definition.func_type()).map_err(describe)?;
+    let object = unpickle(py, &payload).map_err(describe)?;
+    let metrics = Metrics::of(py, &definition).map_err(describe)?;
+    let context = || function_context(py, &spec, &definition, &name, metrics.as_ref());
+    let callable = open(&object, context).map_err(describe)?;
+    let fields: Schema = Schema::new(result_fields(&definition));
+    let function = Function {
+        number: spec.function,
+        callable: callable.unbind(),
+        object: object.unbind(),
+        kind: definition.kind(),
+        func_type: definition.func_type(),
+        asynchronous: Asynchronous::of(&definition),
+        inputs: definition.input_typed.then(|| definition.input_types.iter().map(Declared::new).collect()),
+        on_error: definition.on_error(),
+        encoder: RefCell::new(Encoder::new(fields).map_err(|e| failed("result type", e))?),
+        metrics,
+        profiled: PROFILE_ENABLED.boolean(&definition.config),
+        result: definition.result_type.unwrap_or_default(),
+        max_rows: usize::try_from(spec.max_rows).unwrap_or(usize::MAX).max(1),
+        name,
+    };
+    Ok(function)
 }
 
-fn load_hint(py: Python<'_>, error: &PyErr) -> String {
-    if error.is_instance_of::<pyo3::exceptions::PyModuleNotFoundError>(py) {
-        let name = error.value(py).getattr("name").and_then(|name| name.extract::<String>()).unwrap_or_default();
-        return format!(
-            "add the package that holds {name:?} to the environment's requirements, or the module to its files"
-        );
+/// Calls the object's `close()` if it has one.
+pub fn close(py: Python<'_>, function: &Function) -> PyResult<()> {
+    let object = function.object.bind(py);
+    if is_opened(object)? && object.hasattr("close")? {
+        eval::finish(&object.call_method0("close")?)?;
     }
-    String::new()
+    Ok(())
 }
 
 /// The pickler's own package goes in front, so that the payload is read by the version that wrote it.
@@ -185,9 +125,17 @@ fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>>
     py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),))
 }
 
-/// Instances of function classes; anything else is called as it is.
+/// Instances of the SDK's base classes; anything else is called as it is, whatever its methods are called: torch's
+/// modules have an `eval`, too. An instance has had its base class imported when it was unpickled.
 fn is_opened(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(object.hasattr("eval")? || object.hasattr("accumulate")?)
+    let modules = object.py().import("sys")?.getattr("modules")?;
+    match modules.get_item("udfleet.functions") {
+        Ok(module) => {
+            let base = module.getattr("UserDefinedFunction")?.cast_into::<PyType>()?;
+            object.get_type().is_subclass(&base)
+        }
+        Err(_) => Ok(false),
+    }
 }
 
 /// Functions are called as they are; instances of `ScalarFunction` and others are opened, and their `eval` is called.

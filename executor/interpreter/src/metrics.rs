@@ -2,7 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use udfleet_proto::config::METRIC_ENABLED;
 use udfleet_proto::v1::{FunctionDefinition, FunctionUserMetrics, MetricGroup, UserMetric};
 
@@ -42,13 +42,21 @@ impl Metrics {
     }
 }
 
+/// Text that need not be Unicode: lone surrogates are replaced.
+fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(value.cast::<PyString>()?.to_string_lossy().into_owned())
+}
+
+fn group(pair: &Bound<'_, PyAny>) -> PyResult<MetricGroup> {
+    Ok(MetricGroup { name: text(&pair.get_item(0)?)?, value: text(&pair.get_item(1)?)? })
+}
+
 /// The fields of a UserMetric, in its order.
 fn read(metric: &Bound<'_, PyAny>) -> PyResult<UserMetric> {
     let fields = metric.cast::<PyTuple>()?;
-    let groups: Vec<(String, String)> = fields.get_item(0)?.extract()?;
     Ok(UserMetric {
-        groups: groups.into_iter().map(|(name, value)| MetricGroup { name, value }).collect(),
-        name: fields.get_item(1)?.extract()?,
+        groups: fields.get_item(0)?.try_iter()?.map(|pair| group(&pair?)).collect::<PyResult<_>>()?,
+        name: text(&fields.get_item(1)?)?,
         kind: fields.get_item(2)?.extract()?,
         count: fields.get_item(3)?.extract()?,
         sum: fields.get_item(4)?.extract()?,

@@ -2,7 +2,8 @@
 
 use pyo3::prelude::*;
 
-use crate::load::Function;
+use crate::child::end_if_forked;
+use crate::function::Function;
 use crate::profile::Profiler;
 use crate::stdio::Stdio;
 
@@ -15,6 +16,8 @@ pub struct Output {
 impl Output {
     /// From here on it is this function's.
     pub fn switch_to(&mut self, py: Python<'_>, function: &Function) {
+        // In a child that the function before has forked, no other function runs.
+        end_if_forked(py);
         self.stdio.switch_to(py, function.number);
         self.profiler.enter(py, function);
     }

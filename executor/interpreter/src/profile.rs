@@ -4,7 +4,8 @@ use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use udfleet_proto::v1::{ProfileStacks, StackSamples};
 
-use crate::load::Function;
+use crate::failure::log;
+use crate::function::Function;
 
 /// The sampler, started when the first profiled function runs.
 #[derive(Default)]
@@ -22,7 +23,7 @@ impl Profiler {
     /// From here on the time is this function's. Profiles are no reason to fail a call: errors go to its log.
     pub fn enter(&mut self, py: Python<'_>, function: &Function) {
         if let Err(error) = self.try_enter(py, function) {
-            error.print(py);
+            log(py, &error);
         }
     }
 
@@ -45,7 +46,7 @@ impl Profiler {
                 None => sampler.call_method0(py, method),
             };
             if let Err(error) = called {
-                error.print(py);
+                log(py, &error);
             }
         }
     }

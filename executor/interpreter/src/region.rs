@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use arrow_buffer::Buffer;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use udfleet_proto::v1::Slice;
+
+use crate::private::{PrivateMapping, WritableInput};
 
 /// One mapping of a region's file. Arrow buffers of the input keep it alive, so that a Python object which outlives its
 /// batch still reads valid memory.
@@ -23,13 +26,35 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
+/// Who sees what is written to a mapping.
+#[derive(Clone, Copy)]
+pub enum Sharing {
+    /// The executor too.
+    Shared,
+    /// This process alone.
+    Private,
+}
+
 impl Mapping {
-    fn new(file: &File, size: usize) -> io::Result<Arc<Self>> {
-        // SAFETY: a fresh shared mapping of a file that can't shrink (the executor seals it).
-        let pointer =
-            unsafe { mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
+    pub fn new(file: &File, size: usize, sharing: Sharing) -> io::Result<Arc<Self>> {
+        let flags = match sharing {
+            Sharing::Shared => MapFlags::SHARED,
+            Sharing::Private => MapFlags::PRIVATE,
+        };
+        // SAFETY: a fresh mapping of a file that can't shrink (the executor seals it).
+        let pointer = unsafe { mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
         let start = NonNull::new(pointer.cast()).ok_or_else(|| io::Error::other("mmap gave a null pointer"))?;
         Ok(Arc::new(Self { start, size }))
+    }
+
+    /// Its first byte.
+    pub fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     fn check(&self, offset: u64, length: u64) -> io::Result<(usize, usize)> {
@@ -65,22 +90,25 @@ impl Drop for Mapping {
 }
 
 struct Region {
-    file: File,
+    file: Rc<File>,
     mapping: Arc<Mapping>,
+    private: Rc<PrivateMapping>,
     /// Smaller ones of the same file, which somebody may still refer to.
     former: Vec<Weak<Mapping>>,
 }
 
 impl Region {
     fn map_anew(&mut self, size: usize) -> io::Result<()> {
-        let former = std::mem::replace(&mut self.mapping, Mapping::new(&self.file, size)?);
+        let former = std::mem::replace(&mut self.mapping, Mapping::new(&self.file, size, Sharing::Shared)?);
         self.former.retain(|mapping| mapping.strong_count() > 0);
         self.former.push(Arc::downgrade(&former));
         Ok(())
     }
 
     fn retained(&self) -> bool {
-        Arc::strong_count(&self.mapping) > 1 || self.former.iter().any(|mapping| mapping.strong_count() > 0)
+        Arc::strong_count(&self.mapping) > 1
+            || self.private.retained()
+            || self.former.iter().any(|mapping| mapping.strong_count() > 0)
     }
 }
 
@@ -94,14 +122,31 @@ impl Regions {
     /// The mapping for a command; maps anew when the file has grown.
     pub fn open(&mut self, number: u32, size: u64, file: Option<File>) -> io::Result<Arc<Mapping>> {
         if let Some(file) = file {
-            let mapping = Mapping::new(&file, size as usize)?;
-            self.held.insert(number, Region { file, mapping, former: Vec::new() });
+            let mapping = Mapping::new(&file, size as usize, Sharing::Shared)?;
+            let file = Rc::new(file);
+            let private = Rc::new(PrivateMapping::new(Rc::clone(&file)));
+            self.held.insert(number, Region { file, mapping, private, former: Vec::new() });
         }
         let region = self.held.get_mut(&number).ok_or_else(|| io::Error::other(format!("no region {number}")))?;
         if region.mapping.size < size as usize {
             region.map_anew(size as usize)?;
         }
         Ok(Arc::clone(&region.mapping))
+    }
+
+    /// What user code may write to of the input in `mapping`, which `open` gave.
+    pub fn writable(&self, number: u32, mapping: &Mapping) -> Option<WritableInput> {
+        self.held.get(&number).map(|region| WritableInput::of(mapping, Rc::clone(&region.private)))
+    }
+
+    /// A command has ended: the region is used for the next, unless it is retained. True where it is.
+    pub fn end_command(&mut self, number: u32) -> bool {
+        let Some(region) = self.held.get(&number) else { return false };
+        let retained = region.retained();
+        if !retained {
+            region.private.reset();
+        }
+        retained
     }
 
     /// Forgets a region.
@@ -112,11 +157,6 @@ impl Regions {
     /// The region's size in bytes.
     pub fn size(&self, number: u32) -> u64 {
         self.held.get(&number).map_or(0, |region| region.mapping.size as u64)
-    }
-
-    /// True where somebody besides this table refers to the region's memory.
-    pub fn retained(&self, number: u32) -> bool {
-        self.held.get(&number).is_some_and(Region::retained)
     }
 
     /// Writes `parts` one behind the other from `offset` (bytes), growing the file where needed.
@@ -152,8 +192,8 @@ mod tests {
         let kept = regions.open(1, 4096, Some(file)).unwrap().buffer(&Slice { offset: 0, length: 8 }).unwrap();
         regions.write(1, 4096, &[&[7; 4096]]).unwrap();
         assert_eq!(regions.size(1), 8192);
-        assert!(regions.retained(1));
+        assert!(regions.end_command(1));
         drop(kept);
-        assert!(!regions.retained(1));
+        assert!(!regions.end_command(1));
     }
 }

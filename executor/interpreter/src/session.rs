@@ -8,17 +8,19 @@ use std::time::Instant;
 use prost::Message;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::SYS_PATH_VARIABLE;
+use udfleet_proto::limits::{MAX_REPORT_BYTES, SYS_PATH_VARIABLE};
 use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Resume, Slice, command, reply};
 
 use crate::channel::Channel;
-use crate::load::Function;
+use crate::failure::log;
+use crate::load;
 use crate::output::Output;
 use crate::profile::Profiler;
 use crate::region::{Mapping, Regions};
 use crate::stdio::Stdio;
-use crate::work::{Answer, Finished, Work};
+use crate::work::{CommandInput, CommandResult, Finished, Work};
 
 /// Everything an interpreter holds between commands.
 pub struct Session {
@@ -26,20 +28,25 @@ pub struct Session {
     regions: Regions,
     work: Work,
     output: Output,
+    /// Why no further command can be served.
+    unusable: Option<String>,
 }
 
 impl Session {
     /// Says that the interpreter is ready.
     pub fn start(py: Python<'_>) -> PyResult<Self> {
         crate::orphan::watch();
+        crate::child::watch(py)?;
         let sys = py.import("sys")?;
+        crate::failure::prepare(py)?;
         extend_path(py)?;
         let stdio = Stdio::start(py)?;
         // A crash leaves its Python stack in the function's log.
         py.import("faulthandler")?.call_method0("enable")?;
         let ready = udfleet_proto::v1::Ready {
             python_version: sys.getattr("version")?.extract()?,
-            prefix: sys.getattr("prefix")?.extract()?,
+            // A file name need not be Unicode.
+            prefix: sys.getattr("prefix")?.cast_into::<PyString>()?.to_string_lossy().into_owned(),
         };
         let channel = Channel::inherited();
         channel.send(&Reply { kind: Some(reply::Kind::Ready(ready)), ..Reply::default() })?;
@@ -48,6 +55,7 @@ impl Session {
             regions: Regions::default(),
             work: Work::default(),
             output: Output { stdio, profiler: Profiler::default() },
+            unusable: None,
         })
     }
 
@@ -57,10 +65,14 @@ impl Session {
             let received = py.detach(|| self.channel.receive()).map_err(PyOSError::new_err)?;
             let Some((command, file)) = received else { return Ok(()) };
             let stop = matches!(command.kind, Some(command::Kind::Shutdown(_)));
+            if command.region_attached && file.is_none() {
+                // User code holds all descriptors that this process may have: the region can never be had again.
+                self.unusable = Some(no_descriptors());
+            }
             if let Some(reply) = self.answer(py, command, file) {
                 self.channel.send(&reply).map_err(PyOSError::new_err)?;
             }
-            if stop {
+            if stop || self.unusable.is_some() {
                 return Ok(());
             }
         }
@@ -72,6 +84,7 @@ impl Session {
         // A function may have kept its input: what is written about its failure lies behind it.
         let free_from = if let command::Kind::Invoke(invoke) = &kind { invoke.output_offset } else { 0 };
         let outcome = match kind {
+            _ if self.unusable.is_some() => Err(Error::internal("")),
             command::Kind::Forget(_) => {
                 self.regions.close(region);
                 return None;
@@ -103,28 +116,36 @@ impl Session {
                 self.open(region, region_size, file).and_then(|mapping| self.invoke(py, id, region, mapping, &invoke))
             }
         };
+        crate::child::end_if_child(py, None);
         self.output.profiler.leave(py);
         let kind = outcome.unwrap_or_else(|error| self.write_error(region, free_from, error));
+        let kind = self.unusable.clone().map_or(kind, reply::Kind::Unusable);
         Some(Reply {
             id,
             kind: Some(kind),
             region_size: self.regions.size(region),
-            region_retained: self.regions.retained(region),
+            region_retained: self.regions.end_command(region),
         })
     }
 
     fn open(&mut self, region: u32, size: u64, file: Option<File>) -> Result<Arc<Mapping>, Error> {
-        self.regions.open(region, size, file).map_err(shared_memory)
+        self.regions.open(region, size, file).map_err(|error| {
+            // Later commands would name the same region, and fail for ever.
+            self.unusable = Some(format!("shared memory can't be mapped: {error}"));
+            shared_memory(error)
+        })
     }
 
     /// Errors may be long (tracebacks): they go into the region, from `offset`.
     fn write_error(&mut self, region: u32, offset: u64, error: Error) -> reply::Kind {
-        let bytes = error.into_info().encode_to_vec();
+        let mut bytes = error.info().encode_to_vec();
+        if bytes.len() > MAX_REPORT_BYTES {
+            bytes = error.with(|info| info.exception = None).into_info().encode_to_vec();
+        }
         let length = bytes.len() as u64;
         match self.regions.write(region, offset, &[&bytes]) {
             Ok(()) => reply::Kind::Failed(Slice { offset, length }),
-            // No region to write to: an empty slice says that there is no detail.
-            Err(_) => reply::Kind::Failed(Slice::default()),
+            Err(error) => reply::Kind::Unusable(format!("shared memory can't be written: {error}")),
         }
     }
 
@@ -133,7 +154,7 @@ impl Session {
         if let Some(number) = peek_number(&bytes) {
             self.output.stdio.switch_to(py, number);
         }
-        let loaded = Function::load(py, &bytes);
+        let loaded = load::load(py, &bytes);
         self.output.stdio.flush(py);
         self.work.insert(py, &mut self.output, loaded?);
         Ok(reply::Kind::Loaded(udfleet_proto::v1::Loaded {}))
@@ -143,8 +164,8 @@ impl Session {
     fn unload(&mut self, py: Python<'_>, number: u32) {
         if let Some(function) = self.work.remove(py, &mut self.output, number) {
             self.output.stdio.switch_to(py, number);
-            if let Err(error) = function.close(py) {
-                error.print(py);
+            if let Err(error) = load::close(py, &function) {
+                log(py, &error);
             }
             self.output.stdio.flush(py);
             self.output.profiler.forget(py, number);
@@ -160,14 +181,15 @@ impl Session {
         invoke: &Invoke,
     ) -> Result<reply::Kind, Error> {
         let clock = Clock::start();
-        let answer = self.work.invoke(py, &mut self.output, id, mapping, invoke)?;
-        self.finish(py, region, invoke.output_offset, invoke.output_limit, answer, &clock)
+        let input = CommandInput { writable: self.regions.writable(region, &mapping), mapping };
+        let result = self.work.invoke(py, &mut self.output, id, input, invoke)?;
+        self.finish(py, region, invoke.output_offset, invoke.output_limit, result, &clock)
     }
 
     fn resume(&mut self, py: Python<'_>, region: u32, resume: &Resume) -> Result<reply::Kind, Error> {
         let clock = Clock::start();
-        let answer = self.work.resume(py, &mut self.output, resume.call)?;
-        self.finish(py, region, 0, resume.output_limit, answer, &clock)
+        let result = self.work.resume(py, &mut self.output, resume.call)?;
+        self.finish(py, region, 0, resume.output_limit, result, &clock)
     }
 
     /// Writes what a command gave: rows, then what there is to tell besides.
@@ -177,13 +199,13 @@ impl Session {
         region: u32,
         offset: u64,
         limit: u64,
-        answer: Answer,
+        result: CommandResult,
         clock: &Clock,
     ) -> Result<reply::Kind, Error> {
-        let Finished { encoded, rows, mut tally, more, errors_column, name } = match answer {
-            Answer::SchemaUnknown => return Ok(reply::Kind::SchemaUnknown(udfleet_proto::v1::SchemaUnknown {})),
-            Answer::StageUnknown => return Ok(reply::Kind::StageUnknown(udfleet_proto::v1::StageUnknown {})),
-            Answer::Finished(finished) => finished,
+        let Finished { encoded, rows, mut tally, more, errors_column, name } = match result {
+            CommandResult::SchemaUnknown => return Ok(reply::Kind::SchemaUnknown(udfleet_proto::v1::SchemaUnknown {})),
+            CommandResult::StageUnknown => return Ok(reply::Kind::StageUnknown(udfleet_proto::v1::StageUnknown {})),
+            CommandResult::Finished(finished) => finished,
         };
         let mut done = Done { rows: rows as u64, more, errors_column, ..Done::default() };
         let mut end = offset;
@@ -200,8 +222,8 @@ impl Session {
             end = body.offset + body.length;
             (done.header, done.body) = (Some(header), Some(body));
         }
-        done.metrics = self.append(region, &mut end, tally.metrics(py))?;
-        done.row_errors = self.append(region, &mut end, tally.row_errors())?;
+        done.metrics = self.report(region, &mut end, tally.metrics(py))?;
+        done.row_errors = self.report(region, &mut end, tally.row_errors())?;
         done.run_ns = tally.run_ns;
         done.runs = tally.runs;
         done.convert_ns = (clock.started.elapsed().as_nanos() as u64).saturating_sub(done.run_ns);
@@ -217,6 +239,16 @@ impl Session {
         let stacks = stacks.map_err(|e| Error::internal(format!("the profile of function {function}: {e}")))?;
         let slice = self.append(region, &mut 0, Some(stacks))?;
         Ok(reply::Kind::Profiled(slice.unwrap_or_default()))
+    }
+
+    /// What goes along with rows and fails no call: where it is too much, the function's log says so.
+    fn report(&mut self, region: u32, end: &mut u64, message: Option<impl Message>) -> Result<Option<Slice>, Error> {
+        let length = message.as_ref().map_or(0, Message::encoded_len);
+        if length > MAX_REPORT_BYTES {
+            eprintln!("udfleet: metrics or errors of rows of {length} bytes are dropped: at most {MAX_REPORT_BYTES}");
+            return Ok(None);
+        }
+        self.append(region, end, message)
     }
 
     fn append(&mut self, region: u32, end: &mut u64, message: Option<impl Message>) -> Result<Option<Slice>, Error> {
@@ -245,12 +277,24 @@ impl Clock {
 /// starts should not inherit it.
 fn extend_path(py: Python<'_>) -> PyResult<()> {
     let environment = py.import("os")?.getattr("environ")?;
-    let folders: String = environment.call_method1("pop", (SYS_PATH_VARIABLE, ""))?.extract()?;
-    let path = py.import("sys")?.getattr("path")?;
-    for folder in folders.split(':').filter(|folder| !folder.is_empty()).rev() {
-        path.call_method1("insert", (0, folder))?;
+    // Python's own texts: a file name need not be Unicode.
+    let folders = environment.call_method1("pop", (SYS_PATH_VARIABLE, ""))?.call_method1("split", (":",))?;
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    let mut first = 0;
+    for folder in folders.try_iter()? {
+        let folder = folder?;
+        if folder.is_truthy()? {
+            path.insert(first, folder)?;
+            first += 1;
+        }
     }
     Ok(())
+}
+
+fn no_descriptors() -> String {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    format!("its functions hold all file descriptors that it may have ({limit})")
 }
 
 fn shared_memory(error: io::Error) -> Error {

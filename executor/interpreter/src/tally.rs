@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{FunctionRowErrors, FunctionRun, RowErrors, UserMetrics};
 
-use crate::load::Function;
+use crate::failure::log;
+use crate::function::Function;
 
 /// Errors of rows that are kept whole, per function and command.
 const KEPT: usize = 5;
@@ -70,7 +71,7 @@ impl Tally {
             let changed = function.metrics.as_ref()?.changed(py, function.number);
             changed.unwrap_or_else(|error| {
                 // A metric that can't be read fails no call: the function's log tells.
-                error.print(py);
+                log(py, &error);
                 None
             })
         };

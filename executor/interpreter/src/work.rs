@@ -10,17 +10,18 @@ use prost::Message;
 use pyo3::prelude::*;
 use udfleet_kernels::Value;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, OnError, StageSpec};
+use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, StageSpec};
 
 use crate::arguments::columns;
 use crate::encode::{Encoded, Encoder};
-use crate::eval::{self, Call, Made};
+use crate::eval::{self, Call, Messages, ValueCache};
+use crate::function::Function;
 use crate::functions::Functions;
 use crate::input::Schemas;
-use crate::load::Function;
 use crate::output::Output;
+use crate::private::WritableInput;
 use crate::region::Mapping;
-use crate::stage::{Chunk, Context, Gathering, Pipeline, Stage, Stages, policy};
+use crate::stage::{Chunk, Context, Gathering, Pipeline, Stage, Stages};
 use crate::tally::Tally;
 
 /// Everything between commands that has to do with functions.
@@ -35,8 +36,15 @@ pub struct Work {
     sessions: HashMap<u64, Gathering>,
 }
 
+/// Where a command's batch lies.
+pub struct CommandInput {
+    pub mapping: Arc<Mapping>,
+    /// What user code may write to of it.
+    pub writable: Option<WritableInput>,
+}
+
 /// What comes of a command.
-pub enum Answer {
+pub enum CommandResult {
     SchemaUnknown,
     StageUnknown,
     Finished(Finished),
@@ -105,37 +113,37 @@ impl Work {
         py: Python<'_>,
         output: &mut Output,
         id: u64,
-        mapping: Arc<Mapping>,
+        input: CommandInput,
         invoke: &Invoke,
-    ) -> Result<Answer, Error> {
+    ) -> Result<CommandResult, Error> {
         let function = self.functions.get(invoke.function).cloned();
         if !invoke.end && !self.schemas.knows(invoke) {
-            return Ok(Answer::SchemaUnknown);
+            return Ok(CommandResult::SchemaUnknown);
         }
         if let Some(function) = &function
             && matches!(function.kind, FunctionKind::Scalar | FunctionKind::Unspecified)
         {
-            return self.scalar(py, output, function, mapping, invoke);
+            return self.scalar(py, output, function, input, invoke);
         }
         let known = self.stages.get(invoke.function);
         let stage = match (&invoke.stage, function) {
             // A function by itself, as a stage; one without declared inputs takes any number of columns.
             (None, Some(function)) => match known {
                 Some(stage) if function.inputs.is_some() || invoke.end => stage,
-                _ => self.plain(&function, &mapping, invoke)?,
+                _ => self.plain(&function, &input.mapping, invoke)?,
             },
             (Some(slice), _) => {
-                let spec = StageSpec::decode(mapping.bytes(slice).map_err(no_batch)?);
+                let spec = StageSpec::decode(input.mapping.bytes(slice).map_err(no_batch)?);
                 let spec = spec.map_err(|e| Error::internal(format!("malformed StageSpec: {e}")))?;
                 let stage = Stage::decode(&spec, &self.functions)?;
                 self.stages.insert(invoke.function, stage)
             }
             (None, None) => match known {
                 Some(stage) => stage,
-                None => return Ok(Answer::StageUnknown),
+                None => return Ok(CommandResult::StageUnknown),
             },
         };
-        self.stage(py, output, id, mapping, invoke, stage)
+        self.stage(py, output, id, input, invoke, stage)
     }
 
     fn plain(&mut self, function: &Rc<Function>, mapping: &Arc<Mapping>, invoke: &Invoke) -> Result<Rc<Stage>, Error> {
@@ -150,36 +158,23 @@ impl Work {
         py: Python<'_>,
         output: &mut Output,
         function: &Rc<Function>,
-        mapping: Arc<Mapping>,
+        CommandInput { mapping, writable }: CommandInput,
         invoke: &Invoke,
-    ) -> Result<Answer, Error> {
+    ) -> Result<CommandResult, Error> {
         output.switch_to(py, function);
         let batch = self.schemas.read(&mapping, invoke, false)?;
         drop(mapping);
         let named = |error: Error| error.function(&function.name);
         let arguments = columns(&batch, function.inputs.as_deref()).map_err(named)?;
         let arguments: Vec<Value> = arguments.into_iter().map(Value::Column).collect();
-        let given = Call { arguments: &arguments, rows: batch.num_rows(), made: None };
+        let given = Call { arguments: &arguments, rows: batch.num_rows(), values: None, writable: writable.as_ref() };
         let mut tally = Tally::default();
         tally.ran(function);
-        let mut messages = None;
-        let result = match policy(function, invoke.on_error())? {
-            OnError::Fail if invoke.on_error() == OnError::Column && eval::is_by_row(function) => {
-                let mut outcome = eval::evaluate_leniently(py, function, &given, &mut tally.run_ns).map_err(named)?;
-                messages = outcome.messages(given.rows);
-                tally.failures(function, std::mem::take(&mut outcome.failures).into_iter().map(named).collect());
-                outcome.with_nulls(given.rows)?
-            }
-            OnError::Unspecified | OnError::Fail | OnError::Column => {
-                eval::evaluate(py, function, &given, &mut tally.run_ns).map_err(named)?
-            }
-            policy => {
-                let mut outcome = eval::evaluate_leniently(py, function, &given, &mut tally.run_ns).map_err(named)?;
-                let failures = std::mem::take(&mut outcome.failures);
-                tally.failures(function, failures.into_iter().map(named).collect());
-                if policy == OnError::Null { outcome.with_nulls(given.rows)? } else { outcome.results }
-            }
-        };
+        let on_error = invoke.on_error();
+        let evaluated = eval::evaluate_rows(py, function, &given, on_error, Messages::IfWanted, &mut tally.run_ns)
+            .map_err(named)?;
+        tally.failures(function, evaluated.failures.into_iter().map(named).collect());
+        let (result, messages) = (evaluated.column, evaluated.messages);
         let rows = result.len();
         let errors_column = messages.is_some();
         let encoded = match messages {
@@ -190,7 +185,7 @@ impl Work {
         // Neither input nor arguments are needed now: what still refers to the region is the user's.
         drop((arguments, batch));
         let name = function.name.clone();
-        Ok(Answer::Finished(Finished { encoded: Some(encoded), rows, tally, more: false, errors_column, name }))
+        Ok(CommandResult::Finished(Finished { encoded: Some(encoded), rows, tally, more: false, errors_column, name }))
     }
 
     fn stage(
@@ -198,10 +193,10 @@ impl Work {
         py: Python<'_>,
         output: &mut Output,
         id: u64,
-        mapping: Arc<Mapping>,
+        CommandInput { mapping, writable }: CommandInput,
         invoke: &Invoke,
         stage: Rc<Stage>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<CommandResult, Error> {
         let on_error = invoke.on_error();
         if invoke.end {
             let session = match self.sessions.remove(&invoke.session) {
@@ -210,7 +205,7 @@ impl Work {
                 None => Gathering::new(&stage, &self.functions)?,
             };
             let pipeline = session.finish(&self.functions, on_error)?;
-            return self.advance(py, output, id, pipeline);
+            return self.advance(py, output, id, pipeline, None);
         }
         let batch = self.schemas.read(&mapping, invoke, stage.may_park())?;
         drop(mapping);
@@ -219,7 +214,7 @@ impl Work {
         drop(batch);
         if !stage.gathers() {
             let pipeline = Pipeline::whole(stage, &self.functions, chunk, on_error)?;
-            return self.advance(py, output, id, pipeline);
+            return self.advance(py, output, id, pipeline, writable);
         }
         if !self.sessions.contains_key(&invoke.session) {
             self.sessions.insert(invoke.session, Gathering::new(&stage, &self.functions)?);
@@ -227,9 +222,10 @@ impl Work {
         let Some(session) = self.sessions.get_mut(&invoke.session) else {
             return Err(Error::internal("a session that was just made"));
         };
-        let mut context = Context { py, output, tally: Tally::of(session.slots()), on_error, made: Made::default() };
+        let tally = Tally::of(session.slots());
+        let mut context = Context { py, output, tally, on_error, values: ValueCache::default(), writable };
         session.feed(&mut context, &self.functions, chunk)?;
-        Ok(Answer::Finished(Finished {
+        Ok(CommandResult::Finished(Finished {
             encoded: None,
             rows: 0,
             tally: context.tally,
@@ -240,10 +236,10 @@ impl Work {
     }
 
     /// The next part of a call whose output is too much for one.
-    pub fn resume(&mut self, py: Python<'_>, output: &mut Output, call: u64) -> Result<Answer, Error> {
+    pub fn resume(&mut self, py: Python<'_>, output: &mut Output, call: u64) -> Result<CommandResult, Error> {
         let parked = self.parked.remove(&call);
         let pipeline = parked.ok_or_else(|| Error::internal(format!("command {call} has nothing left to give")))?;
-        self.advance(py, output, call, pipeline)
+        self.advance(py, output, call, pipeline, None)
     }
 
     fn advance(
@@ -252,9 +248,11 @@ impl Work {
         output: &mut Output,
         id: u64,
         mut pipeline: Pipeline,
-    ) -> Result<Answer, Error> {
+        writable: Option<WritableInput>,
+    ) -> Result<CommandResult, Error> {
         let on_error = pipeline.on_error;
-        let mut context = Context { py, output, tally: Tally::of(pipeline.slots()), on_error, made: Made::default() };
+        let tally = Tally::of(pipeline.slots());
+        let mut context = Context { py, output, tally, on_error, values: ValueCache::default(), writable };
         let outcome = pipeline.next_part(&mut context);
         let tally = context.tally;
         let (part, more) = match outcome {
@@ -271,6 +269,6 @@ impl Work {
             self.parked.insert(id, pipeline);
         }
         let (encoded, name) = (Some(encoded), String::new());
-        Ok(Answer::Finished(Finished { encoded, rows, tally, more, errors_column: false, name }))
+        Ok(CommandResult::Finished(Finished { encoded, rows, tally, more, errors_column: false, name }))
     }
 }

@@ -1,10 +1,9 @@
-//! Comparisons. Floating-point numbers compare as IEEE 754 has it: NaN equals nothing, and -0.0 equals 0.0.
+//! Comparisons. Of floating-point numbers the two zeros are equal, and NaN equals NaN and is greater than all others, as
+//! groups and DISTINCT have it: one equality for all (docs/types.md).
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_ord::{cmp, ord};
@@ -14,7 +13,7 @@ use udfleet_proto::v1::ErrorCode;
 use udfleet_proto::v1::operation::Operator;
 
 use crate::value::{Value, like};
-use crate::{cast_array, unexpected};
+use crate::{canonical, cast_array, unexpected};
 
 /// `left operator right`, null where either is.
 pub fn compare(operator: Operator, left: &Value, right: &Value, rows: usize) -> Result<Value, Error> {
@@ -23,11 +22,10 @@ pub fn compare(operator: Operator, left: &Value, right: &Value, rows: usize) -> 
         let message = format!("{} and {} can't be compared", left.data_type(), right.data_type());
         Error::new(ErrorCode::InvalidPlan, message)
     })?;
-    let left = left.with(cast_array(left.array(), &common)?);
-    let right = right.with(cast_array(right.array(), &common)?);
+    let left = left.with(canonical(&cast_array(left.array(), &common)?));
+    let right = right.with(canonical(&cast_array(right.array(), &common)?));
     let rows = if both.iter().all(|value| value.is_constant()) { 1 } else { rows };
     let result = match &common {
-        Arrow::Float64 => floats(operator, &left.column(rows)?, &right.column(rows)?),
         common if common.is_nested() => nested(operator, &left.column(rows)?, &right.column(rows)?)?,
         _ => flat(operator, &left, &right)?,
     };
@@ -47,28 +45,21 @@ fn flat(operator: Operator, left: &Value, right: &Value) -> Result<BooleanArray,
     kernel(left.as_ref(), right.as_ref()).map_err(unexpected)
 }
 
-fn holds(operator: Operator, order: Option<Ordering>) -> bool {
+fn holds(operator: Operator, order: Ordering) -> bool {
     match operator {
-        Operator::NotEqual => order != Some(Ordering::Equal),
-        Operator::Less => order == Some(Ordering::Less),
-        Operator::LessOrEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        Operator::Greater => order == Some(Ordering::Greater),
-        Operator::GreaterOrEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-        _ => order == Some(Ordering::Equal),
+        Operator::NotEqual => order.is_ne(),
+        Operator::Less => order.is_lt(),
+        Operator::LessOrEqual => order.is_le(),
+        Operator::Greater => order.is_gt(),
+        Operator::GreaterOrEqual => order.is_ge(),
+        _ => order.is_eq(),
     }
-}
-
-fn floats(operator: Operator, left: &ArrayRef, right: &ArrayRef) -> BooleanArray {
-    let (a, b) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
-    let (x, y) = (a.values(), b.values());
-    let values = BooleanBuffer::collect_bool(a.len(), |row| holds(operator, x[row].partial_cmp(&y[row])));
-    BooleanArray::new(values, NullBuffer::union(a.nulls(), b.nulls()))
 }
 
 /// Arrays, maps and rows: element by element.
 fn nested(operator: Operator, left: &ArrayRef, right: &ArrayRef) -> Result<BooleanArray, Error> {
     let order = ord::make_comparator(left, right, SortOptions::default()).map_err(unexpected)?;
-    let values = BooleanBuffer::collect_bool(left.len(), |row| holds(operator, Some(order(row, row))));
+    let values = BooleanBuffer::collect_bool(left.len(), |row| holds(operator, order(row, row)));
     Ok(BooleanArray::new(values, NullBuffer::union(left.logical_nulls().as_ref(), right.logical_nulls().as_ref())))
 }
 

@@ -348,6 +348,24 @@ mod tests {
         assert_eq!(fits(structs("a", vec![Some(1)]), &row).len(), 1);
         assert_eq!(misfits(structs("a", vec![Some(1), None]), &row), Some(1));
         assert_eq!(misfits(structs("x", vec![Some(1)]), &row), None);
+        let swapped = |last: &str| {
+            StructArray::from(vec![
+                (field("b", Arrow::Float32), Arc::new(Float32Array::from(vec![1.5])) as ArrayRef),
+                (field(last, Arrow::Int32), Arc::new(arrow_array::Int32Array::from(vec![7])) as ArrayRef),
+            ])
+        };
+        let fitted = fits(swapped("a"), &row);
+        assert_eq!(fitted.as_struct().column(0).as_primitive::<Int64Type>().value(0), 7);
+        assert_eq!(fitted.as_struct().column(1).as_primitive::<Float32Type>().value(0), 1.5);
+        assert_eq!(misfits(swapped("b"), &row), None);
+        let nested = DataType { element: Some(Box::new(row.clone())), ..simple(TypeRoot::Array) };
+        let rows = swapped("a");
+        let item = Arc::new(Field::new("item", rows.data_type().clone(), true));
+        let offsets = arrow_buffer::OffsetBuffer::from_lengths([1]);
+        let lists = arrow_array::ListArray::new(item, offsets, Arc::new(rows), None);
+        let fitted = fits(lists, &nested);
+        let inner = fitted.as_list::<i32>().values().clone();
+        assert_eq!(inner.as_struct().column(0).as_primitive::<Int64Type>().value(0), 7, "at any depth");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType as Arrow, Field, FieldRef};
+use arrow_schema::{DataType as Arrow, Field, FieldRef, Fields};
 
 use crate::fit::Source;
 
@@ -25,7 +25,8 @@ pub fn nullable(arrow: &Arrow) -> Arrow {
     }
 }
 
-/// `given`, with the type that is wanted wherever it has none, and plain values in place of dictionaries.
+/// `given`, with the type that is wanted wherever it has none, plain values in place of dictionaries, and fields of the
+/// same names in the order that is wanted: Arrow's cast goes by name then.
 pub fn typed(given: &Arrow, wanted: &Arrow) -> Arrow {
     let child = |given: &FieldRef, wanted: &FieldRef| -> FieldRef {
         Arc::new(given.as_ref().clone().with_data_type(typed(given.data_type(), wanted.data_type())))
@@ -39,10 +40,17 @@ pub fn typed(given: &Arrow, wanted: &Arrow) -> Arrow {
         (Arrow::FixedSizeList(a, size), Arrow::List(b)) => Arrow::FixedSizeList(child(a, b), *size),
         (Arrow::Map(a, sorted), Arrow::Map(b, _)) => Arrow::Map(child(a, b), *sorted),
         (Arrow::Struct(a), Arrow::Struct(b)) if a.len() == b.len() => {
-            Arrow::Struct(a.iter().zip(b).map(|(a, b)| child(a, b)).collect::<Vec<_>>().into())
+            Arrow::Struct(in_order(a, b).into_iter().zip(b).map(|(a, b)| child(a, b)).collect::<Vec<_>>().into())
         }
         (given, _) => given.clone(),
     }
+}
+
+/// The fields in the order of those that are wanted, where they have the same names.
+fn in_order<'a>(given: &'a Fields, wanted: &Fields) -> Vec<&'a FieldRef> {
+    let named = |wanted: &FieldRef| given.iter().find(|given| given.name() == wanted.name());
+    let by_name: Option<Vec<_>> = wanted.iter().map(named).collect();
+    by_name.filter(|_| !is_entries(wanted)).unwrap_or_else(|| given.iter().collect())
 }
 
 /// `wanted`, in double precision wherever that is what is given.
@@ -94,6 +102,6 @@ pub fn same_kind(from: &Arrow, to: &Arrow, source: Source) -> bool {
 }
 
 /// The entries of a map: their names mean nothing.
-fn is_entries(fields: &arrow_schema::Fields) -> bool {
+fn is_entries(fields: &Fields) -> bool {
     matches!(fields.as_ref(), [key, value] if key.name() == "key" && value.name() == "value" && !key.is_nullable())
 }

@@ -3,6 +3,7 @@
 //! Every operator is strict: what overflows, divides by zero or would change is an error that names its row and value.
 
 mod arithmetic;
+mod canonical;
 mod cast;
 mod compare;
 mod decimal;
@@ -17,6 +18,7 @@ mod temporal;
 mod unchanged;
 mod value;
 
+pub use canonical::canonical;
 pub use cast::{cast, cast_array};
 pub use decimal::parse_decimal;
 pub use fit::{Source, check_result, fit};

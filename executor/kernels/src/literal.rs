@@ -12,7 +12,7 @@ use arrow_array::{
 use arrow_schema::DataType as Arrow;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
-use udfleet_proto::v1::{ErrorCode, Literal, TypeRoot, literal::Value as Given};
+use udfleet_proto::v1::{ErrorCode, Literal, TypeRoot, literal::Value as LiteralValue};
 
 use crate::Value;
 use crate::misfit::find_misfit;
@@ -35,21 +35,25 @@ pub fn literal(literal: &Literal) -> Result<Value, Error> {
 }
 
 /// In the type that the message carries it in.
-fn plain(given: &Given, root: TypeRoot, wanted: &Arrow) -> Option<ArrayRef> {
+fn plain(given: &LiteralValue, root: TypeRoot, wanted: &Arrow) -> Option<ArrayRef> {
     Some(match (given, root) {
-        (Given::Boolean(value), TypeRoot::Boolean) => Arc::new(BooleanArray::from(vec![*value])),
-        (Given::Integer(value), root) => return integer(*value, root),
-        (Given::Number(value), TypeRoot::Double) => Arc::new(PrimitiveArray::<Float64Type>::from(vec![*value])),
-        (Given::Number(value), TypeRoot::Float) => Arc::new(PrimitiveArray::<Float32Type>::from(vec![*value as f32])),
-        (Given::Text(value), TypeRoot::Char | TypeRoot::Varchar) => Arc::new(StringArray::from(vec![value.as_str()])),
-        (Given::Text(value), TypeRoot::Decimal) => {
+        (LiteralValue::Boolean(value), TypeRoot::Boolean) => Arc::new(BooleanArray::from(vec![*value])),
+        (LiteralValue::Integer(value), root) => return integer(*value, root),
+        (LiteralValue::Number(value), TypeRoot::Double) => Arc::new(PrimitiveArray::<Float64Type>::from(vec![*value])),
+        (LiteralValue::Number(value), TypeRoot::Float) => {
+            Arc::new(PrimitiveArray::<Float32Type>::from(vec![*value as f32]))
+        }
+        (LiteralValue::Text(value), TypeRoot::Char | TypeRoot::Varchar) => {
+            Arc::new(StringArray::from(vec![value.as_str()]))
+        }
+        (LiteralValue::Text(value), TypeRoot::Decimal) => {
             let Arrow::Decimal128(precision, scale) = wanted else { return None };
             let unscaled = crate::parse_decimal(value, (*precision).into(), scale.unsigned_abs().into()).ok()?;
             let array = PrimitiveArray::<Decimal128Type>::from(vec![unscaled]);
             Arc::new(array.with_precision_and_scale(*precision, *scale).ok()?)
         }
-        (Given::Binary(value), TypeRoot::Varbinary) => Arc::new(BinaryArray::from(vec![value.as_ref()])),
-        (Given::Binary(value), TypeRoot::Binary) => {
+        (LiteralValue::Binary(value), TypeRoot::Varbinary) => Arc::new(BinaryArray::from(vec![value.as_ref()])),
+        (LiteralValue::Binary(value), TypeRoot::Binary) => {
             Arc::new(FixedSizeBinaryArray::try_from_iter(std::iter::once(value.as_ref())).ok()?)
         }
         _ => return None,

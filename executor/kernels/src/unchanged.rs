@@ -1,12 +1,8 @@
 //! Whether a column came back from a cast as the values that it was.
 
-use std::sync::Arc;
+use arrow_array::{Array, ArrayRef};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, make_array};
-use arrow_cast::cast;
-use arrow_schema::DataType as Arrow;
+use crate::canonical::canonical;
 
 /// The first row whose value is another one. NaNs are one value, whatever their bits; so are the two zeros: an integer
 /// has but one, and no other cast changes a sign.
@@ -14,37 +10,17 @@ pub fn first_changed(before: &ArrayRef, after: &ArrayRef) -> Option<usize> {
     if before.to_data() == after.to_data() {
         return None;
     }
-    let (before, after) = (one_zero(before), one_zero(after));
+    let (before, after) = (canonical(before), canonical(after));
     if before.to_data() == after.to_data() {
         return None;
     }
     (0..before.len()).find(|row| before.slice(*row, 1).to_data() != after.slice(*row, 1).to_data())
 }
 
-/// With one zero and one NaN, at any depth.
-fn one_zero(array: &ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        Arrow::Float16 => cast(array, &Arrow::Float32).map_or_else(|_| Arc::clone(array), |wide| one_zero(&wide)),
-        Arrow::Float32 => {
-            let value = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
-            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(value))
-        }
-        Arrow::Float64 => {
-            let value = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
-            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(value))
-        }
-        Arrow::List(_) | Arrow::LargeList(_) | Arrow::FixedSizeList(_, _) | Arrow::Map(_, _) | Arrow::Struct(_) => {
-            let data = array.to_data();
-            let parts = data.child_data().iter().map(|child| one_zero(&make_array(child.clone())).to_data());
-            let parts = parts.collect();
-            data.into_builder().child_data(parts).build().map_or_else(|_| Arc::clone(array), make_array)
-        }
-        _ => Arc::clone(array),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow_array::builder::{Float64Builder, ListBuilder};
     use arrow_array::{Float32Array, Float64Array};
 

@@ -94,12 +94,23 @@ fn decimals_are_exact_and_rounded_half_up_only_where_the_scale_ends() {
 }
 
 #[test]
-fn floats_compare_as_ieee_754_has_it() {
-    let a = column(Float64Array::from(vec![Some(f64::NAN), Some(0.0), Some(1.0), None]));
-    let b = column(Float64Array::from(vec![f64::NAN, -0.0, 2.0, 2.0]));
-    assert_eq!(truths(Operator::Equal, &[&a, &b]), [Some(false), Some(true), Some(false), None]);
-    assert_eq!(truths(Operator::NotEqual, &[&a, &b]), [Some(true), Some(false), Some(true), None]);
-    assert_eq!(truths(Operator::Less, &[&a, &b]), [Some(false), Some(false), Some(true), None]);
+fn zeros_are_equal_and_nan_equals_nan_and_is_greatest() {
+    let odd_nan = -f64::NAN;
+    let a = column(Float64Array::from(vec![Some(f64::NAN), Some(0.0), Some(1.0), None, Some(odd_nan)]));
+    let b = column(Float64Array::from(vec![odd_nan, -0.0, 2.0, 2.0, f64::INFINITY]));
+    assert_eq!(truths(Operator::Equal, &[&a, &b]), [Some(true), Some(true), Some(false), None, Some(false)]);
+    assert_eq!(truths(Operator::NotEqual, &[&a, &b]), [Some(false), Some(false), Some(true), None, Some(true)]);
+    assert_eq!(truths(Operator::Less, &[&a, &b]), [Some(false), Some(false), Some(true), None, Some(false)]);
+    assert_eq!(truths(Operator::Greater, &[&a, &b]), [Some(false), Some(false), Some(false), None, Some(true)]);
+    let list = |value: f64| {
+        column(arrow_array::ListArray::from_iter_primitive::<arrow_array::types::Float64Type, _, _>([Some([Some(
+            value,
+        )])]))
+    };
+    assert_eq!(truths(Operator::Equal, &[&list(0.0), &list(-0.0)]), [Some(true)], "so it is in lists");
+    assert_eq!(truths(Operator::Equal, &[&list(f64::NAN), &list(odd_nan)]), [Some(true)]);
+    let narrow = column(arrow_array::Float32Array::from(vec![-0.0_f32]));
+    assert_eq!(truths(Operator::Equal, &[&narrow, &bigint(0)]), [Some(true)]);
 }
 
 #[test]

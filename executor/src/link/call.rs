@@ -96,6 +96,10 @@ pub enum KillReason {
         /// Bytes allowed.
         limit: u64,
     },
+    /// It broke the protocol: how.
+    Breach(String),
+    /// It said that it can't go on: why.
+    Unusable(String),
     /// It is not wanted any more.
     Stop,
 }
@@ -115,6 +119,16 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
             Error::new(ErrorCode::MemoryExceeded, message)
                 .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
         }
+        Some(KillReason::Breach(how)) => {
+            let message = format!("the interpreter broke the protocol with its executor and was killed: {how}");
+            Error::new(ErrorCode::InterpreterCrashed, message)
+                .hint("a function must leave descriptors and memory alone that are not its own")
+        }
+        Some(KillReason::Unusable(why)) => Error::new(
+            ErrorCode::InterpreterCrashed,
+            format!("the interpreter could not go on and was replaced: {why}"),
+        )
+        .hint("close what the function opens, or open it once, in ScalarFunction.open()"),
         Some(KillReason::Stop) => Error::new(ErrorCode::InterpreterCrashed, "the interpreter was stopped"),
         None if exit.signal != 0 => {
             let how = signal_name(exit.signal);
@@ -143,6 +157,10 @@ mod tests {
         assert!(exit_error(&three, None).info().message.contains("status 3"));
         let killed = ProcessExit { signal: 9, ..ProcessExit::default() };
         assert_eq!(exit_error(&killed, Some(&KillReason::Timeout(5))).code(), ErrorCode::CallTimeout);
+        for reason in [KillReason::Breach("so".to_owned()), KillReason::Unusable("so".to_owned())] {
+            let error = exit_error(&killed, Some(&reason));
+            assert_eq!(error.code(), ErrorCode::InterpreterCrashed, "another interpreter may be tried");
+        }
         let memory = KillReason::Memory { peak: 300 << 20, limit: 200 << 20 };
         let error = exit_error(&killed, Some(&memory));
         assert!(error.info().message.contains("300 MiB") && error.info().message.contains("200 MiB"), "{error}");

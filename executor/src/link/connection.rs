@@ -9,34 +9,42 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Notify, oneshot, watch};
-use udfleet_proto::error::Error;
+use udfleet_proto::error::{Error, truncate};
 use udfleet_proto::v1::{
     Cancel, Command, Done, ErrorInfo, FunctionRowErrors, FunctionUserMetrics, ProcessExit, Reply, RowErrors, Slice,
     UserMetric, UserMetrics, command, reply,
 };
 
 use super::call::{CallFailure, KillReason, depth, exit_error};
-use super::invoke::Told;
+use super::invoke::SentIds;
 use super::output::{Names, Tail};
 use super::process::kill_group;
 use super::region::{Region, RegionPool};
+use super::reply::{Expected, check};
 use super::socket::Socket;
 use super::watchdog::Running;
 
 /// How long an interpreter that has closed its socket may take to end: modules clean up at exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a process that has ended may take to arrive.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const STDERR_GRACE: Duration = Duration::from_secs(1);
+/// What an interpreter may say about why it can't go on, bytes.
+const MAX_WHY: usize = 512;
 /// Of an interpreter that has answered no call yet, microseconds: neither fast nor slow.
 const UNKNOWN_PACE_US: u64 = 5000;
 
-/// An answer with the region that it used.
-pub(super) type Answer = Result<(Reply, Region), CallFailure>;
+/// A reply with the region that it used.
+pub(super) type CallResult = Result<(Reply, Region), CallFailure>;
 
+/// A command that has no reply yet.
 struct Pending {
-    answer: oneshot::Sender<Answer>,
+    caller: oneshot::Sender<CallResult>,
     region: Region,
+    expected: Expected,
 }
+
+/// Why an interpreter is ended because of what it sent.
+pub(super) struct Misbehaviour(KillReason);
 
 /// Hears what comes with the answers of an interpreter.
 pub trait Observer: Send + Sync {
@@ -61,13 +69,13 @@ pub(super) struct Connection {
     sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
     /// Schemas and stages that the interpreter has been told.
-    pub(super) schemas: Mutex<Told>,
-    pub(super) stages: Mutex<Told>,
+    pub(super) schemas: Mutex<SentIds>,
+    pub(super) stages: Mutex<SentIds>,
     /// How long the latest call took there, microseconds.
     pace_us: AtomicU64,
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
-    last_words: LastWords,
+    final_stderr: FinalStderr,
     observer: OnceLock<(Box<dyn Observer>, Names)>,
 }
 
@@ -83,7 +91,7 @@ pub(super) async fn wait_exit(mut exit: watch::Receiver<Option<ProcessExit>>) ->
 }
 
 /// The end of a process's stderr.
-pub(super) struct LastWords {
+pub(super) struct FinalStderr {
     pub(super) tail: Tail,
     /// True once stderr has been read to its end.
     pub(super) drained: watch::Receiver<bool>,
@@ -95,7 +103,7 @@ impl Connection {
         executor: String,
         socket: Socket,
         exit: watch::Receiver<Option<ProcessExit>>,
-        last_words: LastWords,
+        final_stderr: FinalStderr,
     ) -> Self {
         Self {
             pid,
@@ -112,7 +120,7 @@ impl Connection {
             pace_us: AtomicU64::new(UNKNOWN_PACE_US),
             reason: Mutex::default(),
             exit,
-            last_words,
+            final_stderr,
             observer: OnceLock::new(),
         }
     }
@@ -124,7 +132,7 @@ impl Connection {
 
     /// Sends a command and waits for its answer. Dropping the future while it waits is safe: the region stays with the
     /// command until the interpreter is done with it. Dropping it while it sends is for those who end the process.
-    pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> Answer {
+    pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> CallResult {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let attached = region.descriptor_to_send().map(|descriptor| descriptor.try_clone_to_owned());
         let descriptor = attached.transpose().map_err(|e| CallFailure::answered(shared_memory(e)))?;
@@ -135,10 +143,13 @@ impl Connection {
             region_attached: descriptor.is_some(),
             kind: Some(kind),
         };
-        let (answer, answered) = oneshot::channel();
+        let Some(expected) = Expected::of(&message) else {
+            return Err(CallFailure::answered(Error::internal("a command that has no reply was waited for")));
+        };
+        let (caller, replied) = oneshot::channel();
         let order = self.sending.lock().await;
         self.forget_regions().await;
-        self.pending.lock().insert(id, Pending { answer, region });
+        self.pending.lock().insert(id, Pending { caller, region, expected });
         if self.running.lock().push(id, timeout, Instant::now()) {
             self.nearer_deadline.notify_one();
         }
@@ -148,7 +159,7 @@ impl Connection {
         if sent.is_err() && self.exit.borrow().is_some() && self.pending.lock().remove(&id).is_some() {
             return Err(CallFailure { error: self.exit_error().await, lost: true, ran: false });
         }
-        answered
+        replied
             .await
             .unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
     }
@@ -203,9 +214,10 @@ impl Connection {
     pub(super) async fn exit_error(&self) -> Error {
         let mut exit = wait_exit(self.exit.clone()).await;
         let reason = self.reason.lock().clone();
-        // The process is gone; its last words may still lie in the pipe.
-        let _ = tokio::time::timeout(LAST_WORDS, self.last_words.drained.clone().wait_for(|drained| *drained)).await;
-        exit.last_stderr = self.last_words.tail.text();
+        // The process is gone; the end of its stderr may still lie in the pipe.
+        let _ =
+            tokio::time::timeout(STDERR_GRACE, self.final_stderr.drained.clone().wait_for(|drained| *drained)).await;
+        exit.last_stderr = self.final_stderr.tail.text();
         if let Some(KillReason::Memory { peak, limit }) = reason {
             exit.memory_limit_bytes = limit;
             exit.peak_rss_bytes = exit.peak_rss_bytes.max(peak);
@@ -220,23 +232,33 @@ impl Connection {
         self.pending.lock().remove(&id)
     }
 
-    /// Hands an answer to its caller; where the caller is gone, the region is free again.
-    fn deliver(self: &Arc<Self>, reply: Reply) {
-        let Some(Pending { answer, mut region }) = self.take_pending(reply.id) else { return };
-        let size = usize::try_from(reply.region_size).unwrap_or(0).max(region.size());
-        let outcome = match region.remap(size) {
-            Ok(()) => {
-                self.tell(&reply, &region);
-                Ok((reply, region))
-            }
-            Err(error) => Err(CallFailure::answered(shared_memory(error))),
-        };
-        if let Err(Ok((reply, region))) = answer.send(outcome) {
+    /// Hands a reply to its caller; where the caller is gone, the region is free again.
+    fn deliver(self: &Arc<Self>, reply: Reply) -> Result<(), Misbehaviour> {
+        if let Some(reply::Kind::Unusable(why)) = &reply.kind {
+            return Err(Misbehaviour(KillReason::Unusable(truncated(why))));
+        }
+        self.accept(&reply).map_err(|how| Misbehaviour(KillReason::Breach(how)))?;
+        let Some(Pending { caller, region, .. }) = self.take_pending(reply.id) else { return Ok(()) };
+        self.tell(&reply, &region);
+        if let Err(Ok((reply, region))) = caller.send(Ok((reply, region))) {
             if matches!(&reply.kind, Some(reply::Kind::Done(done)) if done.more) {
                 self.cancel(Cancel { call: reply.id, session: 0 });
             }
             if reply.region_retained { self.regions.abandon(region) } else { self.regions.give_back(region) }
         }
+        Ok(())
+    }
+
+    /// Maps what the interpreter has written, and makes sure that it is what may come now.
+    fn accept(&self, reply: &Reply) -> Result<(), String> {
+        if self.running.lock().current() != Some(reply.id) {
+            return Err(format!("it replied to command {}, which it does not run", reply.id));
+        }
+        let mut pending = self.pending.lock();
+        let pending = pending.get_mut(&reply.id).ok_or("it replied to a command twice")?;
+        let size = usize::try_from(reply.region_size).unwrap_or(usize::MAX).max(pending.region.size());
+        pending.region.remap(size).map_err(|e| format!("its region can't be read: {e}"))?;
+        check(reply, pending.expected, pending.region.bytes())
     }
 
     /// What comes with an answer counts also where its caller is gone.
@@ -258,6 +280,22 @@ impl Connection {
         }
     }
 
+    /// The socket is closed, or the process gone.
+    async fn ended(self: &Arc<Self>) {
+        // What it replied before it ended counts.
+        while let Ok(Some(reply)) = self.socket.try_receive() {
+            if self.deliver(reply).is_err() {
+                break;
+            }
+        }
+        // It is ending: how, it should say itself. One that only closed its socket is of no more use.
+        if tokio::time::timeout(EXIT_GRACE, wait_exit(self.exit.clone())).await.is_err() {
+            self.set_reason(KillReason::Breach("it closed its control socket".to_owned()));
+            kill_group(self.pid);
+        }
+        self.fail_all().await;
+    }
+
     /// Answers everybody who waits for a process that has ended.
     async fn fail_all(&self) {
         let current = self.running.lock().current();
@@ -265,9 +303,15 @@ impl Connection {
         let pending: Vec<(u64, Pending)> = self.pending.lock().drain().collect();
         for (id, pending) in pending {
             let failure = CallFailure { error: error.clone(), lost: true, ran: Some(id) == current };
-            let _ = pending.answer.send(Err(failure));
+            let _ = pending.caller.send(Err(failure));
         }
     }
+}
+
+fn truncated(text: &str) -> String {
+    let mut text = text.to_owned();
+    truncate(&mut text, MAX_WHY);
+    text
 }
 
 /// A message that the interpreter has laid into a region.
@@ -284,19 +328,16 @@ pub(super) async fn receive(inner: Arc<Connection>) {
             received = inner.socket.receive() => received,
             _ = wait_exit(inner.exit.clone()) => Ok(None),
         };
-        match received {
+        let outcome = match received {
             Ok(Some(reply)) => inner.deliver(reply),
-            Ok(None) | Err(_) => {
-                // What it answered before it ended counts.
-                while let Ok(Some(reply)) = inner.socket.try_receive() {
-                    inner.deliver(reply);
-                }
-                // It is ending: how, it should say itself. One that only closed its socket is of no more use.
-                if tokio::time::timeout(EXIT_GRACE, wait_exit(inner.exit.clone())).await.is_err() {
-                    kill_group(inner.pid);
-                }
-                return inner.fail_all().await;
-            }
+            Ok(None) => return inner.ended().await,
+            Err(error) => Err(Misbehaviour(KillReason::Breach(format!("it sent {error}")))),
+        };
+        if let Err(Misbehaviour(reason)) = outcome {
+            tracing::warn!(pid = inner.pid, ?reason, "an interpreter is ended for what it sent");
+            inner.set_reason(reason);
+            kill_group(inner.pid);
+            return inner.fail_all().await;
         }
     }
 }

@@ -16,7 +16,7 @@ use udfleet_proto::v1::{
 };
 
 use super::call::KillReason;
-use super::connection::{Connection, LastWords, Observer, read, receive, shared_memory, wait_exit, watch_deadlines};
+use super::connection::{Connection, FinalStderr, Observer, read, receive, shared_memory, wait_exit, watch_deadlines};
 use super::output::{Names, Tail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
@@ -98,8 +98,8 @@ impl Interpreter {
         let pipes = (started.child.stdout.take(), started.child.stderr.take());
         let exit = watch_exit(pid, started.child).map_err(|e| start_failed("thread", e))?;
         let (told, drained) = watch::channel(false);
-        let last_words = LastWords { tail: tail.clone(), drained };
-        let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, last_words));
+        let final_stderr = FinalStderr { tail: tail.clone(), drained };
+        let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, final_stderr));
         let functions = Arc::<Mutex<Functions>>::default();
         let names = names(&functions);
         if let (Some(stdout), Some(stderr)) = pipes {

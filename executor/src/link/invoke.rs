@@ -11,22 +11,22 @@ use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
 
 use super::call::{CallFailure, Input, Output};
-use super::connection::{Answer, Connection, shared_memory};
+use super::connection::{CallResult, Connection, shared_memory};
 use super::interpreter::Interpreter;
 use super::region::{Region, hold};
 
 /// Bodies in shared memory start at a multiple of this.
 const ALIGNMENT: usize = 64;
 /// This many schemas, and as many stages, are remembered as sent; the interpreter may forget earlier, and then asks.
-const MAX_TOLD: usize = 1000;
+const MAX_SENT: usize = 1000;
 
-/// What an interpreter has been told and need not be told again.
+/// Ids of schemas or stages that an interpreter has been sent, and need not be sent again.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashSet<u64>);
+pub(super) struct SentIds(HashSet<u64>);
 
-impl Told {
+impl SentIds {
     fn remember(&mut self, id: u64) {
-        if self.0.len() >= MAX_TOLD {
+        if self.0.len() >= MAX_SENT {
             self.0.clear();
         }
         self.0.insert(id);
@@ -35,7 +35,7 @@ impl Told {
 
 /// What is sent along with a batch.
 #[derive(Debug, Clone, Copy)]
-struct Along {
+struct Attachments {
     schema: bool,
     stage: bool,
 }
@@ -50,7 +50,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(input: &Input, along: Along) -> Self {
+    fn of(input: &Input, along: Attachments) -> Self {
         let schema = if along.schema { input.schema.len() } else { 0 };
         let stage = if along.stage { input.stage.len() } else { 0 };
         let header_at = (schema + stage).next_multiple_of(8);
@@ -82,14 +82,14 @@ fn failed(error: io::Error) -> CallFailure {
 }
 
 impl Connection {
-    fn along(&self, input: &Input) -> Along {
-        Along {
+    fn along(&self, input: &Input) -> Attachments {
+        Attachments {
             schema: !input.end && !self.schemas.lock().0.contains(&input.schema_id),
             stage: !input.stage.is_empty() && !self.stages.lock().0.contains(&u64::from(input.function)),
         }
     }
 
-    fn remember(&self, input: &Input, along: Along) {
+    fn remember(&self, input: &Input, along: Attachments) {
         if along.schema {
             self.schemas.lock().remember(input.schema_id);
         }
@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// Lays a batch out in a region (schema, stage, header, body) and has it run.
-    async fn send_invoke(&self, input: &Input, along: Along) -> Answer {
+    async fn send_invoke(&self, input: &Input, along: Attachments) -> CallResult {
         let layout = Layout::of(input, along);
         // Most results are about as large as the input: make room at once.
         let mut region = self.regions.take(2 * layout.end).map_err(failed)?;

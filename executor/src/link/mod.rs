@@ -9,6 +9,7 @@ mod output;
 mod pool;
 mod process;
 mod region;
+mod reply;
 mod socket;
 mod watchdog;
 

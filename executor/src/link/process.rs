@@ -1,4 +1,7 @@
 //! Starting an interpreter process and learning how it ended.
+//!
+//! The crate `process-wrap` would give `setsid` alone: the parent-death signal, the socket on descriptor 3, the closing of
+//! all others, and `wait4`, which tells the peak memory, are hooks of ours either way.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -112,6 +112,12 @@ impl Region {
         Ok(())
     }
 
+    /// All of it, after the interpreter has replied.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the whole mapping; the interpreter has answered and does not write any more.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size) }
+    }
+
     /// The bytes of a slice that the interpreter has named.
     pub fn read(&self, slice: &Slice) -> io::Result<&[u8]> {
         let end = slice.offset.checked_add(slice.length).filter(|end| *end <= self.size as u64);
@@ -199,14 +205,14 @@ impl RegionPool {
 }
 
 /// Output bytes in a region; the region is free again when the last of them is dropped.
-struct Held {
+struct HeldOutput {
     region: Option<Region>,
     range: (usize, usize),
     pool: Weak<RegionPool>,
     retained: bool,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldOutput {
     fn as_ref(&self) -> &[u8] {
         match &self.region {
             Some(region) => {
@@ -218,7 +224,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldOutput {
     fn drop(&mut self) {
         if let (Some(region), Some(pool)) = (self.region.take(), self.pool.upgrade()) {
             if self.retained { pool.abandon(region) } else { pool.give_back(region) }
@@ -229,8 +235,12 @@ impl Drop for Held {
 /// The bytes from `start` to the end of `last` without copying.
 pub fn hold(region: Region, start: u64, length: u64, retained: bool, pool: &Arc<RegionPool>) -> io::Result<Bytes> {
     region.read(&Slice { offset: start, length })?;
-    let held =
-        Held { region: Some(region), range: (start as usize, length as usize), pool: Arc::downgrade(pool), retained };
+    let held = HeldOutput {
+        region: Some(region),
+        range: (start as usize, length as usize),
+        pool: Arc::downgrade(pool),
+        retained,
+    };
     Ok(Bytes::from_owner(held))
 }
 

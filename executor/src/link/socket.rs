@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use prost::Message;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use tokio::io::unix::AsyncFd;
 use udfleet_proto::v1::{Command, Reply};
@@ -78,6 +78,9 @@ impl Socket {
                 Err(Errno::CONNRESET) => return Ok(None),
                 Err(error) => return Err(error.into()),
                 Ok(message) if message.bytes == 0 => return Ok(None),
+                Ok(message) if message.flags.contains(ReturnFlags::TRUNC) => {
+                    return Err(io::Error::other(format!("a message of more than {MAX_MESSAGE} bytes")));
+                }
                 Ok(message) => {
                     let bytes = buffer.get(..message.bytes).unwrap_or_default();
                     return Reply::decode(bytes).map(Some).map_err(io::Error::other);

@@ -29,6 +29,10 @@ class Sum(AggregateFunction):
     def get_value(self, acc):
         return acc[0]
 
+class Count(Sum):
+    def accumulate(self, acc, value):
+        acc[0] += 1
+
 class Top2(TableAggregateFunction):
     def create_accumulator(self):
         return []
@@ -203,5 +207,30 @@ async fn failures_name_the_row_and_a_session_can_be_given_up() {
         session += 1;
         assert!(session < 1000, "nothing may be left of a session that was given up");
     }
+    runner.interpreter.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_and_nans_are_one_group_and_count_once() {
+    let runner = Runner::start(MODULE).await;
+    runner.load(1, aggregate("Sum", bigint())).await;
+    runner.load(2, definition("Count", FunctionKind::Aggregate, &[simple(TypeRoot::Double)], bigint())).await;
+    let double = simple(TypeRoot::Double);
+    let mut plan = Plan::new(100, &[double.clone(), bigint()], &[1, 2]);
+    let distinct = AggregateCall { distinct: true, ..of(1, 0) };
+    plan.gather("sum(c1), count(distinct c0)", gather(&[0], vec![of(0, 1), distinct], Phase::Complete), 3);
+    let schema = plan.results(&[(0, double), (1, bigint()), (2, bigint())]);
+    let keys = [0.0, -0.0, f64::NAN, -f64::NAN, 1.0];
+    let mut batch = plan.input_of(vec![
+        Arc::new(arrow_array::Float64Array::from(keys.to_vec())),
+        Arc::new(Int64Array::from(vec![1, 2, 4, 8, 16])),
+    ]);
+    batch.session = 5;
+    runner.call(batch).await.unwrap();
+    let parts = runner.parts(plan.end(5), &schema).await.unwrap();
+    assert_eq!(longs(&parts[0], 1), some([3, 12, 16]));
+    assert_eq!(longs(&parts[0], 2), some([1, 1, 1]));
+    let keys = parts[0].column(0).as_any().downcast_ref::<arrow_array::Float64Array>().unwrap();
+    assert_eq!(keys.value(0).to_bits(), 0.0_f64.to_bits(), "the key is the zero without a sign");
     runner.interpreter.kill();
 }

@@ -4,7 +4,11 @@
 
 mod aggregates;
 mod asynchronous;
+mod control_exceptions;
+mod error_paths;
+mod forks;
 mod inputs;
+mod misbehaving;
 mod profiles;
 mod row_errors;
 mod scalars;

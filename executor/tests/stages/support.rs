@@ -90,8 +90,16 @@ pub fn table(name: &str, inputs: &[DataType], result: DataType) -> FunctionDefin
 impl Runner {
     /// With a module of this text, on the newest Python here.
     pub async fn start(module: &str) -> Self {
+        Self::start_with(module, &[]).await
+    }
+
+    /// With other files beside the module.
+    pub async fn start_with(module: &str, others: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mod.py"), module).unwrap();
+        for (name, text) in others {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         let sdk = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../python-sdk/src");
         let python = Pythons::discover(&[]).await.usable().next().cloned().expect("a Python of 3.9 or newer");
         let spec = InterpreterSpec {

@@ -134,7 +134,7 @@ class Gauge(Metric):
         if self._ask is not None:
             try:
                 value = float(self._ask())
-            except Exception:  # a gauge that has no value now fails no call
+            except BaseException:  # whatever it raises: a gauge that has no value now fails no call
                 return None
             # Compared as text: NaN is not a change for ever.
             if repr(value) != repr(self.value):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import linecache
+import pickle
+from collections import ChainMap
+from types import CodeType
 
+import cloudpickle
 import pytest
 
 from udfleet import udf
-from udfleet._packing import sources
+from udfleet._packing import pickling, sources
 from udfleet._packing.pickling import pickle_function
 
 
@@ -89,3 +93,22 @@ def test_bounds(monkeypatch, count, kept):
     assert len([name for name in found if name.startswith("<cell")]) == kept
     monkeypatch.setattr(sources, "MAX_FILE_BYTES", 100)
     assert not [name for name in lines(lambda a: [f(a) for f in functions]) if name.startswith("<cell")]
+
+
+def _nameless(code):
+    """As cloudpickle does it from version 3.1.3 on."""
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, tuple("<dynamic-code>" if part == code.co_filename else part for part in arguments)
+
+
+@pytest.mark.parametrize("nameless", [False, True])
+def test_code_keeps_its_file_and_lines_with_any_cloudpickle(monkeypatch, nameless):
+    if nameless:
+        table = ChainMap({CodeType: _nameless}, cloudpickle.Pickler.dispatch_table)
+        monkeypatch.setattr(pickling._Pickler, "dispatch_table", table, raising=False)
+    pickled = pickle_function(udf(lambda a: [helper(b) for b in [a]], result_type="BIGINT"), set())
+    function = pickle.loads(pickled.data)
+    codes = [function.__code__, *(part for part in function.__code__.co_consts if isinstance(part, CodeType))]
+    assert {code.co_filename for code in codes} == {__file__}
+    assert function.__code__.co_firstlineno > 1
+    assert __file__ in pickled.source_files

@@ -10,11 +10,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use udfleet_kernels::{Source, fit};
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, TypeRoot};
 
 use super::{Call, vectors};
-use crate::failure::{python_error, result_error, user_error};
-use crate::load::Function;
+use crate::child;
+use crate::failure::{python_error, result_error};
+use crate::function::Function;
 
 /// Calls the function once with all columns.
 pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
@@ -22,7 +23,7 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
     let arguments = vectors(py, given, |column| to_pyarrow(py, column));
     let arguments = arguments.and_then(|a| PyTuple::new(py, a)).map_err(|e| not_handed_over(py, &e))?;
     let started = Instant::now();
-    let returned = function.callable.bind(py).call1(arguments).map_err(|e| user_error(py, &e))?;
+    let returned = child::returned(py, function.callable.bind(py).call1(arguments))?;
     *run_ns += started.elapsed().as_nanos() as u64;
     let array = accept(py, function, &returned).map_err(|e| python_error(py, ErrorCode::ResultType, &e))??;
     if array.len() != rows {
@@ -57,6 +58,7 @@ fn accept<'py>(
 ) -> PyResult<Result<ArrayRef, Error>> {
     static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static CHUNKED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let returned = &whole_rows(py, function, returned)?;
     let chunked = returned.is_instance(CHUNKED.import(py, "pyarrow", "ChunkedArray")?)?;
     if !chunked && !returned.is_instance(ARRAY.import(py, "pyarrow", "Array")?)? {
         return Ok(Err(result_error(returned, None, "not a pyarrow.Array or pyarrow.ChunkedArray")));
@@ -69,6 +71,26 @@ fn accept<'py>(
         Some(array) => array,
     };
     Ok(fit(&array, &function.result, Source::Arrow))
+}
+
+/// A RecordBatch or Table, which functions of ROWs may give, as an array of structs.
+fn whole_rows<'py>(py: Python<'py>, function: &Function, returned: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static BATCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static TABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static STRUCTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let is_batch = || returned.is_instance(BATCH.import(py, "pyarrow", "RecordBatch")?);
+    let is_table = || returned.is_instance(TABLE.import(py, "pyarrow", "Table")?);
+    if function.result.root() != TypeRoot::Row || !(is_batch()? || is_table()?) {
+        return Ok(returned.clone());
+    }
+    let single = |column: PyResult<Bound<'py, PyAny>>| -> PyResult<Bound<'py, PyAny>> {
+        let column = column?;
+        let chunked = column.hasattr(intern!(py, "combine_chunks"))?;
+        if chunked { column.call_method0(intern!(py, "combine_chunks")) } else { Ok(column) }
+    };
+    let columns = returned.getattr("columns")?.try_iter()?.map(single).collect::<PyResult<Vec<_>>>()?;
+    let names = returned.getattr("schema")?.getattr("names")?;
+    STRUCTS.import(py, "pyarrow", "StructArray")?.call_method1("from_arrays", (columns, names))
 }
 
 /// Offsets, texts and keys of a malformed array would be read beyond its buffers. Numbers can't be malformed.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
+use pyo3::exceptions::PyException;
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -11,9 +12,10 @@ use udfleet_proto::error::Error;
 
 use super::Call;
 use super::general::{Called, iterables};
+use crate::child::{Loop, returned};
 use crate::failure::user_error;
 use crate::from_python::{Column, to_array};
-use crate::load::{Asynchronous, Function};
+use crate::function::{Asynchronous, Function};
 
 fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
@@ -62,27 +64,34 @@ fn run<'py>(
     run_ns: &mut u64,
 ) -> Result<Called<'py>, Error> {
     let columns = iterables(py, given)?;
+    let _running = Loop::over(&columns);
     let started = Instant::now();
     let Asynchronous { concurrency, timeout_ms, retries } = *settings;
     let callable = function.callable.bind(py);
     let outcome = module(py).and_then(|module| module.getattr("run")).and_then(|run| {
         run.call1((callable, given.rows, PyList::new(py, columns)?, concurrency, timeout_ms, retries, keep_going))
     });
-    // What gets here is none of a row's: an interrupt, an exit.
-    let outcome = outcome.map_err(|e| user_error(py, &e))?;
+    // What gets here is none of a row's: an exit of a task that user code has started.
+    let outcome = returned(py, outcome)?;
     *run_ns += started.elapsed().as_nanos() as u64;
-    take_apart(&outcome).map_err(|e| Error::internal(format!("asynchronous calls: {e}")))
+    take_apart(&outcome).map_err(|e| Error::internal(format!("asynchronous calls: {e}")))?
 }
 
-fn take_apart<'py>(outcome: &Bound<'py, PyAny>) -> PyResult<Called<'py>> {
+/// Failures of rows are told apart from what ends the whole call: an exit, an interrupt.
+fn take_apart<'py>(outcome: &Bound<'py, PyAny>) -> PyResult<Result<Called<'py>, Error>> {
     let py = outcome.py();
     let results = outcome.get_item(0)?.cast_into::<PyList>()?;
     let failures = outcome.get_item(1)?.cast_into::<PyDict>()?;
     let mut errors = Vec::with_capacity(failures.len());
     for (row, exception) in failures.iter() {
         let row: usize = row.extract()?;
-        errors.push((row, user_error(py, &PyErr::from_value(exception)).with(|info| info.row = Some(row as u64))));
+        let exception = PyErr::from_value(exception);
+        let error = user_error(py, &exception).with(|info| info.row = Some(row as u64));
+        if !exception.is_instance_of::<PyException>(py) {
+            return Ok(Err(error));
+        }
+        errors.push((row, error));
     }
     errors.sort_by_key(|(row, _)| *row);
-    Ok((results, errors))
+    Ok(Ok((results, errors)))
 }

@@ -18,7 +18,7 @@ use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 
 use super::arrow::{from_pyarrow, validate};
-use crate::failure::{python_error, result_error};
+use crate::failure::{python_error, repr};
 use crate::from_python::{Column, to_array};
 
 /// A column of the declared type.
@@ -48,18 +48,26 @@ pub fn is_frame(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.is_instance(FRAME.import(py, "pandas", "DataFrame")?)
 }
 
-/// A DataFrame as a ROW column: fields by name where all are there, else by position.
+/// A DataFrame as a ROW column, by the names of the fields; by position where the columns have no names, but numbers that
+/// pandas gave them.
 fn frame(py: Python<'_>, frame: &Bound<'_, PyAny>, declared: &DataType) -> Result<ArrayRef, Error> {
     let broken = |e: PyErr| python_error(py, ErrorCode::ResultType, &e);
-    let columns = frame.getattr("columns").map_err(broken)?;
-    let (given, fields) = (columns.len().map_err(broken)?, &declared.fields);
-    if declared.root() != TypeRoot::Row || given != fields.len() {
-        let what = format!("of {given} columns, which does not fit {}", sql(declared));
-        return Err(result_error(&columns, None, &what));
+    let labels = frame.getattr("columns").and_then(|columns| columns.call_method0("tolist")).map_err(broken)?;
+    let (given, fields) = (labels.len().map_err(broken)?, &declared.fields);
+    let numbered = labels.eq((0..given).collect::<Vec<_>>()).unwrap_or(false);
+    let named = || fields.iter().all(|field| labels.contains(&field.name).unwrap_or(false));
+    if declared.root() != TypeRoot::Row || given != fields.len() || !(numbered || named()) {
+        let message = format!(
+            "the function returned a DataFrame with the columns {}, which does not fit {}",
+            repr(&labels),
+            sql(declared)
+        );
+        return Err(Error::new(ErrorCode::ResultType, message)
+            .hint("name the columns of the DataFrame as the fields of the ROW")
+            .with(|info| info.value = repr(&labels)));
     }
-    let named = fields.iter().all(|field| columns.contains(&field.name).unwrap_or(false));
     let series = |position: usize, name: &str| -> PyResult<Bound<'_, PyAny>> {
-        if named { frame.get_item(name) } else { frame.getattr("iloc")?.get_item((PySlice::full(py), position)) }
+        if numbered { frame.getattr("iloc")?.get_item((PySlice::full(py), position)) } else { frame.get_item(name) }
     };
     let (mut arrays, mut types) = (Vec::with_capacity(given), Vec::with_capacity(given));
     for (position, field) in fields.iter().enumerate() {

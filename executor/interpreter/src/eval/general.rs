@@ -13,15 +13,17 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::Call;
+use crate::child::{Loop, end_if_forked};
 use crate::failure::user_error;
 use crate::from_python::{Column, exact, to_array};
-use crate::load::Function;
+use crate::function::Function;
 use crate::to_python::to_list;
 
 /// `list(map(f, *columns))`: CPython's own loop makes the calls, with no argument tuples and no per-row work of ours.
 pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
     let columns = iterables(py, given)?;
     let rows = given.rows;
+    let running = Loop::over(&columns);
     let started = Instant::now();
     let called = match columns.as_slice() {
         [] => call_without_arguments(py, function, rows)?,
@@ -33,20 +35,20 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
         }
     };
     *run_ns += started.elapsed().as_nanos() as u64;
-    drop(columns);
+    drop((running, columns));
     finished(function, given, &called)
 }
 
 /// The results as a column; kept as they are too for the next function, where it would be given the same.
 fn finished(function: &Function, given: &Call<'_>, results: &Bound<'_, PyList>) -> Result<ArrayRef, Error> {
     let quick = exact::of_list(results, &function.result);
-    let same = quick.is_some() || (given.made.is_some() && exact::is_plain(results, &function.result));
+    let same = quick.is_some() || (given.values.is_some() && exact::is_plain(results, &function.result));
     let column = match quick {
         Some(column) => column,
         None => to_array(&Column::of_list(results), &function.result)?,
     };
-    if let Some(made) = given.made.filter(|_| same) {
-        made.remember(&column, results);
+    if let Some(cache) = given.values.filter(|_| same) {
+        cache.remember(&column, results);
     }
     Ok(column)
 }
@@ -59,7 +61,7 @@ fn unexpected(error: PyErr) -> Error {
 pub fn iterables<'py>(py: Python<'py>, given: &Call<'_>) -> Result<Vec<Bound<'py, PyAny>>, Error> {
     let argument = |(index, value): (usize, &Value)| {
         let refuse = |e: PyErr| Error::new(ErrorCode::InvalidInput, format!("column {index}: {}", e.value(py)));
-        if let Some(values) = given.made.and_then(|made| made.values(py, value.array())) {
+        if let Some(values) = given.values.and_then(|cache| cache.get(py, value.array())) {
             return Ok(values.into_any());
         }
         let list = to_list(py, value.array()).map_err(refuse)?.into_any();
@@ -74,10 +76,14 @@ fn repeat<'py>(py: Python<'py>, one: &Bound<'py, PyAny>, rows: usize) -> PyResul
 }
 
 /// An iterator that calls for each row when asked for the next.
-pub fn calls<'py>(py: Python<'py>, function: &Function, given: &Call<'_>) -> Result<Bound<'py, PyAny>, Error> {
-    let mut columns = iterables(py, given)?;
+pub fn calls<'py>(
+    py: Python<'py>,
+    function: &Function,
+    mut columns: Vec<Bound<'py, PyAny>>,
+    rows: usize,
+) -> Result<Bound<'py, PyAny>, Error> {
     let callable = if columns.is_empty() {
-        let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((given.rows,)));
+        let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((rows,)));
         columns.push(range.map_err(unexpected)?);
         dropper(py, function).map_err(unexpected)?
     } else {
@@ -96,7 +102,9 @@ pub fn call_each<'py>(
     given: &Call<'_>,
     run_ns: &mut u64,
 ) -> Result<Called<'py>, Error> {
-    let calls = calls(py, function, given)?;
+    let columns = iterables(py, given)?;
+    let _running = Loop::over(&columns);
+    let calls = calls(py, function, columns, given.rows)?;
     let started = Instant::now();
     let results = PyList::empty(py);
     let mut failures = Vec::new();
@@ -104,7 +112,7 @@ pub fn call_each<'py>(
         // What `extend` has taken before an exception stays, and `map` goes on behind it.
         let row = match results.call_method1(intern!(py, "extend"), (&calls,)) {
             Ok(_) if results.len() == given.rows => break,
-            Ok(_) => (results.len(), stop_iteration(results.len())),
+            Ok(_) => (results.len(), stop_iteration(py, results.len())),
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let row = results.len();
                 (row, user_error(py, &error).with(|info| info.row = Some(row as u64)))
@@ -166,7 +174,9 @@ pub fn map<'py>(
 }
 
 /// `map` takes a StopIteration from the function for the end of its input.
-pub fn stop_iteration(row: usize) -> Error {
+pub fn stop_iteration(py: Python<'_>, row: usize) -> Error {
+    // Or a fork has taken the rest of its input away.
+    end_if_forked(py);
     Error::new(ErrorCode::UserCode, "StopIteration")
         .hint("catch StopIteration inside the function, or give next() a default")
         .with(|info| info.row = Some(row as u64))
@@ -180,7 +190,7 @@ fn finish<'py>(
 ) -> Result<Bound<'py, PyList>, Error> {
     match collected {
         Ok(list) if list.len() == rows => Ok(list),
-        Ok(list) => Err(stop_iteration(list.len())),
+        Ok(list) => Err(stop_iteration(py, list.len())),
         Err(error) => Err(user_error(py, &error).with(|info| info.row = Some(row()))),
     }
 }

@@ -12,7 +12,7 @@ use udfleet_proto::v1::{ErrorCode, FuncType};
 
 use super::{Call, asynchronous, call, general, join, shift_row};
 use crate::from_python::{Column, exact, to_array};
-use crate::load::Function;
+use crate::function::Function;
 
 /// The longest message about a row, bytes.
 const MOST_MESSAGE: usize = 512;
@@ -84,7 +84,7 @@ pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &
     while start < given.rows {
         let length = function.max_rows.min(given.rows - start);
         let slices = given.slice(start, length);
-        let piece = Call { arguments: &slices, rows: length, made: None };
+        let piece = Call { arguments: &slices, rows: length, values: None, writable: given.writable };
         let outcome = match function.func_type {
             FuncType::Pandas | FuncType::Arrow => halves(py, function, &piece, run_ns)?,
             FuncType::General | FuncType::Unspecified => singly(py, function, &piece, run_ns)?,
@@ -117,8 +117,9 @@ fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
     }
     let half = given.rows / 2;
     let (first, second) = (given.slice(0, half), given.slice(half, given.rows - half));
-    let mut first = halves(py, function, &Call { arguments: &first, rows: half, made: None }, run_ns)?;
-    let second = Call { arguments: &second, rows: given.rows - half, made: None };
+    let mut first =
+        halves(py, function, &Call { arguments: &first, rows: half, values: None, writable: given.writable }, run_ns)?;
+    let second = Call { arguments: &second, rows: given.rows - half, values: None, writable: given.writable };
     let second = halves(py, function, &second, run_ns)?;
     first.results = join(&[first.results, second.results])?;
     first.good.extend(second.good.iter().map(|row| row + half as u32));

@@ -5,9 +5,10 @@ mod asynchronous;
 mod from_series;
 mod general;
 mod lenient;
-mod made;
 mod pandas;
+mod row_errors;
 mod series;
+mod value_cache;
 
 use std::sync::Arc;
 
@@ -22,11 +23,13 @@ use udfleet_proto::v1::FuncType;
 pub use arrow::{not_handed_over, to_pyarrow};
 pub use asynchronous::finish;
 pub use general::{calls, iterables, map, stop_iteration};
-pub use lenient::{evaluate as evaluate_leniently, is_by_row, is_row_error};
-pub use made::Made;
-pub use series::to_series;
+pub use lenient::is_row_error;
+pub use row_errors::{Messages, effective as effective_policy, evaluate_rows, policy};
+pub use series::{Access, to_series};
+pub use value_cache::ValueCache;
 
-use crate::load::Function;
+use crate::function::Function;
+use crate::private::WritableInput;
 
 /// What a function is called with.
 pub struct Call<'a> {
@@ -34,8 +37,10 @@ pub struct Call<'a> {
     pub arguments: &'a [Value],
     /// How many rows.
     pub rows: usize,
-    /// Values that other functions of the same command have made.
-    pub made: Option<&'a Made>,
+    /// Values that other functions of the same command have given.
+    pub values: Option<&'a ValueCache>,
+    /// Input that pandas functions are given to write to; without it they get copies.
+    pub writable: Option<&'a WritableInput>,
 }
 
 impl Call<'_> {
@@ -57,7 +62,12 @@ pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &
             call(py, function, given, run_ns)
         } else {
             let slices = given.slice(start, length);
-            call(py, function, &Call { arguments: &slices, rows: length, made: None }, run_ns)
+            call(
+                py,
+                function,
+                &Call { arguments: &slices, rows: length, values: None, writable: given.writable },
+                run_ns,
+            )
         };
         pieces.push(piece.map_err(|error| shift_row(error, start))?);
         start += length;

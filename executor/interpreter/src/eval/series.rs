@@ -1,6 +1,8 @@
 //! From Arrow columns to what pandas functions are given. Nothing changes on the way: integers stay integers where some
 //! are missing, at any depth.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
@@ -10,12 +12,25 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use super::arrow::to_pyarrow;
+use crate::private::WritableInput;
+use crate::region::Mapping;
 use crate::to_python::to_list;
 
+/// What may be done with a Series.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    /// User code may write to it: nobody else sees that.
+    Writable(Option<&'a WritableInput>),
+    /// It will be copied.
+    ReadOnly,
+}
+
 /// A column as a Series; a ROW as a DataFrame. Numbers without nulls become the same Series faster by way of numpy.
-pub fn to_series<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
+pub fn to_series<'py>(py: Python<'py>, column: &ArrayRef, access: Access<'_>) -> PyResult<Bound<'py, PyAny>> {
     match column.data_type() {
-        kind if (kind.is_integer() || kind.is_floating()) && column.null_count() == 0 => numbers(py, column),
+        kind if (kind.is_integer() || kind.is_floating()) && column.null_count() == 0 => {
+            series_over(py, &numbers(py, column, access)?)
+        }
         // pandas' own integers with a mask: floats would lose digits.
         kind if kind.is_integer() => to_pandas(py, column, "types_mapper", masked_types(py)?),
         DataType::Struct(_) => to_frame(py, column),
@@ -23,6 +38,10 @@ pub fn to_series<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py,
         DataType::Interval(_) => objects(py, to_list(py, column)?),
         DataType::List(_) if has_missing_floats(column) => objects(py, arrays(py, &to_list(py, column)?)?),
         DataType::Map(_, _) => objects(py, to_list(py, column)?),
+        // Those of pyarrow's own that need no copy come without the right to write.
+        DataType::Timestamp(_, None) | DataType::Duration(_) if column.null_count() == 0 => {
+            to_pandas(py, column, "integer_object_nulls", true.into_pyobject(py)?.as_any())?.call_method0("copy")
+        }
         _ => to_pandas(py, column, "integer_object_nulls", true.into_pyobject(py)?.as_any()),
     }
 }
@@ -41,7 +60,7 @@ pub fn to_frame<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, 
         // A column of a DataFrame can't be one itself.
         let values = match field.data_type() {
             DataType::Struct(_) => objects(py, to_list(py, &values)?)?,
-            _ => to_series(py, &values)?,
+            _ => to_series(py, &values, Access::ReadOnly)?,
         };
         columns.set_item(field.name(), values)?;
     }
@@ -54,15 +73,74 @@ fn under(values: &ArrayRef, nulls: &arrow_buffer::NullBuffer) -> PyResult<ArrayR
     arrow_select::nullif::nullif(values, &is_null).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))
 }
 
-fn numbers<'py>(py: Python<'py>, column: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
+/// Numbers as a numpy array.
+fn numbers<'py>(py: Python<'py>, column: &ArrayRef, access: Access<'_>) -> PyResult<Bound<'py, PyAny>> {
+    if let Access::Writable(input) = access {
+        if let Some(array) = input.and_then(|input| claimed(py, column, input).transpose()) {
+            return array;
+        }
+        static COPY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+        let copy = options(py, &COPY, &[("zero_copy_only", false), ("writable", true)])?;
+        return to_pyarrow(py, column)?.call_method(intern!(py, "to_numpy"), (), Some(copy));
+    }
+    to_pyarrow(py, column)?.call_method0(intern!(py, "to_numpy"))
+}
+
+/// The column's bytes in memory that is private to this call.
+fn claimed<'py>(py: Python<'py>, column: &ArrayRef, input: &WritableInput) -> PyResult<Option<Bound<'py, PyAny>>> {
+    static AS_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let data = column.to_data();
+    let (Some(width), [buffer]) = (column.data_type().primitive_width(), data.buffers()) else { return Ok(None) };
+    let start = buffer.as_ptr() as usize + data.offset() * width;
+    let Some((start, memory)) = input.claim(start, data.len() * width) else { return Ok(None) };
+    let kind = match column.data_type() {
+        kind if kind.is_signed_integer() => 'i',
+        kind if kind.is_unsigned_integer() => 'u',
+        _ => 'f',
+    };
+    let numbers = Numbers { start: start.as_ptr() as usize, length: data.len(), kind, width, _memory: memory };
+    AS_ARRAY.import(py, "numpy", "asarray")?.call1((Bound::new(py, numbers)?,)).map(Some)
+}
+
+/// Memory that numpy makes an array of; the array keeps it.
+#[pyclass(frozen)]
+struct Numbers {
+    start: usize,
+    length: usize,
+    kind: char,
+    width: usize,
+    _memory: Arc<Mapping>,
+}
+
+#[pymethods]
+impl Numbers {
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        interface.set_item(intern!(py, "shape"), (self.length,))?;
+        interface.set_item(intern!(py, "typestr"), format!("<{}{}", self.kind, self.width))?;
+        interface.set_item(intern!(py, "data"), (self.start, false))?;
+        interface.set_item(intern!(py, "version"), 3)?;
+        Ok(interface)
+    }
+}
+
+fn series_over<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static WITHOUT_COPY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    let options = WITHOUT_COPY.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
+    series(py)?.call((values,), Some(options(py, &WITHOUT_COPY, &[("copy", false)])?))
+}
+
+fn options<'py>(
+    py: Python<'py>,
+    held: &'static PyOnceLock<Py<PyDict>>,
+    values: &[(&str, bool)],
+) -> PyResult<&'py Bound<'py, PyDict>> {
+    let options = held.get_or_try_init(py, || -> PyResult<Py<PyDict>> {
         let options = PyDict::new(py);
-        options.set_item("copy", false)?;
+        values.iter().try_for_each(|(name, value)| options.set_item(name, value))?;
         Ok(options.unbind())
     })?;
-    let values = to_pyarrow(py, column)?.call_method0(intern!(py, "to_numpy"))?;
-    series(py)?.call((values,), Some(options.bind(py)))
+    Ok(options.bind(py))
 }
 
 fn series(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {

@@ -14,7 +14,7 @@ use udfleet_proto::v1::{DataType, TypeRoot};
 
 use super::scalar::is_of_numpy;
 use super::{Column, to_array as values_to_array};
-use crate::failure::class_name;
+use crate::failure::{class_name, repr};
 
 pub fn to_array(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
     match data_type.root() {
@@ -91,7 +91,8 @@ fn maps(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
     Ok(Arc::new(MapArray::try_new(entries, offsets, structs, nulls, sorted).map_err(malformed)?))
 }
 
-/// `Row`, tuples and lists by position, dicts and named Rows by name; every field must be there.
+/// Tuples, lists and Rows without names by position; dicts, named Rows and named tuples by name. Every field must be
+/// there, and no other.
 fn rows(column: &Column<'_>, data_type: &DataType) -> Result<ArrayRef, Error> {
     let names: Vec<&str> = data_type.fields.iter().map(|field| field.name.as_str()).collect();
     let groups = column.convert(data_type, |item| fields_of(item, &names))?;
@@ -135,6 +136,12 @@ fn fields_of<'py>(item: &Bound<'py, PyAny>, names: &[&str]) -> Result<Vec<Bound<
         let dict = item.call_method0("as_dict").map_err(|e| e.to_string())?;
         return by_name(dict.cast::<PyDict>().map_err(|e| e.to_string())?, names);
     }
+    if let Some(names_of) = names_of_tuple(item) {
+        let values = item.try_iter().and_then(Iterator::collect::<PyResult<Vec<_>>>).map_err(|e| e.to_string())?;
+        let dict = PyDict::new(item.py());
+        let filled = names_of.iter().zip(values).try_for_each(|(name, value)| dict.set_item(name, value));
+        return filled.map_err(|e| e.to_string()).and_then(|()| by_name(&dict, names));
+    }
     let is_sequence = item.is_instance_of::<PyTuple>() || item.is_instance_of::<PyList>() || class_name(item) == "Row";
     if !is_sequence {
         return Err(format!("a {} is no row", class_name(item)));
@@ -144,15 +151,24 @@ fn fields_of<'py>(item: &Bound<'py, PyAny>, names: &[&str]) -> Result<Vec<Bound<
     if values.len() == names.len() { Ok(values) } else { Err(format!("it has {} fields", values.len())) }
 }
 
+/// The field names of a named tuple.
+fn names_of_tuple<'py>(item: &Bound<'py, PyAny>) -> Option<Bound<'py, PyTuple>> {
+    if !item.is_instance_of::<PyTuple>() || item.is_exact_instance_of::<PyTuple>() {
+        return None;
+    }
+    let names = item.get_type().getattr("_fields").ok()?.cast_into::<PyTuple>().ok()?;
+    (names.len() == item.len().ok()?).then_some(names)
+}
+
 fn by_name<'py>(dict: &Bound<'py, PyDict>, names: &[&str]) -> Result<Vec<Bound<'py, PyAny>>, String> {
     let value = |name: &&str| match dict.get_item(*name) {
         Ok(Some(value)) => Ok(value),
-        _ => Err(format!("it has no field {name:?}")),
+        _ => Err(format!("it has no field {name:?}, but {}", repr(dict.keys().as_any()))),
     };
     let values = names.iter().map(value).collect::<Result<Vec<_>, _>>()?;
     if dict.len() == names.len() {
         Ok(values)
     } else {
-        Err(format!("it has {} fields, expected {}", dict.len(), names.len()))
+        Err(format!("it has {} fields in place of {}: {}", dict.len(), names.len(), repr(dict.keys().as_any())))
     }
 }

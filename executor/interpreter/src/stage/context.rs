@@ -9,14 +9,15 @@ use arrow_schema::{Field, Fields};
 use pyo3::prelude::*;
 use udfleet_kernels::Value;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, OnError};
+use udfleet_proto::v1::OnError;
 
 use super::Invocation;
 use super::chunk::{Chunk, Origin};
 use crate::arguments::registers;
-use crate::eval::{self, Call, Made};
-use crate::load::Function;
+use crate::eval::{self, Call, Messages, ValueCache};
+use crate::function::Function;
 use crate::output::Output;
+use crate::private::WritableInput;
 use crate::tally::Tally;
 
 /// Of one command.
@@ -24,36 +25,11 @@ pub struct Context<'a, 'py> {
     pub py: Python<'py>,
     pub output: &'a mut Output,
     pub tally: Tally,
-    /// Goes over what functions were registered with.
+    /// Overrides the registered on_error.
     pub on_error: OnError,
-    pub made: Made,
-}
-
-/// What was asked for, of rows that this function fails for: with the call, or else when it was registered.
-pub fn asked(function: &Function, given: OnError) -> OnError {
-    match given {
-        OnError::Unspecified => function.on_error,
-        // Nulls that were asked for at registration need no messages. Others have them only where single rows can
-        // fail, which a scalar function by itself sees to.
-        OnError::Column if function.on_error == OnError::Null => OnError::Null,
-        OnError::Column => OnError::Fail,
-        given => given,
-    }
-}
-
-/// What becomes of a row that this function fails for.
-///
-/// # Errors
-/// Null for a function whose result is never null.
-pub fn policy(function: &Function, given: OnError) -> Result<OnError, Error> {
-    let policy = asked(function, given);
-    if policy == OnError::Null && function.result.not_null {
-        let message = "on_error \"null\" needs a function whose result may be null";
-        return Err(Error::new(ErrorCode::InvalidInput, message)
-            .hint("use on_error \"skip\", or declare a nullable result type")
-            .function(&function.name));
-    }
-    Ok(policy)
+    pub values: ValueCache,
+    /// What user code may write to of the command's input.
+    pub writable: Option<WritableInput>,
 }
 
 /// A result column, and which rows it is for.
@@ -93,26 +69,19 @@ impl Context<'_, '_> {
         let located = |error| locate(error, Some(function), text, &chunk.origin);
         let arguments = self.arguments(function, call, chunk).map_err(located)?;
         self.enter(function);
-        let given = Call { arguments: &arguments, rows: chunk.rows, made: Some(&self.made) };
+        let given = Call {
+            arguments: &arguments,
+            rows: chunk.rows,
+            values: Some(&self.values),
+            writable: self.writable.as_ref(),
+        };
         let mut run_ns = 0;
-        let policy = policy(function, self.on_error)?;
-        let called = match policy {
-            OnError::Null | OnError::Skip => {
-                let mut outcome = eval::evaluate_leniently(self.py, function, &given, &mut run_ns).map_err(located)?;
-                let failures = std::mem::take(&mut outcome.failures);
-                let all = failures.is_empty();
-                self.tally.failures(function, failures.into_iter().map(located).collect());
-                if all {
-                    Called::All(outcome.results)
-                } else if policy == OnError::Null {
-                    Called::All(outcome.with_nulls(chunk.rows)?)
-                } else {
-                    Called::Some(outcome.results, UInt32Array::from(outcome.good))
-                }
-            }
-            OnError::Unspecified | OnError::Fail | OnError::Column => {
-                Called::All(eval::evaluate(self.py, function, &given, &mut run_ns).map_err(located)?)
-            }
+        let evaluated = eval::evaluate_rows(self.py, function, &given, self.on_error, Messages::Never, &mut run_ns);
+        let evaluated = evaluated.map_err(located)?;
+        self.tally.failures(function, evaluated.failures.into_iter().map(located).collect());
+        let called = match evaluated.kept {
+            None => Called::All(evaluated.column),
+            Some(kept) => Called::Some(evaluated.column, kept),
         };
         self.tally.add(call.slot, chunk.rows, run_ns);
         Ok(called)

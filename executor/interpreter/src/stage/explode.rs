@@ -13,11 +13,12 @@ use udfleet_proto::v1::OnError;
 
 use super::Invocation;
 use super::chunk::Chunk;
-use super::context::{Context, locate, policy};
+use super::context::{Context, locate};
 use super::table_rows::{Given, Rows};
+use crate::child::end_if_forked;
 use crate::eval::{self, Call};
-use crate::failure::user_error;
-use crate::load::Function;
+use crate::failure::{log, user_error};
+use crate::function::Function;
 
 /// About this many bytes are made at a time.
 pub const PART_BYTES: usize = 4 << 20;
@@ -77,8 +78,9 @@ impl Explosion {
     pub fn start(context: &mut Context<'_, '_>, of: &Exploded<'_>, input: Chunk) -> Result<Self, Error> {
         let located = |error| locate(error, Some(of.function), of.text, &input.origin);
         let arguments = context.arguments(of.function, of.call, &input).map_err(located)?;
-        let given = Call { arguments: &arguments, rows: input.rows, made: None };
-        let calls = eval::calls(context.py, of.function, &given)?.unbind();
+        let given = Call { arguments: &arguments, rows: input.rows, values: None, writable: None };
+        let columns = eval::iterables(context.py, &given)?;
+        let calls = eval::calls(context.py, of.function, columns, input.rows)?.unbind();
         Ok(Self { input, calls, row: 0, current: None })
     }
 
@@ -97,7 +99,7 @@ impl Explosion {
         if self.is_done() {
             return Ok(None);
         }
-        let policy = policy(of.function, context.on_error)?;
+        let policy = eval::policy(of.function, context.on_error)?;
         context.enter(of.function);
         let limit = pace.rows.min(of.function.max_rows);
         let mut rows = Rows::new(context.py);
@@ -130,6 +132,7 @@ impl Explosion {
                 Some(current) => self.go_on(py, of, current, limit, rows),
                 None => self.call(py, of, limit, rows)?,
             };
+            end_if_forked(py);
             let Err(error) = outcome else { continue };
             let row = self.row - 1;
             let lenient = error.is_instance_of::<PyException>(py) && policy != OnError::Fail;
@@ -216,7 +219,7 @@ impl Explosion {
         if results.hasattr("close").unwrap_or(false)
             && let Err(error) = results.call_method0("close")
         {
-            error.print(py);
+            log(py, &error);
         }
     }
 }

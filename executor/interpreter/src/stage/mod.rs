@@ -23,14 +23,14 @@ use udfleet_proto::v1::StageSpec;
 
 pub use cache::Stages;
 pub use chunk::Chunk;
-pub use context::{Context, policy};
+pub use context::Context;
 pub use gather::Gathering;
 pub use pipeline::Pipeline;
 
 use crate::arguments::Declared;
 use crate::encode::Encoder;
+use crate::function::Function;
 use crate::functions::Functions;
-use crate::load::Function;
 
 /// A stage, ready to run.
 pub struct Stage {

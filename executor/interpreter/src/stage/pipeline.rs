@@ -13,8 +13,8 @@ use super::context::Context;
 use super::explode::{Exploded, Explosion, PART_BYTES, Pace};
 use super::gather::{Results, State};
 use super::{Breaker, BreakerKind, Source, Stage, steps};
+use crate::function::Function;
 use crate::functions::Functions;
-use crate::load::Function;
 
 /// Where rows come from.
 pub enum Input {

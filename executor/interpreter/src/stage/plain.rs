@@ -10,7 +10,7 @@ use udfleet_proto::v1::{DataType, FunctionKind, TypeRoot};
 use super::decode::columns_of;
 use super::{Aggregate, Breaker, BreakerKind, Gather, Invocation, Segment, Source, Stage, live};
 use crate::encode::Encoder;
-use crate::load::Function;
+use crate::function::Function;
 
 /// For input of so many columns. Table functions give the row that each result is for, then their columns.
 pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> {

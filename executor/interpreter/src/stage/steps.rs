@@ -8,7 +8,7 @@ use udfleet_proto::error::Error;
 use super::chunk::Chunk;
 use super::context::{Called, Context, locate};
 use super::{Step, StepKind};
-use crate::load::Function;
+use crate::function::Function;
 
 /// Runs steps one after the other.
 pub fn run(

@@ -229,15 +229,20 @@ fn single(
     Ok(vec![to_array(&Column::of_items(items, rows), data_type)?])
 }
 
-/// A tuple or `Row` of one field is that field, as PyFlink has it.
+/// A tuple or `Row` of one field is that field, as PyFlink has it; where it has a name, it must be the declared one.
 fn unwrap<'py>(item: Bound<'py, PyAny>, name: &str, data_type: &DataType) -> PyResult<Bound<'py, PyAny>> {
     static ROW: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let fits = |names: Bound<'py, PyAny>| -> PyResult<bool> {
+        Ok(name.is_empty() || names.is_none() || names.get_item(0)?.eq(name)?)
+    };
     if let Ok(tuple) = item.cast::<PyTuple>() {
-        return if tuple.len() == 1 { tuple.get_item(0) } else { Ok(item) };
+        let named = tuple.get_type().getattr_opt("_fields")?.filter(|names| names.len().is_ok_and(|count| count == 1));
+        let fits = named.map_or(Ok(true), fits)?;
+        return if tuple.len() == 1 && fits { tuple.get_item(0) } else { Ok(item) };
     }
     let is_row = || -> PyResult<bool> { Ok(item.get_type().is(ROW.import(item.py(), "udfleet", "Row")?)) };
     if data_type.root() != TypeRoot::Row && is_row()? && item.len()? == 1 {
-        return item.get_item(0);
+        return if fits(item.getattr("_names")?)? { item.get_item(0) } else { Ok(item) };
     }
     let takes_dicts = matches!(data_type.root(), TypeRoot::Map | TypeRoot::Multiset | TypeRoot::Row);
     if !name.is_empty() && !takes_dicts && item.is_instance_of::<PyDict>() && item.len()? == 1 {

@@ -67,7 +67,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
             self.holds_bytecode = True
-        elif isinstance(obj, UserDefinedFunctionWrapper):
+            return self._code(obj)
+        if isinstance(obj, UserDefinedFunctionWrapper):
             if _importable(obj, self.local):
                 return (references.resolve, (obj.__module__, obj.__qualname__))
         elif isinstance(obj, ModuleType):
@@ -90,6 +91,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, FunctionType) and reduced is not NotImplemented:
             self.sources.add(obj)
         return reduced
+
+    def _code(self, code: CodeType) -> Any:
+        """Code under the name of its file: from version 3.1.3 on cloudpickle gives all code one name."""
+        make, arguments = self.dispatch_table[CodeType](code)
+        if code.co_filename in arguments:
+            return (make, arguments)
+        return (references.named_code, (make, arguments, code.co_filename))
 
     def _module(self, module: ModuleType) -> Any:
         """A module by value; filled after it is made: modules refer to each other."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
     from typing import Any
 
 
@@ -64,3 +65,8 @@ def fill_cached(cached: Any, function: Any) -> None:
 
     cached.__wrapped__.__wrapped__ = function
     update_wrapper(cached, function)
+
+
+def named_code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:
+    """Code under the name of the file that it was written in: tracebacks and profiles show it."""
+    return make(*arguments).replace(co_filename=file)

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_row::{RowConverter, SortField};
+use udfleet_kernels::canonical;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -30,7 +31,8 @@ impl Distinct {
                 none.insert(RowConverter::new(fields).map_err(refuse)?)
             }
         };
-        let rows = converter.convert_columns(arguments).map_err(refuse)?;
+        let arguments: Vec<ArrayRef> = arguments.iter().map(canonical).collect();
+        let rows = converter.convert_columns(&arguments).map_err(refuse)?;
         let first = rows.iter().enumerate().map(|(row, arguments)| {
             counting.is_none_or(|counting| counting.value(row))
                 && self.seen.insert((groups[row], arguments.as_ref().into()))

@@ -7,16 +7,16 @@ use arrow_array::{Array, ArrayRef, BinaryArray};
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use pyo3::types::{PyBytes, PyList};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, OnError};
 
-use super::super::context::{Context, asked};
+use super::super::context::Context;
 use super::{Aggregate, Selected, arguments, unexpected};
-use crate::eval::{Call, iterables, map, stop_iteration};
+use crate::child::{Loop, returned};
+use crate::eval::{Call, effective_policy, iterables, map, stop_iteration};
 use crate::failure::{python_error, user_error};
-use crate::load::Function;
+use crate::function::Function;
 
 /// Accumulators by group.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl General {
     pub fn create(&mut self, py: Python<'_>, function: &Function, groups: usize) -> Result<(), Error> {
         let object = function.callable.bind(py);
         while self.accumulators.len() < groups {
-            let made = object.call_method0(intern!(py, "create_accumulator")).map_err(|e| user_error(py, &e))?;
+            let made = returned(py, object.call_method0(intern!(py, "create_accumulator")))?;
             self.accumulators.push(made.unbind());
         }
         Ok(())
@@ -51,35 +51,18 @@ impl General {
         groups: usize,
     ) -> Result<Vec<Error>, Error> {
         let arguments = arguments(context, function, aggregate, &rows.chunk)?;
-        let given = Call { arguments: &arguments, rows: rows.chunk.rows, made: None };
+        let given = Call { arguments: &arguments, rows: rows.chunk.rows, values: None, writable: None };
         let columns = iterables(context.py, &given)?;
-        let policy = asked(function, context.on_error);
+        let policy = effective_policy(function, context.on_error);
         context.timed(aggregate.call.slot, rows.chunk.rows, |py| {
             self.create(py, function, groups)?;
             let accumulators = rows.groups.iter().map(|group| &self.accumulators[*group as usize]);
-            let accumulators = PyList::new(py, accumulators).map_err(unexpected)?;
-            let counter = accumulators.try_iter().map_err(unexpected)?.into_any();
-            let method = function.callable.bind(py).getattr(intern!(py, "accumulate"));
-            let iterables = std::iter::once(counter.clone()).chain(columns).collect();
-            let calls = map(py, &method.map_err(|e| user_error(py, &e))?, iterables).map_err(unexpected)?;
-            let left = || counter.call_method0("__length_hint__").and_then(|left| left.extract::<usize>());
-            let row = || rows.groups.len().saturating_sub(left().unwrap_or(0)).saturating_sub(1) as u64;
-            let mut failures = Vec::new();
-            loop {
-                let (error, spared) = match exhaust(py, &calls) {
-                    Ok(()) if left().unwrap_or(0) == 0 => return Ok(failures),
-                    Ok(()) => (stop_iteration(row() as usize), true),
-                    Err(error) => {
-                        let spared = error.is_instance_of::<PyException>(py);
-                        (user_error(py, &error).with(|info| info.row = Some(row())), spared)
-                    }
-                };
-                // `map` goes on behind the row that failed.
-                if policy != OnError::Skip || !spared {
-                    return Err(error);
-                }
-                failures.push(error);
-            }
+            let accumulators = PyList::new(py, accumulators).map_err(unexpected)?.into_any();
+            let _running = Loop::over(std::iter::once(&accumulators).chain(&columns));
+            let method = returned(py, function.callable.bind(py).getattr(intern!(py, "accumulate")))?;
+            let iterables = std::iter::once(accumulators).chain(columns).collect();
+            let calls = map(py, &method, iterables).map_err(unexpected)?;
+            run_all(py, &calls, rows.groups.len(), policy == OnError::Skip)
         })
     }
 
@@ -104,13 +87,10 @@ impl General {
             for same in order.chunk_by(|a, b| rows.groups[*a] == rows.groups[*b]) {
                 let load = |row: &usize| loads.call1((PyBytes::new(py, pickled.value(*row)),));
                 let others = same.iter().map(load).collect::<PyResult<Vec<_>>>();
-                let others = others.and_then(|others| PyList::new(py, others)).map_err(|e| user_error(py, &e))?;
+                let others = returned(py, others.and_then(|others| PyList::new(py, others)))?;
                 let accumulator = &self.accumulators[rows.groups[same[0]] as usize];
-                function
-                    .callable
-                    .bind(py)
-                    .call_method1(intern!(py, "merge"), (accumulator, others))
-                    .map_err(|e| user_error(py, &e))?;
+                let object = function.callable.bind(py);
+                returned(py, object.call_method1(intern!(py, "merge"), (accumulator, others)))?;
             }
             Ok(())
         })
@@ -124,9 +104,9 @@ impl General {
         method: &str,
         groups: std::ops::Range<usize>,
     ) -> Result<Vec<Bound<'py, PyAny>>, Error> {
-        let method = function.callable.bind(py).getattr(method).map_err(|e| user_error(py, &e))?;
+        let method = returned(py, function.callable.bind(py).getattr(method))?;
         let accumulators = &self.accumulators[groups];
-        accumulators.iter().map(|acc| method.call1((acc,)).map_err(|e| user_error(py, &e))).collect()
+        accumulators.iter().map(|accumulator| returned(py, method.call1((accumulator,)))).collect()
     }
 
     /// Pickled accumulators of some groups.
@@ -141,12 +121,29 @@ impl General {
     }
 }
 
-/// Runs an iterator to its end and keeps nothing.
-fn exhaust(py: Python<'_>, calls: &Bound<'_, PyAny>) -> PyResult<()> {
-    static DEQUE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let options = PyDict::new(py);
-    options.set_item(intern!(py, "maxlen"), 0)?;
-    DEQUE.import(py, "collections", "deque")?.call((calls,), Some(&options)).map(drop)
+/// Runs the calls of so many rows, and gives the errors of those that were left out, where failing rows are skipped.
+fn run_all(py: Python<'_>, calls: &Bound<'_, PyAny>, rows: usize, skip: bool) -> Result<Vec<Error>, Error> {
+    // What `extend` has taken before an exception stays: that counts the rows, also where one raises StopIteration,
+    // which `extend` takes for the end of its input.
+    let results = PyList::empty(py);
+    let mut failures = Vec::new();
+    loop {
+        let outcome = results.call_method1(intern!(py, "extend"), (calls,));
+        let row = results.len() + failures.len();
+        let (error, spared) = match outcome {
+            Ok(_) if row >= rows => return Ok(failures),
+            Ok(_) => (stop_iteration(py, row), true),
+            Err(error) => {
+                let spared = error.is_instance_of::<PyException>(py);
+                (user_error(py, &error).with(|info| info.row = Some(row as u64)), spared)
+            }
+        };
+        // `map` goes on behind the row that failed.
+        if !skip || !spared {
+            return Err(error);
+        }
+        failures.push(error);
+    }
 }
 
 /// By pickle, or, where a class can't be imported by its name, by cloudpickle, which travels with functions.

@@ -1,8 +1,10 @@
-//! Groups by their keys, compared in Arrow's row format: any types, nulls equal to each other.
+//! Groups by their keys, compared in Arrow's row format: any types, nulls equal to each other, and floating-point numbers
+//! equal as `=` has it.
 
 use arrow_array::ArrayRef;
 use arrow_row::{RowConverter, Rows, SortField};
 use hashbrown::HashMap;
+use udfleet_kernels::canonical;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode};
@@ -47,7 +49,8 @@ impl Groups {
     /// The group of each row.
     pub fn assign(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>, Error> {
         let Some(keys) = &mut self.keys else { return Ok(vec![0; rows]) };
-        let given = keys.converter.convert_columns(columns).map_err(unexpected)?;
+        let columns: Vec<ArrayRef> = columns.iter().map(canonical).collect();
+        let given = keys.converter.convert_columns(&columns).map_err(unexpected)?;
         let mut numbers = Vec::with_capacity(rows);
         for row in given.iter() {
             let number = match keys.numbers.get(row.as_ref()) {

@@ -14,7 +14,7 @@ use super::super::chunk::{Chunk, Origin};
 use super::super::context::{Context, locate};
 use super::super::table_rows::{Given, Rows};
 use super::{Held, State, gather_of, slot, unexpected};
-use crate::failure::user_error;
+use crate::child::returned;
 use crate::from_python::{Column, to_array};
 
 /// The groups that are still to be given.
@@ -134,7 +134,7 @@ fn emit<'py>(
             Given::List(list) => rows.extend(group, list.as_any(), usize::MAX >> 1).1,
             Given::Iterator(results) => rows.extend(group, &results, usize::MAX >> 1).1,
         };
-        outcome.map_err(|e| user_error(py, &e))?;
+        returned(py, outcome)?;
     }
     let columns = rows.columns(result, OnError::Fail, &mut Vec::new())?;
     Ok(Columns { columns, groups: Some(rows.sources) })

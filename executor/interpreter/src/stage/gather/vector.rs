@@ -14,9 +14,9 @@ use udfleet_proto::v1::FuncType;
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments};
-use crate::eval::{not_handed_over, to_pyarrow, to_series};
-use crate::failure::user_error;
-use crate::load::Function;
+use crate::child::returned;
+use crate::eval::{Access, not_handed_over, to_pyarrow, to_series};
+use crate::function::Function;
 
 /// The rows of all groups, as they came.
 #[derive(Default)]
@@ -113,12 +113,16 @@ impl Sorted {
         let (start, end) = (self.starts[group], self.starts[group + 1]);
         let argument = |column: &ArrayRef| {
             let column = column.slice(start, end - start);
-            if function.func_type == FuncType::Arrow { to_pyarrow(py, &column) } else { to_series(py, &column) }
+            if function.func_type == FuncType::Arrow {
+                to_pyarrow(py, &column)
+            } else {
+                to_series(py, &column, Access::Writable(None))
+            }
         };
         let arguments = self.columns.iter().map(argument).collect::<PyResult<Vec<_>>>();
         let arguments = arguments.and_then(|all| PyTuple::new(py, all)).map_err(|e| not_handed_over(py, &e))?;
-        let value = function.callable.bind(py).call1(arguments).map_err(|e| user_error(py, &e))?;
-        plain(value).map_err(|e| user_error(py, &e))
+        let value = returned(py, function.callable.bind(py).call1(arguments))?;
+        returned(py, plain(value))
     }
 }
 

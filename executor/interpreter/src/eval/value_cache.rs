@@ -1,4 +1,4 @@
-//! What general functions have made in this command, as Python values: the next function of the stage is given them
+//! The results of general functions of this command as Python values: the next function of the stage is given them
 //! instead of new ones made from the column.
 
 use std::cell::RefCell;
@@ -11,13 +11,13 @@ use pyo3::types::PyList;
 /// The columns that are remembered at once.
 const MOST: usize = 8;
 
-/// Columns with the values that they were made of; only where these are what the column would be given as.
+/// Columns with the values that they were made of; only where these are what the column would be converted to.
 #[derive(Default)]
-pub struct Made {
+pub struct ValueCache {
     latest: RefCell<Vec<(ArrayRef, Py<PyList>)>>,
 }
 
-impl Made {
+impl ValueCache {
     /// Remembers a column.
     pub fn remember(&self, column: &ArrayRef, values: &Bound<'_, PyList>) {
         let mut latest = self.latest.borrow_mut();
@@ -28,9 +28,9 @@ impl Made {
     }
 
     /// The values of that very column.
-    pub fn values<'py>(&self, py: Python<'py>, column: &ArrayRef) -> Option<Bound<'py, PyList>> {
+    pub fn get<'py>(&self, py: Python<'py>, column: &ArrayRef) -> Option<Bound<'py, PyList>> {
         let latest = self.latest.borrow();
-        let found = latest.iter().find(|(made, _)| Arc::ptr_eq(made, column));
+        let found = latest.iter().find(|(cached, _)| Arc::ptr_eq(cached, column));
         found.map(|(_, values)| values.bind(py).clone())
     }
 }
