@@ -13,6 +13,7 @@ use crate::v1::Environment;
 pub fn hash(environment: &Environment) -> String {
     let mut canonical = environment.clone();
     canonical.requirements = requirement_lines(&environment.requirements);
+    canonical.constraints = requirement_lines(&environment.constraints);
     for artifact in canonical.files.iter_mut().chain(&mut canonical.archives).chain(&mut canonical.requirements_cache) {
         artifact.size = 0;
     }
@@ -48,6 +49,8 @@ mod tests {
         let plain = hash(&environment(&["haversine"]));
         assert_eq!(plain, hash(&environment(&[" haversine  # distance", "", "# more"])));
         assert_ne!(plain, hash(&environment(&["haversine==2.9"])));
+        let constrained = Environment { constraints: vec!["numpy<2 # old".to_owned()], ..environment(&["haversine"]) };
+        assert_ne!(plain, hash(&constrained));
         assert_eq!(plain.len(), 16);
     }
 }

@@ -18,6 +18,11 @@ use crate::failure::python_error;
 use crate::function::{Asynchronous, Function};
 use crate::metrics::Metrics;
 
+/// The base class of everything that is opened and closed.
+const FUNCTION: &str = "UserDefinedFunction";
+/// The base class of aggregates over rows.
+const AGGREGATE: &str = "ImperativeAggregateFunction";
+
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::LoadFailed, format!("{what}: {error}"))
 }
@@ -60,10 +65,10 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
     Ok(function)
 }
 
-/// Calls the object's `close()` if it has one.
+/// Calls `close()` of an instance of a function class.
 pub fn close(py: Python<'_>, function: &Function) -> PyResult<()> {
     let object = function.object.bind(py);
-    if is_opened(object)? && object.hasattr("close")? {
+    if is_instance(object, FUNCTION)? {
         eval::finish(&object.call_method0("close")?)?;
     }
     Ok(())
@@ -125,31 +130,30 @@ fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>>
     py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),))
 }
 
-/// Instances of the SDK's base classes; anything else is called as it is, whatever its methods are called: torch's
+/// Instances of a base class of the SDK; anything else is called as it is, whatever its methods are called: torch's
 /// modules have an `eval`, too. An instance has had its base class imported when it was unpickled.
-fn is_opened(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn is_instance(object: &Bound<'_, PyAny>, class: &str) -> PyResult<bool> {
     let modules = object.py().import("sys")?.getattr("modules")?;
     match modules.get_item("udfleet.functions") {
         Ok(module) => {
-            let base = module.getattr("UserDefinedFunction")?.cast_into::<PyType>()?;
+            let base = module.getattr(class)?.cast_into::<PyType>()?;
             object.get_type().is_subclass(&base)
         }
         Err(_) => Ok(false),
     }
 }
 
-/// Functions are called as they are; instances of `ScalarFunction` and others are opened, and their `eval` is called.
+/// Functions are called as they are; instances of `ScalarFunction` and others are opened, and their `eval` is called,
+/// of aggregates the methods that they are made of.
 fn open<'py>(
     object: &Bound<'py, PyAny>,
     context: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if !is_opened(object)? {
+    if !is_instance(object, FUNCTION)? {
         return Ok(object.clone());
     }
-    if object.hasattr("open")? {
-        eval::finish(&object.call_method1("open", (context()?,))?)?;
-    }
-    if object.hasattr("eval")? { object.getattr("eval") } else { Ok(object.clone()) }
+    eval::finish(&object.call_method1("open", (context()?,))?)?;
+    if is_instance(object, AGGREGATE)? { Ok(object.clone()) } else { object.getattr("eval") }
 }
 
 /// What `open` is given.

@@ -95,6 +95,12 @@ impl Builder<'_> {
         std::fs::write(&file, lines.join("\n") + "\n").map_err(|e| failed(dir, &e))?;
         let mut arguments = vec!["pip".as_ref(), "install".as_ref(), "--python".as_ref(), python.as_os_str()];
         arguments.extend(["-r".as_ref(), file.as_os_str()]);
+        let constraints = requirement_lines(&environment.constraints);
+        let constraints_file = dir.join("constraints.txt");
+        if !constraints.is_empty() {
+            std::fs::write(&constraints_file, constraints.join("\n") + "\n").map_err(|e| failed(dir, &e))?;
+            arguments.extend(["-c".as_ref(), constraints_file.as_os_str()]);
+        }
         let cache = self.offline_packages(dir, environment).await?;
         if let Some(cache) = &cache {
             arguments.extend(["--offline".as_ref(), "--no-index".as_ref(), "--find-links".as_ref(), cache.as_os_str()]);

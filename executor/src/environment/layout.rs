@@ -7,17 +7,20 @@ use udfleet_proto::v1::{Artifact, ErrorCode};
 
 use super::{paths, unpack};
 
+/// How the name of a folder among the files ends: clients send folders as tars.
+const FOLDER: &str = ".tar";
+
 /// An artifact and where its content lies on this node.
 pub(super) type Local = (Artifact, PathBuf);
 
-/// Puts each file into its own folder below `root` and returns the folders for `sys.path`, in order: a compressed file
-/// is unpacked, anything else is copied under its name, so that the folder is what Python searches.
+/// Puts each file into its own folder below `root` and returns the folders for `sys.path`, in order: zips and folders
+/// are unpacked, anything else is copied under its name, so that the folder is what Python searches.
 pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, Error> {
     let mut folders = Vec::new();
     for (index, (artifact, content)) in files.iter().enumerate() {
         let folder = root.join(index.to_string());
         std::fs::create_dir_all(&folder).map_err(|e| failed(&artifact.name, &e))?;
-        if unpack::is_zip(content).map_err(|e| failed(&artifact.name, &e))? {
+        if artifact.name.ends_with(FOLDER) || unpack::is_zip(content).map_err(|e| failed(&artifact.name, &e))? {
             unpack::unpack(content, &folder, &artifact.name)?;
         } else {
             let target = folder.join(paths::file_name(&artifact.name)?);
@@ -71,6 +74,15 @@ mod tests {
         let folders = place_files(&root, &files).unwrap();
         assert!(folders[0].join("mod.py").is_file());
         assert!(folders[1].join("pkg/__init__.py").is_file());
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "pkg/__init__.py", &b"z = 3"[..]).unwrap();
+        let bundle = folder.path().join("b");
+        std::fs::write(&bundle, tar.into_inner().unwrap()).unwrap();
+        let unpacked = place_files(&folder.path().join("tars"), &[(artifact("folder.tar"), bundle)]).unwrap();
+        assert!(unpacked[0].join("pkg/__init__.py").is_file());
         let escape = [(artifact("../mod.py"), files[0].1.clone())];
         assert!(place_files(&root, &escape).is_err());
     }

@@ -157,6 +157,34 @@ mod tests {
     }
 
     #[test]
+    fn tars_bring_empty_folders_links_and_names_of_any_bytes() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o750);
+        header.set_size(0);
+        tar.append_data(&mut header, "empty", io::empty()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, "link", "real").unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o640);
+        header.set_size(7);
+        tar.append_data(&mut header, Path::new(OsStr::from_bytes(b"real/\xff.bin")), &b"content"[..]).unwrap();
+        let (folder, result) = unpacked(&tar.into_inner().unwrap());
+        result.unwrap();
+        let inside = folder.path().join("inside");
+        assert_eq!(inside.join("empty").metadata().unwrap().permissions().mode() & 0o777, 0o750);
+        let file = inside.join("link").join(OsStr::from_bytes(b"\xff.bin"));
+        assert_eq!(std::fs::read(&file).unwrap(), b"content");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
     fn nothing_leaves_the_folder() {
         for bytes in [zip_entry("../evil", 0o644), tar_entry("../evil", 0o644), tar_entry("/tmp/udfleet-evil", 0o644)] {
             let (folder, result) = unpacked(&bytes);

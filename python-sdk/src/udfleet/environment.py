@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-from .errors import InvalidDefinitionError
+from .requirements import requirement_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Union
 
-    PathLike = Union[str, os.PathLike[str]]
+    from .requirements import PathLike
 
 
 class Environment:
@@ -19,10 +18,11 @@ class Environment:
 
     :param python: a version (`"3.11"`), a path or a command on the executors; None: this client's version where the
         function's bytecode travels, else the executor's default.
-    :param requirements: lines of a requirements file, or the path of one.
+    :param requirements: lines of a requirements file, or the path of one; `-r` and `-c` files are brought along.
     :param requirements_cache: a folder of packages; with it the install is offline.
     :param files: .py, .zip, .whl files and folders, put on the interpreter's path.
     :param archives: archives or folders, unpacked under the working folder: `{target: path}` or a list of paths.
+    :raises InvalidDefinitionError: for a requirement that only this machine has, such as `./x.whl` or `-e .`.
     """
 
     __slots__ = ("archives", "files", "python", "requirements", "requirements_cache")
@@ -87,22 +87,3 @@ def base_name(path: PathLike) -> str:
 
 def _items(config: Mapping[str, str], key: str) -> list[str]:
     return [item.strip() for item in config.get(key, "").split(",") if item.strip()]
-
-
-def requirement_lines(given: Sequence[str] | PathLike, is_path: bool = False) -> list[str]:
-    """The lines of a requirements file, or of a list of them; `-r` lines are read in place."""
-    if not isinstance(given, (str, os.PathLike)):
-        return [str(line) for line in given]
-    path = os.fspath(given)
-    if not os.path.isfile(path):
-        what = "requirements file" if is_path else "requirements take a list of lines or the path of a file;"
-        raise InvalidDefinitionError(f"{what} {path!r} does not exist")
-    lines: list[str] = []
-    with open(path, encoding="utf-8") as file:
-        for line in file.read().replace("\\\n", " ").splitlines():
-            words = line.split()
-            if len(words) == 2 and words[0] in ("-r", "--requirement"):
-                lines += requirement_lines(os.path.join(os.path.dirname(path), words[1]), is_path=True)
-            elif words and not words[0].startswith("#"):
-                lines.append(line.strip())
-    return lines

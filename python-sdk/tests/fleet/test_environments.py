@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -156,3 +157,47 @@ def test_unused_ones_are_collected_and_used_ones_stay(tmp_path, monkeypatch):
         view = fleet.register_function("dropped", udf(value_of, STRING, STRING), environment=environment)
         assert view.environment == hashes["dropped"]
         assert fleet.call("dropped", ["dropped"]).to_pylist() == ["dropped"], "built again"
+
+
+def test_a_folder_arrives_as_it_was(fresh, tmp_path):
+    data, package = tmp_path / "data", tmp_path / "code" / "linked_package"
+    (data / "empty").mkdir(parents=True)
+    (data / "tool.sh").write_text("#!/bin/sh\necho ran\n")
+    (data / "tool.sh").chmod(0o755)
+    (data / os.fsdecode(b"caf\xe9.txt")).write_text("odd")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "linked.txt").write_text("linked")
+    (data / "folder").symlink_to(tmp_path / "elsewhere")
+    (data / "inside").symlink_to("tool.sh")
+    (tmp_path / "real_package").mkdir()
+    (tmp_path / "real_package" / "__init__.py").write_text("VALUE = 'a linked package'\n")
+    package.parent.mkdir()
+    package.symlink_to(tmp_path / "real_package")
+
+    def look(_):
+        import os
+        import subprocess
+
+        from linked_package import VALUE
+
+        names = sorted(os.fsencode(name) for name in os.listdir("data"))
+        ran = subprocess.run(["./data/tool.sh"], capture_output=True, text=True).stdout.strip()
+        with open("data/folder/linked.txt") as file:
+            return [repr(names), ran, file.read(), os.readlink("data/inside"), VALUE]
+
+    environment = Environment(files=[tmp_path / "code"], archives={"data": data})
+    fresh.register_function("look", udf(look, STRING, "ARRAY<STRING>"), environment=environment)
+    names = [b"caf\xe9.txt", b"empty", b"folder", b"inside", b"tool.sh"]
+    expected = [repr(names), "ran", "linked", "tool.sh", "a linked package"]
+    assert fresh.call("look", ["x"]).to_pylist() == [expected]
+
+
+def test_constraints_files_travel(fresh, tmp_path):
+    (tmp_path / "packages").mkdir()
+    for version in ("1.0", "2.0"):
+        wheel(tmp_path / "packages", "constrained_only", version, version)
+    (tmp_path / "limits.txt").write_text("constrained_only < 2\nnever_asked_for == 1\n")
+    (tmp_path / "requirements.txt").write_text("-c limits.txt\nconstrained_only\n")
+    environment = Environment(requirements=tmp_path / "requirements.txt", requirements_cache=tmp_path / "packages")
+    fresh.register_function("constrained", udf(value_of, STRING, STRING), environment=environment)
+    assert fresh.call("constrained", ["constrained_only"]).to_pylist() == ["1.0"]

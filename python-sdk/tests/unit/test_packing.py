@@ -45,8 +45,8 @@ def decorated(a):
 
 
 def make(wrapper, environment=None, config=None, shipment=None):
-    with shipment or Shipment() as made:
-        return build("f", wrapper, environment or Environment(), config or {}, {"k": 1}, "j", made)
+    made = shipment or Shipment()
+    return build("f", wrapper, environment or Environment(), config or {}, {"k": 1}, "j", made)
 
 
 def elsewhere(payload: bytes, call: str, *paths: object) -> str:
@@ -142,7 +142,7 @@ def test_artifacts_are_addressed_by_content(tmp_path):
     first = make(decorated, Environment(files=[folder], archives={"data": folder})).environment
     (folder / "sub" / "a.py").touch()
     second = make(decorated, Environment(files=[f"{folder}/"], archives={"data": folder})).environment
-    assert first == second and first.files[0].name == "package.zip" and first.archives[0].name == "data"
+    assert first == second and first.files[0].name == "package.tar" and first.archives[0].name == "data"
     assert provided_by([str(folder)]) == {"sub"}
     (folder / "sub" / "a.py").write_text("A = 2\n")
     assert make(decorated, Environment(files=[folder])).environment.files[0].hash != first.files[0].hash
@@ -151,9 +151,9 @@ def test_artifacts_are_addressed_by_content(tmp_path):
 def test_chunks_carry_the_whole_artifact(tmp_path):
     data = bytes(range(256)) * 12_000
     (tmp_path / "data.bin").write_bytes(data)
-    with Shipment() as shipment:
-        artifact = shipment.add_path("data", str(tmp_path / "data.bin"))
-        first, *chunks = shipment._chunks(artifact)
+    shipment = Shipment()
+    artifact = shipment.add_path("data", str(tmp_path / "data.bin"))
+    first, *chunks = shipment._chunks(artifact)
     assert (first.hash, first.size, first.data) == (hashlib.sha256(data).hexdigest(), len(data), b"")
     assert b"".join(chunk.data for chunk in chunks) == data and max(len(c.data) for c in chunks) == 1 << 20
 
@@ -169,9 +169,9 @@ def test_only_missing_artifacts_are_sent():
             self.sent.append(next(chunks).hash)
 
     events: list[str] = []
-    with Shipment() as shipment:
-        first, _ = shipment.add_bytes("a", b"1"), shipment.add_bytes("b", b"2")
-        shipment.send(Rpc(), events.append, None)
+    shipment = Shipment()
+    first, _ = shipment.add_bytes("a", b"1"), shipment.add_bytes("b", b"2")
+    shipment.send(Rpc(), events.append, None)
     assert Rpc.sent == [first.hash] and events == ["sending 1 of 2 artifacts, 1 bytes: a"]
 
 

@@ -127,6 +127,14 @@ def executed():
     return scope["f"]
 
 
+class Odd:
+    def __repr__(self):
+        raise ValueError("no repr")
+
+    def __reduce__(self):
+        raise ValueError("its state \udcff")
+
+
 CONNECTION = sqlite3.connect(":memory:")
 LOCK = threading.Lock()
 
@@ -210,6 +218,7 @@ def test_what_cant_travel_is_named(modules):
         (functools.partial(lambda a, b: a, b=CONNECTION), ["argument 'b'", "sqlite3.Connection"], "open()"),
         (lambda x, c=CONNECTION: c, ["default value", "sqlite3.Connection"], "open()"),
         (np.frompyfunc(lambda x: x, 1, 1), ["ufunc"], "open()"),
+        (functools.partial(lambda x, odd: x, Odd()), ["Odd", "its state \\udcff"], "open()"),
         (lambda x: CONNECTION.execute, ["'CONNECTION'", f"'{__name__}'"], "open()"),
     ]:
         with pytest.raises(NotPicklableError) as caught:

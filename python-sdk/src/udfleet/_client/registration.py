@@ -59,11 +59,11 @@ def register(
         )
     report = on_event or to_stderr
     seconds = DEFAULT_SECONDS if timeout is None else timeout
-    with Shipment() as shipment:
-        definition = build(name or "", f, environment or Environment(), config, job_parameters, job, shipment, on_error)
-        if name is None:
-            definition.name = _content_name(f.name, definition)
-        shipment.send(rpc, report, seconds)
+    shipment = Shipment()
+    definition = build(name or "", f, environment or Environment(), config, job_parameters, job, shipment, on_error)
+    if name is None:
+        definition.name = _content_name(f.name, definition)
+    shipment.send(rpc, report, seconds)
     request = fleet_pb2.RegisterFunctionRequest(definition=definition, timeout_ms=max(1, int(seconds * 1000)))
     for event in rpc.register(request, seconds + _GRACE_SECONDS):
         kind = event.WhichOneof("kind")

@@ -14,13 +14,16 @@ from .._proto.udfleet.v1 import function_pb2
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import CONFIG_KEYS, Environment, base_name
 from ..errors import InvalidDefinitionError
+from ..requirements import split_constraints
 from ..types.wire import accumulator_to_proto, to_proto
-from .modules import provided_by
+from .archive import printable
+from .modules import modules_in, provided_by
 from .pickling import pickle_function
 from .shipment import Shipment, pickle_support
 
 _MAX_TEXT = 64 << 10
 _CLIENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_TAKEN = sys.stdlib_module_names | {"cloudpickle", "udfleet"}
 ON_ERROR = ("fail", "null", "skip")
 _IMPLICIT = {"general": (), "pandas": ("pandas", "pyarrow"), "arrow": ("pyarrow",)}
 
@@ -55,9 +58,9 @@ def build(
         config={key: value for key, value in settings.items() if key not in CONFIG_KEYS},
         job_parameters={str(key): str(value) for key, value in job_parameters.items()},
         job=job,
-        source_files=pickled.source_files,
-        source=_source(wrapper.func)[:_MAX_TEXT],
-        doc=(inspect.getdoc(wrapper.func) or "")[:_MAX_TEXT] if _has_own_doc(wrapper.func) else "",
+        source_files={_encodable(name): _encodable(text) for name, text in pickled.source_files.items()},
+        source=_encodable(_source(wrapper.func))[:_MAX_TEXT],
+        doc=_encodable(inspect.getdoc(wrapper.func) or "")[:_MAX_TEXT] if _has_own_doc(wrapper.func) else "",
         on_error=on_error_value(on_error),
         asynchronous=wrapper.asynchronous,
         merges=wrapper.merges,
@@ -78,14 +81,16 @@ def on_error_value(on_error: str | None) -> function_pb2.OnError:
 
 
 def _environment(environment: Environment, python: str, func_type: str, shipment: Shipment) -> function_pb2.Environment:
-    requirements = environment.requirements + implicit_requirements(environment.requirements, func_type, python)
-    message = function_pb2.Environment(python=python, requirements=requirements)
+    requirements, constraints = split_constraints(environment.requirements)
+    requirements += implicit_requirements(requirements, func_type, python)
+    message = function_pb2.Environment(python=python, requirements=requirements, constraints=constraints)
     if environment.requirements_cache is not None:
         cache = environment.requirements_cache
         message.requirements_cache.CopyFrom(shipment.add_path(base_name(cache), cache))
     for path in environment.files:
         name = base_name(path)
-        message.files.append(shipment.add_path(name if _is_code_file(path) else f"{name}.zip", path))
+        message.files.append(shipment.add_path(name if _is_code_file(path) else f"{name}.tar", path))
+        _refuse_shadows(path)
     for target, path in environment.archives.items():
         message.archives.append(shipment.add_path(target, path))
     return message
@@ -96,10 +101,21 @@ def _is_code_file(path: str) -> bool:
         return False
     if not path.endswith((".py", ".zip", ".whl", ".egg")):
         raise InvalidDefinitionError(
-            f"{path!r} can't be put on the interpreter's path: .py, .zip, .whl and folders can",
+            f"{printable(path)} can't be put on the interpreter's path: .py, .zip, .whl and folders can",
             hint="other files travel in archives",
         )
     return True
+
+
+def _refuse_shadows(path: str) -> None:
+    """Refuses modules in whose place Python's own would be found, or the other way round."""
+    taken = sorted(modules_in(path) & _TAKEN)
+    if taken:
+        names = ", ".join(map(repr, taken))
+        raise InvalidDefinitionError(
+            f"files: {printable(path)} brings the module {names}, a name that Python's own library or udfleet has",
+            hint="rename it, or put it into a package",
+        )
 
 
 def _project(requirement: str) -> str:
@@ -127,6 +143,11 @@ def _pinned(package: str, python: str) -> str:
 def config_text(value: Any) -> str:
     """A config value as the fleet reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _encodable(text: str) -> str:
+    """A text without lone surrogates, as file names that are not UTF-8 have them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _has_own_doc(func: Any) -> bool:

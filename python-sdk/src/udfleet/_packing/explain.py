@@ -95,8 +95,8 @@ def _held(value: Any, module: str | None) -> Iterator[tuple[str, str | None, Any
             yield f"the attribute {key!r} of class {value.__qualname__}", value.__module__, item
         yield from (("a base class", base.__module__, base) for base in value.__bases__)
     elif isinstance(value, dict):
-        yield from ((f"the value of key {key!r:.60}", module, item) for key, item in list(value.items()))
-        yield from ((f"the key {key!r:.60}", module, key) for key in list(value))
+        yield from ((f"the value of key {_shown(key)}", module, item) for key, item in list(value.items()))
+        yield from ((f"the key {_shown(key)}", module, key) for key in list(value))
     elif isinstance(value, (list, tuple, set, frozenset)):
         yield from ((f"item {index} of a {type(value).__name__}", module, item) for index, item in enumerate(value))
     else:
@@ -112,7 +112,7 @@ def _of_function(function: FunctionType) -> Iterator[tuple[str, str | None, Any]
     for name in sorted(code_names(function.__code__) & function.__globals__.keys()):
         yield f"the global variable {name!r} of module {module!r}", module, function.__globals__[name]
     for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-        yield f"the default value {value!r:.60}", module, value
+        yield f"the default value {_shown(value)}", module, value
     for name, value in vars(function).items():
         yield f"the attribute {name!r} of {function.__qualname__}", module, value
 
@@ -139,8 +139,21 @@ def _named(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
 
 
+def _shown(value: Any) -> str:
+    """A short `repr`, which may fail: it is the user's."""
+    try:
+        return repr(value)[:60]
+    except Exception:
+        return f"<{type(value).__qualname__}>"
+
+
 def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """What an error says, without what no message can hold: lone surrogates."""
+    try:
+        said = str(error) or type(error).__name__
+    except Exception:  # its class is the user's
+        said = type(error).__name__
+    return said.encode("utf-8", "backslashreplace").decode()
 
 
 def _hint(module: str | None, local: set[str]) -> str:

@@ -63,6 +63,27 @@ def _top_level(names: list[str]) -> set[str]:
     return found
 
 
+def modules_in(path: str) -> set[str]:
+    """Top-level modules that are certainly in a file or folder: a folder without `__init__` may hold anything."""
+    if os.path.isdir(path):
+        names = [
+            f"{e}/__init__.py" if os.path.isfile(os.path.join(path, e, "__init__.py")) else e for e in os.listdir(path)
+        ]
+    elif path.endswith(".py"):
+        names = [os.path.basename(path)]
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    else:
+        names = []
+    return {name.split("/")[0].removesuffix(".py") for name in names if _is_module(name)}
+
+
+def _is_module(name: str) -> bool:
+    first, _, rest = name.partition("/")
+    return rest == "__init__.py" or (not rest and first.endswith(".py"))
+
+
 def provided_by(paths: list[str]) -> set[str]:
     """Top-level modules that an environment's files put on the interpreter's path."""
     found: set[str] = set()

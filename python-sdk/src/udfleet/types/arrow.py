@@ -5,8 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ..errors import InvalidInputError
-from .datatype import DataType, Field
-from .factories import DataTypes
+from .datatype import BYTES, STRING, DataType, Field
 
 _PLAIN = {
     "NULL": pa.null(),
@@ -68,27 +67,27 @@ def _key(data_type: DataType) -> pa.DataType:
 
 
 _ARROW: dict[pa.DataType, DataType] = {
-    pa.null(): DataTypes.NULL(),
-    pa.bool_(): DataTypes.BOOLEAN(),
-    pa.int8(): DataTypes.TINYINT(),
-    pa.int16(): DataTypes.SMALLINT(),
-    pa.int32(): DataTypes.INT(),
-    pa.int64(): DataTypes.BIGINT(),
-    pa.uint8(): DataTypes.SMALLINT(),
-    pa.uint16(): DataTypes.INT(),
-    pa.uint32(): DataTypes.BIGINT(),
-    pa.uint64(): DataTypes.DECIMAL(20, 0),
-    pa.float16(): DataTypes.FLOAT(),
-    pa.float32(): DataTypes.FLOAT(),
-    pa.float64(): DataTypes.DOUBLE(),
-    pa.string(): DataTypes.STRING(),
-    pa.large_string(): DataTypes.STRING(),
-    pa.string_view(): DataTypes.STRING(),
-    pa.binary(): DataTypes.BYTES(),
-    pa.large_binary(): DataTypes.BYTES(),
-    pa.binary_view(): DataTypes.BYTES(),
-    pa.date32(): DataTypes.DATE(),
-    pa.date64(): DataTypes.DATE(),
+    pa.null(): DataType("NULL"),
+    pa.bool_(): DataType("BOOLEAN"),
+    pa.int8(): DataType("TINYINT"),
+    pa.int16(): DataType("SMALLINT"),
+    pa.int32(): DataType("INT"),
+    pa.int64(): DataType("BIGINT"),
+    pa.uint8(): DataType("SMALLINT"),
+    pa.uint16(): DataType("INT"),
+    pa.uint32(): DataType("BIGINT"),
+    pa.uint64(): DataType("DECIMAL", precision=20, scale=0),
+    pa.float16(): DataType("FLOAT"),
+    pa.float32(): DataType("FLOAT"),
+    pa.float64(): DataType("DOUBLE"),
+    pa.string(): STRING,
+    pa.large_string(): STRING,
+    pa.string_view(): STRING,
+    pa.binary(): BYTES,
+    pa.large_binary(): BYTES,
+    pa.binary_view(): BYTES,
+    pa.date32(): DataType("DATE"),
+    pa.date64(): DataType("DATE"),
     pa.month_day_nano_interval(): DataType("INTERVAL_YEAR_MONTH"),
 }
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
@@ -108,24 +107,26 @@ def _from_arrow(arrow: pa.DataType, where: str) -> DataType:
         return _from_arrow(arrow.value_type, where)
     if kinds.is_timestamp(arrow):
         digits = _DIGITS[arrow.unit]
-        return DataTypes.TIMESTAMP(digits) if arrow.tz is None else DataTypes.TIMESTAMP_LTZ(digits)
+        return (
+            DataType("TIMESTAMP", precision=digits) if arrow.tz is None else DataType("TIMESTAMP_LTZ", precision=digits)
+        )
     if kinds.is_time(arrow):
-        return DataTypes.TIME(_DIGITS[arrow.unit])
+        return DataType("TIME", precision=_DIGITS[arrow.unit])
     if kinds.is_duration(arrow):
         return DataType("INTERVAL_DAY_TIME")
     if kinds.is_fixed_size_binary(arrow):
-        return DataTypes.BINARY(arrow.byte_width)
+        return DataType("BINARY", length=arrow.byte_width)
     if kinds.is_decimal(arrow) and arrow.precision <= 38 and 0 <= arrow.scale <= arrow.precision:
-        return DataTypes.DECIMAL(arrow.precision, arrow.scale)
+        return DataType("DECIMAL", precision=arrow.precision, scale=arrow.scale)
     if kinds.is_map(arrow):
         value = arrow.item_field
-        return DataTypes.MAP(
-            from_arrow(arrow.key_type, where).not_null(), from_arrow(value.type, where, value.nullable)
-        )
+        key = from_arrow(arrow.key_type, where).not_null()
+        return DataType("MAP", key=key, element=from_arrow(value.type, where, value.nullable))
     if kinds.is_struct(arrow):
         fields = [arrow.field(index) for index in range(arrow.num_fields)]
-        return DataTypes.ROW([Field(f.name, from_arrow(f.type, f"{where}.{f.name}", f.nullable)) for f in fields])
+        typed = [Field(f.name, from_arrow(f.type, f"{where}.{f.name}", f.nullable)) for f in fields]
+        return DataType("ROW", fields=typed)
     if kinds.is_list(arrow) or kinds.is_large_list(arrow) or kinds.is_fixed_size_list(arrow):
         item = arrow.value_field
-        return DataTypes.ARRAY(from_arrow(item.type, where, item.nullable))
+        return DataType("ARRAY", element=from_arrow(item.type, where, item.nullable))
     raise InvalidInputError(f"{where}: no type holds Arrow's {arrow}", hint="cast the column first")

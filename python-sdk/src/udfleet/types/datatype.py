@@ -12,6 +12,7 @@ MAX_LENGTH = 2147483647
 
 _LENGTH = frozenset({"CHAR", "VARCHAR", "BINARY", "VARBINARY"})
 _PRECISION = frozenset({"TIME", "TIMESTAMP", "TIMESTAMP_LTZ"})
+_YEAR_MONTH = frozenset({"YEAR", "MONTH"})
 _INTERVALS = {
     "INTERVAL_YEAR_MONTH": ("INTERVAL YEAR TO MONTH", "INTERVAL(DataTypes.YEAR(), DataTypes.MONTH())"),
     "INTERVAL_DAY_TIME": ("INTERVAL DAY TO SECOND", "INTERVAL(DataTypes.DAY(), DataTypes.SECOND())"),
@@ -29,6 +30,13 @@ def _bounded(root: str, what: str, value: object, least: int, most: int) -> int:
 def shortened(text: str, most: int = 200) -> str:
     """A text for a `repr`, cut where it is long."""
     return text if len(text) <= most else f"{text[: most - 20]}... {text[-16:]}"
+
+
+def interval_root(upper: str, lower: str) -> str:
+    """The root of an INTERVAL between two units."""
+    if (upper in _YEAR_MONTH) != (lower in _YEAR_MONTH):
+        raise ValueError(f"INTERVAL {upper} TO {lower}: years and months don't mix with days and times")
+    return "INTERVAL_YEAR_MONTH" if upper in _YEAR_MONTH else "INTERVAL_DAY_TIME"
 
 
 class Field:
@@ -173,3 +181,7 @@ def _rebuild(root: Any, is_nullable: Any, length: Any, precision: Any, scale: An
     element, key, fields = parts
     sizes = {"length": length, "precision": precision, "scale": scale}
     return DataType(root, is_nullable, **sizes, element=element, key=key, fields=fields)
+
+
+STRING = DataType("VARCHAR", length=MAX_LENGTH)
+BYTES = DataType("VARBINARY", length=MAX_LENGTH)

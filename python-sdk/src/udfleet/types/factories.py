@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from .datatype import MAX_LENGTH, DataType, Field
+from .datatype import MAX_LENGTH, DataType, Field, interval_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .coerce import TypeLike
-
-_YEAR_MONTH = frozenset({"YEAR", "MONTH"})
 
 
 class Resolution:
@@ -24,12 +22,6 @@ class Resolution:
 
     def __repr__(self) -> str:
         return f"DataTypes.{self.unit}({self.precision if self.precision >= 0 else ''})"
-
-
-def _interval_root(upper: str, lower: str) -> str:
-    if (upper in _YEAR_MONTH) != (lower in _YEAR_MONTH):
-        raise ValueError(f"INTERVAL {upper} TO {lower}: years and months don't mix with days and times")
-    return "INTERVAL_YEAR_MONTH" if upper in _YEAR_MONTH else "INTERVAL_DAY_TIME"
 
 
 class DataTypes:
@@ -176,7 +168,7 @@ class DataTypes:
     ) -> DataType:
         """A span of years and months, or of days and time. The units' own precision is not kept."""
         lower = lower_resolution or upper_resolution
-        return DataType(_interval_root(upper_resolution.unit, lower.unit), nullable)
+        return DataType(interval_root(upper_resolution.unit, lower.unit), nullable)
 
     @staticmethod
     def YEAR(precision: int = 2) -> Resolution:

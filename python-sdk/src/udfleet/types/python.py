@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-from .datatype import DataType
-from .factories import DataTypes
+from .datatype import BYTES, STRING, DataType, Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _BUILTIN: dict[type, DataType] = {
-    bool: DataTypes.BOOLEAN(),
-    int: DataTypes.BIGINT(),
-    float: DataTypes.DOUBLE(),
-    str: DataTypes.STRING(),
-    bytes: DataTypes.BYTES(),
-    bytearray: DataTypes.BYTES(),
+    bool: DataType("BOOLEAN"),
+    int: DataType("BIGINT"),
+    float: DataType("DOUBLE"),
+    str: STRING,
+    bytes: BYTES,
+    bytearray: BYTES,
 }
 _INTERVAL = DataType("INTERVAL_DAY_TIME")
 # By name, so that neither module is imported.
 _BY_NAME: dict[str, DataType] = {
-    "datetime.date": DataTypes.DATE(),
-    "datetime.time": DataTypes.TIME(6),
-    "datetime.datetime": DataTypes.TIMESTAMP(6),
+    "datetime.date": DataType("DATE"),
+    "datetime.time": DataType("TIME", precision=6),
+    "datetime.datetime": DataType("TIMESTAMP", precision=6),
     "datetime.timedelta": _INTERVAL,
-    "decimal.Decimal": DataTypes.DECIMAL(38, 18),
-    "numpy.bool": DataTypes.BOOLEAN(),
-    "numpy.bool_": DataTypes.BOOLEAN(),
-    "numpy.int8": DataTypes.TINYINT(),
-    "numpy.int16": DataTypes.SMALLINT(),
-    "numpy.int32": DataTypes.INT(),
-    "numpy.int64": DataTypes.BIGINT(),
-    "numpy.uint8": DataTypes.SMALLINT(),
-    "numpy.uint16": DataTypes.INT(),
-    "numpy.uint32": DataTypes.BIGINT(),
-    "numpy.float32": DataTypes.FLOAT(),
-    "numpy.float64": DataTypes.DOUBLE(),
-    "numpy.str_": DataTypes.STRING(),
-    "numpy.bytes_": DataTypes.BYTES(),
+    "decimal.Decimal": DataType("DECIMAL", precision=38, scale=18),
+    "numpy.bool": DataType("BOOLEAN"),
+    "numpy.bool_": DataType("BOOLEAN"),
+    "numpy.int8": DataType("TINYINT"),
+    "numpy.int16": DataType("SMALLINT"),
+    "numpy.int32": DataType("INT"),
+    "numpy.int64": DataType("BIGINT"),
+    "numpy.uint8": DataType("SMALLINT"),
+    "numpy.uint16": DataType("INT"),
+    "numpy.uint32": DataType("BIGINT"),
+    "numpy.float32": DataType("FLOAT"),
+    "numpy.float64": DataType("DOUBLE"),
+    "numpy.str_": STRING,
+    "numpy.bytes_": BYTES,
 }
 _CONTAINERS = ("pandas", "pyarrow", "numpy")
 """Packages whose classes hold values of any type."""
@@ -125,16 +124,16 @@ def _from_typing(given: Any, depth: int) -> DataType:
     if origin is tuple and arguments:
         return _from_tuple(arguments, depth)
     if name in ("list", "Sequence", "MutableSequence") and len(arguments) == 1:
-        return DataTypes.ARRAY(from_python(arguments[0], depth))
+        return DataType("ARRAY", element=from_python(arguments[0], depth))
     if name in ("dict", "Mapping", "MutableMapping") and len(arguments) == 2:
-        return DataTypes.MAP(from_python(arguments[0], depth), from_python(arguments[1], depth))
+        return DataType("MAP", key=from_python(arguments[0], depth), element=from_python(arguments[1], depth))
     if isinstance(origin, type) and origin.__module__.split(".")[0] in _CONTAINERS:
         raise UnspecificTypeError(f"{origin.__qualname__} leaves the type open")
     raise TypeError(f"no type holds {_text(given)}")
 
 
 def _from_annotated(given: Any, depth: int) -> DataType:
-    """`Annotated[Decimal, DataTypes.DECIMAL(10, 2)]`, or with SQL text: what is added says it."""
+    """`Annotated[Decimal, DataType("DECIMAL", precision=10, scale=2)]`, or with SQL text: what is added says it."""
     from .sql import parse
 
     for note in given.__metadata__:
@@ -154,8 +153,9 @@ def _from_union(members: tuple[Any, ...], depth: int) -> DataType:
 
 def _from_tuple(members: tuple[Any, ...], depth: int) -> DataType:
     if len(members) == 2 and members[1] is Ellipsis:
-        return DataTypes.ARRAY(from_python(members[0], depth))
-    return DataTypes.ROW([from_python(member, depth) for member in members])
+        return DataType("ARRAY", element=from_python(members[0], depth))
+    fields = [Field(f"f{index}", from_python(member, depth)) for index, member in enumerate(members)]
+    return DataType("ROW", fields=fields)
 
 
 def _same(kinds: set[type], depth: int) -> DataType:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .datatype import MAX_LENGTH, DataType, Field
-from .factories import DataTypes, _interval_root
+from .datatype import MAX_LENGTH, DataType, Field, interval_root
 
 _TOKEN = re.compile(r"\s*(?:(`(?:[^`]|``)*`)|('(?:[^']|'')*')|(\d+)|([^\W\d]\w*)|([<>(),]))", re.UNICODE)
 # Names of other engines and of Arrow stand beside PyFlink's where they mean one thing only.
@@ -90,10 +89,9 @@ class _Parser:
             raise ValueError(f"a type is nested deeper than {_MAX_DEPTH} levels")
         result = self.nullability(self.base())
         while self.peek() in ("ARRAY", "MULTISET"):
-            factory = DataTypes.ARRAY if self.take("ARRAY") else DataTypes.MULTISET
-            if factory is DataTypes.MULTISET:
-                self.expect("MULTISET")
-            result = self.nullability(factory(result))
+            root = self.peek()
+            self.at += 1
+            result = self.nullability(DataType(root, element=result))
         self.depth -= 1
         return result
 
@@ -115,12 +113,12 @@ class _Parser:
         if word in _TEXT:
             return self.sized(word)
         if word in _STRINGS or word in _BYTES:
-            return DataTypes.STRING() if word in _STRINGS else DataTypes.BYTES()
+            return DataType("VARCHAR" if word in _STRINGS else "VARBINARY", length=MAX_LENGTH)
         if word in _UNCLEAR:
             raise ValueError(f"type {self.sql!r}: {word} is unclear: {_UNCLEAR[word]}")
         if word in ("DECIMAL", "DEC", "NUMERIC"):
             precision, scale = self.numbers(10, 0)
-            return DataTypes.DECIMAL(precision, scale)
+            return DataType("DECIMAL", precision=precision, scale=scale)
         if word in _TEMPORAL:
             return self.temporal(_TEMPORAL[word])
         if word == "INTERVAL":
@@ -167,7 +165,7 @@ class _Parser:
         upper = lower = self.unit()
         if self.take("TO"):
             lower = self.unit()
-        return DataType(_interval_root(upper, lower))
+        return DataType(interval_root(upper, lower))
 
     def unit(self) -> str:
         unit = self.peek()
@@ -188,9 +186,9 @@ class _Parser:
         first = self.type()
         if word == "MAP":
             self.expect(",")
-            result = DataTypes.MAP(first, self.type())
+            result = DataType("MAP", key=first, element=self.type())
         else:
-            result = DataTypes.ARRAY(first) if word == "ARRAY" else DataTypes.MULTISET(first)
+            result = DataType(word, element=first)
         self.expect(closing)
         return result
 
@@ -210,4 +208,4 @@ class _Parser:
             description = self.tokens[self.at][0][1:-1].replace("''", "'") if comment else None
             self.at += comment
             fields.append(Field(name, field_type, description))
-        return DataTypes.ROW(fields)
+        return DataType("ROW", fields=fields)

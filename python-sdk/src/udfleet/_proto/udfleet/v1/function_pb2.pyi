@@ -65,18 +65,20 @@ class Artifact(_message.Message):
     def __init__(self, hash: _Optional[str] = ..., name: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Environment(_message.Message):
-    __slots__ = ("python", "requirements", "requirements_cache", "files", "archives")
+    __slots__ = ("python", "requirements", "requirements_cache", "files", "archives", "constraints")
     PYTHON_FIELD_NUMBER: _ClassVar[int]
     REQUIREMENTS_FIELD_NUMBER: _ClassVar[int]
     REQUIREMENTS_CACHE_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     ARCHIVES_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     python: str
     requirements: _containers.RepeatedScalarFieldContainer[str]
     requirements_cache: Artifact
     files: _containers.RepeatedCompositeFieldContainer[Artifact]
     archives: _containers.RepeatedCompositeFieldContainer[Artifact]
-    def __init__(self, python: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., requirements_cache: _Optional[_Union[Artifact, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., archives: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ...) -> None: ...
+    constraints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, python: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., requirements_cache: _Optional[_Union[Artifact, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., archives: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FunctionDefinition(_message.Message):
     __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges")

@@ -33,8 +33,7 @@ BIGINT, STRING = DataTypes.BIGINT(), DataTypes.STRING()
 
 
 def definition(wrapper, **options):
-    with Shipment() as shipment:
-        return build("f", wrapper, Environment(), {}, {}, "j", shipment, **options)
+    return build("f", wrapper, Environment(), {}, {}, "j", Shipment(), **options)
 
 
 class Mean(AggregateFunction):
