@@ -99,7 +99,6 @@ def test_fields_may_have_any_name(fleet):
     row_type = "ROW<" + ", ".join(f"`{name}` BIGINT" for name in names) + ">"
 
     def doubled(row):
-        assert isinstance(row, Row) or row
         return Row(**{name: row[name] * 2 for name in reversed(names)})
 
     fleet.register_function("doubled", udf(doubled, row_type, row_type))
