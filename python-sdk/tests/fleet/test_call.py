@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import udfleet
-from udfleet import DataTypes, FunctionContext, ScalarFunction, udf
+from udfleet import DataTypes, FunctionContext, ScalarFunction, udf, udtf
 
 BIGINT = DataTypes.BIGINT()
 
@@ -38,6 +38,37 @@ def test_registering_again_changes_nothing(fleet):
     assert fleet.drop_function("again") == [first.reference]
     with pytest.raises(udfleet.FunctionNotFoundError):
         fleet.call("again", 1, 2)
+
+
+def test_a_declared_function_is_called_as_it_was_registered(fleet):
+    declared = udf(lambda a: a + 1, BIGINT, BIGINT)
+    batch = pa.record_batch({"a": [1, 2]})
+    assert fleet.call(declared, [1, 2]).to_pylist() == [2, 3]
+    (inline,) = (view for view in fleet.functions() if view.name.startswith("lambda-") or "lambda" in view.name)
+    assert fleet.call(declared, 5).to_pylist() == [6], "registered once"
+    view = fleet.register_function("one_more", declared, config={"udfleet.call.timeout": 60_000})
+    assert fleet.call(declared, 5).to_pylist() == [6]
+    assert [answer.column(0).to_pylist() for answer in fleet.stream(declared, batch)] == [[2, 3]]
+    with fleet.exchange(declared) as exchange:
+        assert exchange.call(batch).to_pylist() == [2, 3]
+    assert fleet.progress("one_more").total.rows == 5 and fleet.progress(inline.name).total.rows == 3
+    assert fleet.drop_function("one_more") == [view.reference]
+    assert fleet.call(declared, 5).to_pylist() == [6]
+    with pytest.raises(udfleet.InvalidInputError, match="is neither") as caught:
+        fleet.call(lambda a: a, [1])
+    assert "udf(" in caught.value.hint
+
+
+def test_the_progress_of_a_table_function_counts_its_input(fleet, capsys):
+    @udtf(input_types=[BIGINT], result_types=[BIGINT])
+    def repeated(a):
+        for _ in range(1000):
+            yield a
+
+    fleet.register_function("repeated", repeated)
+    for name in ("repeated", repeated):
+        list(fleet.stream(name, [pa.record_batch({"a": [1, 2]})], progress=True))
+        assert "repeated: 2 of 2 rows, 2,000 results in" in capsys.readouterr().err
 
 
 def test_stream_in_order(fleet):

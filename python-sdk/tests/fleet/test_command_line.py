@@ -428,6 +428,7 @@ def test_up_on_a_port_that_is_taken(fleet, detach):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
     assert "STARTUP: coordinator ended with status" in done.stderr and fleet.address in done.stderr
+    assert "\nhint: something listens there already" in done.stderr
 
 
 def test_results_of_every_kind_are_json(fleet, cli):

@@ -71,7 +71,7 @@ def test_wrong_columns_and_nulls_where_none_may_be(fleet):
 
 
 def test_no_such_on_error(fleet):
-    with pytest.raises(ValueError, match="one of fail, null, skip, not 'nul'"):
+    with pytest.raises(udfleet.InvalidInputError, match="one of fail, null, skip, not 'nul'"):
         EngineFunction(fleet, "picky", "An engine", "nul")
 
 

@@ -111,7 +111,7 @@ def test_settings_meant_for_others_do_no_harm(monkeypatch):
 
 @pytest.mark.parametrize("sizes", [{"executors": 0}, {"interpreters": 0}])
 def test_a_fleet_of_nothing_is_refused(sizes):
-    with pytest.raises(ValueError, match="needs at least one"):
+    with pytest.raises(udfleet.InvalidConfigError, match="needs at least one"):
         udfleet.local(**sizes)
 
 

@@ -15,6 +15,7 @@ from fake_fleet import FakePeer, add
 import udfleet
 from udfleet import Fleet
 from udfleet._proto.udfleet.v1 import error_pb2
+from udfleet.engines._flight_function import FlightFunction
 
 
 class Cluster:
@@ -328,10 +329,10 @@ def test_exchange(cluster):
         assert exchange.call(batch(1, 1)).to_pylist() == [2]
         for i in range(8):
             exchange.send(batch(i, 1))
-        with pytest.raises(RuntimeError, match="receive"):
+        with pytest.raises(udfleet.LimitExceededError):
             exchange.send(batch(0, 1))
         assert [exchange.receive().to_pylist() for _ in range(8)] == [[2 * i] for i in range(8)]
-        with pytest.raises(RuntimeError, match="nothing was sent"):
+        with pytest.raises(udfleet.InvalidInputError):
             exchange.receive()
     assert sorted(len(peer.rows) for peer in cluster.executors) == [0, 9]
 
@@ -427,6 +428,35 @@ def test_ctrl_c_cancels_the_stream(cluster):
         signal.signal(signal.SIGINT, before)
     assert stuck.cancelled.wait(10)
     stuck.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1:8815"),
+        ("host", "host:8815"),
+        ("host:1", "host:1"),
+        ("grpc://host", "host:8815"),
+        ("http://host:5/", "host:5"),
+        ("[::1]", "[::1]:8815"),
+        ("::1", "[::1]:8815"),
+        ("[::1]:7", "[::1]:7"),
+        (" host:9 ", "host:9"),
+    ],
+)
+def test_addresses(written, address):
+    with Fleet(written) as fleet:
+        assert fleet.address == address
+    assert FlightFunction(written, "f").address == address
+
+
+@pytest.mark.parametrize(
+    "address", ["", ":8815", "host:", "host:x", "host:0", "host:99999", "a b", "https://h", "h/x", 5, None]
+)
+def test_what_is_no_address(address):
+    with pytest.raises(udfleet.InvalidInputError) as caught:
+        Fleet(address)
+    assert "8815" in caught.value.hint
 
 
 def test_fleets_are_thread_safe(cluster):

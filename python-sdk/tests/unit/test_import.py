@@ -68,6 +68,7 @@ def test_public_surface_is_frozen():
         "Expression",
         "Fleet",
         "FunctionContext",
+        "ForkedProcessError",
         "FunctionNotFoundError",
         "InfeasibleError",
         "InternalError",

@@ -10,6 +10,7 @@ import pytest
 from flip58 import Multiply, Split, multiply, split
 from test_packing import elsewhere
 
+import udfleet
 from udfleet import (
     AggregateFunction,
     AsyncScalarFunction,
@@ -177,7 +178,11 @@ def test_refusals():
         (TypeError, "an accumulator that holds a view", lambda: mean(view)),
         (TypeError, "top-level field", lambda: mean(DataTypes.ROW([DataTypes.ARRAY(view)]))),
         (TypeError, "top-level field", lambda: udf(lambda: 1, result_type=view)),
-        (ValueError, "on_error must be one of fail, null, skip", lambda: definition(split, on_error="ignore")),
+        (
+            udfleet.InvalidInputError,
+            "on_error must be one of fail, null, skip",
+            lambda: definition(split, on_error="ignore"),
+        ),
         (RuntimeError, "does not define retract", lambda: Mean().retract([], 1)),
         (RuntimeError, "does not define merge", lambda: Mean().merge([], [])),
     ]:

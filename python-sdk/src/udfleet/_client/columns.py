@@ -8,9 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from .._convert.columns import is_value, to_column, to_untyped, to_value
-from .._convert.misfit import MisfitError
+from .._convert.misfit import MisfitError, shown
 from ..errors import InvalidInputError
 from ..types.arrow import from_arrow
+
+_MAX_ROWS = 1 << 31
+"""Arrow's columns of texts and lists hold no more."""
 
 
 def to_batch(function: str, columns: Sequence[Any], inputs: list[pa.Field] | None, rows: int | None) -> pa.RecordBatch:
@@ -21,8 +24,10 @@ def to_batch(function: str, columns: Sequence[Any], inputs: list[pa.Field] | Non
 
     :raises InvalidInputError: naming column, row and value.
     """
-    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
-        raise InvalidInputError(f"rows={rows!r}", function=function, hint="give the number of rows, 0 or more")
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or not 0 <= rows < _MAX_ROWS):
+        raise InvalidInputError(
+            f"rows={shown(rows)}", function=function, hint=f"give the number of rows, from 0 to {_MAX_ROWS - 1}"
+        )
     if inputs is not None and len(columns) != len(inputs):
         expected = ", ".join(f"{field.name}: {field.type}" for field in inputs) or "none"
         raise InvalidInputError(

@@ -7,6 +7,7 @@ import pyarrow as pa
 from .._flight.answers import Joined
 from .._flight.item import Item
 from .._flight.pipeline import Pipeline
+from ..errors import InvalidInputError, LimitExceededError
 
 
 class Exchange:
@@ -32,10 +33,15 @@ class Exchange:
     def send(self, batch: pa.RecordBatch) -> None:
         """Sends a batch without waiting for its results.
 
-        :raises RuntimeError: the window is full: `receive` first.
+        :raises LimitExceededError: the window is full: `receive` first.
         """
+        if not isinstance(batch, pa.RecordBatch):
+            raise InvalidInputError(
+                f"an exchange takes RecordBatches, not {type(batch).__name__}",
+                hint="pyarrow.record_batch({...}) makes one; fleet.call() takes lists and single values",
+            )
         if not self._pipeline.offer(Item(batch, batch.nbytes, 0)):
-            raise RuntimeError("as much is in flight as the stream takes: receive() first")
+            raise LimitExceededError("as much is in flight as the stream takes", hint="receive() first")
 
     def receive(self) -> pa.Array:
         """The results of the oldest batch whose results were not received yet.
@@ -43,7 +49,7 @@ class Exchange:
         When this raises, all that was sent and not received is given up; what is sent next goes over a new stream.
         """
         if not len(self._pipeline):
-            raise RuntimeError("nothing was sent")
+            raise InvalidInputError("nothing was sent that could be received", hint="send() first")
         joined = Joined()
         joined.expect([0])
         try:

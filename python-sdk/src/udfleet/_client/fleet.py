@@ -8,17 +8,19 @@ from typing import Any, overload
 import pyarrow as pa
 
 from .. import __version__
+from .._address import normal
 from .._flight.directory import Directory
 from .._rpc import Rpc
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
+from . import arguments
 from .columns import to_batch
 from .exchange import Exchange
 from .inline import FleetFunctions
 from .pool import StreamPool
-from .progress import shown
+from .progress import RowCount, shown
 from .reach import Reach
 from .registration import OnEvent, register
 from .runner import Batches, Runner
@@ -54,7 +56,7 @@ def connect(
 ) -> Fleet:
     """Connects to a coordinator and checks that it answers.
 
-    :param address: `host:port`.
+    :param address: `host:port`; port 8815 where none is given.
     :param token: the fleet's token, where it has one.
     :param job: the name of this session.
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here.
@@ -83,11 +85,12 @@ class Fleet(Tables):
         *,
         direct: bool = True,
     ) -> None:
-        self.address = address.partition("://")[2] or address
-        self.job = job
+        self.address = normal(address)
+        self.job = arguments.text(job, "job")
+        token = arguments.token(token)
         self._reach = Reach(self.address, token, job, direct)
-        self._job_parameters = dict(job_parameters or {})
-        self._config = dict(config or {})
+        self._job_parameters = arguments.mapping(job_parameters, "job_parameters")
+        self._config = arguments.mapping(config, "config")
         self._rpc = Rpc(self.address, token)
         self._directory = Directory(self._rpc, token)
         self._functions = FleetFunctions(self.function, self._register_inline)
@@ -140,7 +143,11 @@ class Fleet(Tables):
         :param on_event: gets each line about what is going on; without it, stderr does when it is a terminal.
         :raises UdfleetError: why the function can't be called; nothing is registered then.
         """
-        merged = {**self._config, **(config or {})}
+        arguments.new_name(name)
+        environment = arguments.environment(environment, name)
+        timeout = arguments.seconds(timeout, name)
+        arguments.has_methods(on_event, (), "on_event", "give a function of one text, such as print")
+        merged = {**self._config, **arguments.mapping(config, "config")}
         try:
             view = register(
                 self._rpc, name, f, environment, merged, self._job_parameters, self.job, timeout, on_event, on_error
@@ -148,6 +155,7 @@ class Fleet(Tables):
         finally:
             self._directory.forget(name)
             self._functions.forget()
+        self._functions.remember(f, view.reference)
         return view
 
     def _register_inline(self, f: UserDefinedFunctionWrapper) -> FunctionView:
@@ -156,13 +164,16 @@ class Fleet(Tables):
 
     def call(
         self,
-        name: str,
+        function: str | UserDefinedFunctionWrapper[..., Any],
         *columns: Any,
         rows: int | None = None,
         on_error: str | None = None,
         progress_handler: BundleProgressHandler | None = None,
     ) -> Any:
         """Calls a function on columns; returns the results.
+
+        A declared function itself is called as this connection has registered it last, with its environment. One that
+        it has not registered is registered now, in a bare environment and under a name of its content.
 
         Lists and other iterables, numpy arrays, pandas Series and pyarrow arrays are columns; any other value is taken
         for all rows. With values only, one row is sent, or `rows` rows.
@@ -172,6 +183,8 @@ class Fleet(Tables):
             aggregate function. Of a table function a pyarrow.Table: `row`, the row that each result belongs to, then
             the result's columns; of a table aggregate function these alone.
         """
+        name = self._functions.callable_name(function)
+        _check_handler(progress_handler)
         route = self._directory.route(name)
         batches = [to_batch(name, columns, route.inputs, rows)]
         parts = list(self._runner.run_function(name, Batches.of(batches), on_error, progress_handler))
@@ -181,7 +194,7 @@ class Fleet(Tables):
 
     def stream(
         self,
-        name: str,
+        function: str | UserDefinedFunctionWrapper[..., Any],
         batches: Iterable[pa.RecordBatch] | pa.Table,
         progress: bool = False,
         on_error: str | None = None,
@@ -193,25 +206,33 @@ class Fleet(Tables):
         row of the stream that a result belongs to, from 0) and its columns. An aggregate function gives its results
         when the batches have ended.
 
-        :param batches: RecordBatches of one schema: an iterable, a RecordBatchReader or a Table.
+        :param function: as in `call`.
+        :param batches: RecordBatches of one schema: an iterable, a RecordBatchReader or a Table; or one batch.
         :param progress: shows a bar on stderr; where that is no terminal, a line every few seconds.
         :param on_error: as in `call`.
         :param progress_handler: hears how bundles of the stream go.
         """
-        total = batches.num_rows if isinstance(batches, pa.Table) else None
-        if isinstance(batches, (list, tuple)):
-            total = sum(batch.num_rows for batch in batches if isinstance(batch, pa.RecordBatch))
-        answers = self._stream(name, Batches.of(batches), on_error, progress_handler)
-        return shown(name, answers, total) if progress else answers
+        _check_handler(progress_handler)
+        given = Batches.of(batches)
+        if not progress:
+            return self._stream(function, given, on_error, progress_handler)
+        taken = RowCount()
+        answers = self._stream(function, given.counted(taken), on_error, progress_handler)
+        name = function if isinstance(function, str) else getattr(function, "name", "")
+        return shown(name, answers, given.rows, taken, lambda: self._is_scalar(function))
+
+    def _is_scalar(self, function: Any) -> bool:
+        return self._directory.route(self._functions.callable_name(function)).kind == "SCALAR"
 
     def _stream(
-        self, name: str, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
+        self, function: Any, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         # A generator, so that nothing is asked for before the first result is.
-        yield from self._runner.run_function(name, batches, on_error, handler)
+        yield from self._runner.run_function(self._functions.callable_name(function), batches, on_error, handler)
 
-    def exchange(self, name: str) -> Exchange:
+    def exchange(self, function: str | UserDefinedFunctionWrapper[..., Any]) -> Exchange:
         """Opens a stream to one executor, for many small calls of a scalar function at the least latency."""
+        name = self._functions.callable_name(function)
         kind = self._directory.route(name).kind
         if kind != "SCALAR":
             raise InvalidInputError(
@@ -227,12 +248,15 @@ class Fleet(Tables):
 
     def function(self, name: str) -> FunctionView:
         """One function: `name`, or `name@version`."""
-        return function_view(self._rpc.describe(name))
+        return function_view(self._rpc.describe(arguments.text(name, "the name of a function")))
 
     def drop_function(self, name: str) -> list[str]:
         """Drops a function with all its versions, or the one version `name@3`; returns what was dropped."""
+        arguments.text(name, "the name of a function")
         try:
-            return self._rpc.drop(name)
+            dropped = self._rpc.drop(name)
+            self._functions.forget_dropped(dropped)
+            return dropped
         finally:
             self._directory.forget(name)
             self._functions.forget_inline()
@@ -244,7 +268,7 @@ class Fleet(Tables):
 
     def drain(self, executor: str, undo: bool = False) -> ExecutorView:
         """Takes an executor out of service once what runs has finished; `undo` takes it back."""
-        return executor_view(self._rpc.drain(executor, undo))
+        return executor_view(self._rpc.drain(arguments.text(executor, "the id of an executor"), bool(undo)))
 
     @overload
     def progress(self) -> list[ProgressView]: ...
@@ -254,6 +278,7 @@ class Fleet(Tables):
 
     def progress(self, name: str = "") -> ProgressView | list[ProgressView]:
         """Numbers of one function (`name` sums its versions, `name@3` is one), or of all functions as a list."""
+        arguments.text(name, "the name of a function")
         views = [progress_view(message) for message in self._rpc.progress(name)]
         return views[0] if name and views else views
 
@@ -262,6 +287,7 @@ class Fleet(Tables):
 
         Only functions that are called with `on_error` `null` or `skip` have any.
         """
+        arguments.text(name, "the name of a function")
         return [row_errors_view(kept) for kept in self._rpc.row_errors(name)]
 
     def profile(self, name: str = "") -> list[ProfileView]:
@@ -269,8 +295,16 @@ class Fleet(Tables):
 
         Only functions registered with the key `python.profile.enabled` are profiled.
         """
+        arguments.text(name, "the name of a function")
         return [profile_view(profile) for profile in self._rpc.profile(name)]
 
     def logs(self, name: str = "", tail: int = 0, follow: bool = False) -> Iterator[LogRecord]:
         """What a function, or all, wrote to stdout and stderr: the newest `tail` lines, or all that is kept."""
-        return (log_record(line) for line in self._rpc.logs(name, tail, follow))
+        arguments.text(name, "the name of a function")
+        lines = self._rpc.logs(name, arguments.tail(tail), bool(follow))
+        return (log_record(line) for line in lines)
+
+
+def _check_handler(handler: Any) -> None:
+    hint = "subclass udfleet.BundleProgressHandler"
+    arguments.has_methods(handler, ("on_progress", "on_completed"), "progress_handler", hint)

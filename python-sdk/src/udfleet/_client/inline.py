@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _fork
+from .._convert.misfit import shown
 from .._flight.directory import ROUTE_SECONDS
 from ..declaration import UserDefinedFunctionWrapper
-from ..errors import FunctionNotFoundError
+from ..errors import FunctionNotFoundError, InvalidInputError
 from ..types import DataType
+from .arguments import text
 from .views import FunctionView
 
 
@@ -27,6 +29,7 @@ class FleetFunctions:
         self._register = register
         self._lock = threading.Lock()
         self._inline: dict[UserDefinedFunctionWrapper, str] = {}
+        self._registered: dict[UserDefinedFunctionWrapper[..., Any], str] = {}
         self._views: dict[str, tuple[float, FunctionView]] = {}
 
     def refer(self, function: Any) -> str:
@@ -39,6 +42,32 @@ class FleetFunctions:
             if name is None:
                 name = self._inline[function] = self._register(function).name
             return name
+
+    def remember(self, function: UserDefinedFunctionWrapper[..., Any], reference: str) -> None:
+        """A declaration was registered: that version is what it means from now on."""
+        with self._lock:
+            self._registered[function] = reference
+
+    def forget_dropped(self, dropped: list[str]) -> None:
+        """Versions that were dropped are meant by no declaration any more."""
+        with self._lock:
+            self._registered = {f: name for f, name in self._registered.items() if name not in dropped}
+
+    def callable_name(self, function: Any) -> str:
+        """What `call` and its like are given, as a name.
+
+        :raises InvalidInputError: it is neither a name nor a declaration.
+        """
+        if isinstance(function, str):
+            return text(function, "the name of a function")
+        if not isinstance(function, UserDefinedFunctionWrapper):
+            raise InvalidInputError(
+                f"a function is called by its name, or as what udf() returns; {shown(function)} is neither",
+                hint='fleet.register_function("name", udf(f, ...)), then fleet.call("name", ...)',
+            )
+        with self._lock:
+            registered = self._registered.get(function)
+        return registered or self.refer(function)
 
     def kind(self, function: Any) -> str:
         """`scalar`, `table`, `aggregate` or `table_aggregate`; "" where nobody knows the function."""

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import _failures
+from .._convert.misfit import shown
 from .._packing.definition import build
 from .._packing.shipment import Shipment
 from .._proto.udfleet.v1 import fleet_pb2, function_pb2
 from .._rpc import Rpc
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
-from ..errors import InternalError
+from ..errors import InternalError, InvalidDefinitionError
 from .views import FunctionView, function_view
 
 OnEvent = Callable[[str], None]
@@ -54,8 +55,10 @@ def register(
     :param name: None: one that follows from its content, so that the same function has the same name again.
     """
     if not isinstance(f, UserDefinedFunctionWrapper):
-        raise TypeError(
-            f"register_function() takes what udf() and its like return, not {f!r}: declare it with @udf(...)"
+        raise InvalidDefinitionError(
+            f"register_function() takes what udf() and its like return, not {shown(f)}",
+            function=name,
+            hint="declare it with @udf(...)",
         )
     report = on_event or to_stderr
     seconds = DEFAULT_SECONDS if timeout is None else timeout

@@ -16,10 +16,11 @@ from .._flight.pipeline import OnBundle, Pipeline
 from .._flight.target import FunctionTarget, PlanTarget, Target
 from .._packing.definition import on_error_value
 from .._proto.udfleet.v1 import plan_pb2
-from ..errors import UdfleetError
+from ..errors import InvalidInputError, UdfleetError
 from ..progress import BundleProgressHandler
 from ..table.plan import function_names, gathers
 from .bundles import tell
+from .progress import RowCount
 
 _GATHERING = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
 
@@ -27,16 +28,49 @@ _GATHERING = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
 class Batches:
     """The input of a call: an iterator, or a function that makes one as often as it is asked."""
 
-    def __init__(self, make: Callable[[], Iterable[pa.RecordBatch]], replayable: bool) -> None:
+    def __init__(self, make: Callable[[], Iterable[pa.RecordBatch]], replayable: bool, rows: int | None = None) -> None:
         self.make = make
         self.replayable = replayable
+        self.rows = rows
+        """How many there are, where that is known."""
 
     @classmethod
-    def of(cls, batches: Iterable[pa.RecordBatch] | pa.Table) -> Batches:
-        """Tables and lists can be run through again."""
+    def of(cls, batches: Any) -> Batches:
+        """Tables and lists can be run through again.
+
+        :raises InvalidInputError: no batches can come of that.
+        """
         if isinstance(batches, pa.Table):
-            return cls(batches.to_batches, True)
-        return cls(lambda: batches, isinstance(batches, (list, tuple)))
+            return cls(batches.to_batches, True, batches.num_rows)
+        if isinstance(batches, pa.RecordBatch):
+            return cls(lambda: [batches], True, batches.num_rows)
+        if not _iterable(batches) or hasattr(batches, "iloc") or isinstance(batches, (str, bytes, dict)):
+            raise InvalidInputError(
+                f"stream() takes RecordBatches, not {type(batches).__name__}",
+                hint="of a DataFrame: pyarrow.Table.from_pandas(frame); of lists: fleet.call()",
+            )
+        if not isinstance(batches, (list, tuple)):
+            return cls(lambda: batches, False)
+        return cls(lambda: batches, True, sum(b.num_rows for b in batches if isinstance(b, pa.RecordBatch)))
+
+    def counted(self, count: RowCount) -> Batches:
+        """The same, while the rows that were taken are counted."""
+
+        def make() -> Iterator[pa.RecordBatch]:
+            count.rows = 0
+            for batch in self.make():
+                count.rows += batch.num_rows if isinstance(batch, pa.RecordBatch) else 0
+                yield batch
+
+        return Batches(make, self.replayable, self.rows)
+
+
+def _iterable(value: Any) -> bool:
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
 
 
 class Runner:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._client.fleet import Fleet
 from .._client.registration import to_stderr
-from ..errors import StartupError
+from ..errors import InvalidConfigError, StartupError
 from . import binaries
 from .folder import WorkFolder
 from .process import Child
@@ -37,10 +37,12 @@ class Processes:
         pythons: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> None:
-        if executors < 1:
-            raise ValueError(f"a fleet needs at least one executor, not {executors}")
-        if interpreters is not None and interpreters < 1:
-            raise ValueError(f"an executor needs at least one interpreter, not {interpreters}")
+        if not _count(executors):
+            raise InvalidConfigError(f"a fleet needs at least one executor, not {executors!r:.100}", hint="executors=2")
+        if interpreters is not None and not _count(interpreters):
+            raise InvalidConfigError(
+                f"an executor needs at least one interpreter, not {interpreters!r:.100}", hint="interpreters=None"
+            )
         self._bin = binaries.find_folder()
         self._report = report
         self._work = WorkFolder()
@@ -126,6 +128,10 @@ class Processes:
         for child in reversed(children):
             child.reap()
         self._work.remove()
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _cache_folder() -> Path:

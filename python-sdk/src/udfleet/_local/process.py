@@ -17,6 +17,10 @@ from typing import Any
 from ..errors import StartupError
 
 _STOP_SECONDS = 15.0
+_IN_USE = (
+    "something listens there already, perhaps another fleet: `udfleet status` shows one on the default port; "
+    "stop it, or choose other ports with --listen and --http-listen"
+)
 _NOT_PASSED_ON = ("_TOKEN", "_TOKEN_FILE", "_CONFIG")
 
 
@@ -79,10 +83,13 @@ class Child:
 
     def failure(self, what: str) -> StartupError:
         """An error with the end of the child's log."""
+        lines: list[str] = []
         with contextlib.suppress(OSError):
-            tail = self.log.read_text(errors="replace").splitlines()[-15:]
-            return StartupError(f"{self.name} {what}" + "".join(f"\n  {line}" for line in tail))
-        return StartupError(f"{self.name} {what}")
+            lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        text = "".join(f"\n  {line}" for line in lines)
+        return StartupError(
+            f"{self.name} {what}{text}", hint=_IN_USE if "address already in use" in text.lower() else None
+        )
 
     def alive(self) -> bool:
         """Whether it still runs."""

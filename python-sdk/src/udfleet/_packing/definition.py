@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from .._convert.misfit import shown
 from .._proto.udfleet.v1 import function_pb2
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import CONFIG_KEYS, Environment, base_name
-from ..errors import InvalidDefinitionError
+from ..errors import InvalidDefinitionError, InvalidInputError
 from ..requirements import split_constraints
 from ..types.wire import accumulator_to_proto, to_proto
 from .archive import printable
@@ -75,8 +76,10 @@ def on_error_value(on_error: str | None) -> function_pb2.OnError:
     """`fail`, `null` or `skip` as the fleet reads it; None: as the function, or the fleet, has it."""
     if on_error is None:
         return function_pb2.OnError.ON_ERROR_UNSPECIFIED
-    if on_error not in ON_ERROR:
-        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, not {on_error!r}")
+    if not isinstance(on_error, str) or on_error not in ON_ERROR:
+        raise InvalidInputError(
+            f"on_error must be one of {', '.join(ON_ERROR)}, not {shown(on_error)}", hint="on_error='null'"
+        )
     return getattr(function_pb2.OnError, f"ON_ERROR_{on_error.upper()}")  # type: ignore[no-any-return]
 
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .. import _fork
+from .._address import host_and_port, normal
 from .._failure_text import from_flight
-from ..errors import InvalidInputError, NoCapacityError, UdfleetError, UnauthenticatedError
+from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
 
 _ATTEMPTS = 5
@@ -37,7 +38,7 @@ class FlightFunction:
     """
 
     def __init__(self, address: str, name: str, token: str | None = None, direct: bool = True) -> None:
-        self.address = address.partition("://")[2] or address
+        self.address = normal(address, name)
         self.name = name
         self.token = token
         self.direct = direct
@@ -131,14 +132,7 @@ class FlightFunction:
             return client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
 
     def _location(self) -> flight.Location:
-        host, _, port = self.address.rpartition(":")
-        if not (host and port.isdecimal()):
-            raise InvalidInputError(
-                f"{self.address!r} is not the address of a coordinator",
-                function=self.name,
-                hint="an address is host:port, port 8815 by default",
-            )
-        return flight.Location.for_grpc_tcp(host, int(port))
+        return flight.Location.for_grpc_tcp(*host_and_port(self.address, self.name))
 
     def _connect(self, location: flight.Location) -> flight.FlightClient:
         _fork.check()

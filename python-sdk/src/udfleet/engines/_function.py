@@ -27,7 +27,7 @@ class EngineFunction:
     :param engine: its name, for errors.
     :param on_error: what becomes of rows that it raises for: `fail` or `null`; None: as it was registered.
     :raises InvalidDefinitionError: the engine can't call it.
-    :raises ValueError: there is no such `on_error`.
+    :raises InvalidInputError: there is no such `on_error`.
     """
 
     def __init__(self, fleet: Fleet, name: str, engine: str, on_error: str | None = None) -> None:

@@ -56,12 +56,18 @@ class Source:
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _fitting(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not isinstance(batch, pa.RecordBatch):
+            raise _no_batch(batch)
         if batch.schema.equals(self.schema):
             return batch
         if len(batch.schema) != len(self.schema):
             raise InvalidInputError(f"a batch has {len(batch.schema)} columns, the table has {len(self.schema)}")
         arrays = [_column(column, field, fit) for column, field in zip(batch.columns, self.fields, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _no_batch(value: Any) -> InvalidInputError:
+    return InvalidInputError(f"from_batches() takes RecordBatches, not {type(value).__name__}")
 
 
 _ONCE = "give a list, a Table, or a function that makes the iterator anew"
@@ -89,6 +95,17 @@ def declared_fields(schema: Any) -> list[Field] | list[str] | None:
     """A schema as users give it: names, a ROW type, SQL text, fields, or types."""
     if schema is None:
         return None
+    try:
+        return _declared(schema)
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"the schema is none: {error}", hint='"a, b", ["a", "b"] or "ROW<a INT, b STRING>"'
+        ) from None
+
+
+def _declared(schema: Any) -> list[Field] | list[str]:
     if isinstance(schema, pa.Schema):
         return [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in schema]
     if isinstance(schema, str) and "<" in schema:
@@ -108,6 +125,7 @@ def declared_fields(schema: Any) -> list[Field] | list[str] | None:
 def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
     """Rows as tuples, lists, Rows or dicts; single values are rows of one column."""
     given = declared_fields(schema)
+    _check_iterable(elements, "from_elements() takes a list of rows")
     rows = [_as_row(element) for element in elements]
     fields = _typed(rows, given)
     _unique([field.name for field in fields])
@@ -156,9 +174,28 @@ def from_table(table: pa.Table | pa.RecordBatch) -> Source:
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     if not isinstance(table, pa.Table):
-        table = pa.table(table)
+        table = _exported(table)
     fields = [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in table.schema]
     return Source(fields, lambda: _batches(table), table.num_rows)
+
+
+def _exported(table: Any) -> pa.Table:
+    try:
+        if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
+            return pa.table(table)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInputError(f"from_arrow(): {type(table).__name__} is no table: {error}") from None
+    raise InvalidInputError(
+        f"from_arrow() takes an Arrow table, not {type(table).__name__}",
+        hint="from_elements() takes Python values, from_pandas() DataFrames",
+    )
+
+
+def _check_iterable(value: Any, wanted: str) -> None:
+    try:
+        iter(value)
+    except TypeError:
+        raise InvalidInputError(f"{wanted}, not {type(value).__name__}") from None
 
 
 def from_pandas(frame: Any, schema: Any = None) -> Source:
@@ -201,10 +238,16 @@ def _pandas_column(name: str, column: Any, data_type: DataType | None) -> tuple[
 def from_batches(batches: Any, schema: Any = None) -> Source:
     """RecordBatches: a list, a reader, an iterator (used once), or a function that makes an iterator."""
     given = declared_fields(schema if schema is not None else getattr(batches, "schema", None))
+    if isinstance(batches, pa.RecordBatch):
+        batches = [batches]
     listed = isinstance(batches, (list, tuple))
+    if not callable(batches):
+        _check_iterable(batches, "from_batches() takes RecordBatches")
     make: Callable[[], Iterable[pa.RecordBatch]] = batches if callable(batches) else lambda: batches
     if given is None or (given and isinstance(given[0], str)):
         first = next(iter(make()), None) if listed or callable(batches) else None
+        if first is not None and not isinstance(first, pa.RecordBatch):
+            raise _no_batch(first)
         if first is None:
             raise InvalidInputError("from_batches() needs a schema: the first batch is not known yet")
         found = [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in first.schema]
@@ -213,7 +256,7 @@ def from_batches(batches: Any, schema: Any = None) -> Source:
     else:
         source = Source([field for field in given if isinstance(field, Field)], make)
     source.replayable = listed or callable(batches)
-    source.rows = sum(batch.num_rows for batch in batches) if listed else None
+    source.rows = sum(batch.num_rows for batch in batches if isinstance(batch, pa.RecordBatch)) if listed else None
     return source
 
 

@@ -1,0 +1,54 @@
+"""Addresses of coordinators, as people write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._convert.misfit import shown
+from .errors import InvalidInputError
+
+PORT = 8815
+_HINT = f"an address is host:port; port {PORT} where none is given"
+_SCHEMES = ("", "grpc", "grpc+tcp", "tcp", "http", "udfleet")
+
+
+def host_and_port(address: Any, function: str | None = None) -> tuple[str, int]:
+    """The parts of `host`, `host:port` or a URL of these; an IPv6 address with a port stands in brackets.
+
+    :raises InvalidInputError: it is no such address.
+    """
+    if not isinstance(address, str):
+        raise _refused(address, function)
+    scheme, _, rest = address.strip().rpartition("://")
+    if scheme.lower() not in _SCHEMES:
+        raise InvalidInputError(
+            f"{shown(address)}: a client connects by gRPC without TLS, not by {scheme!r}", function=function, hint=_HINT
+        )
+    rest = rest.rstrip("/")
+    bracketed, _, after = rest.partition("]")
+    if rest.startswith("["):
+        host, port = bracketed[1:], after.removeprefix(":")
+        if after and not after.startswith(":"):
+            raise _refused(address, function)
+    elif rest.count(":") > 1:
+        host, port = rest, ""
+    else:
+        host, _, port = rest.partition(":")
+        if rest.endswith(":"):
+            raise _refused(address, function)
+    if not host or any(c.isspace() or c in "/@?#\0" for c in host) or not host.isascii():
+        raise _refused(address, function)
+    number = int(port) if port.isascii() and port.isdecimal() else PORT if not port else 0
+    if not 0 < number < 1 << 16:
+        raise _refused(address, function)
+    return host, number
+
+
+def normal(address: Any, function: str | None = None) -> str:
+    """As gRPC takes it: `host:port`."""
+    host, port = host_and_port(address, function)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _refused(address: Any, function: str | None) -> InvalidInputError:
+    return InvalidInputError(f"{shown(address)} is not the address of a coordinator", function=function, hint=_HINT)
