@@ -8,6 +8,9 @@ use crate::error::Error;
 use crate::name::FunctionRef;
 use crate::v1::{ErrorCode, ExchangeRequest, OnError};
 
+/// Longest id that a client may give itself as a producer of batches, bytes.
+const MAX_PRODUCER_BYTES: usize = 128;
+
 /// First bytes of a CMD descriptor that holds an [`ExchangeRequest`]: tells ours from other people's commands.
 pub const EXCHANGE_PREFIX: &[u8] = b"udfleet.v1.ExchangeRequest\0";
 
@@ -71,6 +74,11 @@ impl Route {
                 if request.on_error() == OnError::Column && !request.forwarded {
                     return Err(column_refused());
                 }
+                if request.producer.len() > MAX_PRODUCER_BYTES && !request.forwarded {
+                    return Err(bad(format!(
+                        "the ExchangeRequest's producer is longer than {MAX_PRODUCER_BYTES} bytes"
+                    )));
+                }
                 let request = Box::new(request);
                 match (request.function.is_empty(), request.plan.is_some(), request.stage.is_some()) {
                     (false, false, false) => Ok(Self::Exchange(named(&request.function)?, request)),
@@ -132,6 +140,17 @@ mod tests {
         for bad in [both, ExchangeRequest::default()] {
             assert_eq!(Route::parse(&exchange_descriptor(&bad)).unwrap_err().code(), ErrorCode::InvalidInput);
         }
+    }
+
+    #[test]
+    fn a_producers_id_is_bounded() {
+        let asked = |length: usize| {
+            let request =
+                ExchangeRequest { function: "add".to_owned(), producer: "p".repeat(length), ..Default::default() };
+            Route::parse(&exchange_descriptor(&request))
+        };
+        assert!(asked(MAX_PRODUCER_BYTES).is_ok());
+        assert_eq!(asked(MAX_PRODUCER_BYTES + 1).unwrap_err().code(), ErrorCode::InvalidInput);
     }
 
     #[test]

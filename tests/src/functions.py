@@ -52,6 +52,12 @@ def wait(gate):
     return 1
 
 
+def wait_and_fail(gate):
+    """Waits until the gate is opened, then raises."""
+    wait(gate)
+    raise ValueError("after the gate")
+
+
 def spread(count):
     """0 to count - 1."""
     yield from range(count)

@@ -32,6 +32,16 @@ impl Gate {
         std::fs::read_to_string(self.beside("entered")).unwrap_or_default().lines().count()
     }
 
+    /// The interpreters of these calls.
+    ///
+    /// # Panics
+    /// When a line is no process id.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        let lines = std::fs::read_to_string(self.beside("entered")).unwrap_or_default();
+        lines.lines().map(|line| line.parse().expect("a process id")).collect()
+    }
+
     /// Waits until this many calls have come to the gate.
     pub async fn wait_entered(&self, calls: usize) {
         eventually("calls come to the gate", async || (self.entered() >= calls).then_some(())).await;

@@ -1,11 +1,12 @@
-//! One client stream: its batches spread over executors, its answers in order.
+//! One client stream: the shell around [`super::core`], which owns its sockets and knows the time.
 //!
-//! The whole state lives in the response stream, polled by the connection that it answers: no task, no queue of its
-//! own. A client that reads slowly stops the polling, and with it everything; one that vanishes drops it all. The stages
-//! of a plan are exchanges in a row: each reads the one before it as if it were a client.
+//! It lives in the response stream, polled by the connection that it answers: no task, no queue of its own. A client that
+//! reads slowly stops the polling, and with it everything; one that vanishes drops it all. The stages of a plan are
+//! exchanges in a row: each reads the one before it as if it were a client.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_flight::FlightData;
 use futures::StreamExt as _;
@@ -14,161 +15,108 @@ use futures::stream::SelectAll;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
-use tokio::time::Instant;
-use tonic::Status;
-use udfleet_edge::engine::{Incoming, broken_input};
+use udfleet_edge::engine::Incoming;
 use udfleet_proto::error::Error;
-use udfleet_proto::ipc::schema_message;
-use udfleet_proto::limits::STREAM_WINDOW;
 
-use super::bundle::Bundles;
-use super::dictionary::Dictionaries;
-use super::input::Input;
-use super::output::Answer;
-use super::pending::Batches;
-use super::reorder::Reorder;
-use super::retry::{Avoided, Patience};
+use super::connection::{self, UpstreamConnection, UpstreamMessages};
+use super::core::{Candidate, Effect, Event, ExchangeCore};
+use super::input::InputSource;
+use super::routed_stage::RoutedStage;
 use super::service::{ActiveStream, Shared};
-use super::upstream::{Answers, Upstream};
-use super::work::Work;
-use crate::routes::{Routes, Server};
+use super::status;
+use crate::routes::{InFlight, Routes, Server};
 
-/// Input and early answers that a stream holds before it takes no more in, bytes. One batch may be larger.
-pub(super) const BYTES: usize = 64 << 20;
-/// The most batches of one stream that are in flight, however large the fleet.
-const MOST_IN_FLIGHT: usize = 256;
+impl Candidate for Server {
+    type InFlight = InFlight;
+
+    fn executor(&self) -> &str {
+        &self.endpoint.executor
+    }
+
+    fn in_flight(&self) -> usize {
+        self.endpoint.in_flight()
+    }
+
+    fn interpreters(&self) -> u32 {
+        self.interpreters
+    }
+
+    fn begin(&self) -> InFlight {
+        self.endpoint.begin()
+    }
+}
 
 /// See the module.
 pub(super) struct Exchange {
-    pub(super) shared: Arc<Shared>,
-    pub(super) work: Work,
-    /// Who serves the work, as of the routes that it was looked up in.
-    serving: (Arc<Routes>, Arc<[Server]>),
-    pub(super) input: Option<Input>,
+    shared: Arc<Shared>,
+    stage: RoutedStage,
+    core: ExchangeCore<Server>,
+    /// Those that the core's executors were looked up in.
+    routes: Arc<Routes>,
+    input: Option<InputSource>,
     /// Where a stream that has failed came from.
-    pub(super) rejected: Option<Input>,
+    rejected: Option<InputSource>,
     /// The client of a stream that has failed, while it still writes.
     draining: Option<Incoming>,
-    pub(super) schema: Option<FlightData>,
-    /// Present where the schema has dictionaries: then one executor gets all.
-    pub(super) dictionaries: Option<Dictionaries>,
-    /// The number of the next batch.
-    pub(super) next: u64,
-    /// What the client would number its next batch.
-    pub(super) client_end: u64,
-    /// The number under which the end of the input is answered, where it is.
-    pub(super) tail: Option<u64>,
-    /// The number under which results of a gathering stage before come.
-    pub(super) results_of_before: Option<u64>,
-    pub(super) batches: Batches,
-    pub(super) reorder: Reorder<Answer>,
-    /// Bytes of answers that are not passed on yet.
-    pub(super) early_bytes: usize,
-    pub(super) gated: bool,
-    pub(super) bundles: Bundles,
-    /// The executor holds groups of what it has answered.
-    pub(super) gathered: bool,
-    pub(super) upstreams: BTreeMap<usize, Upstream>,
-    /// The upstream to send to, by executor.
-    pub(super) by_executor: HashMap<String, usize>,
-    pub(super) answers: SelectAll<Answers>,
-    pub(super) opened: usize,
-    pub(super) last_used: Option<usize>,
-    pub(super) avoided: Avoided,
-    pub(super) patience: Patience,
-    /// When to look for an executor again, where the next batch found none.
-    pub(super) look_again: Option<Instant>,
+    connections: BTreeMap<usize, UpstreamConnection>,
+    messages: SelectAll<UpstreamMessages>,
     changes: watch::Receiver<u64>,
-    pub(super) random: SmallRng,
-    pub(super) out: VecDeque<FlightData>,
-    /// It will end with an error.
-    pub(super) failed: bool,
-    pub(super) finished: bool,
     /// Of the exchange that reads the client.
     _active: Option<ActiveStream>,
-}
-
-enum Event {
-    Input(Result<Option<FlightData>, Status>),
-    Upstream(usize, Option<Result<FlightData, Status>>),
-    Wake,
 }
 
 impl Exchange {
     /// Begins to read.
     ///
     /// # Errors
-    /// When a function of the work is gone.
-    pub fn new(shared: Arc<Shared>, work: Work, input: Input) -> Result<Self, Error> {
-        let schema = schema_message(&work.result);
+    /// When a function of the stage is gone.
+    pub fn new(shared: Arc<Shared>, stage: RoutedStage, input: InputSource) -> Result<Self, Error> {
+        let changes = shared.routes.changes();
         let routes = shared.routes.load_full();
-        let servers = work.servers(&routes)?.into();
+        let serving = stage.serving(&routes)?;
         Ok(Self {
-            changes: shared.routes.changes(),
-            _active: matches!(input, Input::Client(_)).then(|| shared.stats.stream()),
+            core: ExchangeCore::new(stage.spec.clone(), serving, SmallRng::from_os_rng()),
+            _active: matches!(input, InputSource::Client(_)).then(|| shared.stats.stream()),
             shared,
-            work,
-            serving: (routes, servers),
+            stage,
+            routes,
             input: Some(input),
             rejected: None,
             draining: None,
-            schema: None,
-            dictionaries: None,
-            next: 0,
-            client_end: 0,
-            tail: None,
-            results_of_before: None,
-            batches: Batches::default(),
-            reorder: Reorder::default(),
-            early_bytes: 0,
-            gated: false,
-            bundles: Bundles::default(),
-            gathered: false,
-            upstreams: BTreeMap::new(),
-            by_executor: HashMap::new(),
-            answers: SelectAll::new(),
-            opened: 0,
-            last_used: None,
-            avoided: Avoided::default(),
-            patience: Patience::default(),
-            look_again: None,
-            random: SmallRng::from_os_rng(),
-            out: VecDeque::from([schema]),
-            failed: false,
-            finished: false,
+            connections: BTreeMap::new(),
+            messages: SelectAll::new(),
+            changes,
         })
+    }
+
+    /// Takes the client's first message.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn begin(&mut self, first: FlightData) -> Result<(), Error> {
+        self.core.begin(first, Instant::now())?;
+        self.apply();
+        Ok(())
     }
 
     /// The next message for the client; errors are in-band. May be dropped while it waits: nothing is lost.
     pub async fn next(&mut self) -> Option<FlightData> {
         loop {
-            if let Some(message) = self.out.pop_front() {
+            if let Some(message) = self.core.pop_response() {
                 return Some(message);
             }
-            if self.finished {
+            if self.core.is_finished() {
                 self.drain().await;
                 return None;
             }
-            self.dispatch();
-            self.emit();
-            if !self.out.is_empty() {
-                continue;
+            let event = self.wait().await;
+            if matches!(event, Event::InputEnded) {
+                self.input = None;
             }
-            if self.is_done() {
-                self.finished = true;
-                continue;
-            }
-            match self.wait().await {
-                Event::Input(Ok(Some(message))) => {
-                    if let Err(error) = self.take_in(message) {
-                        self.fail(self.next, error);
-                    }
-                }
-                Event::Input(Ok(None)) => self.input = None,
-                Event::Input(Err(status)) => self.fail(self.next, broken_input(&status)),
-                Event::Upstream(id, answer) => self.on_answer(id, answer),
-                Event::Wake => {}
-            }
+            let now = Instant::now();
+            self.follow_routes(now);
+            self.core.handle(event, now);
+            self.apply();
         }
     }
 
@@ -177,12 +125,102 @@ impl Exchange {
         Box::pin(self.next())
     }
 
+    /// Under which sequence results of an aggregation go to the client, once that is known.
+    pub fn results_sequence(&self) -> Option<u64> {
+        self.core.results_sequence()
+    }
+
+    async fn wait(&mut self) -> Event<Server> {
+        let (reads, follows, wake_at) = (self.core.wants_input(), self.core.waits_for_servers(), self.core.wake_at());
+        let input = async {
+            match &mut self.input {
+                Some(input) if reads => input.next().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let messages = &mut self.messages;
+        let message = async {
+            match messages.next().await {
+                Some(message) => message,
+                None => std::future::pending().await,
+            }
+        };
+        let timer = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            (id, message) = message => self.event_of(id, message),
+            event = input => event,
+            _ = self.changes.changed(), if follows => Event::Timer,
+            () = timer => Event::Timer,
+        }
+    }
+
+    fn event_of(&mut self, id: usize, message: Option<Result<FlightData, tonic::Status>>) -> Event<Server> {
+        match message {
+            Some(Ok(message)) => Event::UpstreamMessage(id, message),
+            Some(Err(status)) => {
+                let executor = self.connections.get(&id).map_or("", |connection| &connection.endpoint.executor);
+                Event::UpstreamFailed(id, status::of_upstream(&status, executor))
+            }
+            None => {
+                self.connections.remove(&id);
+                Event::UpstreamEnded(id)
+            }
+        }
+    }
+
+    /// Tells the core of executors that have come and gone.
+    fn follow_routes(&mut self, now: Instant) {
+        let current = self.shared.routes.load();
+        if !Arc::ptr_eq(&current, &self.routes) {
+            self.routes = Arc::clone(&current);
+            self.core.handle(Event::ServersChanged(self.stage.serving(&self.routes)), now);
+        }
+    }
+
+    /// Does what the core says.
+    fn apply(&mut self) {
+        while let Some(effect) = self.core.pop_effect() {
+            match effect {
+                Effect::Open { upstream, server, schema } => {
+                    let (token, request) = (self.shared.token.clone(), &self.stage.request);
+                    let (connection, messages) = connection::open(upstream, &server.endpoint, token, request, schema);
+                    self.connections.insert(upstream, connection);
+                    self.messages.push(messages);
+                }
+                Effect::Send { upstream, message } => {
+                    if let Some(connection) = self.connections.get(&upstream) {
+                        connection.send(message);
+                    }
+                }
+                Effect::EndInput { upstream } => {
+                    if let Some(connection) = self.connections.get_mut(&upstream) {
+                        connection.end_input();
+                    }
+                }
+                Effect::Read { upstream, on } => {
+                    if let Some(connection) = self.connections.get(&upstream) {
+                        connection.set_reading(on);
+                    }
+                }
+            }
+        }
+        if self.core.rejects_input() {
+            self.rejected = self.input.take().or(self.rejected.take());
+        }
+        self.shared.stats.add(self.core.take_counts());
+    }
+
     /// A client that still writes must read the in-band error: ending the stream under its write would make gRPC drop
     /// it. So what still comes is read, and thrown away, until the client ends the stream.
     async fn drain(&mut self) {
         if let Some(rejected) = self.rejected.take() {
-            self.upstreams.clear();
-            self.answers.clear();
+            self.connections.clear();
+            self.messages.clear();
             self.draining = rejected.abandon();
         }
         if let Some(client) = &mut self.draining {
@@ -194,79 +232,5 @@ impl Exchange {
     /// Gives up everything but the client.
     pub fn abandon(mut self) -> Option<Incoming> {
         self.draining.take().or_else(|| self.input.take().or_else(|| self.rejected.take())?.abandon())
-    }
-
-    /// Every batch has its answer, and no other will come.
-    pub(super) fn is_answered(&self) -> bool {
-        self.input.is_none() && self.batches.is_empty() && self.next > 0
-    }
-
-    /// Nothing more will come, of executors either: those that have answered all may still tell of bundles, and refuse a
-    /// schema without batches. And HTTP/2 resets a stream that is dropped before its end: what still comes of it then
-    /// counts as an attack, and 1,024 of these end the connection under the streams of others.
-    fn is_done(&self) -> bool {
-        self.input.is_none() && self.batches.is_empty() && self.upstreams.is_empty()
-    }
-
-    async fn wait(&mut self) -> Event {
-        let reading = self.has_room();
-        let look_again = self.look_again;
-        // A new executor takes what waits, and widens the window: nobody else may have news for minutes.
-        let held = self.batches.first_unsent().is_some() || (self.input.is_some() && !reading);
-        let input = async {
-            match &mut self.input {
-                Some(input) if reading => input.message().await,
-                _ => std::future::pending().await,
-            }
-        };
-        let answers = &mut self.answers;
-        let answer = async {
-            match answers.next().await {
-                Some(answer) => answer,
-                None => std::future::pending().await,
-            }
-        };
-        let wake = async {
-            match look_again {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            (id, answer) = answer => Event::Upstream(id, answer),
-            message = input => Event::Input(message),
-            _ = self.changes.changed(), if held => Event::Wake,
-            () = wake => Event::Wake,
-        }
-    }
-
-    /// True where one executor gets all batches.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.dictionaries.is_some() || self.work.gathers
-    }
-
-    fn has_room(&mut self) -> bool {
-        let outstanding = usize::try_from(self.next - self.reorder.next()).unwrap_or(usize::MAX);
-        let servers = if self.is_pinned() { 1 } else { self.servers().map_or(1, |servers| servers.len().max(1)) };
-        let window = (STREAM_WINDOW * servers).min(MOST_IN_FLIGHT);
-        outstanding == 0 || (outstanding < window && self.batches.bytes() + self.early_bytes < BYTES)
-    }
-
-    /// Who serves the work now.
-    ///
-    /// # Errors
-    /// When a function of it is gone.
-    pub(super) fn servers(&mut self) -> Result<Arc<[Server]>, Error> {
-        let now = self.shared.routes.load();
-        if !Arc::ptr_eq(&now, &self.serving.0) {
-            let servers = self.work.servers(&now)?.into();
-            self.serving = (Arc::clone(&now), servers);
-        }
-        Ok(Arc::clone(&self.serving.1))
-    }
-
-    /// No batch will come any more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.input.is_none()
     }
 }

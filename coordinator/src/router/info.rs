@@ -8,7 +8,7 @@ use udfleet_edge::engine::describe;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ExchangeRequest;
 
-use super::work::Work;
+use super::routed_stage::RoutedStage;
 use crate::routes::{Routes, Server, Target};
 
 /// The function with the executors that serve it, for direct exchange.
@@ -23,14 +23,18 @@ pub(super) fn flight_info(target: &Target, engine: Engine, descriptor: FlightDes
 
 /// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several with
 /// an endpoint without a location, which is this coordinator.
-pub(super) fn of_stages(stages: Vec<Work>, routes: &Routes, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+pub(super) fn of_stages(
+    stages: Vec<RoutedStage>,
+    routes: &Routes,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Error> {
     let result = stages.last().ok_or_else(|| Error::internal("a plan without stages"))?;
     let options = Default::default();
-    let schema = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&result.result, &options))
+    let schema = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&result.spec.result, &options))
         .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
     let endpoint = match &stages[..] {
         [stage] => {
-            let request = ExchangeRequest { forwarded: false, ..stage.request.clone() };
+            let request = ExchangeRequest { forwarded: false, producer: String::new(), ..stage.request.clone() };
             let ticket = Bytes::from(request.encode_to_vec());
             let direct = |server: Server| {
                 FlightEndpoint::new()

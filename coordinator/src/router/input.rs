@@ -1,23 +1,35 @@
 //! Where an exchange's batches come from: the client, or the exchange of the stage before.
 
 use arrow_flight::FlightData;
-use tonic::Status;
-use udfleet_edge::engine::Incoming;
+use udfleet_edge::engine::{Incoming, broken_input};
 
+use super::core::Event;
 use super::exchange::Exchange;
+use crate::routes::Server;
 
 /// See the module.
-pub(super) enum Input {
+pub(super) enum InputSource {
     Client(Box<Incoming>),
     Stage(Box<Exchange>),
 }
 
-impl Input {
-    /// The next message. May be dropped while it waits: nothing is lost.
-    pub async fn message(&mut self) -> Result<Option<FlightData>, Status> {
-        match self {
-            Self::Client(client) => client.message().await,
-            Self::Stage(stage) => Ok(stage.next_boxed().await),
+impl InputSource {
+    /// What it has to say next. May be dropped while it waits: nothing is lost.
+    pub async fn next(&mut self) -> Event<Server> {
+        let message: Option<FlightData> = match self {
+            Self::Client(client) => match client.message().await {
+                Ok(message) => message,
+                Err(status) => return Event::InputFailed(broken_input(&status)),
+            },
+            Self::Stage(stage) => stage.next_boxed().await,
+        };
+        let results_sequence = match self {
+            Self::Client(_) => None,
+            Self::Stage(stage) => stage.results_sequence(),
+        };
+        match message {
+            Some(message) => Event::Input { message, results_sequence },
+            None => Event::InputEnded,
         }
     }
 

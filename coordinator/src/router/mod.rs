@@ -1,24 +1,14 @@
 //! The Flight front door: streams go to executors and back without their batches being decoded.
 
-mod bundle;
-mod dictionary;
-mod dispatch;
+mod connection;
+mod core;
 mod exchange;
-mod failure;
 mod gate;
 mod info;
 mod input;
-mod intake;
-mod message;
-mod output;
-mod pending;
-mod pick;
-mod reorder;
-mod retry;
+mod routed_stage;
 mod service;
-mod slice;
 mod stages;
-mod upstream;
-mod work;
+mod status;
 
 pub use service::{Router, Stats};

@@ -12,9 +12,10 @@ use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ExchangeRequest, FunctionDefinition, OnError};
 
+use super::core::Counts;
 use super::exchange::Exchange;
-use super::input::Input;
-use super::work::Work;
+use super::input::InputSource;
+use super::routed_stage::RoutedStage;
 use super::{info, stages};
 use crate::registry::Function;
 use crate::routes::{RouteTable, Target};
@@ -39,12 +40,11 @@ impl Stats {
         ActiveStream(Arc::clone(self))
     }
 
-    pub(super) fn batch(&self) {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add(&self, counts: Counts) {
+        if counts != Counts::default() {
+            self.batches.fetch_add(counts.batches, Ordering::Relaxed);
+            self.retries.fetch_add(counts.retries, Ordering::Relaxed);
+        }
     }
 }
 
@@ -78,15 +78,15 @@ impl Router {
     }
 
     /// The stages of one stream, in a row.
-    fn run(&self, stages: Vec<Work>, client: Incoming, first: Option<FlightData>) -> Result<Answers, Error> {
+    fn run(&self, stages: Vec<RoutedStage>, client: Incoming, first: Option<FlightData>) -> Result<Answers, Error> {
         let mut stages = stages.into_iter();
-        let work = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
-        let mut exchange = Exchange::new(Arc::clone(&self.shared), work, Input::Client(Box::new(client)))?;
+        let stage = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
+        let mut exchange = Exchange::new(Arc::clone(&self.shared), stage, InputSource::Client(Box::new(client)))?;
         if let Some(first) = first {
-            exchange.take_in(first)?;
+            exchange.begin(first)?;
         }
-        for work in stages {
-            exchange = Exchange::new(Arc::clone(&self.shared), work, Input::Stage(Box::new(exchange)))?;
+        for stage in stages {
+            exchange = Exchange::new(Arc::clone(&self.shared), stage, InputSource::Stage(Box::new(exchange)))?;
         }
         let next = |mut exchange: Box<Exchange>| async move { Some((Ok(exchange.next().await?), exchange)) };
         Ok(Box::pin(futures::stream::unfold(Box::new(exchange), next)))
@@ -125,8 +125,9 @@ impl Backend for Router {
         first: Option<FlightData>,
         input: Incoming,
     ) -> Result<Answers, Error> {
-        let request = ExchangeRequest { on_error: on_error as i32, ..ExchangeRequest::default() };
-        self.run(vec![Work::of_function(&admitted.0, &request)], input, first)
+        let (on_error, producer) = (on_error as i32, stages::new_producer());
+        let request = ExchangeRequest { on_error, producer, ..ExchangeRequest::default() };
+        self.run(vec![RoutedStage::of_function(&admitted.0, &request)], input, first)
     }
 
     fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<Answers, Error> {

@@ -1,4 +1,4 @@
-//! What a descriptor asks for, as work of executors: a plan is compiled here.
+//! What a descriptor asks for, as stages: a plan is compiled here.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, OnError, Stage};
 
-use super::work::Work;
+use super::routed_stage::RoutedStage;
 use crate::plan::compile;
 use crate::registry::{Function, null_result_refused};
 use crate::routes::Routes;
@@ -16,7 +16,12 @@ use crate::routes::Routes;
 ///
 /// # Errors
 /// For unknown functions, plans that make no sense, and where nobody serves a stage.
-pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<Work>, Error> {
+pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
+    let route = match route {
+        Route::Exchange(function, request) => Route::Exchange(function, identified(request)),
+        Route::Composed(request) => Route::Composed(identified(request)),
+        Route::Path(function) => Route::Path(function),
+    };
     let stages = match route {
         Route::Path(function) => vec![single(&function, ExchangeRequest::default(), routes)?],
         Route::Exchange(function, request) => vec![single(&function, *request, routes)?],
@@ -30,30 +35,43 @@ pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<Work>, Error> {
     Ok(stages)
 }
 
-fn single(function: &FunctionRef, request: ExchangeRequest, routes: &Routes) -> Result<Work, Error> {
+/// With a producer's id: batches are known by it and their sequence.
+fn identified(mut request: Box<ExchangeRequest>) -> Box<ExchangeRequest> {
+    if request.producer.is_empty() {
+        request.producer = new_producer();
+    }
+    request
+}
+
+/// The id of a client that has given itself none.
+pub(super) fn new_producer() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+fn single(function: &FunctionRef, request: ExchangeRequest, routes: &Routes) -> Result<RoutedStage, Error> {
     let target = routes.find(function)?;
     if request.on_error() == OnError::Null {
         null_result_refused(&target.function.definition).map_err(|e| e.function(target.function.name.as_str()))?;
     }
-    Ok(Work::of_function(&target.function, &request))
+    Ok(RoutedStage::of_function(&target.function, &request))
 }
 
-fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<Work>, Error> {
+fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
     let on_error = request.on_error();
     let stages = match (request.plan.take(), request.stage.take()) {
         (Some(plan), _) => compile(&plan, on_error, routes)?.stages,
         (None, Some(stage)) => vec![stage],
         (None, None) => return Err(Error::new(ErrorCode::InvalidInput, "the ExchangeRequest asks for nothing")),
     };
-    let (mut behind, count) = (false, stages.len());
+    let (mut after_aggregation, count) = (false, stages.len());
     let mut all = Vec::with_capacity(count);
     for (index, stage) in stages.into_iter().enumerate() {
         let (functions, gathers) = (functions_of(&stage, routes)?, stage.gathers);
         // The progress of a plan is that of its last stage: rows would be counted more than once.
         let last = index + 1 == count;
         let asked = ExchangeRequest { bundle_progress: request.bundle_progress && last, ..request.clone() };
-        all.push(Work::of_stage(stage, &functions, &asked, behind));
-        behind |= gathers;
+        all.push(RoutedStage::of_stage(stage, index, &functions, &asked, after_aggregation));
+        after_aggregation |= gathers;
     }
     Ok(all)
 }

@@ -1,8 +1,8 @@
 //! An executor without Python: attaches, reports what it is told to, and answers each batch with itself.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
@@ -59,6 +59,15 @@ pub struct Counts {
     /// Exchanges that came to their end, rather than being reset.
     pub ended: AtomicUsize,
     pub may_end: Notify,
+    /// Batches as they came, by what names them.
+    pub seen: Mutex<Vec<SeenBatch>>,
+}
+
+/// What a batch was called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenBatch {
+    pub producer: String,
+    pub header: BatchHeader,
 }
 
 /// Lives in its own runtime, so that it can be killed with all its connections.
@@ -79,6 +88,11 @@ impl Executor {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+
+    /// Batches as they came, by what names them.
+    pub fn seen(&self) -> Vec<SeenBatch> {
+        self.counts.seen.lock().unwrap().clone()
     }
 
     pub fn batches(&self) -> usize {
@@ -205,7 +219,9 @@ struct Conversation {
     counts: Arc<Counts>,
     /// Answers only at the end, with the number of batches.
     gathers: bool,
+    producer: String,
     batches: u64,
+    end_sequence: u64,
 }
 
 impl Conversation {
@@ -223,18 +239,20 @@ impl Conversation {
             }
         }
         let header = BatchHeader::decode(data.app_metadata.clone()).unwrap();
-        assert_eq!(header.sequence, self.batches);
+        let number = self.batches;
         self.batches += 1;
+        self.end_sequence = header.sequence + 1;
+        self.counts.seen.lock().unwrap().push(SeenBatch { producer: self.producer.clone(), header });
         let seen = self.counts.batches.fetch_add(1, Ordering::SeqCst);
         if self.behaviour.silent_after.is_some_and(|limit| seen >= limit) {
             std::future::pending::<()>().await;
         }
         if let Some(delay) = self.behaviour.delay {
-            tokio::time::sleep(Duration::from_millis(delay(header.sequence))).await;
+            tokio::time::sleep(Duration::from_millis(delay(number))).await;
         }
-        let refused = (seen < self.behaviour.refuses).then_some((header.sequence, ErrorCode::NoCapacity));
+        let refused = (seen < self.behaviour.refuses).then_some((number, ErrorCode::NoCapacity));
         match refused.or(self.behaviour.error) {
-            Some((at, code)) if at == header.sequence => {
+            Some((at, code)) if at == number => {
                 let error = Error::new(code, "ValueError: bad row").with(|info| info.row = Some(3)).into_info();
                 let sequence = header.sequence;
                 let result = BatchResult { sequence, last: true, error: Some(error), ..Default::default() };
@@ -262,7 +280,7 @@ impl Conversation {
         }
         let batch = super::client::batch(self.batches as i64..self.batches as i64 + 1);
         let messages = super::client::encode(super::client::schema(), vec![batch]).await;
-        self.parts(self.batches, &messages[1])
+        self.parts(self.end_sequence, &messages[1])
     }
 }
 
@@ -326,7 +344,9 @@ impl FlightService for Echo {
             behaviour: self.behaviour.clone(),
             counts: Arc::clone(&self.counts),
             gathers: request.stage.as_ref().map_or(named.starts_with("agg"), |stage| stage.gathers),
+            producer: request.producer.clone(),
             batches: 0,
+            end_sequence: 0,
         };
         let (to, answers) = mpsc::channel(1);
         tokio::spawn(async move {

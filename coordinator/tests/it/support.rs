@@ -95,7 +95,7 @@ impl Coordinator {
     }
 }
 
-/// A scalar BIGINT -> BIGINT.
+/// A scalar BIGINT -> BIGINT, deterministic.
 pub fn echo(name: &str) -> FunctionDefinition {
     FunctionDefinition {
         name: name.to_owned(),
@@ -105,6 +105,7 @@ pub fn echo(name: &str) -> FunctionDefinition {
         input_typed: true,
         input_types: vec![simple(TypeRoot::Bigint)],
         result_type: Some(simple(TypeRoot::Bigint)),
+        deterministic: true,
         ..FunctionDefinition::default()
     }
 }

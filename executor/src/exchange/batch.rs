@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
+use super::client_stream::BatchIdentity;
 use super::input::Batch;
 use super::merge::{self, Share};
 use super::parts::{self, Parts};
@@ -47,20 +48,25 @@ pub(super) struct Came {
 pub(super) struct Run {
     pub(super) call: Call,
     pub(super) input: Input,
-    /// Tries that counted.
+    batch: BatchIdentity,
+    /// Tries on this executor, without those that only waited.
     attempt: u64,
+    /// Any of them has run.
+    ran: bool,
     tally: Tally,
     /// The stream's end: nobody waits any more.
     pub(super) ended: CancellationToken,
 }
 
 impl Run {
-    pub(super) fn new(call: &Call, input: Input, rows: u64, ended: &CancellationToken) -> Self {
+    pub(super) fn new(call: &Call, input: Input, batch: BatchIdentity, rows: u64, ended: &CancellationToken) -> Self {
         Self {
             tally: Tally::begin(&call.target, rows, input.body.len()),
             call: call.clone(),
             input,
+            batch,
             attempt: 1,
+            ran: false,
             ended: ended.clone(),
         }
     }
@@ -97,6 +103,7 @@ impl Run {
 
     /// `None`: to be run alone.
     async fn with_others(&mut self, rows: u64) -> Result<Option<Came>, Error> {
+        self.call.client.begin(self.batch.place)?;
         let joined = Instant::now();
         let share = merge::join(&self.call.target, &self.input, rows);
         let share = tokio::select! {
@@ -114,12 +121,14 @@ impl Run {
         };
         self.tally.waited(began.duration_since(joined));
         self.tally.merged(shared);
+        self.ran = true;
         let timing = self.tally.came(&output, began.elapsed());
         Ok(Some(Came { output, timing, at }))
     }
 
     /// `None`: to be tried again.
     async fn attempt(&mut self, credit: &Credit) -> Result<Option<Came>, Error> {
+        self.call.client.begin(self.batch.place)?;
         let calling = Instant::now();
         match credit.interpreter().invoke(&self.input).await {
             Ok(output) => Ok(Some(self.came(output, calling, credit))),
@@ -140,6 +149,7 @@ impl Run {
     }
 
     fn came(&mut self, output: Output, asked: Instant, credit: &Credit) -> Came {
+        self.ran = true;
         let timing = self.tally.came(&output, asked.elapsed());
         Came { output, timing, at: credit.interpreter().clone() }
     }
@@ -165,13 +175,15 @@ impl Run {
 
     /// Counts a failure. Its error where the batch is not to be tried again.
     pub(super) fn may_retry(&mut self, failure: CallFailure) -> Result<(), Error> {
+        self.ran |= failure.ran;
         let target = &self.call.target;
         if !failure.retryable() || (failure.ran && self.attempt >= target.max_attempts) {
             return Err(failure.error);
         }
         self.attempt += u64::from(failure.ran);
         let (function, attempt, error) = (&target.name, self.attempt, &failure.error);
-        tracing::warn!(function, attempt, %error, "batch is tried on another interpreter");
+        let (job, producer, sequence) = (&self.call.client.job, &self.call.client.producer, self.batch.sequence);
+        tracing::warn!(function, job, producer, sequence, attempt, %error, "batch is tried on another interpreter");
         Ok(())
     }
 
@@ -183,7 +195,7 @@ impl Run {
     /// The batch has failed: its error as the caller shall see it.
     pub(super) fn failed(self, error: Error) -> Error {
         self.tally.end(self.attempt - 1, Some(&error));
-        self.call.explain(error, self.attempt)
+        self.call.explain(error, self.batch, self.attempt as u32, self.ran)
     }
 
     /// The result, whose first part has come; further ones are fetched as room allows.
@@ -203,7 +215,7 @@ impl Run {
 
 /// Runs a batch. Nobody waits for it any more once its stream has `ended`: then it takes no interpreter.
 pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
-    let mut run = Run::new(call, input(call, batch), batch.rows, ended);
+    let mut run = Run::new(call, input(call, batch), batch.identity, batch.rows, ended);
     match run.first(batch.rows).await {
         Ok(came) => Ok(run.answer(came)),
         // Nobody hears it.

@@ -8,6 +8,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::batch::{Answer, Came, Part, Run, bare_input, input};
+use super::client_stream::BatchIdentity;
 use super::input::Batch;
 use super::target::Call;
 use crate::link::{CallFailure, Input, Interpreter};
@@ -46,6 +47,8 @@ impl Groups {
 struct Session {
     call: Call,
     number: u64,
+    /// The latest batch.
+    latest: Option<BatchIdentity>,
     /// Who holds them; nobody before the first batch.
     at: Option<Interpreter>,
     ended: CancellationToken,
@@ -63,12 +66,12 @@ impl Session {
     fn new(call: &Call, ended: &CancellationToken) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { call: call.clone(), number, at: None, ended: ended.clone() }
+        Self { call: call.clone(), number, latest: None, at: None, ended: ended.clone() }
     }
 
     async fn feed(&mut self, batch: &Batch) -> Result<Part, Error> {
         let input = Input { session: self.number, ..input(&self.call, batch) };
-        let (run, came) = self.call(input, batch.rows).await?;
+        let (run, came) = self.call(input, batch.identity, batch.rows).await?;
         self.at = Some(came.at);
         run.done();
         let (header, body) = Default::default();
@@ -76,16 +79,23 @@ impl Session {
     }
 
     async fn finish(mut self) -> Result<Answer, Error> {
+        let end = match self.latest {
+            Some(last) => {
+                BatchIdentity { sequence: last.sequence.saturating_add(1), attempt: 1, place: last.place + 1 }
+            }
+            None => BatchIdentity { sequence: 0, attempt: 1, place: 1 },
+        };
         let input = Input { session: self.number, end: true, ..bare_input(&self.call) };
-        let (run, came) = self.call(input, 0).await?;
+        let (run, came) = self.call(input, end, 0).await?;
         // The groups have become results, which are given up by themselves.
         self.at = None;
         Ok(run.answer(came))
     }
 
     /// The first call may go to any interpreter, and to another when that one is lost; the others follow it.
-    async fn call(&mut self, input: Input, rows: u64) -> Result<(Run, Came), Error> {
-        let mut run = Run::new(&self.call, input, rows, &self.ended);
+    async fn call(&mut self, input: Input, batch: BatchIdentity, rows: u64) -> Result<(Run, Came), Error> {
+        self.latest = Some(batch);
+        let mut run = Run::new(&self.call, input, batch, rows, &self.ended);
         let came = match &self.at {
             None => run.begin().await,
             Some(at) => run.once(at).await.map_err(lost_groups),

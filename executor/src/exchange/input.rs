@@ -15,6 +15,7 @@ use udfleet_proto::frame;
 use udfleet_proto::ipc::schema_message;
 use udfleet_proto::v1::{BatchHeader, ErrorCode};
 
+use super::client_stream::BatchIdentity;
 use super::dictionary::{Hydrator, has_dictionaries};
 use super::schema::check;
 use super::target::Target;
@@ -22,8 +23,8 @@ use super::target::Target;
 /// A batch to run.
 #[derive(Debug)]
 pub struct Batch {
-    /// The client's number for it, or its position on the stream.
-    pub sequence: u64,
+    /// What it is called.
+    pub(super) identity: BatchIdentity,
     /// Rows, from the IPC header.
     pub rows: u64,
     pub schema_id: u64,
@@ -45,12 +46,13 @@ pub struct InputReader {
     target: Arc<Target>,
     schema: Option<Known>,
     next: u64,
+    batches: u64,
 }
 
 impl InputReader {
     /// For a stream of calls to `target`.
     pub fn new(target: Arc<Target>) -> Self {
-        Self { target, schema: None, next: 0 }
+        Self { target, schema: None, next: 0, batches: 0 }
     }
 
     /// The number of the batch that would come next: what an error between batches is about.
@@ -132,14 +134,16 @@ impl InputReader {
                 hydrator.batch(message, &data.data_body).map_err(|error| error.function(&self.target.name))?
             }
         };
-        let sequence = if data.app_metadata.is_empty() {
-            self.next
+        let BatchHeader { sequence, attempt } = if data.app_metadata.is_empty() {
+            BatchHeader { sequence: self.next, attempt: 1 }
         } else {
             let header = BatchHeader::decode(data.app_metadata.clone());
-            header.map_err(|e| self.invalid("a batch's app_metadata is no BatchHeader", e))?.sequence
+            header.map_err(|e| self.invalid("a batch's app_metadata is no BatchHeader", e))?
         };
-        self.next = sequence + 1;
-        Ok(Batch { sequence, rows, schema_id: known.id, schema: known.message.clone(), ipc_header, body })
+        self.next = sequence.saturating_add(1);
+        self.batches += 1;
+        let identity = BatchIdentity { sequence, attempt: attempt.max(1), place: self.batches };
+        Ok(Batch { identity, rows, schema_id: known.id, schema: known.message.clone(), ipc_header, body })
     }
 }
 
@@ -171,7 +175,7 @@ mod tests {
         assert!(reader.read(ipc::schema_message(&batch.schema())).unwrap().is_none());
         let mut number = |metadata: Vec<u8>| {
             let message = ipc::encode(&batch).unwrap().with_app_metadata(metadata);
-            reader.read(message).map(|batch| batch.unwrap().sequence)
+            reader.read(message).map(|batch| batch.unwrap().identity.sequence)
         };
         assert_eq!(number(Vec::new()).unwrap(), 0);
         assert_eq!(number(BatchHeader { sequence: 7, attempt: 1 }.encode_to_vec()).unwrap(), 7);

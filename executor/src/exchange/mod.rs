@@ -2,6 +2,7 @@
 
 mod batch;
 mod bundle;
+mod client_stream;
 mod dictionary;
 mod frontend;
 mod gather;

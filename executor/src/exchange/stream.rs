@@ -19,6 +19,7 @@ use udfleet_proto::v1::BatchResult;
 
 use super::batch::{Answer, Part, run};
 use super::bundle::Intake;
+use super::client_stream::BatchIdentity;
 use super::gather::Groups;
 use super::input::{Batch, InputReader};
 use super::parts::Parts;
@@ -48,7 +49,7 @@ pub(super) fn serve(
         let _guard = guard;
         yield Ok(schema);
         loop {
-            let Answered { sequence, intake, outcome, _permit } = match next(&mut answers, &watch).await {
+            let Answered { sequence, attempt, intake, outcome, _permit } = match next(&mut answers, &watch).await {
                 Next::Answer(Some(answered)) => answered,
                 Next::Answer(None) => break,
                 Next::Tick => {
@@ -68,7 +69,7 @@ pub(super) fn serve(
                     Ok(part) => {
                         let last = part.last;
                         watch.part(&part, intake.as_ref());
-                        yield Ok(data(part, sequence));
+                        yield Ok(data(part, sequence, attempt));
                         if let Some(message) = watch.due() {
                             yield Ok(message);
                         }
@@ -125,6 +126,8 @@ fn unfinished() -> Error {
 /// What became of a batch. Its share of the stream's budget is held until the answer has been handed over.
 struct Answered {
     sequence: u64,
+    /// Of the batch's header.
+    attempt: u32,
     /// The batch that it is about; none for what comes at the end of the input.
     intake: Option<Intake>,
     outcome: Result<Answer, Error>,
@@ -133,7 +136,7 @@ struct Answered {
 
 impl Answered {
     fn refused(sequence: u64, error: Error) -> Self {
-        Self { sequence, intake: None, outcome: Err(error), _permit: None }
+        Self { sequence, attempt: 0, intake: None, outcome: Err(error), _permit: None }
     }
 }
 
@@ -163,13 +166,14 @@ fn start(
     ended: &CancellationToken,
 ) -> impl Future<Output = Answered> + Send + use<> {
     let task = match item {
-        Ok((batch, _)) if failed => Err((batch.sequence, Error::internal("the stream has failed before"))),
+        Ok((batch, _)) if failed => Err((batch.identity.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
-            let (call, ended, sequence) = (call.clone(), ended.clone(), batch.sequence);
+            let (call, ended) = (call.clone(), ended.clone());
+            let BatchIdentity { sequence, attempt, .. } = batch.identity;
             let intake = Some(intake(&batch));
             let run = async move {
                 let outcome = run(&call, &batch, &ended).await;
-                Answered { sequence, intake, outcome, _permit: permit }
+                Answered { sequence, attempt, intake, outcome, _permit: permit }
             };
             Ok((sequence, tokio::spawn(run)))
         }
@@ -202,10 +206,10 @@ fn gathered(
         while let Some(item) = batches.next().await {
             let answered = match item {
                 Ok((batch, permit)) => {
-                    let sequence = batch.sequence;
-                    end = sequence + 1;
+                    let BatchIdentity { sequence, attempt, .. } = batch.identity;
+                    end = sequence.saturating_add(1);
                     let intake = Some(intake(&batch));
-                    Answered { sequence, intake, outcome: groups.feed(batch).await, _permit: permit }
+                    Answered { sequence, attempt, intake, outcome: groups.feed(batch).await, _permit: permit }
                 }
                 Err((sequence, error)) => Answered::refused(sequence, error),
             };
@@ -216,7 +220,7 @@ fn gathered(
                 return;
             }
         }
-        yield Answered { sequence: end, intake: None, outcome: groups.finish().await, _permit: None };
+        yield Answered { sequence: end, attempt: 1, intake: None, outcome: groups.finish().await, _permit: None };
     }
 }
 
@@ -259,10 +263,10 @@ fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) 
 }
 
 /// A part as a message.
-fn data(part: Part, sequence: u64) -> FlightData {
+fn data(part: Part, sequence: u64, attempt: u32) -> FlightData {
     let Part { header, body, rows, timing, last, errors_column } = part;
     let timing = Some(timing);
-    let result = BatchResult { sequence, last, rows, timing, errors_column, ..BatchResult::default() };
+    let result = BatchResult { sequence, attempt, last, rows, timing, errors_column, ..BatchResult::default() };
     let app_metadata = result.encode_to_vec().into();
     FlightData { flight_descriptor: None, data_header: header, app_metadata, data_body: body }
 }

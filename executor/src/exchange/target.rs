@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType as Arrow, Schema, SchemaRef};
 use bytes::Bytes;
-use udfleet_proto::config::{BUNDLE_SIZE, BUNDLE_TIME, CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED};
+use udfleet_proto::config::{BUNDLE_SIZE, BUNDLE_TIME, CALL_TIMEOUT, MAX_ATTEMPTS, METRIC_ENABLED, max_attempts};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::ipc::schema_message;
@@ -17,6 +17,7 @@ use udfleet_proto::v1::{
 };
 
 use super::bundle::{Bounds, Bundles};
+use super::client_stream::{BatchIdentity, ClientStream};
 use super::merge::Merger;
 use super::served::ServedFunction;
 use crate::link::Pool;
@@ -106,7 +107,7 @@ impl Target {
             result_schema: schema_message(&results).data_header,
             results,
             timeout_ms: CALL_TIMEOUT.integer(&definition.config),
-            max_attempts: MAX_ATTEMPTS.integer(&definition.config),
+            max_attempts: max_attempts(definition),
             deterministic: definition.deterministic,
             gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
             merger: Merger::of(definition),
@@ -160,6 +161,8 @@ impl Target {
 pub(super) struct Call {
     pub(super) target: Arc<Target>,
     pub(super) on_error: OnError,
+    /// Who calls.
+    pub(super) client: Arc<ClientStream>,
     /// The client wants to hear of bundles.
     bundles: bool,
 }
@@ -170,6 +173,15 @@ impl Call {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] for null where a result can't be null.
     pub(super) fn new(target: Arc<Target>, on_error: OnError) -> Result<Self, Error> {
+        Self::asked(target, &ExchangeRequest { on_error: on_error as i32, ..ExchangeRequest::default() })
+    }
+
+    /// What the request asks for beside the target.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn asked(target: Arc<Target>, request: &ExchangeRequest) -> Result<Self, Error> {
+        let on_error = request.on_error();
         match &target.not_null {
             Some(name) if on_error == OnError::Null => {
                 let message = format!("on_error \"null\" needs a nullable result, and that of {name} is NOT NULL");
@@ -177,13 +189,13 @@ impl Call {
                     .function(name)
                     .hint("ask for \"skip\" or \"fail\", or register the function with a nullable result type"))
             }
-            _ => Ok(Self { target, on_error, bundles: false }),
+            _ => Ok(Self {
+                target,
+                on_error,
+                client: Arc::new(ClientStream::of(request)),
+                bundles: request.bundle_progress,
+            }),
         }
-    }
-
-    /// What the request asks for beside the target.
-    pub(super) fn asked(target: Arc<Target>, request: &ExchangeRequest) -> Result<Self, Error> {
-        Ok(Self { bundles: request.bundle_progress, ..Self::new(target, request.on_error())? })
     }
 
     /// The bundles of a stream, where its client wants to hear of them.
@@ -200,11 +212,15 @@ impl Call {
         self.target.functions.iter().map(named).filter(|named| !named.metrics.is_empty()).collect()
     }
 
-    /// An error as the caller shall see it.
-    pub(super) fn explain(&self, error: Error, attempt: u64) -> Error {
+    /// An error about a batch as the caller shall see it. `attempts` are tries on this executor, `ran` is whether any of
+    /// them has run.
+    pub(super) fn explain(&self, error: Error, batch: BatchIdentity, attempts: u32, ran: bool) -> Error {
         error.function(&self.target.name).with(|info| {
-            info.attempt = attempt as u32;
+            info.attempt = batch.attempt.saturating_add(attempts - 1);
             info.executor.clone_from(&self.target.executor);
+            info.producer.clone_from(&self.client.producer);
+            info.sequence = Some(batch.sequence);
+            info.has_no_side_effects = info.has_no_side_effects && !ran && self.client.refuse(batch.place);
         })
     }
 }

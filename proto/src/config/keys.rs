@@ -123,7 +123,7 @@ pub const MAX_ATTEMPTS: Key = key(
     "udfleet.retry.max-attempts",
     integer(1, 100),
     "3",
-    "How often a batch is tried in all when interpreters crash or executors are lost under it.",
+    "How often a batch is tried in all when interpreters crash or executors are lost under it. A function that is not deterministic is run once, unless this is set for it.",
 );
 /// Memory of one interpreter.
 pub const MEMORY_LIMIT: Key = key(

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::name::nearest;
-use crate::v1::ErrorCode;
+use crate::v1::{ErrorCode, FunctionDefinition};
 
 pub use keys::*;
 use value::parse_bool;
@@ -26,6 +26,17 @@ pub struct Key {
     pub default: &'static str,
     /// What it does.
     pub meaning: &'static str,
+}
+
+/// How often a batch of a function may run. What is not deterministic may have side effects: it runs a second time only
+/// where its own configuration says so.
+#[must_use]
+pub fn max_attempts(definition: &FunctionDefinition) -> u64 {
+    if definition.deterministic || definition.config.contains_key(MAX_ATTEMPTS.name) {
+        MAX_ATTEMPTS.integer(&definition.config)
+    } else {
+        1
+    }
 }
 
 /// Checks keys and values.

@@ -97,6 +97,35 @@ impl ErrorCode {
         }
     }
 
+    /// True where errors of this code are raised before anything has run: [`crate::error::Error::new`] then says that
+    /// there were no side effects.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::FunctionNotFound
+            | Self::InvalidDefinition
+            | Self::InvalidConfig
+            | Self::Unauthenticated
+            | Self::ArtifactMissing
+            | Self::InvalidPlan
+            | Self::Infeasible
+            | Self::EnvironmentFailed
+            | Self::NoCapacity
+            | Self::VersionMismatch => true,
+            Self::UserCode
+            | Self::ResultType
+            | Self::LoadFailed
+            | Self::CallTimeout
+            | Self::InvalidInput
+            | Self::LimitExceeded
+            | Self::InterpreterCrashed
+            | Self::ExecutorLost
+            | Self::MemoryExceeded
+            | Self::Internal
+            | Self::Unspecified => false,
+        }
+    }
+
     /// Whose doing it is.
     #[must_use]
     pub fn fault(self) -> Fault {

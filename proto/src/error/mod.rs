@@ -17,7 +17,12 @@ impl Error {
     /// An error with its message: what happened, where.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(Box::new(ErrorInfo { code: code as i32, message: message.into(), ..ErrorInfo::default() }))
+        Self(Box::new(ErrorInfo {
+            code: code as i32,
+            message: message.into(),
+            has_no_side_effects: code.is_refusal(),
+            ..ErrorInfo::default()
+        }))
     }
 
     /// A fault of udfleet itself.
@@ -53,6 +58,12 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.0.code()
+    }
+
+    /// True where nothing of what failed has run, so that it may be tried again blindly.
+    #[must_use]
+    pub fn has_no_side_effects(&self) -> bool {
+        self.0.has_no_side_effects
     }
 
     /// All fields.

@@ -12,6 +12,9 @@ from ._grpc import grpc
 from ._proto.udfleet.v1 import error_pb2
 from .errors import ProcessExit, RemoteException, RemoteFrame, UdfleetError
 
+_NO_CONNECTION = "failed to connect to all addresses"
+"""How gRPC says that it has sent nothing."""
+
 
 def _exception(message: error_pb2.PythonException) -> RemoteException:
     return RemoteException(
@@ -45,6 +48,7 @@ def from_info(info: error_pb2.ErrorInfo) -> UdfleetError:
         exception=_exception(info.exception) if info.HasField("exception") else None,
         exit=ended,
         expression=info.expression or None,
+        has_no_side_effects=info.has_no_side_effects,
     )
 
 
@@ -80,5 +84,6 @@ def from_flight(error: BaseException, address: str) -> UdfleetError:
 
 
 def lost(message: str, retry_hint: str | None = None) -> UdfleetError:
-    """A peer went away under a call."""
-    return errors.ExecutorLostError(message, hint=retry_hint)
+    """A peer went away under a call, or was never there: then nothing has run."""
+    unreached = _NO_CONNECTION in message
+    return errors.ExecutorLostError(message, hint=retry_hint, has_no_side_effects=unreached)

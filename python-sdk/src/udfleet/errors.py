@@ -109,10 +109,12 @@ class UdfleetError(Exception):
     :ivar exception: the user function's exception, or None.
     :ivar exit: how the interpreter ended, or None.
     :ivar expression: the part of a plan at fault, as it was written, or None.
+    :ivar has_no_side_effects: true where it was refused before anything ran: trying again can't do it twice.
     """
 
     code: str = "INTERNAL"
     retryable: bool = False
+    has_no_side_effects: bool = False
 
     def __init__(
         self,
@@ -127,6 +129,7 @@ class UdfleetError(Exception):
         exception: RemoteException | None = None,
         exit: ProcessExit | None = None,
         expression: str | None = None,
+        has_no_side_effects: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -139,6 +142,8 @@ class UdfleetError(Exception):
         self.exception = exception
         self.exit = exit
         self.expression = expression
+        if has_no_side_effects is not None:
+            self.has_no_side_effects = has_no_side_effects
 
     def __repr__(self) -> str:
         # Some engines show nothing else of an exception.
@@ -202,6 +207,7 @@ class FunctionNotFoundError(UdfleetError):
     """No function of that name or version is registered."""
 
     code = "FUNCTION_NOT_FOUND"
+    has_no_side_effects = True
 
 
 class InvalidInputError(UdfleetError):
@@ -214,6 +220,7 @@ class InvalidDefinitionError(UdfleetError):
     """The function can't be registered as it is."""
 
     code = "INVALID_DEFINITION"
+    has_no_side_effects = True
 
 
 class NotPicklableError(InvalidDefinitionError):
@@ -224,6 +231,7 @@ class InvalidConfigError(UdfleetError):
     """An unknown configuration key, or a value that it doesn't take."""
 
     code = "INVALID_CONFIG"
+    has_no_side_effects = True
 
 
 class LimitExceededError(UdfleetError):
@@ -236,36 +244,42 @@ class UnauthenticatedError(UdfleetError):
     """The token is missing or wrong."""
 
     code = "UNAUTHENTICATED"
+    has_no_side_effects = True
 
 
 class ArtifactMissingError(UdfleetError):
     """The coordinator lacks a file that a definition names."""
 
     code = "ARTIFACT_MISSING"
+    has_no_side_effects = True
 
 
 class InvalidPlanError(UdfleetError):
     """A plan whose columns, functions or types do not go together; `.expression` is the part at fault."""
 
     code = "INVALID_PLAN"
+    has_no_side_effects = True
 
 
 class InfeasibleError(UdfleetError):
     """No executor of the fleet could ever run the function."""
 
     code = "INFEASIBLE"
+    has_no_side_effects = True
 
 
 class EnvironmentFailedError(UdfleetError):
     """The function's environment could not be built."""
 
     code = "ENVIRONMENT_FAILED"
+    has_no_side_effects = True
 
 
 class NoCapacityError(UdfleetError):
     """There is no room now; try again later."""
 
     code = "NO_CAPACITY"
+    has_no_side_effects = True
     retryable = True
 
 
@@ -293,6 +307,7 @@ class VersionMismatchError(UdfleetError):
     """The SDK and the fleet are of different minor versions."""
 
     code = "VERSION_MISMATCH"
+    has_no_side_effects = True
 
 
 class InternalError(UdfleetError):

@@ -88,8 +88,13 @@ def test_streams_are_ordered_and_use_all_executors(cluster):
     batches = [batch(i) for i in range(300)]
     check(list(cluster.fleet.stream("add", iter(batches))), batches)
     assert all(len(peer.rows) > 50 for peer in cluster.executors) and not cluster.coordinator.rows
+    numbers = [[header.sequence for header in peer.headers] for peer in cluster.executors]
+    assert sorted(number for peer in numbers for number in peer) == list(range(300)), "numbered over all streams"
+    assert (
+        len({peer.requests[0].producer for peer in cluster.executors}) == 1
+        and cluster.executors[0].requests[0].producer
+    )
     for peer in cluster.executors:
-        assert [header.sequence for header in peer.headers] == list(range(len(peer.headers)))
         assert {header.attempt for header in peer.headers} == {1}
         assert (peer.requests[0].function, peer.requests[0].job) == ("add", "j")
 
@@ -156,7 +161,12 @@ def test_a_lost_executor_is_replaced(cluster):
     cluster.executors[0].die_after = 5
     batches = [batch(i) for i in range(100)]
     check(list(cluster.fleet.stream("add", batches)), batches)
-    assert len(cluster.executors[0].rows) == 5 and len(cluster.executors[1].rows) >= 95
+    lost, other = cluster.executors
+    assert len(lost.rows) == 5 and len(other.rows) >= 95
+    again = [header.sequence for header in other.headers if header.attempt == 2]
+    assert again and len(again) == len(set(again)), "what was in flight, once"
+    assert {header.attempt for header in other.headers} == {1, 2}
+    assert lost.requests[0].producer == other.requests[0].producer
 
 
 def test_when_all_executors_are_lost_the_coordinator_forwards(cluster):

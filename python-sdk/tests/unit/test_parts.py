@@ -110,6 +110,24 @@ def test_other_results_are_not_mixed_in(cluster):
         list(answers)
 
 
+def test_what_is_not_deterministic_runs_once(cluster):
+    """A batch that was lost may have run, though none of its results came."""
+    cluster.deterministic = False
+    for peer in [cluster.coordinator, *cluster.executors]:
+        peer.die_after_parts, peer.deaths = 0, 100
+    with pytest.raises(udfleet.ExecutorLostError, match="may have run") as caught:
+        list(cluster.fleet.stream("repeat", [batch(10)]))
+    assert caught.value.attempt == 1 and "udfleet.retry.max-attempts" in caught.value.hint
+    assert sum(peer.batches_taken for peer in [cluster.coordinator, *cluster.executors]) == 1
+
+
+def test_what_is_not_deterministic_goes_elsewhere_where_it_was_refused(cluster):
+    cluster.deterministic = False
+    full = error_pb2.ErrorInfo(code=error_pb2.NO_CAPACITY, message="full", has_no_side_effects=True)
+    cluster.executors[0].refuse = full
+    assert rows(cluster.fleet.stream("repeat", [batch(10)] * 4)) == expected(*[10] * 4)
+
+
 def test_an_aggregate_function_gives_one_value(cluster):
     assert cluster.fleet.call("sum", [1, 2, 3]).to_pylist() == [6]
     assert rows(cluster.fleet.stream("sum", (batch(n, n) for n in range(100)))) == [(9900,)]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use arrow_flight::FlightDescriptor;
-use udfleet_proto::v1::DrainExecutorRequest;
-use udfleet_tests::batches::{integers, numbers};
+use udfleet_proto::v1::{DrainExecutorRequest, ErrorCode, ExchangeRequest};
+use udfleet_tests::batches::{integers, numbers, texts};
 use udfleet_tests::cluster::{Cluster, Options};
-use udfleet_tests::function::Function;
+use udfleet_tests::function::{Function, string};
+use udfleet_tests::gate::Gate;
 use udfleet_tests::http::{metrics, wait_idle};
 use udfleet_tests::memory::{alive, descendants};
-use udfleet_tests::messages::{Encoder, command, descriptors, path};
+use udfleet_tests::messages::{Encoder, command, descriptors, path, request};
 use udfleet_tests::stream::{Stream, call};
 use udfleet_tests::wait::{eventually, within};
 
@@ -90,6 +91,54 @@ async fn sigkill_of_an_executor_in_the_middle_of_a_stream() {
         cluster.wait_state("e1", "lost").await;
         cluster.assert_no_errors();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_batch_has_the_same_name_and_another_attempt_at_the_next_executor() {
+    let mut cluster = Cluster::start(2).await;
+    let gate = Gate::new(&cluster.folder(), "gate");
+    cluster.client().register(&Function::new("wait_and_fail").takes(vec![string()])).await;
+    let descriptor = request(ExchangeRequest {
+        function: "wait_and_fail".to_owned(),
+        producer: "the-client".to_owned(),
+        ..ExchangeRequest::default()
+    });
+    let mut stream = Stream::open(&cluster.address(), descriptor).await.unwrap();
+    let (mut encoder, batch) = (Encoder::default(), texts(&[gate.argument()]));
+    stream.send_all([encoder.schema(&batch.schema())]).await;
+    let _not_sent = encoder.batch(&batch);
+    stream.send_all(encoder.batch(&batch)).await;
+    stream.half_close();
+    gate.wait_entered(1).await;
+    let at_first = descendants(cluster.executor("e1").pid()).contains(&gate.processes()[0]);
+    let (lost, other) = if at_first { ("e1", "e2") } else { ("e2", "e1") };
+    cluster.executor(lost).kill();
+    gate.wait_entered(2).await;
+    gate.open();
+    let answers = stream.rest().await.unwrap();
+    let error = answers.iter().find_map(udfleet_tests::stream::in_band).expect("the second try fails").into_info();
+    assert_eq!((error.code(), error.executor.as_str(), error.attempt), (ErrorCode::UserCode, other, 2), "{error:?}");
+    assert_eq!((error.producer.as_str(), error.sequence), ("the-client", Some(1)));
+    assert!(!error.has_no_side_effects);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_deterministic_does_not_run_again_with_its_executor_lost() {
+    let mut cluster = Cluster::start(2).await;
+    let gate = Gate::new(&cluster.folder(), "gate");
+    cluster.client().register(&Function::new("wait").takes(vec![string()]).not_deterministic()).await;
+    let (mut encoder, batch) = (Encoder::default(), texts(&[gate.argument()]));
+    let mut stream = Stream::open(&cluster.address(), command("wait")).await.unwrap();
+    stream.send_all(encoder.all(&[batch])).await;
+    stream.half_close();
+    gate.wait_entered(1).await;
+    let at_first = descendants(cluster.executor("e1").pid()).contains(&gate.processes()[0]);
+    cluster.executor(if at_first { "e1" } else { "e2" }).kill();
+    let answers = stream.rest().await.unwrap();
+    let error = answers.iter().find_map(udfleet_tests::stream::in_band).expect("it may have run").into_info();
+    assert_eq!((error.code(), error.attempt, error.sequence), (ErrorCode::ExecutorLost, 1, Some(0)), "{error:?}");
+    assert!(!error.has_no_side_effects);
+    assert_eq!(gate.entered(), 1, "it ran once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

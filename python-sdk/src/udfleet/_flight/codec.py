@@ -14,11 +14,15 @@ BatchResult = exchange_pb2.BatchResult
 _NO_RESULT = BatchResult(last=True)
 
 
-def descriptor(request: exchange_pb2.ExchangeRequest | bytes) -> flight.FlightDescriptor:
-    """Asks for a numbered exchange: a request, or the ticket that holds one."""
-    encoded = request if isinstance(request, bytes) else request.SerializeToString()
-    prefix = b"" if encoded.startswith(EXCHANGE_PREFIX) else EXCHANGE_PREFIX
-    return flight.FlightDescriptor.for_command(prefix + encoded)
+def descriptor(request: bytes, producer: str = "") -> flight.FlightDescriptor:
+    """Asks for a numbered exchange: an encoded request, or the ticket that holds one.
+
+    :param producer: who numbers the batches.
+    """
+    prefix = b"" if request.startswith(EXCHANGE_PREFIX) else EXCHANGE_PREFIX
+    # Messages that follow each other are merged when they are read.
+    named = exchange_pb2.ExchangeRequest(producer=producer).SerializeToString()
+    return flight.FlightDescriptor.for_command(prefix + request + named)
 
 
 def _encode_header(sequence: int, attempt: int) -> pa.Buffer:

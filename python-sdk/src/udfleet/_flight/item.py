@@ -14,14 +14,29 @@ if TYPE_CHECKING:
 class Item:
     """A batch on its way. Its answer comes in parts: one for scalar functions, any number for others."""
 
-    __slots__ = ("_rows", "_skip", "attempt", "batch", "delivered", "done", "link", "offset", "parts", "size")
+    __slots__ = (
+        "_rows",
+        "_skip",
+        "attempt",
+        "batch",
+        "delivered",
+        "done",
+        "link",
+        "offset",
+        "parts",
+        "sequence",
+        "size",
+    )
 
     def __init__(self, batch: pa.RecordBatch, size: int, offset: int) -> None:
         self.batch = batch
         self.size = size
         self.offset = offset
         """Its first row, as the caller counts rows."""
+        self.sequence = 0
+        """Its producer's number for it, the same for each attempt."""
         self.attempt = 1
+        """Counts tries that may have run it."""
         self.link: Link | None = None
         self.parts: deque[pa.RecordBatch] = deque()
         """What has come and was not handed out yet."""

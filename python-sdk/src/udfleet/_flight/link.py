@@ -46,7 +46,6 @@ class Link:
         self.in_flight: deque[Item] = deque()
         self.answered = 0
         self._bytes = 0
-        self._sent = 0
         self._writable = True
         self._ended = False
         self._write_error = ""
@@ -79,10 +78,9 @@ class Link:
             if self._schema is None:
                 self._schema = item.batch.schema
                 self._writer.begin(self._schema)
-            self._writer.write_with_metadata(item.batch, codec.header(self._sent, item.attempt))
+            self._writer.write_with_metadata(item.batch, codec.header(item.sequence, item.attempt))
         except (pa.ArrowException, OSError) as error:
             self._fail_write(error)
-        self._sent += 1
 
     def check(self, schema: pa.Schema) -> None:
         """Begins and ends the stream; the peer answers columns that it does not take with an error."""
@@ -99,7 +97,6 @@ class Link:
         self.in_flight.append(item)
         self._writable = False
         self._ended = True
-        self._sent += 1
         with contextlib.suppress(pa.ArrowException, OSError):
             self._writer.done_writing()
 
@@ -117,7 +114,6 @@ class Link:
         :raises UdfleetError: the batch failed.
         """
         item = self.in_flight[0]
-        expected = self._sent - len(self.in_flight)
         try:
             chunk = _interrupts.read_chunk(self._reader)
         except StopIteration:
@@ -133,8 +129,9 @@ class Link:
         if result.HasField("error"):
             self._writable = False
             raise _located(_failures.from_info(result.error), item)
-        if result.sequence != expected:
-            raise LinkLostError(_failures.lost(f"{self.address} answered batch {result.sequence}, expected {expected}"))
+        if result.sequence != item.sequence:
+            reason = f"{self.address} answered batch {result.sequence}, expected {item.sequence}"
+            raise LinkLostError(_failures.lost(reason))
         item.take(chunk.data)
         if result.last:
             item.done = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from .item import Item
 from .link import Link, LinkLostError
-from .target import Target
+from .target import MAX_ATTEMPTS, Target
 
 MAX_LINKS = 16
 """Executors that one call uses at most, so that its cost does not grow with the fleet."""
@@ -52,6 +53,9 @@ class Pipeline:
         self._direct = direct
         self._max_links = 1 if gathers else max_links
         self._on_bundle = on_bundle
+        self._producer = uuid.uuid4().hex
+        """With a batch's sequence it names the batch, whichever stream it takes."""
+        self._next = 0
         self._order: deque[Item] = deque()
         self._resend: deque[Item] = deque()
         self._links: list[Link] = []
@@ -99,7 +103,7 @@ class Pipeline:
         link = self._pick(item.size)
         if link is None:
             return False
-        self._order.append(item)
+        self._number(item)
         link.send(item)
         return True
 
@@ -126,8 +130,13 @@ class Pipeline:
         link = self._links[0] if self._links else self._open()
         if link is None:
             raise errors.ExecutorLostError("no executor answered", function=self._target.name or None)
-        self._order.append(item)
+        self._number(item)
         link.end_input(item)
+
+    def _number(self, item: Item) -> None:
+        item.sequence = self._next
+        self._next += 1
+        self._order.append(item)
 
     def check(self, schema: pa.Schema) -> None:
         """Tells a peer the columns and no batch: an error where they are not what it takes. Ends the stream."""
@@ -152,7 +161,8 @@ class Pipeline:
             try:
                 client, options = self._directory.client(address), self._directory.call_options
                 connected = address in self._directory.connected
-                link = Link(client, address, self._target.descriptor(address), options, connected)
+                descriptor = self._target.descriptor(address, self._producer)
+                link = Link(client, address, descriptor, options, connected)
                 self._directory.connected.add(address)
             except LinkLostError as lost:
                 self._failed.add(address)
@@ -174,8 +184,9 @@ class Pipeline:
             self._opened = True
             if result.HasField("bundle"):
                 self._tell(link, result)
-            elif not result.last and item is not self._order[0]:
-                # It would have to be held here whole: another stream answers the older batch first.
+            elif not result.last and item is not self._order[0] and self._target.deterministic():
+                # It would have to be held here whole: another stream answers the older batch first. What is not
+                # deterministic is held all the same: it must not run twice.
                 self._take_back(link)
         except LinkLostError as lost:
             self._silent.add(link.address)
@@ -194,15 +205,15 @@ class Pipeline:
         self._directory.connected.discard(link.address)
         self._target.forget()
         for item in link.in_flight:
-            if link.answered or item.parts or item.delivered:
-                item.attempt += 1
-            if item.attempt > self._target.max_attempts():
-                link.cancel()
-                raise self._gave_up(reason, item.attempt - 1)
             gathered = self._gathers and (link.answered or item.batch is None)
             if gathered or (item.delivered and not self._target.deterministic()):
                 link.cancel()
                 raise self._can_not_repeat(reason, item)
+            if not reason.has_no_side_effects or item.parts:
+                item.attempt += 1
+            if item.attempt > 1 and item.attempt > (most := self._target.max_attempts()):
+                link.cancel()
+                raise self._gave_up(reason, item.attempt - 1) if most > 1 else self._runs_once(reason)
         self._withdraw(link)
         self._next_candidates(reason)
 
@@ -226,6 +237,14 @@ class Pipeline:
             f"{reason.message}; {what}", function=reason.function or self._target.name or None, hint=reason.hint
         )
 
+    def _runs_once(self, reason: UdfleetError) -> UdfleetError:
+        return errors.ExecutorLostError(
+            f"{reason.message}; a batch may have run, and its function is to run once",
+            function=reason.function or self._target.name or None,
+            attempt=1,
+            hint="what is not deterministic runs again only where udfleet.retry.max-attempts says so",
+        )
+
     def _position(self, item: Item) -> int:
         return self._order.index(item)
 
@@ -237,7 +256,7 @@ class Pipeline:
             self._candidates = [self._directory.coordinator]
             return
         self._rounds += 1
-        if self._rounds >= self._target.max_attempts():
+        if self._rounds >= max(self._target.max_attempts(), MAX_ATTEMPTS):
             raise self._gave_up(reason, self._rounds)
         time.sleep(_BACKOFF_SECONDS * 4 ** (self._rounds - 1))
         self._failed.clear()

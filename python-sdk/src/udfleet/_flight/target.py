@@ -34,6 +34,7 @@ class Target(ABC):
         """For errors; empty: a plan."""
         self._describe = describe
         self._functions = functions
+        self._deterministic: bool | None = None
 
     @abstractmethod
     def executors(self) -> list[str]:
@@ -47,27 +48,34 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def descriptor(self, address: str) -> flight.FlightDescriptor:
-        """How it is asked for at that peer."""
+    def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
+        """How it is asked for at that peer, by a producer of batches."""
 
     @abstractmethod
     def forget(self) -> None:
         """Who serves it is asked for anew the next time."""
 
     def max_attempts(self) -> int:
-        """How often a batch is tried; asked for when a batch was lost only."""
+        """How often a batch may run; asked for when a batch was lost only.
+
+        What is not deterministic may have side effects: it runs again only where its own configuration says so.
+        """
         counts = []
         for name in self._functions:
             with contextlib.suppress(UdfleetError):
-                counts.append(int(self._describe(name).config.get("udfleet.retry.max-attempts", MAX_ATTEMPTS)))
+                view = self._describe(name)
+                default = MAX_ATTEMPTS if view.deterministic else 1
+                counts.append(int(view.config.get("udfleet.retry.max-attempts", default)))
         return min(counts, default=MAX_ATTEMPTS)
 
     def deterministic(self) -> bool:
         """Whether the same batch gives the same results; asked for when a batch was lost only."""
-        try:
-            return all(self._describe(name).deterministic for name in self._functions)
-        except UdfleetError:
-            return False
+        if self._deterministic is None:
+            try:
+                self._deterministic = all(self._describe(name).deterministic for name in self._functions)
+            except UdfleetError:
+                return False
+        return self._deterministic
 
 
 class FunctionTarget(Target):
@@ -84,7 +92,7 @@ class FunctionTarget(Target):
     ) -> None:
         super().__init__(directory, function, describe, (function,))
         request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error, bundle_progress=bundles)
-        self._descriptor = codec.descriptor(request)
+        self._request = request.SerializeToString()
         self._reference = ""
 
     def executors(self) -> list[str]:
@@ -96,8 +104,8 @@ class FunctionTarget(Target):
         route = self.directory.latest_route(self.name)
         return route.executors if route is not None and route.reference == self._reference else []
 
-    def descriptor(self, address: str) -> flight.FlightDescriptor:
-        return self._descriptor
+    def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
+        return codec.descriptor(self._request, producer)
 
     def forget(self) -> None:
         self.directory.forget(self.name)
@@ -118,17 +126,18 @@ class PlanTarget(Target):
     ) -> None:
         super().__init__(directory, "", describe, functions)
         request = exchange_pb2.ExchangeRequest(plan=plan, job=job, on_error=on_error, bundle_progress=bundles)
-        self._descriptor = codec.descriptor(request)
+        self._request = request.SerializeToString()
         self._bundles = bundles
         self._stages: dict[str, bytes] | None = None
         self._tickets: set[bytes] = set()
         """Of the versions that the first stream was opened for."""
         self._asked = 0.0
-        self._lookup = directory.lookup(self._descriptor)
+        self._described = codec.descriptor(self._request)
+        self._lookup = directory.lookup(self._described)
 
     def executors(self) -> list[str]:
         if self._stages is None:
-            self._stages = self._stages_of(self.directory.plan_info(self._descriptor))
+            self._stages = self._stages_of(self.directory.plan_info(self._described))
             self._tickets = self._tickets or set(self._stages.values())
             self._asked = time.monotonic()
         return list(self._stages)
@@ -146,16 +155,16 @@ class PlanTarget(Target):
     def _stages_of(self, served: list[tuple[str, bytes]]) -> dict[str, bytes]:
         return {address: ticket for address, ticket in served if ticket and address != self.directory.coordinator}
 
-    def _stage(self, ticket: bytes) -> flight.FlightDescriptor:
+    def _stage(self, ticket: bytes) -> bytes:
         if not self._bundles:
-            return codec.descriptor(ticket)
+            return ticket
         request = exchange_pb2.ExchangeRequest.FromString(ticket.removeprefix(codec.EXCHANGE_PREFIX))
         request.bundle_progress = True
-        return codec.descriptor(request)
+        return request.SerializeToString()
 
-    def descriptor(self, address: str) -> flight.FlightDescriptor:
+    def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
         ticket = (self._stages or {}).get(address)
-        return self._descriptor if ticket is None else self._stage(ticket)
+        return codec.descriptor(self._request if ticket is None else self._stage(ticket), producer)
 
     def forget(self) -> None:
         self._stages = None

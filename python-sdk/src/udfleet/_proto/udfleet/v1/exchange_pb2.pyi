@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress")
+    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress", "producer")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     FORWARDED_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class ExchangeRequest(_message.Message):
     STAGE_FIELD_NUMBER: _ClassVar[int]
     ON_ERROR_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
     function: str
     job: str
     forwarded: bool
@@ -27,7 +28,8 @@ class ExchangeRequest(_message.Message):
     stage: _stage_pb2.Stage
     on_error: _function_pb2.OnError
     bundle_progress: bool
-    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ...) -> None: ...
+    producer: str
+    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ...) -> None: ...
 
 class BatchHeader(_message.Message):
     __slots__ = ("sequence", "attempt")
@@ -38,7 +40,7 @@ class BatchHeader(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class BatchResult(_message.Message):
-    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle", "errors_column")
+    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle", "errors_column", "attempt")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +48,7 @@ class BatchResult(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     ERRORS_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     last: bool
     rows: int
@@ -53,7 +56,8 @@ class BatchResult(_message.Message):
     error: _error_pb2.ErrorInfo
     bundle: BundleProgress
     errors_column: bool
-    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ..., errors_column: _Optional[bool] = ...) -> None: ...
+    attempt: int
+    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ..., errors_column: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class BundleProgress(_message.Message):
     __slots__ = ("bundle", "completed", "batches", "rows_in", "rows_out", "bytes_in", "bytes_out", "timing", "elapsed_ms", "metrics")

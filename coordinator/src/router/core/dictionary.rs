@@ -1,6 +1,6 @@
 //! Dictionaries of a pinned stream, kept so that another executor can take the stream over.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use arrow_flight::FlightData;
 use udfleet_proto::error::Error;
@@ -11,7 +11,8 @@ struct Logged {
     index: u64,
     /// Batches from this one on were encoded with it.
     from: u64,
-    id: i64,
+    /// Of its id.
+    rank: usize,
     delta: bool,
     message: FlightData,
 }
@@ -20,7 +21,9 @@ struct Logged {
 #[derive(Default)]
 pub(super) struct Dictionaries {
     /// In force at the oldest unanswered batch.
-    base: BTreeMap<i64, Vec<Logged>>,
+    base: BTreeMap<usize, Vec<Logged>>,
+    /// Ranks of ids, as they first came: values may be dictionaries themselves, which come before those that they are in.
+    ranks: HashMap<i64, usize>,
     log: VecDeque<Logged>,
     next_index: u64,
     bytes: usize,
@@ -41,7 +44,9 @@ impl Dictionaries {
             let message = format!("the stream's dictionaries are larger than the limit of {MAX_FRAME_BYTES} bytes");
             return Err(Error::new(ErrorCode::LimitExceeded, message).hint("send plain columns"));
         }
-        self.log.push_back(Logged { index: self.next_index, from, id, delta, message });
+        let next_rank = self.ranks.len();
+        let rank = *self.ranks.entry(id).or_insert(next_rank);
+        self.log.push_back(Logged { index: self.next_index, from, rank, delta, message });
         self.next_index += 1;
         Ok(())
     }
@@ -50,7 +55,7 @@ impl Dictionaries {
     pub fn settle(&mut self, oldest: u64) {
         while self.log.front().is_some_and(|logged| logged.from <= oldest) {
             let Some(logged) = self.log.pop_front() else { return };
-            let held = self.base.entry(logged.id).or_default();
+            let held = self.base.entry(logged.rank).or_default();
             if !logged.delta {
                 self.bytes -= held.iter().map(|logged| size(&logged.message)).sum::<usize>();
                 held.clear();
@@ -111,5 +116,17 @@ mod tests {
         let (late, had) = all.before(6, Some(4));
         assert_eq!(texts(&late), ["d"]);
         assert_eq!(texts(&all.before(7, Some(had)).0), [""; 0]);
+    }
+
+    #[test]
+    fn a_dictionary_of_dictionaries_comes_after_those_that_it_is_made_of() {
+        let mut all = Dictionaries::default();
+        all.record(0, 7, false, message("inner")).unwrap();
+        all.record(0, 3, false, message("outer")).unwrap();
+        all.settle(0);
+        assert_eq!(texts(&all.before(0, None).0), ["inner", "outer"]);
+        all.record(1, 7, false, message("inner again")).unwrap();
+        all.settle(1);
+        assert_eq!(texts(&all.before(1, None).0), ["inner again", "outer"], "to an executor that takes over");
     }
 }

@@ -2,12 +2,6 @@
 
 use std::collections::HashMap;
 
-use arrow_flight::FlightData;
-use prost::Message as _;
-use udfleet_proto::v1::{BatchResult, BundleProgress};
-
-use super::exchange::Exchange;
-
 /// The numbers of bundles that have begun.
 #[derive(Default)]
 pub(super) struct Bundles {
@@ -17,7 +11,7 @@ pub(super) struct Bundles {
 
 impl Bundles {
     /// The client's number of an upstream's bundle.
-    fn number(&mut self, upstream: usize, bundle: u64, completed: bool) -> u64 {
+    pub fn number(&mut self, upstream: usize, bundle: u64, completed: bool) -> u64 {
         let number = *self.open.entry((upstream, bundle)).or_insert_with(|| {
             self.next += 1;
             self.next - 1
@@ -26,16 +20,6 @@ impl Bundles {
             self.open.remove(&(upstream, bundle));
         }
         number
-    }
-}
-
-impl Exchange {
-    /// Bundles are told of as they go on, whatever batch is due.
-    pub(super) fn tell_of_bundle(&mut self, upstream: usize, bundle: BundleProgress) {
-        let number = self.bundles.number(upstream, bundle.bundle, bundle.completed);
-        let told = BundleProgress { bundle: number, ..bundle };
-        let result = BatchResult { bundle: Some(told), ..BatchResult::default() };
-        self.out.push_back(FlightData::new().with_app_metadata(result.encode_to_vec()));
     }
 }
 

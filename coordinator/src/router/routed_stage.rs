@@ -1,44 +1,34 @@
-//! What the executors of one stream are asked for: a function, or a stage of a plan.
+//! What the executors of one stream are asked for, and who they are: a function, or a stage of a plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use udfleet_proto::config::MAX_ATTEMPTS;
+use udfleet_proto::config::{MAX_ATTEMPTS, max_attempts};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::types::arrow_field;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, Field, FunctionKind, Stage};
 
+use super::core::{ExchangeSpec, Serving, Source};
 use crate::registry::Function;
 use crate::routes::{Routes, Server, Target};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Work {
-    /// For messages.
-    pub name: String,
+pub(super) struct RoutedStage {
+    pub spec: ExchangeSpec,
     /// `add@3`; an executor has to serve all of them.
     functions: Vec<String>,
     /// Of a stage without functions: any interpreter of it will do.
     environment: String,
     /// What executors are sent.
     pub request: ExchangeRequest,
-    pub result: Schema,
-    /// What comes in, where that is known.
-    pub inputs: Option<Schema>,
-    pub max_attempts: u32,
-    /// The same input gives the same answer.
-    pub repeatable: bool,
-    /// One interpreter takes all batches and answers at their end.
-    pub gathers: bool,
-    /// An earlier stage of the plan gathers: its results all belong to the end of the client's input.
-    pub behind: bool,
 }
 
 fn attempts(functions: &[Arc<Function>]) -> u32 {
-    let least = functions.iter().map(|function| MAX_ATTEMPTS.integer(&function.definition.config)).min();
-    least.map_or(3, |attempts| u32::try_from(attempts).unwrap_or(u32::MAX))
+    let least = functions.iter().map(|function| max_attempts(&function.definition)).min();
+    u32::try_from(least.unwrap_or_else(|| MAX_ATTEMPTS.integer(&Default::default()))).unwrap_or(u32::MAX)
 }
 
 fn schema(fields: &[Field]) -> Schema {
@@ -46,48 +36,75 @@ fn schema(fields: &[Field]) -> Schema {
     Schema::new(fields.iter().map(field).collect::<Vec<_>>())
 }
 
-impl Work {
+impl RoutedStage {
     /// One function over all columns.
     pub fn of_function(function: &Arc<Function>, asked: &ExchangeRequest) -> Self {
         let definition = &function.definition;
         let inputs = definition.input_types.iter().enumerate();
         let inputs = inputs.map(|(index, input)| arrow_field(&format!("arg{}", index + 1), input));
         Self {
-            name: function.name.clone(),
             functions: vec![function.name.clone()],
             environment: String::new(),
             request: ExchangeRequest { function: function.name.clone(), forwarded: true, ..asked.clone() },
-            result: Schema::new(result_fields(definition)),
-            inputs: definition.input_typed.then(|| Schema::new(inputs.collect::<Vec<_>>())),
-            max_attempts: attempts(std::slice::from_ref(function)),
-            repeatable: definition.deterministic,
-            gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
-            behind: false,
+            spec: ExchangeSpec {
+                name: function.name.clone(),
+                function: function.name.clone(),
+                producer: asked.producer.clone(),
+                source: Source::Client,
+                result: Schema::new(result_fields(definition)),
+                inputs: definition.input_typed.then(|| Schema::new(inputs.collect::<Vec<_>>())),
+                max_attempts: attempts(std::slice::from_ref(function)),
+                deterministic: definition.deterministic,
+                aggregates: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
+                after_aggregation: false,
+            },
         }
     }
 
-    /// A stage; `functions` are those that it names, `asked` is what goes for all stages.
-    pub fn of_stage(stage: Stage, functions: &[Arc<Function>], asked: &ExchangeRequest, behind: bool) -> Self {
+    /// The stage of a plan at `index`; `functions` are those that it names, `asked` is what goes for all stages.
+    pub fn of_stage(
+        stage: Stage,
+        index: usize,
+        functions: &[Arc<Function>],
+        asked: &ExchangeRequest,
+        after_aggregation: bool,
+    ) -> Self {
+        // Later stages number their batches themselves: their sequences are no client's.
+        let (source, producer) = match index {
+            0 => (Source::Client, asked.producer.clone()),
+            _ => (Source::Stage, format!("{}/{index}", asked.producer)),
+        };
+        let function = match &stage.functions[..] {
+            [one] => one.clone(),
+            _ => String::new(),
+        };
         Self {
-            name: if stage.functions.is_empty() { "plan".to_owned() } else { stage.functions.join(", ") },
             functions: stage.functions.clone(),
             environment: stage.environment.clone(),
-            result: schema(&stage.outputs),
-            inputs: Some(schema(&stage.inputs)),
-            max_attempts: attempts(functions),
-            repeatable: functions.iter().all(|function| function.definition.deterministic),
-            gathers: stage.gathers,
-            behind,
-            request: ExchangeRequest { stage: Some(stage), forwarded: true, ..asked.clone() },
+            spec: ExchangeSpec {
+                name: if stage.functions.is_empty() { "plan".to_owned() } else { stage.functions.join(", ") },
+                function,
+                producer: producer.clone(),
+                source,
+                result: schema(&stage.outputs),
+                inputs: Some(schema(&stage.inputs)),
+                max_attempts: attempts(functions),
+                deterministic: functions.iter().all(|function| function.definition.deterministic),
+                aggregates: stage.gathers,
+                after_aggregation,
+            },
+            request: ExchangeRequest { stage: Some(stage), forwarded: true, producer, ..asked.clone() },
         }
     }
 
-    /// The function that an error is about, where there is only one.
-    pub fn function(&self) -> &str {
-        match &self.functions[..] {
-            [one] => one,
-            _ => "",
-        }
+    /// Executors that serve all of it now, or why there are none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FunctionNotFound`] where a function has been dropped.
+    pub fn serving(&self, routes: &Routes) -> Result<Serving<Server>, Error> {
+        let servers: Arc<[Server]> = self.servers(routes)?.into();
+        let unserved = servers.is_empty().then(|| self.no_capacity(routes));
+        Ok(Serving { servers, unserved })
     }
 
     /// Executors that serve all of it now.
@@ -124,7 +141,7 @@ impl Work {
         if let Some(target) = self.functions.iter().find_map(unserved) {
             return target.no_capacity();
         }
-        let message = format!("no executor serves all of {} now", self.name);
+        let message = format!("no executor serves all of {} now", self.spec.name);
         Error::new(ErrorCode::NoCapacity, message)
             .hint("`udfleet status` shows what is pending and why; try again later")
     }

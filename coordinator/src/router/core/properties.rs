@@ -1,0 +1,67 @@
+//! Whatever happens to a stream, its client gets each answer once and in order, or one error for a reason.
+
+use proptest::prelude::*;
+
+use super::simulation::{Scenario, Simulation, Step};
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => (prop::bool::weighted(0.1), any::<bool>()).prop_map(|(large, dictionary)| Step::Send { large, dictionary }),
+        24 => (0usize..8, prop::bool::weighted(0.2)).prop_map(|(upstream, large)| Step::Answer { upstream, large }),
+        3 => (0usize..8).prop_map(|upstream| Step::Lose { upstream }),
+        3 => (0usize..8).prop_map(|upstream| Step::Refuse { upstream }),
+        1 => (0usize..8).prop_map(|upstream| Step::Raise { upstream }),
+        3 => Just(Step::AddExecutor),
+        1 => Just(Step::DropFunction),
+        2 => (0usize..8).prop_map(|index| Step::RemoveExecutor { index }),
+        4 => (0u64..400).prop_map(|milliseconds| Step::Wait { milliseconds }),
+        1 => Just(Step::EndInput),
+    ]
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let kind = prop_oneof![
+        4 => Just((false, false, false)),
+        1 => Just((true, false, false)),
+        2 => Just((false, true, false)),
+        2 => Just((false, false, true)),
+        1 => Just((true, false, true)),
+    ];
+    let steps = prop::collection::vec(step(), 0..160);
+    (1usize..4, 1u64..4, kind, any::<bool>(), 1u32..5, any::<u64>(), steps).prop_map(
+        |(executors, parts, (aggregates, dictionaries, from_stage), deterministic, max_attempts, seed, steps)| {
+            Scenario {
+                executors,
+                parts,
+                aggregates,
+                dictionaries,
+                from_stage,
+                deterministic,
+                max_attempts,
+                seed,
+                steps,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn each_batch_is_answered_once_and_in_order_or_the_stream_fails_for_a_reason(scenario in scenario()) {
+        Simulation::new(scenario).run();
+    }
+}
+
+#[test]
+fn the_core_knows_no_sockets_and_no_runtime() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/router/core");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    // All but this one, which names them.
+    for file in files.filter(|file| !file.ends_with("properties.rs")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let used = ["tokio", "tonic", "futures"].into_iter().find(|name| text.contains(&format!("{name}::")));
+        assert_eq!(used, None, "{}", file.display());
+    }
+}
