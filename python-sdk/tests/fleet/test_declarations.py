@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from udfleet import Environment, Row, udf, udtf
+from udfleet import AggregateFunction, Environment, Row, udaf, udf, udtf
 
 
 class Model:
@@ -46,6 +46,27 @@ def test_objects_are_called_whatever_methods_they_have(fleet):
     assert fleet.call("model", [1, 2]).to_pylist() == [2, 4]
     assert fleet.call("evaluated", [1, 2]).to_pylist() == [3, 6]
     assert sorted(fleet.drop_function("model") + fleet.drop_function("evaluated")) == ["evaluated@1", "model@1"]
+
+
+class Total(AggregateFunction):
+    """With a method that only other kinds of functions have."""
+
+    def create_accumulator(self):
+        return [0]
+
+    def accumulate(self, accumulator, value: int):
+        accumulator[0] += value
+
+    def get_value(self, accumulator) -> int:
+        return self.eval(accumulator)
+
+    def eval(self, accumulator):
+        return accumulator[0]
+
+
+def test_each_kind_has_its_own_methods(fleet):
+    fleet.register_function("total", udaf(Total))
+    assert fleet.call("total", [1, 2, 4]).to_pylist() == [7]
 
 
 def test_types_come_from_annotations(fleet):

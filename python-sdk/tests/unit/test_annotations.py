@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import operator
@@ -29,6 +30,15 @@ from udfleet import (
     udaf,
     udf,
     udtf,
+)
+from udfleet._client.views import (
+    Counters,
+    ExecutorView,
+    FunctionOnExecutor,
+    FunctionView,
+    ProfileView,
+    ProgressView,
+    RowErrorsView,
 )
 from udfleet.types.coerce import data_type
 
@@ -122,6 +132,29 @@ def test_annotations_as_text():
     assert (inputs(local), str(local.result_type)) == (["BIGINT"], "BIGINT")
     assert (inputs(sql), str(sql.result_type)) == (["DECIMAL(10, 2)", "BIGINT"], "ARRAY<STRING>")
     assert (inputs(union), str(union.result_type)) == (["BIGINT", "ARRAY<BIGINT>"], "STRING")
+
+
+MODULE = """{future}
+def known(x: {quote}Decimal{quote}, y: {quote}time{quote}) -> {quote}datetime{quote}:
+    return x
+def sql(x: "DECIMAL(9, 2)") -> "time":
+    return x
+def unquoted(x: {quote}decimal{quote}) -> int:
+    return x
+"""
+
+
+@pytest.mark.parametrize(("future", "quote"), [("from __future__ import annotations", ""), ("", '"')])
+def test_names_that_were_imported_for_type_checkers_only(future, quote):
+    """`Decimal` is Python's there, not SQL's DECIMAL of no decimal places."""
+    scope = {"__name__": "typed"}
+    exec(compile(MODULE.format(future=future, quote=quote), "typed.py", "exec", dont_inherit=True), scope)
+    known = udf(scope["known"])
+    assert (inputs(known), str(known.result_type)) == (["DECIMAL(38, 18)", "TIME(6)"], "TIMESTAMP(6)")
+    assert inputs(udf(scope["sql"])) == ["DECIMAL(9, 2)"]
+    if future:
+        with pytest.raises(TypeError, match="name 'decimal' is not defined"):
+            udf(scope["unquoted"])
 
 
 def test_which_parameters_count():
@@ -277,3 +310,29 @@ def test_reprs_are_short():
         assert len(repr(shown)) < 400, shown
     assert repr(view).endswith("8, 9, ... 9990 more)") and repr(udfleet.ListView(1)) == "ListView(1)"
     assert repr(udfleet.MapView({1: "a"})) == "MapView({1: 'a'})"
+
+
+def test_views_of_a_fleet_are_short():
+    zero = datetime.datetime.now(datetime.timezone.utc)
+    on_executor = FunctionOnExecutor("e", "f@1", "READY", 1, None)
+    values = {
+        str: "x" * 1000, int: 3, float: 1.0, bool: True, list: [on_executor] * 100, dict: {str(i): i for i in range(1000)},
+        datetime.datetime: zero, udfleet.DataType: T.ROW([T.FIELD(f"c{i}", T.STRING()) for i in range(500)]),
+    }  # fmt: skip
+    for cls in (FunctionView, ExecutorView, Counters, ProfileView, RowErrorsView):
+        given = {}
+        for field in dataclasses.fields(cls):
+            kind = next(
+                k for k in values if field.type.split("[")[0].split(" ")[0] in (k.__name__, f"datetime.{k.__name__}")
+            )
+            given[field.name] = "f" if field.name in ("name", "function", "id", "executor") else values[kind]
+        if "input_types" in given:
+            given["input_types"] = [T.STRING()] * 500
+        for name in ("address", "kind", "state"):
+            if name in given:
+                given[name] = "a"
+        assert len(repr(cls(**given))) < 400 and "f" in repr(cls(**given))
+    total = Counters(**{field.name: "f" if field.name == "function" else 0 for field in dataclasses.fields(Counters)})
+    assert repr(ProgressView(total, 1.0, 2.0, 3.0, {str(i): total for i in range(1000)})) == (
+        "<progress of f: 0 calls, 0 rows, 0 errors, p99 3.0 ms>"
+    )

@@ -34,7 +34,8 @@ def _pythons() -> list[Path]:
 
 
 def test_import_is_light():
-    code = "import sys, time; a = time.perf_counter(); import udfleet; t = time.perf_counter() - a\n"
+    # Time of the processor: a busy machine takes longer by the clock.
+    code = "import sys, time; a = time.process_time(); import udfleet; t = time.process_time() - a\n"
     code += f"print(t, [m for m in {HEAVY} if m in sys.modules])"
     best = 1.0
     for _ in range(5):
@@ -67,6 +68,7 @@ def test_public_surface_is_frozen():
         "ExecutorLostError",
         "Expression",
         "Fleet",
+        "ForkedProcessError",
         "FunctionContext",
         "ForkedProcessError",
         "FunctionNotFoundError",

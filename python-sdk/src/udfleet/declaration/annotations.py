@@ -6,12 +6,15 @@ import sys
 
 from ..functions import ImperativeAggregateFunction, UserDefinedFunction
 from ..types import DataType, DataTypes
+from ..types.python import PYTHON_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_FUTURE_ANNOTATIONS = 0x1000000
+"""The flag of `from __future__ import annotations`, from Python 3.9 on: importing __future__ costs time."""
 _ROWS = frozenset({"Iterator", "Iterable", "Generator", "list", "Sequence", "AsyncIterator"})
 """What a table function may return its rows in."""
 
@@ -169,23 +172,31 @@ def _row_of(annotation: Any) -> Any:
 
 
 def _evaluated(annotation: Any, method: Any) -> Any:
-    """An annotation that is text, as Python reads it; else, as SQL has it, the DataType."""
-    for _ in range(2):  # `x: "BIGINT"` under `from __future__ import annotations` is text within text
+    """An annotation that is text, as Python reads it; text in quotes may be SQL: then its DataType."""
+    function = _plain_function(method)
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    quoted = not flags & _FUTURE_ANNOTATIONS  # with it all annotations are text
+    for _ in range(2):
         if not isinstance(annotation, str):
             return annotation
-        text = annotation
-        function = _plain_function(method)
-        try:
-            annotation = _evaluate(text, function)
-        except Exception as error:  # what users write may raise anything
-            return _as_sql(text, error)
-    return _as_sql(annotation, TypeError("it is text")) if isinstance(annotation, str) else annotation
+        annotation = _read_text(annotation, function, quoted)
+        quoted = True
+    if isinstance(annotation, str):
+        raise TypeError(f"the annotation {annotation!r} is text within text")
+    return annotation
 
 
-def _as_sql(text: str, error: Exception) -> DataType:
+def _read_text(text: str, function: Any, quoted: bool) -> Any:
     try:
-        return DataTypes.parse(text)
-    except ValueError:
+        return _evaluate(text, function)
+    except Exception as error:  # what users write may raise anything
+        if text in PYTHON_NAMES:  # imported for type checkers only
+            return PYTHON_NAMES[text]
+        try:
+            if quoted:
+                return DataTypes.parse(text)
+        except ValueError:
+            pass
         raise TypeError(f"the annotation {text!r} can't be read: {error}") from None
 
 

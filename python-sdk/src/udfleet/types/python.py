@@ -38,6 +38,8 @@ _BY_NAME: dict[str, DataType] = {
     "numpy.str_": STRING,
     "numpy.bytes_": BYTES,
 }
+PYTHON_NAMES = {name.partition(".")[2]: found for name, found in _BY_NAME.items() if not name.startswith("numpy")}
+"""What `datetime`, `Decimal` and others stand for, where they are names that nothing is known of."""
 _CONTAINERS = ("pandas", "pyarrow", "numpy")
 """Packages whose classes hold values of any type."""
 _MAX_DEPTH = 64
