@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from udfleet._flight import codec
-from udfleet._flight.item import Item
-from udfleet._flight.link import Link
+from udfleet._flight.exchange_stream import ExchangeStream
+from udfleet._flight.pending_batch import PendingBatch
 from udfleet._proto.udfleet.v1 import exchange_pb2
 
 NO_OPTIONS = flight.FlightCallOptions()
@@ -33,8 +33,8 @@ class Peer:
     def descriptor(self) -> flight.FlightDescriptor:
         return codec.descriptor(exchange_pb2.ExchangeRequest(function=self.function, job="bench"))
 
-    def link(self, client: flight.FlightClient) -> Link:
-        return Link(client, self.address, self.descriptor(), self.options)
+    def link(self, client: flight.FlightClient) -> ExchangeStream:
+        return ExchangeStream(client, self.address, self.descriptor(), self.options)
 
 
 def plain_rate(peer: Peer, batch: pa.RecordBatch, count: int) -> float:
@@ -67,7 +67,7 @@ def link_rate(peer: Peer, batch: pa.RecordBatch, count: int) -> float:
         started = time.perf_counter()
         while link.answered < count:
             while sent < count and link.has_room(size):
-                link.send(Item(batch, size, 0))
+                link.send(PendingBatch(batch, size, 0))
                 sent += 1
             link.receive()
         seconds = time.perf_counter() - started
@@ -81,7 +81,7 @@ def latency(peer: Peer, batch: pa.RecordBatch, count: int) -> float:
         link = peer.link(client)
 
         def call() -> None:
-            link.send(Item(batch, batch.nbytes, 0))
+            link.send(PendingBatch(batch, batch.nbytes, 0))
             link.receive()
 
         call()
@@ -96,7 +96,7 @@ def fresh(peer: Peer, batch: pa.RecordBatch, count: int) -> float:
     def call() -> None:
         with peer.client() as client:
             link = peer.link(client)
-            link.send(Item(batch, batch.nbytes, 0))
+            link.send(PendingBatch(batch, batch.nbytes, 0))
             link.receive()
             link.finish()
 

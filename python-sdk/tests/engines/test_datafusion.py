@@ -123,13 +123,13 @@ def test_a_query_keeps_the_version_that_was_registered(fleet):
 
 
 def test_many_threads_share_a_fleet_and_few_streams(fleet, flights, monkeypatch):
-    called_from, send = set(), pipeline.Link.send
+    called_from, send = set(), pipeline.ExchangeStream.send
 
     def counted_send(self, item):
         called_from.add(threading.get_ident())
         send(self, item)
 
-    monkeypatch.setattr(pipeline.Link, "send", counted_send)
+    monkeypatch.setattr(pipeline.ExchangeStream, "send", counted_send)
     opened = count_streams(monkeypatch)
     context = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(2))
     context.from_arrow(flights, "flights")

@@ -106,12 +106,12 @@ def count_streams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The threads that open streams to executors from now on. Open ones are kept, however long it all takes."""
     threads: list[int] = []
 
-    class Counted(pipeline.Link):
+    class Counted(pipeline.ExchangeStream):
         def __init__(self, *arguments: Any) -> None:
             threads.append(threading.get_ident())
             super().__init__(*arguments)
 
-    monkeypatch.setattr(pipeline, "Link", Counted)
+    monkeypatch.setattr(pipeline, "ExchangeStream", Counted)
     monkeypatch.setattr(pool, "STREAM_SECONDS", 600.0)
     return threads
 

@@ -170,7 +170,7 @@ def test_an_executor_and_a_coordinator_that_do_not_answer(fleet):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         code = """
         from udfleet._flight.directory import Directory
-        from udfleet._flight.link import Link
+        from udfleet._flight.exchange_stream import ExchangeStream
         import pyarrow.flight
         address = os.environ["SILENT"]
         when(lambda: True)
@@ -178,7 +178,7 @@ def test_an_executor_and_a_coordinator_that_do_not_answer(fleet):
         directory = Directory(fleet._rpc, None)
         descriptor = pyarrow.flight.FlightDescriptor.for_path("x")
         when(lambda: True)
-        interrupted(KeyboardInterrupt, Link, directory.client(address), address, descriptor, directory.call_options)
+        interrupted(KeyboardInterrupt, ExchangeStream, directory.client(address), address, descriptor, directory.call_options)
         """
         run_client(fleet, code, SILENT=f"127.0.0.1:{silent.getsockname()[1]}")
 

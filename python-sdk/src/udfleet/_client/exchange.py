@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from .._flight.answers import Joined
-from .._flight.item import Item
+from .._flight.pending_batch import PendingBatch
 from .._flight.pipeline import Pipeline
+from .._flight.results import JoinedResults
 from ..errors import InvalidInputError, LimitExceededError
 
 
@@ -40,7 +40,7 @@ class Exchange:
                 f"an exchange takes RecordBatches, not {type(batch).__name__}",
                 hint="pyarrow.record_batch({...}) makes one; fleet.call() takes lists and single values",
             )
-        if not self._pipeline.offer(Item(batch, batch.nbytes, 0)):
+        if not self._pipeline.offer(PendingBatch(batch, batch.nbytes, 0)):
             raise LimitExceededError("as much is in flight as the stream takes", hint="receive() first")
 
     def receive(self) -> pa.Array:
@@ -50,7 +50,7 @@ class Exchange:
         """
         if not len(self._pipeline):
             raise InvalidInputError("nothing was sent that could be received", hint="send() first")
-        joined = Joined()
+        joined = JoinedResults()
         joined.expect([0])
         try:
             while True:

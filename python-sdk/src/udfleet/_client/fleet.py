@@ -17,11 +17,11 @@ from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
 from . import arguments
 from .columns import to_batch
+from .connection_settings import ConnectionSettings
 from .exchange import Exchange
 from .inline import FleetFunctions
 from .pool import StreamPool
 from .progress import RowCount, shown
-from .reach import Reach
 from .registration import OnEvent, register
 from .runner import Batches, Runner
 from .tables import Tables
@@ -88,7 +88,7 @@ class Fleet(Tables):
         self.address = normal(address)
         self.job = arguments.text(job, "job")
         token = arguments.token(token)
-        self._reach = Reach(self.address, token, job, direct)
+        self._settings = ConnectionSettings(self.address, token, job, direct)
         self._job_parameters = arguments.mapping(job_parameters, "job_parameters")
         self._config = arguments.mapping(config, "config")
         self._rpc = Rpc(self.address, token)
@@ -240,7 +240,7 @@ class Fleet(Tables):
                 function=name,
                 hint="use stream()",
             )
-        return Exchange(self._runner.pipeline(self._runner.function(name), max_links=1))
+        return Exchange(self._runner.pipeline(self._runner.function(name), max_streams=1))
 
     def functions(self, all_versions: bool = False) -> list[FunctionView]:
         """The registered functions, in their newest or in all versions."""

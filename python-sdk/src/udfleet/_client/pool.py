@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from .. import _fork
 from .._flight import streaming
-from .._flight.answers import Joined
 from .._flight.pipeline import Pipeline
+from .._flight.results import JoinedResults
 from ..errors import UnreachableError
 from .runner import Runner
 
@@ -57,7 +57,7 @@ class StreamPool:
         kept = self._take((name, on_error, schema))
         try:
             limit = self._runner.max_frame_bytes
-            answers = list(streaming.run(kept.pipeline, batches, limit, Joined(), whole=True))
+            answers = list(streaming.run(kept.pipeline, batches, limit, JoinedResults(), whole=True))
         except BaseException:
             kept.pipeline.close()
             raise

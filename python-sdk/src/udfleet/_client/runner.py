@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from .._flight import streaming
-from .._flight.answers import Answers, Joined, Numbered, Parts
 from .._flight.directory import Directory
 from .._flight.pipeline import OnBundle, Pipeline
+from .._flight.results import JoinedResults, NumberedResults, ResultAssembler, UnjoinedResults
 from .._flight.target import FunctionTarget, PlanTarget, Target
 from .._packing.definition import on_error_value
 from .._proto.udfleet.v1 import plan_pb2
@@ -22,7 +22,7 @@ from ..table.plan import function_names, gathers
 from .bundles import tell
 from .progress import RowCount
 
-_GATHERING = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
+_AGGREGATES = frozenset({"AGGREGATE", "TABLE_AGGREGATE"})
 
 
 class Batches:
@@ -102,13 +102,13 @@ class Runner:
         """A plain call: one batch back for each of a scalar function, parts of any other."""
         route = self._directory.route(name)
         target = self.function(name, on_error, handler is not None)
-        if route.kind not in _GATHERING:
+        if route.kind not in _AGGREGATES:
             if route.kind == "SCALAR":
-                return self._run(target, batches, Joined(), handler)
-            return self._run(target, batches, Numbered(), handler, whole=True)
+                return self._run(target, batches, JoinedResults(), handler)
+            return self._run(target, batches, NumberedResults(), handler, whole=True)
         if route.inputs is not None:
             batches = Batches(_at_least_one(batches.make, pa.schema(route.inputs)), batches.replayable)
-        return self._gather(target, batches, handler)
+        return self._aggregate(target, batches, handler)
 
     def run_plan(
         self, plan: plan_pb2.Plan, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
@@ -116,21 +116,21 @@ class Runner:
         """A plan over its source."""
         target = self.plan(plan, on_error, handler is not None)
         if gathers(plan):
-            return self._gather(target, batches, handler)
-        return self._run(target, batches, Parts(), handler, whole=True)
+            return self._aggregate(target, batches, handler)
+        return self._run(target, batches, UnjoinedResults(), handler, whole=True)
 
     def _run(
         self,
         target: Target,
         batches: Batches,
-        answers: Answers,
+        answers: ResultAssembler,
         handler: BundleProgressHandler | None,
         whole: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         with contextlib.closing(self.pipeline(target, on_bundle=_hears(handler))) as pipeline:
             yield from streaming.run(pipeline, batches.make(), self.max_frame_bytes, answers, whole)
 
-    def _gather(
+    def _aggregate(
         self, target: Target, batches: Batches, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         """Runs anew what failed before any result came, where the same batches can be given again."""
@@ -138,8 +138,8 @@ class Runner:
         while True:
             some = False
             try:
-                with contextlib.closing(self.pipeline(target, gathers=True, on_bundle=hears)) as pipeline:
-                    for part in streaming.gather(pipeline, batches.make(), self.max_frame_bytes, Parts()):
+                with contextlib.closing(self.pipeline(target, aggregates=True, on_bundle=hears)) as pipeline:
+                    for part in streaming.aggregate(pipeline, batches.make(), self.max_frame_bytes, UnjoinedResults()):
                         some = True
                         yield part
             except UdfleetError as error:

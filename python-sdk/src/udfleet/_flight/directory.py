@@ -1,4 +1,4 @@
-"""Who serves a function, as the coordinator says, and the Flight clients to reach them."""
+"""Routes: which executors serve a function, as the coordinator says; and one Flight client per address."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Directory:
         return route
 
     def latest_route(self, function: str) -> Route | None:
-        """The route as last heard. Waits for nobody: what is old is asked for behind the caller's back."""
+        """The newest known route. Never blocks: an old one is refreshed in the background."""
         now = time.monotonic()
         with self._lock:
             known = self._routes.get(function)
@@ -127,7 +127,7 @@ class Directory:
 
 
 class Lookup:
-    """A question to the coordinator whose answer nobody waits for."""
+    """A request to the coordinator that runs in the background."""
 
     def __init__(self, ask: Callable[[], Any]) -> None:
         self._ask = ask
@@ -135,7 +135,7 @@ class Lookup:
         self._ask_again = 0.0
 
     def poll(self) -> flight.FlightInfo | None:
-        """The answer, once it is there; asks again some time after a failure."""
+        """The response once it is there, else None; after a failure it is requested again later."""
         if self._call is None:
             if time.monotonic() >= self._ask_again:
                 self._call = self._ask()

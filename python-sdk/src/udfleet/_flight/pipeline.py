@@ -1,4 +1,4 @@
-"""Many batches in flight over several streams; answers in order; what is lost is sent again elsewhere."""
+"""Many batches in flight over several streams; results in order; batches of lost streams are sent to other peers."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import pyarrow as pa
 from .. import _failure_text, _fork, errors
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
-from .item import Item
-from .link import Link, LinkLostError
+from .exchange_stream import ExchangeStream, StreamLostError
+from .pending_batch import PendingBatch
 from .target import MAX_ATTEMPTS, Target
 
-MAX_LINKS = 16
-"""Executors that one call uses at most, so that its cost does not grow with the fleet."""
+MAX_STREAMS = 16
+"""The most executors that one call uses, so that its cost does not grow with the fleet."""
 
 OnBundle = Callable[[str, exchange_pb2.BundleProgress], None]
-"""Hears what peers say of bundles, and who says it."""
+"""Called with the address of a peer and the progress of a bundle on it."""
 
 _BACKOFF_SECONDS = 0.1
 _LOOK_SECONDS = 0.2
-"""How often a stream looks whether the answer has come to who serves its function now."""
+"""How often a running stream checks whether other executors serve its function now."""
 
 _TRY_ELSEWHERE = (errors.NoCapacityError, errors.ExecutorLostError, errors.UnreachableError)
 
 
 class Pipeline:
-    """One caller's traffic with one function or plan. Not thread-safe.
+    """The batches that one caller sends to one function or plan, over several streams. Not thread-safe.
 
-    Only the oldest batch has its answer read in parts: a stream whose answers are not wanted yet is left alone, so that
-    no more than one part is held here.
+    Results come in the order of the batches. A result may come in several parts; only those of the oldest batch are
+    read as they come, the other streams wait (backpressure), so that at most one part is buffered here.
     """
 
     def __init__(
@@ -42,23 +42,23 @@ class Pipeline:
         target: Target,
         *,
         direct: bool = True,
-        max_links: int = MAX_LINKS,
-        gathers: bool = False,
+        max_streams: int = MAX_STREAMS,
+        aggregates: bool = False,
         on_bundle: OnBundle | None = None,
     ) -> None:
         self._target = target
-        self._gathers = gathers
-        """What one peer has taken in is lost with it: nobody else can go on."""
+        self._aggregates = aggregates
+        """The peer keeps an accumulator: when it is lost, no other peer can continue."""
         self._directory = target.directory
         self._direct = direct
-        self._max_links = 1 if gathers else max_links
+        self._max_streams = 1 if aggregates else max_streams
         self._on_bundle = on_bundle
         self._producer = uuid.uuid4().hex
         """With a batch's sequence it names the batch, whichever stream it takes."""
         self._next = 0
-        self._order: deque[Item] = deque()
-        self._resend: deque[Item] = deque()
-        self._links: list[Link] = []
+        self._order: deque[PendingBatch] = deque()
+        self._resend: deque[PendingBatch] = deque()
+        self._streams: list[ExchangeStream] = []
         self._failed: set[str] = set()
         self._silent: set[str] = set()
         """Peers that could not be reached, or went away, rather than refused."""
@@ -68,56 +68,56 @@ class Pipeline:
         self._next_look = time.monotonic() + _LOOK_SECONDS
 
     def _look_for_executors(self) -> None:
-        """Executors that serve it since the streams were opened get streams too. Waits for nobody."""
+        """Adds executors that have joined since the streams were opened as candidates. Never blocks."""
         now = time.monotonic()
-        if now < self._next_look or not self._direct or len(self._links) >= self._max_links:
+        if now < self._next_look or not self._direct or len(self._streams) >= self._max_streams:
             return
         self._next_look = now + _LOOK_SECONDS
-        known = {link.address for link in self._links} | self._failed | set(self._candidates)
+        known = {stream.address for stream in self._streams} | self._failed | set(self._candidates)
         new = [address for address in self._target.latest_executors() if address not in known]
         random.shuffle(new)
-        room = self._max_links - len(self._links) - len(self._candidates)
+        room = self._max_streams - len(self._streams) - len(self._candidates)
         self._candidates += new[: max(0, room)]
 
     def _find_candidates(self) -> list[str]:
-        """Peers to open streams to, the last first."""
+        """Addresses to open streams to; the last one is tried first."""
         if not self._direct:
             return [self._directory.coordinator]
         executors = [a for a in self._target.executors() if a not in self._failed]
         random.shuffle(executors)
         # The coordinator forwards: good enough when nobody else can be reached.
-        return executors[: self._max_links] or [self._directory.coordinator]
+        return executors[: self._max_streams] or [self._directory.coordinator]
 
     def __len__(self) -> int:
         """Batches submitted whose answers have not been taken."""
         return len(self._order)
 
-    def offer(self, item: Item) -> bool:
+    def offer(self, item: PendingBatch) -> bool:
         """Sends a batch if there is room for it; where there is none, `receive` makes some."""
         _fork.check()
         if self._resend:
             return False
-        if not (self._links or self._candidates or self._order):
+        if not (self._streams or self._candidates or self._order):
             self._candidates = self._find_candidates()
         self._look_for_executors()
-        link = self._pick(item.size)
-        if link is None:
+        stream = self._pick(item.size)
+        if stream is None:
             return False
         self._number(item)
-        link.send(item)
+        stream.send(item)
         return True
 
     def receive(self) -> tuple[pa.RecordBatch | None, bool]:
-        """The next part of the answer to the oldest batch, and whether it is the last; waits for it.
+        """The next part of the oldest batch's result, and whether it is the last; blocks until it is there.
 
-        The part is None where an answer is empty of columns and rows, as those of batches that are gathered are.
+        The part is None where a result has neither columns nor rows, as for batches that an aggregate takes in.
         """
         _fork.check()
         item = self._order[0]
         while not item.parts and not item.done:
             self._send_again()
             # An item that waits for room gets it when any stream answers.
-            self._read(item.link or next(link for link in self._links if link.in_flight))
+            self._read(item.stream or next(stream for stream in self._streams if stream.in_flight))
         part = item.hand_out()
         last = item.done and not item.parts
         if last:
@@ -125,113 +125,113 @@ class Pipeline:
         return part, last
 
     def end_input(self) -> None:
-        """Ends the input of a stream that gathers: its results are the answer to a last item."""
-        item = Item(None, 0, 0)
-        link = self._links[0] if self._links else self._open()
-        if link is None:
+        """Ends the input of a stream that aggregates: its results are the answer to a last item."""
+        item = PendingBatch(None, 0, 0)
+        stream = self._streams[0] if self._streams else self._open()
+        if stream is None:
             raise errors.ExecutorLostError("no executor answered", function=self._target.name or None)
         self._number(item)
-        link.end_input(item)
+        stream.end_input(item)
 
-    def _number(self, item: Item) -> None:
+    def _number(self, item: PendingBatch) -> None:
         item.sequence = self._next
         self._next += 1
         self._order.append(item)
 
     def check(self, schema: pa.Schema) -> None:
         """Tells a peer the columns and no batch: an error where they are not what it takes. Ends the stream."""
-        link = self._open()
-        if link is not None:
-            self._links.remove(link)
-            link.check(schema)
+        stream = self._open()
+        if stream is not None:
+            self._streams.remove(stream)
+            stream.check(schema)
 
-    def _pick(self, size: int) -> Link | None:
+    def _pick(self, size: int) -> ExchangeStream | None:
         """The stream with the least in flight; a new one before a second batch goes onto any."""
-        best: Link | None = None
-        for link in self._links:
-            if (best is None or len(link.in_flight) < len(best.in_flight)) and link.has_room(size):
-                best = link
+        best: ExchangeStream | None = None
+        for stream in self._streams:
+            if (best is None or len(stream.in_flight) < len(best.in_flight)) and stream.has_room(size):
+                best = stream
         if self._candidates and (best is None or best.in_flight):
             return self._open() or best
         return best
 
-    def _open(self) -> Link | None:
+    def _open(self) -> ExchangeStream | None:
         while self._candidates:
             address = self._candidates.pop()
             try:
                 client, options = self._directory.client(address), self._directory.call_options
                 connected = address in self._directory.connected
                 descriptor = self._target.descriptor(address, self._producer)
-                link = Link(client, address, descriptor, options, connected)
+                stream = ExchangeStream(client, address, descriptor, options, connected)
                 self._directory.connected.add(address)
-            except LinkLostError as lost:
+            except StreamLostError as lost:
                 self._failed.add(address)
                 self._silent.add(address)
                 self._next_candidates(lost.reason)
                 continue
-            self._links.append(link)
-            return link
+            self._streams.append(stream)
+            return stream
         return None
 
     def _send_again(self) -> None:
-        while self._resend and (link := self._pick(self._resend[0].size)) is not None:
-            link.send(self._resend.popleft())
+        while self._resend and (stream := self._pick(self._resend[0].size)) is not None:
+            stream.send(self._resend.popleft())
 
-    def _read(self, link: Link) -> None:
-        item = link.in_flight[0]
+    def _read(self, stream: ExchangeStream) -> None:
+        item = stream.in_flight[0]
         try:
-            result = link.receive()
+            result = stream.receive()
             self._opened = True
             if result.HasField("bundle"):
-                self._tell(link, result)
+                self._tell(stream, result)
             elif not result.last and item is not self._order[0] and self._target.deterministic():
                 # It would have to be held here whole: another stream answers the older batch first. What is not
                 # deterministic is held all the same: it must not run twice.
-                self._take_back(link)
-        except LinkLostError as lost:
-            self._silent.add(link.address)
-            self._lose(link, lost.reason)
+                self._take_back(stream)
+        except StreamLostError as lost:
+            self._silent.add(stream.address)
+            self._lose(stream, lost.reason)
         except _TRY_ELSEWHERE as refused:
-            self._lose(link, refused)
+            self._lose(stream, refused)
         except errors.FunctionNotFoundError as unknown:
             # An executor that was assigned elsewhere meanwhile; the coordinator knows better.
-            if link.address == self._directory.coordinator:
+            if stream.address == self._directory.coordinator:
                 raise
-            self._lose(link, unknown)
+            self._lose(stream, unknown)
 
-    def _lose(self, link: Link, reason: UdfleetError) -> None:
-        """Takes a stream out of service and queues what it has not answered."""
-        self._failed.add(link.address)
-        self._directory.connected.discard(link.address)
+    def _lose(self, stream: ExchangeStream, reason: UdfleetError) -> None:
+        """Drops a stream that failed and queues its unanswered batches to be sent again."""
+        self._failed.add(stream.address)
+        self._directory.connected.discard(stream.address)
         self._target.forget()
-        for item in link.in_flight:
-            gathered = self._gathers and (link.answered or item.batch is None)
-            if gathered or (item.delivered and not self._target.deterministic()):
-                link.cancel()
+        for item in stream.in_flight:
+            accumulated = self._aggregates and (stream.answered or item.batch is None)
+            if accumulated or (item.delivered and not self._target.deterministic()):
+                stream.cancel()
                 raise self._can_not_repeat(reason, item)
             if not reason.has_no_side_effects or item.parts:
                 item.attempt += 1
             if item.attempt > 1 and item.attempt > (most := self._target.max_attempts()):
-                link.cancel()
+                stream.cancel()
                 raise self._gave_up(reason, item.attempt - 1) if most > 1 else self._runs_once(reason)
-        self._withdraw(link)
+        self._withdraw(stream)
         self._next_candidates(reason)
 
-    def _take_back(self, link: Link) -> None:
+    def _take_back(self, stream: ExchangeStream) -> None:
         """Gives up a stream whose answers come too early; its batches go out again."""
-        self._withdraw(link)
-        self._candidates.append(link.address)
+        self._withdraw(stream)
+        self._candidates.append(stream.address)
 
-    def _withdraw(self, link: Link) -> None:
-        link.cancel()
-        self._links.remove(link)
-        for item in link.in_flight:
+    def _withdraw(self, stream: ExchangeStream) -> None:
+        stream.cancel()
+        self._streams.remove(stream)
+        for item in stream.in_flight:
             item.reset()
-        self._resend = deque(sorted([*link.in_flight, *self._resend], key=self._position))
+        self._resend = deque(sorted([*stream.in_flight, *self._resend], key=self._position))
 
-    def _can_not_repeat(self, reason: UdfleetError, item: Item) -> UdfleetError:
-        what = "the rows that it had gathered are lost with it"
-        if not self._gathers:
+    def _can_not_repeat(self, reason: UdfleetError, item: PendingBatch) -> UdfleetError:
+        what = "the rows that it had aggregated are lost with it"
+        if not self._aggregates:
             what = "some of a batch's results were handed out, and running it again may give others"
         return errors.ExecutorLostError(
             f"{reason.message}; {what}", function=reason.function or self._target.name or None, hint=reason.hint
@@ -245,12 +245,12 @@ class Pipeline:
             hint="what is not deterministic runs again only where udfleet.retry.max-attempts says so",
         )
 
-    def _position(self, item: Item) -> int:
+    def _position(self, item: PendingBatch) -> int:
         return self._order.index(item)
 
     def _next_candidates(self, reason: UdfleetError) -> None:
-        """Somebody else to turn to when nobody is left: the coordinator, then everybody again after a pause."""
-        if self._links or self._candidates:
+        """When no stream and no candidate is left: the coordinator, then all executors again after a backoff."""
+        if self._streams or self._candidates:
             return
         if self._directory.coordinator not in self._failed:
             self._candidates = [self._directory.coordinator]
@@ -283,9 +283,9 @@ class Pipeline:
 
     def abandon(self) -> None:
         """Gives up all that is in flight; what is offered next goes out on new streams."""
-        links, self._links = self._links, []
-        for link in links:
-            link.cancel()
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.cancel()
         self._order.clear()
         self._resend.clear()
         self._failed.clear()
@@ -293,11 +293,11 @@ class Pipeline:
 
     def close(self) -> None:
         """Ends all streams: orderly where nothing is in flight, else by cancelling."""
-        links, self._links = self._links, []
-        for link in links:
-            for result in link.finish():
-                self._tell(link, result)
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            for result in stream.finish():
+                self._tell(stream, result)
 
-    def _tell(self, link: Link, result: exchange_pb2.BatchResult) -> None:
+    def _tell(self, stream: ExchangeStream, result: exchange_pb2.BatchResult) -> None:
         if self._on_bundle is not None and result.HasField("bundle"):
-            self._on_bundle(link.address, result.bundle)
+            self._on_bundle(stream.address, result.bundle)

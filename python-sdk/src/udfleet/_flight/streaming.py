@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from ..errors import InvalidInputError, LimitExceededError
-from .answers import Answers
-from .item import Item
+from .pending_batch import PendingBatch
 from .pipeline import Pipeline
+from .results import ResultAssembler
 from .slicing import pieces
 
 _SLOW_PULL_SECONDS = 0.005
@@ -20,10 +20,10 @@ def run(
     pipeline: Pipeline,
     batches: Iterable[pa.RecordBatch],
     max_frame_bytes: int,
-    answers: Answers,
+    answers: ResultAssembler,
     whole: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """Answers in the order of the batches; takes in no more than the pipeline's window before yielding.
+    """ResultAssembler in the order of the batches; takes in no more than the pipeline's window before yielding.
 
     :param whole: errors count rows from the first of all batches, not from the first of theirs.
     """
@@ -58,8 +58,8 @@ def run(
     yield from answers.rest()
 
 
-def gather(
-    pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: Answers
+def aggregate(
+    pipeline: Pipeline, batches: Iterable[pa.RecordBatch], max_frame_bytes: int, answers: ResultAssembler
 ) -> Iterator[pa.RecordBatch]:
     """Sends all batches, then yields what comes of them all. Errors count rows from the first of all batches."""
     schema: pa.Schema | None = None
@@ -80,13 +80,13 @@ def gather(
     yield from answers.rest()
 
 
-def _items(batch: pa.RecordBatch, answers: Answers, max_frame_bytes: int, start: int) -> Iterator[Item]:
+def _items(batch: pa.RecordBatch, answers: ResultAssembler, max_frame_bytes: int, start: int) -> Iterator[PendingBatch]:
     size = batch.nbytes
     parts = pieces(batch, size)
     answers.expect([part.num_rows for part in parts])
     offset = start
     for part in parts:
-        item = Item(part, size if len(parts) == 1 else part.nbytes, offset)
+        item = PendingBatch(part, size if len(parts) == 1 else part.nbytes, offset)
         _check_frame(item, max_frame_bytes)
         yield item
         offset += part.num_rows
@@ -107,7 +107,7 @@ def _short(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name}: {field.type}" for field in schema)
 
 
-def _check_frame(item: Item, limit: int) -> None:
+def _check_frame(item: PendingBatch, limit: int) -> None:
     if item.size > limit:
         raise LimitExceededError(
             f"a batch of {item.batch.num_rows} rows takes {item.size} bytes, the frame limit is {limit} bytes",

@@ -42,9 +42,9 @@ class Target(ABC):
 
     @abstractmethod
     def latest_executors(self) -> list[str]:
-        """Who serves what `executors` was told of, as last heard; asked for anew now and then. Waits for nobody.
+        """Addresses that serve the same version by now, refreshed in the background. Never blocks.
 
-        Nobody where another version has become the newest: one stream calls one version.
+        Empty where a newer version was registered meanwhile: one stream calls one version.
         """
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Target(ABC):
 
     @abstractmethod
     def forget(self) -> None:
-        """Who serves it is asked for anew the next time."""
+        """Makes the next call of `executors` ask the coordinator again."""
 
     def max_attempts(self) -> int:
         """How often a batch may run; asked for when a batch was lost only.

@@ -107,18 +107,18 @@ class _Remote:
     """What travels to Spark's workers: where the fleet is, and which function is meant."""
 
     def __init__(self, fleet: Fleet, function: EngineFunction) -> None:
-        self.reach = fleet._reach
+        self.settings = fleet._settings
         self.reference = function.reference
         self.on_error = function.on_error
         self.type = carrier(spark_type(function.result_type))
 
     def __call__(self, *columns: pa.Array) -> pa.Array:
-        answer = _opened(self.reach.fleet(), self.reference, self.on_error)(columns)
+        answer = _opened(self.settings.fleet(), self.reference, self.on_error)(columns)
         return answer.cast(self.type).combine_chunks()
 
     def stream(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Array]:
         """One column for each batch, several batches in flight."""
-        for answer in self.reach.fleet().stream(self.reference, batches, on_error=self.on_error):
+        for answer in self.settings.fleet().stream(self.reference, batches, on_error=self.on_error):
             yield answer.column(0).cast(self.type)
 
 

@@ -1,4 +1,4 @@
-"""What callers get of the parts that come back: joined per batch, or as they come."""
+"""Assembles the parts of results: joined into one per batch, or passed on as they come."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
-class Answers(Protocol):
+class ResultAssembler(Protocol):
     """Takes parts in their order."""
 
     def expect(self, rows: Sequence[int]) -> None:
@@ -23,7 +23,7 @@ class Answers(Protocol):
         """What is left when all has come."""
 
 
-class Joined:
+class JoinedResults:
     """One batch out for each batch in: of scalar functions."""
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Joined:
         self._parts: list[pa.RecordBatch] = []
 
     def expect(self, rows: Sequence[int]) -> None:
-        """See Answers."""
+        """See ResultAssembler."""
         self._counts.append(len(rows))
 
     def add(self, part: pa.RecordBatch | None, last: bool) -> pa.RecordBatch | None:
-        """See Answers."""
+        """See ResultAssembler."""
         if part is not None:
             if last and self._counts[0] == 1 and not self._parts:
                 self._counts.popleft()
@@ -50,22 +50,22 @@ class Joined:
         return pa.concat_batches(parts) if parts else None
 
     def rest(self) -> Iterator[pa.RecordBatch]:
-        """See Answers."""
+        """See ResultAssembler."""
         return iter(())
 
 
-class Parts:
-    """Parts as they come, empty ones left out; one empty part where nothing else came, for its columns."""
+class UnjoinedResults:
+    """UnjoinedResults as they come, empty ones left out; one empty part where nothing else came, for its columns."""
 
     def __init__(self) -> None:
         self._empty: pa.RecordBatch | None = None
         self._some = False
 
     def expect(self, rows: Sequence[int]) -> None:
-        """See Answers."""
+        """See ResultAssembler."""
 
     def add(self, part: pa.RecordBatch | None, last: bool) -> pa.RecordBatch | None:
-        """See Answers."""
+        """See ResultAssembler."""
         if part is not None and part.num_rows == 0:
             self._empty = part
             return None
@@ -73,13 +73,13 @@ class Parts:
         return part
 
     def rest(self) -> Iterator[pa.RecordBatch]:
-        """See Answers."""
+        """See ResultAssembler."""
         if not self._some and self._empty is not None:
             yield self._empty
 
 
-class Numbered(Parts):
-    """Parts of a table function: `row` counts the rows of the whole stream, as BIGINT."""
+class NumberedResults(UnjoinedResults):
+    """UnjoinedResults of a table function: `row` counts the rows of the whole stream, as BIGINT."""
 
     _ROW = pa.field("row", pa.int64(), nullable=False)
 
@@ -89,13 +89,13 @@ class Numbered(Parts):
         self._sent = 0
 
     def expect(self, rows: Sequence[int]) -> None:
-        """See Answers."""
+        """See ResultAssembler."""
         for count in rows:
             self._starts.append(self._sent)
             self._sent += count
 
     def add(self, part: pa.RecordBatch | None, last: bool) -> pa.RecordBatch | None:
-        """See Answers."""
+        """See ResultAssembler."""
         if part is not None:
             row = pc.add(part.column(0).cast(pa.int64()), self._starts[0])
             part = part.set_column(0, self._ROW, row)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .exchange_stream import ExchangeStream
 
 
-class Item:
+class PendingBatch:
     """A batch on its way. Its answer comes in parts: one for scalar functions, any number for others."""
 
     __slots__ = (
@@ -21,11 +21,11 @@ class Item:
         "batch",
         "delivered",
         "done",
-        "link",
         "offset",
         "parts",
         "sequence",
         "size",
+        "stream",
     )
 
     def __init__(self, batch: pa.RecordBatch, size: int, offset: int) -> None:
@@ -37,7 +37,7 @@ class Item:
         """Its producer's number for it, the same for each attempt."""
         self.attempt = 1
         """Counts tries that may have run it."""
-        self.link: Link | None = None
+        self.stream: ExchangeStream | None = None
         self.parts: deque[pa.RecordBatch] = deque()
         """What has come and was not handed out yet."""
         self.done = False
@@ -69,7 +69,7 @@ class Item:
 
     def reset(self) -> None:
         """It goes out again: only what was not handed out before counts of the next answer."""
-        self.link = None
+        self.stream = None
         self.done = False
         if self.delivered:
             self._skip = self._rows

@@ -13,7 +13,7 @@ from .. import _failure_text, _failures, _fork, _interrupts
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError
 from . import codec
-from .item import Item
+from .pending_batch import PendingBatch
 
 WINDOW = 8
 """Batches in flight on one stream; the server takes in as many before it answers the first."""
@@ -23,7 +23,7 @@ WINDOW_BYTES = 4 << 20
 _REFUSED = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
-class LinkLostError(Exception):
+class StreamLostError(Exception):
     """The stream is gone; what it has not answered must go elsewhere."""
 
     def __init__(self, reason: UdfleetError) -> None:
@@ -31,7 +31,7 @@ class LinkLostError(Exception):
         self.reason = reason
 
 
-class Link:
+class ExchangeStream:
     """A stream to one peer. Not thread-safe."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Link:
         connected: bool = False,
     ) -> None:
         self.address = address
-        self.in_flight: deque[Item] = deque()
+        self.in_flight: deque[PendingBatch] = deque()
         self.answered = 0
         self._bytes = 0
         self._writable = True
@@ -60,7 +60,7 @@ class Link:
         except (pa.ArrowException, OSError) as error:
             if _interrupts.raised_by_handler(error):
                 raise
-            raise LinkLostError(_failures.from_flight(error, address)) from None
+            raise StreamLostError(_failures.from_flight(error, address)) from None
 
     def has_room(self, size: int) -> bool:
         """Whether a batch of that size may be sent without the risk of blocking."""
@@ -69,9 +69,9 @@ class Link:
             return False
         return count == 0 or (count < WINDOW and self._bytes + size < WINDOW_BYTES)
 
-    def send(self, item: Item) -> None:
+    def send(self, item: PendingBatch) -> None:
         """Writes a batch. A failed write shows when its answer is read: errors sent before it come first."""
-        item.link = self
+        item.stream = self
         self.in_flight.append(item)
         self._bytes += item.size
         try:
@@ -91,9 +91,9 @@ class Link:
                 self.cancel()
                 raise _failures.from_info(result.error)
 
-    def end_input(self, item: Item) -> None:
-        """No more batches come: what the peer has gathered is its answer to this last item."""
-        item.link = self
+    def end_input(self, item: PendingBatch) -> None:
+        """Ends the input: the peer's aggregates are its answer to this last, empty batch."""
+        item.stream = self
         self.in_flight.append(item)
         self._writable = False
         self._ended = True
@@ -104,13 +104,13 @@ class Link:
         self._writable = False
         self._write_error = f": {error}"
         with contextlib.suppress(pa.ArrowException, OSError):
-            # The peer must not wait for what will never come.
+            # Half-closes the stream, so that the peer does not wait for more.
             self._writer.done_writing()
 
     def receive(self) -> exchange_pb2.BatchResult:
         """Reads the next message: one that answers the oldest batch in flight, into its item, or one about a bundle.
 
-        :raises LinkLostError: the peer is gone. After an in-band error it is not: it reads on until this side ends.
+        :raises StreamLostError: the peer is gone. After an in-band error it is not: it reads on until this side ends.
         :raises UdfleetError: the batch failed.
         """
         item = self.in_flight[0]
@@ -118,7 +118,7 @@ class Link:
             chunk = _interrupts.read_chunk(self._reader)
         except StopIteration:
             reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
-            raise LinkLostError(_failures.lost(reason)) from None
+            raise StreamLostError(_failures.lost(reason)) from None
         except (pa.ArrowException, OSError) as error:
             if _interrupts.raised_by_handler(error):
                 raise
@@ -131,7 +131,7 @@ class Link:
             raise _located(_failures.from_info(result.error), item)
         if result.sequence != item.sequence:
             reason = f"{self.address} answered batch {result.sequence}, expected {item.sequence}"
-            raise LinkLostError(_failures.lost(reason))
+            raise StreamLostError(_failures.lost(reason))
         item.take(chunk.data)
         if result.last:
             item.done = True
@@ -140,11 +140,11 @@ class Link:
             self.in_flight.popleft()
         return result
 
-    def _classify(self, error: BaseException, item: Item) -> Exception:
+    def _classify(self, error: BaseException, item: PendingBatch) -> Exception:
         typed = _failures.from_flight(error, self.address)
         if _failures.told(error) is not None or _failure_text.flight_status(error) in _REFUSED:
             return _located(typed, item)
-        return LinkLostError(_failures.lost(typed.message, retry_hint=typed.hint))
+        return StreamLostError(_failures.lost(typed.message, retry_hint=typed.hint))
 
     def finish(self) -> Iterator[exchange_pb2.BatchResult]:
         """Ends a stream on which nothing is in flight, so that the peer sees an orderly end; what it says last."""
@@ -173,7 +173,7 @@ class Link:
             self._writer.close()
 
 
-def _located(error: UdfleetError, item: Item) -> UdfleetError:
+def _located(error: UdfleetError, item: PendingBatch) -> UdfleetError:
     if error.row is not None:
         error.row += item.offset
     return error

@@ -1,4 +1,4 @@
-"""How other processes reach a fleet: it can be pickled, and each process opens one connection."""
+"""What another process needs to connect to the same fleet. Pickles; each process opens one connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Reach:
+class ConnectionSettings:
     """What `connect` is given."""
 
     address: str
@@ -30,7 +30,7 @@ class Reach:
 
 
 @functools.cache
-def _connected(reach: Reach, pid: int) -> Fleet:
+def _connected(reach: ConnectionSettings, pid: int) -> Fleet:
     # A forked process can't use the connection of the one that it was forked from.
     from .fleet import connect
 
