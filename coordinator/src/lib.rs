@@ -1,4 +1,4 @@
-//! The coordinator: control plane and front door of a fleet. It runs no user code and unpickles nothing.
+//! The coordinator: control plane of a fleet, and what routes streams to its executors. It runs no user code and unpickles nothing.
 //!
 //! Who may know whom: `config`, `store`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
 //! `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `membership` on these; `router` on
@@ -10,7 +10,6 @@ pub mod fleet;
 pub mod http;
 pub mod membership;
 pub mod plan;
-pub mod process;
 pub mod registry;
 pub mod router;
 pub mod routes;

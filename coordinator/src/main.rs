@@ -1,35 +1,28 @@
-//! `udfleet-coordinator`: parses its configuration, binds its ports, serves until told to stop.
+//! `udfleet-coordinator`: reads its settings, binds its ports, serves until told to stop.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use udfleet_coordinator::config::{Config, Flags};
-use udfleet_coordinator::process::{self, BoxError};
 use udfleet_coordinator::server::Server;
+use udfleet_edge::{config, process};
+use udfleet_proto::error::Error;
 
 fn main() -> ExitCode {
-    let flags = Flags::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    match run(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Tracing may not be up yet: configuration errors are for a person at a terminal.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let (flags, sources) = config::read::<Flags>(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    process::exit(Config::load(&sources).and_then(|config| start(&flags, config)))
 }
 
-fn run(flags: &Flags) -> Result<(), BoxError> {
-    let config = Config::load(flags)?;
+fn start(flags: &Flags, settings: Config) -> Result<(), Error> {
     if flags.dump_config {
-        std::io::stdout().write_all(config.dump()?.as_bytes())?;
-        return Ok(());
+        return config::dump(&settings).map(|text| print!("{text}"));
     }
     process::init_logging();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config, flags.parent_pid))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::internal(format!("no runtime: {e}")))?;
+    runtime.block_on(serve(settings, flags.parent_pid))
 }
 
-async fn serve(config: Config, parent: Option<u32>) -> Result<(), BoxError> {
+async fn serve(config: Config, parent: Option<u32>) -> Result<(), Error> {
     let stop = process::stop_requested(parent)?;
     let server = Server::start(config).await?;
     let mut ready = serde_json::json!({
@@ -40,8 +33,7 @@ async fn serve(config: Config, parent: Option<u32>) -> Result<(), BoxError> {
     if let Some(address) = server.engine_address() {
         ready["engine"] = address.to_string().into();
     }
-    writeln!(std::io::stdout(), "{ready}")?;
-    std::io::stdout().flush()?;
+    process::announce(&ready);
     stop.await;
     tracing::info!("stopping");
     server.stop().await;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::{Channel, Endpoint as Peer};
+use tonic::transport::Channel;
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
@@ -41,16 +40,11 @@ impl Endpoint {
     /// # Errors
     /// When the address is none.
     pub fn new(executor: &str, address: &str, epoch: u64) -> Result<Self, Error> {
-        let peer = Peer::from_shared(format!("http://{address}")).map_err(|e| {
+        let peer = udfleet_edge::channel::endpoint(address).map_err(|e| {
             let message = format!("executor {executor} says that its address is {address:?}: {e}");
             Error::new(ErrorCode::InvalidInput, message).hint("an address is host:port")
         })?;
         let peer = peer
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(1 << 20)
             // Clients that vanish leave streams that are reset; executors are trusted.
             .http2_max_local_error_reset_streams(None)
             .http2_keep_alive_interval(Duration::from_secs(10))

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::InterceptorLayer;
-use tonic::transport::server::TcpIncoming;
-use udfleet_edge::engine::{Engines, accepted};
+use udfleet_edge::config::invalid;
+use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
-use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_CONTROL_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use udfleet_edge::server::{self, Port};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
@@ -22,7 +21,6 @@ use crate::config::Config;
 use crate::fleet::{self, FleetService, Parts};
 use crate::http::{self, Exporter, Http};
 use crate::membership::{Fleet, MembershipService};
-use crate::process::BoxError;
 use crate::registry::{self, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
@@ -35,8 +33,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often unused artifacts are looked for, at most and at least.
 const COLLECT_AT_MOST: Duration = Duration::from_millis(250);
 const COLLECT_AT_LEAST: Duration = Duration::from_secs(600);
-/// Messages have a little more around a frame.
-const FRAME_SLACK: usize = 1 << 20;
 
 /// A running coordinator.
 pub struct Server {
@@ -50,58 +46,36 @@ pub struct Server {
     tasks: tokio::task::JoinSet<()>,
 }
 
-async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, BoxError> {
-    TcpListener::bind(address).await.map_err(|e| format!("can't listen on {what} {address}: {e}").into())
-}
-
-fn builder() -> tonic::transport::Server {
-    tonic::transport::Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(1 << 20)
-        .max_concurrent_streams(1 << 16)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-}
-
-type Flight = FlightFrontend<Router>;
-
-fn flight(router: Flight) -> FlightServiceServer<Flight> {
-    let frame = MAX_FRAME_BYTES + FRAME_SLACK;
-    FlightServiceServer::new(router).max_decoding_message_size(frame).max_encoding_message_size(frame)
-}
-
 impl Server {
     /// Binds the ports, opens the store, and serves.
     ///
     /// # Errors
     /// When a port is taken, or the data folder can't be used or belongs to another coordinator.
-    pub async fn start(config: Config) -> Result<Self, BoxError> {
+    pub async fn start(config: Config) -> Result<Self, Error> {
         config.check()?;
         // Ports first: a second coordinator by mistake fails here, before it touches data.
-        let (grpc, http) = (bind("listen", config.listen).await?, bind("http_listen", config.http_listen).await?);
+        let grpc = Port::bind("listen", config.listen).await?;
+        let http = Port::bind("http_listen", config.http_listen).await?;
         let engine = match config.engine_listen {
-            Some(address) => Some(bind("engine_listen", address).await?),
+            Some(address) => Some(Port::bind("engine_listen", address).await?),
             None => None,
         };
-        let (grpc_address, http_address) = (grpc.local_addr()?, http.local_addr()?);
-        tokio::fs::create_dir_all(&config.data_dir)
-            .await
-            .map_err(|e| format!("data folder {}: {e}", config.data_dir.display()))?;
+        let (grpc_address, http_address) = (grpc.address(), http.address());
+        let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
+        tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
         let store: SharedStore = Arc::new(EmbeddedStore::open(config.data_dir.join("meta.redb")).await?);
-        let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await?;
-        let owner = Owner::of_folder(&config.data_dir).await;
-        let owner = owner.map_err(|e| format!("data folder {}: {e}", config.data_dir.display()))?;
+        let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await.map_err(unusable)?;
+        let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
         let (registry, revision) = Registry::open(Arc::clone(&store), owner).await?;
         let registry = Arc::new(registry);
         let routes = Arc::new(RouteTable::default());
-        let timeout = Duration::from_secs(config.executor_timeout_seconds);
+        let timeout = config.executor_timeout.0;
         let fleet = Fleet::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
         let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {
             grpc: grpc_address,
             http: http_address,
-            engine: engine.as_ref().map(TcpListener::local_addr).transpose()?,
+            engine: engine.as_ref().map(Port::address),
             ready: Arc::new(AtomicBool::new(false)),
             fleet: fleet.clone(),
             store,
@@ -119,15 +93,15 @@ impl Server {
             token,
             coordinator: grpc_address.to_string(),
             http_address: http_address.to_string(),
-            registration_timeout: Duration::from_secs(config.registration_timeout_seconds),
+            registration_timeout: config.registration_timeout.0,
             function_config: config.functions.clone(),
         };
         let parts = Arc::new(parts);
         fleet::resume(Arc::clone(&parts)).await?;
-        server.collect(&parts, Duration::from_secs(config.artifact_ttl_seconds));
+        server.collect(&parts, config.artifact_ttl.0);
         let door = RequireToken::new(config.token.as_ref());
-        if let Some(listener) = engine {
-            server.serve_engines(listener, router.clone());
+        if let Some(port) = engine {
+            server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
         server.serve_grpc(grpc, router, parts, door.clone());
         server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), Arc::clone(&registry), door);
@@ -137,45 +111,28 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, listener: TcpListener, router: Flight, parts: Arc<Parts>, door: RequireToken) {
+    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, parts: Arc<Parts>, token: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
         let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
         let control = MAX_CONTROL_BYTES;
-        let router = builder()
-            .layer(InterceptorLayer::new(door))
-            .add_service(flight(router))
+        let services = server::grpc(token)
+            .add_service(server::flight_service(flight))
             .add_service(FleetServer::new(FleetService::new(parts)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
             .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
-        let incoming = accepted(TcpIncoming::from(listener).with_nodelay(Some(true)), false);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
-                tracing::error!(%error, "serving gRPC ended");
-            }
-        });
+        self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    /// What engines, which show no token, need of Flight.
-    fn serve_engines(&mut self, listener: TcpListener, router: Flight) {
-        let router = builder().add_service(flight(router));
-        let incoming = accepted(TcpIncoming::from(listener).with_nodelay(Some(true)), true);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
-                tracing::error!(%error, "serving engines ended");
-            }
-        });
-    }
-
-    fn serve_http(&mut self, listener: TcpListener, exporter: Exporter, registry: Arc<Registry>, door: RequireToken) {
+    fn serve_http(&mut self, port: Port, exporter: Exporter, registry: Arc<Registry>, door: RequireToken) {
         let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
         let app = http::routes(Http { fleet, registry, door, exporter, ready });
-        let stop = self.stop.clone();
+        self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
+    }
+
+    fn spawn(&mut self, serve: impl Future<Output = Result<(), Error>> + Send + 'static) {
         self.tasks.spawn(async move {
-            let serve = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serve.await {
-                tracing::error!(%error, "serving HTTP ended");
+                tracing::error!(%error, "a port is not served any more");
             }
         });
     }

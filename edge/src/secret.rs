@@ -1,7 +1,7 @@
 //! Text that must not be printed.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 use udfleet_proto::error::Error;
@@ -42,6 +42,20 @@ impl Secret {
         let named = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("token_file {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| named(&e.to_string()))?;
         Self::token(&text).map_err(|error| named(&error.info().message))
+    }
+
+    /// The token, which comes as text or in a file.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] where it comes both ways, or is none.
+    pub fn resolve(text: Option<Self>, file: Option<PathBuf>) -> Result<Option<Self>, Error> {
+        match (text, file) {
+            (Some(_), Some(_)) => Err(Error::new(ErrorCode::InvalidConfig, "token and token_file are both set")
+                .hint("set one of them, in one place: flag, variable or file")),
+            (Some(text), None) => Self::token(text.expose()).map(Some),
+            (None, Some(path)) => Self::token_file(&path).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     pub(crate) fn not_a_token() -> Error {

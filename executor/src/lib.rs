@@ -16,7 +16,5 @@ pub mod logs;
 pub mod metrics;
 pub mod node;
 pub mod node_service;
-pub mod parent;
 pub mod run;
-pub mod server;
 pub mod work_dir;

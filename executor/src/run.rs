@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use ractor::Actor;
 use rand::Rng;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
+use udfleet_edge::server::{self, Port};
 use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
+use udfleet_proto::v1::node_server::NodeServer;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
@@ -20,13 +22,13 @@ use crate::attach::{self, Attachment};
 use crate::config::Settings;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
 use crate::exchange::{FunctionStreams, FunctionTable};
+use crate::http;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::node::reconcile::Limits;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::work_dir::WorkDir;
-use crate::{http, server};
 use udfleet_edge::auth::{RequireToken, SendToken};
 
 /// The longest that an orderly stop may take.
@@ -45,12 +47,13 @@ pub async fn run(
     ready: impl FnOnce(&serde_json::Value),
 ) -> Result<(), Error> {
     let work_dir = WorkDir::open(&settings.work_dir)?;
-    let (grpc, grpc_address) = listen("listen", settings.listen).await?;
-    let (http, http_address) = listen("http_listen", settings.http_listen).await?;
+    let grpc = Port::bind("listen", settings.listen).await?;
+    let http = Port::bind("http_listen", settings.http_listen).await?;
     let engine = match settings.engine_listen {
-        Some(address) => Some(listen("engine_listen", address).await?),
+        Some(address) => Some(Port::bind("engine_listen", address).await?),
         None => None,
     };
+    let (grpc_address, http_address) = (grpc.address(), http.address());
     let bearer = SendToken::new(settings.token.as_ref())?;
     let channel = attach::channel(&settings.coordinator)?;
     let pythons = Pythons::discover(&settings.python).await;
@@ -66,17 +69,20 @@ pub async fn run(
     let guard = RequireToken::new(settings.token.as_ref());
     let (logs, stats, table) = (Arc::clone(&context.logs), Arc::clone(&context.stats), Arc::clone(&context.table));
     let service = NodeService::new(context.executor.clone(), logs, stats, table);
-    let engine_address = engine.as_ref().map(|(_, address)| address.to_string());
+    let engine_address = engine.as_ref().map(|port| port.address().to_string());
     let (open, stop_open) = (frontend.clone(), end.clone().cancelled_owned());
     let serve_engines = async move {
         match engine {
-            Some((listener, _)) => server::serve_engines(listener, open, stop_open).await,
+            Some(port) => port.serve_engines(open, stop_open).await,
             None => Ok(()),
         }
     };
-    let closed = server::serve(grpc, frontend, service, guard, end.clone().cancelled_owned());
+    let node_server = NodeServer::new(service).max_decoding_message_size(MAX_CONTROL_BYTES);
+    let services = server::grpc(guard).add_service(server::flight_service(frontend)).add_service(node_server);
+    let closed = grpc.serve(services, end.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
-    let http = tokio::spawn(axum::serve(http, http::router(Arc::clone(&context), engines)).into_future());
+    let pages = http::router(Arc::clone(&context), engines);
+    let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
     let mut addresses = serde_json::json!({
@@ -113,13 +119,6 @@ pub async fn run(
     outcome
 }
 
-async fn listen(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let bad = |e: std::io::Error| Error::new(ErrorCode::InvalidConfig, format!("{key} {address}: {e}"));
-    let listener = TcpListener::bind(address).await.map_err(bad)?;
-    let address = listener.local_addr().map_err(bad)?;
-    Ok((listener, address))
-}
-
 fn context(
     settings: &Settings,
     work_dir: &WorkDir,
@@ -137,7 +136,7 @@ fn context(
             interpreters_per_environment: settings.interpreters_per_environment,
             max_interpreters: settings.max_interpreters,
         },
-        ttl: settings.environment_ttl,
+        ttl: settings.environment_ttl.0,
         temporary: work_dir.temporary(),
         sdk: install_sdk(&settings.work_dir)?,
         programs: Programs::beside(&own)?,
@@ -147,7 +146,7 @@ fn context(
         table: Arc::new(FunctionTable::default()),
         stats: Arc::new(StatsRegistry::default()),
         board,
-        memory: Arc::new(MemoryWatch::new(settings.memory)),
+        memory: Arc::new(MemoryWatch::new(settings.memory.0)),
         numbers: AtomicU32::new(0),
         executor,
     })
@@ -168,7 +167,7 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         address: settings.advertise.clone().unwrap_or_else(|| address.to_string()),
         pythons: pythons.offered(),
         cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-        memory_bytes: settings.memory,
+        memory_bytes: settings.memory.0,
         max_interpreters: settings.max_interpreters,
         interpreters_per_environment: settings.interpreters_per_environment,
         labels: settings.labels.clone(),

@@ -204,7 +204,9 @@ fn metrics() {
     for (described, source) in
         [(coordinator, "coordinator/src/http/metrics.rs"), (executor, "executor/src/http/prometheus.rs")]
     {
-        let code: String = read(source).split("#[cfg(test)]").take(1).collect();
+        let code: String = [source, "edge/src/metrics.rs"]
+            .map(|file| read(file).split("#[cfg(test)]").take(1).collect::<String>())
+            .concat();
         let exported: BTreeSet<String> =
             code.split('"').skip(1).step_by(2).filter(|text| text.starts_with("udfleet_")).map(str::to_owned).collect();
         assert_eq!(metric_names(described), exported, "docs/metrics.md against {source}");

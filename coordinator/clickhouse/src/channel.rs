@@ -9,23 +9,18 @@ use arrow_schema::FieldRef;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use udfleet_edge::auth::SendToken;
+use udfleet_edge::channel::endpoint;
+use udfleet_edge::server::MAX_MESSAGE_BYTES;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::exchange_descriptor;
 use udfleet_proto::flight_info::KIND_METADATA;
-use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind, OnError};
 
 use crate::flags::Flags;
 use crate::retry::Failure;
-
-/// Beyond the frame limit itself: headers are part of a message too.
-const MESSAGE_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Finds a coordinator that vanished without a word.
-const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// One function of a fleet. Connects when it is asked, and again whenever the connection is gone.
 pub struct Fleet {
@@ -44,20 +39,13 @@ impl Fleet {
     /// # Errors
     /// `INVALID_CONFIG` for an address or a token that is none.
     pub fn new(flags: &Flags) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", flags.address)).map_err(|e| {
+        let channel = endpoint(&flags.address).map_err(|e| {
             Error::new(ErrorCode::InvalidConfig, format!("--address {:?} is no HOST:PORT: {e}", flags.address))
         })?;
-        let channel = endpoint
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
-            .connect_lazy();
-        let flight = FlightServiceClient::with_interceptor(channel, SendToken::new(flags.token()?.as_ref())?)
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES);
+        let flight =
+            FlightServiceClient::with_interceptor(channel.connect_lazy(), SendToken::new(flags.token()?.as_ref())?)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
             flight,
             function: flags.function.to_string(),

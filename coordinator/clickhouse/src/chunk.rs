@@ -1,7 +1,6 @@
-//! One stream of ClickHouse's, answered: what is kept of it until the fleet has answered too.
+//! One stream of ClickHouse's: what is kept of it until the fleet has answered.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use arrow_schema::Schema;
 use bytes::Bytes;
@@ -9,48 +8,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::ErrorCode;
 
-use crate::Stop;
-use crate::channel::Fleet;
-use crate::exchange::{Interrupted, attempt};
 use crate::frame::{Kind, Message};
-use crate::input::{Event, Input};
-use crate::output::Output;
-use crate::retry::Retry;
 
-/// Answers a stream, `rows` of it announced; tries again what is lost on the way.
-///
-/// # Errors
-/// What failed, once the rest of the stream may be thrown away.
-pub async fn answer(fleet: &mut Fleet, rows: Option<u64>, input: &mut Input, output: &mut Output) -> Result<(), Stop> {
-    if rows == Some(0) {
-        // ClickHouse reads no answer, and would take one for that of the next chunk.
-        input.drain().await;
-        return Ok(());
-    }
-    let schema = match input.next().await? {
-        Some(Event::Message(message)) if message.kind == Kind::Schema => message.header,
-        _ => return Err(malformed("it has no schema").into()),
-    };
-    let mut chunk = Chunk::new(schema)?;
-    let mut retry = Retry::new(fleet.patience);
-    loop {
-        let before = chunk.rows_out;
-        let failure = match attempt(fleet, &mut chunk, input, output).await {
-            Ok(()) => break,
-            Err(Interrupted::Stopped(stop)) => return Err(stop),
-            Err(Interrupted::Failed(failure)) => failure,
-        };
-        if chunk.rows_out > before {
-            retry.progress();
-        }
-        let pause = retry.after(failure, Instant::now()).map_err(Stop::Failed)?;
-        tokio::time::sleep(pause).await;
-    }
-    chunk.check_rows(rows)?;
-    output.end(rows.is_some())
-}
-
-fn malformed(what: impl std::fmt::Display) -> Error {
+/// The refusal of a stream.
+pub fn malformed(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::InvalidInput, format!("the ArrowStream on stdin is of no use: {what}"))
 }
 
@@ -141,7 +102,7 @@ impl Chunk {
         }
     }
 
-    fn check_rows(&self, announced: Option<u64>) -> Result<(), Error> {
+    pub fn check_rows(&self, announced: Option<u64>) -> Result<(), Error> {
         match announced {
             Some(rows) if rows != self.rows_in => {
                 Err(malformed(format_args!("it has {} rows, and {rows} were announced", self.rows_in)))

@@ -14,6 +14,7 @@ mod frame;
 mod input;
 mod output;
 mod retry;
+mod stream;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -99,7 +100,7 @@ async fn answer_all(flags: &Flags, input: &mut Input, output: &mut Output) -> Re
             Some(fleet) => fleet,
             none => none.insert(Fleet::new(flags)?),
         };
-        chunk::answer(fleet, rows, input, output).await?;
+        stream::answer(fleet, rows, input, output).await?;
     }
     Ok(())
 }

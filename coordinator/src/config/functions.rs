@@ -62,7 +62,7 @@ mod tests {
         fill(&mut definition, &config.functions);
         assert_eq!(definition.config["python.fn-execution.arrow.batch.size"], "7");
         assert_eq!(definition.config["python.metric.enabled"], "true", "the function's own value stands");
-        assert_eq!(toml::from_str::<Config>(&config.dump().unwrap()).unwrap(), config);
+        assert_eq!(toml::from_str::<Config>(&udfleet_edge::config::dump(&config).unwrap()).unwrap(), config);
     }
 
     #[test]

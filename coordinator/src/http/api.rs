@@ -31,7 +31,7 @@ async fn require_token(State(http): State<Http>, request: Request, next: Next) -
     Ok(next.run(request).await)
 }
 
-/// An error as an HTTP answer: the status that matches its gRPC status, and a body that says why.
+/// An error as an HTTP answer: the status of its code, and a body that says why.
 struct Refusal(Error);
 
 impl From<Error> for Refusal {
@@ -42,14 +42,7 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        // Numbers of `tonic::Code`, as google.rpc.Code maps them to HTTP.
-        let status = match self.0.code().grpc() {
-            3 | 9 => StatusCode::BAD_REQUEST,
-            5 => StatusCode::NOT_FOUND,
-            14 => StatusCode::SERVICE_UNAVAILABLE,
-            16 => StatusCode::UNAUTHORIZED,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = StatusCode::from_u16(self.0.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(serde_json::json!({ "error": Failure::of(self.0.info()) }))).into_response()
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::engine::Engines;
+use udfleet_edge::metrics::{page, record_engines, record_series};
 use udfleet_proto::error::Error;
-use udfleet_proto::user_series::{Series, series};
+use udfleet_proto::user_series::series;
 use udfleet_proto::v1::{ExecutorInfo, FunctionMetrics, FunctionProgress};
 
 use crate::membership::Fleet;
@@ -41,9 +41,7 @@ impl Exporter {
     pub async fn render(&self) -> Result<String, Error> {
         let functions = self.fleet.progress(None).await?;
         let executors = self.fleet.executors().await?;
-        // A recorder for each page: series of dropped functions end, and nothing is global.
-        let recorder = PrometheusBuilder::new().build_recorder();
-        with_local_recorder(&recorder, || {
+        Ok(page(|| {
             describe();
             record_router(&self.stats);
             record_engines(&self.engines);
@@ -54,15 +52,12 @@ impl Exporter {
                 let all = total.user.iter().flat_map(|metric| series("udfleet_user", &total.function, metric));
                 all.collect::<Vec<_>>()
             };
-            shown.flat_map(user).take(MOST_USER_SERIES).for_each(record_user);
-        });
-        Ok(recorder.handle().render())
+            shown.flat_map(user).take(MOST_USER_SERIES).for_each(record_series);
+        }))
     }
 }
 
 fn describe() {
-    describe_counter!("udfleet_engine_calls_total", "Streams of remote-function clients, repeated ones included");
-    describe_counter!("udfleet_engine_repeats_total", "Failed calls that came again and were answered from memory");
     describe_counter!("udfleet_streams_total", "Flight streams accepted by the coordinator");
     describe_gauge!("udfleet_streams_open", "Flight streams open at the coordinator");
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");
@@ -91,16 +86,6 @@ fn record_router(stats: &Stats) {
     gauge!("udfleet_streams_open").set(stats.active.load(Ordering::Relaxed) as f64);
     counter!("udfleet_batches_forwarded_total").absolute(stats.batches.load(Ordering::Relaxed));
     counter!("udfleet_batches_resent_total").absolute(stats.retries.load(Ordering::Relaxed));
-}
-
-/// Calls of engines, by who makes them.
-fn record_engines(engines: &Engines) {
-    for (engine, tenant, calls) in engines.calls() {
-        counter!("udfleet_engine_calls_total", "engine" => engine.name(), "tenant" => tenant).absolute(calls);
-    }
-    for (engine, repeats) in engines.repeats() {
-        counter!("udfleet_engine_repeats_total", "engine" => engine.name()).absolute(repeats);
-    }
 }
 
 fn record_executors(executors: &[ExecutorInfo]) {
@@ -144,15 +129,5 @@ fn record_function(progress: &FunctionProgress) {
     for (quantile, millis) in [("0.5", progress.p50_ms), ("0.95", progress.p95_ms), ("0.99", progress.p99_ms)] {
         gauge!("udfleet_function_latency_seconds", "function" => function.clone(), "quantile" => quantile)
             .set(millis / 1e3);
-    }
-}
-
-/// What a function's user code counts.
-fn record_user(series: Series) {
-    let labels: Vec<Label> = series.labels.into_iter().map(|(name, value)| Label::new(name, value)).collect();
-    if series.monotonic {
-        counter!(series.name, labels).absolute(series.value as u64);
-    } else {
-        gauge!(series.name, labels).set(series.value);
     }
 }

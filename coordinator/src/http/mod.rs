@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::membership::Fleet;
 use crate::registry::Registry;
 use udfleet_edge::auth::RequireToken;
+use udfleet_edge::metrics::answer;
 
 pub use metrics::Exporter;
 
@@ -51,6 +53,7 @@ async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn render(State(http): State<Http>) -> Result<String, (StatusCode, String)> {
-    http.exporter.render().await.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")))
+async fn render(State(http): State<Http>) -> Result<impl IntoResponse, (StatusCode, String)> {
+    let page = http.exporter.render().await;
+    page.map(answer).map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")))
 }

@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+use udfleet_edge::auth::SendToken;
+use udfleet_edge::channel::endpoint;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -20,7 +22,6 @@ use udfleet_proto::v1::{CoordinatorMessage, ErrorCode, ExecutorMessage, Hello, c
 
 use crate::node::{Context, NodeMessage};
 use report::Reporter;
-use udfleet_edge::auth::SendToken;
 
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
 /// Changes that come in quick succession (build output, say) share a report.
@@ -37,13 +38,11 @@ const OUTBOX: usize = 8;
 /// # Errors
 /// `INVALID_CONFIG` for an address that is none.
 pub fn channel(coordinator: &str) -> Result<Channel, Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{coordinator}")).map_err(|_| {
+    let endpoint = endpoint(coordinator).map_err(|_| {
         let message = format!("coordinator is {coordinator:?}, expected HOST:PORT");
         Error::new(ErrorCode::InvalidConfig, message)
     })?;
     Ok(endpoint
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)

@@ -1,16 +1,15 @@
-//! One source of settings: the command line with the environment, or a file. Everything is optional in it.
+//! Settings as flags, variables and file give them: everything is optional.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
-use udfleet_proto::error::Error;
-use udfleet_proto::v1::ErrorCode;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use udfleet_edge::config::{HumanDuration, Size};
 
 /// Settings that one source gives. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
     /// host:port of the coordinator [default: 127.0.0.1:8815]
@@ -44,19 +43,22 @@ pub struct Layer {
     /// The most interpreters at once [default: 64]
     #[arg(long, value_name = "N", env = "UDFLEET_EXECUTOR_MAX_INTERPRETERS")]
     pub max_interpreters: Option<u32>,
-    /// Memory budget of all interpreters, such as 8GiB [default: 80 % of the machine's]
+    /// Memory budget of all interpreters, such as 8GiB [default: 80 % of what the machine or the cgroup has]
     #[arg(long, value_name = "SIZE", env = "UDFLEET_EXECUTOR_MEMORY")]
-    pub memory: Option<String>,
+    pub memory: Option<Size>,
     /// A further Python to offer; repeatable
     #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_PYTHON", value_delimiter = ',')]
     pub python: Vec<PathBuf>,
-    /// A label that tells executors apart in listings; repeatable
-    #[arg(long = "label", value_name = "KEY=VALUE", env = "UDFLEET_EXECUTOR_LABELS", value_delimiter = ',')]
-    #[serde(skip)]
-    pub label: Vec<String>,
-    /// Labels, as a table of the file.
-    #[arg(skip)]
-    pub labels: BTreeMap<String, String>,
+    /// A label that tells executors apart in listings; repeatable, a table in the file
+    #[arg(
+        long = "label",
+        value_name = "KEY=VALUE",
+        env = "UDFLEET_EXECUTOR_LABELS",
+        value_delimiter = ',',
+        value_parser = label
+    )]
+    #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
+    pub labels: Vec<(String, String)>,
     /// The uv that builds environments [default: uv on PATH]
     #[arg(long, value_name = "PATH", env = "UDFLEET_UV")]
     pub uv: Option<PathBuf>,
@@ -71,53 +73,19 @@ pub struct Layer {
     pub insecure_non_loopback: Option<bool>,
     /// How long an unused environment stays on disk, such as 12h [default: 24h]
     #[arg(long, value_name = "DURATION", env = "UDFLEET_EXECUTOR_ENVIRONMENT_TTL")]
-    pub environment_ttl: Option<String>,
+    pub environment_ttl: Option<HumanDuration>,
 }
 
-impl Layer {
-    /// Reads a TOML file.
-    ///
-    /// # Errors
-    /// `INVALID_CONFIG` naming the file and the key at fault.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let bad =
-            |what: String| Error::new(ErrorCode::InvalidConfig, format!("config file {}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-        toml::from_str(&text).map_err(|e| bad(e.to_string()))
-    }
+/// `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("label {text:?} is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
 
-    /// Lays this layer over a lower one.
-    #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        let mut labels = lower.labels;
-        labels.extend(self.labels);
-        let first = |mine: Vec<_>, theirs| if mine.is_empty() { theirs } else { mine };
-        // A secret given above replaces the one below, in whichever form either comes.
-        let (token, token_file) = if self.token.is_some() || self.token_file.is_some() {
-            (self.token, self.token_file)
-        } else {
-            (lower.token, lower.token_file)
-        };
-        Self {
-            coordinator: self.coordinator.or(lower.coordinator),
-            listen: self.listen.or(lower.listen),
-            http_listen: self.http_listen.or(lower.http_listen),
-            engine_listen: self.engine_listen.or(lower.engine_listen),
-            advertise: self.advertise.or(lower.advertise),
-            work_dir: self.work_dir.or(lower.work_dir),
-            environments_dir: self.environments_dir.or(lower.environments_dir),
-            id: self.id.or(lower.id),
-            interpreters_per_environment: self.interpreters_per_environment.or(lower.interpreters_per_environment),
-            max_interpreters: self.max_interpreters.or(lower.max_interpreters),
-            memory: self.memory.or(lower.memory),
-            python: first(self.python, lower.python),
-            label: self.label,
-            labels,
-            uv: self.uv.or(lower.uv),
-            token,
-            token_file,
-            insecure_non_loopback: self.insecure_non_loopback.or(lower.insecure_non_loopback),
-            environment_ttl: self.environment_ttl.or(lower.environment_ttl),
-        }
-    }
+fn as_table<S: Serializer>(labels: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(key, value)| (key, value)))
+}
+
+fn from_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    Ok(BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().collect())
 }

@@ -1,17 +1,16 @@
-//! Settings of an executor: flags > environment variables > file > defaults.
+//! Settings of an executor.
 
 mod layer;
+mod memory;
 mod resolve;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use clap::parser::ValueSource;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use serde::{Serialize, Serializer};
+use clap::Parser;
+use serde::Serialize;
+use udfleet_edge::config::{CommandLine, HumanDuration, Size, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
@@ -35,21 +34,15 @@ pub struct Arguments {
     pub layer: Layer,
 }
 
-impl Arguments {
-    /// Reads a command line, the program's name first, with the environment below it.
-    ///
-    /// # Errors
-    /// When either can't be used; clap's error says why, and also carries `--help` and `--version`.
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches_from(arguments)?;
-        let mut read = Self::from_arg_matches(&matches)?;
-        // The token comes in two forms: a flag of either overrides the variable of the other.
-        match (matches.value_source("token"), matches.value_source("token_file")) {
-            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => read.layer.token_file = None,
-            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => read.layer.token = None,
-            _ => {}
-        }
-        Ok(read)
+impl CommandLine for Arguments {
+    type Given = Layer;
+
+    fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    fn given(&self) -> &Layer {
+        &self.layer
     }
 }
 
@@ -79,8 +72,7 @@ pub struct Settings {
     /// The most interpreters at once.
     pub max_interpreters: u32,
     /// Memory budget of all interpreters, bytes.
-    #[serde(serialize_with = "text")]
-    pub memory: u64,
+    pub memory: Size,
     /// Further Pythons to offer.
     pub python: Vec<PathBuf>,
     /// The `uv` to build environments with; none: the one on PATH.
@@ -92,38 +84,17 @@ pub struct Settings {
     /// Allows other addresses than loopback although nothing is encrypted.
     pub insecure_non_loopback: bool,
     /// How long an unused environment stays on disk.
-    #[serde(serialize_with = "seconds")]
-    pub environment_ttl: Duration,
+    pub environment_ttl: HumanDuration,
     /// Labels that tell executors apart in listings.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// Reads the file, lays the arguments over it and fills in the defaults.
+    /// Puts the sources together and fills in the defaults.
     ///
     /// # Errors
     /// `INVALID_CONFIG` naming the setting and what is allowed.
-    pub fn load(arguments: &Arguments) -> Result<Self, Error> {
-        let file = match &arguments.config {
-            Some(path) => Layer::read(path)?,
-            None => Layer::default(),
-        };
-        resolve::resolve(arguments.layer.clone().over(file))
+    pub fn load(sources: &Sources) -> Result<Self, Error> {
+        resolve::resolve(sources.load()?)
     }
-
-    /// The settings as TOML, secrets redacted.
-    ///
-    /// # Errors
-    /// `INTERNAL` when they can't be written as TOML.
-    pub fn dump(&self) -> Result<String, Error> {
-        toml::to_string(self).map_err(|e| Error::internal(format!("can't write the settings as TOML: {e}")))
-    }
-}
-
-fn text<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&bytes.to_string())
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&format!("{}s", duration.as_secs()))
 }

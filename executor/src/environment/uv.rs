@@ -1,7 +1,7 @@
 //! Runs uv: every line of its output goes to the build log, and its whole process group ends with the future.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -23,14 +23,12 @@ pub(super) struct Uv(PathBuf);
 impl Uv {
     /// The configured uv, else the one on PATH.
     pub(super) fn find(configured: Option<&Path>) -> Result<Self, Error> {
-        let on_path = || {
-            let search = std::env::var_os("PATH")?;
-            std::env::split_paths(&search).map(|folder| folder.join("uv")).find(|path| path.is_file())
-        };
         match configured {
             Some(path) if path.is_file() => Ok(Self(path.to_owned())),
             Some(path) => Err(missing(format!("there is no uv at {}", path.display()))),
-            None => on_path().map(Self).ok_or_else(|| missing("there is no uv on PATH".to_owned())),
+            None => on_path(std::env::var_os("PATH"))
+                .map(Self)
+                .ok_or_else(|| || missing("there is no uv on PATH".to_owned())),
         }
     }
 
@@ -60,6 +58,11 @@ impl Uv {
         }
         Err(if kept.is_empty() { vec![format!("error: uv ended with {status}")] } else { kept })
     }
+}
+
+/// The first `uv` in these folders that can be run.
+fn on_path(folders: Option<OsString>) -> Option<PathBuf> {
+    which::which_in_global("uv", folders).ok()?.next()
 }
 
 fn missing(what: String) -> Error {
@@ -102,6 +105,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn the_uv_on_path_is_one_that_can_be_run() {
+        let (first, (second, uv)) = (tempfile::tempdir().unwrap(), shell("true"));
+        std::fs::write(first.path().join("uv"), "no program").unwrap();
+        let folders = std::env::join_paths([first.path(), second.path()]).unwrap();
+        assert_eq!(on_path(Some(folders)), Some(uv.0));
+        assert_eq!(on_path(Some(first.path().into())), None);
+    }
 
     fn shell(script: &str) -> (tempfile::TempDir, Uv) {
         use std::os::unix::fs::PermissionsExt;

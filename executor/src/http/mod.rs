@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
 use udfleet_edge::engine::Engines;
+use udfleet_edge::metrics::answer;
 
 use crate::node::Context;
 use prometheus::Exporter;
@@ -22,5 +22,5 @@ pub fn router(context: Arc<Context>, engines: Arc<Engines>) -> Router {
 }
 
 async fn metrics(State(exporter): State<Arc<Exporter>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exporter.render())
+    answer(exporter.render())
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::engine::Engines;
+use udfleet_edge::metrics::{page, record_engines, record_series};
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;
@@ -26,9 +26,7 @@ impl Exporter {
     }
 
     pub(super) fn render(&self) -> String {
-        // A recorder for each page: series of functions that have left end.
-        let recorder = PrometheusBuilder::new().build_recorder();
-        with_local_recorder(&recorder, || {
+        page(|| {
             describe();
             let (interpreters, rss) = self.context.memory.totals();
             gauge!("udfleet_executor_interpreters").set(interpreters);
@@ -38,15 +36,12 @@ impl Exporter {
             record_engines(&self.engines);
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);
-            functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(set);
-        });
-        recorder.handle().render()
+            functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(record_series);
+        })
     }
 }
 
 fn describe() {
-    describe_counter!("udfleet_engine_calls_total", "Streams of remote-function clients, repeated ones included");
-    describe_counter!("udfleet_engine_repeats_total", "Failed calls that came again and were answered from memory");
     describe_gauge!("udfleet_executor_interpreters", "Interpreter processes.");
     describe_gauge!("udfleet_executor_interpreter_memory_bytes", "Private memory of all interpreters.");
     describe_gauge!("udfleet_executor_streams", "Open streams.");
@@ -79,28 +74,9 @@ fn describe() {
     );
 }
 
-/// Calls of engines, by who makes them.
-fn record_engines(engines: &Engines) {
-    for (engine, tenant, calls) in engines.calls() {
-        counter!("udfleet_engine_calls_total", "engine" => engine.name(), "tenant" => tenant).absolute(calls);
-    }
-    for (engine, repeats) in engines.repeats() {
-        counter!("udfleet_engine_repeats_total", "engine" => engine.name()).absolute(repeats);
-    }
-}
-
 /// What a function's user code counts.
 fn user(m: &FunctionMetrics) -> impl Iterator<Item = Series> {
     m.user.iter().flat_map(|metric| series("udfleet_executor_user", &m.function, metric))
-}
-
-fn set(series: Series) {
-    let labels: Vec<Label> = series.labels.into_iter().map(|(name, value)| Label::new(name, value)).collect();
-    if series.monotonic {
-        counter!(series.name, labels).absolute(series.value as u64);
-    } else {
-        gauge!(series.name, labels).set(series.value);
-    }
 }
 
 fn function(m: &FunctionMetrics) {
@@ -140,7 +116,6 @@ mod tests {
 
     #[test]
     fn functions_have_their_numbers() {
-        let recorder = PrometheusBuilder::new().build_recorder();
         let mut latency = Histogram::default();
         latency.record(2_000_000);
         let metrics = FunctionMetrics {
@@ -150,12 +125,11 @@ mod tests {
             latency: Some(latency.to_proto()),
             ..FunctionMetrics::default()
         };
-        with_local_recorder(&recorder, || {
+        let text = page(|| {
             describe();
             function(&metrics);
             function(&metrics);
         });
-        let text = recorder.handle().render();
         assert!(text.contains("udfleet_executor_function_rows_total{function=\"add@3\"} 42"), "{text}");
         assert!(text.contains("part=\"run\"} 7"), "{text}");
         assert!(

@@ -1,4 +1,4 @@
-//! What each error code means: its gRPC status, whether trying again helps, whose doing it is.
+//! What each error code means: its gRPC and HTTP status, whether trying again helps, whose doing it is.
 
 use crate::v1::ErrorCode;
 
@@ -68,6 +68,37 @@ impl ErrorCode {
             Self::Unauthenticated => UNAUTHENTICATED,
             Self::NoCapacity | Self::ExecutorLost => UNAVAILABLE,
             Self::Internal | Self::Unspecified => INTERNAL,
+        }
+    }
+
+    /// The HTTP status that it travels as.
+    #[must_use]
+    pub fn http(self) -> u16 {
+        const BAD_REQUEST: u16 = 400;
+        const UNAUTHORIZED: u16 = 401;
+        const NOT_FOUND: u16 = 404;
+        const CONFLICT: u16 = 409;
+        const CONTENT_TOO_LARGE: u16 = 413;
+        const INTERNAL_SERVER_ERROR: u16 = 500;
+        const BAD_GATEWAY: u16 = 502;
+        const SERVICE_UNAVAILABLE: u16 = 503;
+        const GATEWAY_TIMEOUT: u16 = 504;
+        match self {
+            Self::UserCode
+            | Self::ResultType
+            | Self::InvalidInput
+            | Self::InvalidDefinition
+            | Self::InvalidConfig
+            | Self::InvalidPlan => BAD_REQUEST,
+            Self::Unauthenticated => UNAUTHORIZED,
+            Self::FunctionNotFound | Self::ArtifactMissing => NOT_FOUND,
+            Self::LoadFailed | Self::Infeasible | Self::EnvironmentFailed | Self::VersionMismatch => CONFLICT,
+            Self::LimitExceeded => CONTENT_TOO_LARGE,
+            Self::Internal | Self::Unspecified => INTERNAL_SERVER_ERROR,
+            // What ran the call, behind the process that answers, has ended.
+            Self::InterpreterCrashed | Self::MemoryExceeded => BAD_GATEWAY,
+            Self::NoCapacity | Self::ExecutorLost => SERVICE_UNAVAILABLE,
+            Self::CallTimeout => GATEWAY_TIMEOUT,
         }
     }
 
@@ -156,6 +187,19 @@ impl ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http_says_whose_doing_it_is_as_grpc_does() {
+        for code in ErrorCode::ALL {
+            let (http, grpc) = (code.http(), code.grpc());
+            assert!((400..600).contains(&http), "{code:?}");
+            assert_eq!(http == 401, grpc == 16, "{code:?}");
+            assert_eq!(http == 404, grpc == 5, "{code:?}");
+            assert_eq!(http == 503, grpc == 14, "{code:?}");
+            assert_eq!(http == 504, grpc == 4, "{code:?}");
+            assert_eq!(http == 500, code.fault() == Fault::System && !code.retryable(), "{code:?}");
+        }
+    }
 
     #[test]
     fn all_codes_are_listed_once() {

@@ -174,7 +174,7 @@ async fn sigkill_of_an_executor_under_several_streams_and_its_return() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_hangs_is_lost_and_comes_back_clean() {
-    let options = Options { coordinator: vec!["--executor-timeout-seconds=2"], ..Options::default() };
+    let options = Options { coordinator: vec!["--executor-timeout=2s"], ..Options::default() };
     let mut cluster = Cluster::with(2, options).await;
     cluster.client().register(&Function::new("uneven")).await;
     let mut stream = run(&cluster.address(), command("uneven"), 500).await;

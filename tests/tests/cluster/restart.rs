@@ -136,7 +136,7 @@ async fn drop_function(cluster: &Cluster, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_dropped_functions_go() {
-    let options = Options { coordinator: vec!["--artifact-ttl-seconds=1"], ..Options::default() };
+    let options = Options { coordinator: vec!["--artifact-ttl=1s"], ..Options::default() };
     let mut cluster = Cluster::with(1, options).await;
     cluster.client().register(&Function::new("double")).await;
     cluster.client().register(&Function::new("echo")).await;

@@ -55,7 +55,7 @@ pub(super) async fn resolve(
         Wanted::Path(path) if path.is_absolute() => probe(&path).await.map_err(|e| have(e, pythons))?,
         Wanted::Path(path) => inside_archive(&path, archives).await?,
         Wanted::Command(command) => {
-            let path = on_path(&command).ok_or_else(|| absent(pythons, &format!("{command:?} on its PATH")))?;
+            let path = which::which(&command).map_err(|_| absent(pythons, &format!("{command:?} on its PATH")))?;
             probe(&path).await.map_err(|e| have(e, pythons))?
         }
     };
@@ -88,11 +88,6 @@ async fn inside_archive(path: &Path, archives: &Path) -> Result<Python, Error> {
     }
     // Where it is a link or a script, the archive's own path is what was asked for.
     probe(&full).await.map(|python| Python { executable: full, ..python })
-}
-
-fn on_path(command: &str) -> Option<PathBuf> {
-    let search = std::env::var_os("PATH")?;
-    std::env::split_paths(&search).map(|folder| folder.join(command)).find(|path| path.is_file())
 }
 
 fn absent(pythons: &Pythons, what: &str) -> Error {

@@ -1,0 +1,76 @@
+//! Which addresses a process may listen on.
+
+use std::net::SocketAddr;
+
+use udfleet_proto::error::Error;
+
+use super::invalid;
+
+/// The addresses of a process, and what it takes for other machines to reach them.
+#[derive(Debug, Clone, Copy)]
+pub struct Listeners {
+    /// gRPC and Flight, where callers show the token.
+    pub listen: SocketAddr,
+    /// Metrics and health.
+    pub http_listen: SocketAddr,
+    /// Engines, which show no token.
+    pub engine_listen: Option<SocketAddr>,
+    /// There is a token.
+    pub token: bool,
+    /// Traffic may be readable by others: the operator has said so.
+    pub insecure_non_loopback: bool,
+}
+
+impl Listeners {
+    /// Addresses other than loopback have to be asked for by name, and need a token where one can be shown.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` naming the setting and what to do.
+    pub fn check(&self) -> Result<(), Error> {
+        let engine = self.engine_listen.map(|address| ("engine_listen", address));
+        let all = [("listen", self.listen), ("http_listen", self.http_listen)].into_iter().chain(engine);
+        for (key, address) in all.filter(|(_, address)| !address.ip().is_loopback()) {
+            if !self.insecure_non_loopback {
+                return Err(invalid(format!("{key} is {address}, which other machines can reach, and traffic is not encrypted"))
+                    .hint("listen on 127.0.0.1, or set insecure_non_loopback = true, together with a token, on a network that you trust"));
+            }
+            if key == "listen" && !self.token {
+                return Err(invalid(format!(
+                    "{key} is {address}, which other machines can reach, and no token is set"
+                ))
+                .hint("set token_file (or token)"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn other_interfaces_need_a_named_override_and_a_token() {
+        let (here, everywhere) =
+            (SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1)));
+        let local = Listeners {
+            listen: here,
+            http_listen: here,
+            engine_listen: None,
+            token: false,
+            insecure_non_loopback: false,
+        };
+        assert!(local.check().is_ok());
+        let named = |listeners: Listeners| listeners.check().unwrap_err().info().message.clone();
+        assert!(named(Listeners { listen: everywhere, token: true, ..local }).starts_with("listen is 0.0.0.0:1"));
+        assert!(named(Listeners { http_listen: everywhere, ..local }).starts_with("http_listen is"));
+        assert!(named(Listeners { engine_listen: Some(everywhere), ..local }).starts_with("engine_listen is"));
+        let open = Listeners { listen: everywhere, insecure_non_loopback: true, ..local };
+        assert!(open.check().unwrap_err().info().hint.contains("token"));
+        assert!(Listeners { token: true, ..open }.check().is_ok());
+        let engines = Listeners { engine_listen: Some(everywhere), insecure_non_loopback: true, ..local };
+        assert!(engines.check().is_ok(), "engines have no token");
+    }
+}

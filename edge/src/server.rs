@@ -1,0 +1,128 @@
+//! Ports, and gRPC over them. Every connection of every process is accepted here.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tonic::service::InterceptorLayer;
+use tonic::transport::Server;
+use tonic::transport::server::{Router, TcpIncoming};
+use tower::layer::util::{Identity, Stack};
+use udfleet_proto::error::Error;
+use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+
+use crate::auth::RequireToken;
+use crate::config::invalid;
+use crate::engine::accepted;
+use crate::flight::{Backend, FlightFrontend};
+
+/// HTTP/2 frame: large, so that big batches take few of them.
+pub(crate) const FRAME_BYTES: u32 = 1 << 20;
+/// Beyond the frame limit itself, so that what is too large gets our error and not the library's.
+pub const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
+/// Streams of one connection: a coordinator brings all of its streams over a few, and what is beyond this would wait
+/// without a word.
+const MAX_STREAMS: u32 = 1 << 16;
+/// Finds peers that vanished without a word.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// A gRPC server whose calls have passed the token check.
+pub type GrpcServer = Server<Guarded>;
+type Guarded = Stack<InterceptorLayer<RequireToken>, Identity>;
+
+/// A port that is bound.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Binds the address of the setting `key`.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` when it can't be listened on.
+    pub async fn bind(key: &str, address: SocketAddr) -> Result<Self, Error> {
+        let bad = |e: std::io::Error| {
+            invalid(format!("{key}: can't listen on {address}: {e}"))
+                .hint("name an address of this machine, port 0 for any")
+        };
+        let listener = TcpListener::bind(address).await.map_err(bad)?;
+        let address = listener.local_addr().map_err(bad)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address that it got.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves gRPC to callers that show the token, until `stop` resolves and the streams that are open then have ended.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the listener fails.
+    pub async fn serve(self, services: Router<Guarded>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        self.serve_connections(services, false, stop).await
+    }
+
+    /// Serves engines, which show no token, what they need of Flight.
+    ///
+    /// # Errors
+    /// As [`Port::serve`].
+    pub async fn serve_engines<B: Backend>(
+        self,
+        flight: FlightFrontend<B>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let services = grpc(RequireToken::new(None)).add_service(flight_service(flight));
+        self.serve_connections(services, true, stop).await
+    }
+
+    async fn serve_connections(
+        self,
+        services: Router<Guarded>,
+        open: bool,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let served = services.serve_with_incoming_shutdown(accepted(incoming, open), stop).await;
+        served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
+    }
+
+    /// Serves HTTP until `stop` resolves and requests that are under way have been answered.
+    ///
+    /// # Errors
+    /// As [`Port::serve`].
+    pub async fn serve_http(
+        self,
+        routes: axum::Router,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let served = axum::serve(self.listener, routes).with_graceful_shutdown(stop).await;
+        served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
+    }
+}
+
+/// A server to which services are added.
+#[must_use]
+pub fn grpc(token: RequireToken) -> GrpcServer {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(InterceptorLayer::new(token))
+}
+
+/// Flight as a service.
+#[must_use]
+pub fn flight_service<B: Backend>(flight: FlightFrontend<B>) -> FlightServiceServer<FlightFrontend<B>> {
+    FlightServiceServer::new(flight)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+}
