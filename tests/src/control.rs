@@ -95,7 +95,9 @@ impl Client {
     /// # Panics
     /// When the call is refused.
     pub async fn begin_register(&self, function: &Function) -> tonic::Streaming<RegistrationEvent> {
-        let definition = function.definition(self).await;
+        let module = self.upload("functions.py", function.module().as_bytes()).await;
+        let payload = self.upload("payload", function.payload().as_bytes()).await;
+        let definition = function.definition(module, payload);
         let request = RegisterFunctionRequest { definition: Some(definition), timeout_ms: 0 };
         self.fleet().await.register_function(request).await.expect("a registration").into_inner()
     }

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use udfleet_proto::types::{MAX_LENGTH, simple};
-use udfleet_proto::v1::{DataType, Environment, FuncType, FunctionDefinition, FunctionKind, Language, TypeRoot};
-
-use crate::control::Client;
+use udfleet_proto::v1::{
+    Artifact, DataType, Environment, FuncType, FunctionDefinition, FunctionKind, Language, TypeRoot,
+};
 
 /// The functions that tests call.
 const MODULE: &str = include_str!("functions.py");
@@ -124,12 +124,21 @@ impl Function {
         self
     }
 
-    /// The definition, its files sent.
-    pub async fn definition(&self, client: &Client) -> FunctionDefinition {
-        let module = format!("{MODULE}\n# {}\n", self.variant);
-        // Protocol 0: "c" names a global, "." ends the pickle.
-        let pickle = format!("cfunctions\n{}\n.", self.attribute);
-        let file = client.upload("functions.py", module.as_bytes()).await;
+    /// The module that it is in.
+    #[must_use]
+    pub fn module(&self) -> String {
+        format!("{MODULE}\n# {}\n", self.variant)
+    }
+
+    /// The pickled function. Protocol 0: "c" names a global, "." ends the pickle.
+    #[must_use]
+    pub fn payload(&self) -> String {
+        format!("cfunctions\n{}\n.", self.attribute)
+    }
+
+    /// The definition, with the files that its module and its payload were sent as.
+    #[must_use]
+    pub fn definition(&self, module: Artifact, payload: Artifact) -> FunctionDefinition {
         FunctionDefinition {
             name: self.name.clone(),
             language: Language::Python as i32,
@@ -139,9 +148,9 @@ impl Function {
             input_typed: self.inputs.is_some(),
             input_types: self.inputs.clone().unwrap_or_default(),
             result_type: Some(self.result.clone()),
-            payload: Some(client.upload("payload", pickle.as_bytes()).await),
+            payload: Some(payload),
             environment: Some(Environment {
-                files: vec![file],
+                files: vec![module],
                 requirements: self.requirements.clone(),
                 ..Environment::default()
             }),
