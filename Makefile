@@ -8,6 +8,8 @@ REFERENCE := target/reference
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
+# Seconds for one Python test with its fixtures: what hangs fails, and shows where.
+LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion bench lint format proto clean
@@ -46,11 +48,13 @@ test: setup ## All tests but those of engines, on real processes
 	@set -o pipefail; $(MAKE) --no-print-directory test-python 2>&1 | tee $(LOGS)/python.log
 	@$(PYTHON) tests/count.py $(LOGS)/rust.log $(LOGS)/python.log
 
+# Each test in a process of its own, and ended when it hangs: .config/nextest.toml. Examples in documentation are apart.
 test-rust: setup
-	cargo test --release --locked --no-fail-fast --workspace
+	cargo nextest run --release --locked --workspace
+	cargo test --release --locked --workspace --doc
 
 test-python: setup
-	cd python-sdk && ../$(PYTHON) -m pytest tests/unit tests/fleet
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/unit tests/fleet
 
 # An environment of its own for a test: $(call environment,FOLDER,its requirements' name).
 define environment
@@ -76,7 +80,7 @@ $(REFERENCE)/.installed: python-sdk/requirements-reference.lock | $(VENV)/.insta
 	@touch $@
 
 test-engines: setup $(ENGINES)/.installed $(REFERENCE)/.installed ## The adapters with the engines themselves; other people's clients and servers of remote functions
-	cd python-sdk && ../$(ENGINES)/bin/python -m pytest tests/engines
+	cd python-sdk && ../$(ENGINES)/bin/python -m pytest $(LIMIT) tests/engines
 
 # apache-flink's pins of protobuf, grpcio, pyarrow and pandas go with nothing else: a folder of its own again.
 $(FLINK)/.installed: python-sdk/pyproject.toml python-sdk/requirements-flink.lock | $(VENV)/.installed
@@ -84,11 +88,11 @@ $(FLINK)/.installed: python-sdk/pyproject.toml python-sdk/requirements-flink.loc
 	@touch $@
 
 test-flink: setup $(FLINK)/.installed ## PyFlink with functions of a fleet
-	cd python-sdk && UDFLEET_FLINK_PYTHON=$(CURDIR)/$(FLINK)/bin/python ../$(PYTHON) -m pytest tests/engines/test_flink.py
+	cd python-sdk && UDFLEET_FLINK_PYTHON=$(CURDIR)/$(FLINK)/bin/python ../$(PYTHON) -m pytest $(LIMIT) tests/engines/test_flink.py
 
 # DataFusion takes a core more than six minutes to compile, into target/datafusion: no other target waits for that.
 test-datafusion: setup ## DataFusion in Rust with functions of a fleet
-	cd python-sdk && UDFLEET_DATAFUSION_RUST=1 ../$(PYTHON) -m pytest tests/engines/test_datafusion_rust.py
+	cd python-sdk && UDFLEET_DATAFUSION_RUST=1 ../$(PYTHON) -m pytest --timeout=1800 tests/engines/test_datafusion_rust.py
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
+NEXTEST = re.compile(r"^ *Summary \[ *[\d.]+s\] (.*)$", re.MULTILINE)
+# `12/20 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 4 skipped`: what was to run and did not has not passed.
+PLANNED = re.compile(r"^(\d+)(?:/(\d+))? tests? run: ")
+OUTCOME = re.compile(r"(\d+) (passed|failed|timed out|exec failed|skipped)")
 PYTEST = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
@@ -17,6 +21,11 @@ def count(text: str) -> dict[str, int]:
         total["passed"] += int(passed)
         total["failed"] += int(failed)
         total["skipped"] += int(ignored)
+    for summary in NEXTEST.findall(text):
+        for number, what in OUTCOME.findall(summary):
+            total[what if what in ("passed", "skipped") else "failed"] += int(number)
+        ran, planned = PLANNED.match(summary).groups()
+        total["failed"] += int(planned or ran) - int(ran)
     for line in text.splitlines():
         if re.search(r" in [\d.]+s", line) and "finished in" not in line:
             for number, what in PYTEST.findall(line):
