@@ -26,9 +26,9 @@ impl Uv {
         match configured {
             Some(path) if path.is_file() => Ok(Self(path.to_owned())),
             Some(path) => Err(missing(format!("there is no uv at {}", path.display()))),
-            None => on_path(std::env::var_os("PATH"))
-                .map(Self)
-                .ok_or_else(|| || missing("there is no uv on PATH".to_owned())),
+            None => {
+                on_path(std::env::var_os("PATH")).map(Self).ok_or_else(|| missing("there is no uv on PATH".to_owned()))
+            }
         }
     }
 
