@@ -10,10 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use udfleet_proto::error::Error;
 
 use crate::channel::CONTROL;
-use crate::failure::user_error;
 
 static OWNER: OnceLock<libc::pid_t> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -85,12 +83,6 @@ pub fn end_if_child(py: Python<'_>, error: Option<&PyErr>) {
     if OWNER.get().is_some_and(|owner| *owner != pid()) {
         end(py, error);
     }
-}
-
-/// What a call of user code gave.
-pub fn returned<T>(py: Python<'_>, outcome: PyResult<T>) -> Result<T, Error> {
-    end_if_forked(py);
-    outcome.map_err(|error| user_error(py, &error))
 }
 
 /// As a script ends: by what `sys.exit` was given, or with the traceback of another exception.

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use udfleet_proto::error::{Error, truncate};
 use udfleet_proto::v1::{ErrorCode, Frame, PythonException};
 
-use crate::child::end_if_child;
+use crate::child::{end_if_child, end_if_forked};
 
 /// Longest `repr()` of a value in an error, bytes.
 const MAX_REPR: usize = 256;
@@ -18,6 +18,12 @@ const MAX_TEXT: usize = 64 << 10;
 /// What the user's function raised.
 pub fn user_error(py: Python<'_>, error: &PyErr) -> Error {
     python_error(py, ErrorCode::UserCode, error)
+}
+
+/// What a call of user code gave.
+pub fn returned<T>(py: Python<'_>, outcome: PyResult<T>) -> Result<T, Error> {
+    end_if_forked(py);
+    outcome.map_err(|error| user_error(py, &error))
 }
 
 /// Any code, with the exception described. Does not return in a process that user code has forked.

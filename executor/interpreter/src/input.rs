@@ -13,7 +13,7 @@ use arrow_schema::SchemaRef;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Invoke};
 
-use crate::region::Mapping;
+use crate::mapping::Mapping;
 
 fn invalid(what: &str, error: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::InvalidInput, format!("{what}: {error}"))

@@ -14,6 +14,7 @@ mod function;
 mod functions;
 mod input;
 mod load;
+mod mapping;
 mod metrics;
 mod orphan;
 mod output;

@@ -1,4 +1,4 @@
-//! Whose output and whose samples follow: noted whenever another function starts to run.
+//! Which function's output and profile samples follow: marked whenever another function starts to run.
 
 use pyo3::prelude::*;
 
@@ -7,14 +7,14 @@ use crate::function::Function;
 use crate::profile::Profiler;
 use crate::stdio::Stdio;
 
-/// Where it is noted.
+/// What has to know which function runs.
 pub struct Output {
     pub stdio: Stdio,
     pub profiler: Profiler,
 }
 
 impl Output {
-    /// From here on it is this function's.
+    /// Output and samples belong to this function from here on.
     pub fn switch_to(&mut self, py: Python<'_>, function: &Function) {
         // In a child that the function before has forked, no other function runs.
         end_if_forked(py);

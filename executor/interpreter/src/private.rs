@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::mm::{Advice, madvise};
 
-use crate::region::{Mapping, Sharing};
+use crate::mapping::{Mapping, Sharing};
 
 /// The private mapping of one region, made when it is first wanted.
 pub struct PrivateMapping {

@@ -3,91 +3,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use arrow_buffer::Buffer;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use udfleet_proto::v1::Slice;
-
+use crate::mapping::{Mapping, Sharing};
 use crate::private::{PrivateMapping, WritableInput};
-
-/// One mapping of a region's file. Arrow buffers of the input keep it alive, so that a Python object which outlives its
-/// batch still reads valid memory.
-#[derive(Debug)]
-pub struct Mapping {
-    start: NonNull<u8>,
-    size: usize,
-}
-
-// SAFETY: the mapping is plain memory; who may write where is settled by the command protocol.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-/// Who sees what is written to a mapping.
-#[derive(Clone, Copy)]
-pub enum Sharing {
-    /// The executor too.
-    Shared,
-    /// This process alone.
-    Private,
-}
-
-impl Mapping {
-    pub fn new(file: &File, size: usize, sharing: Sharing) -> io::Result<Arc<Self>> {
-        let flags = match sharing {
-            Sharing::Shared => MapFlags::SHARED,
-            Sharing::Private => MapFlags::PRIVATE,
-        };
-        // SAFETY: a fresh mapping of a file that can't shrink (the executor seals it).
-        let pointer = unsafe { mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0)? };
-        let start = NonNull::new(pointer.cast()).ok_or_else(|| io::Error::other("mmap gave a null pointer"))?;
-        Ok(Arc::new(Self { start, size }))
-    }
-
-    /// Its first byte.
-    pub fn start(&self) -> NonNull<u8> {
-        self.start
-    }
-
-    /// Bytes.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    fn check(&self, offset: u64, length: u64) -> io::Result<(usize, usize)> {
-        let end = offset.checked_add(length).filter(|end| *end <= self.size as u64);
-        end.map(|_| (offset as usize, length as usize)).ok_or_else(|| {
-            io::Error::other(format!("slice {offset}+{length} lies outside a region of {} bytes", self.size))
-        })
-    }
-
-    /// The bytes of a slice.
-    pub fn bytes(&self, slice: &Slice) -> io::Result<&[u8]> {
-        let (offset, length) = self.check(slice.offset, slice.length)?;
-        // SAFETY: inside the mapping, and the executor does not write while the command runs.
-        Ok(unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset), length) })
-    }
-
-    /// The bytes of a slice as an Arrow buffer that keeps the mapping alive.
-    pub fn buffer(self: &Arc<Self>, slice: &Slice) -> io::Result<Buffer> {
-        let (offset, length) = self.check(slice.offset, slice.length)?;
-        // SAFETY: inside the mapping, which the buffer's owner keeps alive.
-        unsafe {
-            let start = self.start.add(offset);
-            Ok(Buffer::from_custom_allocation(start, length, Arc::clone(self) as _))
-        }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: made by mmap with this size; nothing refers to it any more.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.size) };
-    }
-}
 
 struct Region {
     file: Rc<File>,
@@ -128,7 +48,7 @@ impl Regions {
             self.held.insert(number, Region { file, mapping, private, former: Vec::new() });
         }
         let region = self.held.get_mut(&number).ok_or_else(|| io::Error::other(format!("no region {number}")))?;
-        if region.mapping.size < size as usize {
+        if region.mapping.size() < size as usize {
             region.map_anew(size as usize)?;
         }
         Ok(Arc::clone(&region.mapping))
@@ -156,14 +76,14 @@ impl Regions {
 
     /// The region's size in bytes.
     pub fn size(&self, number: u32) -> u64 {
-        self.held.get(&number).map_or(0, |region| region.mapping.size as u64)
+        self.held.get(&number).map_or(0, |region| region.mapping.size() as u64)
     }
 
     /// Writes `parts` one behind the other from `offset` (bytes), growing the file where needed.
     pub fn write(&mut self, number: u32, offset: u64, parts: &[&[u8]]) -> io::Result<()> {
         let region = self.held.get_mut(&number).ok_or_else(|| io::Error::other(format!("no region {number}")))?;
         let end = offset as usize + parts.iter().map(|part| part.len()).sum::<usize>();
-        if end > region.mapping.size {
+        if end > region.mapping.size() {
             let size = end.next_power_of_two();
             rustix::fs::ftruncate(&region.file, size as u64)?;
             region.map_anew(size)?;
@@ -171,7 +91,9 @@ impl Regions {
         let mut at = offset as usize;
         for part in parts {
             // SAFETY: inside the mapping as just made sure; output lies behind the input, so nothing overlaps.
-            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), region.mapping.start.as_ptr().add(at), part.len()) };
+            unsafe {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), region.mapping.start().as_ptr().add(at), part.len())
+            };
             at += part.len();
         }
         Ok(())
@@ -181,6 +103,8 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use udfleet_proto::v1::Slice;
 
     use super::*;
 

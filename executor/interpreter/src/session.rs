@@ -16,9 +16,10 @@ use udfleet_proto::v1::{Command, Done, ErrorCode, Invoke, Reply, Resume, Slice, 
 use crate::channel::Channel;
 use crate::failure::log;
 use crate::load;
+use crate::mapping::Mapping;
 use crate::output::Output;
 use crate::profile::Profiler;
-use crate::region::{Mapping, Regions};
+use crate::region::Regions;
 use crate::stdio::Stdio;
 use crate::work::{CommandInput, CommandResult, Finished, Work};
 
@@ -33,7 +34,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Says that the interpreter is ready.
+    /// Prepares Python and tells the executor that the interpreter is ready.
     pub fn start(py: Python<'_>) -> PyResult<Self> {
         crate::orphan::watch();
         crate::child::watch(py)?;
@@ -136,7 +137,7 @@ impl Session {
         })
     }
 
-    /// Errors may be long (tracebacks): they go into the region, from `offset`.
+    /// Writes an error into the region, from `offset`: it may be long (tracebacks).
     fn write_error(&mut self, region: u32, offset: u64, error: Error) -> reply::Kind {
         let mut bytes = error.info().encode_to_vec();
         if bytes.len() > MAX_REPORT_BYTES {
@@ -192,7 +193,7 @@ impl Session {
         self.finish(py, region, 0, resume.output_limit, result, &clock)
     }
 
-    /// Writes what a command gave: rows, then what there is to tell besides.
+    /// Writes the result of a command: rows, then metrics and row errors.
     fn finish(
         &mut self,
         py: Python<'_>,
@@ -241,7 +242,7 @@ impl Session {
         Ok(reply::Kind::Profiled(slice.unwrap_or_default()))
     }
 
-    /// What goes along with rows and fails no call: where it is too much, the function's log says so.
+    /// Writes metrics or row errors. Too many of them fail no call: the function's log says that they are dropped.
     fn report(&mut self, region: u32, end: &mut u64, message: Option<impl Message>) -> Result<Option<Slice>, Error> {
         let length = message.as_ref().map_or(0, Message::encoded_len);
         if length > MAX_REPORT_BYTES {

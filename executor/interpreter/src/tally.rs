@@ -1,4 +1,4 @@
-//! What a command did besides giving results: how long which function ran, which rows failed.
+//! What a command reports besides its results: how long each function ran, which rows failed.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,13 +10,13 @@ use udfleet_proto::v1::{FunctionRowErrors, FunctionRun, RowErrors, UserMetrics};
 use crate::failure::log;
 use crate::function::Function;
 
-/// Errors of rows that are kept whole, per function and command.
+/// How many row errors are kept whole, per function and command.
 const KEPT: usize = 5;
 
-/// Of one command.
+/// The report of one command.
 #[derive(Default)]
 pub struct Tally {
-    /// In Python code of users.
+    /// Time in user code.
     pub run_ns: u64,
     /// By slot of a stage.
     pub runs: Vec<FunctionRun>,
@@ -59,7 +59,7 @@ impl Tally {
         errors.first.extend(failures.into_iter().take(room).map(Error::into_info));
     }
 
-    /// As the executor is told.
+    /// The row errors, for the executor.
     pub fn row_errors(&mut self) -> Option<RowErrors> {
         let functions: Vec<_> = std::mem::take(&mut self.failed).into_values().collect();
         (!functions.is_empty()).then_some(RowErrors { functions })

@@ -18,9 +18,9 @@ use crate::eval::{self, Call, Messages, ValueCache};
 use crate::function::Function;
 use crate::functions::Functions;
 use crate::input::Schemas;
+use crate::mapping::Mapping;
 use crate::output::Output;
 use crate::private::WritableInput;
-use crate::region::Mapping;
 use crate::stage::{Chunk, Context, Gathering, Pipeline, Stage, Stages};
 use crate::tally::Tally;
 
@@ -39,18 +39,18 @@ pub struct Work {
 /// Where a command's batch lies.
 pub struct CommandInput {
     pub mapping: Arc<Mapping>,
-    /// What user code may write to of it.
+    /// The part of it that user code may write to.
     pub writable: Option<WritableInput>,
 }
 
-/// What comes of a command.
+/// The result of a command.
 pub enum CommandResult {
     SchemaUnknown,
     StageUnknown,
     Finished(Finished),
 }
 
-/// Of a command that ran.
+/// A command that has run.
 pub struct Finished {
     pub encoded: Option<Encoded>,
     pub rows: usize,
@@ -62,7 +62,7 @@ pub struct Finished {
     pub name: String,
 }
 
-/// Results beside the reasons of those that are missing. Rare: its encoder is made for it.
+/// A batch of results, and of messages that say why results are missing. Rare, so it gets an encoder of its own.
 fn with_messages(results: ArrayRef, messages: ArrayRef) -> Result<Encoded, ArrowError> {
     let column = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), true);
     let schema = Schema::new(vec![column("result", &results), column("error", &messages)]);
@@ -75,13 +75,13 @@ fn no_batch(error: std::io::Error) -> Error {
 }
 
 impl Work {
-    /// Takes a loaded function in.
+    /// Adds a loaded function.
     pub fn insert(&mut self, py: Python<'_>, output: &mut Output, function: Function) {
         self.forget(py, output, function.number);
         self.functions.insert(function);
     }
 
-    /// Takes a function out, and all that still runs with it.
+    /// Removes a function, and cancels what still runs with it.
     pub fn remove(&mut self, py: Python<'_>, output: &mut Output, number: u32) -> Option<Rc<Function>> {
         self.forget(py, output, number);
         self.functions.remove(number)
@@ -95,7 +95,7 @@ impl Work {
         self.sessions.retain(|_, session| !session.uses(number));
     }
 
-    /// Gives up what a call has left, or the groups of a session.
+    /// Cancels the rest of a call, or drops the groups of a session.
     pub fn cancel(&mut self, py: Python<'_>, output: &mut Output, cancel: &Cancel) {
         self.sessions.remove(&cancel.session);
         if let Some(mut call) = self.parked.remove(&cancel.call) {
@@ -152,7 +152,7 @@ impl Work {
         Ok(self.stages.insert(function.number, Stage::plain(function, columns)?))
     }
 
-    /// A scalar function by itself: the way that must be short.
+    /// A scalar function called by itself: the hot path.
     fn scalar(
         &mut self,
         py: Python<'_>,
@@ -235,7 +235,7 @@ impl Work {
         }))
     }
 
-    /// The next part of a call whose output is too much for one.
+    /// The next part of a result that is too large for one.
     pub fn resume(&mut self, py: Python<'_>, output: &mut Output, call: u64) -> Result<CommandResult, Error> {
         let parked = self.parked.remove(&call);
         let pipeline = parked.ok_or_else(|| Error::internal(format!("command {call} has nothing left to give")))?;

@@ -13,19 +13,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::{DataType, ErrorCode};
 
-use crate::kind::{nullable, same_kind, typed, widened};
+use crate::kind::{Source, nullable, same_kind, typed, widened};
 use crate::misfit::find_misfit;
 use crate::shown::shown;
 use crate::unchanged::first_changed;
-
-/// Where an array comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The function made it.
-    Arrow,
-    /// A Series: pandas has no dates of its own, so that midnights stand for them.
-    Pandas,
-}
 
 /// The array in exactly the declared type.
 ///

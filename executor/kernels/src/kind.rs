@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType as Arrow, Field, FieldRef, Fields};
 
-use crate::fit::Source;
+/// Where an array comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The function made it.
+    Arrow,
+    /// A Series: pandas has no dates of its own, so that midnights stand for them.
+    Pandas,
+}
 
 /// The type with nulls allowed at any depth, but for the keys of maps.
 pub fn nullable(arrow: &Arrow) -> Arrow {

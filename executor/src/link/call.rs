@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Done, ErrorCode, OnError, ProcessExit};
+use udfleet_proto::v1::{ErrorCode, OnError, ProcessExit};
 
-use super::invoke::Rest;
 use super::process::signal_name;
 
 /// One batch for one function or stage.
@@ -32,19 +31,6 @@ pub struct Input {
     pub on_error: OnError,
 }
 
-/// The result or a part of it, still lying in shared memory.
-#[derive(Debug)]
-pub struct Output {
-    /// Record batch message.
-    pub header: Bytes,
-    /// Body.
-    pub body: Bytes,
-    /// Rows and times as the interpreter measured them.
-    pub done: Done,
-    /// Where there are more parts.
-    pub rest: Option<Rest>,
-}
-
 /// Why a call gave no result.
 #[derive(Debug)]
 pub struct CallFailure {
@@ -52,18 +38,18 @@ pub struct CallFailure {
     pub error: Error,
     /// The interpreter is gone.
     pub lost: bool,
-    /// This call was the one that ran when it went; others were only waiting behind it.
+    /// This call was running when it ended; others were only queued behind it.
     pub ran: bool,
 }
 
 impl CallFailure {
-    /// An answer of the interpreter itself.
+    /// An error that the interpreter itself replied with.
     #[must_use]
     pub fn answered(error: Error) -> Self {
         Self { error, lost: false, ran: true }
     }
 
-    /// True where another interpreter may be tried, given what has been measured.
+    /// True if the call may be retried on another interpreter.
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.lost

@@ -1,4 +1,4 @@
-//! The protocol with one interpreter process: commands out, answers in, deadlines, and how it ended.
+//! The protocol with one interpreter process: commands out, replies in, deadlines, and how the process ended.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,11 +16,11 @@ use udfleet_proto::v1::{
 };
 
 use super::call::{CallFailure, KillReason, depth, exit_error};
-use super::invoke::SentIds;
 use super::output::{Names, Tail};
 use super::process::kill_group;
 use super::region::{Region, RegionPool};
 use super::reply::{Expected, check};
+use super::sent_ids::SentIds;
 use super::socket::Socket;
 use super::watchdog::Running;
 
@@ -30,7 +30,7 @@ const EXIT_GRACE: Duration = Duration::from_secs(10);
 const STDERR_GRACE: Duration = Duration::from_secs(1);
 /// What an interpreter may say about why it can't go on, bytes.
 const MAX_WHY: usize = 512;
-/// Of an interpreter that has answered no call yet, microseconds: neither fast nor slow.
+/// The assumed duration of a call at an interpreter that has finished none yet, microseconds: neither short nor long.
 const UNKNOWN_PACE_US: u64 = 5000;
 
 /// A reply with the region that it used.
@@ -46,7 +46,7 @@ struct Pending {
 /// Why an interpreter is ended because of what it sent.
 pub(super) struct Misbehaviour(KillReason);
 
-/// Hears what comes with the answers of an interpreter.
+/// Receives the metrics and row errors that come with the replies of an interpreter.
 pub trait Observer: Send + Sync {
     /// Metrics of a function's user code that have changed, cumulative since this process started.
     fn user_metrics(&self, function: &str, metrics: Vec<UserMetric>);
@@ -65,13 +65,13 @@ pub(super) struct Connection {
     running: Mutex<Running>,
     /// Wakes the watchdog when a deadline comes before the one it sleeps for.
     nearer_deadline: Notify,
-    /// Held while a command is noted and sent: both happen in the same order.
+    /// Held while a command is registered and sent, so that both happen in the same order.
     sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
-    /// Schemas and stages that the interpreter has been told.
+    /// Schemas and stages that the interpreter has been sent.
     pub(super) schemas: Mutex<SentIds>,
     pub(super) stages: Mutex<SentIds>,
-    /// How long the latest call took there, microseconds.
+    /// Duration of the latest call, microseconds.
     pace_us: AtomicU64,
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
@@ -125,13 +125,13 @@ impl Connection {
         }
     }
 
-    /// Calls that may lie there at once.
+    /// How many calls may be in flight at this interpreter.
     pub(super) fn depth(&self) -> usize {
         depth(self.pace_us.load(Ordering::Relaxed))
     }
 
-    /// Sends a command and waits for its answer. Dropping the future while it waits is safe: the region stays with the
-    /// command until the interpreter is done with it. Dropping it while it sends is for those who end the process.
+    /// Sends a command and waits for its reply. Dropping the future while it waits is safe: the region stays with the
+    /// command until the interpreter is done with it. Only who is about to kill the process may drop it while it sends.
     pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> CallResult {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let attached = region.descriptor_to_send().map(|descriptor| descriptor.try_clone_to_owned());
@@ -172,7 +172,7 @@ impl Connection {
         }
     }
 
-    /// Gives up what a call has left to do, or a session: told in the background, nobody waits for it.
+    /// Cancels the rest of a call, or a session. This is sent in the background; nobody waits for it.
     pub(super) fn cancel(self: &Arc<Self>, cancel: Cancel) {
         // Without a runtime the executor is ending, and the interpreter with it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -185,12 +185,12 @@ impl Connection {
         });
     }
 
-    /// Notes how long a call took.
+    /// Records how long a call took.
     pub(super) fn pace(&self, done: &Done) {
         self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
     }
 
-    /// Has what comes with answers told to `observer`, which is dropped after the last of them.
+    /// Passes metrics and row errors of all replies to `observer`, which is dropped with the connection.
     pub(super) fn observe(&self, observer: Box<dyn Observer>, names: Names) {
         // An interpreter is observed by the actor that owns it, from its start.
         let _ = self.observer.set((observer, names));
@@ -203,7 +203,7 @@ impl Connection {
         error.with(|info| info.executor = self.executor.clone())
     }
 
-    /// Why it is about to be ended; no reason for one that has ended by itself.
+    /// Records why the interpreter is about to be killed. One that has already exited by itself gets no reason.
     pub(super) fn set_reason(&self, reason: KillReason) {
         if self.exit.borrow().is_none() {
             self.reason.lock().get_or_insert(reason);
@@ -232,7 +232,7 @@ impl Connection {
         self.pending.lock().remove(&id)
     }
 
-    /// Hands a reply to its caller; where the caller is gone, the region is free again.
+    /// Hands a reply to its caller. If the caller is gone, the region is free again.
     fn deliver(self: &Arc<Self>, reply: Reply) -> Result<(), Misbehaviour> {
         if let Some(reply::Kind::Unusable(why)) = &reply.kind {
             return Err(Misbehaviour(KillReason::Unusable(truncated(why))));
@@ -249,7 +249,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Maps what the interpreter has written, and makes sure that it is what may come now.
+    /// Maps what the interpreter has written, and checks that it may reply this now.
     fn accept(&self, reply: &Reply) -> Result<(), String> {
         if self.running.lock().current() != Some(reply.id) {
             return Err(format!("it replied to command {}, which it does not run", reply.id));
@@ -261,7 +261,7 @@ impl Connection {
         check(reply, pending.expected, pending.region.bytes())
     }
 
-    /// What comes with an answer counts also where its caller is gone.
+    /// Passes metrics and row errors on, even if the caller of the command is gone.
     fn tell(&self, reply: &Reply, region: &Region) {
         let (Some(reply::Kind::Done(done)), Some((observer, names))) = (&reply.kind, self.observer.get()) else {
             return;
@@ -280,7 +280,7 @@ impl Connection {
         }
     }
 
-    /// The socket is closed, or the process gone.
+    /// Called when the socket is closed or the process has exited.
     async fn ended(self: &Arc<Self>) {
         // What it replied before it ended counts.
         while let Ok(Some(reply)) = self.socket.try_receive() {
@@ -296,7 +296,7 @@ impl Connection {
         self.fail_all().await;
     }
 
-    /// Answers everybody who waits for a process that has ended.
+    /// Fails all pending calls of a process that has ended.
     async fn fail_all(&self) {
         let current = self.running.lock().current();
         let error = self.exit_error().await;
@@ -314,12 +314,12 @@ fn truncated(text: &str) -> String {
     text
 }
 
-/// A message that the interpreter has laid into a region.
+/// Decodes a message that the interpreter wrote into a region.
 pub(super) fn read<T: Message + Default>(region: &Region, slice: &Slice) -> Option<T> {
     T::decode(region.read(slice).ok()?).ok()
 }
 
-/// Receives answers until the process ends.
+/// Receives replies until the process ends.
 pub(super) async fn receive(inner: Arc<Connection>) {
     loop {
         // Either the socket closes or the process ends; children of user code must not keep us waiting.

@@ -1,6 +1,5 @@
-//! A call: its batch goes into a region, its result comes back in one part or in several.
+//! A call: its batch is written into a region, its result comes back in one part or several.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,30 +9,14 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
 
-use super::call::{CallFailure, Input, Output};
+use super::call::{CallFailure, Input};
 use super::connection::{CallResult, Connection, shared_memory};
 use super::interpreter::Interpreter;
 use super::region::{Region, hold};
 
 /// Bodies in shared memory start at a multiple of this.
 const ALIGNMENT: usize = 64;
-/// This many schemas, and as many stages, are remembered as sent; the interpreter may forget earlier, and then asks.
-const MAX_SENT: usize = 1000;
-
-/// Ids of schemas or stages that an interpreter has been sent, and need not be sent again.
-#[derive(Debug, Default)]
-pub(super) struct SentIds(HashSet<u64>);
-
-impl SentIds {
-    fn remember(&mut self, id: u64) {
-        if self.0.len() >= MAX_SENT {
-            self.0.clear();
-        }
-        self.0.insert(id);
-    }
-}
-
-/// What is sent along with a batch.
+/// What has to be sent with a batch because the interpreter does not have it.
 #[derive(Debug, Clone, Copy)]
 struct Attachments {
     schema: bool,
@@ -84,8 +67,8 @@ fn failed(error: io::Error) -> CallFailure {
 impl Connection {
     fn along(&self, input: &Input) -> Attachments {
         Attachments {
-            schema: !input.end && !self.schemas.lock().0.contains(&input.schema_id),
-            stage: !input.stage.is_empty() && !self.stages.lock().0.contains(&u64::from(input.function)),
+            schema: !input.end && !self.schemas.lock().contains(&input.schema_id),
+            stage: !input.stage.is_empty() && !self.stages.lock().contains(&u64::from(input.function)),
         }
     }
 
@@ -98,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Lays a batch out in a region (schema, stage, header, body) and has it run.
+    /// Writes a batch into a region (schema, stage, header, body) and runs it.
     async fn send_invoke(&self, input: &Input, along: Attachments) -> CallResult {
         let layout = Layout::of(input, along);
         // Most results are about as large as the input: make room at once.
@@ -115,7 +98,7 @@ impl Connection {
         self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
     }
 
-    /// Takes an answer apart. `call`: the command that further parts belong to.
+    /// The output that a reply describes. `call`: the command that further parts belong to.
     fn output(
         self: &Arc<Self>,
         reply: Reply,
@@ -155,7 +138,7 @@ impl Connection {
 }
 
 impl Interpreter {
-    /// Runs one batch, to its result's first part.
+    /// Runs one batch and returns the first part of its result.
     ///
     /// # Errors
     /// What the function raised, or how the interpreter ended.
@@ -178,12 +161,25 @@ impl Interpreter {
     }
 }
 
-/// What a call has left to give. Dropping it gives that up.
+/// The result or a part of it, still lying in shared memory.
+#[derive(Debug)]
+pub struct Output {
+    /// Record batch message.
+    pub header: Bytes,
+    /// Body.
+    pub body: Bytes,
+    /// Rows and times as the interpreter measured them.
+    pub done: Done,
+    /// Where there are more parts.
+    pub rest: Option<Rest>,
+}
+
+/// The remaining parts of a result. Dropping it cancels them.
 pub struct Rest {
     connection: Arc<Connection>,
     call: u64,
     timeout: Duration,
-    /// Of the part before, bytes: the next is about as large.
+    /// Size of the previous part, bytes: the next one is about as large.
     size: usize,
 }
 

@@ -10,11 +10,12 @@ mod pool;
 mod process;
 mod region;
 mod reply;
+mod sent_ids;
 mod socket;
 mod watchdog;
 
-pub use call::{CallFailure, Input, Output};
+pub use call::{CallFailure, Input};
 pub use connection::Observer;
 pub use interpreter::{Interpreter, InterpreterSpec};
-pub use invoke::Rest;
+pub use invoke::{Output, Rest};
 pub use pool::{Credit, Pool};

@@ -4,7 +4,9 @@ use udfleet_proto::types::simple;
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{ErrorCode, Invocation, TypeRoot, step};
 
-use crate::support::{Plan, Runner, bigint, decode, longs, row, scalar, some, string, texts};
+use crate::support::{
+    Plan, Runner, bigint, decode, field, input, input_of, longs, row, scalar, schema, some, string, texts,
+};
 
 const MODULE: &str = r#"
 from udfleet import Row
@@ -32,6 +34,20 @@ def whole(r):
 
 def pair(a):
     return Row(a, str(a))
+
+upper = str.upper
+number = float
+
+class Module:
+    """As torch's: `eval` is something else."""
+    def eval(self):
+        raise RuntimeError("eval")
+    def open(self, context):
+        raise RuntimeError("open")
+    def __call__(self, a):
+        return a + 1
+
+module = Module()
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,5 +149,26 @@ async fn stages_that_do_not_fit_together_are_refused() {
     let failure = runner.call(plan.input(&[&[Some(1)]])).await.unwrap_err();
     assert_eq!(failure.error.code(), ErrorCode::InvalidPlan);
     assert_eq!(failure.error.info().expression, "twice(c7)");
+    runner.interpreter.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builtins_types_and_callable_objects_are_called_as_they_are() {
+    let runner = Runner::start(MODULE).await;
+    runner.load(1, scalar("upper", &[string()], string())).await;
+    runner.load(2, scalar("number", &[string()], simple(TypeRoot::Double))).await;
+    runner.load(3, scalar("module", &[bigint()], bigint())).await;
+    let words =
+        || vec![std::sync::Arc::new(arrow_array::StringArray::from(vec!["1e3", "nan"])) as arrow_array::ArrayRef];
+    let result = |data_type| schema(&[field("result", &data_type)]);
+    let output = runner.call(input_of(1, words())).await.unwrap();
+    assert_eq!(texts(&decode(&output, &result(string())), 0)[0].as_deref(), Some("1E3"));
+    let output = runner.call(input_of(2, words())).await.unwrap();
+    let numbers = decode(&output, &result(simple(TypeRoot::Double)));
+    let numbers = numbers.column(0).as_any().downcast_ref::<arrow_array::Float64Array>().unwrap();
+    assert_eq!((numbers.value(0), numbers.value(1).is_nan()), (1000.0, true));
+    let output = runner.call(input(3, &[&some([1, 2])])).await.unwrap();
+    assert_eq!(longs(&decode(&output, &result(bigint())), 0), some([2, 3]));
+    runner.interpreter.unload(3).await.unwrap();
     runner.interpreter.kill();
 }

@@ -13,8 +13,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, TypeRoot};
 
 use super::{Call, vectors};
-use crate::child;
-use crate::failure::{python_error, result_error};
+use crate::failure::{self, python_error, result_error};
 use crate::function::Function;
 
 /// Calls the function once with all columns.
@@ -23,7 +22,7 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
     let arguments = vectors(py, given, |column| to_pyarrow(py, column));
     let arguments = arguments.and_then(|a| PyTuple::new(py, a)).map_err(|e| not_handed_over(py, &e))?;
     let started = Instant::now();
-    let returned = child::returned(py, function.callable.bind(py).call1(arguments))?;
+    let returned = failure::returned(py, function.callable.bind(py).call1(arguments))?;
     *run_ns += started.elapsed().as_nanos() as u64;
     let array = accept(py, function, &returned).map_err(|e| python_error(py, ErrorCode::ResultType, &e))??;
     if array.len() != rows {

@@ -12,8 +12,8 @@ use udfleet_proto::error::Error;
 
 use super::Call;
 use super::general::{Called, iterables};
-use crate::child::{Loop, returned};
-use crate::failure::user_error;
+use crate::child::Loop;
+use crate::failure::{returned, user_error};
 use crate::from_python::{Column, to_array};
 use crate::function::{Asynchronous, Function};
 

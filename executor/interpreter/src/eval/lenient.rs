@@ -37,7 +37,7 @@ impl Outcome {
             .map_err(|e| Error::internal(format!("results with nulls: {e}")))
     }
 
-    /// For each of `rows` why it has failed; `None` where none has.
+    /// For each of `rows` why it failed; `None` if none has.
     pub fn messages(&self, rows: usize) -> Option<ArrayRef> {
         if self.failures.is_empty() {
             return None;
@@ -66,7 +66,7 @@ impl Outcome {
     }
 }
 
-/// True where rows are called one by one.
+/// True if the function is called once per row.
 pub fn is_by_row(function: &Function) -> bool {
     matches!(function.func_type, FuncType::General | FuncType::Unspecified)
 }

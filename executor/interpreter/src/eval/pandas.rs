@@ -13,8 +13,7 @@ use super::arrow::{not_handed_over, wrong_length};
 use super::from_series::{convert, is_frame};
 use super::series::{Access, to_series};
 use super::{Call, vectors};
-use crate::child;
-use crate::failure::{python_error, result_error};
+use crate::failure::{self, python_error, result_error};
 use crate::function::Function;
 
 /// Calls the function once with all columns.
@@ -23,7 +22,7 @@ pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut 
     let series = vectors(py, given, |column| to_series(py, column, Access::Writable(given.writable)));
     let series = series.and_then(|s| PyTuple::new(py, s)).map_err(|e| not_handed_over(py, &e))?;
     let started = Instant::now();
-    let returned = child::returned(py, function.callable.bind(py).call1(series))?;
+    let returned = failure::returned(py, function.callable.bind(py).call1(series))?;
     *run_ns += started.elapsed().as_nanos() as u64;
     let length = checked_length(py, &returned, function.result.root() == TypeRoot::Row)?;
     if length != rows {

@@ -12,8 +12,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use super::arrow::to_pyarrow;
+use crate::mapping::Mapping;
 use crate::private::WritableInput;
-use crate::region::Mapping;
 use crate::to_python::to_list;
 
 /// What may be done with a Series.

@@ -13,9 +13,9 @@ use udfleet_proto::v1::{ErrorCode, OnError};
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments, unexpected};
-use crate::child::{Loop, returned};
+use crate::child::Loop;
 use crate::eval::{Call, effective_policy, iterables, map, stop_iteration};
-use crate::failure::{python_error, user_error};
+use crate::failure::{python_error, returned, user_error};
 use crate::function::Function;
 
 /// Accumulators by group.

@@ -14,7 +14,7 @@ use super::super::chunk::{Chunk, Origin};
 use super::super::context::{Context, locate};
 use super::super::table_rows::{Given, Rows};
 use super::{Held, State, gather_of, slot, unexpected};
-use crate::child::returned;
+use crate::failure::returned;
 use crate::from_python::{Column, to_array};
 
 /// The groups that are still to be given.

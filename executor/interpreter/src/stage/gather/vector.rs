@@ -14,8 +14,8 @@ use udfleet_proto::v1::FuncType;
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments};
-use crate::child::returned;
 use crate::eval::{Access, not_handed_over, to_pyarrow, to_series};
+use crate::failure::returned;
 use crate::function::Function;
 
 /// The rows of all groups, as they came.
