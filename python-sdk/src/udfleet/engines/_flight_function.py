@@ -17,7 +17,7 @@ from pyarrow import flight
 
 from .. import _fork
 from .._address import host_and_port, normal
-from .._failure_text import from_flight
+from .._failure_text import from_flight, told
 from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
 
@@ -35,19 +35,23 @@ class FlightFunction:
     :param name: `name`, or `name@version`.
     :param token: the fleet's token; None: the variable UDFLEET_TOKEN of the process that calls.
     :param direct: False sends all batches through the coordinator.
+    :param repeatable: False sends a batch again only where it can't have run before.
     """
 
-    def __init__(self, address: str, name: str, token: str | None = None, direct: bool = True) -> None:
+    def __init__(
+        self, address: str, name: str, token: str | None = None, direct: bool = True, repeatable: bool = True
+    ) -> None:
         self.address = normal(address, name)
         self.name = name
         self.token = token
         self.direct = direct
+        self.repeatable = repeatable
         self._lock = threading.Lock()
         self._idle: Stream | None = None
         self._executors: list[flight.Location] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FlightFunction, (self.address, self.name, self.token, self.direct)
+        return FlightFunction, (self.address, self.name, self.token, self.direct, self.repeatable)
 
     def resolve(self) -> flight.FlightInfo:
         """What the fleet says of it. A name without version is that of the newest one as of now, from now on.
@@ -67,8 +71,11 @@ class FlightFunction:
         """One value per row. Answers of executors that are away or full are waited for, a few seconds at most."""
         try:
             for attempt in range(_ATTEMPTS - 1):
-                with contextlib.suppress(flight.FlightUnavailableError):
+                try:
                     return self._call(batch, direct=self.direct and attempt == 0)
+                except flight.FlightUnavailableError as error:
+                    if not (self.repeatable or _has_not_run(str(error))):
+                        raise
                 time.sleep(_FIRST_PAUSE * 2**attempt)
             return self._call(batch, direct=False)
         except pa.ArrowException as error:
@@ -153,6 +160,11 @@ class FlightFunction:
         if isinstance(typed, UnauthenticatedError):
             typed.hint = f"pass token=..., or set {_TOKEN_VARIABLE} here and where the engine's workers run"
         return typed
+
+
+def _has_not_run(failure: str) -> bool:
+    """Whether a batch that failed was refused before anything ran."""
+    return "failed to connect to all addresses" in failure or isinstance(told(failure), NoCapacityError)
 
 
 def _version(name: str, info: flight.FlightInfo) -> str:

@@ -44,7 +44,8 @@ def register(
     :param alias: its name in Flink; the function's own by default.
     :param token: the fleet's token, which becomes part of the job; None: the variable UDFLEET_TOKEN, here and in
         each worker.
-    :param deterministic: False keeps Flink from calling it once for equal calls.
+    :param deterministic: False keeps Flink from calling it once for equal calls, and a batch that may have run from
+        being sent again.
     :param direct: False sends all batches through the coordinator.
     :return: what `function` returns.
     :raises InvalidDefinitionError: Flink can't call it.
@@ -59,7 +60,7 @@ def function(
     address: str, name: str, *, token: str | None = None, deterministic: bool = True, direct: bool = True
 ) -> UserDefinedScalarFunctionWrapper:
     """A registered function as PyFlink's `udf` returns them, to be called on expressions."""
-    remote = FlightFunction(address, name, token, direct)
+    remote = FlightFunction(address, name, token, direct, repeatable=deterministic)
     inputs, result = _checked(name, remote.resolve())
     return udf(
         _Remote(remote, inputs, deterministic),
