@@ -26,6 +26,7 @@ class TablePeer(flight.FlightServerBase):
         self.kinds = kinds or {"repeat": "TABLE", "sum": "AGGREGATE"}
         self.deterministic = True
         self.requests: list[exchange_pb2.ExchangeRequest] = []
+        self.headers: list[exchange_pb2.BatchHeader] = []
         self.parts_sent = 0
         self.batches_taken = 0
         self.die_after_parts: int | None = None
@@ -99,6 +100,7 @@ class TablePeer(flight.FlightServerBase):
         writer.begin(SUM)
         total, count = 0, 0
         for chunk in reader:
+            self.headers.append(exchange_pb2.BatchHeader.FromString(chunk.app_metadata.to_pybytes()))
             total += sum(chunk.data.column(0).to_pylist())
             count += 1
             writer.write_metadata(exchange_pb2.BatchResult(sequence=count - 1, last=True).SerializeToString())

@@ -139,6 +139,9 @@ def test_gathering_runs_again_where_it_can(cluster):
     for peer in cluster.executors:
         peer.crash_at_end = 1
     assert rows(cluster.fleet.stream("sum", [batch(1), batch(2)])) == [(3,)]
+    named = sorted((header.attempt, header.sequence) for peer in cluster.executors for header in peer.headers)
+    assert named[:4] == [(1, 0), (1, 1), (2, 0), (2, 1)], "the second run is known as one"
+    assert len({request.producer for peer in cluster.executors for request in peer.requests}) == 1
     for peer in cluster.executors:
         peer.crash_at_end = 100
     with pytest.raises(udfleet.InterpreterCrashedError):

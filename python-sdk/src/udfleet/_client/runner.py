@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .._flight import streaming
 from .._flight.directory import Directory
-from .._flight.pipeline import OnBundle, Pipeline
+from .._flight.pipeline import OnBundle, Pipeline, new_producer
 from .._flight.results import JoinedResults, NumberedResults, ResultAssembler, UnjoinedResults
 from .._flight.target import FunctionTarget, PlanTarget, Target
 from .._packing.definition import on_error_value
@@ -134,11 +134,13 @@ class Runner:
         self, target: Target, batches: Batches, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
         """Runs anew what failed before any result came, where the same batches can be given again."""
-        attempt, hears = 1, _hears(handler)
+        attempt, producer = 1, new_producer()
         while True:
             some = False
             try:
-                with contextlib.closing(self.pipeline(target, aggregates=True, on_bundle=hears)) as pipeline:
+                again = {"producer": producer, "attempt": attempt}
+                pipeline = self.pipeline(target, aggregates=True, on_bundle=_hears(handler), **again)
+                with contextlib.closing(pipeline):
                     for part in streaming.aggregate(pipeline, batches.make(), self.max_frame_bytes, UnjoinedResults()):
                         some = True
                         yield part

@@ -30,6 +30,11 @@ _LOOK_SECONDS = 0.2
 _TRY_ELSEWHERE = (errors.NoCapacityError, errors.ExecutorLostError, errors.UnreachableError)
 
 
+def new_producer() -> str:
+    """The id of someone who numbers batches."""
+    return uuid.uuid4().hex
+
+
 class Pipeline:
     """The batches that one caller sends to one function or plan, over several streams. Not thread-safe.
 
@@ -45,7 +50,10 @@ class Pipeline:
         max_streams: int = MAX_STREAMS,
         aggregates: bool = False,
         on_bundle: OnBundle | None = None,
+        producer: str = "",
+        attempt: int = 1,
     ) -> None:
+        """:param producer: whose batches these are, where they go out again as a whole, and for which time they do."""
         self._target = target
         self._aggregates = aggregates
         """The peer keeps an accumulator: when it is lost, no other peer can continue."""
@@ -53,8 +61,9 @@ class Pipeline:
         self._direct = direct
         self._max_streams = 1 if aggregates else max_streams
         self._on_bundle = on_bundle
-        self._producer = uuid.uuid4().hex
+        self._producer = producer or new_producer()
         """With a batch's sequence it names the batch, whichever stream it takes."""
+        self._attempt = attempt
         self._next = 0
         self._order: deque[PendingBatch] = deque()
         self._resend: deque[PendingBatch] = deque()
@@ -135,6 +144,7 @@ class Pipeline:
 
     def _number(self, item: PendingBatch) -> None:
         item.sequence = self._next
+        item.attempt = self._attempt
         self._next += 1
         self._order.append(item)
 
@@ -211,7 +221,8 @@ class Pipeline:
                 raise self._can_not_repeat(reason, item)
             if not reason.has_no_side_effects or item.parts:
                 item.attempt += 1
-            if item.attempt > 1 and item.attempt > (most := self._target.max_attempts()):
+            tries = item.attempt - self._attempt
+            if tries and tries >= (most := self._target.max_attempts()):
                 stream.cancel()
                 raise self._gave_up(reason, item.attempt - 1) if most > 1 else self._runs_once(reason)
         self._withdraw(stream)
