@@ -113,7 +113,8 @@ impl Server {
 
     fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, parts: Arc<Parts>, token: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
-        let membership = MembershipService::new(parts.fleet.clone(), parts.coordinator.clone());
+        let membership =
+            MembershipService::new(parts.fleet.clone(), Arc::clone(&parts.registry), parts.coordinator.clone());
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(token)
             .add_service(server::flight_service(flight))

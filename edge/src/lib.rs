@@ -1,12 +1,14 @@
 //! What the edges of udfleet's processes share: who may come in, how ports are served, what Flight clients and data
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
-//! Which module may use which: `config`, `engine` and `secret` use no other of this crate; `auth` uses `secret`; `flight` and
+//! Which module may use which: `config`, `content`, `engine` and `secret` use no other of this
+//! crate; `auth` uses `secret`; `flight` and
 //! `metrics` use `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
 pub mod auth;
 pub mod channel;
 pub mod config;
+pub mod content;
 pub mod engine;
 pub mod flight;
 pub mod metrics;

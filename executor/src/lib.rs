@@ -8,6 +8,7 @@
 pub mod artifact;
 pub mod attach;
 pub mod config;
+pub mod definition;
 pub mod environment;
 pub mod exchange;
 pub mod http;

@@ -13,9 +13,11 @@ use tonic::{Request, Response, Status};
 use udfleet_proto::config::PROFILE_ENABLED;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
+use udfleet_proto::runs::runs;
 use udfleet_proto::v1::node_server::Node;
 use udfleet_proto::v1::{
-    ErrorCode, LogLine, LogsRequest, ProfileRequest, ProfileResponse, RowErrorsRequest, RowErrorsResponse,
+    ErrorCode, FunctionProfile, LogLine, LogsRequest, ProfileRequest, ProfileResponse, RowErrorsRequest,
+    RowErrorsResponse,
 };
 
 use crate::exchange::FunctionTable;
@@ -39,6 +41,8 @@ impl NodeService {
     }
 }
 
+type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
 /// What a request names: "add", "add@3", or everything.
 fn wanted(function: &str) -> Result<Wanted, Error> {
     if function.is_empty() {
@@ -50,7 +54,7 @@ fn wanted(function: &str) -> Result<Wanted, Error> {
 
 #[tonic::async_trait]
 impl Node for NodeService {
-    type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;
+    type LogsStream = BoxStream<LogLine>;
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let LogsRequest { function, tail, follow } = request.into_inner();
@@ -85,19 +89,25 @@ impl Node for NodeService {
         Ok(Response::new(Box::pin(lines)))
     }
 
-    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<RowErrorsResponse>, Status> {
+    type RowErrorsStream = BoxStream<RowErrorsResponse>;
+
+    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
         let wanted = wanted(&request.into_inner().function)?;
         let functions = self.stats.row_errors(&self.executor, |name| wanted.includes(name));
-        Ok(Response::new(RowErrorsResponse { functions }))
+        let responses = runs(functions).map(|functions| Ok(RowErrorsResponse { functions }));
+        Ok(Response::new(Box::pin(futures::stream::iter(responses))))
     }
 
-    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<ProfileResponse>, Status> {
+    type ProfileStream = BoxStream<ProfileResponse>;
+
+    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let wanted = wanted(&request.into_inner().function)?;
         let chosen = self.table.all().into_iter().filter(|function| wanted.includes(&function.name));
         let profiled = chosen.filter(|function| PROFILE_ENABLED.boolean(&function.definition.config));
         let asked = profiled.map(|function| async move { profile(&self.executor, &function).await });
-        let functions = join_all(asked).await.into_iter().flatten().collect();
-        Ok(Response::new(ProfileResponse { functions }))
+        let functions: Vec<FunctionProfile> = join_all(asked).await.into_iter().flatten().collect();
+        let responses = runs(functions).map(|functions| Ok(ProfileResponse { functions }));
+        Ok(Response::new(Box::pin(futures::stream::iter(responses))))
     }
 }
 

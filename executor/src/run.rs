@@ -20,6 +20,7 @@ use udfleet_proto::v1::{ErrorCode, Hello};
 use crate::artifact::{ArtifactStore, Source};
 use crate::attach::{self, Attachment};
 use crate::config::Settings;
+use crate::definition::DefinitionSource;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
 use crate::exchange::{FunctionStreams, FunctionTable};
 use crate::http;
@@ -59,7 +60,8 @@ pub async fn run(
     let pythons = Pythons::discover(&settings.python).await;
     let artifacts = Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(channel.clone(), bearer.clone()))?);
     let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons);
-    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts)?);
+    let definitions = DefinitionSource::new(channel.clone(), bearer.clone());
+    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions)?);
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
@@ -125,6 +127,7 @@ fn context(
     executor: String,
     pythons: Pythons,
     artifacts: Arc<ArtifactStore>,
+    definitions: DefinitionSource,
 ) -> Result<Context, Error> {
     let own = std::env::current_exe().map_err(|e| Error::internal(format!("this executable can't be found: {e}")))?;
     let environments =
@@ -142,6 +145,7 @@ fn context(
         programs: Programs::beside(&own)?,
         environments,
         artifacts,
+        definitions,
         logs: Arc::new(LogStore::new(&executor)),
         table: Arc::new(FunctionTable::default()),
         stats: Arc::new(StatsRegistry::default()),

@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod ipc;
 pub mod limits;
 pub mod name;
+pub mod runs;
 pub mod sketch;
 pub mod types;
 pub mod user_metrics;

@@ -104,7 +104,7 @@ impl Cluster {
     /// State of each executor by its id, as the coordinator sees it; nothing while it is away.
     pub async fn states(&self) -> BTreeMap<String, String> {
         let Some(mut fleet) = self.client().try_fleet().await else { return BTreeMap::new() };
-        let Ok(answer) = fleet.list_executors(ListExecutorsRequest {}).await else { return BTreeMap::new() };
+        let Ok(answer) = fleet.list_executors(ListExecutorsRequest::default()).await else { return BTreeMap::new() };
         let all = answer.into_inner().executors.into_iter();
         all.map(|e| (e.hello.unwrap_or_default().executor, e.state)).collect()
     }

@@ -7,6 +7,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::fleet_client::FleetClient;
 use udfleet_proto::v1::registration_event::Kind;
@@ -65,7 +66,8 @@ impl Client {
 
     /// The Fleet service; `None` while nobody listens.
     pub async fn try_fleet(&self) -> Option<FleetClient<Authorized>> {
-        Some(FleetClient::with_interceptor(self.channel().await.ok()?, self.token.clone()))
+        let client = FleetClient::with_interceptor(self.channel().await.ok()?, self.token.clone());
+        Some(client.max_decoding_message_size(MAX_CONTROL_BYTES))
     }
 
     /// The Fleet service.
@@ -153,7 +155,7 @@ impl Client {
     /// # Panics
     /// When the function is not known.
     pub async fn progress(&self, name: &str) -> (FunctionMetrics, Vec<(String, FunctionMetrics)>) {
-        let request = ProgressRequest { function: name.to_owned() };
+        let request = ProgressRequest { function: name.to_owned(), ..Default::default() };
         let answer = self.fleet().await.progress(request).await.expect("progress").into_inner();
         let progress = answer.functions.into_iter().next().expect("one function");
         let each = progress.executors.into_iter().map(|e| (e.executor, e.metrics.unwrap_or_default())).collect();

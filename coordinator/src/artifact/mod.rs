@@ -5,7 +5,9 @@ mod service;
 mod upload;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use udfleet_edge::content::VerifiedFiles;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -16,6 +18,7 @@ pub use upload::Upload;
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     root: PathBuf,
+    verified: Arc<VerifiedFiles>,
 }
 
 impl ArtifactStore {
@@ -24,7 +27,7 @@ impl ArtifactStore {
     /// # Errors
     /// When the folder can't be made.
     pub async fn open(root: impl Into<PathBuf>) -> std::io::Result<Self> {
-        let store = Self { root: root.into() };
+        let store = Self { root: root.into(), verified: Arc::default() };
         if tokio::fs::try_exists(store.incoming()).await? {
             tokio::fs::remove_dir_all(store.incoming()).await?;
         }
@@ -41,9 +44,23 @@ impl ArtifactStore {
         self.root.join(&hash[..2]).join(hash)
     }
 
-    /// True where the content is here. A malformed hash never is.
+    /// True where the content is here, whole. What is damaged is removed, so that it can be sent again. A malformed hash
+    /// never is.
     pub async fn contains(&self, hash: &str) -> bool {
-        check_hash(hash).is_ok() && tokio::fs::try_exists(self.path(hash)).await.unwrap_or(false)
+        if check_hash(hash).is_err() {
+            return false;
+        }
+        self.whole(hash).await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            false
+        })
+    }
+
+    async fn whole(&self, hash: &str) -> Result<bool, Error> {
+        let (verified, path, name) = (Arc::clone(&self.verified), self.path(hash), hash.to_owned());
+        let check = move || verified.check(&name, &path);
+        let whole = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other).flatten();
+        whole.map_err(|e| broken(&self.path(hash), &e))
     }
 
     /// The same for content that somebody is about to use: it is kept for a while, even if no function needs it.
@@ -57,11 +74,14 @@ impl ArtifactStore {
     /// [`ErrorCode::ArtifactMissing`] where it isn't here.
     pub async fn read(&self, hash: &str) -> Result<(tokio::fs::File, u64), Error> {
         check_hash(hash)?;
-        let missing = |_| {
+        let missing = || {
             Error::new(ErrorCode::ArtifactMissing, format!("the coordinator has no artifact {hash}"))
                 .hint("register the function again: its files are sent along")
         };
-        let file = tokio::fs::File::open(self.path(hash)).await.map_err(missing)?;
+        if !self.whole(hash).await? {
+            return Err(missing());
+        }
+        let file = tokio::fs::File::open(self.path(hash)).await.map_err(|_| missing())?;
         let size = file.metadata().await.map_err(|e| broken(&self.path(hash), &e))?.len();
         Ok((file, size))
     }
@@ -76,6 +96,9 @@ fn check_hash(hash: &str) -> Result<(), Error> {
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> Error {
-    Error::internal(format!("artifact store: {}: {error}", path.display()))
+    // Room may be made.
+    let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+    let code = if full { ErrorCode::NoCapacity } else { ErrorCode::Internal };
+    Error::new(code, format!("artifact store: {}: {error}", path.display()))
         .hint("check space and permissions of the coordinator's data folder")
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 use tokio::io::AsyncWriteExt as _;
+use udfleet_edge::content::hash_file;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_ARTIFACT_BYTES;
 use udfleet_proto::v1::ErrorCode;
@@ -67,7 +68,7 @@ impl Upload {
     /// Verifies and puts the file in its place, durably.
     ///
     /// # Errors
-    /// When size or content are not what was announced.
+    /// When size or content are not what was announced, or the disk has not taken all of it.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.written != self.size {
             return Err(self.mismatch(&format!("{} of {} bytes came", self.written, self.size)));
@@ -76,7 +77,16 @@ impl Upload {
         if found != self.hash {
             return Err(self.mismatch(&format!("its content has the hash {found}")));
         }
+        // A write returns before it has happened: only now is it known to have worked.
+        self.file.flush().await.map_err(|e| broken(&self.temporary, &e))?;
         self.file.sync_all().await.map_err(|e| broken(&self.temporary, &e))?;
+        let path = self.temporary.to_path_buf();
+        let stored = tokio::task::spawn_blocking(move || hash_file(&path)).await.map_err(std::io::Error::other);
+        let stored = stored.flatten().map_err(|e| broken(&self.temporary, &e))?;
+        if stored != self.hash {
+            let lost = std::io::Error::other(format!("what was stored has the hash {stored}"));
+            return Err(broken(&self.temporary, &lost));
+        }
         if let Some(folder) = self.target.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(|e| broken(folder, &e))?;
         }
@@ -139,5 +149,41 @@ mod tests {
         assert_eq!(error.code(), ErrorCode::ArtifactMissing);
         let error = Upload::begin(&store, &"0".repeat(64), MAX_ARTIFACT_BYTES + 1).await.err().unwrap();
         assert_eq!(error.code(), ErrorCode::LimitExceeded);
+    }
+
+    #[tokio::test]
+    async fn what_was_damaged_is_found_when_it_is_needed_and_can_be_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = hash(b"hello");
+        for damage in [b"".as_slice(), b"hellO", b"hell"] {
+            let store = ArtifactStore::open(folder.path()).await.unwrap();
+            upload(&store, &good, 5, &[b"hello"]).await.unwrap();
+            assert!(store.contains(&good).await);
+            drop(store);
+            std::fs::write(ArtifactStore::open(folder.path()).await.unwrap().path(&good), damage).unwrap();
+
+            let store = ArtifactStore::open(folder.path()).await.unwrap();
+            assert_eq!(store.read(&good).await.unwrap_err().code(), ErrorCode::ArtifactMissing);
+            assert!(!store.reserve(&good).await, "Missing asks for it");
+            upload(&store, &good, 5, &[b"hello"]).await.unwrap();
+            assert_eq!(store.read(&good).await.unwrap().1, 5);
+        }
+    }
+
+    /// `/dev/full` takes what is written into buffers and refuses it in the end, as a full disk does.
+    #[tokio::test]
+    async fn what_the_disk_has_not_taken_is_not_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(folder.path()).await.unwrap();
+        let good = hash(b"hello");
+        let mut upload = Upload::begin(&store, &good, 5).await.unwrap();
+        upload.file = tokio::fs::OpenOptions::new().write(true).open("/dev/full").await.unwrap();
+        // This write may already say so; the last one of an upload does not.
+        let written = upload.write(b"hello").await;
+        let finished = upload.finish().await;
+        let error = written.and(finished).unwrap_err();
+        assert!(error.code().retryable(), "room may be made: {error}");
+        assert!(!store.contains(&good).await);
+        assert_eq!(std::fs::read_dir(store.incoming()).unwrap().count(), 0, "nothing is left");
     }
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod logs;
+mod page;
 mod register;
 mod service;
 

@@ -54,10 +54,27 @@ async fn register(
     parts.fleet.feasible(definition.clone()).await?;
     let (function, new) = parts.registry.register(definition).await?;
     parts.fleet.catalog_changed();
-    let line = if new { "registered as" } else { "identical to" };
+    let line = if new { "registering" } else { "identical to" };
     events.tell(Kind::Progress(format!("{line} {}", function.name)));
-    let result = watched(parts, &function, timeout, Unplaced::Fails, events).await;
-    if new { end(parts, &function, result).await } else { result }
+    let mut served = false;
+    let result = watched(parts, &function, timeout, Unplaced::Fails, events, &mut served).await;
+    if !new {
+        return result;
+    }
+    let info = end(parts, &function, served, result).await?;
+    for line in failures(&info) {
+        events.tell(Kind::Progress(line));
+    }
+    events.tell(Kind::Progress(format!("registered as {}", function.name)));
+    Ok(info)
+}
+
+/// Executors that can't serve it although others do, and why.
+fn failures(info: &FunctionInfo) -> impl Iterator<Item = String> {
+    info.executors.iter().filter_map(|on| {
+        let error = on.status.as_ref().filter(|status| status.state() == LoadState::Failed)?.error.clone()?;
+        Some(format!("{} can't serve it: {}", on.executor, Error::from(error)))
+    })
 }
 
 /// Goes on with registrations that the end of the last coordinator cut short: nobody hears of it, but they too end.
@@ -70,8 +87,10 @@ pub async fn resume(parts: Arc<Parts>) -> Result<(), Error> {
         tokio::spawn(async move {
             let (nobody, _) = mpsc::channel(1);
             let timeout = parts.registration_timeout;
-            let result = watched(&parts, &function, timeout, Unplaced::Waits, &Events(nobody)).await;
-            match end(&parts, &function, result).await {
+            let mut served = false;
+            let result = watched(&parts, &function, timeout, Unplaced::Waits, &Events(nobody), &mut served).await;
+            // It may have been called before the restart.
+            match end(&parts, &function, true, result).await {
                 Ok(_) => tracing::info!(function = function.name, "registration from before the restart: ready"),
                 Err(error) => tracing::warn!(function = function.name, %error, "registration from before the restart"),
             }
@@ -86,9 +105,10 @@ async fn watched(
     timeout: Duration,
     unplaced: Unplaced,
     events: &Events,
+    served: &mut bool,
 ) -> Result<FunctionInfo, Error> {
     let news = parts.fleet.watch(&function.name, unplaced);
-    let result = match tokio::time::timeout(timeout, wait(news, events)).await {
+    let result = match tokio::time::timeout(timeout, wait(news, events, served)).await {
         Ok(result) => result,
         Err(_) => Err(too_slow(parts, function, timeout).await),
     };
@@ -96,13 +116,17 @@ async fn watched(
 }
 
 /// Records how the registration of a new version ended. Nobody can call one that failed, and nobody shall find it
-/// later: a failed registration leaves nothing.
-async fn end(parts: &Parts, function: &Function, result: Result<FunctionInfo, Error>) -> Result<FunctionInfo, Error> {
+/// later: a failed registration leaves nothing, not even a number that is used up, unless it was `served` for a while.
+async fn end(
+    parts: &Parts,
+    function: &Function,
+    served: bool,
+    result: Result<FunctionInfo, Error>,
+) -> Result<FunctionInfo, Error> {
     if result.is_ok() {
         parts.registry.settle(function).await?;
     } else {
-        let version = Some(function.definition.version);
-        parts.registry.drop_function(&FunctionRef { name: function.definition.name.clone(), version }).await?;
+        parts.registry.abandon(function, served).await?;
         parts.fleet.catalog_changed();
     }
     result
@@ -120,11 +144,16 @@ async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), E
     Ok(())
 }
 
-async fn wait(mut news: mpsc::UnboundedReceiver<WatchEvent>, events: &Events) -> Result<FunctionInfo, Error> {
+async fn wait(
+    mut news: mpsc::UnboundedReceiver<WatchEvent>,
+    events: &Events,
+    served: &mut bool,
+) -> Result<FunctionInfo, Error> {
     while let Some(event) = news.recv().await {
         match event {
             WatchEvent::Progress(line) => events.tell(Kind::Progress(line)),
             WatchEvent::BuildLog(line) => events.tell(Kind::BuildLog(line)),
+            WatchEvent::Served => *served = true,
             WatchEvent::Ready(info) => return Ok(*info),
             WatchEvent::Failed(info) => return Err((*info).into()),
         }
@@ -159,7 +188,7 @@ mod tests {
             news.send(WatchEvent::Progress(line.to_string())).unwrap();
         }
         news.send(WatchEvent::Ready(Box::default())).unwrap();
-        let ended = tokio::time::timeout(Duration::from_secs(10), wait(heard, &events)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(10), wait(heard, &events, &mut false)).await;
         assert!(ended.expect("it waits for the client").is_ok());
         drop(events);
         let mut lines = 0;

@@ -20,6 +20,7 @@ use udfleet_proto::v1::{
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
+use super::page::page;
 use super::register::{self, Events};
 use super::{ask, logs};
 use crate::artifact::ArtifactStore;
@@ -142,8 +143,11 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<ListFunctionsRequest>,
     ) -> Result<Response<ListFunctionsResponse>, Status> {
-        let functions = self.parts.fleet.functions(None, request.into_inner().all_versions).await?;
-        Ok(Response::new(ListFunctionsResponse { functions }))
+        let request = request.into_inner();
+        let mut functions = self.parts.fleet.functions(None, request.all_versions).await?;
+        functions.iter_mut().filter_map(|info| info.definition.as_mut()).for_each(|d| d.source_files.clear());
+        let (functions, next_page_token) = page(functions, &request.page_token);
+        Ok(Response::new(ListFunctionsResponse { functions, next_page_token }))
     }
 
     async fn drop_function(
@@ -162,9 +166,10 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn list_executors(
         &self,
-        _: Request<ListExecutorsRequest>,
+        request: Request<ListExecutorsRequest>,
     ) -> Result<Response<ListExecutorsResponse>, Status> {
-        Ok(Response::new(ListExecutorsResponse { executors: self.parts.fleet.executors().await? }))
+        let (executors, next_page_token) = page(self.parts.fleet.executors().await?, &request.into_inner().page_token);
+        Ok(Response::new(ListExecutorsResponse { executors, next_page_token }))
     }
 
     async fn drain_executor(
@@ -177,12 +182,14 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     }
 
     async fn progress(&self, request: Request<ProgressRequest>) -> Result<Response<ProgressResponse>, Status> {
-        let which = parse_optional(&request.into_inner().function)?;
+        let request = request.into_inner();
+        let which = parse_optional(&request.function)?;
         let functions = self.parts.fleet.progress(which.clone()).await?;
         if let Some(which) = which.filter(|_| functions.is_empty()) {
             return Err(self.parts.registry.catalog().not_found(&which).into());
         }
-        Ok(Response::new(ProgressResponse { functions }))
+        let (functions, next_page_token) = page(functions, &request.page_token);
+        Ok(Response::new(ProgressResponse { functions, next_page_token }))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
@@ -192,7 +199,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
     }
 
-    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<RowErrorsResponse>, Status> {
+    type RowErrorsStream = BoxStream<RowErrorsResponse>;
+
+    async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
         let request = request.into_inner();
         self.known(&request.function)?;
         let nodes = self.parts.fleet.nodes().await?;
@@ -200,12 +209,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             let request = request.clone();
             async move { node.row_errors(request).await }
         };
-        let answers = ask::all(nodes, &self.parts.token, ask).await?;
-        let functions = answers.into_iter().flat_map(|answer| answer.functions).collect();
-        Ok(Response::new(RowErrorsResponse { functions }))
+        Ok(Response::new(ask::all(nodes, &self.parts.token, ask).await?))
     }
 
-    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<ProfileResponse>, Status> {
+    type ProfileStream = BoxStream<ProfileResponse>;
+
+    async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let request = request.into_inner();
         self.known(&request.function)?;
         let nodes = self.parts.fleet.nodes().await?;
@@ -213,9 +222,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             let request = request.clone();
             async move { node.profile(request).await }
         };
-        let answers = ask::all(nodes, &self.parts.token, ask).await?;
-        let functions = answers.into_iter().flat_map(|answer| answer.functions).collect();
-        Ok(Response::new(ProfileResponse { functions }))
+        Ok(Response::new(ask::all(nodes, &self.parts.token, ask).await?))
     }
 
     type LogsStream = BoxStream<LogLine>;

@@ -1,6 +1,7 @@
 //! The Membership service: one stream per executor, a thin shell around the actor.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -11,25 +12,30 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
-use udfleet_proto::v1::{CoordinatorMessage, DesiredState, ErrorCode, ExecutorMessage, Hello, ReportRequest, Welcome};
+use udfleet_proto::v1::{
+    CoordinatorMessage, ErrorCode, ExecutorMessage, FetchDefinitionsRequest, FetchDefinitionsResponse, Hello,
+    ReportRequest, Welcome,
+};
 use udfleet_proto::{VERSION, compatible};
 
 use super::message::{Message, Outbound};
-use super::{Fleet, record};
+use super::{Fleet, definitions, record};
+use crate::registry::Registry;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves executors.
 pub struct MembershipService {
     fleet: Fleet,
+    registry: Arc<Registry>,
     coordinator: String,
 }
 
 impl MembershipService {
     /// `coordinator` is the name it gives itself.
     #[must_use]
-    pub fn new(fleet: Fleet, coordinator: String) -> Self {
-        Self { fleet, coordinator }
+    pub fn new(fleet: Fleet, registry: Arc<Registry>, coordinator: String) -> Self {
+        Self { fleet, registry, coordinator }
     }
 }
 
@@ -63,15 +69,25 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let news = WatchStream::new(outbound).flat_map(move |newest| futures::stream::iter(news(&mut sent, newest)));
         Ok(Response::new(Box::pin(welcome.chain(news).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
     }
+
+    type FetchDefinitionsStream = Pin<Box<dyn Stream<Item = Result<FetchDefinitionsResponse, Status>> + Send>>;
+
+    async fn fetch_definitions(
+        &self,
+        request: Request<FetchDefinitionsRequest>,
+    ) -> Result<Response<Self::FetchDefinitionsStream>, Status> {
+        let answers = definitions::answers(request.into_inner(), &self.registry.catalog())?;
+        Ok(Response::new(Box::pin(futures::stream::iter(answers.map(Ok)))))
+    }
 }
 
 /// What differs from what was sent before.
 fn news(sent: &mut Outbound, newest: Outbound) -> Vec<Down> {
-    let revision = |outbound: &Outbound| outbound.desired.as_ref().map(|desired| desired.revision);
-    let changed = newest.desired.as_ref().filter(|_| revision(sent) != revision(&newest));
-    let desired = changed.map(|desired| Down::Desired(DesiredState::clone(desired)));
+    let before = sent.desired.as_deref();
+    let changed = newest.desired.as_deref().filter(|desired| before.is_none_or(|b| b.revision != desired.revision));
+    let desired = changed.map(|desired| desired.messages(before)).unwrap_or_default();
     let request = (newest.request != sent.request).then_some(Down::Report(ReportRequest { number: newest.request }));
-    let news = desired.into_iter().chain(request).collect();
+    let news = desired.into_iter().map(Down::Desired).chain(request).collect();
     *sent = newest;
     news
 }

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
-    BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report,
+    BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, FunctionStatus, Hello,
+    LoadState, Report,
 };
 
 use super::member::{Member, NodeAddress};
@@ -16,7 +17,7 @@ use super::message::{Link, Unplaced, WatchEvent};
 use super::metrics::MetricsBook;
 use super::plan;
 use super::refresh::Refresh;
-use super::status::{Outcome, describe};
+use super::status::{Outcome, progress_line};
 use crate::registry::{Catalog, Function};
 use crate::routes::{Endpoint, RouteTable, Routes, Target};
 use crate::scheduler::{self, Offer, Placement};
@@ -30,6 +31,7 @@ struct Watch {
     unplaced: Unplaced,
     events: mpsc::UnboundedSender<WatchEvent>,
     told: String,
+    served: bool,
 }
 
 pub(super) struct Core {
@@ -98,7 +100,7 @@ impl Core {
         let known =
             |name: &str| FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some());
         let metrics = report.metrics.into_iter().filter(|m| known(&m.function)).collect();
-        self.book.report(executor, &incarnation, metrics);
+        self.book.report(executor, &incarnation, metrics, &report.forgotten);
         self.pass_on(&fresh);
         self.refresh.settle(&self.members);
         if replan {
@@ -210,7 +212,7 @@ impl Core {
             FunctionRef::parse(name).ok().and_then(|f| self.catalog.get(&f.name, f.version.unwrap_or(0)).cloned());
         match found {
             Some(function) => {
-                let watch = self.advance(Watch { function, unplaced, events, told: String::new() });
+                let watch = self.advance(Watch { function, unplaced, events, told: String::new(), served: false });
                 self.watches.extend(watch);
             }
             None => {
@@ -223,6 +225,11 @@ impl Core {
     /// Tells a waiting registration how it stands; `None` once it need not wait on.
     fn advance(&self, mut watch: Watch) -> Option<Watch> {
         let function = &watch.function;
+        let ready = |(_, status): &(String, FunctionStatus)| status.state() == LoadState::Ready;
+        if !watch.served && self.statuses(&function.name).iter().any(ready) {
+            watch.served = true;
+            let _ = watch.events.send(WatchEvent::Served);
+        }
         let event = if self.catalog.get(&function.definition.name, function.definition.version).is_none() {
             let error =
                 Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(function.name.as_str());
@@ -238,7 +245,7 @@ impl Core {
                 Outcome::Ready => WatchEvent::Ready(Box::new(self.info(function))),
                 Outcome::Failed(info) => WatchEvent::Failed(info),
                 Outcome::Pending => {
-                    let line = describe(&self.statuses(&function.name));
+                    let line = progress_line(&self.statuses(&function.name));
                     if line == watch.told {
                         return (!watch.events.is_closed()).then_some(watch);
                     }

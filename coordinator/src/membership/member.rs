@@ -1,13 +1,13 @@
 //! One executor as the coordinator knows it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tonic::transport::Channel;
-use udfleet_proto::name::versioned;
-use udfleet_proto::v1::{DesiredState, ExecutorInfo, FunctionStatus, Hello, LoadState, Report};
+use udfleet_proto::v1::{ExecutorInfo, FunctionStatus, Hello, LoadState, Report};
 
+use super::desired::Desired;
 use super::message::Link;
 use crate::routes::{Endpoint, Server};
 use crate::scheduler::Offer;
@@ -28,8 +28,8 @@ pub(super) struct Member {
     /// `None`: lost.
     pub link: Option<Link>,
     pub draining: bool,
-    pub desired: Arc<DesiredState>,
-    /// Of its latest report, by `add@3`.
+    pub desired: Arc<Desired>,
+    /// As reported, by `add@3`.
     pub statuses: BTreeMap<String, FunctionStatus>,
     /// Its latest report, without what is kept elsewhere.
     pub report: Report,
@@ -38,9 +38,6 @@ pub(super) struct Member {
     /// Build log lines up to here have been passed on.
     pub log_seen: u64,
     built: BTreeSet<String>,
-    /// Names (`add@3`) of the functions in `desired`, each with the revision since which it is there without a break:
-    /// what a report of an earlier revision says of it is about an earlier load.
-    wanted: HashMap<String, u64>,
 }
 
 impl Member {
@@ -57,7 +54,6 @@ impl Member {
             heard: now,
             endpoint: Arc::new(endpoint),
             log_seen: 0,
-            wanted: HashMap::new(),
         }
     }
 
@@ -86,12 +82,21 @@ impl Member {
         if report.sequence <= self.report.sequence && self.report.sequence > 0 {
             return false;
         }
-        let current = |s: &FunctionStatus| self.wanted.get(&s.function).is_none_or(|since| report.revision >= *since);
-        let statuses = std::mem::take(&mut report.functions).into_iter().filter(current);
-        let statuses: BTreeMap<_, _> = statuses.map(|s| (s.function.clone(), s)).collect();
-        self.built = std::mem::take(&mut report.built_environments).into_iter().collect();
-        let changed = statuses != self.statuses || report.drained != self.report.drained;
-        self.statuses = statuses;
+        let mut changed = report.drained != self.report.drained;
+        for status in std::mem::take(&mut report.functions) {
+            // Of a function that it should not hold, or an earlier load: it says so before it has heard what is new.
+            let stale = match self.desired.wish(&status.function) {
+                Some(wish) => report.revision < wish.since,
+                None => self.desired.revision > 0,
+            };
+            if !stale && self.statuses.get(&status.function) != Some(&status) {
+                self.statuses.insert(status.function.clone(), status);
+                changed = true;
+            }
+        }
+        if report.built_changed {
+            self.built = std::mem::take(&mut report.built_environments).into_iter().collect();
+        }
         self.report = Report {
             sequence: report.sequence,
             revision: report.revision,
@@ -106,24 +111,20 @@ impl Member {
     }
 
     /// Sends desired state, numbered so that it grows over attaches and restarts of the coordinator.
-    pub fn desire(&mut self, mut desired: DesiredState) {
-        desired.revision = self.desired.revision;
+    pub fn desire(&mut self, mut desired: Desired) {
         // A renewed attach knows what was desired before, yet has not sent it.
         let sent = self.link.as_ref().is_some_and(|link| link.borrow().desired.is_some());
-        if sent && desired == *self.desired {
+        if sent && desired.same(&self.desired) {
             return;
         }
-        desired.revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);
-        let definitions = desired.functions.iter().filter_map(|assignment| assignment.definition.as_ref());
-        let names = definitions.map(|definition| versioned(&definition.name, definition.version));
-        let since = |name: String| {
-            let since = self.wanted.get(&name).copied().unwrap_or(desired.revision);
-            (name, since)
-        };
-        let wanted: HashMap<_, _> = names.map(since).collect();
-        self.statuses.retain(|name, _| self.wanted.contains_key(name) || !wanted.contains_key(name));
-        self.wanted = wanted;
-        self.desired = Arc::new(desired);
+        desired.succeed(&self.desired, (self.desired.revision + 1).max(self.epoch << 32 | 1));
+        let before = std::mem::replace(&mut self.desired, Arc::new(desired));
+        let since = |desired: &Desired, name: &str| desired.wish(name).map(|wish| wish.since);
+        self.statuses.retain(|name, _| {
+            let now = since(&self.desired, name);
+            // Before the first one nobody but the executor knew what it held.
+            now.is_some() && (before.revision == 0 || since(&before, name) == now)
+        });
         if let Some(link) = &self.link {
             link.send_modify(|outbound| outbound.desired = Some(Arc::clone(&self.desired)));
         }
@@ -138,7 +139,7 @@ impl Member {
 
     /// True where it should serve the function.
     pub fn wants(&self, function: &str) -> bool {
-        self.wanted.contains_key(function)
+        self.desired.wish(function).is_some()
     }
 
     /// The state that it reports of a function that it should serve.

@@ -6,16 +6,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
-    BuildLogLine, DesiredState, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello,
-    Report,
+    BuildLogLine, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report,
 };
 
+use super::desired::Desired;
 use super::member::NodeAddress;
 
 /// The newest of each kind on its way to an executor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outbound {
-    pub desired: Option<Arc<DesiredState>>,
+    pub desired: Option<Arc<Desired>>,
     /// Number of the latest request for a report; 0: none yet.
     pub request: u64,
 }
@@ -30,6 +30,8 @@ pub enum WatchEvent {
     Progress(String),
     /// From the build of the function's environment.
     BuildLog(BuildLogLine),
+    /// An executor serves it: from now on it may have been called.
+    Served,
     /// Every executor that should serve it has answered, and at least one serves it.
     Ready(Box<FunctionInfo>),
     /// Nobody will serve it.

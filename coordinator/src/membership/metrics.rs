@@ -26,20 +26,23 @@ pub(super) struct MetricsBook {
 }
 
 impl MetricsBook {
-    /// Takes in the numbers of one report: they replace those of the same incarnation.
-    pub fn report(&mut self, executor: &str, incarnation: &str, metrics: Vec<FunctionMetrics>) {
+    /// Takes in the numbers of one report: of each function that it names they replace those of the same incarnation.
+    /// Those that are `forgotten` count from zero should they come back.
+    pub fn report(&mut self, executor: &str, incarnation: &str, metrics: Vec<FunctionMetrics>, forgotten: &[String]) {
         let book = self.executors.entry(executor.to_owned()).or_default();
         if book.incarnation != incarnation {
             incarnation.clone_into(&mut book.incarnation);
             close(&mut book.past, std::mem::take(&mut book.now));
         }
-        let now: ByFunction = metrics.into_iter().map(|m| (m.function.clone(), m)).collect();
-        // An executor forgets a function that it has let go, and counts from zero should it come back.
-        let ended = |function: &String, before: &mut FunctionMetrics| {
-            now.get(function).is_none_or(|metrics| metrics.calls < before.calls)
-        };
-        close(&mut book.past, book.now.extract_if(.., ended).collect());
-        book.now = now;
+        let ended = forgotten.iter().filter_map(|function| book.now.remove_entry(function)).collect();
+        close(&mut book.past, ended);
+        for metrics in metrics {
+            if let Some(before) = book.now.insert(metrics.function.clone(), metrics.clone())
+                && metrics.calls < before.calls
+            {
+                close(&mut book.past, ByFunction::from([(before.function.clone(), before)]));
+            }
+        }
     }
 
     /// Nothing is in flight at an executor that is lost.
@@ -158,11 +161,11 @@ mod tests {
     #[test]
     fn repeated_reports_count_once_and_restarts_add_up() {
         let mut book = MetricsBook::default();
-        book.report("a", "1", metrics(10, 1));
-        book.report("a", "1", metrics(12, 1));
-        book.report("b", "1", metrics(5, 1));
+        book.report("a", "1", metrics(10, 1), &[]);
+        book.report("a", "1", metrics(12, 1), &[]);
+        book.report("b", "1", metrics(5, 1), &[]);
         assert_eq!((total(&book).calls, total(&book).in_flight), (17, 2));
-        book.report("a", "2", metrics(1, 1));
+        book.report("a", "2", metrics(1, 1), &[]);
         assert_eq!((total(&book).calls, total(&book).in_flight), (18, 2));
         book.lost("a");
         assert_eq!((total(&book).calls, total(&book).in_flight), (18, 1));
@@ -194,10 +197,10 @@ mod tests {
             metrics
         };
         let mut book = MetricsBook::default();
-        book.report("a", "1", reported(5, 1.0, 10));
-        book.report("a", "1", reported(7, 2.0, 40));
-        book.report("b", "1", reported(20, 3.0, 30));
-        book.report("a", "2", reported(1, 4.0, 20));
+        book.report("a", "1", reported(5, 1.0, 10), &[]);
+        book.report("a", "1", reported(7, 2.0, 40), &[]);
+        book.report("b", "1", reported(20, 3.0, 30), &[]);
+        book.report("a", "2", reported(1, 4.0, 20), &[]);
         let sum = |book: &MetricsBook| {
             let total = total(book);
             let of = |name: &str| total.user.iter().find(|metric| metric.name == name).unwrap().clone();
@@ -212,19 +215,21 @@ mod tests {
     #[test]
     fn what_an_executor_forgets_is_remembered() {
         let mut book = MetricsBook::default();
-        book.report("a", "1", metrics(10, 1));
-        book.report("a", "1", Vec::new());
+        book.report("a", "1", metrics(10, 1), &[]);
+        book.report("a", "1", Vec::new(), &[]);
+        assert_eq!((total(&book).calls, total(&book).in_flight), (10, 1), "nothing has changed");
+        book.report("a", "1", Vec::new(), &["f@1".to_owned()]);
         assert_eq!((total(&book).calls, total(&book).in_flight), (10, 0));
-        book.report("a", "1", metrics(3, 1));
-        book.report("a", "1", metrics(2, 1));
+        book.report("a", "1", metrics(3, 1), &[]);
+        book.report("a", "1", metrics(2, 1), &[]);
         assert_eq!(total(&book).calls, 15);
     }
 
     #[test]
     fn quantiles_are_of_the_whole_fleet() {
         let mut book = MetricsBook::default();
-        book.report("a", "1", metrics(60, 1));
-        book.report("b", "1", metrics(40, 100));
+        book.report("a", "1", metrics(60, 1), &[]);
+        book.report("b", "1", metrics(40, 100), &[]);
         let progress = book.progress("f", &["f@1".to_owned()]);
         assert!((0.9..1.1).contains(&progress.p50_ms), "{}", progress.p50_ms);
         assert!((90.0..110.0).contains(&progress.p95_ms), "{}", progress.p95_ms);

@@ -2,6 +2,8 @@
 
 mod attach;
 mod core;
+mod definitions;
+mod desired;
 mod handler;
 mod member;
 mod message;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use udfleet_proto::config;
-use udfleet_proto::v1::{DesiredState, EnvironmentAssignment, FunctionAssignment, FunctionDefinition};
+use udfleet_proto::v1::FunctionDefinition;
 
+use super::desired::{Desired, Wish};
 use super::member::Member;
 use crate::registry::{Catalog, Function};
 use crate::scheduler::{Assignment, Offer, PythonRequirement, Wanted};
@@ -64,37 +65,29 @@ pub(super) fn loads(function: &Function, offer: &Offer) -> bool {
 
 /// What a member should hold. One that drains keeps what it has until it is done; `None` where only the member itself
 /// knows what that is.
-pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> Option<DesiredState> {
+pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> Option<Desired> {
     if member.draining {
         let kept = if member.holds_nothing() {
-            DesiredState::default()
+            Desired::default()
         } else if member.desired.revision > 0 {
-            DesiredState::clone(&member.desired)
+            Desired::clone(&member.desired)
         } else {
             return None;
         };
-        return Some(DesiredState { draining: true, ..kept });
+        return Some(Desired { draining: true, ..kept });
     }
     let offer = member.offer();
-    let mut state = DesiredState::default();
-    let mut environments = BTreeMap::new();
+    let mut desired = Desired::default();
     for function in catalog.iter() {
         let Some(interpreters) = assigned.get(&function.environment).and_then(|on| on.get(member.id())) else {
             continue;
         };
         if loads(function, &offer) {
-            environments.entry(&function.environment).or_insert((function, *interpreters));
-            state.functions.push(FunctionAssignment {
-                definition: Some(function.definition.clone()),
-                environment: function.environment.clone(),
-            });
+            if !desired.environments.contains_key(&function.environment) {
+                desired.environments.insert(function.environment.clone(), *interpreters);
+            }
+            desired.functions.push(Wish { function: Arc::clone(function), since: 0 });
         }
     }
-    let environment = |(hash, (function, interpreters)): (&String, (&Arc<Function>, u32))| EnvironmentAssignment {
-        hash: hash.clone(),
-        environment: Some(function.definition.environment.clone().unwrap_or_default()),
-        interpreters,
-    };
-    state.environments = environments.into_iter().map(environment).collect();
-    Some(state)
+    Some(desired)
 }

@@ -49,21 +49,31 @@ pub(super) fn outcome(statuses: &[(String, FunctionStatus)], unplaced: impl FnOn
     Outcome::Failed(Box::new(failure.unwrap_or_else(unknown)))
 }
 
-/// "executor-1: its environment is being built; executor-2: loading"
+/// "executor-1: its environment is being built; executor-2: failed"
+///
+/// Why one has failed is told once, at the end of the registration.
+pub(super) fn progress_line(statuses: &[(String, FunctionStatus)]) -> String {
+    let line = |(executor, status): &(String, FunctionStatus)| format!("{executor}: {}", word(status.state()));
+    statuses.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+/// The same, with why one has failed.
 pub(super) fn describe(statuses: &[(String, FunctionStatus)]) -> String {
-    let line = |(executor, status): &(String, FunctionStatus)| {
-        let what = match status.state() {
-            LoadState::Unspecified | LoadState::Pending => "waiting".to_owned(),
-            LoadState::Building => "its environment is being built".to_owned(),
-            LoadState::Loading => "loading".to_owned(),
-            LoadState::Ready => "ready".to_owned(),
-            LoadState::Failed => {
-                status.error.clone().map_or_else(|| "failed".to_owned(), |error| Error::from(error).to_string())
-            }
-        };
-        format!("{executor}: {what}")
+    let line = |(executor, status): &(String, FunctionStatus)| match status.error.clone() {
+        Some(error) if status.state() == LoadState::Failed => format!("{executor}: {}", Error::from(error)),
+        _ => format!("{executor}: {}", word(status.state())),
     };
     statuses.iter().map(line).collect::<Vec<_>>().join("; ")
+}
+
+fn word(state: LoadState) -> &'static str {
+    match state {
+        LoadState::Unspecified | LoadState::Pending => "waiting",
+        LoadState::Building => "its environment is being built",
+        LoadState::Loading => "loading",
+        LoadState::Ready => "ready",
+        LoadState::Failed => "failed",
+    }
 }
 
 impl Core {

@@ -145,6 +145,7 @@ async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
     fleet.report("a", 1, 1, LoadState::Loading);
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(line)) if line == "a: loading"));
     fleet.report("a", 1, 2, LoadState::Ready);
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Served)));
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Ready(info)) if info.state() == LoadState::Ready));
     assert_eq!(fleet.servers(), ["a"]);
 

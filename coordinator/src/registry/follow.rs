@@ -6,7 +6,7 @@ use super::Registry;
 use super::entries::{FUNCTIONS, decode, function_key, parse};
 use crate::store::{self, Changes, Follower, Listing, Revision, StoreError};
 
-struct TakeIn<'r, F> {
+struct CatalogFollower<'r, F> {
     registry: &'r Registry,
     /// Called after each change.
     changed: F,
@@ -15,7 +15,7 @@ struct TakeIn<'r, F> {
 impl Registry {
     /// Follows the store from `after` on, and calls `changed` after each change; returns when the store is closed.
     pub async fn follow(&self, after: Revision, changed: impl Fn() + Send + Sync) {
-        store::follow(&*self.store, FUNCTIONS, after, &mut TakeIn { registry: self, changed }).await;
+        store::follow(&*self.store, FUNCTIONS, after, &mut CatalogFollower { registry: self, changed }).await;
     }
 
     /// True where the change was news.
@@ -44,7 +44,7 @@ impl Registry {
 }
 
 #[tonic::async_trait]
-impl<F: Fn() + Send + Sync> Follower for TakeIn<'_, F> {
+impl<F: Fn() + Send + Sync> Follower for CatalogFollower<'_, F> {
     async fn changed(&mut self, changes: Changes) -> Result<(), StoreError> {
         let mut news = false;
         for change in &changes.changes {

@@ -12,18 +12,19 @@ use arrow_flight::{
 };
 use futures::Stream;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
-use udfleet_proto::name::versioned;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{
-    BatchHeader, BatchResult, BuildLogLine, DesiredState, ErrorCode, ExecutorMessage, FunctionMetrics, FunctionStatus,
-    Hello, LoadState, PythonVersion, Report,
+    BatchHeader, BatchResult, BuildLogLine, DesiredState, ErrorCode, ExecutorMessage, FetchDefinitionsRequest,
+    FunctionDefinition, FunctionMetrics, FunctionStatus, Hello, LoadState, PythonVersion, Report,
 };
 
 /// What an executor does.
@@ -61,6 +62,14 @@ pub struct Counts {
     pub may_end: Notify,
     /// Batches as they came, by what names them.
     pub seen: Mutex<Vec<SeenBatch>>,
+    /// Attaches.
+    pub attaches: AtomicUsize,
+    /// Definitions that were fetched.
+    pub definitions: AtomicUsize,
+    /// Functions that the latest message of desired state named.
+    pub named: AtomicUsize,
+    /// Its size.
+    pub desired_bytes: AtomicUsize,
 }
 
 /// What a batch was called.
@@ -109,14 +118,14 @@ impl Drop for Executor {
 async fn run(coordinator: String, id: String, behaviour: Behaviour, counts: Arc<Counts>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let flight = FlightServiceServer::new(Echo { behaviour: behaviour.clone(), counts })
+    let flight = FlightServiceServer::new(Echo { behaviour: behaviour.clone(), counts: Arc::clone(&counts) })
         .max_decoding_message_size(1 << 28)
         .max_encoding_message_size(1 << 28);
     let serve = tonic::transport::Server::builder().add_service(flight);
     tokio::spawn(serve.serve_with_incoming(TcpListenerStream::new(listener)));
     loop {
         // Re-attaches, as executors do.
-        let _ = attach(&coordinator, &id, &address, &behaviour).await;
+        let _ = attach(&coordinator, &id, &address, &behaviour, &counts).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -126,8 +135,11 @@ async fn attach(
     id: &str,
     address: &str,
     behaviour: &Behaviour,
+    counts: &Counts,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut client = MembershipClient::connect(format!("http://{coordinator}")).await?;
+    let client = MembershipClient::connect(format!("http://{coordinator}")).await?;
+    let mut client = client.max_decoding_message_size(MAX_CONTROL_BYTES);
+    counts.attaches.fetch_add(1, Ordering::SeqCst);
     let (send, receive) = mpsc::channel(16);
     let hello = Hello {
         executor: id.to_owned(),
@@ -147,6 +159,9 @@ async fn attach(
         tokio::select! {
             message = down.message() => match message?.and_then(|m| m.kind) {
                 Some(Down::Desired(desired)) => {
+                    counts.named.store(desired.functions.len(), Ordering::SeqCst);
+                    counts.desired_bytes.store(desired.encoded_len(), Ordering::SeqCst);
+                    fetch(&mut client, &desired, counts).await?;
                     report = Report { answers: report.answers, ..answer(&desired, behaviour) };
                 }
                 Some(Down::Report(request)) => report.answers = request.number,
@@ -161,33 +176,49 @@ async fn attach(
     }
 }
 
+/// Fetches the definitions of what is new, as executors do.
+async fn fetch(
+    client: &mut MembershipClient<tonic::transport::Channel>,
+    desired: &DesiredState,
+    counts: &Counts,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let hashes: Vec<_> = desired.functions.iter().map(|reference| reference.definition.clone()).collect();
+    for hashes in hashes.chunks(1024) {
+        let request = FetchDefinitionsRequest { definitions: hashes.to_vec() };
+        let mut answers = client.fetch_definitions(request).await?.into_inner();
+        while let Some(answer) = answers.message().await? {
+            for encoded in answer.definitions {
+                assert!(hashes.contains(&Sha256::digest(&encoded).to_vec().into()), "asked for");
+                FunctionDefinition::decode(encoded)?;
+                counts.definitions.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What has changed of what it holds: it serves at once whatever it should.
 fn answer(desired: &DesiredState, behaviour: &Behaviour) -> Report {
-    let status = |definition: &udfleet_proto::v1::FunctionDefinition| {
-        let function = versioned(&definition.name, definition.version);
-        if behaviour.broken == Some(definition.name.as_str()) {
+    let names = || desired.functions.iter().map(|reference| reference.function.clone());
+    let status = |function: String| {
+        if behaviour.broken.is_some_and(|broken| function.split('@').next() == Some(broken)) {
             let error = Error::new(ErrorCode::LoadFailed, "no module named 'nowhere'").into_info();
             return FunctionStatus { function, state: LoadState::Failed as i32, error: Some(error), interpreters: 0 };
         }
         FunctionStatus { function, state: LoadState::Ready as i32, error: None, interpreters: 2 }
     };
-    let definitions = || desired.functions.iter().filter_map(|f| f.definition.as_ref());
-    let line = |(index, environment): (usize, &udfleet_proto::v1::EnvironmentAssignment)| BuildLogLine {
+    let line = |environment: &udfleet_proto::v1::EnvironmentReference| BuildLogLine {
         environment: environment.hash.clone(),
         line: "resolved 0 packages".to_owned(),
-        sequence: index as u64 + 1,
+        sequence: desired.revision,
     };
     Report {
         revision: desired.revision,
-        functions: definitions().map(status).collect(),
-        metrics: definitions()
-            .map(|d| FunctionMetrics {
-                function: versioned(&d.name, d.version),
-                calls: 7,
-                rows: 70,
-                ..Default::default()
-            })
+        functions: names().map(status).collect(),
+        metrics: names()
+            .map(|function| FunctionMetrics { function, calls: 7, rows: 70, ..Default::default() })
             .collect(),
-        build_log: desired.environments.iter().enumerate().map(line).collect(),
+        build_log: desired.environments.iter().map(line).collect(),
         interpreters: 2,
         drained: desired.draining,
         ..Report::default()

@@ -11,4 +11,5 @@ mod loss;
 mod parts;
 mod plans;
 mod registration;
+mod scale;
 mod support;

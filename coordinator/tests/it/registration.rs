@@ -29,9 +29,18 @@ async fn a_function_becomes_ready_on_every_executor() {
     assert_eq!(coordinator.register(changed).await.1.unwrap().definition.unwrap().version, 2);
 
     let mut fleet = coordinator.fleet().await;
-    let all = fleet.list_functions(ListFunctionsRequest { all_versions: true }).await.unwrap().into_inner().functions;
+    let all = fleet
+        .list_functions(ListFunctionsRequest { all_versions: true, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner()
+        .functions;
     assert_eq!(all.len(), 2);
-    let progress = fleet.progress(ProgressRequest { function: "add@2".to_owned() }).await.unwrap().into_inner();
+    let progress = fleet
+        .progress(ProgressRequest { function: "add@2".to_owned(), ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(progress.functions[0].total.as_ref().unwrap().calls, 14, "two executors with 7 calls each");
     let dropped = fleet.drop_function(DropFunctionRequest { name: "add".to_owned() }).await.unwrap().into_inner();
     assert_eq!(dropped.dropped, ["add@1", "add@2"]);
@@ -44,9 +53,18 @@ async fn a_failed_registration_says_why_and_leaves_nothing() {
     let coordinator = start().await;
     let _a = Executor::start(&coordinator.address(), "a", Behaviour { broken: Some("bad"), ..Default::default() });
     coordinator.executors(|all| all.len() == 1).await;
-    let error = coordinator.register(echo("bad")).await.1.unwrap_err();
+    let _b = Executor::start(&coordinator.address(), "b", Behaviour { broken: Some("bad"), ..Default::default() });
+    coordinator.executors(|all| all.len() == 2).await;
+    let (events, error) = coordinator.register(echo("bad")).await;
+    let error = error.unwrap_err();
     assert_eq!((error.code(), error.info().executor.as_str()), (ErrorCode::LoadFailed, "a"));
     assert!(error.to_string().contains("no module named 'nowhere'"), "{error}");
+    let line = |event: &Kind| match event {
+        Kind::Progress(line) => line.clone(),
+        _ => String::new(),
+    };
+    let lines: Vec<String> = events.iter().map(line).collect();
+    assert!(lines.iter().all(|line| !line.contains("nowhere") && !line.contains("registered as")), "{lines:?}");
     let mut fleet = coordinator.fleet().await;
     assert!(fleet.list_functions(ListFunctionsRequest::default()).await.unwrap().into_inner().functions.is_empty());
 }
@@ -94,6 +112,25 @@ async fn a_restart_loses_nothing() {
     stream.half_close();
     stream.next().await.unwrap().unwrap();
     assert_eq!(firsts(&stream.rest().await.unwrap()), [5]);
-    let epochs = second.fleet().await.list_executors(udfleet_proto::v1::ListExecutorsRequest {}).await.unwrap();
+    let epochs = second.fleet().await.list_executors(udfleet_proto::v1::ListExecutorsRequest::default()).await.unwrap();
     assert_eq!(epochs.into_inner().executors[0].epoch, 2, "epochs grow over restarts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_registration_uses_up_no_number() {
+    let coordinator = start().await;
+    let bad = Executor::start(&coordinator.address(), "a", Behaviour { broken: Some("add"), ..Default::default() });
+    coordinator.executors(|all| all.len() == 1).await;
+    for doc in ["one", "two"] {
+        let definition = udfleet_proto::v1::FunctionDefinition { doc: doc.to_owned(), ..echo("add") };
+        let (events, result) = coordinator.register(definition).await;
+        assert_eq!(result.unwrap_err().info().function, "add@1");
+        assert!(matches!(&events[0], Kind::Progress(line) if line == "registering add@1"), "{events:?}");
+    }
+    drop(bad);
+    let _good = Executor::start(&coordinator.address(), "b", Behaviour::default());
+    coordinator.executors(|all| all.iter().any(|(id, state)| id == "b" && state == "ready")).await;
+    let (events, info) = coordinator.register(echo("add")).await;
+    assert_eq!(info.unwrap().definition.unwrap().version, 1);
+    assert!(matches!(events.last(), Some(Kind::Progress(line)) if line == "registered as add@1"), "{events:?}");
 }

@@ -9,6 +9,7 @@ use tonic::transport::Channel;
 use udfleet_coordinator::config::Config;
 use udfleet_coordinator::server::Server;
 use udfleet_proto::error::Error;
+use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::types::simple;
 use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::fleet_client::FleetClient;
@@ -52,7 +53,7 @@ impl Coordinator {
     }
 
     pub async fn fleet(&self) -> FleetClient<Channel> {
-        FleetClient::new(self.channel().await)
+        FleetClient::new(self.channel().await).max_decoding_message_size(MAX_CONTROL_BYTES)
     }
 
     /// Sends the payload and registers; all lines on the way, and how it ended.
@@ -87,7 +88,7 @@ impl Coordinator {
     pub async fn executors(&self, wanted: impl Fn(&[(String, String)]) -> bool) -> Vec<(String, String)> {
         let mut fleet = self.fleet().await;
         eventually("executors", async || {
-            let executors = fleet.list_executors(ListExecutorsRequest {}).await.unwrap().into_inner().executors;
+            let executors = fleet.list_executors(ListExecutorsRequest::default()).await.unwrap().into_inner().executors;
             let states: Vec<_> = executors.into_iter().map(|e| (e.hello.unwrap().executor, e.state)).collect();
             wanted(&states).then_some(states)
         })

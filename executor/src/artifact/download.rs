@@ -75,6 +75,7 @@ impl Source {
             let message = format!("artifact {:?} arrived with hash {hash}, expected {}", artifact.name, artifact.hash);
             return Err(Error::internal(message).hint("the coordinator's artifact store is damaged: register again"));
         }
+        file.as_file().sync_all().map_err(|e| disk(artifact, &e))?;
         file.persist(path).map_err(|e| disk(artifact, &e.error))?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use udfleet_edge::content::VerifiedFiles;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_ARTIFACT_BYTES;
 use udfleet_proto::v1::{Artifact, ErrorCode};
@@ -18,6 +19,7 @@ pub use download::Source;
 pub struct ArtifactStore {
     dir: PathBuf,
     source: Source,
+    verified: Arc<VerifiedFiles>,
     /// One lock per hash that is being fetched.
     fetching: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -30,7 +32,7 @@ impl ArtifactStore {
     pub fn new(dir: PathBuf, source: Source) -> Result<Self, Error> {
         std::fs::create_dir_all(&dir)
             .map_err(|e| Error::internal(format!("can't make the artifacts folder {}: {e}", dir.display())))?;
-        Ok(Self { dir, source, fetching: Mutex::new(HashMap::new()) })
+        Ok(Self { dir, source, verified: Arc::default(), fetching: Mutex::new(HashMap::new()) })
     }
 
     /// Where the artifact lies on this node; it is fetched first if it is missing, once for all who ask.
@@ -40,12 +42,12 @@ impl ArtifactStore {
     /// a hash that is none, `NO_CAPACITY` when the coordinator can't be reached, `INTERNAL` for what the disk says.
     pub async fn fetch(&self, artifact: &Artifact) -> Result<PathBuf, Error> {
         let path = self.path(artifact)?;
-        if self.present(&path) {
+        if self.present(artifact, &path).await {
             return Ok(path);
         }
         let turn = self.turn(&artifact.hash);
         let _turn = turn.lock().await;
-        if !self.present(&path) {
+        if !self.present(artifact, &path).await {
             self.source.download(artifact, &path).await?;
         }
         Ok(path)
@@ -64,10 +66,24 @@ impl ArtifactStore {
         Ok(self.dir.join(hash))
     }
 
-    /// Notes the use: unused ones are collected.
-    fn present(&self, path: &Path) -> bool {
-        let file = std::fs::File::options().append(true).open(path);
-        file.is_ok_and(|file| file.set_modified(SystemTime::now()).is_ok())
+    /// Whether it lies here, whole: what is damaged is removed and fetched again. Notes the use, since unused ones are
+    /// collected.
+    async fn present(&self, artifact: &Artifact, path: &Path) -> bool {
+        let (verified, hash, file) = (Arc::clone(&self.verified), artifact.hash.clone(), path.to_owned());
+        let check = move || {
+            let whole = verified.check(&hash, &file)?;
+            if whole {
+                std::fs::File::open(&file)?.set_modified(SystemTime::now())?;
+            }
+            Ok::<_, std::io::Error>(whole)
+        };
+        match tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other).flatten() {
+            Ok(whole) => whole,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "an artifact can't be read");
+                false
+            }
+        }
     }
 
     fn turn(&self, hash: &str) -> Arc<tokio::sync::Mutex<()>> {

@@ -78,6 +78,18 @@ async fn fetched_once_for_all_who_ask() {
 }
 
 #[tokio::test]
+async fn what_was_damaged_is_fetched_again() {
+    let (dir, store, gets) = store().await;
+    let path = store.fetch(&artifact(HELLO)).await.unwrap();
+    for (damage, fetched) in [("", 2), ("hellO world", 3)] {
+        std::fs::write(&path, damage).unwrap();
+        assert_eq!(std::fs::read(store.fetch(&artifact(HELLO)).await.unwrap()).unwrap(), b"hello");
+        assert_eq!(gets.load(Ordering::SeqCst), fetched);
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("artifacts")).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn what_is_wrong_never_becomes_visible() {
     let (dir, store, _) = store().await;
     let other = HELLO.replacen('2', "3", 1);

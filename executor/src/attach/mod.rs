@@ -20,7 +20,7 @@ use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{CoordinatorMessage, ErrorCode, ExecutorMessage, Hello, coordinator_message, executor_message};
 
-use crate::node::{Context, NodeMessage};
+use crate::node::{Context, DesiredFeed, NodeMessage};
 use report::Reporter;
 
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
@@ -99,7 +99,7 @@ impl Attachment {
     /// One attachment, until it ends.
     async fn attached(&mut self, welcomed: &mut bool) -> Error {
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        let hello = Hello { built_environments: self.context.board.view(u64::MAX).built, ..self.hello.clone() };
+        let hello = Hello { built_environments: self.context.board.built_environments(), ..self.hello.clone() };
         let first = ExecutorMessage { kind: Some(executor_message::Kind::Hello(hello)) };
         // The channel is empty.
         let _ = outbox.try_send(first);
@@ -108,6 +108,7 @@ impl Attachment {
             Err(status) => return Error::from(&status),
         };
         self.reporter.start_over();
+        let mut feed = DesiredFeed::default();
         let mut changes = self.context.board.changes();
         let mut ticks = tokio::time::interval(REPORT_PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -116,45 +117,57 @@ impl Attachment {
         loop {
             tokio::select! {
                 message = inbox.message() => match message {
-                    Ok(Some(message)) => news |= self.take(message, welcomed),
+                    Ok(Some(message)) => match self.take(message, &mut feed, welcomed) {
+                        Ok(asked) => news |= asked,
+                        Err(error) => return error,
+                    },
                     Ok(None) => return Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment"),
                     Err(status) => return Error::from(&status),
                 },
                 Ok(()) = changes.changed(), if !news => news = true,
                 _ = ticks.tick() => news = true,
                 () = tokio::time::sleep_until(next), if news => {
-                    (news, next) = (false, Instant::now() + REPORT_GAP);
-                    self.report(&outbox);
+                    next = Instant::now() + REPORT_GAP;
+                    news = self.report(&outbox);
                 }
             }
         }
     }
 
     /// True where a report is asked for.
-    fn take(&mut self, message: CoordinatorMessage, welcomed: &mut bool) -> bool {
+    fn take(
+        &mut self,
+        message: CoordinatorMessage,
+        feed: &mut DesiredFeed,
+        welcomed: &mut bool,
+    ) -> Result<bool, Error> {
         match message.kind {
             Some(coordinator_message::Kind::Welcome(welcome)) => {
                 *welcomed = true;
                 tracing::info!(coordinator = welcome.coordinator, epoch = welcome.epoch, "attached");
             }
             Some(coordinator_message::Kind::Desired(desired)) => {
-                // Fails only while the executor stops.
-                let _ = self.node.send_message(NodeMessage::Desired(Box::new(desired)));
+                if let Some(desired) = feed.take(desired)? {
+                    // Fails only while the executor stops.
+                    let _ = self.node.send_message(NodeMessage::Desired(Box::new(desired)));
+                }
             }
             Some(coordinator_message::Kind::Report(request)) => {
                 self.reporter.asked(request.number);
-                return true;
+                return Ok(true);
             }
             // From a newer coordinator.
             None => {}
         }
-        false
+        Ok(false)
     }
 
-    /// Reports are cumulative: where there is no room for one, the next says the same and more.
-    fn report(&mut self, outbox: &mpsc::Sender<ExecutorMessage>) {
-        if let Ok(place) = outbox.try_reserve() {
-            place.send(ExecutorMessage { kind: Some(executor_message::Kind::Report(self.reporter.report())) });
-        }
+    /// Sends what has changed since the last report; where there is no room for one, the next says it. True where more
+    /// is to be said.
+    fn report(&mut self, outbox: &mpsc::Sender<ExecutorMessage>) -> bool {
+        let Ok(place) = outbox.try_reserve() else { return false };
+        let (report, more) = self.reporter.report();
+        place.send(ExecutorMessage { kind: Some(executor_message::Kind::Report(report)) });
+        more
     }
 }

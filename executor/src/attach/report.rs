@@ -1,54 +1,249 @@
-//! Makes reports.
+//! Makes reports: what has changed since the one before, in pieces that fit into a message.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use udfleet_proto::v1::Report;
+use prost::Message as _;
+use udfleet_proto::error::shrink;
+use udfleet_proto::v1::{BuildLogLine, FunctionMetrics, FunctionStatus, Report};
 
-use crate::node::Context;
+use crate::node::{Context, View};
 
-/// Numbers reports and sends each build line once per attachment.
+/// What one report holds of each kind, bytes: far below the bound of a control message.
+const REPORT_BYTES: usize = 2 << 20;
+/// The largest status or metrics of one function, bytes; more is cut.
+const LARGEST: usize = 1 << 20;
+/// What is left of an error that is too large, bytes.
+const CUT_ERROR: usize = 16 << 10;
+
+/// Numbers reports, and sends each thing once per attachment.
 pub(super) struct Reporter {
     context: Arc<Context>,
     sequence: u64,
-    last_line: u64,
     answers: u64,
+    sent: SentReports,
 }
 
 impl Reporter {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, sequence: 0, last_line: 0, answers: 0 }
+        Self { context, sequence: 0, answers: 0, sent: SentReports::default() }
     }
 
-    /// A new attachment: what was sent last may not have arrived. Lines are numbered, so repeating them does no harm.
+    /// A new attachment: what was sent last may not have arrived. Everything is sent again.
     pub(super) fn start_over(&mut self) {
-        self.last_line = 0;
         self.answers = 0;
+        self.sent = SentReports { unsent: std::mem::take(&mut self.sent.unsent), ..SentReports::default() };
     }
 
-    /// The coordinator has asked for a report; the next one says that it is the answer.
+    /// The coordinator has asked for a report; the next complete one says that it is the answer.
     pub(super) fn asked(&mut self, number: u64) {
         self.answers = self.answers.max(number);
     }
 
-    /// The state of this executor now.
-    pub(super) fn report(&mut self) -> Report {
-        let view = self.context.board.view(self.last_line);
-        self.sequence += 1;
-        self.last_line = view.build_log.last().map_or(self.last_line, |line| line.sequence);
+    /// The next report; true where more has to follow.
+    pub(super) fn report(&mut self) -> (Report, bool) {
+        let view = self.context.board.view(self.sent.line, self.sent.change);
         let (interpreters, rss_bytes) = self.context.memory.totals();
         let in_flight = self.context.table.in_flight();
-        Report {
+        let (revision, draining) = (view.revision, view.draining);
+        let (news, more) = self.sent.next(view, self.context.stats.report());
+        self.sequence += 1;
+        let report = Report {
             sequence: self.sequence,
-            revision: view.revision,
-            functions: view.functions,
-            metrics: self.context.stats.report(),
-            build_log: view.build_log,
-            built_environments: view.built,
+            revision,
             interpreters,
             rss_bytes,
             in_flight: in_flight as u32,
-            drained: view.draining && in_flight == 0 && self.context.table.streams() == 0,
-            answers: self.answers,
+            drained: draining && in_flight == 0 && self.context.table.streams() == 0,
+            answers: if more { 0 } else { self.answers },
+            ..news
+        };
+        (report, more)
+    }
+}
+
+/// What has been sent on one attachment.
+#[derive(Default)]
+struct SentReports {
+    /// The last line of build output.
+    line: u64,
+    /// The last change of a function.
+    change: u64,
+    built: Option<Vec<String>>,
+    metrics: HashMap<String, FunctionMetrics>,
+    /// Metrics that there was no room for.
+    unsent: BTreeMap<String, FunctionMetrics>,
+}
+
+impl SentReports {
+    /// What a report says of `view` and `metrics` beyond what has been sent; true where not all of it had room.
+    fn next(&mut self, view: View, metrics: Vec<FunctionMetrics>) -> (Report, bool) {
+        let mut report = Report::default();
+        self.forget(&metrics, &mut report);
+        for metrics in metrics {
+            if self.metrics.get(&metrics.function) != Some(&metrics) {
+                self.unsent.insert(metrics.function.clone(), metrics);
+            }
         }
+        let mut more = self.functions(view.functions, &mut report);
+        more |= self.lines(view.build_log, &mut report);
+        more |= self.unsent(&mut report);
+        if self.built.as_ref() != Some(&view.built) {
+            report.built_changed = true;
+            report.built_environments.clone_from(&view.built);
+            self.built = Some(view.built);
+        }
+        (report, more)
+    }
+
+    fn functions(&mut self, statuses: Vec<(u64, FunctionStatus)>, report: &mut Report) -> bool {
+        let mut room = SizeBudget::default();
+        for (change, status) in statuses {
+            let status = cut_status(status);
+            if !room.takes(&status) {
+                return true;
+            }
+            self.change = change;
+            report.functions.push(status);
+        }
+        false
+    }
+
+    fn lines(&mut self, lines: Vec<BuildLogLine>, report: &mut Report) -> bool {
+        let mut room = SizeBudget::default();
+        for line in lines {
+            if !room.takes(&line) {
+                return true;
+            }
+            self.line = line.sequence;
+            report.build_log.push(line);
+        }
+        false
+    }
+
+    /// Counters that are gone begin at zero should the function come back.
+    fn forget(&mut self, metrics: &[FunctionMetrics], report: &mut Report) {
+        let now: std::collections::HashSet<&str> = metrics.iter().map(|m| m.function.as_str()).collect();
+        let unsent = &self.unsent;
+        let gone = |function: &String, _: &mut FunctionMetrics| {
+            !now.contains(function.as_str()) && !unsent.contains_key(function)
+        };
+        report.forgotten.extend(self.metrics.extract_if(gone).map(|(function, _)| function));
+    }
+
+    fn unsent(&mut self, report: &mut Report) -> bool {
+        let mut room = SizeBudget::default();
+        while let Some(first) = self.unsent.first_entry() {
+            let metrics = cut_metrics(first.get());
+            if !room.takes(&metrics) {
+                return true;
+            }
+            let (function, whole) = first.remove_entry();
+            self.metrics.insert(function, whole);
+            report.metrics.push(metrics);
+        }
+        false
+    }
+}
+
+/// Counts bytes of one kind; the first item always fits.
+#[derive(Default)]
+struct SizeBudget {
+    used: usize,
+}
+
+impl SizeBudget {
+    fn takes(&mut self, item: &impl prost::Message) -> bool {
+        let before = self.used;
+        self.used += item.encoded_len();
+        before == 0 || self.used <= REPORT_BYTES
+    }
+}
+
+fn cut_status(mut status: FunctionStatus) -> FunctionStatus {
+    if status.encoded_len() > LARGEST {
+        status.error = status.error.map(|error| shrink(&error, CUT_ERROR));
+    }
+    status
+}
+
+fn cut_metrics(metrics: &FunctionMetrics) -> FunctionMetrics {
+    let mut metrics = metrics.clone();
+    if metrics.encoded_len() > LARGEST {
+        tracing::warn!(function = metrics.function, "its user metrics are too large to report");
+        metrics.user.clear();
+    }
+    metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use udfleet_proto::error::Error;
+    use udfleet_proto::v1::{ErrorCode, LoadState};
+
+    use super::*;
+
+    fn status(name: &str, message: usize) -> FunctionStatus {
+        let error = Error::new(ErrorCode::LoadFailed, "x".repeat(message)).into_info();
+        FunctionStatus {
+            function: name.to_owned(),
+            state: LoadState::Failed as i32,
+            error: Some(error),
+            interpreters: 0,
+        }
+    }
+
+    fn calls(name: &str, calls: u64) -> FunctionMetrics {
+        FunctionMetrics { function: name.to_owned(), calls, ..FunctionMetrics::default() }
+    }
+
+    fn told(report: &Report) -> Vec<(&str, u64)> {
+        report.metrics.iter().map(|m| (m.function.as_str(), m.calls)).collect()
+    }
+
+    #[test]
+    fn reports_are_cut_to_size_and_lose_nothing() {
+        let statuses: Vec<_> = (1..=40).map(|n: u64| (n, status(&format!("f{n}@1"), 256 << 10))).collect();
+        let (mut told, mut seen, mut reports) = (SentReports::default(), Vec::new(), 0);
+        loop {
+            let newer = statuses.iter().filter(|(change, _)| *change > told.change).cloned().collect();
+            let (report, more) = told.next(View { functions: newer, ..View::default() }, Vec::new());
+            assert!(report.encoded_len() <= 2 * REPORT_BYTES);
+            seen.extend(report.functions.iter().map(|s| s.function.clone()));
+            reports += 1;
+            if !more {
+                break;
+            }
+        }
+        assert!(reports > 4);
+        assert_eq!(seen, statuses.iter().map(|(_, s)| s.function.clone()).collect::<Vec<_>>());
+        let (huge, _) =
+            told.next(View { functions: vec![(99, status("g@1", 40 << 20))], ..View::default() }, Vec::new());
+        let error = huge.functions[0].error.as_ref().unwrap();
+        assert_eq!(error.code(), ErrorCode::LoadFailed);
+        assert!((100..=CUT_ERROR).contains(&error.message.len()));
+    }
+
+    #[test]
+    fn numbers_are_told_when_they_change_and_forgotten_ones_are_named() {
+        let mut all = SentReports::default();
+        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 2)]);
+        assert_eq!(told(&report), [("f@1", 1), ("g@1", 2)]);
+        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 3)]);
+        assert_eq!((told(&report), report.forgotten.len()), (vec![("g@1", 3)], 0));
+        let (report, _) = all.next(View::default(), vec![calls("f@1", 1)]);
+        assert_eq!((told(&report), report.forgotten.clone()), (vec![], vec!["g@1".to_owned()]));
+        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 3)]);
+        assert_eq!(told(&report), [("g@1", 3)], "counted from zero again");
+    }
+
+    #[test]
+    fn what_is_built_is_told_when_it_changes() {
+        let mut all = SentReports::default();
+        let view = |built: &[&str]| View { built: built.iter().map(|h| (*h).to_owned()).collect(), ..View::default() };
+        assert!(all.next(view(&[]), Vec::new()).0.built_changed);
+        assert!(!all.next(view(&[]), Vec::new()).0.built_changed);
+        let report = all.next(view(&["e"]), Vec::new()).0;
+        assert_eq!((report.built_changed, report.built_environments), (true, vec!["e".to_owned()]));
     }
 }

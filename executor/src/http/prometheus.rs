@@ -32,7 +32,7 @@ impl Exporter {
             gauge!("udfleet_executor_interpreters").set(interpreters);
             gauge!("udfleet_executor_interpreter_memory_bytes").set(rss as f64);
             gauge!("udfleet_executor_streams").set(self.context.table.streams() as f64);
-            gauge!("udfleet_executor_environments").set(self.context.board.view(u64::MAX).built.len() as f64);
+            gauge!("udfleet_executor_environments").set(self.context.board.built_environments().len() as f64);
             record_engines(&self.engines);
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);

@@ -1,15 +1,19 @@
 //! The root of the tree: follows the coordinator's desired state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use udfleet_proto::v1::DesiredState;
+use udfleet_proto::v1::FunctionDefinition;
 
 use super::context::Context;
+use super::desired::Desired;
 use super::environment::{self, EnvironmentActor, EnvironmentMessage};
-use super::reconcile::{self, Wanted};
+use super::fetch::{Fetching, fetch};
+use super::reconcile::{self, Definitions, Wanted};
 
 /// Longer than environments take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -23,16 +27,24 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum NodeMessage {
     /// What the coordinator wants held here.
-    Desired(Box<DesiredState>),
+    Desired(Box<Desired>),
+    /// Definitions have come from the coordinator, by their hashes.
+    Defined(Vec<(Bytes, FunctionDefinition)>),
+    /// A fetch of definitions has ended.
+    Fetched,
     /// The time to start this environment again has come.
     Restart(String),
     /// Look for what is unused on disk.
     Collect,
 }
 
-/// State of the actor.
-pub struct State {
+/// What the node knows.
+pub struct NodeState {
     context: Arc<Context>,
+    desired: Desired,
+    /// Those that `desired` names, as far as they have come.
+    definitions: Definitions,
+    fetching: Fetching,
     wanted: Wanted,
     environments: BTreeMap<String, ActorRef<EnvironmentMessage>>,
 }
@@ -42,7 +54,7 @@ pub struct NodeActor;
 
 impl Actor for NodeActor {
     type Msg = NodeMessage;
-    type State = State;
+    type State = NodeState;
     type Arguments = Arc<Context>;
 
     async fn pre_start(
@@ -51,17 +63,29 @@ impl Actor for NodeActor {
         context: Arc<Context>,
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.send_interval(COLLECT_PERIOD.min(context.ttl).max(Duration::from_secs(1)), || NodeMessage::Collect);
-        Ok(State { context, wanted: Wanted::new(), environments: BTreeMap::new() })
+        Ok(NodeState {
+            context,
+            desired: Desired::default(),
+            definitions: Definitions::new(),
+            fetching: Fetching::default(),
+            wanted: Wanted::new(),
+            environments: BTreeMap::new(),
+        })
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Self::Msg>,
         message: Self::Msg,
-        state: &mut State,
+        state: &mut NodeState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            NodeMessage::Desired(desired) => state.desired(&desired, &myself).await,
+            NodeMessage::Desired(desired) => state.desired(*desired, &myself).await,
+            NodeMessage::Defined(definitions) => state.defined(definitions, &myself).await,
+            NodeMessage::Fetched => {
+                state.fetching.ended();
+                state.fetch(&myself);
+            }
             NodeMessage::Restart(hash) => state.start(&hash, &myself).await,
             NodeMessage::Collect => state.collect(),
         }
@@ -72,7 +96,7 @@ impl Actor for NodeActor {
         &self,
         myself: ActorRef<Self::Msg>,
         event: SupervisionEvent,
-        state: &mut State,
+        state: &mut NodeState,
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(who, problem) = event {
             let held = state.environments.iter().find(|(_, actor)| actor.get_id() == who.get_id());
@@ -84,7 +108,7 @@ impl Actor for NodeActor {
         Ok(())
     }
 
-    async fn post_stop(&self, myself: ActorRef<Self::Msg>, _: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(&self, myself: ActorRef<Self::Msg>, _: &mut NodeState) -> Result<(), ActorProcessingErr> {
         myself.get_cell().stop_children_and_wait(None, Some(STOP_WITHIN)).await;
         Ok(())
     }
@@ -95,14 +119,49 @@ fn failed(hash: String, problem: &dyn std::fmt::Display, myself: &ActorRef<NodeM
     myself.send_after(RESTART_PAUSE, move || NodeMessage::Restart(hash));
 }
 
-impl State {
-    async fn desired(&mut self, desired: &DesiredState, myself: &ActorRef<NodeMessage>) {
-        let wanted = reconcile::wanted(desired, self.context.limits);
+impl NodeState {
+    async fn desired(&mut self, desired: Desired, myself: &ActorRef<NodeMessage>) {
+        tracing::info!(revision = desired.revision, draining = desired.draining, "desired state");
+        self.desired = desired;
+        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
+        self.definitions.retain(|hash, _| needed.contains(hash));
+        self.context.table.set_draining(self.desired.draining);
+        self.context.board.desired(&self.desired);
+        self.reconcile(myself).await;
+        self.fetch(myself);
+    }
+
+    /// Those that are not needed any more are ignored.
+    async fn defined(&mut self, definitions: Vec<(Bytes, FunctionDefinition)>, myself: &ActorRef<NodeMessage>) {
+        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
+        for (hash, definition) in definitions.into_iter().filter(|(hash, _)| needed.contains(hash)) {
+            if let Entry::Vacant(place) = self.definitions.entry(hash) {
+                place.insert(Arc::new(definition));
+                self.fetching.progressed();
+            }
+        }
+        self.reconcile(myself).await;
+    }
+
+    /// Fetches the definitions that are missing, unless that is under way.
+    fn fetch(&mut self, myself: &ActorRef<NodeMessage>) {
+        let missing: BTreeSet<&Bytes> =
+            self.desired.definitions().filter(|hash| !self.definitions.contains_key(*hash)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        if let Some(pause) = self.fetching.begin() {
+            let missing = missing.into_iter().cloned().collect();
+            tokio::spawn(fetch(self.context.definitions.clone(), missing, pause, myself.clone()));
+        }
+    }
+
+    /// Makes the environments what they shall be.
+    async fn reconcile(&mut self, myself: &ActorRef<NodeMessage>) {
+        let wanted = reconcile::wanted(&self.desired, &self.definitions, self.context.limits);
         let plan = reconcile::plan(&self.wanted, &wanted);
-        tracing::info!(revision = desired.revision, draining = desired.draining, ?plan, "desired state");
+        tracing::debug!(revision = self.desired.revision, ?plan, "reconciled");
         self.wanted = wanted;
-        self.context.table.set_draining(desired.draining);
-        self.context.board.desired(desired.revision, desired.draining, &self.wanted);
         for hash in &plan.stop {
             if let Some(environment) = self.environments.remove(hash) {
                 environment.stop(None);

@@ -1,29 +1,48 @@
 //! What this node can say of itself at any moment: actors write it, reports read it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use udfleet_proto::v1::{BuildLogLine, FunctionStatus, LoadState};
+use udfleet_proto::v1::{BuildLogLine, FunctionReference, FunctionStatus, LoadState};
 
-use super::reconcile::Wanted;
+use super::desired::Desired;
 
 /// Lines of build output that are kept for a coordinator that was away.
 const KEPT_LINES: usize = 2000;
+/// Longer lines are cut, bytes.
+const LONGEST_LINE: usize = 16 << 10;
+
+struct FunctionEntry {
+    reference: Arc<FunctionReference>,
+    status: FunctionStatus,
+    /// Number of the change that made it so.
+    changed: u64,
+}
 
 #[derive(Default)]
-struct State {
+struct BoardState {
     revision: u64,
     draining: bool,
-    functions: BTreeMap<String, FunctionStatus>,
+    functions: BTreeMap<String, FunctionEntry>,
+    /// Counts changes of functions.
+    changes: u64,
     build_log: VecDeque<BuildLogLine>,
     last_line: u64,
     built: Vec<String>,
 }
 
+impl BoardState {
+    fn next_change(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+}
+
 /// The node's own view of itself.
 pub struct Board {
-    state: Mutex<State>,
+    state: Mutex<BoardState>,
     changed: watch::Sender<()>,
 }
 
@@ -34,8 +53,9 @@ pub struct View {
     pub revision: u64,
     /// Taking nothing new.
     pub draining: bool,
-    /// Of every wanted function.
-    pub functions: Vec<FunctionStatus>,
+    /// Of wanted functions, each with the number of the change that made it so: those that are newer than asked for, in
+    /// the order of their changes.
+    pub functions: Vec<(u64, FunctionStatus)>,
     /// Lines newer than asked for.
     pub build_log: Vec<BuildLogLine>,
     /// Hashes of environments on disk.
@@ -55,18 +75,24 @@ impl Board {
         self.changed.subscribe()
     }
 
-    /// The node works on a new desired state: every function of it has a status from this moment on.
-    pub fn desired(&self, revision: u64, draining: bool, wanted: &Wanted) {
+    /// The node works on a new desired state: every function of it has a status from this moment on. One whose
+    /// reference is new is told again, even if nothing changes for it here; with another definition it begins anew.
+    pub fn desired(&self, desired: &Desired) {
         let mut state = self.state.lock();
-        (state.revision, state.draining) = (revision, draining);
-        let names: BTreeSet<&String> = wanted.values().flat_map(|e| e.functions.keys()).collect();
-        state.functions.retain(|name, _| names.contains(name));
-        for name in names {
-            state.functions.entry(name.clone()).or_insert_with(|| FunctionStatus {
-                function: name.clone(),
-                state: LoadState::Pending as i32,
-                ..FunctionStatus::default()
-            });
+        (state.revision, state.draining) = (desired.revision, desired.draining);
+        state.functions.retain(|name, _| desired.functions.contains_key(name));
+        for (name, reference) in &desired.functions {
+            let held = state.functions.get(name).map(|held| &held.reference);
+            if held.is_some_and(|held| held == reference) {
+                continue;
+            }
+            let same = held.is_some_and(|held| held.definition == reference.definition);
+            let changed = state.next_change();
+            let entry = state.functions.entry(name.clone()).or_insert_with(|| new_entry(reference));
+            if !same {
+                *entry = new_entry(reference);
+            }
+            (entry.reference, entry.changed) = (Arc::clone(reference), changed);
         }
         drop(state);
         self.changed.send_replace(());
@@ -77,11 +103,13 @@ impl Board {
         let mut state = self.state.lock();
         let mut news = false;
         for status in statuses {
-            if let Some(held) = state.functions.get_mut(&status.function).filter(|held| **held != status) {
-                if held.state != status.state {
+            let changed = state.changes + 1;
+            if let Some(held) = state.functions.get_mut(&status.function).filter(|held| held.status != status) {
+                if held.status.state != status.state {
                     tracing::info!(function = status.function, state = status.state().as_str_name(), "function");
                 }
-                *held = status;
+                (held.status, held.changed) = (status, changed);
+                state.changes = changed;
                 news = true;
             }
         }
@@ -98,7 +126,7 @@ impl Board {
         let sequence = state.last_line;
         state.build_log.push_back(BuildLogLine {
             environment: environment.to_owned(),
-            line: line.to_owned(),
+            line: line[..line.floor_char_boundary(LONGEST_LINE)].to_owned(),
             sequence,
         });
         if state.build_log.len() > KEPT_LINES {
@@ -114,48 +142,97 @@ impl Board {
         self.changed.send_replace(());
     }
 
-    /// Everything now, with the build lines after `after_line`.
+    /// Everything now, with the build lines after `after_line` and what has changed of functions after `after_change`.
     #[must_use]
-    pub fn view(&self, after_line: u64) -> View {
+    pub fn view(&self, after_line: u64, after_change: u64) -> View {
         let state = self.state.lock();
+        let newer = state.functions.values().filter(|entry| entry.changed > after_change);
+        let mut functions: Vec<_> = newer.map(|entry| (entry.changed, entry.status.clone())).collect();
+        functions.sort_unstable_by_key(|(changed, _)| *changed);
         View {
             revision: state.revision,
             draining: state.draining,
-            functions: state.functions.values().cloned().collect(),
+            functions,
             build_log: state.build_log.iter().filter(|line| line.sequence > after_line).cloned().collect(),
             built: state.built.clone(),
         }
     }
+
+    /// Hashes of environments on disk.
+    #[must_use]
+    pub fn built_environments(&self) -> Vec<String> {
+        self.state.lock().built.clone()
+    }
+}
+
+fn new_entry(reference: &Arc<FunctionReference>) -> FunctionEntry {
+    let status = FunctionStatus {
+        function: reference.function.clone(),
+        state: LoadState::Pending as i32,
+        ..FunctionStatus::default()
+    };
+    FunctionEntry { reference: Arc::clone(reference), status, changed: 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::reconcile::WantedEnvironment;
     use super::*;
 
-    fn wanted(names: &[&str]) -> Wanted {
-        let functions = names.iter().map(|name| ((*name).to_owned(), Arc::default())).collect();
-        Wanted::from([("h".to_owned(), WantedEnvironment { functions, ..WantedEnvironment::default() })])
+    fn desired(revision: u64, functions: &[(&str, &'static str, u64)]) -> Desired {
+        let one = |(name, definition, since): &(&str, &'static str, u64)| {
+            let reference = FunctionReference {
+                function: (*name).to_owned(),
+                definition: definition.as_bytes().into(),
+                since: *since,
+                ..Default::default()
+            };
+            ((*name).to_owned(), Arc::new(reference))
+        };
+        Desired { revision, functions: functions.iter().map(one).collect(), ..Desired::default() }
+    }
+
+    fn ready(name: &str) -> FunctionStatus {
+        FunctionStatus { function: name.into(), state: LoadState::Ready as i32, ..Default::default() }
+    }
+
+    fn states(view: &View) -> Vec<(&str, LoadState)> {
+        view.functions.iter().map(|(_, status)| (status.function.as_str(), status.state())).collect()
+    }
+
+    fn last(view: &View) -> u64 {
+        view.functions.last().unwrap().0
     }
 
     #[test]
     fn every_wanted_function_has_a_status_and_no_other() {
         let board = Board::default();
         let mut changes = board.changes();
-        board.desired(7, false, &wanted(&["f@1", "g@1"]));
+        board.desired(&desired(7, &[("f@1", "f", 7), ("g@1", "g", 7)]));
         assert!(changes.has_changed().unwrap());
-        let ready =
-            |name: &str| FunctionStatus { function: name.into(), state: LoadState::Ready as i32, ..Default::default() };
         board.functions(vec![ready("f@1"), ready("stale@1")]);
         changes.mark_unchanged();
         board.functions(vec![ready("f@1")]);
         assert!(!changes.has_changed().unwrap(), "no news");
-        let states: Vec<LoadState> = board.view(0).functions.iter().map(FunctionStatus::state).collect();
-        assert_eq!((board.view(0).revision, states), (7, vec![LoadState::Ready, LoadState::Pending]));
-        board.desired(8, true, &wanted(&["g@1"]));
-        assert_eq!(board.view(0).functions.len(), 1);
+        let view = board.view(0, 0);
+        assert_eq!((view.revision, states(&view)), (7, vec![("g@1", LoadState::Pending), ("f@1", LoadState::Ready)]));
+        board.desired(&desired(8, &[("g@1", "g", 7)]));
+        assert_eq!(board.view(0, 0).functions.len(), 1);
+    }
+
+    #[test]
+    fn only_what_has_changed_is_told_again() {
+        let board = Board::default();
+        board.desired(&desired(1, &[("f@1", "f", 1), ("g@1", "g", 1)]));
+        board.functions(vec![ready("f@1"), ready("g@1")]);
+        let seen = last(&board.view(0, 0));
+        assert!(board.view(0, seen).functions.is_empty());
+        board.desired(&desired(2, &[("f@1", "f", 1), ("g@1", "g", 1), ("h@1", "h", 2)]));
+        assert_eq!(states(&board.view(0, seen)), [("h@1", LoadState::Pending)]);
+        let seen = last(&board.view(0, seen));
+        // g was taken away and given back before this node heard of it; f's name stands for another definition.
+        board.desired(&desired(4, &[("f@1", "other", 4), ("g@1", "g", 4), ("h@1", "h", 2)]));
+        let view = board.view(0, seen);
+        assert_eq!(states(&view), [("f@1", LoadState::Pending), ("g@1", LoadState::Ready)]);
     }
 
     #[test]
@@ -164,8 +241,15 @@ mod tests {
         for line in 0..(KEPT_LINES + 5) {
             board.build_line("h", &line.to_string());
         }
-        assert_eq!(board.view(0).build_log.len(), KEPT_LINES);
-        let newest = board.view((KEPT_LINES + 4) as u64).build_log;
+        assert_eq!(board.view(0, 0).build_log.len(), KEPT_LINES);
+        let newest = board.view((KEPT_LINES + 4) as u64, 0).build_log;
         assert_eq!((newest.len(), newest[0].sequence), (1, (KEPT_LINES + 5) as u64));
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let board = Board::default();
+        board.build_line("h", &"é".repeat(LONGEST_LINE));
+        assert_eq!(board.view(0, 0).build_log[0].line.len(), LONGEST_LINE);
     }
 }

@@ -12,6 +12,7 @@ use super::board::Board;
 use super::memory::MemoryWatch;
 use super::reconcile::Limits;
 use crate::artifact::ArtifactStore;
+use crate::definition::DefinitionSource;
 use crate::environment::EnvironmentStore;
 use crate::exchange::FunctionTable;
 use crate::logs::LogStore;
@@ -63,6 +64,8 @@ pub struct Context {
     pub environments: EnvironmentStore,
     /// Files by content.
     pub artifacts: Arc<ArtifactStore>,
+    /// Where definitions come from.
+    pub definitions: DefinitionSource,
     /// Output of functions.
     pub logs: Arc<LogStore>,
     /// Functions that streams can call.

@@ -185,7 +185,10 @@ fn build(
 impl State {
     fn want(&mut self, wanted: WantedEnvironment, myself: &ActorRef<EnvironmentMessage>) {
         let context = Arc::clone(&self.context);
-        let new = wanted.functions.keys().any(|name| !self.wanted.functions.contains_key(name));
+        let held = |name: &String, definition| {
+            self.wanted.functions.get(name).is_some_and(|held| Arc::ptr_eq(held, definition))
+        };
+        let new = wanted.functions.iter().any(|(name, definition)| !held(name, definition));
         let leaving = self.roster.want(&wanted.functions, || context.next_number());
         self.wanted = wanted;
         for number in leaving {

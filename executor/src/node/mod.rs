@@ -7,7 +7,9 @@ mod backoff;
 pub mod board;
 mod child_env;
 mod context;
+pub mod desired;
 mod environment;
+mod fetch;
 mod interpreter;
 mod load;
 pub mod memory;
@@ -16,6 +18,7 @@ pub mod reconcile;
 mod roster;
 
 pub use actor::{NodeActor, NodeMessage};
-pub use board::Board;
+pub use board::{Board, View};
 pub use context::{Context, Programs};
+pub use desired::{Desired, DesiredFeed};
 pub use memory::MemoryWatch;

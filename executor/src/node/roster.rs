@@ -70,16 +70,18 @@ impl Roster {
         mut number: impl FnMut() -> u32,
     ) -> Vec<u32> {
         let mut leaving = Vec::new();
-        for (number, entry) in &mut self.functions {
-            if !entry.leaving && !functions.contains_key(&entry.name) {
+        let mut staying = BTreeSet::new();
+        for (number, entry) in self.functions.iter_mut().filter(|(_, entry)| !entry.leaving) {
+            // A name can come back with another definition: that is another function.
+            if functions.get(&entry.name).is_some_and(|wanted| Arc::ptr_eq(wanted, &entry.definition)) {
+                staying.insert(entry.name.clone());
+            } else {
                 entry.leaving = true;
                 leaving.push(*number);
             }
         }
-        for (name, definition) in functions {
-            if !self.functions.values().any(|entry| entry.name == *name && !entry.leaving) {
-                self.functions.insert(number(), Entry::new(name, definition));
-            }
+        for (name, definition) in functions.iter().filter(|(name, _)| !staying.contains(*name)) {
+            self.functions.insert(number(), Entry::new(name, definition));
         }
         leaving
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::v1::{ErrorCode, ErrorInfo};
 
 pub use code::Fault;
+pub use status::shrink;
 
 /// An [`ErrorInfo`] as a Rust error. Boxed: it is large and rare.
 #[derive(Debug, Clone, PartialEq)]

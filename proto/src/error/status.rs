@@ -8,7 +8,8 @@ use crate::limits::MAX_TRAILER_BYTES;
 use crate::v1::{ErrorCode, ErrorInfo};
 
 /// The info cut down until it fits in `limit` bytes: long texts first, then frames, then the cause chain.
-fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
+#[must_use]
+pub fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
     let mut small = info.clone();
     if small.encoded_len() <= limit {
         return small;

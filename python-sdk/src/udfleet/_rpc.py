@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pyarrow.flight as flight
@@ -98,43 +98,61 @@ class Rpc:
         """One function."""
         return self._unary("Fleet/DescribeFunction", fleet.DescribeFunctionRequest(name=name), fleet.FunctionInfo)
 
-    def functions(self, all_versions: bool) -> Iterable[fleet.FunctionInfo]:
-        """All functions."""
+    def functions(self, all_versions: bool) -> Iterator[fleet.FunctionInfo]:
+        """All functions, without their source files."""
         request = fleet.ListFunctionsRequest(all_versions=all_versions)
-        return self._unary("Fleet/ListFunctions", request, fleet.ListFunctionsResponse).functions
+        while True:
+            page = self._unary("Fleet/ListFunctions", request, fleet.ListFunctionsResponse)
+            yield from page.functions
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def drop(self, name: str) -> list[str]:
         """Drops a function or one version; returns what was dropped."""
         request = fleet.DropFunctionRequest(name=name)
         return list(self._unary("Fleet/DropFunction", request, fleet.DropFunctionResponse).dropped)
 
-    def executors(self) -> Iterable[fleet.ExecutorInfo]:
+    def executors(self) -> Iterator[fleet.ExecutorInfo]:
         """All executors."""
-        return self._unary("Fleet/ListExecutors", fleet.ListExecutorsRequest(), fleet.ListExecutorsResponse).executors
+        request = fleet.ListExecutorsRequest()
+        while True:
+            page = self._unary("Fleet/ListExecutors", request, fleet.ListExecutorsResponse)
+            yield from page.executors
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def drain(self, executor: str, undo: bool) -> fleet.ExecutorInfo:
         """Takes an executor out of service, or back into it."""
         request = fleet.DrainExecutorRequest(executor=executor, undo=undo)
         return self._unary("Fleet/DrainExecutor", request, fleet.DrainExecutorResponse).executor
 
-    def progress(self, function: str) -> Iterable[fleet.FunctionProgress]:
+    def progress(self, function: str) -> Iterator[fleet.FunctionProgress]:
         """Numbers per function."""
         request = fleet.ProgressRequest(function=function)
-        return self._unary("Fleet/Progress", request, fleet.ProgressResponse).functions
+        while True:
+            page = self._unary("Fleet/Progress", request, fleet.ProgressResponse)
+            yield from page.functions
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def explain(self, plan: plan.Plan) -> fleet.ExplainResponse:
         """How a plan would run."""
         return self._unary("Fleet/Explain", fleet.ExplainRequest(plan=plan), fleet.ExplainResponse)
 
-    def row_errors(self, function: str) -> Iterable[cluster.KeptRowErrors]:
+    def row_errors(self, function: str) -> Iterator[cluster.KeptRowErrors]:
         """Rows that failed and did not fail their streams."""
         request = cluster.RowErrorsRequest(function=function)
-        return self._unary("Fleet/RowErrors", request, cluster.RowErrorsResponse).functions
+        for answer in self._stream("Fleet/RowErrors", request, cluster.RowErrorsResponse, CALL_SECONDS):
+            yield from answer.functions
 
-    def profile(self, function: str) -> Iterable[cluster.FunctionProfile]:
+    def profile(self, function: str) -> Iterator[cluster.FunctionProfile]:
         """Where functions spend their time."""
         request = cluster.ProfileRequest(function=function)
-        return self._unary("Fleet/Profile", request, cluster.ProfileResponse).functions
+        for answer in self._stream("Fleet/Profile", request, cluster.ProfileResponse, CALL_SECONDS):
+            yield from answer.functions
 
     def logs(self, function: str, tail: int, follow: bool) -> Iterator[cluster.LogLine]:
         """What functions wrote to stdout and stderr."""

@@ -45,7 +45,7 @@ async fn without_the_token_nothing_is_answered() {
             tonic::transport::Endpoint::from_shared(format!("http://{door}")).unwrap().connect().await
         };
         let mut fleet = Client::new(coordinator, token).fleet().await;
-        assert_locked_out(what, fleet.list_executors(ListExecutorsRequest {}).await.err());
+        assert_locked_out(what, fleet.list_executors(ListExecutorsRequest::default()).await.err());
         assert_locked_out(what, fleet.register_function(RegisterFunctionRequest::default()).await.err());
         let lock = || Token::new(token);
         let mut artifacts = ArtifactsClient::with_interceptor(channel(coordinator).await.unwrap(), lock());

@@ -63,14 +63,16 @@ async fn rows_that_fail_are_counted_and_the_first_are_kept_whole() {
     assert_eq!(error.code(), ErrorCode::UserCode, "the stream fails, which is no row error");
     let channel = Endpoint::from_shared(format!("http://{executor}")).unwrap().connect().await.unwrap();
     let mut node = NodeClient::new(channel);
-    let kept = node.row_errors(RowErrorsRequest { function: "odd_only".to_owned() }).await.unwrap().into_inner();
+    let request_of = |function: &str| RowErrorsRequest { function: function.to_owned() };
+    let mut answer = node.row_errors(request_of("odd_only")).await.unwrap().into_inner();
+    let kept = answer.message().await.unwrap().unwrap();
     let kept = &kept.functions[0];
     assert_eq!((kept.function.as_str(), kept.executor.as_str(), kept.count), ("odd_only@1", "e1", 50));
     let first = &kept.first[0];
     assert_eq!((first.row, first.executor.as_str()), (Some(0), "e1"));
     assert_eq!(first.exception.as_ref().unwrap().message, "0 is even");
-    let none = node.row_errors(RowErrorsRequest { function: "other".to_owned() }).await.unwrap().into_inner();
-    assert!(none.functions.is_empty());
+    let mut none = node.row_errors(request_of("other")).await.unwrap().into_inner();
+    assert!(none.message().await.unwrap().is_none());
     let not_null =
         Function::new("odd_only").named("strict").returns(udfleet_proto::v1::DataType { not_null: true, ..bigint() });
     cluster.client().register(&not_null).await;

@@ -219,7 +219,7 @@ async fn engines_have_a_port_without_token_that_serves_nothing_else() {
         assert_eq!(typed(&refused).code(), ErrorCode::InvalidInput, "{door}");
         assert_eq!(engine.info(command("odd_only")).await.unwrap_err().code(), Code::InvalidArgument, "{door}");
         let mut fleet = udfleet_tests::control::Client::new(&door, Some(TOKEN)).fleet().await;
-        let other = fleet.list_executors(v1::ListExecutorsRequest {}).await.unwrap_err();
+        let other = fleet.list_executors(v1::ListExecutorsRequest::default()).await.unwrap_err();
         assert_eq!(other.code(), Code::Unimplemented, "{door}");
     }
     cluster.assert_no_errors();

@@ -10,6 +10,7 @@ mod engines;
 mod framing;
 mod groups;
 mod info;
+mod large;
 mod loss;
 mod malformed;
 mod memory;

@@ -122,7 +122,7 @@ async fn a_registration_that_was_cut_short_fails_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = interrupted(folder.path(), "echo no space left >&2; exit 1").await;
     eventually("it is gone", async || cluster.client().describe("double").await.is_none().then_some(())).await;
-    let request = ListFunctionsRequest { all_versions: true };
+    let request = ListFunctionsRequest { all_versions: true, ..Default::default() };
     let listed = cluster.client().fleet().await.list_functions(request).await.unwrap().into_inner();
     assert!(listed.functions.is_empty(), "{listed:?}");
     let log = cluster.coordinator().log();

@@ -7,7 +7,11 @@ fn roster(names: &[&str]) -> Roster {
 }
 
 fn want(roster: &mut Roster, names: &[&str]) -> Vec<u32> {
-    let functions = names.iter().map(|name| ((*name).to_owned(), Arc::default())).collect();
+    let held = |name: &str| {
+        let held = roster.functions.values().rev().find(|entry| entry.name == name);
+        held.map_or_else(Arc::default, |entry| Arc::clone(&entry.definition))
+    };
+    let functions = names.iter().map(|name| ((*name).to_owned(), held(name))).collect();
     let mut next = roster.functions.keys().max().copied().unwrap_or(0);
     roster.want(&functions, || {
         next += 1;
@@ -181,4 +185,15 @@ fn a_function_may_come_back_while_it_is_leaving() {
     assert_eq!(roster.assigned(0, 8).len(), 2, "under another number");
     assert_eq!(roster.forget(1), None);
     assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
+}
+
+#[test]
+fn another_definition_under_the_same_name_is_another_function() {
+    let mut roster = roster(&["f@1"]);
+    roster.up(0);
+    roster.loaded(0, 1);
+    let functions = BTreeMap::from([("f@1".to_owned(), Arc::new(FunctionDefinition::default()))]);
+    assert_eq!(roster.want(&functions, || 2), [1], "the one that is loaded leaves");
+    assert!(roster.assigned(0, 8).contains_key(&2));
+    assert!(roster.want(&functions, || 3).is_empty());
 }

@@ -1,5 +1,4 @@
 from . import error_pb2 as _error_pb2
-from . import function_pb2 as _function_pb2
 from . import metrics_pb2 as _metrics_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -89,7 +88,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +100,8 @@ class Report(_message.Message):
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     DRAINED_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    BUILT_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -112,7 +113,9 @@ class Report(_message.Message):
     in_flight: int
     drained: bool
     answers: int
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ...) -> None: ...
+    built_changed: bool
+    forgotten: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExecutorMessage(_message.Message):
     __slots__ = ("hello", "report")
@@ -122,35 +125,57 @@ class ExecutorMessage(_message.Message):
     report: Report
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
-class EnvironmentAssignment(_message.Message):
-    __slots__ = ("hash", "environment", "interpreters")
+class EnvironmentReference(_message.Message):
+    __slots__ = ("hash", "interpreters")
     HASH_FIELD_NUMBER: _ClassVar[int]
-    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
     hash: str
-    environment: _function_pb2.Environment
     interpreters: int
-    def __init__(self, hash: _Optional[str] = ..., environment: _Optional[_Union[_function_pb2.Environment, _Mapping]] = ..., interpreters: _Optional[int] = ...) -> None: ...
+    def __init__(self, hash: _Optional[str] = ..., interpreters: _Optional[int] = ...) -> None: ...
 
-class DesiredState(_message.Message):
-    __slots__ = ("revision", "environments", "functions", "draining")
-    REVISION_FIELD_NUMBER: _ClassVar[int]
-    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
-    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
-    DRAINING_FIELD_NUMBER: _ClassVar[int]
-    revision: int
-    environments: _containers.RepeatedCompositeFieldContainer[EnvironmentAssignment]
-    functions: _containers.RepeatedCompositeFieldContainer[FunctionAssignment]
-    draining: bool
-    def __init__(self, revision: _Optional[int] = ..., environments: _Optional[_Iterable[_Union[EnvironmentAssignment, _Mapping]]] = ..., functions: _Optional[_Iterable[_Union[FunctionAssignment, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
-
-class FunctionAssignment(_message.Message):
-    __slots__ = ("definition", "environment")
+class FunctionReference(_message.Message):
+    __slots__ = ("function", "definition", "environment", "since")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
-    definition: _function_pb2.FunctionDefinition
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    definition: bytes
     environment: str
-    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., environment: _Optional[str] = ...) -> None: ...
+    since: int
+    def __init__(self, function: _Optional[str] = ..., definition: _Optional[bytes] = ..., environment: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
+
+class DesiredState(_message.Message):
+    __slots__ = ("revision", "draining", "base", "environments", "removed_environments", "functions", "removed_functions", "more")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    draining: bool
+    base: int
+    environments: _containers.RepeatedCompositeFieldContainer[EnvironmentReference]
+    removed_environments: _containers.RepeatedScalarFieldContainer[str]
+    functions: _containers.RepeatedCompositeFieldContainer[FunctionReference]
+    removed_functions: _containers.RepeatedScalarFieldContainer[str]
+    more: bool
+    def __init__(self, revision: _Optional[int] = ..., draining: _Optional[bool] = ..., base: _Optional[int] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., removed_environments: _Optional[_Iterable[str]] = ..., functions: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., removed_functions: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class FetchDefinitionsRequest(_message.Message):
+    __slots__ = ("definitions",)
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, definitions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class FetchDefinitionsResponse(_message.Message):
+    __slots__ = ("definitions",)
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, definitions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("epoch", "coordinator")

@@ -96,16 +96,20 @@ class DescribeFunctionRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ListFunctionsRequest(_message.Message):
-    __slots__ = ("all_versions",)
+    __slots__ = ("all_versions", "page_token")
     ALL_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     all_versions: bool
-    def __init__(self, all_versions: _Optional[bool] = ...) -> None: ...
+    page_token: str
+    def __init__(self, all_versions: _Optional[bool] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListFunctionsResponse(_message.Message):
-    __slots__ = ("functions",)
+    __slots__ = ("functions", "next_page_token")
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     functions: _containers.RepeatedCompositeFieldContainer[FunctionInfo]
-    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionInfo, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DropFunctionRequest(_message.Message):
     __slots__ = ("name",)
@@ -120,8 +124,10 @@ class DropFunctionResponse(_message.Message):
     def __init__(self, dropped: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListExecutorsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_token",)
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    def __init__(self, page_token: _Optional[str] = ...) -> None: ...
 
 class ExecutorInfo(_message.Message):
     __slots__ = ("hello", "state", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms")
@@ -144,10 +150,12 @@ class ExecutorInfo(_message.Message):
     def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ...) -> None: ...
 
 class ListExecutorsResponse(_message.Message):
-    __slots__ = ("executors",)
+    __slots__ = ("executors", "next_page_token")
     EXECUTORS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     executors: _containers.RepeatedCompositeFieldContainer[ExecutorInfo]
-    def __init__(self, executors: _Optional[_Iterable[_Union[ExecutorInfo, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, executors: _Optional[_Iterable[_Union[ExecutorInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DrainExecutorRequest(_message.Message):
     __slots__ = ("executor", "undo")
@@ -164,10 +172,12 @@ class DrainExecutorResponse(_message.Message):
     def __init__(self, executor: _Optional[_Union[ExecutorInfo, _Mapping]] = ...) -> None: ...
 
 class ProgressRequest(_message.Message):
-    __slots__ = ("function",)
+    __slots__ = ("function", "page_token")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     function: str
-    def __init__(self, function: _Optional[str] = ...) -> None: ...
+    page_token: str
+    def __init__(self, function: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class FunctionProgress(_message.Message):
     __slots__ = ("total", "executors", "p50_ms", "p95_ms", "p99_ms")
@@ -192,10 +202,12 @@ class ExecutorMetrics(_message.Message):
     def __init__(self, executor: _Optional[str] = ..., metrics: _Optional[_Union[_metrics_pb2.FunctionMetrics, _Mapping]] = ...) -> None: ...
 
 class ProgressResponse(_message.Message):
-    __slots__ = ("functions",)
+    __slots__ = ("functions", "next_page_token")
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     functions: _containers.RepeatedCompositeFieldContainer[FunctionProgress]
-    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionProgress, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, functions: _Optional[_Iterable[_Union[FunctionProgress, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class MissingArtifactsRequest(_message.Message):
     __slots__ = ("hashes",)

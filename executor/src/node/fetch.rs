@@ -1,0 +1,89 @@
+//! Fetches definitions that desired state names and this node lacks, one fetch at a time, until all are here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use ractor::ActorRef;
+use udfleet_proto::error::Error;
+
+use super::actor::NodeMessage;
+use crate::definition::{DefinitionSource, HASHES_AT_ONCE};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether a fetch is under way, and how long the next one waits.
+#[derive(Debug, Default)]
+pub(super) struct Fetching {
+    under_way: bool,
+    /// Fetches in a row that brought nothing.
+    vain: u32,
+}
+
+impl Fetching {
+    /// Begins a fetch after the pause that it returns; `None` while one is under way.
+    pub(super) fn begin(&mut self) -> Option<Duration> {
+        if self.under_way {
+            return None;
+        }
+        self.under_way = true;
+        let pause = if self.vain == 0 { Duration::ZERO } else { FIRST_PAUSE * 2u32.saturating_pow(self.vain - 1) };
+        Some(pause.min(LONGEST_PAUSE))
+    }
+
+    /// The fetch that is under way has brought something.
+    pub(super) fn progressed(&mut self) {
+        self.vain = 0;
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.under_way = false;
+        // Taken back by what it brings next time.
+        self.vain = (self.vain + 1).min(16);
+    }
+}
+
+/// Fetches, and tells the node what came and that it has ended.
+pub(super) async fn fetch(source: DefinitionSource, missing: Vec<Bytes>, pause: Duration, node: ActorRef<NodeMessage>) {
+    tokio::time::sleep(pause).await;
+    for hashes in missing.chunks(HASHES_AT_ONCE) {
+        if let Err(error) = one(&source, hashes.to_vec(), &node).await {
+            tracing::warn!("definitions can't be fetched from the coordinator, trying again: {error}");
+            break;
+        }
+    }
+    // Fails only while the executor stops.
+    let _ = node.send_message(NodeMessage::Fetched);
+}
+
+async fn one(source: &DefinitionSource, hashes: Vec<Bytes>, node: &ActorRef<NodeMessage>) -> Result<(), Error> {
+    let mut answers = std::pin::pin!(source.fetch(hashes).await?);
+    while let Some(definitions) = answers.next().await {
+        let _ = node.send_message(NodeMessage::Defined(definitions?));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_slower_while_nothing_comes() {
+        let mut fetching = Fetching::default();
+        assert_eq!(fetching.begin(), Some(Duration::ZERO));
+        assert_eq!(fetching.begin(), None);
+        fetching.ended();
+        assert_eq!(fetching.begin(), Some(FIRST_PAUSE));
+        fetching.ended();
+        assert_eq!(fetching.begin(), Some(2 * FIRST_PAUSE));
+        for _ in 0..100 {
+            fetching.ended();
+            assert!(fetching.begin() <= Some(LONGEST_PAUSE));
+        }
+        fetching.ended();
+        fetching.progressed();
+        assert_eq!(fetching.begin(), Some(Duration::ZERO));
+    }
+}
