@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,16 @@ def fibonacci(n):
     return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
 
+@functools.singledispatch
+def dispatched(x):
+    return dispatched(len(x))
+
+
+@dispatched.register
+def _(x: int):
+    return x + 1
+
+
 class Color(enum.Enum):
     RED = 1
 
@@ -135,6 +146,7 @@ class Odd:
         raise ValueError("its state \udcff")
 
 
+WEAK = weakref.WeakValueDictionary()
 CONNECTION = sqlite3.connect(":memory:")
 LOCK = threading.Lock()
 
@@ -144,6 +156,8 @@ LOCK = threading.Lock()
     [
         (lambda x: fibonacci(x), "f(20)", "6765"),
         (fibonacci, "(f(20), f.cache_info().hits > 0, f.cache_info().maxsize)", "(6765, True, 10)"),
+        (lambda x: dispatched(x), "(f(1), f('abc'))", "(2, 4)"),
+        (dispatched, "(f(1), f('abc'), f.__name__)", "(2, 4, 'dispatched')"),
         (executed(), "f(1)", "2"),
         (lambda x: Color(x).name, "f(1)", "RED"),
         (lambda x: Point(x).double, "f(1)", "2"),
@@ -214,6 +228,7 @@ def test_what_cant_travel_is_named(modules):
         (lambda_lock, ["'LOCK'", f"'{__name__}'", "_thread.lock"], "files=["),
         (lambda: lambda_lock(), ["'LOCK'", "by way of", "<lambda>"], "open()"),
         (Holds(), ["'connections'", "'main'", "Holds", "sqlite3.Connection"], "open()"),
+        (lambda: WEAK["a"], ["'WEAK'", f"'{__name__}'", "weakref.WeakValueDictionary"], "open()"),
         (lambda: next(generator), ["'generator'", "a generator"], "open()"),
         (functools.partial(lambda a, b: a, b=CONNECTION), ["argument 'b'", "sqlite3.Connection"], "open()"),
         (lambda x, c=CONNECTION: c, ["default value", "sqlite3.Connection"], "open()"),
@@ -255,6 +270,22 @@ def run(x):
 if __name__ == "__main__":
     sys.stdout.write(pickle_function(run, set()).data.hex())
 """
+
+
+def test_a_package_that_is_run(tmp_path):
+    """`python -m package.module`: its relative imports are local modules."""
+    (tmp_path / "run_package").mkdir()
+    (tmp_path / "run_package" / "__init__.py").write_text("")
+    (tmp_path / "run_package" / "util.py").write_text("def one(x):\n    return x + 1\n")
+    script = SCRIPT.replace("import functools", "from . import util\nimport functools").replace(
+        "+ OFFSET", "* util.one(0)"
+    )
+    (tmp_path / "run_package" / "script.py").write_text(script.replace("Derived(x).x", "util.one(Derived(x).x)"))
+    path = {"PYTHONPATH": f"{tmp_path}:{Path(udfleet.__file__).parent.parent}"}
+    command = [sys.executable, "-m", "run_package.script"]
+    done = subprocess.run(command, capture_output=True, text=True, env=path)
+    assert done.returncode == 0, done.stderr
+    assert elsewhere(bytes.fromhex(done.stdout), "f(1)") == "2"
 
 
 @pytest.mark.parametrize("from_file", [True, False])

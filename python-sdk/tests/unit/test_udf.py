@@ -72,6 +72,10 @@ def test_refusals():
     class Other(UserDefinedFunction):
         pass
 
+    class EvalAlone:
+        def eval(self, a):
+            return a
+
     async def later(a):
         return a
 
@@ -83,6 +87,7 @@ def test_refusals():
             "class ScalarFunction or AsyncScalarFunction, not of Other",
             lambda: udf(Other(), result_type=BIGINT),
         ),
+        (TypeError, "make it a subclass of ScalarFunction", lambda: udf(EvalAlone, result_type=BIGINT)),
         (TypeError, "result_type is missing", lambda: udf(lambda: 1)),
         (TypeError, "must be a DataType", lambda: udf(lambda: 1, result_type=3)),
         (TypeError, "must be a DataType", lambda: udf(lambda a: 1, input_types=[3], result_type=BIGINT)),

@@ -27,6 +27,9 @@ def explain(
     :param local: top-level modules that travel by value.
     """
     path = _path(wrapper.func, error, failure)
+    # What a library's object holds is not the user's to change: the variable with that object is.
+    own = [index for index, step in enumerate(path) if _is_own(step.module, local)]
+    path = path[: own[-1] + 1] if own else path
     if not path:
         text = f"can't be pickled: {_text(error)}"
         return NotPicklableError(text, function=wrapper.name, hint=_HINT)
@@ -137,6 +140,10 @@ def _named(value: Any) -> str:
     if isinstance(value, ModuleType):
         return value.__name__
     return f"{value.__module__}.{value.__qualname__}"
+
+
+def _is_own(module: str | None, local: set[str]) -> bool:
+    return module is None or module == "__main__" or module.split(".")[0] in local
 
 
 def _shown(value: Any) -> str:

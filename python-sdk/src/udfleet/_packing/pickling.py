@@ -27,6 +27,8 @@ _registry = threading.Lock()
 
 _Cached = type(functools.lru_cache(len))
 """The class of functions under `functools.lru_cache`, which has no public name."""
+_DISPATCHED = getattr(functools.singledispatch(len), "__code__")  # noqa: B009 - mypy takes it for another object
+"""The code of functions under `functools.singledispatch`, which hold weak references."""
 _UFUNC_MODULES = ("numpy", "scipy.special")
 
 
@@ -79,7 +81,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 # Filled after it is made: a recursive function refers to itself.
                 limits = obj.cache_parameters()
                 shape = (limits["maxsize"], limits["typed"])
-                return (references.new_cached, shape, obj.__wrapped__, None, None, references.fill_cached)
+                return (references.new_cached, shape, obj.__wrapped__, None, None, references.fill_wrapper)
+        elif isinstance(obj, FunctionType) and obj.__code__ is _DISPATCHED:
+            if not self._can_be_imported(obj):
+                kinds: dict[type, Any] = dict(obj.registry)  # type: ignore[attr-defined]
+                content = (kinds.pop(object), list(kinds.items()))
+                return (references.new_dispatched, (), content, None, None, references.fill_dispatched)
         elif isinstance(obj, functools.cached_property):
             # Until Python 3.12 it holds a lock.
             return (functools.cached_property, (obj.func,), {"attrname": obj.attrname})

@@ -53,20 +53,39 @@ def new_cached(maxsize: int | None, typed: bool) -> Any:
     """A function under `functools.lru_cache`, with an empty cache, that calls what it is filled with."""
     from functools import lru_cache
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return call.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
-
-    return lru_cache(maxsize, typed)(call)
+    return lru_cache(maxsize, typed)(_placeholder())
 
 
-def fill_cached(cached: Any, function: Any) -> None:
-    """Gives a cached function what it calls."""
+def fill_wrapper(wrapper: Any, function: Any) -> None:
+    """Gives such a function what it calls."""
     from functools import update_wrapper
 
-    cached.__wrapped__.__wrapped__ = function
-    update_wrapper(cached, function)
+    wrapper.__wrapped__.__wrapped__ = function
+    update_wrapper(wrapper, function)
 
 
 def named_code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:
     """Code under the name of the file that it was written in: tracebacks and profiles show it."""
     return make(*arguments).replace(co_filename=file)
+
+
+def new_dispatched() -> Any:
+    """A function under `functools.singledispatch` that calls what it is filled with."""
+    from functools import singledispatch
+
+    return singledispatch(_placeholder())
+
+
+def fill_dispatched(dispatched: Any, content: tuple[Any, list[tuple[type, Any]]]) -> None:
+    """Gives such a function its default and what is registered for types."""
+    function, registered = content
+    fill_wrapper(dispatched, function)
+    for cls, each in registered:
+        dispatched.register(cls, each)
+
+
+def _placeholder() -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return call.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+    return call

@@ -60,8 +60,8 @@ class UserDefinedFunctionWrapper(Signature[P, R]):
         check_func_type(func_type)
         if isinstance(func, UserDefinedFunctionWrapper):
             raise TypeError(f"{func.name!r} is declared with {func.factory}() already")
-        if isinstance(func, type) and _has_callable_instances(func):
-            func = func()
+        if isinstance(func, type):
+            func = _instance(func)
         self._check_class(func)
         self.name: str = _name(func) if name is None else name
         self.input_types: list[DataType] | None = listed_types(input_types, func, lenient=result_is_declared)
@@ -138,9 +138,14 @@ def check_func_type(func_type: str, allowed: tuple[str, ...] = FUNC_TYPES) -> No
         raise ValueError(f"func_type must be one of {', '.join(allowed)}, not {func_type!r}")
 
 
-def _has_callable_instances(cls: type) -> bool:
-    """Whether a class stands for its instances; `float` and its like are functions themselves."""
-    return issubclass(cls, UserDefinedFunction) or any("__call__" in vars(base) for base in cls.__mro__)
+def _instance(cls: type) -> Any:
+    """An instance of a class whose instances are called; `float` and its like are functions themselves."""
+    if issubclass(cls, UserDefinedFunction) or any("__call__" in vars(base) for base in cls.__mro__):
+        return cls()
+    for method, base in (("eval", "ScalarFunction or TableFunction"), ("accumulate", "AggregateFunction")):
+        if hasattr(cls, method):
+            raise TypeError(f"class {cls.__qualname__} has {method}() and is no function: make it a subclass of {base}")
+    return cls
 
 
 def _name(func: Any) -> str:
