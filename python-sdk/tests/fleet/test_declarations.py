@@ -156,3 +156,18 @@ def test_helpers_of_a_script(fleet, tmp_path):
     command = [sys.executable, str(tmp_path / "script.py"), fleet.address, fleet.token]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.returncode) == ("[6765] [2]\n", 0), done.stderr
+
+
+@functools.singledispatch
+def size(value):
+    return len(value)
+
+
+@size.register
+def _(value: int):
+    return value
+
+
+def test_functions_that_look_at_the_type(fleet):
+    fleet.register_function("sized", udf(lambda a, b: size(a) + size(b), [str, int], int))
+    assert fleet.call("sized", ["abc"], [4]).to_pylist() == [7]
