@@ -107,9 +107,9 @@ def is_alike(kind: DataType, held: pa.DataType) -> bool:
         key, value = (kind.key, kind.element) if kind.root == "MAP" else (kind.element, DataType("INT"))
         return is_alike(key, held.key_type) and is_alike(value, held.item_type)
     if pa.types.is_struct(held):
-        names = [field.name for field in kind.fields] if kind.root == "ROW" else None
-        return names == [field.name for field in held] and all(
-            is_alike(field.data_type, part.type) for field, part in zip(kind.fields, held)
+        names = sorted(field.name for field in kind.fields) if kind.root == "ROW" else None
+        return names == sorted(field.name for field in held) and all(
+            is_alike(field.data_type, held.field(field.name).type) for field in kind.fields
         )
     lists = pa.types.is_list(held) or pa.types.is_large_list(held) or pa.types.is_fixed_size_list(held)
     return lists and kind.root == "ARRAY" and is_alike(kind.element, held.value_type)
