@@ -54,6 +54,7 @@ def test_a_declared_function_is_called_as_it_was_registered(fleet):
     assert fleet.progress("one_more").total.rows == 5 and fleet.progress(inline.name).total.rows == 3
     assert fleet.drop_function("one_more") == [view.reference]
     assert fleet.call(declared, 5).to_pylist() == [6]
+    fleet.drop_function(inline.name)
     with pytest.raises(udfleet.InvalidInputError, match="is neither") as caught:
         fleet.call(lambda a: a, [1])
     assert "udf(" in caught.value.hint

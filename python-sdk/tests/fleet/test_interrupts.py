@@ -159,7 +159,7 @@ def test_a_registration(fleet, tmp_path):
         def eval(self, a):
             return a
     when(sleeps(path))
-    interrupted(KeyboardInterrupt, fleet.register_function, "slow_to_open", udf(Slow(), "BIGINT", "BIGINT"))
+    interrupted(KeyboardInterrupt, fleet.register_function, "opens", udf(Slow(), "BIGINT", "BIGINT"))
     go_on(path)
     """
     run_client(fleet, code, SLEEPS=str(tmp_path / "sleeps"))
