@@ -70,7 +70,6 @@ def test_public_surface_is_frozen():
         "Fleet",
         "ForkedProcessError",
         "FunctionContext",
-        "ForkedProcessError",
         "FunctionNotFoundError",
         "InfeasibleError",
         "InternalError",
