@@ -103,7 +103,6 @@ impl Run {
 
     /// `None`: to be run alone.
     async fn with_others(&mut self, rows: u64) -> Result<Option<Came>, Error> {
-        self.call.client.begin(self.batch.place)?;
         let joined = Instant::now();
         let share = merge::join(&self.call.target, &self.input, rows);
         let share = tokio::select! {
@@ -121,6 +120,9 @@ impl Run {
         };
         self.tally.waited(began.duration_since(joined));
         self.tally.merged(shared);
+        // Only now is it known to have begun: in line it may still be refused. What goes together is deterministic, so that
+        // one that began unnoticed may run again.
+        let _ = self.call.client.begin(self.batch.place);
         self.ran = true;
         let timing = self.tally.came(&output, began.elapsed());
         Ok(Some(Came { output, timing, at }))
