@@ -173,6 +173,8 @@ async fn attach(
         sequence += 1;
         report.sequence = sequence;
         send.send(ExecutorMessage { kind: Some(Up::Report(report.clone())) }).await?;
+        // The next one says what has changed since, as executors' reports do.
+        (report.functions, report.metrics, report.build_log) = Default::default();
     }
 }
 
