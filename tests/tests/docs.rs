@@ -91,7 +91,6 @@ fn process_table(command: &clap::Command, mut keys: BTreeSet<String>) -> String 
 fn table_meaning(key: &str) -> &'static str {
     match key {
         "functions" => "a table of function keys (in quotes) for functions that are registered without them",
-        "labels" => "a table of what the flag takes one by one",
         other => panic!("what is the table {other:?}?"),
     }
 }
