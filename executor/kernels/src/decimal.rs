@@ -13,8 +13,8 @@ use udfleet_proto::types::sql;
 use udfleet_proto::v1::DataType;
 use udfleet_proto::v1::operation::Operator;
 
-use crate::arithmetic::sign;
 use crate::cast_array;
+use crate::checked::sign;
 use crate::locate::{failed, show};
 use crate::value::{Value, like};
 

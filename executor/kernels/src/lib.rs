@@ -5,6 +5,7 @@
 mod arithmetic;
 mod canonical;
 mod cast;
+mod checked;
 mod compare;
 mod decimal;
 mod fit;

@@ -8,7 +8,7 @@ use udfleet_proto::types::sql;
 use udfleet_proto::v1::DataType;
 use udfleet_proto::v1::operation::Operator;
 
-use crate::arithmetic::{binary, kernel};
+use crate::checked::{binary, kernel};
 use crate::value::Value;
 use crate::{cast, cast_array};
 
