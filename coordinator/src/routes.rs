@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -109,6 +109,8 @@ pub struct Server {
     pub endpoint: Arc<Endpoint>,
     /// Interpreters that serve the function there.
     pub interpreters: u32,
+    /// Long calls hold all of them, as of the executor's latest report.
+    pub blocked: Arc<AtomicBool>,
 }
 
 /// One function version and who serves it.

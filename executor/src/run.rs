@@ -27,6 +27,7 @@ use crate::http;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::node::reconcile::Limits;
+use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::work_dir::WorkDir;
@@ -138,6 +139,11 @@ fn context(
         limits: Limits {
             interpreters_per_environment: settings.interpreters_per_environment,
             max_interpreters: settings.max_interpreters,
+        },
+        scaling: ScalingRule {
+            most_per_environment: settings.max_interpreters_per_environment,
+            cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            idle: settings.interpreter_idle.0,
         },
         ttl: settings.environment_ttl.0,
         temporary: work_dir.temporary(),

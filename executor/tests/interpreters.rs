@@ -13,7 +13,7 @@ use arrow_ipc::root_as_message;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{DataType as Arrow, Field, Schema};
 use udfleet_executor::environment::pythons::{Python, Pythons};
-use udfleet_executor::link::{Input, Interpreter, InterpreterSpec, Output, Pool};
+use udfleet_executor::link::{Demand, Input, Interpreter, InterpreterSpec, Output, Pool};
 use udfleet_executor::logs::{LogStore, Wanted};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
@@ -279,6 +279,11 @@ async fn output_is_kept_per_function() {
     assert_eq!(texts, ["err 5", "err 5", "out 5", "out 5"]);
 }
 
+/// A call of function 1.
+fn demand() -> Demand {
+    Demand { lane: 1, name: Arc::from("add@1"), functions: Arc::from([1]) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_gives_credits_in_turn_and_refuses_what_is_gone() {
     let setup = Setup::new();
@@ -287,23 +292,23 @@ async fn a_pool_gives_credits_in_turn_and_refuses_what_is_gone() {
     pool.add(interpreter.clone());
     let waiting = tokio::spawn({
         let pool = Arc::clone(&pool);
-        async move { pool.acquire(&Arc::from([1])).await.map(drop) }
+        async move { pool.acquire(&demand()).await.map(drop) }
     });
     setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
     pool.wake();
     waiting.await.unwrap().unwrap();
-    let held = (pool.acquire(&Arc::from([1])).await.unwrap(), pool.acquire(&Arc::from([1])).await.unwrap());
+    let held = pool.acquire(&demand()).await.unwrap();
     let waiting = tokio::spawn({
         let pool = Arc::clone(&pool);
-        async move { pool.acquire(&Arc::from([1])).await.map(drop).unwrap_err() }
+        async move { pool.acquire(&demand()).await.map(drop).unwrap_err() }
     });
     tokio::task::yield_now().await;
     pool.refuse(1, Error::new(ErrorCode::FunctionNotFound, "dropped"));
     assert_eq!(waiting.await.unwrap().code(), ErrorCode::FunctionNotFound);
     drop(held);
-    assert!(pool.acquire(&Arc::from([1])).await.is_err(), "free credits are none of its business");
+    assert!(pool.acquire(&demand()).await.is_err(), "free credits are none of its business");
     pool.accept(1);
-    assert!(pool.acquire(&Arc::from([1])).await.is_ok());
+    assert!(pool.acquire(&demand()).await.is_ok());
     interpreter.kill();
 }
 

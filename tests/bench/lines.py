@@ -46,8 +46,9 @@ class Fleets:
         try:
             self.echo = self._keep(yardsticks.echo())
             self.arrow_udf = self._keep(yardsticks.arrow_udf())
-            self.one = self._keep(udfleet.local(executors=1, interpreters=1))
-            self.two = self._keep(udfleet.local(executors=1, interpreters=2))
+            self.one = self._keep(udfleet.local(executors=1, interpreters=1, max_interpreters=1))
+            self.two = self._keep(udfleet.local(executors=1, interpreters=2, max_interpreters=2))
+            self.elastic = self._keep(udfleet.local(executors=1, interpreters=2))
             self.routed = self._keep(udfleet.connect(self.one.address, self.one.token, direct=False))
             for name, function in functions.REGISTERED.items():
                 self.one.register_function(name, function)
@@ -67,10 +68,11 @@ class Fleets:
         while self._open:
             self._open.pop().close()
 
-    def executor(self, function: str) -> Peer:
-        """The executor of the first fleet, without the SDK's pipeline."""
-        address = self.one.executors()[0].address
-        options = clients.flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {self.one.token}".encode())])
+    def executor(self, function: str, fleet: LocalFleet | None = None) -> Peer:
+        """The executor of a fleet, the first where none is named, without the SDK's pipeline."""
+        fleet = fleet or self.one
+        address = fleet.executors()[0].address
+        options = clients.flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {fleet.token}".encode())])
         return Peer(address, function, options)
 
     def echo_peer(self) -> Peer:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import kinds
 import reports
+import slow_beside
 import small_calls
 from lines import Fleets, Line, lines
 from rich.console import Console
@@ -101,7 +102,12 @@ def main() -> None:
     try:
         chosen = [
             line
-            for line in [*lines(fleets), *kinds.lines(fleets), *small_calls.lines(fleets)]
+            for line in [
+                *lines(fleets),
+                *kinds.lines(fleets),
+                *small_calls.lines(fleets),
+                *slow_beside.lines(fleets),
+            ]
             if options.only in line.name
         ]
         results = measure(chosen, options.rounds)

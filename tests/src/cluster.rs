@@ -14,6 +14,8 @@ use crate::control::Client;
 use crate::process::Process;
 use crate::wait::eventually;
 
+const MOST_INTERPRETERS: &str = "--max-interpreters-per-environment";
+
 /// How a cluster differs from the usual one.
 #[derive(Debug, Default, Clone)]
 pub struct Options {
@@ -88,6 +90,10 @@ impl Cluster {
             "--uv".into(),
             self.options.uv.clone().unwrap_or_else(uv).into(),
         ];
+        // A test that says nothing of it has one interpreter an environment, whatever waits.
+        if !self.options.executor.iter().any(|argument| argument.starts_with(MOST_INTERPRETERS)) {
+            arguments.push(format!("{MOST_INTERPRETERS}=1").into());
+        }
         arguments.extend(self.options.executor.iter().map(OsString::from));
         arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
         let process = Process::start("udfleet-executor", id, self.folder.path(), &arguments).await;

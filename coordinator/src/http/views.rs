@@ -39,6 +39,7 @@ pub struct OnExecutor {
     state: &'static str,
     interpreters: u32,
     error: Option<Failure>,
+    waiting: String,
 }
 
 impl OnExecutor {
@@ -49,6 +50,7 @@ impl OnExecutor {
             state: status.state().as_str_name(),
             interpreters: status.interpreters,
             error: status.error.as_ref().map(Failure::of),
+            waiting: status.waiting.clone(),
         }
     }
 }

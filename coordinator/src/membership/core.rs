@@ -19,7 +19,7 @@ use super::plan;
 use super::refresh::Refresh;
 use super::status::{Outcome, progress_line};
 use crate::registry::{Catalog, Function};
-use crate::routes::{Endpoint, RouteTable, Routes, Target};
+use crate::routes::{Endpoint, RouteTable, Routes, Server, Target};
 use crate::scheduler::{self, Offer, Placement};
 
 /// Lost executors that are still shown; older ones are forgotten.
@@ -197,12 +197,18 @@ impl Core {
 
     /// Publishes routes first, so that who hears "ready" can call.
     fn settle(&mut self) {
-        let target = |function: &Arc<Function>| {
-            let servers: Vec<_> = self.members.values().filter_map(|m| m.server(&function.name)).collect();
+        let mut members = std::mem::take(&mut self.members);
+        let servers: Vec<Vec<Server>> = self
+            .catalog
+            .iter()
+            .map(|function| members.values_mut().filter_map(|m| m.server(function)).collect())
+            .collect();
+        self.members = members;
+        let target = |(function, servers): (&Arc<Function>, Vec<Server>)| {
             let reason = if servers.is_empty() { self.info(function).reason } else { String::new() };
             Target { function: Arc::clone(function), servers, reason }
         };
-        self.routes.publish(Routes::new(Arc::clone(&self.catalog), self.catalog.iter().map(target)));
+        self.routes.publish(Routes::new(Arc::clone(&self.catalog), self.catalog.iter().zip(servers).map(target)));
         let watches = std::mem::take(&mut self.watches);
         self.watches = watches.into_iter().filter_map(|watch| self.advance(watch)).collect();
     }

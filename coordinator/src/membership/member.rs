@@ -1,7 +1,8 @@
 //! One executor as the coordinator knows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tonic::transport::Channel;
@@ -9,6 +10,7 @@ use udfleet_proto::v1::{ExecutorInfo, FunctionStatus, Hello, LoadState, Report};
 
 use super::desired::Desired;
 use super::message::Link;
+use crate::registry::Function;
 use crate::routes::{Endpoint, Server};
 use crate::scheduler::Offer;
 
@@ -38,6 +40,8 @@ pub(super) struct Member {
     /// Build log lines up to here have been passed on.
     pub log_seen: u64,
     built: BTreeSet<String>,
+    /// Where long calls hold all interpreters, by environment: shared with the routes.
+    blocked: HashMap<String, Arc<AtomicBool>>,
 }
 
 impl Member {
@@ -54,6 +58,7 @@ impl Member {
             heard: now,
             endpoint: Arc::new(endpoint),
             log_seen: 0,
+            blocked: HashMap::new(),
         }
     }
 
@@ -105,8 +110,10 @@ impl Member {
             in_flight: report.in_flight,
             drained: report.drained,
             answers: report.answers,
+            loads: std::mem::take(&mut report.loads),
             ..Report::default()
         };
+        self.note_loads();
         changed
     }
 
@@ -149,14 +156,30 @@ impl Member {
         if status.state() == LoadState::Unspecified {
             status.set_state(LoadState::Pending);
         }
+        let mut waits = self.report.loads.iter().flat_map(|load| &load.waits);
+        status.waiting = waits.find(|wait| wait.function == function).map_or_else(String::new, |w| w.reason.clone());
         status
     }
 
     /// Itself as a route to the function, where it reports it READY.
-    pub fn server(&self, function: &str) -> Option<Server> {
-        let status = self.statuses.get(function).filter(|s| s.state() == LoadState::Ready)?;
-        let serves = self.serving() && self.wants(function);
-        serves.then(|| Server { endpoint: Arc::clone(&self.endpoint), interpreters: status.interpreters.max(1) })
+    pub fn server(&mut self, function: &Function) -> Option<Server> {
+        let status = self.statuses.get(&function.name).filter(|s| s.state() == LoadState::Ready)?;
+        let (serves, interpreters) = (self.serving() && self.wants(&function.name), status.interpreters.max(1));
+        if !serves {
+            return None;
+        }
+        let blocked = Arc::clone(self.blocked.entry(function.environment.clone()).or_default());
+        Some(Server { endpoint: Arc::clone(&self.endpoint), interpreters, blocked })
+    }
+
+    /// Where long calls hold all interpreters of an environment, who chooses an executor knows from now on.
+    fn note_loads(&mut self) {
+        self.blocked.retain(|_, blocked| Arc::strong_count(blocked) > 1);
+        for (environment, blocked) in &self.blocked {
+            let load = self.report.loads.iter().find(|load| load.environment == *environment);
+            let held = load.is_some_and(|load| load.interpreters > 0 && load.held >= load.interpreters);
+            blocked.store(held, Ordering::Relaxed);
+        }
     }
 
     pub fn offer(&self) -> Offer {
@@ -188,7 +211,7 @@ impl Member {
             interpreters: self.report.interpreters,
             rss_bytes: self.report.rss_bytes,
             in_flight: self.report.in_flight,
-            functions: self.statuses.values().cloned().collect(),
+            functions: self.statuses.keys().map(|function| self.status(function)).collect(),
             report_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow_flight::FlightData;
@@ -39,6 +40,10 @@ impl Candidate for Server {
 
     fn interpreters(&self) -> u32 {
         self.interpreters
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
     }
 
     fn begin(&self) -> InFlight {

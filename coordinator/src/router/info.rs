@@ -34,7 +34,12 @@ pub(super) fn of_stages(
         .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
     let endpoint = match &stages[..] {
         [stage] => {
-            let request = ExchangeRequest { forwarded: false, producer: String::new(), ..stage.request.clone() };
+            let request = ExchangeRequest {
+                forwarded: false,
+                producer: String::new(),
+                refuse_if_busy: true,
+                ..stage.request.clone()
+            };
             let ticket = Bytes::from(request.encode_to_vec());
             let direct = |server: Server| {
                 FlightEndpoint::new()

@@ -205,9 +205,14 @@ fn answer(desired: &DesiredState, behaviour: &Behaviour) -> Report {
     let status = |function: String| {
         if behaviour.broken.is_some_and(|broken| function.split('@').next() == Some(broken)) {
             let error = Error::new(ErrorCode::LoadFailed, "no module named 'nowhere'").into_info();
-            return FunctionStatus { function, state: LoadState::Failed as i32, error: Some(error), interpreters: 0 };
+            return FunctionStatus {
+                function,
+                state: LoadState::Failed as i32,
+                error: Some(error),
+                ..FunctionStatus::default()
+            };
         }
-        FunctionStatus { function, state: LoadState::Ready as i32, error: None, interpreters: 2 }
+        FunctionStatus { function, state: LoadState::Ready as i32, interpreters: 2, ..FunctionStatus::default() }
     };
     let line = |environment: &udfleet_proto::v1::EnvironmentReference| BuildLogLine {
         environment: environment.hash.clone(),

@@ -42,7 +42,8 @@ impl Reporter {
 
     /// The next report; true where more has to follow.
     pub(super) fn report(&mut self) -> (Report, bool) {
-        let view = self.context.board.view(self.sent.line, self.sent.change);
+        let mut view = self.context.board.view(self.sent.line, self.sent.change);
+        let loads = std::mem::take(&mut view.loads);
         let (interpreters, rss_bytes) = self.context.memory.totals();
         let in_flight = self.context.table.in_flight();
         let (revision, draining) = (view.revision, view.draining);
@@ -56,6 +57,7 @@ impl Reporter {
             in_flight: in_flight as u32,
             drained: draining && in_flight == 0 && self.context.table.streams() == 0,
             answers: if more { 0 } else { self.answers },
+            loads,
             ..news
         };
         (report, more)
@@ -189,7 +191,7 @@ mod tests {
             function: name.to_owned(),
             state: LoadState::Failed as i32,
             error: Some(error),
-            interpreters: 0,
+            ..FunctionStatus::default()
         }
     }
 

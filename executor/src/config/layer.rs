@@ -43,6 +43,14 @@ pub struct Layer {
     /// The most interpreters at once [default: 64]
     #[arg(long, value_name = "N", env = "UDFLEET_EXECUTOR_MAX_INTERPRETERS")]
     pub max_interpreters: Option<u32>,
+    /// To how many interpreters an environment that does not say otherwise may grow while calls wait [default: 4 for each
+    /// of interpreters_per_environment]
+    #[arg(long, value_name = "N", env = "UDFLEET_EXECUTOR_MAX_INTERPRETERS_PER_ENVIRONMENT")]
+    pub max_interpreters_per_environment: Option<u32>,
+    /// How long fewer interpreters must have been enough until one of an environment that has grown is stopped, such as 5m
+    /// [default: 60s]
+    #[arg(long, value_name = "DURATION", env = "UDFLEET_EXECUTOR_INTERPRETER_IDLE")]
+    pub interpreter_idle: Option<HumanDuration>,
     /// Memory budget of all interpreters, such as 8GiB [default: 80 % of what the machine or the cgroup has]
     #[arg(long, value_name = "SIZE", env = "UDFLEET_EXECUTOR_MEMORY")]
     pub memory: Option<Size>,

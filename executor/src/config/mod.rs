@@ -71,6 +71,10 @@ pub struct Settings {
     pub interpreters_per_environment: u32,
     /// The most interpreters at once.
     pub max_interpreters: u32,
+    /// To how many interpreters an environment that does not say otherwise may grow.
+    pub max_interpreters_per_environment: u32,
+    /// How long fewer interpreters must have been enough until one is stopped.
+    pub interpreter_idle: HumanDuration,
     /// Memory budget of all interpreters, bytes.
     pub memory: Size,
     /// Further Pythons to offer.

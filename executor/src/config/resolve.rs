@@ -13,6 +13,9 @@ use super::{Layer, Settings};
 
 const DEFAULT_COORDINATOR: &str = "127.0.0.1:8815";
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
+/// How many times the usual number an environment may grow to.
+const DEFAULT_GROWTH: u32 = 4;
+const DEFAULT_INTERPRETER_IDLE: HumanDuration = HumanDuration(Duration::from_secs(60));
 const DEFAULT_ENVIRONMENT_TTL: HumanDuration = HumanDuration(Duration::from_secs(24 * 3600));
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -24,7 +27,12 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         Some(path) => std::path::absolute(path).map_err(|e| invalid(format!("environments_dir: {e}")))?,
         None => work_dir.join("environments"),
     };
+    let interpreters_per_environment = layer.interpreters_per_environment.unwrap_or(cores);
     let settings = Settings {
+        max_interpreters_per_environment: layer
+            .max_interpreters_per_environment
+            .unwrap_or(interpreters_per_environment.saturating_mul(DEFAULT_GROWTH)),
+        interpreter_idle: layer.interpreter_idle.unwrap_or(DEFAULT_INTERPRETER_IDLE),
         token: Secret::resolve(layer.token.map(Secret::new), layer.token_file)?,
         labels: layer.labels.into_iter().collect(),
         memory: layer.memory.unwrap_or_else(|| Size(memory_limit(Path::new("/")) / 5 * 4)),
@@ -37,7 +45,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         work_dir,
         environments_dir,
         id: layer.id.unwrap_or_default(),
-        interpreters_per_environment: layer.interpreters_per_environment.unwrap_or(cores),
+        interpreters_per_environment,
         max_interpreters: layer.max_interpreters.unwrap_or(DEFAULT_MAX_INTERPRETERS),
         python: layer.python,
         uv: layer.uv,
@@ -50,6 +58,12 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
 fn check(settings: &Settings) -> Result<(), Error> {
     if settings.max_interpreters == 0 || settings.interpreters_per_environment == 0 {
         return Err(invalid("max_interpreters and interpreters_per_environment must be at least 1"));
+    }
+    if settings.max_interpreters_per_environment < settings.interpreters_per_environment {
+        let (most, least) = (settings.max_interpreters_per_environment, settings.interpreters_per_environment);
+        return Err(invalid(format!(
+            "max_interpreters_per_environment is {most}, below interpreters_per_environment, {least}"
+        )));
     }
     if !(settings.id.is_empty() || settings.id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err(invalid(format!("id is {:?}: letters, digits, `-`, `_` and `.` are allowed", settings.id)));
@@ -109,6 +123,7 @@ mod tests {
     #[test]
     fn bad_values_are_refused_by_name() {
         for (flags, named) in [
+            (["--max-interpreters-per-environment", "0"], "max_interpreters_per_environment"),
             (["--listen", "0.0.0.0:1"], "listen"),
             (["--max-interpreters", "0"], "max_interpreters"),
             (["--id", "a b"], "id"),

@@ -14,7 +14,7 @@ use super::merge::{self, Share};
 use super::parts::{self, Parts};
 use super::tally::Tally;
 use super::target::Call;
-use crate::link::{CallFailure, Credit, Input, Interpreter, Output, Rest};
+use crate::link::{CallFailure, Caller, Credit, Demand, Input, Interpreter, Output, Rest};
 
 /// A result, or a part of one, and where its time went.
 pub(super) struct Part {
@@ -76,8 +76,8 @@ impl Run {
     pub(super) async fn begin(&mut self) -> Result<Came, Error> {
         loop {
             let target = Arc::clone(&self.call.target);
-            let credit = self.credit(target.pool.acquire(&target.needs)).await?;
-            if let Some(came) = self.attempt(&credit).await? {
+            let credit = self.credit(target.pool.acquire(&target.demand)).await?;
+            if let Some(came) = self.attempt(credit).await? {
                 return Ok(came);
             }
         }
@@ -89,8 +89,8 @@ impl Run {
         let Some(merger) = target.merger.as_ref().filter(|_| merge::is_small(&self.input, rows)) else {
             return self.begin().await;
         };
-        let came = match target.pool.try_acquire(&target.needs) {
-            Some(credit) => self.attempt(&credit).await?,
+        let came = match target.pool.try_acquire(&target.demand) {
+            Some(credit) => self.attempt(credit).await?,
             None => self.with_others(rows).await?,
         };
         let came = match came {
@@ -128,12 +128,17 @@ impl Run {
         Ok(Some(Came { output, timing, at }))
     }
 
+    /// The stream as who waits for a call. `holds`: what of it the interpreter keeps already.
+    fn caller(&self, holds: usize) -> Caller<impl Future<Output = ()> + use<>> {
+        Caller { gone: self.ended.clone().cancelled_owned(), holds }
+    }
+
     /// `None`: to be tried again.
-    async fn attempt(&mut self, credit: &Credit) -> Result<Option<Came>, Error> {
+    async fn attempt(&mut self, mut credit: Credit) -> Result<Option<Came>, Error> {
         self.call.client.begin(self.batch.place)?;
         let calling = Instant::now();
-        match credit.interpreter().invoke(&self.input).await {
-            Ok(output) => Ok(Some(self.came(output, calling, credit))),
+        match credit.invoke(&self.input, self.caller(0)).await {
+            Ok(output) => Ok(Some(self.came(output, calling, &credit))),
             Err(failure) => self.may_retry(failure).map(|()| None),
         }
     }
@@ -159,19 +164,21 @@ impl Run {
     /// The batch, only at this interpreter, and once.
     pub(super) async fn once(&mut self, at: &Interpreter) -> Result<Came, CallFailure> {
         let target = Arc::clone(&self.call.target);
-        let credit = self.credit(target.pool.acquire_at(&target.needs, at)).await.map_err(CallFailure::answered)?;
+        let mut credit =
+            self.credit(target.pool.acquire_at(&target.demand, at)).await.map_err(CallFailure::answered)?;
         let calling = Instant::now();
-        let output = credit.interpreter().invoke(&self.input).await?;
+        let output = credit.invoke(&self.input, self.caller(1)).await?;
         Ok(self.came(output, calling, &credit))
     }
 
     /// The next part.
     pub(super) async fn next(&mut self, rest: Rest, at: &Interpreter) -> Result<Came, CallFailure> {
-        let pool = Arc::clone(&self.call.target.pool);
+        let target = Arc::clone(&self.call.target);
         // What has begun goes on, whatever becomes of the functions.
-        let credit = self.credit(pool.acquire_at(&Arc::default(), at)).await.map_err(CallFailure::answered)?;
+        let demand = Demand { functions: Arc::default(), ..target.demand.clone() };
+        let mut credit = self.credit(target.pool.acquire_at(&demand, at)).await.map_err(CallFailure::answered)?;
         let calling = Instant::now();
-        let output = rest.next().await?;
+        let output = credit.resume(rest, self.caller(1)).await?;
         Ok(self.came(output, calling, &credit))
     }
 

@@ -33,6 +33,17 @@ impl FunctionStreams {
     }
 }
 
+/// Where others may serve the stream, it need not wait behind long calls.
+fn refuse_if_busy(call: &Call) -> Result<(), Error> {
+    let load = call.target.pool.load();
+    if !load.is_blocked() {
+        return Ok(());
+    }
+    let held = load.held.first().map_or_else(String::new, |longest| format!(", the longest by {}", longest.name));
+    let message = format!("long calls hold all {} interpreters here{held}", load.interpreters);
+    Err(Error::new(ErrorCode::NoCapacity, message).function(&call.target.name).hint("use another executor"))
+}
+
 /// A function with the place of one stream.
 #[derive(Debug)]
 pub struct AdmittedFunction {
@@ -86,6 +97,11 @@ impl Backend for FunctionStreams {
                 }
             },
         };
+        if let Route::Exchange(_, request) | Route::Composed(request) = &route
+            && request.refuse_if_busy
+        {
+            refuse_if_busy(&call)?;
+        }
         self.serve(call, first, input)
     }
 

@@ -11,7 +11,7 @@ use super::batch::{Answer, Came, Part, Run, bare_input, input};
 use super::client_stream::BatchIdentity;
 use super::input::Batch;
 use super::target::Call;
-use crate::link::{CallFailure, Input, Interpreter};
+use crate::link::{CallFailure, Held, Input, Interpreter};
 
 /// The groups of a stream. Each call runs in a task of its own: a client that does not read must not hold an
 /// interpreter.
@@ -50,13 +50,13 @@ struct Session {
     /// The latest batch.
     latest: Option<BatchIdentity>,
     /// Who holds them; nobody before the first batch.
-    at: Option<Interpreter>,
+    at: Option<(Interpreter, Held)>,
     ended: CancellationToken,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(at) = &self.at {
+        if let Some((at, _)) = &self.at {
             at.cancel_session(self.number);
         }
     }
@@ -72,7 +72,8 @@ impl Session {
     async fn feed(&mut self, batch: &Batch) -> Result<Part, Error> {
         let input = Input { session: self.number, ..input(&self.call, batch) };
         let (run, came) = self.call(input, batch.identity, batch.rows).await?;
-        self.at = Some(came.at);
+        let at = came.at;
+        self.at.get_or_insert_with(|| (at.clone(), at.hold()));
         run.done();
         let (header, body) = Default::default();
         Ok(Part { header, body, rows: 0, timing: came.timing, last: true, errors_column: false })
@@ -98,7 +99,7 @@ impl Session {
         let mut run = Run::new(&self.call, input, batch, rows, &self.ended);
         let came = match &self.at {
             None => run.begin().await,
-            Some(at) => run.once(at).await.map_err(lost_groups),
+            Some((at, _)) => run.once(at).await.map_err(lost_groups),
         };
         match came {
             Ok(came) => Ok((run, came)),

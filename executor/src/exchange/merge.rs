@@ -11,6 +11,8 @@ use std::time::Instant;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
+use futures::FutureExt as _;
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use udfleet_proto::error::Error;
@@ -19,7 +21,7 @@ use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnErro
 
 use super::dictionary::guarded;
 use super::target::Target;
-use crate::link::{CallFailure, Credit, Input, Interpreter, Output};
+use crate::link::{CallFailure, Caller, Credit, Input, Interpreter, Output};
 
 /// The most rows and bytes of a batch that is merged with others.
 const SMALL: Size = Size { rows: 2_048, bytes: 256 << 10 };
@@ -157,7 +159,7 @@ pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::R
 /// Sends the batches of a line as interpreters become free, until none is left.
 async fn see_to(target: Arc<Target>, line: Line) {
     loop {
-        let credit = target.pool.acquire(&target.needs).await;
+        let credit = target.pool.acquire(&target.demand).await;
         let Some(members) = target.merger.as_ref().map(|merger| merger.take(line)).filter(|m| !m.is_empty()) else {
             return;
         };
@@ -169,11 +171,14 @@ async fn see_to(target: Arc<Target>, line: Line) {
     }
 }
 
-async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
+async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<Member>) {
     let (began, shared) = (Instant::now(), members.len() > 1);
-    let at = || credit.interpreter().clone();
     let called = match merged(&members) {
-        Ok(input) => credit.interpreter().invoke(&input).await,
+        Ok(input) => {
+            // It is ended only where all of them have gone.
+            let gone = join_all(members.iter_mut().map(|member| member.give.closed())).map(drop);
+            credit.invoke(&input, Caller { gone, holds: 0 }).await
+        }
         Err(error) => Err(CallFailure::answered(error)),
     };
     let outputs = match called {
@@ -187,6 +192,7 @@ async fn call(target: Arc<Target>, credit: Credit, members: Vec<Member>) {
         }
         Err(_) => None,
     };
+    let at = || credit.interpreter().clone();
     let mut outputs = outputs.into_iter().flatten();
     for member in members {
         let share = outputs.next().map(|output| Ok(Share { output, at: at(), began, shared }));

@@ -20,7 +20,7 @@ use super::bundle::{Bounds, Bundles};
 use super::client_stream::{BatchIdentity, ClientStream};
 use super::merge::Merger;
 use super::served::ServedFunction;
-use crate::link::Pool;
+use crate::link::{Demand, Pool};
 use crate::metrics::FunctionStats;
 
 /// A function's counters.
@@ -43,8 +43,8 @@ pub(super) struct Target {
     pub(super) number: u32,
     /// StageSpec; empty for a function.
     pub(super) stage: Bytes,
-    /// The functions that an interpreter must serve.
-    pub(super) needs: Arc<[u32]>,
+    /// Whose turn its calls take, and the functions that an interpreter must serve.
+    pub(super) demand: Demand,
     /// By slot.
     pub(super) functions: Vec<Arc<Counted>>,
     pub(super) pool: Arc<Pool>,
@@ -100,7 +100,7 @@ impl Target {
             executor,
             number,
             stage: Bytes::new(),
-            needs: Arc::from([number]),
+            demand: Demand { lane: number, name: Arc::from(name.as_str()), functions: Arc::from([number]) },
             functions: vec![Arc::new(Counted { name: name.clone(), stats, metrics })],
             pool,
             inputs: definition.input_typed.then(|| definition.input_types.iter().map(typed).collect()),
@@ -131,12 +131,14 @@ impl Target {
         let results = Arc::new(Schema::new(stage.outputs.iter().map(output).collect::<Vec<_>>()));
         let targets = || functions.iter().map(|function| function.target.as_ref());
         let defaults = Default::default();
+        let name = stage.functions.join(", ");
+        let needed = functions.iter().map(|function| function.number).collect();
         Self {
-            name: stage.functions.join(", "),
+            demand: Demand { lane: number, name: Arc::from(name.as_str()), functions: needed },
+            name,
             executor,
             number,
             stage: spec,
-            needs: functions.iter().map(|function| function.number).collect(),
             functions: targets().flat_map(|target| target.functions.iter().cloned()).collect(),
             pool,
             inputs: Some(stage.inputs.iter().map(|field| typed(&column(field))).collect()),

@@ -31,6 +31,23 @@ pub struct Input {
     pub on_error: OnError,
 }
 
+/// Who waits for a call.
+#[derive(Debug)]
+pub struct Caller<F> {
+    /// Resolves once nobody waits any more.
+    pub gone: F,
+    /// What of the caller's the interpreter holds, and nobody needs once it has gone: groups, or the rest of a result.
+    pub holds: usize,
+}
+
+impl Caller<std::future::Pending<()>> {
+    /// One that waits to the end.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self { gone: std::future::pending(), holds: 0 }
+    }
+}
+
 /// Why a call gave no result.
 #[derive(Debug)]
 pub struct CallFailure {
@@ -59,17 +76,6 @@ impl CallFailure {
     }
 }
 
-/// How many calls to send an interpreter ahead, given how long the latest took there, microseconds. Short ones must
-/// not wait for a round trip each; long ones are better kept for whichever interpreter is free first.
-#[must_use]
-pub fn depth(pace_us: u64) -> usize {
-    match pace_us {
-        0..2_000 => 4,
-        2_000..10_000 => 2,
-        _ => 1,
-    }
-}
-
 /// Why the executor itself killed an interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KillReason {
@@ -86,6 +92,8 @@ pub enum KillReason {
     Breach(String),
     /// It said that it can't go on: why.
     Unusable(String),
+    /// Nobody waited any more for the call that ran.
+    Abandoned,
     /// It is not wanted any more.
     Stop,
 }
@@ -115,6 +123,9 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
             format!("the interpreter could not go on and was replaced: {why}"),
         )
         .hint("close what the function opens, or open it once, in ScalarFunction.open()"),
+        Some(KillReason::Abandoned) => {
+            Error::new(ErrorCode::InterpreterCrashed, "the interpreter was ended with a call that nobody waited for")
+        }
         Some(KillReason::Stop) => Error::new(ErrorCode::InterpreterCrashed, "the interpreter was stopped"),
         None if exit.signal != 0 => {
             let how = signal_name(exit.signal);

@@ -2,27 +2,30 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::{Fuse, FusedFuture as _};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Notify, oneshot, watch};
 use udfleet_proto::error::{Error, truncate};
 use udfleet_proto::v1::{
-    Cancel, Command, Done, ErrorInfo, FunctionRowErrors, FunctionUserMetrics, ProcessExit, Reply, RowErrors, Slice,
+    Cancel, Command, ErrorInfo, FunctionRowErrors, FunctionUserMetrics, ProcessExit, Reply, RowErrors, Slice,
     UserMetric, UserMetrics, command, reply,
 };
 
-use super::call::{CallFailure, KillReason, depth, exit_error};
+use super::call::{CallFailure, Caller, KillReason, exit_error};
 use super::output::{Names, Tail};
 use super::process::kill_group;
 use super::region::{Region, RegionPool};
 use super::reply::{Expected, check};
 use super::sent_ids::SentIds;
 use super::socket::Socket;
-use super::watchdog::Running;
+use super::watchdog::{Overdue, Running};
 
 /// How long an interpreter that has closed its socket may take to end: modules clean up at exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
@@ -30,8 +33,6 @@ const EXIT_GRACE: Duration = Duration::from_secs(10);
 const STDERR_GRACE: Duration = Duration::from_secs(1);
 /// What an interpreter may say about why it can't go on, bytes.
 const MAX_WHY: usize = 512;
-/// The assumed duration of a call at an interpreter that has finished none yet, microseconds: neither short nor long.
-const UNKNOWN_PACE_US: u64 = 5000;
 
 /// A reply with the region that it used.
 pub(super) type CallResult = Result<(Reply, Region), CallFailure>;
@@ -68,11 +69,11 @@ pub(super) struct Connection {
     /// Held while a command is registered and sent, so that both happen in the same order.
     sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
+    /// What the interpreter keeps for later calls: groups of streams, and the rest of results.
+    held: AtomicUsize,
     /// Schemas and stages that the interpreter has been sent.
     pub(super) schemas: Mutex<SentIds>,
     pub(super) stages: Mutex<SentIds>,
-    /// Duration of the latest call, microseconds.
-    pace_us: AtomicU64,
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     final_stderr: FinalStderr,
@@ -87,6 +88,15 @@ pub(super) async fn wait_exit(mut exit: watch::Receiver<Option<ProcessExit>>) ->
     match exit.wait_for(Option::is_some).await {
         Ok(value) => value.clone().unwrap_or_default(),
         Err(_) => ProcessExit { status: -1, ..ProcessExit::default() },
+    }
+}
+
+/// Something that an interpreter keeps for later calls: groups of a stream, or the rest of a result.
+pub struct Held(Arc<Connection>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -115,9 +125,9 @@ impl Connection {
             nearer_deadline: Notify::new(),
             sending: tokio::sync::Mutex::default(),
             next_id: AtomicU64::new(1),
+            held: AtomicUsize::new(0),
             schemas: Mutex::default(),
             stages: Mutex::default(),
-            pace_us: AtomicU64::new(UNKNOWN_PACE_US),
             reason: Mutex::default(),
             exit,
             final_stderr,
@@ -125,14 +135,21 @@ impl Connection {
         }
     }
 
-    /// How many calls may be in flight at this interpreter.
-    pub(super) fn depth(&self) -> usize {
-        depth(self.pace_us.load(Ordering::Relaxed))
-    }
-
     /// Sends a command and waits for its reply. Dropping the future while it waits is safe: the region stays with the
     /// command until the interpreter is done with it. Only who is about to kill the process may drop it while it sends.
-    pub(super) async fn call(&self, kind: command::Kind, mut region: Region, timeout: Duration) -> CallResult {
+    pub(super) async fn call(&self, kind: command::Kind, region: Region, timeout: Duration) -> CallResult {
+        let gone = std::pin::pin!(std::future::pending().fuse());
+        self.call_for(kind, region, timeout, Caller { gone, holds: 0 }).await
+    }
+
+    /// As [`Connection::call`]; where the caller goes, the command is ended after a short while.
+    pub(super) async fn call_for<F: Future<Output = ()>>(
+        &self,
+        kind: command::Kind,
+        mut region: Region,
+        timeout: Duration,
+        waits: Caller<Pin<&mut Fuse<F>>>,
+    ) -> CallResult {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let attached = region.descriptor_to_send().map(|descriptor| descriptor.try_clone_to_owned());
         let descriptor = attached.transpose().map_err(|e| CallFailure::answered(shared_memory(e)))?;
@@ -146,7 +163,7 @@ impl Connection {
         let Some(expected) = Expected::of(&message) else {
             return Err(CallFailure::answered(Error::internal("a command that has no reply was waited for")));
         };
-        let (caller, replied) = oneshot::channel();
+        let (caller, mut replied) = oneshot::channel();
         let order = self.sending.lock().await;
         self.forget_regions().await;
         self.pending.lock().insert(id, Pending { caller, region, expected });
@@ -159,9 +176,37 @@ impl Connection {
         if sent.is_err() && self.exit.borrow().is_some() && self.pending.lock().remove(&id).is_some() {
             return Err(CallFailure { error: self.exit_error().await, lost: true, ran: false });
         }
-        replied
-            .await
-            .unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
+        let answer = if waits.gone.is_terminated() {
+            self.abandon(id, waits.holds);
+            replied.await
+        } else {
+            tokio::select! {
+                biased;
+                answer = &mut replied => answer,
+                () = waits.gone => {
+                    self.abandon(id, waits.holds);
+                    replied.await
+                }
+            }
+        };
+        answer.unwrap_or_else(|_| Err(CallFailure { error: Error::internal("no answer"), lost: true, ran: false }))
+    }
+
+    fn abandon(&self, id: u64, holds: usize) {
+        if self.running.lock().abandon(id, holds, Instant::now()) {
+            self.nearer_deadline.notify_one();
+        }
+    }
+
+    /// Counts something that the interpreter keeps for later calls.
+    pub(super) fn note_held(self: &Arc<Self>) -> Held {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(self))
+    }
+
+    /// What the interpreter keeps for later calls.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     async fn forget_regions(&self) {
@@ -183,11 +228,6 @@ impl Connection {
             // The process may be gone, and what was to be given up with it.
             let _ = connection.socket.send(&Command { kind, ..Command::default() }, None).await;
         });
-    }
-
-    /// Records how long a call took.
-    pub(super) fn pace(&self, done: &Done) {
-        self.pace_us.store((done.convert_ns + done.run_ns) / 1000, Ordering::Relaxed);
     }
 
     /// Passes metrics and row errors of all replies to `observer`, which is dropped with the connection.
@@ -342,13 +382,22 @@ pub(super) async fn receive(inner: Arc<Connection>) {
     }
 }
 
-/// Kills the process when its running call passes its deadline.
+/// Kills the process when its running call passes its deadline, or nobody waits for that call any more; the latter not
+/// where something is lost to others with the process.
 pub(super) async fn watch_deadlines(inner: Arc<Connection>) {
     loop {
         let deadline = inner.running.lock().arm();
         match deadline {
-            Some((deadline, timeout)) if deadline <= Instant::now() => {
-                inner.set_reason(KillReason::Timeout(timeout.as_millis() as u64));
+            Some((deadline, overdue)) if deadline <= Instant::now() => {
+                let reason = match overdue {
+                    Overdue::Timeout(timeout) => KillReason::Timeout(timeout.as_millis() as u64),
+                    Overdue::Abandoned { holds } if inner.held() <= holds => KillReason::Abandoned,
+                    Overdue::Abandoned { .. } => {
+                        inner.running.lock().spare();
+                        continue;
+                    }
+                };
+                inner.set_reason(reason);
                 return kill_group(inner.pid);
             }
             Some((deadline, _)) => tokio::select! {

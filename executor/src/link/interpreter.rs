@@ -16,7 +16,9 @@ use udfleet_proto::v1::{
 };
 
 use super::call::KillReason;
-use super::connection::{Connection, FinalStderr, Observer, read, receive, shared_memory, wait_exit, watch_deadlines};
+use super::connection::{
+    Connection, FinalStderr, Held, Observer, read, receive, shared_memory, wait_exit, watch_deadlines,
+};
 use super::output::{Names, Tail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
@@ -149,12 +151,6 @@ impl Interpreter {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.connection.pid
-    }
-
-    /// Calls that may lie at it at once.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.connection.depth()
     }
 
     /// Bytes of shared memory that carry batches to and from it.
@@ -297,6 +293,17 @@ impl Interpreter {
         };
         self.connection.regions.give_back(region);
         outcome
+    }
+
+    /// Counts something that it keeps for later calls, such as groups of a stream, until dropped.
+    #[must_use]
+    pub fn hold(&self) -> Held {
+        self.connection.note_held()
+    }
+
+    /// True where it keeps something for later calls.
+    pub(super) fn keeps_anything(&self) -> bool {
+        self.connection.held() > 0
     }
 
     /// Gives up the groups of a stream that has ended early.

@@ -1,16 +1,19 @@
 //! A call: its batch is written into a region, its result comes back in one part or several.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::Fuse;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
 
-use super::call::{CallFailure, Input};
-use super::connection::{CallResult, Connection, shared_memory};
+use super::call::{CallFailure, Caller, Input};
+use super::connection::{CallResult, Connection, Held, shared_memory};
 use super::interpreter::Interpreter;
 use super::region::{Region, hold};
 
@@ -82,7 +85,12 @@ impl Connection {
     }
 
     /// Writes a batch into a region (schema, stage, header, body) and runs it.
-    async fn send_invoke(&self, input: &Input, along: Attachments) -> CallResult {
+    async fn send_invoke<F: Future<Output = ()>>(
+        &self,
+        input: &Input,
+        along: Attachments,
+        caller: Caller<Pin<&mut Fuse<F>>>,
+    ) -> CallResult {
         let layout = Layout::of(input, along);
         // Most results are about as large as the input: make room at once.
         let mut region = self.regions.take(2 * layout.end).map_err(failed)?;
@@ -95,7 +103,8 @@ impl Connection {
         region.write(layout.header_at, &input.header).map_err(failed)?;
         region.write(layout.body_at, &input.body).map_err(failed)?;
         let invoke = layout.invoke(input);
-        self.call(command::Kind::Invoke(invoke), region, Duration::from_millis(input.timeout_ms)).await
+        let timeout = Duration::from_millis(input.timeout_ms);
+        self.call_for(command::Kind::Invoke(invoke), region, timeout, caller).await
     }
 
     /// The output that a reply describes. `call`: the command that further parts belong to.
@@ -108,8 +117,7 @@ impl Connection {
     ) -> Result<Output, CallFailure> {
         match reply.kind {
             Some(reply::Kind::Done(done)) => {
-                self.pace(&done);
-                let mut rest = done.more.then(|| Rest { connection: Arc::clone(self), call, timeout, size: 0 });
+                let mut rest = done.more.then(|| Rest::new(self, call, timeout));
                 let (header, body) = self.hold(&done, region, reply.region_retained).map_err(failed)?;
                 if let Some(rest) = &mut rest {
                     rest.size = header.len() + body.len();
@@ -143,10 +151,23 @@ impl Interpreter {
     /// # Errors
     /// What the function raised, or how the interpreter ended.
     pub async fn invoke(&self, input: &Input) -> Result<Output, CallFailure> {
+        self.invoke_for(input, Caller::patient()).await
+    }
+
+    /// The same; a batch that runs for long although its caller has gone is ended, and the interpreter with it.
+    ///
+    /// # Errors
+    /// What the function raised, or how the interpreter ended.
+    pub async fn invoke_for<F: Future<Output = ()>>(
+        &self,
+        input: &Input,
+        caller: Caller<F>,
+    ) -> Result<Output, CallFailure> {
         let connection = &self.connection;
         let mut along = connection.along(input);
+        let (mut gone, holds) = (std::pin::pin!(caller.gone.fuse()), caller.holds);
         loop {
-            let (reply, region) = connection.send_invoke(input, along).await?;
+            let (reply, region) = connection.send_invoke(input, along, Caller { gone: gone.as_mut(), holds }).await?;
             match reply.kind {
                 Some(reply::Kind::SchemaUnknown(_)) if !along.schema => along.schema = true,
                 Some(reply::Kind::StageUnknown(_)) if !along.stage => along.stage = true,
@@ -181,6 +202,7 @@ pub struct Rest {
     timeout: Duration,
     /// Size of the previous part, bytes: the next one is about as large.
     size: usize,
+    _held: Held,
 }
 
 impl std::fmt::Debug for Rest {
@@ -190,14 +212,21 @@ impl std::fmt::Debug for Rest {
 }
 
 impl Rest {
-    /// The next part.
+    fn new(connection: &Arc<Connection>, call: u64, timeout: Duration) -> Self {
+        Self { connection: Arc::clone(connection), call, timeout, size: 0, _held: connection.note_held() }
+    }
+
+    /// The next part, for a caller that may go.
     ///
     /// # Errors
     /// What the function raised, or how the interpreter ended.
-    pub async fn next(self) -> Result<Output, CallFailure> {
+    pub async fn next<F: Future<Output = ()>>(self, caller: Caller<F>) -> Result<Output, CallFailure> {
         let region = self.connection.regions.take(self.size).map_err(failed)?;
         let resume = Resume { call: self.call, output_limit: MAX_FRAME_BYTES as u64 };
-        let (reply, region) = self.connection.call(command::Kind::Resume(resume), region, self.timeout).await?;
+        let gone = std::pin::pin!(caller.gone.fuse());
+        let caller = Caller { gone, holds: caller.holds };
+        let resume = command::Kind::Resume(resume);
+        let (reply, region) = self.connection.call_for(resume, region, self.timeout, caller).await?;
         let output = self.connection.output(reply, region, self.call, self.timeout);
         // The interpreter has let go of it, or the output goes on with it.
         self.release();

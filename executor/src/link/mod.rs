@@ -14,8 +14,8 @@ mod sent_ids;
 mod socket;
 mod watchdog;
 
-pub use call::{CallFailure, Input};
-pub use connection::Observer;
+pub use call::{CallFailure, Caller, Input};
+pub use connection::{Held, Observer};
 pub use interpreter::{Interpreter, InterpreterSpec};
 pub use invoke::{Output, Rest};
-pub use pool::{Credit, Pool};
+pub use pool::{Credit, Demand, LongCall, Pool, PoolLoad, WaitingLane};

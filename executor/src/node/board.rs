@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use udfleet_proto::v1::{BuildLogLine, FunctionReference, FunctionStatus, LoadState};
+use udfleet_proto::v1::{BuildLogLine, EnvironmentLoad, FunctionReference, FunctionStatus, LoadState};
 
 use super::desired::Desired;
 
@@ -31,6 +31,8 @@ struct BoardState {
     build_log: VecDeque<BuildLogLine>,
     last_line: u64,
     built: Vec<String>,
+    /// By environment.
+    loads: BTreeMap<String, EnvironmentLoad>,
 }
 
 impl BoardState {
@@ -60,6 +62,8 @@ pub struct View {
     pub build_log: Vec<BuildLogLine>,
     /// Hashes of environments on disk.
     pub built: Vec<String>,
+    /// What interpreters are doing, by environment.
+    pub loads: Vec<EnvironmentLoad>,
 }
 
 impl Default for Board {
@@ -119,6 +123,22 @@ impl Board {
         }
     }
 
+    /// What the interpreters of an environment are doing. Whether they are all held is news, the rest goes along with the
+    /// next report.
+    pub fn load(&self, load: EnvironmentLoad) {
+        let held = |load: &EnvironmentLoad| load.held >= load.interpreters;
+        let now = held(&load);
+        let before = self.state.lock().loads.insert(load.environment.clone(), load);
+        if before.is_some_and(|before| held(&before) != now) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// An environment has no interpreters any more.
+    pub fn forget_load(&self, environment: &str) {
+        self.state.lock().loads.remove(environment);
+    }
+
     /// One line of a build's output.
     pub fn build_line(&self, environment: &str, line: &str) {
         let mut state = self.state.lock();
@@ -155,6 +175,7 @@ impl Board {
             functions,
             build_log: state.build_log.iter().filter(|line| line.sequence > after_line).cloned().collect(),
             built: state.built.clone(),
+            loads: state.loads.values().cloned().collect(),
         }
     }
 
@@ -233,6 +254,24 @@ mod tests {
         board.desired(&desired(4, &[("f@1", "other", 4), ("g@1", "g", 4), ("h@1", "h", 2)]));
         let view = board.view(0, seen);
         assert_eq!(states(&view), [("f@1", LoadState::Pending), ("g@1", LoadState::Ready)]);
+    }
+
+    #[test]
+    fn that_all_interpreters_are_held_is_told_at_once() {
+        let (board, load) =
+            (Board::default(), |interpreters, held| EnvironmentLoad { interpreters, held, ..Default::default() });
+        let mut changes = board.changes();
+        board.load(load(2, 0));
+        board.load(load(2, 1));
+        assert!(!changes.has_changed().unwrap());
+        board.load(load(2, 2));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        board.load(load(3, 2));
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(board.view(0, 0).loads, [load(3, 2)]);
+        board.forget_load("");
+        assert!(board.view(0, 0).loads.is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use udfleet_proto::v1::ErrorCode;
 use super::board::Board;
 use super::memory::MemoryWatch;
 use super::reconcile::Limits;
+use super::scaling::ScalingRule;
 use crate::artifact::ArtifactStore;
 use crate::definition::DefinitionSource;
 use crate::environment::EnvironmentStore;
@@ -52,6 +53,8 @@ pub struct Context {
     pub executor: String,
     /// Bounds of the node.
     pub limits: Limits,
+    /// How environments grow and shrink.
+    pub scaling: ScalingRule,
     /// How long unused environments and artifacts stay.
     pub ttl: Duration,
     /// Folder for temporary files of interpreters.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinHandle;
+use udfleet_proto::config::INTERPRETERS;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FunctionStatus, LoadState, Subtask};
 
@@ -13,10 +14,11 @@ use super::context::Context;
 use super::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
 use super::reconcile::WantedEnvironment;
 use super::roster::Roster;
+use super::scaling::{self, Bounds, LoadSample, Scaler, ScalingStep};
 use crate::environment::BuildLog;
 use crate::environment::store::Held;
 use crate::exchange::ServedFunction;
-use crate::link::Pool;
+use crate::link::{Interpreter, Pool};
 
 /// A build that failed is tried again after this: an index may come back.
 const BUILD_RETRY: Duration = Duration::from_secs(60);
@@ -49,6 +51,8 @@ pub enum EnvironmentMessage {
     Retry(u32),
     /// Nothing of a dropped function is under way any more.
     Left(u32),
+    /// To look at the demand for interpreters.
+    Look,
 }
 
 enum Build {
@@ -64,8 +68,8 @@ pub(super) struct Arguments {
     pub(super) wanted: WantedEnvironment,
 }
 
-/// State of the actor.
-pub(super) struct State {
+/// What the actor of one environment knows.
+pub(super) struct EnvironmentState {
     context: Arc<Context>,
     hash: String,
     wanted: WantedEnvironment,
@@ -80,6 +84,11 @@ pub(super) struct State {
     /// What the interpreter of each slot was told last.
     told: BTreeMap<u32, BTreeSet<u32>>,
     callable: BTreeSet<u32>,
+    scaler: Scaler,
+    /// Interpreters that take calls, by slot.
+    in_service: BTreeMap<u32, Interpreter>,
+    /// The slot whose interpreter is to be stopped once it is idle.
+    retiring: Option<u32>,
 }
 
 /// Owns one environment.
@@ -87,12 +96,16 @@ pub(super) struct EnvironmentActor;
 
 impl Actor for EnvironmentActor {
     type Msg = EnvironmentMessage;
-    type State = State;
+    type State = EnvironmentState;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        arguments: Arguments,
+    ) -> Result<EnvironmentState, ActorProcessingErr> {
         let Arguments { context, hash, wanted } = arguments;
-        let mut state = State {
+        let mut state = EnvironmentState {
             build: build(&context, &hash, &wanted, &myself),
             context,
             hash,
@@ -104,7 +117,11 @@ impl Actor for EnvironmentActor {
             starts: BTreeMap::new(),
             told: BTreeMap::new(),
             callable: BTreeSet::new(),
+            scaler: Scaler::new(wanted.interpreters),
+            in_service: BTreeMap::new(),
+            retiring: None,
         };
+        myself.send_interval(scaling::PERIOD, || EnvironmentMessage::Look);
         state.want(wanted, &myself);
         state.publish();
         Ok(state)
@@ -114,7 +131,7 @@ impl Actor for EnvironmentActor {
         &self,
         myself: ActorRef<Self::Msg>,
         message: Self::Msg,
-        state: &mut State,
+        state: &mut EnvironmentState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             EnvironmentMessage::Want(wanted) => state.want(wanted, &myself),
@@ -126,6 +143,8 @@ impl Actor for EnvironmentActor {
             }
             EnvironmentMessage::Retry(number) => state.roster.retry(number),
             EnvironmentMessage::Left(number) => state.left(number),
+            EnvironmentMessage::Look if !state.look() => return Ok(()),
+            EnvironmentMessage::Look => {}
         }
         state.settle(&myself).await;
         Ok(())
@@ -135,7 +154,7 @@ impl Actor for EnvironmentActor {
         &self,
         myself: ActorRef<Self::Msg>,
         event: SupervisionEvent,
-        state: &mut State,
+        state: &mut EnvironmentState,
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(who, problem) = event {
             tracing::error!(environment = state.hash, "an interpreter's actor failed: {problem}");
@@ -148,7 +167,11 @@ impl Actor for EnvironmentActor {
         Ok(())
     }
 
-    async fn post_stop(&self, myself: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        state: &mut EnvironmentState,
+    ) -> Result<(), ActorProcessingErr> {
         state.retire();
         myself.get_cell().stop_children_and_wait(None, Some(STOP_WITHIN)).await;
         for name in state.roster.names() {
@@ -158,7 +181,7 @@ impl Actor for EnvironmentActor {
     }
 }
 
-impl Drop for State {
+impl Drop for EnvironmentState {
     /// However the actor ends, nobody waits for it.
     fn drop(&mut self) {
         self.retire();
@@ -182,7 +205,7 @@ fn build(
     }))
 }
 
-impl State {
+impl EnvironmentState {
     fn want(&mut self, wanted: WantedEnvironment, myself: &ActorRef<EnvironmentMessage>) {
         let context = Arc::clone(&self.context);
         let held = |name: &String, definition| {
@@ -191,11 +214,62 @@ impl State {
         let new = wanted.functions.iter().any(|(name, definition)| !held(name, definition));
         let leaving = self.roster.want(&wanted.functions, || context.next_number());
         self.wanted = wanted;
+        self.scaler.bound(self.bounds());
         for number in leaving {
             self.see_off(number, myself);
         }
         if new && matches!(self.build, Build::Failed(_)) {
             self.rebuild(myself);
+        }
+    }
+
+    /// Between what the number of interpreters may lie: one that a function names is kept.
+    fn bounds(&self) -> Bounds {
+        let rule = self.context.scaling;
+        let least = self.wanted.interpreters.max(1);
+        let named = self.wanted.functions.values().any(|function| INTERPRETERS.integer(&function.config) > 0);
+        let most = if named { least } else { rule.most_per_environment.max(least) };
+        Bounds { least, most, cores: rule.cores.max(least) }
+    }
+
+    /// Looks at what interpreters are doing. True where their number changes.
+    fn look(&mut self) -> bool {
+        let (load, context) = (self.pool.load(), &self.context);
+        context.board.load(load.report(&self.hash));
+        let (running, _) = context.memory.totals();
+        let room = context.memory.room().min(context.limits.max_interpreters.saturating_sub(running));
+        let (sample, idle) = (LoadSample::of(&load), context.scaling.idle);
+        match self.scaler.look(&sample, self.bounds(), room, idle, Instant::now()) {
+            ScalingStep::Keep => {
+                self.keep_retiring();
+                false
+            }
+            ScalingStep::Grow(target) => {
+                tracing::info!(environment = self.hash, target, ?sample, "calls wait: more interpreters");
+                self.keep_retiring();
+                true
+            }
+            ScalingStep::Shrink => self.retire_last(),
+        }
+    }
+
+    /// Stops the interpreter of the last slot once it is idle; until then it gets no new calls.
+    fn retire_last(&mut self) -> bool {
+        let slot = self.scaler.target().saturating_sub(1);
+        self.retiring = Some(slot);
+        let busy = self.in_service.get(&slot).is_some_and(|last| !self.pool.retire(last.pid(), scaling::PERIOD));
+        if busy {
+            return false;
+        }
+        self.scaler.shrunk();
+        self.retiring = None;
+        tracing::info!(environment = self.hash, target = self.scaler.target(), "interpreters are idle: one fewer");
+        true
+    }
+
+    fn keep_retiring(&mut self) {
+        if let Some(kept) = self.retiring.take().and_then(|slot| self.in_service.get(&slot)) {
+            self.pool.reinstate(kept.pid());
         }
     }
 
@@ -250,7 +324,10 @@ impl State {
         let executor = self.context.executor.clone();
         let here = move |error: Error| error.with(|info| info.executor = executor);
         let pause = match event {
-            InterpreterEvent::Up => return self.roster.up(slot),
+            InterpreterEvent::Up(interpreter) => {
+                self.in_service.insert(slot, interpreter);
+                return self.roster.up(slot);
+            }
             InterpreterEvent::Stalled => return self.roster.stalled(slot),
             InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
             InterpreterEvent::Unloaded => return self.roster.unloaded(slot),
@@ -269,6 +346,7 @@ impl State {
             }
         };
         self.interpreters.remove(&slot);
+        self.in_service.remove(&slot);
         self.waiting.insert(slot);
         myself.send_after(pause, move || EnvironmentMessage::Restart(slot));
     }
@@ -298,6 +376,7 @@ impl State {
         let stopped = Error::new(ErrorCode::NoCapacity, "the function was taken off this executor");
         self.pool.close(stopped.hint("call again: another executor may serve it"));
         self.context.board.functions(self.all(LoadState::Pending, None));
+        self.context.board.forget_load(&self.hash);
     }
 
     /// Functions leave the table before they are unloaded, and enter it after they are loaded.
@@ -337,9 +416,10 @@ impl State {
     }
 
     async fn keep_interpreters(&mut self, held: &Arc<Held>, myself: &ActorRef<EnvironmentMessage>) {
-        let slots = self.wanted.interpreters + self.roster.spares(self.wanted.interpreters);
+        let regular = self.scaler.target();
+        let slots = regular + self.roster.spares(regular);
         for slot in 0..slots {
-            let functions = self.roster.assigned(slot, self.wanted.interpreters);
+            let functions = self.roster.assigned(slot, regular);
             let numbers: BTreeSet<u32> = functions.keys().copied().collect();
             match self.interpreters.get(&slot) {
                 Some(_) if self.told.get(&slot) == Some(&numbers) => {}
@@ -352,6 +432,7 @@ impl State {
         }
         for (slot, surplus) in self.interpreters.split_off(&slots) {
             self.roster.remove_slot(slot);
+            self.in_service.remove(&slot);
             self.told.remove(&slot);
             surplus.stop(None);
         }
@@ -362,7 +443,7 @@ impl State {
         let attempt = *starts;
         *starts += 1;
         let max_parallelism = self.context.limits.max_interpreters;
-        Subtask { index: slot, parallelism: self.wanted.interpreters, max_parallelism, attempt }
+        Subtask { index: slot, parallelism: self.scaler.target(), max_parallelism, attempt }
     }
 
     async fn start_interpreter(
@@ -404,7 +485,7 @@ impl State {
             function: name.clone(),
             state: state as i32,
             error: error.map(|error| error.clone().function(name).into_info()),
-            interpreters: 0,
+            ..FunctionStatus::default()
         };
         self.wanted.functions.keys().map(status).collect()
     }

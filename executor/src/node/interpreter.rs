@@ -34,7 +34,7 @@ pub(super) type Functions = BTreeMap<u32, Arc<FunctionDefinition>>;
 #[derive(Debug)]
 pub enum InterpreterEvent {
     /// It takes calls: it has loaded or refused everything it should hold.
-    Up,
+    Up(Interpreter),
     /// It has loaded a function.
     Loaded(u32),
     /// It could not load a function.
@@ -96,23 +96,47 @@ pub(super) struct Arguments {
     pub(super) environment: ActorRef<EnvironmentMessage>,
 }
 
-/// State of the actor.
-pub(super) struct State {
+/// How far a process has come. It goes down this list, and may skip what lies between.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+enum ProcessPhase {
+    /// It is not ready yet.
+    Starting,
+    /// It loads what it shall hold, and takes no calls before.
+    Preparing,
+    /// It takes calls.
+    InService,
+    /// It is about to end, or has been killed: nothing is begun any more.
+    Ending,
+    /// It has ended.
+    Exited,
+}
+
+/// Why a process ends, as far as that is known here.
+#[derive(Debug)]
+enum EndCause {
+    /// For no reason of this actor's.
+    Unknown,
+    /// It died while it loaded this function.
+    Load(u32, Error),
+    /// It was killed here, for a load that nobody wants any more: it has done nothing wrong, nor has what it was loading.
+    AbandonedLoad,
+}
+
+/// What the actor of one process knows.
+pub(super) struct InterpreterState {
     arguments: Arguments,
     /// Of this process alone, gone with it.
     _temporary: Option<TempDir>,
     started: Instant,
+    phase: ProcessPhase,
+    cause: EndCause,
+    /// The process, from when it is ready.
     interpreter: Option<Interpreter>,
     wanted: Functions,
     loaded: BTreeSet<u32>,
     refused: BTreeSet<u32>,
+    /// The operation under way. It fails with the process, and its error says more than the exit does.
     busy: Option<Operation>,
-    /// The process died during this load.
-    died_loading: Option<(u32, Error)>,
-    /// It was killed here, for a load that nobody wants any more.
-    abandoned: bool,
-    in_service: bool,
-    exited: bool,
 }
 
 /// Owns one process.
@@ -120,14 +144,18 @@ pub(super) struct InterpreterActor;
 
 impl Actor for InterpreterActor {
     type Msg = InterpreterMessage;
-    type State = State;
+    type State = InterpreterState;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, myself: ActorRef<Self::Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        arguments: Arguments,
+    ) -> Result<InterpreterState, ActorProcessingErr> {
         let temporary = start(&arguments, myself.clone());
         // Told by message: an actor that fails here says nothing to the slot that waits for it.
         let temporary = temporary.map_err(|error| myself.send_message(InterpreterMessage::Started(Err(error))));
-        Ok(State {
+        Ok(InterpreterState {
             wanted: arguments.functions.clone(),
             arguments,
             _temporary: temporary.ok(),
@@ -136,10 +164,8 @@ impl Actor for InterpreterActor {
             loaded: BTreeSet::new(),
             refused: BTreeSet::new(),
             busy: None,
-            died_loading: None,
-            abandoned: false,
-            in_service: false,
-            exited: false,
+            phase: ProcessPhase::Starting,
+            cause: EndCause::Unknown,
         })
     }
 
@@ -147,7 +173,7 @@ impl Actor for InterpreterActor {
         &self,
         myself: ActorRef<Self::Msg>,
         message: Self::Msg,
-        state: &mut State,
+        state: &mut InterpreterState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             InterpreterMessage::Want(functions) => state.want(functions, &myself),
@@ -165,7 +191,7 @@ impl Actor for InterpreterActor {
         Ok(())
     }
 
-    async fn post_stop(&self, _: ActorRef<Self::Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(&self, _: ActorRef<Self::Msg>, state: &mut InterpreterState) -> Result<(), ActorProcessingErr> {
         if let Some(interpreter) = &state.interpreter {
             state.arguments.pool.remove(interpreter.pid());
             interpreter.shutdown(GRACE).await;
@@ -174,7 +200,7 @@ impl Actor for InterpreterActor {
     }
 }
 
-impl Drop for State {
+impl Drop for InterpreterState {
     /// However the actor ends, its process ends with it.
     fn drop(&mut self) {
         if let Some(interpreter) = &self.interpreter {
@@ -221,7 +247,12 @@ fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
     }
 }
 
-impl State {
+impl InterpreterState {
+    /// Goes on to a later phase; never back.
+    fn advance(&mut self, phase: ProcessPhase) {
+        self.phase = self.phase.max(phase);
+    }
+
     fn tell(&self, event: InterpreterEvent) {
         let message = EnvironmentMessage::Interpreter { slot: self.arguments.slot, event };
         // Fails only while the environment is being stopped.
@@ -247,14 +278,13 @@ impl State {
 
     /// Python can't be told to give a load up: the process ends, and its replacement loads what is wanted.
     fn abandon(&mut self, number: u32) {
-        if let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.unwanted_load() == Some(number)) {
-            self.abandoned = true;
-            tracing::warn!(
-                pid = interpreter.pid(),
-                "the function that is being loaded was dropped: its interpreter is replaced"
-            );
-            interpreter.kill();
-        }
+        let unwanted = self.unwanted_load() == Some(number);
+        let Some(interpreter) = self.interpreter.clone().filter(|_| unwanted) else { return };
+        self.cause = EndCause::AbandonedLoad;
+        self.advance(ProcessPhase::Ending);
+        let pid = interpreter.pid();
+        tracing::warn!(pid, "the function that is being loaded was dropped: its interpreter is replaced");
+        interpreter.kill();
     }
 
     fn slow(&self, number: u32) {
@@ -264,7 +294,7 @@ impl State {
     }
 
     fn watch_memory(&self) {
-        let Some(interpreter) = self.interpreter.as_ref().filter(|_| !self.exited) else { return };
+        let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.phase < ProcessPhase::Exited) else { return };
         let rule = MemoryRule::of(self.wanted.values().map(Arc::as_ref));
         let name = |f: &Arc<FunctionDefinition>| udfleet_proto::name::versioned(&f.name, f.version);
         let stats = self.wanted.values().map(|f| self.arguments.context.stats.function(&name(f))).collect();
@@ -280,6 +310,7 @@ impl State {
             let _ = myself.send_message(InterpreterMessage::Exited(exit));
         });
         self.interpreter = Some(interpreter);
+        self.advance(ProcessPhase::Preparing);
         self.watch_memory();
     }
 
@@ -290,7 +321,10 @@ impl State {
                 self.tell(InterpreterEvent::Loaded(number));
             }
             (Some(Operation::Load(number, _)), Outcome::Died(error)) => {
-                self.died_loading = Some((number, error));
+                self.advance(ProcessPhase::Ending);
+                if !matches!(self.cause, EndCause::AbandonedLoad) {
+                    self.cause = EndCause::Load(number, error);
+                }
             }
             (Some(Operation::Load(number, _)), Outcome::Refused(error)) => {
                 self.refused.insert(number);
@@ -307,7 +341,7 @@ impl State {
     }
 
     fn exited(&mut self, exit: &ProcessExit) {
-        self.exited = true;
+        self.advance(ProcessPhase::Exited);
         if let Some(interpreter) = &self.interpreter {
             self.arguments.pool.remove(interpreter.pid());
             self.arguments.context.memory.remove(interpreter.pid());
@@ -319,28 +353,35 @@ impl State {
     /// Starts the next operation, goes into service or ends.
     fn go_on(&mut self, myself: &ActorRef<InterpreterMessage>) {
         let Some(interpreter) = self.interpreter.clone() else { return };
-        if self.exited {
-            // The operation under way fails with the process, and its error says more than the exit does.
-            if self.busy.is_none() {
-                // One that was killed here has done nothing wrong, nor has what it was loading.
-                let lived = if self.abandoned { Duration::MAX } else { self.started.elapsed() };
-                let loading = self.died_loading.take().filter(|_| !self.abandoned);
-                self.tell(InterpreterEvent::Ended { lived, loading });
-                myself.stop(None);
-            }
+        if self.busy.is_some() {
             return;
         }
-        if self.busy.is_some() || self.died_loading.is_some() {
+        if self.phase == ProcessPhase::Exited {
+            let end = self.end();
+            self.tell(end);
+            return myself.stop(None);
+        }
+        if self.phase == ProcessPhase::Ending {
             return;
         }
         match self.next() {
             Some(operation) => self.begin(operation, interpreter, myself),
-            None if !self.in_service => {
-                self.in_service = true;
-                self.arguments.pool.add(interpreter);
-                self.tell(InterpreterEvent::Up);
+            None if self.phase == ProcessPhase::Preparing => {
+                self.advance(ProcessPhase::InService);
+                self.arguments.pool.add(interpreter.clone());
+                self.tell(InterpreterEvent::Up(interpreter));
             }
             None => {}
+        }
+    }
+
+    /// What the environment is told of the end.
+    fn end(&mut self) -> InterpreterEvent {
+        let lived = self.started.elapsed();
+        match std::mem::replace(&mut self.cause, EndCause::Unknown) {
+            EndCause::Unknown => InterpreterEvent::Ended { lived, loading: None },
+            EndCause::Load(number, error) => InterpreterEvent::Ended { lived, loading: Some((number, error)) },
+            EndCause::AbandonedLoad => InterpreterEvent::Ended { lived: Duration::MAX, loading: None },
         }
     }
 
@@ -355,7 +396,7 @@ impl State {
 
     fn begin(&mut self, operation: Operation, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
         self.busy = Some(operation.clone());
-        if self.in_service {
+        if self.phase == ProcessPhase::InService {
             let number = operation.number();
             myself.send_after(SLOW, move || InterpreterMessage::Slow(number));
         }

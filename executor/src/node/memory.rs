@@ -40,6 +40,19 @@ impl MemoryRule {
     }
 }
 
+/// A share of the budget leaves an interpreter this much more than the largest takes, in halves.
+const HEADROOM_HALVES: u64 = 3;
+/// The least that an interpreter should have.
+const LEAST_SHARE: u64 = 128 << 20;
+
+/// How many more interpreters like these the budget bears, so that the share of each leaves the largest some headroom.
+fn room(budget: u64, taken: impl ExactSizeIterator<Item = u64>) -> u32 {
+    let count = taken.len() as u64;
+    let largest = taken.max().unwrap_or(0);
+    let share = (largest / 2 * HEADROOM_HALVES).max(LEAST_SHARE);
+    u32::try_from((budget / share).saturating_sub(count)).unwrap_or(u32::MAX)
+}
+
 struct Watched {
     interpreter: Interpreter,
     rule: MemoryRule,
@@ -77,6 +90,12 @@ impl MemoryWatch {
     pub fn totals(&self) -> (u32, u64) {
         let watched = self.watched.lock();
         (watched.len() as u32, watched.values().map(|w| w.rss).sum())
+    }
+
+    /// How many more interpreters the memory budget bears.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        room(self.budget, self.watched.lock().values().map(|watched| watched.rss))
     }
 
     /// Measures for ever.
@@ -140,6 +159,14 @@ mod tests {
         assert_eq!(limit(&[large, small.clone(), function(&[])]), Some(10));
         assert_eq!(limit(&[function(&[]), unmanaged.clone()]), None);
         assert_eq!(limit(&[small, unmanaged]), Some(10));
+    }
+
+    #[test]
+    fn there_is_room_as_long_as_the_largest_keeps_headroom() {
+        let gib = 1 << 30;
+        assert_eq!(room(6 * gib, [gib, gib / 10].into_iter()), 2);
+        assert_eq!(room(gib, [gib / 2].into_iter()), 0);
+        assert_eq!(room(gib, [].into_iter()), 8);
     }
 
     #[test]

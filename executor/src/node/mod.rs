@@ -16,6 +16,7 @@ pub mod memory;
 mod observer;
 pub mod reconcile;
 mod roster;
+pub mod scaling;
 
 pub use actor::{NodeActor, NodeMessage};
 pub use board::{Board, View};

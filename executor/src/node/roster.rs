@@ -14,42 +14,95 @@ const LOAD_CRASHES: u32 = 2;
 /// Starts in a row that may fail until the environment's functions are reported as failed. Starting goes on.
 const START_FAILURES: u32 = 2;
 
+/// How far a function has come here.
+#[derive(Debug)]
+enum FunctionPhase {
+    /// No interpreter that takes calls has loaded it yet.
+    Loading,
+    /// It can be called. It stays so while interpreters are replaced: calls wait for the replacement.
+    Serving,
+    /// Given up; one that has worked before is tried again.
+    Failed(Error),
+    /// Dropped, but batches may be under way.
+    Leaving {
+        /// It could be called until then.
+        served: bool,
+    },
+    /// Dropped after it had been given up.
+    Withdrawn,
+}
+
+/// The most that a function has achieved here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum TrackRecord {
+    /// Nothing yet: loading it may end an interpreter.
+    Untried,
+    /// It has been loaded somewhere.
+    Loaded,
+    /// It has taken calls: what keeps it from loading now may pass.
+    Served,
+}
+
 /// One function.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) definition: Arc<FunctionDefinition>,
+    phase: FunctionPhase,
+    record: TrackRecord,
+    /// Slots whose interpreters have loaded it.
     loaded: BTreeSet<u32>,
-    /// Interpreters that have refused it: it is not tried there again.
+    /// Slots whose interpreters have refused it: it is not tried there again.
     refused: BTreeSet<u32>,
+    /// Interpreters that it has ended while it was loaded.
     crashes: u32,
-    /// Given up.
-    failed: Option<Error>,
-    /// Once callable it stays so while interpreters are replaced: calls wait for the replacement.
-    serving: bool,
-    /// It has worked here: what keeps it from loading now may pass.
-    has_served: bool,
-    /// It has been loaded somewhere: loading it ends no interpreter.
-    proven: bool,
     /// The slot where it is loaded first, for as long as others have something to lose.
     trial: Option<u32>,
     retry: Backoff,
-    /// Dropped, but batches are under way.
-    leaving: bool,
+}
+
+/// What the interpreter of a slot does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum SlotPhase {
+    /// There is none that takes calls.
+    #[default]
+    Vacant,
+    /// It takes calls.
+    Running,
+    /// It takes none for long, because it loads or closes a function.
+    Stalled,
+    /// It has ended while it was stalled, and its replacement takes no calls yet.
+    Replacing,
 }
 
 /// One place for an interpreter.
 #[derive(Debug, Default)]
 struct Slot {
-    running: bool,
-    /// Busy with a load that takes long.
-    stalled: bool,
+    phase: SlotPhase,
     backoff: Backoff,
 }
 
 impl Slot {
-    fn free(&self) -> bool {
-        self.running && !self.stalled
+    /// True from when its interpreter has gone into service until that ends.
+    fn in_service(&self) -> bool {
+        matches!(self.phase, SlotPhase::Running | SlotPhase::Stalled)
+    }
+
+    /// Its interpreter has ended, or has not started.
+    fn vacate(&mut self) {
+        self.phase = match self.phase {
+            SlotPhase::Stalled | SlotPhase::Replacing => SlotPhase::Replacing,
+            SlotPhase::Running | SlotPhase::Vacant => SlotPhase::Vacant,
+        };
+    }
+
+    /// Its interpreter has begun an operation that takes long, or has ended one.
+    fn stall(&mut self, stalled: bool) {
+        self.phase = match (self.phase, stalled) {
+            (SlotPhase::Running, true) => SlotPhase::Stalled,
+            (SlotPhase::Stalled, false) => SlotPhase::Running,
+            (phase, _) => phase,
+        };
     }
 }
 
@@ -71,12 +124,12 @@ impl Roster {
     ) -> Vec<u32> {
         let mut leaving = Vec::new();
         let mut staying = BTreeSet::new();
-        for (number, entry) in self.functions.iter_mut().filter(|(_, entry)| !entry.leaving) {
+        for (number, entry) in self.functions.iter_mut().filter(|(_, entry)| !entry.is_leaving()) {
             // A name can come back with another definition: that is another function.
             if functions.get(&entry.name).is_some_and(|wanted| Arc::ptr_eq(wanted, &entry.definition)) {
                 staying.insert(entry.name.clone());
             } else {
-                entry.leaving = true;
+                entry.leave();
                 leaving.push(*number);
             }
         }
@@ -97,12 +150,14 @@ impl Roster {
     /// interpreter first: should loading it end that one, the others go on. A spare, one beyond the `regular` slots,
     /// holds what is served.
     pub(super) fn assigned(&mut self, slot: u32, regular: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
-        let something_to_lose = self.functions.values().any(|entry| entry.serving);
-        let first = self.slots.iter().find(|(_, slot)| slot.free()).map_or(slot, |(slot, _)| *slot);
+        let something_to_lose = self.functions.values().any(Entry::is_kept);
+        let free = |slot: &Slot| slot.phase == SlotPhase::Running;
+        let first = self.slots.iter().find(|(_, slot)| free(slot)).map_or(slot, |(slot, _)| *slot);
         let mut wanted = BTreeMap::new();
         for (number, entry) in &mut self.functions {
-            let everywhere = if slot < regular { entry.proven || !something_to_lose } else { entry.serving };
-            if entry.failed.is_none() && (everywhere || *entry.trial.get_or_insert(first) == slot) {
+            let proven = entry.record >= TrackRecord::Loaded;
+            let everywhere = if slot < regular { proven || !something_to_lose } else { entry.is_kept() };
+            if entry.may_load() && (everywhere || *entry.trial.get_or_insert(first) == slot) {
                 wanted.insert(*number, Arc::clone(&entry.definition));
             }
         }
@@ -111,19 +166,20 @@ impl Roster {
 
     /// An interpreter takes no calls for long, because it loads or closes a function.
     pub(super) fn stalled(&mut self, slot: u32) {
-        self.slots.entry(slot).or_default().stalled = true;
+        self.slots.entry(slot).or_default().stall(true);
     }
 
     /// An interpreter has closed a function.
     pub(super) fn unloaded(&mut self, slot: u32) {
-        self.slots.entry(slot).or_default().stalled = false;
+        self.slots.entry(slot).or_default().stall(false);
     }
 
     /// Interpreters beyond the `regular` ones: one, for as long as a load or a close keeps calls
     /// of other functions waiting.
     pub(super) fn spares(&self, regular: u32) -> u32 {
-        let mut slots = self.slots.range(..regular).map(|(_, slot)| slot);
-        u32::from(slots.clone().any(|slot| slot.stalled) && !slots.any(Slot::free))
+        let mut phases = self.slots.range(..regular).map(|(_, slot)| slot.phase);
+        let stalled = |phase| matches!(phase, SlotPhase::Stalled | SlotPhase::Replacing);
+        u32::from(phases.clone().any(stalled) && !phases.any(|phase| phase == SlotPhase::Running))
     }
 
     /// A slot is given up.
@@ -147,18 +203,17 @@ impl Roster {
 
     /// An interpreter takes calls.
     pub(super) fn up(&mut self, slot: u32) {
-        let slot = self.slots.entry(slot).or_default();
-        (slot.running, slot.stalled) = (true, false);
+        self.slots.entry(slot).or_default().phase = SlotPhase::Running;
         self.start_failures = 0;
         self.start_error = None;
     }
 
     /// An interpreter has loaded a function.
     pub(super) fn loaded(&mut self, slot: u32, number: u32) {
-        self.slots.entry(slot).or_default().stalled = false;
+        self.slots.entry(slot).or_default().stall(false);
         if let Some(entry) = self.functions.get_mut(&number) {
             entry.loaded.insert(slot);
-            entry.proven = true;
+            entry.record = entry.record.max(TrackRecord::Loaded);
             entry.crashes = 0;
         }
     }
@@ -166,28 +221,28 @@ impl Roster {
     /// An interpreter could not load a function. One that works elsewhere stays; else it has failed: for good, unless
     /// it has worked before. Returns when to try it again, if at all.
     pub(super) fn refused(&mut self, slot: u32, number: u32, error: Error) -> Option<Duration> {
-        self.slots.entry(slot).or_default().stalled = false;
+        self.slots.entry(slot).or_default().stall(false);
         let entry = self.functions.get_mut(&number)?;
         entry.refused.insert(slot);
-        if !entry.loaded.is_empty() || entry.failed.is_some() {
+        if !entry.loaded.is_empty() || !entry.fail(error) {
             return None;
         }
-        entry.failed = Some(error);
-        entry.serving = false;
-        entry.has_served.then(|| entry.retry.after(Duration::ZERO))
+        (entry.record == TrackRecord::Served).then(|| entry.retry.after(Duration::ZERO))
     }
 
     /// A function that had failed is tried again.
     pub(super) fn retry(&mut self, number: u32) {
         if let Some(entry) = self.functions.get_mut(&number) {
-            entry.failed = None;
+            if matches!(entry.phase, FunctionPhase::Failed(_)) {
+                entry.phase = FunctionPhase::Loading;
+            }
             entry.refused.clear();
         }
     }
 
     /// An interpreter has ended, perhaps while it loaded a function. Returns the pause before the next one.
     pub(super) fn ended(&mut self, slot: u32, lived: Duration, loading: Option<(u32, Error)>) -> Duration {
-        let in_service = self.slots.get(&slot).is_some_and(|slot| slot.running);
+        let in_service = self.slots.get(&slot).is_some_and(Slot::in_service);
         self.vacate(slot);
         if let Some((number, error)) = loading {
             self.crashed_by(number, error);
@@ -200,7 +255,7 @@ impl Roster {
     pub(super) fn start_failed(&mut self, slot: u32, error: Error) -> Duration {
         self.vacate(slot);
         self.start_failures += 1;
-        if self.start_failures >= START_FAILURES && !self.slots.values().any(|slot| slot.running) {
+        if self.start_failures >= START_FAILURES && !self.slots.values().any(Slot::in_service) {
             self.start_error = Some(error);
         }
         self.slots.entry(slot).or_default().backoff.after(Duration::ZERO)
@@ -208,7 +263,7 @@ impl Roster {
 
     /// Nothing is loaded in a slot any more.
     fn vacate(&mut self, slot: u32) {
-        self.slots.entry(slot).or_default().running = false;
+        self.slots.entry(slot).or_default().vacate();
         for entry in self.functions.values_mut() {
             entry.loaded.remove(&slot);
             entry.refused.remove(&slot);
@@ -222,31 +277,31 @@ impl Roster {
         if entry.crashes >= LOAD_CRASHES || error.code() == ErrorCode::CallTimeout {
             let name = entry.name.clone();
             let message = format!("loading the function ends its interpreter: {}", error.info().message);
-            entry.failed = Some(error.function(name).with(|info| {
+            entry.fail(error.function(name).with(|info| {
                 info.code = ErrorCode::LoadFailed as i32;
                 info.message = message;
             }));
-            entry.serving = false;
         }
     }
 
     /// Why a function can't be called now and perhaps never again.
     pub(super) fn failure(&self, number: u32) -> Option<Error> {
         let entry = self.functions.get(&number)?;
-        let error = entry.failed.as_ref().or(self.start_error.as_ref())?;
+        let error = entry.failure().or(self.start_error.as_ref())?;
         Some(error.clone().function(&entry.name))
     }
 
     /// Numbers of the functions that can be called: those that an interpreter which takes calls has loaded.
     pub(super) fn callable(&mut self) -> BTreeSet<u32> {
-        let running: BTreeSet<u32> =
-            self.slots.iter().filter(|(_, slot)| slot.running).map(|(slot, _)| *slot).collect();
+        let in_service = self.slots.iter().filter(|(_, slot)| slot.in_service());
+        let in_service: BTreeSet<u32> = in_service.map(|(slot, _)| *slot).collect();
         let start_failed = self.start_error.is_some();
         let mut callable = BTreeSet::new();
         for (number, entry) in &mut self.functions {
-            entry.serving |= entry.failed.is_none() && !entry.loaded.is_disjoint(&running);
-            entry.has_served |= entry.serving;
-            if entry.serving && entry.failed.is_none() && !entry.leaving && !start_failed {
+            if matches!(entry.phase, FunctionPhase::Loading) && !entry.loaded.is_disjoint(&in_service) {
+                (entry.phase, entry.record) = (FunctionPhase::Serving, TrackRecord::Served);
+            }
+            if entry.is_serving() && !start_failed {
                 callable.insert(*number);
             }
         }
@@ -255,7 +310,7 @@ impl Roster {
 
     /// What reports say of each function once the environment is built.
     pub(super) fn statuses(&self) -> Vec<FunctionStatus> {
-        let staying = self.functions.values().filter(|entry| !entry.leaving);
+        let staying = self.functions.values().filter(|entry| !entry.is_leaving());
         staying.map(|entry| entry.status(self.start_error.as_ref())).collect()
     }
 }
@@ -265,24 +320,65 @@ impl Entry {
         Self {
             name: name.to_owned(),
             definition: Arc::clone(definition),
+            phase: FunctionPhase::Loading,
+            record: TrackRecord::Untried,
             loaded: BTreeSet::new(),
             refused: BTreeSet::new(),
             crashes: 0,
-            failed: None,
-            serving: false,
-            has_served: false,
-            proven: false,
             trial: None,
             retry: Backoff::default(),
-            leaving: false,
         }
     }
 
+    fn is_leaving(&self) -> bool {
+        matches!(self.phase, FunctionPhase::Leaving { .. } | FunctionPhase::Withdrawn)
+    }
+
+    fn is_serving(&self) -> bool {
+        matches!(self.phase, FunctionPhase::Serving)
+    }
+
+    /// Calls of it may be under way.
+    fn is_kept(&self) -> bool {
+        matches!(self.phase, FunctionPhase::Serving | FunctionPhase::Leaving { served: true })
+    }
+
+    /// Interpreters may hold it, and load it where they don't.
+    fn may_load(&self) -> bool {
+        !matches!(self.phase, FunctionPhase::Failed(_) | FunctionPhase::Withdrawn)
+    }
+
+    fn failure(&self) -> Option<&Error> {
+        match &self.phase {
+            FunctionPhase::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// It has been dropped.
+    fn leave(&mut self) {
+        self.phase = match self.phase {
+            FunctionPhase::Failed(_) | FunctionPhase::Withdrawn => FunctionPhase::Withdrawn,
+            FunctionPhase::Loading => FunctionPhase::Leaving { served: false },
+            FunctionPhase::Serving => FunctionPhase::Leaving { served: true },
+            FunctionPhase::Leaving { served } => FunctionPhase::Leaving { served },
+        };
+    }
+
+    /// Gives it up; false where that has happened before, or it is leaving.
+    fn fail(&mut self, error: Error) -> bool {
+        let fails = matches!(self.phase, FunctionPhase::Loading | FunctionPhase::Serving);
+        if fails {
+            self.phase = FunctionPhase::Failed(error);
+        }
+        fails
+    }
+
     fn status(&self, start_error: Option<&Error>) -> FunctionStatus {
-        let error = self.failed.as_ref().or(start_error);
+        let error = self.failure().or(start_error);
         let state = match error {
             Some(_) => LoadState::Failed,
-            None if self.serving => LoadState::Ready,
+            None if self.is_serving() => LoadState::Ready,
             None => LoadState::Loading,
         };
         FunctionStatus {
@@ -290,6 +386,7 @@ impl Entry {
             state: state as i32,
             error: error.map(|error| error.clone().function(&self.name).into_info()),
             interpreters: self.loaded.len() as u32,
+            ..FunctionStatus::default()
         }
     }
 }

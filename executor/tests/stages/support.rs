@@ -13,7 +13,7 @@ use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
 use prost::Message;
 use udfleet_executor::environment::pythons::Pythons;
-use udfleet_executor::link::{CallFailure, Input, Interpreter, InterpreterSpec, Output};
+use udfleet_executor::link::{CallFailure, Caller, Input, Interpreter, InterpreterSpec, Output};
 use udfleet_executor::logs::LogStore;
 use udfleet_proto::types::{MAX_LENGTH, arrow_field, simple};
 use udfleet_proto::v1::operation::Operator;
@@ -145,7 +145,7 @@ impl Runner {
         let mut output = self.call(input).await?;
         let mut parts = vec![decode(&output, schema)];
         while let Some(rest) = output.rest.take() {
-            output = rest.next().await?;
+            output = rest.next(Caller::patient()).await?;
             parts.push(decode(&output, schema));
         }
         Ok(parts)

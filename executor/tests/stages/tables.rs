@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use udfleet_executor::link::Caller;
 use udfleet_executor::logs::Wanted;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::types::simple;
@@ -101,7 +102,7 @@ async fn many_results_come_in_parts_and_leave_the_interpreter_free() {
     let mut rest = first.rest;
     let mut last = Vec::new();
     while let Some(next) = rest.take() {
-        let output = next.next().await.unwrap();
+        let output = next.next(Caller::patient()).await.unwrap();
         let part = crate::support::decode(&output, &schema);
         assert!(part.num_rows() <= 100);
         rows += part.num_rows();

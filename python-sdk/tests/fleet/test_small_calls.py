@@ -28,7 +28,7 @@ def reciprocal(value):
 @pytest.fixture(scope="module")
 def one():
     """A fleet with one interpreter."""
-    with udfleet.local(executors=1, interpreters=1) as fleet:
+    with udfleet.local(executors=1, interpreters=1, max_interpreters=1) as fleet:
         fleet.register_function("wait_for", udf(wait_for, STRING, STRING))
         yield fleet
 

@@ -176,6 +176,29 @@ async fn a_call_that_nobody_waits_for_any_more_keeps_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_that_nobody_waits_for_is_ended_and_frees_its_interpreter() {
+    let cluster = Cluster::start(1).await;
+    cluster.client().register(&Function::new("wait").takes(vec![string()])).await;
+    cluster.client().register(&Function::new("double")).await;
+    for (number, door) in cluster.doors().into_iter().enumerate() {
+        for (form, descriptor) in descriptors("wait") {
+            // It is never opened.
+            let gate = Gate::new(&cluster.folder(), &format!("closed-{number}-{form}"));
+            let stream = Stream::open(&door, descriptor).await.unwrap();
+            let batches: Vec<_> = (0..4).map(|_| texts(&[gate.argument()])).collect();
+            stream.send_all(Encoder::default().all(&batches)).await;
+            gate.wait_entered(1).await;
+            drop(stream);
+            let doubled = call(&door, path("double"), &[numbers([4])]).await.unwrap();
+            assert_eq!(integers(&doubled), [8], "{door} {form}");
+            wait_idle(&cluster.http_addresses()).await;
+            assert_eq!(gate.entered(), 1, "{door} {form}: those that waited were not begun");
+        }
+    }
+    cluster.assert_no_errors();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_may_vanish_while_their_batch_is_computed() {
     let (cluster, _) = gated().await;
     for (number, door) in cluster.doors().into_iter().enumerate() {

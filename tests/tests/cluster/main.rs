@@ -17,6 +17,7 @@ mod memory;
 mod restart;
 mod routing;
 mod settings;
+mod slow_functions;
 mod stages;
 mod tables;
 mod unusual;

@@ -8,7 +8,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::ErrorCode;
 
-use super::pick::pick;
+use super::pick::{is_idle, load_of, pick};
 use super::upstreams::Upstream;
 use super::{Candidate, Effect, ExchangeCore, Routing, failure, retry};
 
@@ -102,7 +102,7 @@ impl<S: Candidate> ExchangeCore<S> {
             let server = &servers[index];
             let ejected = self.ejected.contains(server.executor(), now);
             let free = urgent || self.upstreams.in_flight_at(server.executor()) < STREAM_WINDOW;
-            (free && !ejected).then(|| server.in_flight() as f64 / f64::from(server.interpreters()))
+            (free && !ejected).then(|| load_of(server))
         };
         let server = &servers[pick(servers.len(), load, &mut self.random)?];
         let open = self.upstreams.of(server.executor());
@@ -125,7 +125,7 @@ impl<S: Candidate> ExchangeCore<S> {
         let upstream = self.upstreams.get(id).filter(|u| u.in_flight() == 0 && !u.is_closed())?;
         // With few executors this finds it at once; with many, the search would cost more than it saves.
         let server = self.servers().iter().take(16).find(|server| server.executor() == upstream.executor())?;
-        (server.in_flight() < server.interpreters() as usize).then_some(id)
+        is_idle(server).then_some(id)
     }
 
     fn send(&mut self, id: usize, position: u64, now: Instant) {

@@ -60,6 +60,8 @@ pub(super) trait Candidate: Clone {
     fn in_flight(&self) -> usize;
     /// Interpreters that serve the function there.
     fn interpreters(&self) -> u32;
+    /// Long calls hold all of these, as far as is known.
+    fn is_blocked(&self) -> bool;
     /// Counts one batch more.
     fn begin(&self) -> Self::InFlight;
 }

@@ -2,6 +2,22 @@
 
 use rand::Rng;
 
+use super::Candidate;
+
+/// More than any executor has in flight for each of its interpreters.
+const BLOCKED_LOAD: f64 = 1e9;
+
+/// What there is to do for each interpreter. Where long calls hold all of them, any other executor is less loaded.
+pub(super) fn load_of(candidate: &impl Candidate) -> f64 {
+    let load = candidate.in_flight() as f64 / f64::from(candidate.interpreters());
+    if candidate.is_blocked() { BLOCKED_LOAD + load } else { load }
+}
+
+/// True where an interpreter has nothing to do.
+pub(super) fn is_idle(candidate: &impl Candidate) -> bool {
+    candidate.in_flight() < candidate.interpreters() as usize && !candidate.is_blocked()
+}
+
 /// The index of the less loaded of two random ones; where neither can take it, any that can. `load` is `None` where
 /// one can't.
 pub(super) fn pick(count: usize, load: impl Fn(usize) -> Option<f64>, random: &mut impl Rng) -> Option<usize> {
@@ -39,5 +55,40 @@ mod tests {
         assert_eq!(pick(4, |i| (i == 2).then_some(9.0), &mut random), Some(2));
         assert_eq!(pick(4, |_| None, &mut random), None);
         assert_eq!(pick(0, |_| Some(0.0), &mut random), None);
+    }
+    #[derive(Clone)]
+    struct Executor {
+        in_flight: usize,
+        blocked: bool,
+    }
+
+    impl Candidate for Executor {
+        type InFlight = ();
+
+        fn executor(&self) -> &str {
+            "e"
+        }
+
+        fn in_flight(&self) -> usize {
+            self.in_flight
+        }
+
+        fn interpreters(&self) -> u32 {
+            2
+        }
+
+        fn is_blocked(&self) -> bool {
+            self.blocked
+        }
+
+        fn begin(&self) {}
+    }
+
+    #[test]
+    fn executors_whose_interpreters_are_all_held_come_last() {
+        let executor = |in_flight, blocked| Executor { in_flight, blocked };
+        let load = |in_flight, blocked| load_of(&executor(in_flight, blocked));
+        assert!(load(2, true) > load(200, false) && load(4, true) > load(2, true));
+        assert!(is_idle(&executor(1, false)) && !is_idle(&executor(2, false)) && !is_idle(&executor(1, true)));
     }
 }

@@ -100,6 +100,10 @@ impl Candidate for Server {
         2
     }
 
+    fn is_blocked(&self) -> bool {
+        false
+    }
+
     fn begin(&self) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.in_flight))

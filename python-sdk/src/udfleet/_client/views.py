@@ -23,6 +23,8 @@ class FunctionOnExecutor:
     state: str
     interpreters: int
     error: UdfleetError | None
+    waiting: str = ""
+    """What calls of it wait for, in words; empty where none has waited for long."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def _time(unix_ms: int) -> datetime.datetime:
 def _status(executor: str, status: cluster_pb2.FunctionStatus) -> FunctionOnExecutor:
     error = _failures.from_info(status.error) if status.HasField("error") else None
     state = cluster_pb2.LoadState.Name(status.state)
-    return FunctionOnExecutor(executor, status.function, state, status.interpreters, error)
+    return FunctionOnExecutor(executor, status.function, state, status.interpreters, error, status.waiting)
 
 
 def _on_error(value: int) -> str:

@@ -93,6 +93,9 @@ class FunctionTarget(Target):
         super().__init__(directory, function, describe, (function,))
         request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error, bundle_progress=bundles)
         self._request = request.SerializeToString()
+        request.refuse_if_busy = True
+        self._direct_request = request.SerializeToString()
+        """An executor that can't run it soon refuses it: another may be idle, and the coordinator knows them all."""
         self._reference = ""
 
     def executors(self) -> list[str]:
@@ -105,7 +108,8 @@ class FunctionTarget(Target):
         return route.executors if route is not None and route.reference == self._reference else []
 
     def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
-        return codec.descriptor(self._request, producer)
+        routed = address == self.directory.coordinator
+        return codec.descriptor(self._request if routed else self._direct_request, producer)
 
     def forget(self) -> None:
         self.directory.forget(self.name)

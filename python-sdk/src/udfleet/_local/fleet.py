@@ -29,6 +29,7 @@ class Processes:
         executors: int,
         interpreters: int | None,
         *,
+        max_interpreters: int | None = None,
         token: str | None = None,
         listen: str = "127.0.0.1:0",
         http_listen: str = "127.0.0.1:0",
@@ -53,6 +54,8 @@ class Processes:
         try:
             self._start_coordinator(listen, http_listen, data_dir)
             options = self._executor_options(executors, interpreters, environments_dir, pythons)
+            if max_interpreters is not None:
+                options += ["--max-interpreters-per-environment", str(max_interpreters)]
             started = [self._start_executor(number, options) for number in range(1, executors + 1)]
             for child in started:
                 child.wait_ready(_PHASE_SECONDS)
@@ -171,6 +174,7 @@ def local(
     executors: int = 2,
     interpreters: int | None = None,
     *,
+    max_interpreters: int | None = None,
     job: str = "default",
     job_parameters: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -185,6 +189,7 @@ def local(
 
     :param executors: how many executor processes.
     :param interpreters: interpreters per environment and executor; None: the machine's cores shared out.
+    :param max_interpreters: to how many an environment may grow while calls wait; None: four for each of these.
     :param pythons: Pythons that the executors offer beside those they find.
     :param environments_dir: where built environments are kept; None: `UDFLEET_EXECUTOR_ENVIRONMENTS_DIR`, else a
         cache in the home folder, so that later fleets start fast.
@@ -193,6 +198,7 @@ def local(
     processes = Processes(
         executors,
         interpreters,
+        max_interpreters=max_interpreters,
         token=secrets.token_hex(16),
         environments_dir=environments_dir,
         pythons=pythons,

@@ -78,6 +78,8 @@ def _reasons(functions: list[FunctionView]) -> None:
         for entry in function.executors:
             if entry.error is not None:
                 output.say(f"{function.reference} failed on {entry.executor}: {entry.error}")
+            if entry.waiting:
+                output.say(f"{function.reference} on {entry.executor}: {entry.waiting}")
 
 
 @click.command()

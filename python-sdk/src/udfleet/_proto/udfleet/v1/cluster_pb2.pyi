@@ -66,16 +66,42 @@ class Hello(_message.Message):
     def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FunctionStatus(_message.Message):
-    __slots__ = ("function", "state", "error", "interpreters")
+    __slots__ = ("function", "state", "error", "interpreters", "waiting")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     function: str
     state: LoadState
     error: _error_pb2.ErrorInfo
     interpreters: int
-    def __init__(self, function: _Optional[str] = ..., state: _Optional[_Union[LoadState, str]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., interpreters: _Optional[int] = ...) -> None: ...
+    waiting: str
+    def __init__(self, function: _Optional[str] = ..., state: _Optional[_Union[LoadState, str]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., interpreters: _Optional[int] = ..., waiting: _Optional[str] = ...) -> None: ...
+
+class EnvironmentLoad(_message.Message):
+    __slots__ = ("environment", "interpreters", "held", "waits")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    interpreters: int
+    held: int
+    waits: _containers.RepeatedCompositeFieldContainer[FunctionWait]
+    def __init__(self, environment: _Optional[str] = ..., interpreters: _Optional[int] = ..., held: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[FunctionWait, _Mapping]]] = ...) -> None: ...
+
+class FunctionWait(_message.Message):
+    __slots__ = ("function", "calls", "oldest_ms", "reason")
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_MS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    calls: int
+    oldest_ms: int
+    reason: str
+    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., oldest_ms: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BuildLogLine(_message.Message):
     __slots__ = ("environment", "line", "sequence")
@@ -88,7 +114,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +128,7 @@ class Report(_message.Message):
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     BUILT_CHANGED_FIELD_NUMBER: _ClassVar[int]
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    LOADS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -115,7 +142,8 @@ class Report(_message.Message):
     answers: int
     built_changed: bool
     forgotten: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ...) -> None: ...
+    loads: _containers.RepeatedCompositeFieldContainer[EnvironmentLoad]
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ...) -> None: ...
 
 class ExecutorMessage(_message.Message):
     __slots__ = ("hello", "report")
