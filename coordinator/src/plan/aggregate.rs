@@ -1,14 +1,16 @@
 //! Groupings: what stands behind one sees its keys and its aggregates, nothing else.
 
 use udfleet_proto::error::Error;
+use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::{Call, DataType, Expression, Field, FunctionKind, TypeRoot, expression};
 
 use super::bind::{Binder, Functions, shown};
 use super::call::result_type;
-use super::error::{invalid, suggest};
+use super::error::{invalid, suggest, type_list};
 use super::graph::{FunctionId, Graph, Kind, NodeId, Traits};
-use super::pipeline::Aggregation;
+use super::pipeline::{AggregateCall, Aggregation};
 use super::scope::Scope;
+use super::types;
 
 /// A grouping whose items are being bound.
 pub(super) struct Grouping {
@@ -100,7 +102,7 @@ impl Grouping {
 
     /// Binds what stands inside of aggregate functions and in keys.
     pub fn before<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
-        Binder { graph: &mut self.graph, scope: &self.scope, level: self.level, functions, grouping: None }
+        Binder { graph: &mut self.graph, scope: &self.scope, level: self.level, functions, grouping: None, guard: None }
     }
 
     /// Adds the call of an aggregate function, unless an equal deterministic one is there; its position.
@@ -112,15 +114,8 @@ impl Grouping {
         functions: &mut Functions<'_>,
     ) -> Result<usize, Error> {
         let invoke = self.before(functions).invocation(function, call, text)?;
-        let filter = call.filter.as_deref().map(|filter| self.before(functions).predicate(filter)).transpose()?;
-        let aggregation = Aggregation { call: invoke, distinct: call.distinct, filter, text: text.to_owned() };
-        if functions.get(function).definition.deterministic
-            && let Some(known) = self.calls.iter().position(|other| other.same(&aggregation))
-        {
-            return Ok(known);
-        }
-        if let Some(first) = self.calls.first() {
-            let (first, this) = (functions.get(first.call.function), functions.get(function));
+        if let Some(first) = self.calls.iter().find_map(|call| call.call.function()) {
+            let (first, this) = (functions.get(first), functions.get(function));
             if first.environment != this.environment {
                 let message = format!("{} and {} have different environments", first.name, this.name);
                 return Err(invalid(text, message).hint(
@@ -128,8 +123,49 @@ impl Grouping {
                 ));
             }
         }
-        self.calls.push(aggregation);
-        Ok(self.calls.len() - 1)
+        let deterministic = functions.get(function).definition.deterministic;
+        self.add(AggregateCall::Function(invoke), deterministic, call, text, functions)
+    }
+
+    /// As [`Grouping::add_call`], of a built-in aggregate; with the type of its result.
+    pub fn add_builtin(
+        &mut self,
+        builtin: Builtin,
+        call: &Call,
+        text: &str,
+        functions: &mut Functions<'_>,
+    ) -> Result<(usize, DataType), Error> {
+        let mut before = self.before(functions);
+        let arguments = call.arguments.iter().map(|e| before.bind(e)).collect::<Result<Vec<_>, _>>()?;
+        let given: Vec<&DataType> = arguments.iter().map(|id| &before.graph.node(*id).data_type).collect();
+        let all_rows = call.takes_row && builtin == Builtin::Count && !call.distinct;
+        let result = match builtin {
+            _ if call.takes_row && !all_rows => Err("takes one column"),
+            _ => types::aggregate_type(builtin, &given, all_rows),
+        };
+        let result = result.map_err(|wanted| {
+            let name = call.function.to_uppercase();
+            invalid(text, format_args!("{name} {wanted}, given {}", type_list(given.iter().copied())))
+        })?;
+        let aggregate = AggregateCall::Builtin { builtin, arguments, result: result.clone() };
+        Ok((self.add(aggregate, true, call, text, functions)?, result))
+    }
+
+    fn add(
+        &mut self,
+        aggregate: AggregateCall,
+        deterministic: bool,
+        call: &Call,
+        text: &str,
+        functions: &mut Functions<'_>,
+    ) -> Result<usize, Error> {
+        let filter = call.filter.as_deref().map(|filter| self.before(functions).predicate(filter)).transpose()?;
+        let aggregation = Aggregation { call: aggregate, distinct: call.distinct, filter, text: text.to_owned() };
+        let known = self.calls.iter().position(|other| other.same(&aggregation)).filter(|_| deterministic);
+        Ok(known.unwrap_or_else(|| {
+            self.calls.push(aggregation);
+            self.calls.len() - 1
+        }))
     }
 
     /// Appends an output.
@@ -148,11 +184,29 @@ impl Binder<'_, '_> {
             return Err(invalid(text, "an aggregate function outside of a grouping"));
         };
         let position = grouping.add_call(function, call, text, self.functions)?;
-        let index = grouping.keys.len() + position;
-        if index == grouping.outputs.len() {
-            grouping.output(result.clone());
+        Ok(self.aggregated(position, result, text))
+    }
+
+    /// The result of a built-in aggregate for each group.
+    pub(super) fn builtin_aggregate(&mut self, builtin: Builtin, call: &Call, text: &str) -> Result<NodeId, Error> {
+        let Some(grouping) = self.grouping.as_mut() else {
+            let message = format!("{} is an aggregate function, and a scalar one is needed here", call.function);
+            return Err(invalid(text, message).hint("call it behind group_by, or in a select of aggregates only"));
+        };
+        let (position, result) = grouping.add_builtin(builtin, call, text, self.functions)?;
+        Ok(self.aggregated(position, result, text))
+    }
+
+    /// What an aggregate gives, as a column behind the grouping.
+    fn aggregated(&mut self, position: usize, result: DataType, text: &str) -> NodeId {
+        let mut index = position;
+        if let Some(grouping) = self.grouping.as_mut() {
+            index += grouping.keys.len();
+            if index == grouping.outputs.len() {
+                grouping.output(result.clone());
+            }
         }
-        Ok(self.graph.add(Kind::Input(index), result, text, 0, Traits::PLAIN))
+        self.graph.add(Kind::Input(index), result, text, 0, Traits::PLAIN)
     }
 
     /// An expression that is true or false.

@@ -39,6 +39,11 @@ impl<'a> Functions<'a> {
         Ok(self.all.len() - 1)
     }
 
+    /// The registered version that a name means.
+    pub fn lookup(&self, name: &udfleet_proto::name::FunctionRef) -> Result<Arc<Function>, Error> {
+        self.library.function(name)
+    }
+
     pub fn get(&self, id: FunctionId) -> &Arc<Function> {
         &self.all[id]
     }
@@ -53,6 +58,8 @@ pub(super) struct Binder<'a, 'l> {
     pub functions: &'a mut Functions<'l>,
     /// Behind a grouping: what stood before it.
     pub grouping: Option<&'a mut Grouping>,
+    /// A condition: what is bound counts for rows for which it is true.
+    pub guard: Option<NodeId>,
 }
 
 impl Binder<'_, '_> {

@@ -26,6 +26,9 @@ fn place(kind: FunctionKind) -> (&'static str, &'static str) {
 impl Binder<'_, '_> {
     /// The value of a call in an expression.
     pub(super) fn call(&mut self, call: &Call, text: &str) -> Result<NodeId, Error> {
+        if let Some(builtin) = self.builtin(call, text)? {
+            return self.builtin_call(builtin, call, text);
+        }
         let function = self.functions.find(&call.function, text)?;
         if self.grouping.is_some() && self.functions.get(function).definition.kind() == FunctionKind::Aggregate {
             return self.aggregate(function, call, text);

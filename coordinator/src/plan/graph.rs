@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use prost::Message as _;
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{DataType, Literal};
 
@@ -59,7 +60,31 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
-    known: HashMap<String, NodeId>,
+    /// By what they are, and their encoded types.
+    known: HashMap<(Key, Vec<u8>), NodeId>,
+}
+
+/// What makes two values of one type equal. Operands are nodes: equal expressions have equal operands.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Input(usize),
+    Exploded(usize, usize),
+    /// Encoded: 0.0 and -0.0 are two literals, which functions can tell apart.
+    Literal(Vec<u8>),
+    Compute(Operator, Vec<NodeId>, u32),
+    Invoke(FunctionId, Vec<NodeId>, Vec<String>),
+}
+
+impl Key {
+    fn of(kind: &Kind) -> Self {
+        match kind {
+            Kind::Input(position) => Self::Input(*position),
+            Kind::Exploded { explode, column } => Self::Exploded(*explode, *column),
+            Kind::Literal(literal) => Self::Literal(literal.encode_to_vec()),
+            Kind::Compute { operator, operands, field } => Self::Compute(*operator, operands.clone(), *field),
+            Kind::Invoke(invoke) => Self::Invoke(invoke.function, invoke.arguments.clone(), invoke.row.clone()),
+        }
+    }
 }
 
 impl Graph {
@@ -79,8 +104,7 @@ impl Graph {
 
     /// Adds a value that is written where `born` table functions have been joined, or finds an equal one.
     pub fn add(&mut self, kind: Kind, data_type: DataType, text: &str, born: usize, traits: Traits) -> NodeId {
-        // Operands are nodes: equal expressions have equal operands.
-        let key = format!("{kind:?}{data_type:?}");
+        let key = (Key::of(&kind), data_type.encode_to_vec());
         if traits.deterministic
             && let Some(known) = self.known.get(&key)
         {

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod bind;
+mod builtin;
 mod call;
 mod environments;
 mod error;

@@ -71,7 +71,7 @@ impl State {
 
     fn binder<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
         let level = self.explodes.len();
-        Binder { graph: &mut self.graph, scope: &self.scope, level, functions, grouping: None }
+        Binder { graph: &mut self.graph, scope: &self.scope, level, functions, grouping: None, guard: None }
     }
 
     fn project(&mut self, project: &Project, functions: &mut Functions<'_>) -> Result<(), Error> {
@@ -148,7 +148,8 @@ impl State {
                 let mut scope = Scope::default();
                 let empty = Scope::default();
                 let grouping = Some(&mut grouping);
-                let mut binder = Binder { graph: &mut behind, scope: &empty, level: 0, functions, grouping };
+                let mut binder =
+                    Binder { graph: &mut behind, scope: &empty, level: 0, functions, grouping, guard: None };
                 add_items(&mut binder, &aggregate.items, &mut scope)?;
                 scope
             }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use udfleet_proto::v1::Field;
+use udfleet_proto::v1::aggregate_call::Builtin;
+use udfleet_proto::v1::{DataType, Field};
 
 use super::graph::{FunctionId, Graph, Invoke, NodeId};
 use crate::registry::Function;
@@ -58,10 +59,37 @@ pub(super) struct Group {
 /// The call of an aggregate function over the rows of a group.
 #[derive(Debug, Clone)]
 pub(super) struct Aggregation {
-    pub call: Invoke,
+    pub call: AggregateCall,
     pub distinct: bool,
     pub filter: Option<NodeId>,
     pub text: String,
+}
+
+/// What aggregates.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum AggregateCall {
+    /// A registered function.
+    Function(Invoke),
+    /// A built-in one, with at most one argument, and the type of its result.
+    Builtin { builtin: Builtin, arguments: Vec<NodeId>, result: DataType },
+}
+
+impl AggregateCall {
+    /// What it aggregates.
+    pub fn arguments(&self) -> &[NodeId] {
+        match self {
+            Self::Function(invoke) => &invoke.arguments,
+            Self::Builtin { arguments, .. } => arguments,
+        }
+    }
+
+    /// The registered function.
+    pub fn function(&self) -> Option<FunctionId> {
+        match self {
+            Self::Function(invoke) => Some(invoke.function),
+            Self::Builtin { .. } => None,
+        }
+    }
 }
 
 impl Aggregation {
@@ -78,7 +106,7 @@ impl Pipeline {
             End::Output(columns) => columns.iter().map(|(_, id)| *id).collect(),
             End::Group(group) => {
                 let calls = group.calls.iter();
-                let needed = calls.flat_map(|call| call.call.arguments.iter().chain(&call.filter));
+                let needed = calls.flat_map(|call| call.call.arguments().iter().chain(&call.filter));
                 group.keys.iter().chain(needed).copied().collect()
             }
         }
@@ -88,7 +116,7 @@ impl Pipeline {
     pub fn end_function(&self) -> Option<FunctionId> {
         match &self.end {
             End::Output(_) => None,
-            End::Group(group) => group.calls.first().map(|call| call.call.function),
+            End::Group(group) => group.calls.iter().find_map(|call| call.call.function()),
         }
     }
 }

@@ -83,8 +83,11 @@ fn uses(pipeline: &Pipeline, action: Action) -> Vec<usize> {
 /// True where groups are aggregated batch by batch, anywhere, and then merged.
 fn in_parts(logical: &Logical, group: &Group) -> bool {
     let mergeable = |call: &super::pipeline::Aggregation| {
-        let definition = &logical.functions[call.call.function].definition;
-        definition.merges && definition.func_type() == FuncType::General && !call.distinct
+        let mergeable = call.call.function().is_none_or(|function| {
+            let definition = &logical.functions[function].definition;
+            definition.merges && definition.func_type() == FuncType::General
+        });
+        mergeable && !call.distinct
     };
     !group.calls.is_empty() && group.calls.iter().all(mergeable)
 }

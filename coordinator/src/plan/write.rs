@@ -3,14 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use udfleet_proto::types::{MAX_LENGTH, simple};
+use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::gather::Phase;
-use udfleet_proto::v1::{
-    AggregateCall, Compute, DataType, Explode, Field, Gather, Invocation, Stage, Step, TypeRoot, step,
-};
+use udfleet_proto::v1::{self, Compute, DataType, Explode, Field, Gather, Invocation, Stage, Step, TypeRoot, step};
 
 use super::graph::{FunctionId, Graph, Invoke, Kind, NodeId};
 use super::order::Action;
-use super::pipeline::{Aggregation, End, Group, Logical, Pipeline};
+use super::pipeline::{AggregateCall, Aggregation, End, Group, Logical, Pipeline};
 
 /// Writes the stages of a plan from first to last.
 pub(super) struct Writer<'a> {
@@ -214,16 +213,38 @@ impl<'a> Writer<'a> {
         self.end_stage(results, outputs);
     }
 
-    fn aggregates(&mut self, calls: &[Aggregation]) -> Vec<AggregateCall> {
-        let one = |writer: &mut Self, call: &Aggregation| AggregateCall {
-            call: Some(writer.invocation(&call.call)),
-            distinct: call.distinct,
-            filter: call.filter.map_or(0, |filter| writer.register(filter) + 1),
-        };
-        calls.iter().map(|call| one(self, call)).collect()
+    fn aggregates(&mut self, calls: &[Aggregation]) -> Vec<v1::AggregateCall> {
+        calls.iter().map(|call| self.aggregate(call, None)).collect()
     }
 
-    fn gather(&mut self, group: &Group, keys: Vec<u32>, aggregates: Vec<AggregateCall>, phase: Phase) {
+    /// A call over its arguments, or over the register of its accumulators.
+    fn aggregate(&mut self, aggregation: &Aggregation, accumulators: Option<u32>) -> v1::AggregateCall {
+        let (builtin, data_type) = match &aggregation.call {
+            AggregateCall::Builtin { builtin, result, .. } => (*builtin, Some(result.clone())),
+            AggregateCall::Function(_) => (Builtin::Unspecified, None),
+        };
+        let arguments = match accumulators {
+            Some(register) => vec![register],
+            None => self.registers(aggregation.call.arguments()),
+        };
+        let (function, row) = match &aggregation.call {
+            AggregateCall::Function(invoke) if accumulators.is_none() => {
+                (self.slot(invoke.function), invoke.row.clone())
+            }
+            AggregateCall::Function(invoke) => (self.slot(invoke.function), Vec::new()),
+            AggregateCall::Builtin { .. } => (0, Vec::new()),
+        };
+        let filter = aggregation.filter.filter(|_| accumulators.is_none());
+        v1::AggregateCall {
+            call: Some(Invocation { function, arguments, row }),
+            distinct: aggregation.distinct && accumulators.is_none(),
+            filter: filter.map_or(0, |filter| self.register(filter) + 1),
+            builtin: builtin as i32,
+            r#type: data_type,
+        }
+    }
+
+    fn gather(&mut self, group: &Group, keys: Vec<u32>, aggregates: Vec<v1::AggregateCall>, phase: Phase) {
         self.step(&group.text, step::Kind::Gather(Gather { keys, aggregates, phase: phase as i32 }));
         let how = match phase {
             Phase::Partial => "in each batch, ",
@@ -258,16 +279,8 @@ impl<'a> Writer<'a> {
         self.end_stage((0..fields.len() as u32).collect(), fields);
         self.stage.environment = environment;
         let count = group.keys.len() as u32;
-        let merge = |writer: &mut Self, (index, call): (usize, &Aggregation)| AggregateCall {
-            call: Some(Invocation {
-                function: writer.slot(call.call.function),
-                arguments: vec![count + index as u32],
-                row: Vec::new(),
-            }),
-            distinct: false,
-            filter: 0,
-        };
-        let aggregates = group.calls.iter().enumerate().map(|call| merge(self, call)).collect();
+        let calls = group.calls.iter().zip(count..);
+        let aggregates = calls.map(|(call, register)| self.aggregate(call, Some(register))).collect();
         self.gather(group, (0..count).collect(), aggregates, Phase::Merge);
         self.enter(self.pipeline + 1);
     }

@@ -2,7 +2,9 @@
 //!
 //! Every operator is strict: what overflows, divides by zero or would change is an error that names its row and value.
 
+mod aggregate;
 mod arithmetic;
+mod builtin;
 mod canonical;
 mod cast;
 mod checked;
@@ -19,6 +21,7 @@ mod temporal;
 mod unchanged;
 mod value;
 
+pub use aggregate::BuiltinAggregate;
 pub use canonical::canonical;
 pub use cast::{cast, cast_array};
 pub use decimal::parse_decimal;

@@ -15,7 +15,7 @@ use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 use crate::arithmetic::{arithmetic, negate};
 use crate::compare::compare;
 use crate::value::{Value, like};
-use crate::{cast, unexpected};
+use crate::{builtin, cast, unexpected};
 
 /// The operator over `rows` rows, in the type that the coordinator has found for it.
 ///
@@ -57,6 +57,9 @@ pub fn compute(
         (Operator::Cast, [operand]) => cast(operand, result),
         (Operator::Get, [operand]) => get(operand, field),
         (Operator::If, [condition, then, otherwise]) => choose(condition, then, otherwise, result, rows),
+        (operator, operands) if operator as i32 >= Operator::Like as i32 => {
+            builtin::call(operator, operands, result, field, rows)
+        }
         _ => {
             let message = format!("{} takes no {} operands", operator.as_str_name(), operands.len());
             Err(Error::new(ErrorCode::InvalidPlan, message))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_STAGE_FUNCTIONS;
 use udfleet_proto::types::{simple, validate};
+use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::gather::Phase;
 use udfleet_proto::v1::step::Kind;
 use udfleet_proto::v1::{
@@ -133,7 +134,21 @@ impl<'a> Registers<'a> {
             | Operator::Cast
             | Operator::Get => 1,
             Operator::If => 3,
-            _ => 2,
+            Operator::Plus
+            | Operator::Minus
+            | Operator::Times
+            | Operator::Divide
+            | Operator::Modulo
+            | Operator::Equal
+            | Operator::NotEqual
+            | Operator::Less
+            | Operator::LessOrEqual
+            | Operator::Greater
+            | Operator::GreaterOrEqual
+            | Operator::And
+            | Operator::Or => 2,
+            // Built-in functions, which look at what they are given themselves.
+            _ => compute.operands.len(),
         };
         if compute.operands.len() != wanted {
             let (name, given) = (compute.operator().as_str_name(), compute.operands.len());
@@ -198,6 +213,12 @@ impl<'a> Registers<'a> {
 
     fn aggregate(&self, aggregate: &AggregateCall, phase: Phase, types: &mut Vec<DataType>) -> Result<(), Error> {
         let call = aggregate.call.as_ref().ok_or_else(|| invalid("an aggregate calls nothing".to_owned()))?;
+        if let Some(filter) = aggregate.filter.checked_sub(1) {
+            self.get(filter)?;
+        }
+        if aggregate.builtin() != Builtin::Unspecified {
+            return self.builtin(aggregate, call, phase, types);
+        }
         let kinds = [FunctionKind::Aggregate, FunctionKind::TableAggregate];
         let function = match phase {
             // Its only argument is the accumulator.
@@ -210,14 +231,32 @@ impl<'a> Registers<'a> {
             }
             _ => self.call(call, &kinds)?,
         };
-        if let Some(filter) = aggregate.filter.checked_sub(1) {
-            self.get(filter)?;
-        }
         match phase {
             Phase::Partial => types.push(simple(TypeRoot::Varbinary)),
             _ if function.definition.kind() == FunctionKind::TableAggregate => types.extend(columns(function)),
             _ => types.extend(function.definition.result_type.clone()),
         }
+        Ok(())
+    }
+}
+
+impl Registers<'_> {
+    fn builtin(
+        &self,
+        aggregate: &AggregateCall,
+        call: &Invocation,
+        phase: Phase,
+        types: &mut Vec<DataType>,
+    ) -> Result<(), Error> {
+        self.all(&call.arguments)?;
+        let counts_rows = aggregate.builtin() == Builtin::Count && phase != Phase::Merge;
+        if call.arguments.len() != 1 && !(call.arguments.is_empty() && counts_rows) {
+            let name = aggregate.builtin().as_str_name();
+            return Err(invalid(format!("{name} takes one column, given {}", call.arguments.len())));
+        }
+        let result = aggregate.r#type.as_ref().ok_or_else(|| invalid("its type is missing".to_owned()))?;
+        validate(result)?;
+        types.push(if phase == Phase::Partial { simple(TypeRoot::Varbinary) } else { result.clone() });
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ fn gather(keys: &[u32], aggregates: Vec<AggregateCall>, phase: Phase) -> Gather 
 }
 
 fn of(slot: u32, argument: u32) -> AggregateCall {
-    AggregateCall { call: Some(call(slot, &[argument])), distinct: false, filter: 0 }
+    AggregateCall { call: Some(call(slot, &[argument])), ..AggregateCall::default() }
 }
 
 fn words(values: &[Option<&str>], numbers: &[i64]) -> Vec<ArrayRef> {

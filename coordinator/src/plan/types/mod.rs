@@ -1,7 +1,9 @@
 //! Type rules of plans: pure functions over logical types. docs/plans.md has them as tables.
 
+mod aggregate;
 mod arithmetic;
 mod assign;
+mod builtin;
 mod cast;
 mod compare;
 mod decimal;
@@ -10,6 +12,7 @@ mod operation;
 
 use udfleet_proto::v1::{DataType, TypeRoot};
 
+pub(super) use aggregate::aggregate_type;
 pub(super) use assign::{Fit, fit};
 pub(super) use literal::{adapt, normalise, show};
 pub(super) use operation::{Operand, result_type};

@@ -3,7 +3,7 @@
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{DataType, Literal, TypeRoot, literal};
 
-use super::{arithmetic, cast, compare, of};
+use super::{arithmetic, builtin, cast, compare, of};
 
 /// What an operator is applied to.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ pub(in super::super) fn result_type(
         }
         (Operator::If, [_, _, _]) => Err("takes a BOOLEAN condition"),
         (Operator::Unspecified, _) => Err("is not named"),
-        _ => Err("has another number of operands"),
+        _ => builtin::result_type(operator, operands),
     }
 }
 

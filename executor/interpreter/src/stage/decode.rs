@@ -6,6 +6,7 @@ use arrow_schema::Schema;
 use udfleet_kernels::literal;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_field, simple};
+use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::gather::Phase;
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{self, DataType, ErrorCode, FunctionKind, StageSpec, TypeRoot, step};
@@ -159,8 +160,17 @@ impl Decoder<'_> {
         let keys = self.registers(&gather.keys)?;
         let key_types = keys.iter().map(|index| self.types[*index].clone()).collect();
         let aggregate = |aggregate: &v1::AggregateCall| {
-            let call = self.invocation(&aggregate.call.clone().unwrap_or_default())?;
+            let call = aggregate.call.clone().unwrap_or_default();
+            let (call, builtin) = match aggregate.builtin() {
+                Builtin::Unspecified => (self.invocation(&call)?, None),
+                builtin => {
+                    let arguments = self.registers(&call.arguments)?;
+                    let call = Invocation { slot: usize::MAX, arguments, row: Vec::new() };
+                    (call, Some((builtin, aggregate.r#type.clone().unwrap_or_default())))
+                }
+            };
             Ok(Aggregate {
+                builtin,
                 types: call.arguments.iter().map(|index| self.types[*index].clone()).collect(),
                 call,
                 distinct: aggregate.distinct,
@@ -178,6 +188,11 @@ impl Decoder<'_> {
     fn gathered(&self, gather: &Gather) -> Result<Vec<DataType>, Error> {
         let mut types = gather.key_types.clone();
         for aggregate in &gather.aggregates {
+            if let Some((_, result)) = &aggregate.builtin {
+                let partial = gather.phase == Phase::Partial;
+                types.push(if partial { simple(TypeRoot::Varbinary) } else { result.clone() });
+                continue;
+            }
             let function = self.functions.need(self.numbers[aggregate.call.slot])?;
             match (gather.phase, function.kind) {
                 (Phase::Partial, _) => types.push(simple(TypeRoot::Varbinary)),

@@ -15,6 +15,7 @@ mod table_rows;
 use std::cell::RefCell;
 
 use udfleet_kernels::Value;
+use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{DataType, gather::Phase};
 
@@ -126,6 +127,8 @@ struct Gather {
 
 struct Aggregate {
     call: Invocation,
+    /// A built-in one, with the type of its result: then the call has no function.
+    builtin: Option<(Builtin, DataType)>,
     /// Of the arguments, for groups without rows.
     types: Vec<DataType>,
     distinct: bool,

@@ -125,6 +125,24 @@ class Expression(PlanExpression):
         """Whether it is not null."""
         return Operation("IS_NOT_NULL", self)
 
+    def like(self, pattern: Any) -> Expression:
+        """Whether a text matches a pattern: `%` stands for any characters, `_` for one."""
+        return Operation("LIKE", self, pattern)
+
+    def between(self, least: Any, most: Any) -> Expression:
+        """Whether it lies between two values, both included."""
+        return (self >= least) & (self <= most)
+
+    @property
+    def asc(self) -> Ordering:
+        """In `order_by`: the least first, nulls before them."""
+        return Ordering(self, descending=False)
+
+    @property
+    def desc(self) -> Ordering:
+        """In `order_by`: the greatest first, nulls behind them."""
+        return Ordering(self, descending=True)
+
     def cast(self, data_type: TypeLike) -> Expression:
         """As another type, given as a DataType, SQL text, a Python type or an Arrow type."""
         from ..types.coerce import data_type as as_data_type
@@ -228,6 +246,16 @@ class Named(Expression):
         self.names = tuple(names)
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise TypeError(f"alias() takes names, not {self.names!r}")
+
+
+class Ordering:
+    """A key of `order_by`."""
+
+    __slots__ = ("descending", "expression")
+
+    def __init__(self, expression: Expression, descending: bool) -> None:
+        self.expression = expression
+        self.descending = descending
 
 
 def expression(value: Any) -> Expression:

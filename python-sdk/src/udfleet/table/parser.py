@@ -189,6 +189,9 @@ class _Converter:
             value = self.convert(left)
             return value.is_null if isinstance(operator, ast.Is) else value.is_not_null
         if isinstance(operator, (ast.In, ast.NotIn)):
+            special = self.special_test(left, right)
+            if special is not None:
+                return special if isinstance(operator, ast.In) else ~special
             listed = list(right.elts) if isinstance(right, (ast.Tuple, ast.List)) else [right]
             found = self.chain("OR", [Operation("EQUAL", self.convert(left), self.convert(item)) for item in listed])
             return found if isinstance(operator, ast.In) else ~found
@@ -196,6 +199,18 @@ class _Converter:
             if isinstance(side, ast.Constant) and side.value is None:
                 self.fail(side, "nothing equals NULL: write IS NULL or IS NOT NULL")
         return Operation(_COMPARE[type(operator)], self.convert(left), self.convert(right))
+
+    def special_test(self, left: ast.expr, right: ast.expr) -> Expression | None:
+        """LIKE and BETWEEN."""
+        if not isinstance(right, ast.Call) or not isinstance(right.func, ast.Name):
+            return None
+        name = right.func.id
+        if name == "__like__" and len(right.args) == 1:
+            return Operation("LIKE", self.convert(left), self.convert(right.args[0]))
+        if name == "__between__" and len(right.args) == 2:
+            least = Operation("GREATER_OR_EQUAL", self.convert(left), self.convert(right.args[0]))
+            return least & Operation("LESS_OR_EQUAL", self.convert(left), self.convert(right.args[1]))
+        return None
 
     def call(self, node: ast.Call) -> Expression:
         if node.keywords:
@@ -229,7 +244,19 @@ class _Converter:
             return made.if_then_else(*converted)
         return Call(name, converted, distinct=distinct)
 
+    def case(self, node: ast.Call) -> Expression:
+        """Conditions and values in turn, then the value where none is true."""
+        *pairs, otherwise = map(self.convert, node.args)
+        result = otherwise
+        for condition, value in reversed(list(zip(pairs[::2], pairs[1::2], strict=True))):
+            result = made.if_then_else(condition, value, result)
+        return result
+
     def special(self, node: ast.Call, name: str) -> Expression:
+        if name == "__case__":
+            return self.case(node)
+        if name == "__extract__" and isinstance(node.args[0], ast.Constant):
+            return Operation("EXTRACT", self.convert(node.args[1]), field=str(node.args[0].value))
         text = node.args[-1]
         value = text.value if isinstance(text, ast.Constant) else None
         try:

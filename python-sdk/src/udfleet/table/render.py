@@ -70,6 +70,10 @@ def _operation(operation: Operation) -> str:
         return f"CAST({operation.operands[0]} AS {operation.data_type})"
     if operator == "GET":
         return f"{operands[0]}.{identifier(operation.field)}"
+    if operator == "LIKE":
+        return f"{operands[0]} LIKE {operands[1]}"
+    if operator == "EXTRACT":
+        return f"EXTRACT({operation.field} FROM {operation.operands[0]})"
     if operator == "IF":
         return f"if_then_else({', '.join(map(str, operation.operands))})"
     return f"{operands[0]} {operator.replace('_', ' ')}"
@@ -78,6 +82,6 @@ def _operation(operation: Operation) -> str:
 def _operand(expression: Expression) -> str:
     text = str(expression)
     whole = isinstance(expression, (Column, Literal, Call)) or (
-        isinstance(expression, Operation) and expression.operator in ("CAST", "GET", "IF")
+        isinstance(expression, Operation) and expression.operator in ("CAST", "GET", "IF", "EXTRACT")
     )
     return text if whole else f"({text})"

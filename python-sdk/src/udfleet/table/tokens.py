@@ -170,6 +170,16 @@ def _one(source: Source, tokens: list[Token], index: int) -> int:
         source.emit(source.name(token), token)
     elif token.is_word("CAST") and opens:
         return _cast(source, tokens, index)
+    elif token.is_word("CASE") and following is not None and following.text not in (",", ")", "."):
+        return _case(source, tokens, index)
+    elif token.is_word("BETWEEN") and index and _ends_operand(tokens[index - 1]):
+        return _between(source, tokens, index)
+    elif token.is_word("LIKE") and index and _ends_operand(tokens[index - 1]):
+        return _like(source, tokens, index)
+    elif token.is_word("EXTRACT") and opens:
+        return _extract(source, tokens, index)
+    elif token.is_word(*_SPOKEN) and opens:
+        return _spoken(source, tokens, index)
     elif token.is_word("FILTER") and opens and index and tokens[index - 1].text == ")":
         return _filter(source, tokens, index)
     elif token.is_word("DISTINCT") and index and tokens[index - 1].text == "(" and following is not None:
@@ -208,6 +218,117 @@ def _cast(source: Source, tokens: list[Token], index: int) -> int:
     _translate(source, parts[0])
     first, last = parts[1][0], parts[1][-1]
     source.emit(f", {source.text[first.start : last.end]!a}", first)
+    source.emit(")", tokens[closing])
+    return closing + 1
+
+
+def _ends_operand(token: Token) -> bool:
+    """Whether a value may end here: then LIKE and BETWEEN are operators, not names."""
+    return token.kind != "operator" or token.text in (")", "]")
+
+
+def _end(tokens: list[Token], start: int, *words: str) -> int:
+    """Where the first of these words stands outside of parentheses and of CASE, or where the tokens end."""
+    depth = 0
+    for index in range(start, len(tokens)):
+        token = tokens[index]
+        closes = token.text in (")", "]") or token.is_word("END")
+        if depth == 0 and (token.is_word(*words) or (token.kind == "operator" and token.text in words)):
+            return index
+        if depth == 0 and closes:
+            return index
+        depth += (token.text in ("(", "[") or token.is_word("CASE")) - closes
+    return len(tokens)
+
+
+_AFTER_OPERAND = ("AND", "OR", "WHEN", "THEN", "ELSE", "AS", ",", "&", "&&", "|", "||")
+_AFTER_PATTERN = (*_AFTER_OPERAND, "IS", "=", "==", "===", "<>", "!=", "!==", "<", "<=", ">", ">=")
+
+
+def _between(source: Source, tokens: list[Token], index: int) -> int:
+    """`a BETWEEN x AND y` as `a in __between__(x, y)`: NOT goes with it as in Python."""
+    middle = _end(tokens, index + 1, *_AFTER_OPERAND)
+    if middle in (index + 1, len(tokens)) or not tokens[middle].is_word("AND"):
+        fail(source.text, tokens[index].start, "BETWEEN takes two values: a BETWEEN 1 AND 2")
+    end = _end(tokens, middle + 1, *_AFTER_PATTERN)
+    source.emit("in __between__(", tokens[index])
+    _translate(source, tokens[index + 1 : middle])
+    source.emit(",", tokens[middle])
+    _translate(source, tokens[middle + 1 : end])
+    source.emit(")", tokens[end - 1])
+    return end
+
+
+def _like(source: Source, tokens: list[Token], index: int) -> int:
+    end = _end(tokens, index + 1, *_AFTER_PATTERN)
+    if end == index + 1:
+        fail(source.text, tokens[index].start, "LIKE takes a pattern: s LIKE 'a%'")
+    source.emit("in __like__(", tokens[index])
+    _translate(source, tokens[index + 1 : end])
+    source.emit(")", tokens[end - 1])
+    return end
+
+
+def _case(source: Source, tokens: list[Token], index: int) -> int:
+    """`CASE WHEN c THEN v ... ELSE e END` as `__case__(c, v, ..., e)`; a value behind CASE is compared with each."""
+    first = _end(tokens, index + 1, "WHEN")
+    subject = tokens[index + 1 : first]
+    source.emit("__case__(", tokens[index])
+    at = first
+    if at >= len(tokens) or not tokens[at].is_word("WHEN"):
+        fail(source.text, tokens[index].start, "CASE needs WHEN, THEN and END: CASE WHEN a > 0 THEN 1 ELSE 0 END")
+    while at < len(tokens) and tokens[at].is_word("WHEN"):
+        then = _end(tokens, at + 1, "THEN", "WHEN", "ELSE")
+        if then >= len(tokens) or not tokens[then].is_word("THEN"):
+            fail(source.text, tokens[at].start, "WHEN needs THEN")
+        if subject:
+            source.emit("(", tokens[at])
+            _translate(source, subject)
+            source.emit(") ==", tokens[at])
+        source.emit("(", tokens[at])
+        _translate(source, tokens[at + 1 : then])
+        source.emit("),", tokens[then])
+        at = _end(tokens, then + 1, "WHEN", "ELSE")
+        _translate(source, tokens[then + 1 : at])
+        source.emit(",", tokens[then])
+    if at < len(tokens) and tokens[at].is_word("ELSE"):
+        end = _end(tokens, at + 1)
+        _translate(source, tokens[at + 1 : end])
+        at = end
+    else:
+        source.emit("None", tokens[index])
+    if at >= len(tokens) or not tokens[at].is_word("END"):
+        fail(source.text, tokens[index].start, "this CASE has no END")
+    source.emit(")", tokens[at])
+    return at + 1
+
+
+def _extract(source: Source, tokens: list[Token], index: int) -> int:
+    closing = matching(source.text, tokens, index + 1)
+    inner = tokens[index + 2 : closing]
+    if len(inner) < 3 or inner[0].kind != "name" or not inner[1].is_word("FROM"):
+        fail(source.text, tokens[index].start, "EXTRACT takes a part and a time: EXTRACT(YEAR FROM t)")
+    source.emit(f"__extract__({inner[0].text.upper()!a},", tokens[index])
+    _translate(source, inner[2:])
+    source.emit(")", tokens[closing])
+    return closing + 1
+
+
+_SPOKEN = {"POSITION": ("IN",), "SUBSTRING": ("FROM", "FOR")}
+"""Functions whose arguments SQL separates by words."""
+
+
+def _spoken(source: Source, tokens: list[Token], index: int) -> int:
+    closing = matching(source.text, tokens, index + 1)
+    source.emit(f"{source.name(tokens[index])}(", tokens[index])
+    at = index + 2
+    words = _SPOKEN[tokens[index].text.upper()]
+    while at < closing:
+        end = min(_end(tokens, at, *words), closing)
+        _translate(source, tokens[at:end])
+        if end < closing:
+            source.emit(",", tokens[end])
+        at = end + 1
     source.emit(")", tokens[closing])
     return closing + 1
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use arrow_array::{BooleanArray, UInt32Array};
 use pyo3::prelude::*;
-use udfleet_kernels::{Value, is_true};
+use udfleet_kernels::{BuiltinAggregate, Value, is_true};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::gather::Phase;
 use udfleet_proto::v1::{FuncType, OnError};
@@ -33,6 +33,8 @@ enum Held {
     General(General),
     /// The rows themselves.
     Vector(Vector),
+    /// Accumulators of a built-in aggregate.
+    Builtin(BuiltinAggregate),
 }
 
 /// The groups of a gathering step.
@@ -61,12 +63,16 @@ impl State {
     pub fn new(stage: &Rc<Stage>, segment: usize, slots: &[Rc<Function>]) -> Result<Self, Error> {
         let (gather, _) = gather_of(stage, segment)?;
         let held = |aggregate: &Aggregate| {
+            let distinct = aggregate.distinct.then(Distinct::default);
+            if let Some((builtin, result)) = &aggregate.builtin {
+                return Ok((Held::Builtin(BuiltinAggregate::new(*builtin, result)?), distinct));
+            }
             let function = slot(slots, aggregate)?;
             let held = match function.func_type {
                 FuncType::Pandas | FuncType::Arrow => Held::Vector(Vector::default()),
                 FuncType::General | FuncType::Unspecified => Held::General(General::default()),
             };
-            Ok((held, aggregate.distinct.then(Distinct::default)))
+            Ok((held, distinct))
         };
         Ok(Self {
             stage: Rc::clone(stage),
@@ -88,11 +94,17 @@ impl State {
         let of_row = self.groups.assign(&keys.collect::<Result<Vec<_>, _>>()?, chunk.rows)?;
         let count = self.groups.len();
         for (aggregate, (held, distinct)) in gather.aggregates.iter().zip(&mut self.held) {
-            let function = slot(&self.slots, aggregate)?;
-            context.enter(function);
             let rows = Selected::of(chunk, aggregate, gather.phase, &of_row, distinct.as_mut())?;
             let rows = rows.unwrap_or_else(|| Selected::all(chunk, &of_row));
+            if let Held::Builtin(builtin) = held {
+                feed_builtin(builtin, aggregate, gather.phase, &rows, count)
+                    .map_err(|error| locate(error, None, text, &rows.chunk.origin))?;
+                continue;
+            }
+            let function = slot(&self.slots, aggregate)?;
+            context.enter(function);
             let fed = match held {
+                Held::Builtin(_) => Ok(Vec::new()),
                 Held::General(general) if gather.phase == Phase::Merge => {
                     general.merge(context, function, aggregate, &rows, count).map(|()| Vec::new())
                 }
@@ -109,6 +121,22 @@ impl State {
     /// All groups, as rows.
     pub fn results(self) -> Results {
         Results::new(self)
+    }
+}
+
+/// Rows, or in MERGE accumulators, into a built-in aggregate.
+fn feed_builtin(
+    builtin: &mut BuiltinAggregate,
+    aggregate: &Aggregate,
+    phase: Phase,
+    rows: &Selected,
+    count: usize,
+) -> Result<(), Error> {
+    let argument = aggregate.call.arguments.first();
+    let column = argument.map(|index| rows.chunk.register(*index)?.column(rows.chunk.rows)).transpose()?;
+    match (phase, column) {
+        (Phase::Merge, Some(states)) => builtin.merge(&states, &rows.groups, count),
+        (_, column) => builtin.update(column.as_ref(), &rows.groups, count),
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::take::take;
 use pyo3::prelude::*;
-use udfleet_kernels::Value;
+use udfleet_kernels::{BuiltinAggregate, Value};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::gather::Phase;
 use udfleet_proto::v1::{FunctionKind, OnError};
@@ -56,6 +56,10 @@ impl Results {
         let mut registers = self.state.groups.columns(groups.clone())?;
         let mut rows = groups.len();
         for (index, aggregate) in gather.aggregates.iter().enumerate() {
+            if let (Held::Builtin(builtin), _) = &mut self.state.held[index] {
+                registers.push(builtin_results(builtin, gather.phase, groups.clone(), self.total, text)?);
+                continue;
+            }
             let function = Rc::clone(slot(&self.state.slots, aggregate)?);
             context.enter(&function);
             let given = self.aggregate(context, index, gather.phase, groups.clone());
@@ -98,6 +102,7 @@ impl Results {
                 }
                 single(general.values(py, &function, "get_value", groups)?, count, &function.result)
             }
+            Held::Builtin(_) => Err(Error::internal("a built-in aggregate calls no function")),
             Held::Vector(vector) => {
                 single(vector.values(py, &function, aggregate, groups, all)?, count, &function.result)
             }
@@ -110,8 +115,23 @@ impl Held {
         match self {
             Self::General(general) => general.is_empty(),
             Self::Vector(vector) => vector.is_empty(),
+            Self::Builtin(builtin) => builtin.is_empty(),
         }
     }
+}
+
+/// Results, or in PARTIAL accumulators.
+fn builtin_results(
+    builtin: &mut BuiltinAggregate,
+    phase: Phase,
+    groups: std::ops::Range<usize>,
+    all: usize,
+    text: &str,
+) -> Result<ArrayRef, Error> {
+    if phase == Phase::Partial {
+        return Ok(builtin.states(groups, all));
+    }
+    builtin.results(groups, all).map_err(|error| locate(error, None, text, &Origin::Unknown))
 }
 
 /// One value per group. Errors are about groups, not about rows of the input.

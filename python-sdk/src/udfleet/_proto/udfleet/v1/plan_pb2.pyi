@@ -129,6 +129,37 @@ class Operation(_message.Message):
         CAST: _ClassVar[Operation.Operator]
         GET: _ClassVar[Operation.Operator]
         IF: _ClassVar[Operation.Operator]
+        LIKE: _ClassVar[Operation.Operator]
+        UPPER: _ClassVar[Operation.Operator]
+        LOWER: _ClassVar[Operation.Operator]
+        TRIM: _ClassVar[Operation.Operator]
+        LTRIM: _ClassVar[Operation.Operator]
+        RTRIM: _ClassVar[Operation.Operator]
+        CHAR_LENGTH: _ClassVar[Operation.Operator]
+        SUBSTRING: _ClassVar[Operation.Operator]
+        CONCAT: _ClassVar[Operation.Operator]
+        REPLACE: _ClassVar[Operation.Operator]
+        POSITION: _ClassVar[Operation.Operator]
+        REVERSE: _ClassVar[Operation.Operator]
+        REPEAT: _ClassVar[Operation.Operator]
+        LPAD: _ClassVar[Operation.Operator]
+        RPAD: _ClassVar[Operation.Operator]
+        STARTS_WITH: _ClassVar[Operation.Operator]
+        ENDS_WITH: _ClassVar[Operation.Operator]
+        ABS: _ClassVar[Operation.Operator]
+        CEIL: _ClassVar[Operation.Operator]
+        FLOOR: _ClassVar[Operation.Operator]
+        ROUND: _ClassVar[Operation.Operator]
+        SIGN: _ClassVar[Operation.Operator]
+        SQRT: _ClassVar[Operation.Operator]
+        POWER: _ClassVar[Operation.Operator]
+        EXP: _ClassVar[Operation.Operator]
+        LN: _ClassVar[Operation.Operator]
+        LOG10: _ClassVar[Operation.Operator]
+        SIN: _ClassVar[Operation.Operator]
+        COS: _ClassVar[Operation.Operator]
+        TAN: _ClassVar[Operation.Operator]
+        EXTRACT: _ClassVar[Operation.Operator]
     OPERATOR_UNSPECIFIED: Operation.Operator
     PLUS: Operation.Operator
     MINUS: Operation.Operator
@@ -150,6 +181,37 @@ class Operation(_message.Message):
     CAST: Operation.Operator
     GET: Operation.Operator
     IF: Operation.Operator
+    LIKE: Operation.Operator
+    UPPER: Operation.Operator
+    LOWER: Operation.Operator
+    TRIM: Operation.Operator
+    LTRIM: Operation.Operator
+    RTRIM: Operation.Operator
+    CHAR_LENGTH: Operation.Operator
+    SUBSTRING: Operation.Operator
+    CONCAT: Operation.Operator
+    REPLACE: Operation.Operator
+    POSITION: Operation.Operator
+    REVERSE: Operation.Operator
+    REPEAT: Operation.Operator
+    LPAD: Operation.Operator
+    RPAD: Operation.Operator
+    STARTS_WITH: Operation.Operator
+    ENDS_WITH: Operation.Operator
+    ABS: Operation.Operator
+    CEIL: Operation.Operator
+    FLOOR: Operation.Operator
+    ROUND: Operation.Operator
+    SIGN: Operation.Operator
+    SQRT: Operation.Operator
+    POWER: Operation.Operator
+    EXP: Operation.Operator
+    LN: Operation.Operator
+    LOG10: Operation.Operator
+    SIN: Operation.Operator
+    COS: Operation.Operator
+    TAN: Operation.Operator
+    EXTRACT: Operation.Operator
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     OPERANDS_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]

@@ -49,6 +49,30 @@ class Step(_message.Message):
 
 class Compute(_message.Message):
     __slots__ = ("operator", "operands", "type", "field")
+    class DatePart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DATE_PART_UNSPECIFIED: _ClassVar[Compute.DatePart]
+        YEAR: _ClassVar[Compute.DatePart]
+        QUARTER: _ClassVar[Compute.DatePart]
+        MONTH: _ClassVar[Compute.DatePart]
+        WEEK: _ClassVar[Compute.DatePart]
+        DAY: _ClassVar[Compute.DatePart]
+        DOW: _ClassVar[Compute.DatePart]
+        DOY: _ClassVar[Compute.DatePart]
+        HOUR: _ClassVar[Compute.DatePart]
+        MINUTE: _ClassVar[Compute.DatePart]
+        SECOND: _ClassVar[Compute.DatePart]
+    DATE_PART_UNSPECIFIED: Compute.DatePart
+    YEAR: Compute.DatePart
+    QUARTER: Compute.DatePart
+    MONTH: Compute.DatePart
+    WEEK: Compute.DatePart
+    DAY: Compute.DatePart
+    DOW: Compute.DatePart
+    DOY: Compute.DatePart
+    HOUR: Compute.DatePart
+    MINUTE: Compute.DatePart
+    SECOND: Compute.DatePart
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     OPERANDS_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -98,11 +122,37 @@ class Gather(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[int]] = ..., aggregates: _Optional[_Iterable[_Union[AggregateCall, _Mapping]]] = ..., phase: _Optional[_Union[Gather.Phase, str]] = ...) -> None: ...
 
 class AggregateCall(_message.Message):
-    __slots__ = ("call", "distinct", "filter")
+    __slots__ = ("call", "distinct", "filter", "builtin", "type")
+    class Builtin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BUILTIN_UNSPECIFIED: _ClassVar[AggregateCall.Builtin]
+        COUNT: _ClassVar[AggregateCall.Builtin]
+        SUM: _ClassVar[AggregateCall.Builtin]
+        AVG: _ClassVar[AggregateCall.Builtin]
+        MIN: _ClassVar[AggregateCall.Builtin]
+        MAX: _ClassVar[AggregateCall.Builtin]
+        STDDEV_POP: _ClassVar[AggregateCall.Builtin]
+        STDDEV_SAMP: _ClassVar[AggregateCall.Builtin]
+        VAR_POP: _ClassVar[AggregateCall.Builtin]
+        VAR_SAMP: _ClassVar[AggregateCall.Builtin]
+    BUILTIN_UNSPECIFIED: AggregateCall.Builtin
+    COUNT: AggregateCall.Builtin
+    SUM: AggregateCall.Builtin
+    AVG: AggregateCall.Builtin
+    MIN: AggregateCall.Builtin
+    MAX: AggregateCall.Builtin
+    STDDEV_POP: AggregateCall.Builtin
+    STDDEV_SAMP: AggregateCall.Builtin
+    VAR_POP: AggregateCall.Builtin
+    VAR_SAMP: AggregateCall.Builtin
     CALL_FIELD_NUMBER: _ClassVar[int]
     DISTINCT_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    BUILTIN_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     call: Invocation
     distinct: bool
     filter: int
-    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., distinct: _Optional[bool] = ..., filter: _Optional[int] = ...) -> None: ...
+    builtin: AggregateCall.Builtin
+    type: _types_pb2.DataType
+    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., distinct: _Optional[bool] = ..., filter: _Optional[int] = ..., builtin: _Optional[_Union[AggregateCall.Builtin, str]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ...) -> None: ...
