@@ -85,6 +85,16 @@ SAME = [
     ("TIMESTAMP '2020-01-02 03:04:05.6'", lit(datetime.datetime(2020, 1, 2, 3, 4, 5, 600000))),
     ("1.5e3", lit(1500.0)),
     ("3000000000", lit(3000000000)),
+    ("s LIKE 'a%'", s.like("a%")),
+    ("s NOT LIKE upper(s) AND a = 1", ~s.like(call("upper", s)) & (a == 1)),
+    ("a BETWEEN 1 AND b + 2", a.between(1, b + 2)),
+    ("a NOT BETWEEN 1 AND 2 OR b = 1", ~a.between(1, 2) | (b == 1)),
+    ("CASE WHEN a > 1 THEN 'x' WHEN b IS NULL THEN 'y' ELSE s END", (a > 1).then("x", b.is_null.then("y", s))),
+    ("CASE a WHEN 1 THEN CASE WHEN b = 2 THEN 3 END ELSE 4 END", (a == 1).then((b == 2).then(3, None), 4)),
+    ("CASE WHEN a BETWEEN 1 AND 2 AND b = 1 THEN 1 END + 1", (a.between(1, 2) & (b == 1)).then(1, None) + 1),
+    ("position('x' IN s)", call("position", "x", s)),
+    ("substring(s FROM 2 FOR a)", call("substring", s, 2, a)),
+    ("like + between + `case`", col("like") + col("between") + col("case")),
 ]
 
 
@@ -137,6 +147,11 @@ MISTAKES = [
     ("DATE 'never'", 0, "Invalid isoformat"),
     ("{}", 0, "means nothing"),
     ("a + __import__('os')", None, None),
+    ("CASE WHEN a END", 5, "WHEN needs THEN"),
+    ("CASE WHEN a THEN 1", 0, "no END"),
+    ("a BETWEEN 1", 2, "BETWEEN takes two values"),
+    ("a LIKE", 2, "LIKE takes a pattern"),
+    ("EXTRACT(a)", 0, "EXTRACT takes a part"),
 ]
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from .._flight import streaming
+from .._flight import codec, streaming
 from .._flight.directory import Directory
 from .._flight.pipeline import OnBundle, Pipeline, new_producer
 from .._flight.results import JoinedResults, NumberedResults, ResultAssembler, UnjoinedResults
 from .._flight.target import FunctionTarget, PlanTarget, Target
 from .._packing.definition import on_error_value
-from .._proto.udfleet.v1 import plan_pb2
+from .._proto.udfleet.v1 import exchange_pb2, plan_pb2
 from ..errors import InvalidInputError, UdfleetError
 from ..progress import BundleProgressHandler
 from ..table.plan import function_names, gathers
@@ -95,6 +95,11 @@ class Runner:
     def pipeline(self, target: Target, **options: Any) -> Pipeline:
         """Streams to whoever serves it."""
         return Pipeline(target, direct=self._direct, **options)
+
+    def plan_schema(self, plan: plan_pb2.Plan) -> pa.Schema:
+        """The columns of a plan's results."""
+        request = exchange_pb2.ExchangeRequest(plan=plan)
+        return self._directory.plan_schema(codec.descriptor(request))
 
     def run_function(
         self, name: str, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ..declaration import udf
+from ..errors import NoCapacityError
+from ..table.plan import function_names
 from .progress import shown
 from .runner import Batches
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from .runner import Runner
 
 
+_ANY_FUNCTION = udf(bool, ["BIGINT"], "BOOLEAN", name="any_function")
+"""Registered where a plan needs an interpreter and there is none yet."""
+
+
 class Tables:
     """What a fleet makes tables of."""
 
@@ -27,7 +34,23 @@ class Tables:
     _runner: Runner
 
     def _explain_plan(self, plan: plan_pb2.Plan) -> str:
+        self._ensure_interpreter(plan)
         return self._rpc.explain(plan).text
+
+    def _plan_schema(self, plan: plan_pb2.Plan) -> pa.Schema:
+        self._ensure_interpreter(plan)
+        return self._runner.plan_schema(plan)
+
+    def _ensure_interpreter(self, plan: plan_pb2.Plan) -> None:
+        """Plans that call no registered function run in interpreters that there are: of a fleet without any function
+        there are none, and one is registered to start them.
+        """
+        if any(self._functions.kind(name) for name in function_names(plan)):
+            return
+        try:
+            self._rpc.explain(plan)
+        except NoCapacityError:
+            self._functions.refer(_ANY_FUNCTION)
 
     def _run_plan(
         self,
@@ -37,6 +60,7 @@ class Tables:
         on_error: str | None,
         handler: BundleProgressHandler | None,
     ) -> Iterator[pa.RecordBatch]:
+        self._ensure_interpreter(plan)
         return self._runner.run_plan(plan, Batches(batches, replayable), on_error, handler)
 
     def _show_progress(

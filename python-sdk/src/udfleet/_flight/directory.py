@@ -116,6 +116,10 @@ class Directory:
         """Addresses that serve a plan, each with the ticket for it."""
         return places(self._rpc.flight_info(descriptor))
 
+    def plan_schema(self, descriptor: flight.FlightDescriptor) -> pa.Schema:
+        """The columns of a plan's results."""
+        return self._rpc.flight_info(descriptor).schema
+
     def close(self) -> None:
         """Closes all connections."""
         if _fork.inherited():

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow.flight as flight
 
 from .._proto.udfleet.v1 import exchange_pb2, function_pb2, plan_pb2
-from ..errors import UdfleetError
+from ..errors import FunctionNotFoundError, UdfleetError
 from . import codec
 from .directory import ROUTE_SECONDS, Directory, places
 
@@ -72,10 +72,17 @@ class Target(ABC):
         """Whether the same batch gives the same results; asked for when a batch was lost only."""
         if self._deterministic is None:
             try:
-                self._deterministic = all(self._describe(name).deterministic for name in self._functions)
+                self._deterministic = all(map(self._is_deterministic, self._functions))
             except UdfleetError:
                 return False
         return self._deterministic
+
+    def _is_deterministic(self, name: str) -> bool:
+        try:
+            return bool(self._describe(name).deterministic)
+        except FunctionNotFoundError:
+            # What plans call and nobody has registered is built in; a function that was dropped is found by nobody.
+            return True
 
 
 class FunctionTarget(Target):

@@ -131,7 +131,7 @@ class Expression(PlanExpression):
 
     def between(self, least: Any, most: Any) -> Expression:
         """Whether it lies between two values, both included."""
-        return (self >= least) & (self <= most)
+        return Operation("AND", Operation("GREATER_OR_EQUAL", self, least), Operation("LESS_OR_EQUAL", self, most))
 
     @property
     def asc(self) -> Ordering:

@@ -31,6 +31,9 @@ class PlanFleet(Protocol):
     def _explain_plan(self, plan: plan_pb2.Plan) -> str:
         """The stages that the fleet makes of a plan, as text."""
 
+    def _plan_schema(self, plan: plan_pb2.Plan) -> pa.Schema:
+        """The columns of a plan's results."""
+
     def _run_plan(
         self,
         plan: plan_pb2.Plan,

@@ -164,16 +164,27 @@ class _Builder:
         result = self.functions.result_type(call.function)
         return [field.name for field in result.fields] if result is not None and result.root == "ROW" else ["f0"]
 
+    def is_aggregate(self, function: Any) -> bool:
+        kind = self.functions.kind(function)
+        builtin = isinstance(function, str) and function.lower() in _BUILTIN_AGGREGATES
+        return kind == "aggregate" or (not kind and builtin)
+
     def aggregates(self, expression: Expression) -> bool:
         """Whether an aggregate function is called in it."""
         # No recursion: how deep it goes is checked later.
         waiting = [expression]
         while waiting:
             part = waiting.pop()
-            if isinstance(part, Call) and self.functions.kind(part.function) == "aggregate":
+            if isinstance(part, Call) and self.is_aggregate(part.function):
                 return True
             waiting += _parts(part)
         return False
+
+
+_BUILTIN_AGGREGATES = frozenset(
+    ["count", "sum", "avg", "min", "max", "stddev_pop", "stddev_samp", "stddev", "var_pop", "var_samp", "variance"]
+)
+"""What the fleet aggregates itself, where no function of the name is registered."""
 
 
 def _parts(expression: Expression) -> tuple[Expression, ...]:

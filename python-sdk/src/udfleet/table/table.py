@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import FunctionNotFoundError
+from ..errors import FunctionNotFoundError, InvalidPlanError
 from ..progress import BundleProgressHandler
+from ..types import Field
+from ..types.arrow import from_arrow
 from ..types.datatype import shortened
 from . import operators as ops
+from .derived import Derived, Limited, Ordered, Union
 from .expression import Column, Expression, Named
+from .ordering import SortKey, key_names, orderings
 from .plan import build, column_names
 from .sources import Source
 
@@ -26,7 +31,7 @@ class Table:
     Expressions are text (`"a, add(b, 1) as x"`), or objects made by `col`, `lit`, `call` and declared functions.
     """
 
-    def __init__(self, fleet: PlanFleet, source: Source, steps: tuple[ops.Operator, ...] = ()) -> None:
+    def __init__(self, fleet: PlanFleet, source: Source | Derived, steps: tuple[ops.Operator, ...] = ()) -> None:
         self._fleet = fleet
         self._source = source
         self._steps = steps
@@ -109,8 +114,54 @@ class Table:
             raise TypeError("drop_columns() takes names of columns")
         return self._then(ops.Drop(tuple(item.name for item in found if isinstance(item, Column))))
 
+    def order_by(self, *keys: Any) -> Table:
+        """The rows in order: `order_by("a, b DESC")`, `order_by(col("a").desc)`.
+
+        Nulls come first, or last where the order is descending. All rows are held by this process.
+        """
+        ordered = orderings(keys)
+        names = self.columns
+        columns = key_names(ordered, names)
+        added = [
+            key.expression.alias(column) for key, column in zip(ordered, columns, strict=True) if column not in names
+        ]
+        table = self._then(ops.Extend(tuple(added), replace=False)) if added else self
+        sort_keys = [
+            SortKey(column, key.descending, str(key.expression)) for key, column in zip(ordered, columns, strict=True)
+        ]
+        return Table(self._fleet, Ordered(table, names, sort_keys))
+
+    def limit(self, count: int, offset: int = 0) -> Table:
+        """At most so many rows, behind the first `offset`; no more are asked for."""
+        return Table(self._fleet, Limited(self, _count(count, "limit"), _count(offset, "limit")))
+
+    fetch = limit
+
+    def offset(self, count: int) -> Table:
+        """Without the first rows."""
+        return Table(self._fleet, Limited(self, None, _count(count, "offset")))
+
+    def union_all(self, other: Table) -> Table:
+        """The rows of both tables, whose columns have the same types; the names are those of this one."""
+        return Table(self._fleet, Union(self, other))
+
+    def union(self, other: Table) -> Table:
+        """As `union_all`, each different row once."""
+        return self.union_all(other).distinct()
+
+    def distinct(self) -> Table:
+        """Each different row once."""
+        columns = tuple(Column(name) for name in self.columns)
+        return self._then(ops.Group(columns, columns))
+
     def explain(self) -> str:
         """The stages that the fleet makes of this, and what is chained in each."""
+        before = f"{self._source.explain()}\n" if isinstance(self._source, Derived) else ""
+        if not self._steps:
+            return before or "The rows are handed on as they are.\n"
+        return before + self._explain()
+
+    def _explain(self) -> str:
         return self._fleet._explain_plan(self._plan())
 
     def execute(
@@ -134,13 +185,24 @@ class Table:
     def _keeps_rows(self) -> bool:
         return all(isinstance(step, (ops.Select, ops.Alias, ops.MapRow, ops.Extend)) for step in self._steps)
 
+    def _fields(self) -> list[Field]:
+        """The columns with their types: as they are, or as the fleet finds them for the steps."""
+        if not self._steps:
+            return self._source.fields
+        schema = self._fleet._plan_schema(self._plan())
+        return [Field(f.name, from_arrow(f.type, f"column {f.name!r}", f.nullable)) for f in schema]
+
     def _plan(self) -> plan_pb2.Plan:
         return build(self._source.fields, self._steps, self._fleet._functions)
 
     def _run(self, on_error: str | None, handler: BundleProgressHandler | None) -> Iterator[pa.RecordBatch]:
         source = self._source
+        batches = functools.partial(source.batches, on_error) if isinstance(source, Derived) else source.batches
+        if not self._steps:
+            yield from batches()
+            return
         try:
-            yield from self._fleet._run_plan(self._plan(), source.batches, source.replayable, on_error, handler)
+            yield from self._fleet._run_plan(self._plan(), batches, source.replayable, on_error, handler)
         except FunctionNotFoundError:
             # Perhaps one that was registered for this table, and that somebody dropped since.
             self._fleet._functions.forget_inline()
@@ -180,6 +242,12 @@ class GroupedTable:
         """Any number of rows per group: the keys, and the columns of a table aggregate function."""
         call, names = ops.function(function, "flat_aggregate")
         return self._table._then(ops.GroupWhole(self._keys, call, names, table=True))
+
+
+def _count(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidPlanError(f"{what}() takes a number of rows, not {value!r}")
+    return value
 
 
 def _names(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,163 @@
+"""Tables that begin where others end: ordered, limited, or one behind the other.
+
+Rows of a table's results are handed to what follows by the client that asks for them: order is a matter of one stream,
+which a fleet spreads. Limits and unions hold a batch at a time; ordering holds all rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ..errors import InvalidPlanError
+from ..types import Field
+from ..types.arrow import to_arrow_field
+from .ordering import SortKey, sorted_table
+
+if TYPE_CHECKING:
+    from .table import Table
+
+
+class Derived(ABC):
+    """Rows of other tables' results, as a source."""
+
+    rows: int | None = None
+    """How many; None: nobody knows before it has run."""
+
+    @property
+    @abstractmethod
+    def fields(self) -> list[Field]:
+        """The columns. Asks the fleet once, where a table's steps have to be looked at."""
+
+    @property
+    @abstractmethod
+    def replayable(self) -> bool:
+        """Whether the batches can be given once more."""
+
+    @abstractmethod
+    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows; tables that they come from run now."""
+
+    @abstractmethod
+    def explain(self) -> str:
+        """What happens here, as text."""
+
+
+class _OfOne(Derived):
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """The columns."""
+        return self._table._fields()
+
+    @property
+    def replayable(self) -> bool:
+        """As of the tables that it comes from."""
+        return self._table._source.replayable
+
+
+class Ordered(_OfOne):
+    """A table's rows by keys; rows with equal keys stay in the order in which they came."""
+
+    def __init__(self, table: Table, names: Sequence[str], keys: Sequence[SortKey]) -> None:
+        super().__init__(table)
+        self._names = list(names)
+        self._keys = tuple(keys)
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """The columns."""
+        return [field for field in self._table._fields() if field.name in self._names]
+
+    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows; tables that they come from run now."""
+        table = pa.Table.from_batches(list(self._table._run(on_error, None)))
+        yield from sorted_table(table, self._keys).select(self._names).to_batches()
+
+    def explain(self) -> str:
+        """What happens here, as text."""
+        keys = ", ".join(f"{key.text} {'DESC' if key.descending else 'ASC'}" for key in self._keys)
+        return f"{self._table.explain()}\nThe client orders all rows by {keys}\n"
+
+
+class Limited(_OfOne):
+    """Some of a table's rows: what comes before and behind them is left out, and no more is asked for."""
+
+    def __init__(self, table: Table, count: int | None, offset: int) -> None:
+        super().__init__(table)
+        self._count = count
+        self._offset = offset
+
+    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows; tables that they come from run now."""
+        skip, left = self._offset, self._count
+        results = self._table._run(on_error, None)
+        try:
+            while left is None or left > 0:
+                batch = next(results, None)
+                if batch is None:
+                    return
+                skipped = min(skip, batch.num_rows)
+                skip -= skipped
+                batch = batch.slice(skipped, left)
+                left = None if left is None else left - batch.num_rows
+                if batch.num_rows:
+                    yield batch
+        finally:
+            # What is under way is given up.
+            if isinstance(results, Generator):
+                results.close()
+
+    def explain(self) -> str:
+        """What happens here, as text."""
+        count = "all rows" if self._count is None else f"{self._count} rows"
+        return f"{self._table.explain()}\nThe client keeps {count} behind the first {self._offset}\n"
+
+
+class Union(Derived):
+    """The rows of one table, then those of another one with columns of the same types."""
+
+    def __init__(self, first: Table, second: Table) -> None:
+        self._first, self._second = first, second
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """The columns."""
+        ours, theirs = self._first._fields(), self._second._fields()
+        same = [a.data_type.nullable() == b.data_type.nullable() for a, b in zip(ours, theirs)]
+        if len(ours) != len(theirs) or not all(same):
+            raise InvalidPlanError(
+                f"a union of ({_shown(ours)}) and ({_shown(theirs)})",
+                hint="both tables need equally many columns of the same types; CAST makes them so",
+            )
+        nullable = [a.data_type.is_nullable or b.data_type.is_nullable for a, b in zip(ours, theirs)]
+        return [
+            Field(field.name, field.data_type.nullable() if null else field.data_type)
+            for field, null in zip(ours, nullable)
+        ]
+
+    @property
+    def replayable(self) -> bool:
+        """As of the tables that it comes from."""
+        return self._first._source.replayable and self._second._source.replayable
+
+    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows; tables that they come from run now."""
+        schema = pa.schema([to_arrow_field(field.name, field.data_type) for field in self.fields])
+        for table in (self._first, self._second):
+            for batch in table._run(on_error, None):
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+    def explain(self) -> str:
+        """What happens here, as text."""
+        return f"{self._first.explain()}\n{self._second.explain()}\nThe client reads one after the other\n"
+
+
+def _shown(fields: Sequence[Field]) -> str:
+    return ", ".join(f"{field.name} {field.data_type}" for field in fields)
