@@ -241,6 +241,7 @@ impl<'a> Writer<'a> {
             filter: filter.map_or(0, |filter| self.register(filter) + 1),
             builtin: builtin as i32,
             r#type: data_type,
+            text: aggregation.text.clone(),
         }
     }
 

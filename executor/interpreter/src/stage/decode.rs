@@ -171,6 +171,7 @@ impl Decoder<'_> {
             };
             Ok(Aggregate {
                 builtin,
+                text: aggregate.text.clone(),
                 types: call.arguments.iter().map(|index| self.types[*index].clone()).collect(),
                 call,
                 distinct: aggregate.distinct,

@@ -129,6 +129,8 @@ struct Aggregate {
     call: Invocation,
     /// A built-in one, with the type of its result: then the call has no function.
     builtin: Option<(Builtin, DataType)>,
+    /// The expression, for errors.
+    text: String,
     /// Of the arguments, for groups without rows.
     types: Vec<DataType>,
     distinct: bool,

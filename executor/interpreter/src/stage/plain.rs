@@ -22,8 +22,14 @@ pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> 
         (BreakerKind::Explode { call, outer: false }, std::iter::once(Source::Row).chain(registers).collect())
     } else {
         let count = if function.kind == FunctionKind::TableAggregate { results } else { 1 };
-        let aggregate =
-            Aggregate { call, builtin: None, types: argument_types(function, columns), distinct: false, filter: None };
+        let aggregate = Aggregate {
+            call,
+            builtin: None,
+            text: String::new(),
+            types: argument_types(function, columns),
+            distinct: false,
+            filter: None,
+        };
         let gather =
             Gather { keys: Vec::new(), key_types: Vec::new(), aggregates: vec![aggregate], phase: Phase::Complete };
         (BreakerKind::Gather(gather), (0..count).map(Source::Register).collect())

@@ -72,7 +72,12 @@ fn round_to(value: f64, places: i64) -> f64 {
     if !scaled.is_finite() {
         return value;
     }
-    if places < 0 { scaled.round() * factor } else { scaled.round() / factor }
+    let rounded = scaled.round();
+    match places < 0 {
+        true if rounded == 0.0 => rounded,
+        true => rounded * factor,
+        false => rounded / factor,
+    }
 }
 
 fn integers<T>(operator: Operator, operands: &[&Value], value: &ArrayRef, result: &DataType) -> Result<ArrayRef, Error>

@@ -38,9 +38,22 @@ class Derived(ABC):
     def replayable(self) -> bool:
         """Whether the batches can be given once more."""
 
-    @abstractmethod
     def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows; tables that they come from run now."""
+        """The rows, for which the tables run now; an empty batch where there are none."""
+        some = False
+        for batch in self._rows(on_error):
+            some = True
+            yield batch
+        if not some:
+            schema = self._schema()
+            yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+    def _schema(self) -> pa.Schema:
+        return pa.schema([to_arrow_field(field.name, field.data_type) for field in self.fields])
+
+    @abstractmethod
+    def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
+        pass
 
     @abstractmethod
     def explain(self) -> str:
@@ -75,8 +88,7 @@ class Ordered(_OfOne):
         """The columns."""
         return [field for field in self._table._fields() if field.name in self._names]
 
-    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows; tables that they come from run now."""
+    def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
         table = pa.Table.from_batches(list(self._table._run(on_error, None)))
         yield from sorted_table(table, self._keys).select(self._names).to_batches()
 
@@ -94,8 +106,7 @@ class Limited(_OfOne):
         self._count = count
         self._offset = offset
 
-    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows; tables that they come from run now."""
+    def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
         skip, left = self._offset, self._count
         results = self._table._run(on_error, None)
         try:
@@ -147,9 +158,8 @@ class Union(Derived):
         """As of the tables that it comes from."""
         return self._first._source.replayable and self._second._source.replayable
 
-    def batches(self, on_error: str | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows; tables that they come from run now."""
-        schema = pa.schema([to_arrow_field(field.name, field.data_type) for field in self.fields])
+    def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
+        schema = self._schema()
         for table in (self._first, self._second):
             for batch in table._run(on_error, None):
                 yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)

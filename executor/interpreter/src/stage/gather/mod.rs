@@ -98,7 +98,7 @@ impl State {
             let rows = rows.unwrap_or_else(|| Selected::all(chunk, &of_row));
             if let Held::Builtin(builtin) = held {
                 feed_builtin(builtin, aggregate, gather.phase, &rows, count)
-                    .map_err(|error| locate(error, None, text, &rows.chunk.origin))?;
+                    .map_err(|error| locate(error, None, &aggregate.text, &rows.chunk.origin))?;
                 continue;
             }
             let function = slot(&self.slots, aggregate)?;

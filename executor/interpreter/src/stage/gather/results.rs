@@ -57,7 +57,7 @@ impl Results {
         let mut rows = groups.len();
         for (index, aggregate) in gather.aggregates.iter().enumerate() {
             if let (Held::Builtin(builtin), _) = &mut self.state.held[index] {
-                registers.push(builtin_results(builtin, gather.phase, groups.clone(), self.total, text)?);
+                registers.push(builtin_results(builtin, gather.phase, groups.clone(), self.total, &aggregate.text)?);
                 continue;
             }
             let function = Rc::clone(slot(&self.state.slots, aggregate)?);

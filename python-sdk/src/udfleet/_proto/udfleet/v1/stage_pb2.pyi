@@ -122,7 +122,7 @@ class Gather(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[int]] = ..., aggregates: _Optional[_Iterable[_Union[AggregateCall, _Mapping]]] = ..., phase: _Optional[_Union[Gather.Phase, str]] = ...) -> None: ...
 
 class AggregateCall(_message.Message):
-    __slots__ = ("call", "distinct", "filter", "builtin", "type")
+    __slots__ = ("call", "distinct", "filter", "builtin", "type", "text")
     class Builtin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BUILTIN_UNSPECIFIED: _ClassVar[AggregateCall.Builtin]
@@ -150,9 +150,11 @@ class AggregateCall(_message.Message):
     FILTER_FIELD_NUMBER: _ClassVar[int]
     BUILTIN_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     call: Invocation
     distinct: bool
     filter: int
     builtin: AggregateCall.Builtin
     type: _types_pb2.DataType
-    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., distinct: _Optional[bool] = ..., filter: _Optional[int] = ..., builtin: _Optional[_Union[AggregateCall.Builtin, str]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ...) -> None: ...
+    text: str
+    def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., distinct: _Optional[bool] = ..., filter: _Optional[int] = ..., builtin: _Optional[_Union[AggregateCall.Builtin, str]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
