@@ -9,7 +9,7 @@ use udfleet_proto::types::{arrow_type, sql};
 use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::{DataType, ErrorCode};
 
-use crate::{cast_array, unexpected};
+use crate::{canonical, cast_array, unexpected};
 
 /// The best value of each group so far, as a row; none: no value yet.
 pub(super) struct Extreme {
@@ -34,7 +34,7 @@ impl Extreme {
     }
 
     pub(super) fn update(&mut self, column: &ArrayRef, groups: &[u32]) -> Result<(), Error> {
-        let column = cast_array(column, &self.data_type)?;
+        let column = canonical(&cast_array(column, &self.data_type)?);
         let nulls = column.logical_nulls();
         let rows = self.converter.convert_columns(&[column]).map_err(unexpected)?;
         for (row, group) in groups.iter().enumerate() {
