@@ -99,7 +99,7 @@ class Runner:
     def plan_schema(self, plan: plan_pb2.Plan) -> pa.Schema:
         """The columns of a plan's results."""
         request = exchange_pb2.ExchangeRequest(plan=plan)
-        return self._directory.plan_schema(codec.descriptor(request))
+        return self._directory.plan_schema(codec.descriptor(request.SerializeToString()))
 
     def run_function(
         self, name: str, batches: Batches, on_error: str | None, handler: BundleProgressHandler | None
