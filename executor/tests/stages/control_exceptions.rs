@@ -141,7 +141,7 @@ async fn table_functions_fail_with_their_row() {
 
 fn sum(number: u32, phase: Phase, inputs: &[DataType]) -> Plan {
     let mut plan = Plan::new(100 + number + 10 * phase as u32, inputs, &[number]);
-    let aggregate = AggregateCall { call: Some(call(0, &[0])), distinct: false, filter: 0 };
+    let aggregate = AggregateCall { call: Some(call(0, &[0])), ..AggregateCall::default() };
     plan.gather("sum(c0)", Gather { keys: vec![], aggregates: vec![aggregate], phase: phase as i32 }, 1);
     plan
 }

@@ -116,7 +116,7 @@ async fn children_end_with_the_status_of_a_script_and_run_no_other_row() {
     assert_eq!(longs(&parts[0], 1), some([0, 0]));
     runner.load(6, definition("Sum", FunctionKind::Aggregate, &[bigint()], bigint())).await;
     let mut plan = Plan::new(100, &[bigint()], &[6]);
-    let sum = AggregateCall { call: Some(call(0, &[0])), distinct: false, filter: 0 };
+    let sum = AggregateCall { call: Some(call(0, &[0])), ..AggregateCall::default() };
     plan.gather("sum(c0)", Gather { keys: vec![], aggregates: vec![sum], phase: Phase::Complete as i32 }, 1);
     let sums = plan.results(&[(0, bigint())]);
     let mut batch = plan.input(&[&some([5, 6])]);
