@@ -54,7 +54,7 @@ fn explode(function: u32, arguments: &[u32]) -> Kind {
 }
 
 fn gather(phase: Phase, keys: &[u32], arguments: &[u32]) -> Kind {
-    let aggregate = AggregateCall { call: Some(call(2, arguments)), distinct: false, filter: 0 };
+    let aggregate = AggregateCall { call: Some(call(2, arguments)), ..AggregateCall::default() };
     Kind::Gather(Gather { keys: keys.to_vec(), aggregates: vec![aggregate], phase: phase as i32 })
 }
 
