@@ -222,7 +222,9 @@ impl Call {
             info.executor.clone_from(&self.target.executor);
             info.producer.clone_from(&self.client.producer);
             info.sequence = Some(batch.sequence);
-            info.has_no_side_effects = info.has_no_side_effects && !ran && self.client.refuse(batch.place);
+            // Later batches come back too. Where one of them may have run, that matters for what is not deterministic only.
+            info.has_no_side_effects =
+                info.has_no_side_effects && !ran && (self.target.deterministic || self.client.refuse(batch.place));
         })
     }
 }
