@@ -82,19 +82,23 @@ impl Sources {
 fn read_file<T: DeserializeOwned>(path: &Path) -> Result<Table, Error> {
     let named = |what: &str| invalid(format!("config file {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| named(&e.to_string()))?;
-    // As it stands, so that errors know the line. Lines themselves are not shown: they may hold a secret.
-    let problem = |error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        match unknown_key(error.message()) {
-            Some((key, near)) => {
-                let error = named(&format!("line {line}: unknown key `{key}`"));
-                near.map(|near| error.clone().hint(format!("did you mean `{near}`?"))).unwrap_or(error)
-            }
-            None => named(&format!("line {line}: {}", error.message())),
+    let line_of = |error: &toml::de::Error| error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+    // Lines themselves are not shown: they may hold a secret.
+    let malformed = |error: toml::de::Error| named(&format!("line {}: {}", line_of(&error), error.message()));
+    let table: Table = toml::from_str(&text).map_err(malformed)?;
+    // Once more as it stands, so that errors of values know their line, and with it their key.
+    let refused = |error: toml::de::Error| {
+        let line = line_of(&error);
+        if let Some((key, near)) = unknown_key(error.message()) {
+            let error = named(&format!("line {line}: unknown key `{key}`"));
+            return near.map(|near| error.clone().hint(format!("did you mean `{near}`?"))).unwrap_or(error);
         }
+        let key =
+            text.lines().nth(line.saturating_sub(1)).and_then(|text| text.split_once('=')).map_or("", |(key, _)| key);
+        named(&format!("line {line}: {}: {}", key.trim(), error.message()))
     };
-    toml::from_str::<T>(&text).map_err(problem)?;
-    toml::from_str(&text).map_err(problem)
+    toml::from_str::<T>(&text).map_err(refused)?;
+    Ok(table)
 }
 
 /// Key and nearest key, where this is serde's message about an unknown one: names stand in backticks, its own first.
@@ -202,6 +206,8 @@ mod tests {
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
         assert!(error.info().message.contains("line 2") && error.info().message.contains("`numbr`"), "{error}");
         assert!(error.info().hint.contains("`number`"), "{error}");
+        let error = load("number = \"many\"\n", &[]).unwrap_err();
+        assert!(error.info().message.contains("line 1: number: "), "{error}");
         for text in ["token = \"s3cret\nnumber = 1\n", "token = [\"s3cret\"]\n", "number = 1\nnumber = \"s3cret\""] {
             let error = load(text, &[]).unwrap_err();
             assert!(error.info().message.contains("line ") && !error.to_string().contains("s3cret"), "{error}");
