@@ -1,13 +1,15 @@
 //! The coordinator: control plane of a fleet, and what routes streams to its executors. It runs no user code and unpickles nothing.
 //!
-//! Who may know whom: `config`, `store`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
-//! `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `membership` on these; `router` on
-//! `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `membership` and `router`; `server` starts all.
+//! Who may know whom: `config`, `store`, `logs`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
+//! `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `snapshot` on `registry`; `membership` on
+//! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
+//! `router`; `server` starts all.
 
 pub mod artifact;
 pub mod config;
 pub mod fleet;
 pub mod http;
+pub mod logs;
 pub mod membership;
 pub mod plan;
 pub mod registry;
@@ -15,4 +17,5 @@ pub mod router;
 pub mod routes;
 pub mod scheduler;
 pub mod server;
+pub mod snapshot;
 pub mod store;

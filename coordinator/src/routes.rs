@@ -1,11 +1,12 @@
 //! Who serves what, as one immutable snapshot: all that the hot path reads.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rpds::HashTrieMapSync;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Channel;
@@ -138,25 +139,38 @@ impl Target {
 /// All functions at one moment: by `add@3`, and by `add` for the newest that is ready.
 #[derive(Debug, Default)]
 pub struct Routes {
-    targets: HashMap<String, Arc<Target>>,
+    targets: HashTrieMapSync<Arc<str>, Arc<Target>>,
     catalog: Arc<Catalog>,
 }
 
 impl Routes {
-    /// Indexes the targets. `catalog` is what they were made from.
+    /// With other functions registered, and with changed targets by `add@3`; `None`: it is there no more.
     #[must_use]
-    pub fn new(catalog: Arc<Catalog>, targets: impl IntoIterator<Item = Target>) -> Self {
-        let targets: HashMap<_, _> =
-            targets.into_iter().map(|target| (target.function.name.clone(), Arc::new(target))).collect();
-        let mut routes = Self { targets, catalog };
-        for name in routes.catalog.names() {
-            let newest_first = || routes.catalog.versions(name).rev().filter_map(|f| routes.targets.get(&f.name));
+    pub fn with(&self, catalog: Arc<Catalog>, changes: Vec<(Arc<str>, Option<Target>)>) -> Self {
+        let mut routes = Self { targets: self.targets.clone(), catalog };
+        let mut names = BTreeSet::new();
+        for (versioned, target) in changes {
+            names.insert(versioned.split_once('@').map_or(&*versioned, |(name, _)| name).to_owned());
+            match target {
+                Some(target) => routes.targets.insert_mut(versioned, Arc::new(target)),
+                None => drop(routes.targets.remove_mut(&versioned)),
+            }
+        }
+        for name in names {
+            let newest_first = || routes.catalog.versions(&name).rev().filter_map(|f| routes.exact(&f.name));
             let ready = newest_first().find(|target| !target.servers.is_empty());
-            if let Some(target) = ready.or_else(|| newest_first().next()).cloned() {
-                routes.targets.insert(name.to_owned(), target);
+            match ready.or_else(|| newest_first().next()).cloned() {
+                Some(target) => routes.targets.insert_mut(Arc::from(name), target),
+                None => drop(routes.targets.remove_mut(name.as_str())),
             }
         }
         routes
+    }
+
+    /// What these routes were made from.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
     }
 
     /// Looks a function up.
@@ -165,8 +179,8 @@ impl Routes {
     /// [`ErrorCode::FunctionNotFound`] with the nearest name.
     pub fn find(&self, function: &FunctionRef) -> Result<&Arc<Target>, Error> {
         let found = match function.version {
-            None => self.targets.get(&function.name),
-            Some(_) => self.targets.get(&function.to_string()),
+            None => self.targets.get(function.name.as_str()),
+            Some(_) => self.targets.get(function.to_string().as_str()),
         };
         found.ok_or_else(|| self.catalog.not_found(function))
     }

@@ -20,7 +20,8 @@ use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::config::Config;
 use crate::fleet::{self, FleetService, Parts};
 use crate::http::{self, Exporter, Http};
-use crate::membership::{Fleet, MembershipService};
+use crate::logs::LogStore;
+use crate::membership::{MembershipHandle, MembershipService};
 use crate::registry::{self, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
@@ -40,7 +41,8 @@ pub struct Server {
     http: SocketAddr,
     engine: Option<SocketAddr>,
     ready: Arc<AtomicBool>,
-    fleet: Fleet,
+    fleet: MembershipHandle,
+    logs: Arc<LogStore>,
     store: SharedStore,
     stop: CancellationToken,
     tasks: tokio::task::JoinSet<()>,
@@ -70,7 +72,9 @@ impl Server {
         let registry = Arc::new(registry);
         let routes = Arc::new(RouteTable::default());
         let timeout = config.executor_timeout.0;
-        let fleet = Fleet::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
+        let fleet =
+            MembershipHandle::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
+        let logs = Arc::<LogStore>::default();
         let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {
             grpc: grpc_address,
@@ -78,6 +82,7 @@ impl Server {
             engine: engine.as_ref().map(Port::address),
             ready: Arc::new(AtomicBool::new(false)),
             fleet: fleet.clone(),
+            logs: Arc::clone(&logs),
             store,
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
@@ -90,6 +95,7 @@ impl Server {
             artifacts,
             fleet: fleet.clone(),
             routes,
+            logs,
             token,
             coordinator: grpc_address.to_string(),
             http_address: http_address.to_string(),
@@ -104,7 +110,7 @@ impl Server {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
         server.serve_grpc(grpc, router, parts, door.clone());
-        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), Arc::clone(&registry), door);
+        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         tracing::info!(grpc = %grpc_address, http = %http_address, data = %config.data_dir.display(), "coordinator ready");
@@ -113,8 +119,12 @@ impl Server {
 
     fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, parts: Arc<Parts>, token: RequireToken) {
         let artifacts = ArtifactsService::new(parts.artifacts.clone());
-        let membership =
-            MembershipService::new(parts.fleet.clone(), Arc::clone(&parts.registry), parts.coordinator.clone());
+        let membership = MembershipService::new(
+            parts.fleet.clone(),
+            Arc::clone(&parts.registry),
+            Arc::clone(&parts.logs),
+            parts.coordinator.clone(),
+        );
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(token)
             .add_service(server::flight_service(flight))
@@ -124,9 +134,9 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, exporter: Exporter, registry: Arc<Registry>, door: RequireToken) {
+    fn serve_http(&mut self, port: Port, exporter: Exporter, door: RequireToken) {
         let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
-        let app = http::routes(Http { fleet, registry, door, exporter, ready });
+        let app = http::routes(Http { fleet, door, exporter, ready });
         self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
     }
 
@@ -163,7 +173,7 @@ impl Server {
         });
     }
 
-    fn follow(&mut self, registry: Arc<Registry>, fleet: Fleet, revision: u64) {
+    fn follow(&mut self, registry: Arc<Registry>, fleet: MembershipHandle, revision: u64) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -196,6 +206,7 @@ impl Server {
         self.ready.store(false, Ordering::Relaxed);
         self.stop.cancel();
         self.fleet.stop();
+        self.logs.close();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("streams were still open after {} s", GRACE.as_secs());

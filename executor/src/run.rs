@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use ractor::Actor;
 use rand::Rng;
-use tokio_util::sync::CancellationToken;
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::server::{self, Port};
@@ -18,7 +17,7 @@ use udfleet_proto::v1::node_server::NodeServer;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
-use crate::attach::{self, Attachment};
+use crate::attach::{self, Attachment, OrderlyStop};
 use crate::config::Settings;
 use crate::definition::DefinitionSource;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
@@ -66,12 +65,13 @@ pub async fn run(
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
-    let end = CancellationToken::new();
+    let stopping = OrderlyStop::default();
+    let end = stopping.begun.clone();
     let engines = Arc::new(Engines::default());
     let frontend = FlightFrontend::new(FunctionStreams::new(Arc::clone(&context.table)), Arc::clone(&engines));
     let guard = RequireToken::new(settings.token.as_ref());
-    let (logs, stats, table) = (Arc::clone(&context.logs), Arc::clone(&context.stats), Arc::clone(&context.table));
-    let service = NodeService::new(context.executor.clone(), logs, stats, table);
+    let (stats, table) = (Arc::clone(&context.stats), Arc::clone(&context.table));
+    let service = NodeService::new(context.executor.clone(), stats, table);
     let engine_address = engine.as_ref().map(|port| port.address().to_string());
     let (open, stop_open) = (frontend.clone(), end.clone().cancelled_owned());
     let serve_engines = async move {
@@ -98,7 +98,8 @@ pub async fn run(
         addresses["engine"] = address.into();
     }
     ready(&addresses);
-    let attachment = tokio::spawn(Attachment::new(channel, bearer, hello, Arc::clone(&context), node.clone()).run());
+    let attachment = Attachment::new(channel, bearer, hello, Arc::clone(&context), node.clone());
+    let mut attachment = tokio::spawn(attachment.run(stopping.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
         ended = &mut server => ended.unwrap_or_else(|e| Err(Error::internal(format!("the gRPC server failed: {e}")))),
@@ -106,11 +107,14 @@ pub async fn run(
     tracing::info!("stopping");
     // Nothing new comes in; interpreters finish their batch, close their functions and end.
     context.table.set_draining(true);
-    attachment.abort();
     end.cancel();
     node.stop(None);
     if tokio::time::timeout(STOP_WITHIN, node_task).await.is_err() {
         tracing::warn!("interpreters did not end within {} s and are killed with the executor", STOP_WITHIN.as_secs());
+    }
+    stopping.finished.cancel();
+    if tokio::time::timeout(LAST_WORDS, &mut attachment).await.is_err() {
+        attachment.abort();
     }
     // Streams learn why they end; one whose client does not listen holds nothing up.
     if !server.is_finished() {

@@ -73,6 +73,15 @@ impl FunctionRef {
         validate(name)?;
         Ok(Self { name: name.to_owned(), version })
     }
+
+    /// Whether it names `function` (`name@version`): this version, or any version of its name.
+    #[must_use]
+    pub fn includes(&self, function: &str) -> bool {
+        match self.version {
+            None => function.split_once('@').map_or(function, |(name, _)| name) == self.name,
+            Some(_) => self.to_string() == function,
+        }
+    }
 }
 
 impl fmt::Display for FunctionRef {

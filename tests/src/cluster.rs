@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use tempfile::TempDir;
-use udfleet_proto::v1::ListExecutorsRequest;
+use udfleet_proto::v1::{ExecutorInfo, ListExecutorsRequest};
 
 use crate::binaries::uv;
 use crate::control::Client;
@@ -74,7 +74,12 @@ impl Cluster {
 
     /// Starts one more executor, or one anew; does not wait until it is attached.
     pub async fn add_executor(&mut self, id: &str) {
-        let work = self.folder.path().join(id);
+        self.add_executor_as(id, id).await;
+    }
+
+    /// Starts an executor that is called `name` here and `id` in the fleet.
+    pub async fn add_executor_as(&mut self, name: &str, id: &str) {
+        let work = self.folder.path().join(name);
         let mut arguments: Vec<OsString> = vec![
             "--coordinator".into(),
             self.address().into(),
@@ -96,8 +101,8 @@ impl Cluster {
         }
         arguments.extend(self.options.executor.iter().map(OsString::from));
         arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
-        let process = Process::start("udfleet-executor", id, self.folder.path(), &arguments).await;
-        self.executors.insert(id.to_owned(), process);
+        let process = Process::start("udfleet-executor", name, self.folder.path(), &arguments).await;
+        self.executors.insert(name.to_owned(), process);
     }
 
     /// Waits until this many executors are in service.
@@ -112,7 +117,11 @@ impl Cluster {
         let Some(mut fleet) = self.client().try_fleet().await else { return BTreeMap::new() };
         let Ok(answer) = fleet.list_executors(ListExecutorsRequest::default()).await else { return BTreeMap::new() };
         let all = answer.into_inner().executors.into_iter();
-        all.map(|e| (e.hello.unwrap_or_default().executor, e.state)).collect()
+        let state = |executor: ExecutorInfo| {
+            let word = executor.state().word().to_owned();
+            (executor.hello.unwrap_or_default().executor, word)
+        };
+        all.map(state).collect()
     }
 
     /// Waits until an executor is in this state.

@@ -165,3 +165,16 @@ def slow_if_negative(value):
     if value < 0:
         time.sleep(60)
     return value
+
+
+def say(word):
+    print("said", word, flush=True)
+    return len(word)
+
+
+def print_line_ends(mebibytes):
+    """Only line ends, on stderr."""
+    for _ in range(mebibytes):
+        os.write(2, b"\n" * (1 << 20))
+    os.write(2, b"the end\n")
+    return mebibytes

@@ -110,7 +110,7 @@ async fn watched(
     let news = parts.fleet.watch(&function.name, unplaced);
     let result = match tokio::time::timeout(timeout, wait(news, events, served)).await {
         Ok(result) => result,
-        Err(_) => Err(too_slow(parts, function, timeout).await),
+        Err(_) => Err(too_slow(parts, function, timeout)),
     };
     result.map_err(|error| error.function(function.name.as_str()))
 }
@@ -127,7 +127,7 @@ async fn end(
         parts.registry.settle(function).await?;
     } else {
         parts.registry.abandon(function, served).await?;
-        parts.fleet.catalog_changed();
+        parts.fleet.show_catalog().await;
     }
     result
 }
@@ -162,10 +162,11 @@ async fn wait(
 }
 
 /// Says what everybody was still waiting for.
-async fn too_slow(parts: &Parts, function: &Function, timeout: Duration) -> Error {
+fn too_slow(parts: &Parts, function: &Function, timeout: Duration) -> Error {
     let which = FunctionRef { name: function.definition.name.clone(), version: Some(function.definition.version) };
-    let info = parts.fleet.functions(Some(which), true).await.ok().and_then(|infos| infos.into_iter().next());
-    let (state, reason) = info.map_or((LoadState::Pending, String::new()), |info| (info.state(), info.reason));
+    let entry = parts.fleet.snapshot().find(&which);
+    let (state, reason) =
+        entry.map_or((LoadState::Pending, String::new()), |entry| (entry.state(), entry.reason().to_owned()));
     let code = match state {
         LoadState::Building => ErrorCode::EnvironmentFailed,
         LoadState::Loading | LoadState::Ready | LoadState::Failed => ErrorCode::LoadFailed,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use tokio::sync::mpsc;
@@ -24,7 +24,8 @@ use super::page::page;
 use super::register::{self, Events};
 use super::{ask, logs};
 use crate::artifact::ArtifactStore;
-use crate::membership::Fleet;
+use crate::logs::{LogStore, WantedLines};
+use crate::membership::MembershipHandle;
 use crate::plan;
 use crate::registry::Registry;
 use crate::routes::RouteTable;
@@ -40,9 +41,11 @@ pub struct Parts {
     /// Their files.
     pub artifacts: ArtifactStore,
     /// The executors.
-    pub fleet: Fleet,
+    pub fleet: MembershipHandle,
     /// Who serves what.
     pub routes: Arc<RouteTable>,
+    /// What functions print.
+    pub logs: Arc<LogStore>,
     /// Shown to executors.
     pub token: SendToken,
     /// The name the coordinator gives itself.
@@ -134,9 +137,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DescribeFunctionRequest>,
     ) -> Result<Response<FunctionInfo>, Status> {
         let which = parse(&request.into_inner().name)?;
-        let found = self.parts.fleet.functions(Some(which.clone()), true).await?;
-        let info = found.into_iter().next().ok_or_else(|| self.parts.registry.catalog().not_found(&which))?;
-        Ok(Response::new(info))
+        let snapshot = self.parts.fleet.snapshot();
+        let entry = snapshot.find(&which).ok_or_else(|| snapshot.catalog.not_found(&which))?;
+        Ok(Response::new(entry.info()))
     }
 
     async fn list_functions(
@@ -144,7 +147,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<ListFunctionsRequest>,
     ) -> Result<Response<ListFunctionsResponse>, Status> {
         let request = request.into_inner();
-        let mut functions = self.parts.fleet.functions(None, request.all_versions).await?;
+        let snapshot = self.parts.fleet.snapshot();
+        let entries = if request.all_versions { snapshot.all_versions() } else { snapshot.newest() };
+        let mut functions: Vec<FunctionInfo> = entries.iter().map(|entry| entry.info()).collect();
         functions.iter_mut().filter_map(|info| info.definition.as_mut()).for_each(|d| d.source_files.clear());
         let (functions, next_page_token) = page(functions, &request.page_token);
         Ok(Response::new(ListFunctionsResponse { functions, next_page_token }))
@@ -160,7 +165,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         if dropped.is_empty() {
             return Err(catalog.not_found(&which).into());
         }
-        self.parts.fleet.catalog_changed();
+        self.parts.fleet.show_catalog().await;
         Ok(Response::new(DropFunctionResponse { dropped }))
     }
 
@@ -168,7 +173,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<ListExecutorsRequest>,
     ) -> Result<Response<ListExecutorsResponse>, Status> {
-        let (executors, next_page_token) = page(self.parts.fleet.executors().await?, &request.into_inner().page_token);
+        let (snapshot, now) = (self.parts.fleet.snapshot(), Instant::now());
+        let executors = snapshot.executors.values().map(|executor| executor.info(now)).collect();
+        let (executors, next_page_token) = page(executors, &request.into_inner().page_token);
         Ok(Response::new(ListExecutorsResponse { executors, next_page_token }))
     }
 
@@ -184,9 +191,10 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     async fn progress(&self, request: Request<ProgressRequest>) -> Result<Response<ProgressResponse>, Status> {
         let request = request.into_inner();
         let which = parse_optional(&request.function)?;
-        let functions = self.parts.fleet.progress(which.clone()).await?;
+        let snapshot = self.parts.fleet.fresh_snapshot().await?;
+        let functions = snapshot.progress(which.as_ref());
         if let Some(which) = which.filter(|_| functions.is_empty()) {
-            return Err(self.parts.registry.catalog().not_found(&which).into());
+            return Err(snapshot.catalog.not_found(&which).into());
         }
         let (functions, next_page_token) = page(functions, &request.page_token);
         Ok(Response::new(ProgressResponse { functions, next_page_token }))
@@ -229,9 +237,15 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let request = request.into_inner();
-        self.known(&request.function)?;
-        let nodes = self.parts.fleet.nodes().await?;
-        let (fleet, token) = (self.parts.fleet.clone(), self.parts.token.clone());
-        Ok(Response::new(Box::pin(logs::gather(fleet, nodes, token, request))))
+        let wanted = match parse_optional(&request.function)? {
+            None => WantedLines::All,
+            Some(which) => WantedLines::Function(which),
+        };
+        // Of a function that has been dropped, its last lines may still be read.
+        if self.parts.logs.tail(&wanted, 1).is_empty() {
+            self.known(&request.function)?;
+        }
+        let lines = logs::read(&self.parts.logs, wanted, request.tail as usize, request.follow);
+        Ok(Response::new(Box::pin(lines)))
     }
 }

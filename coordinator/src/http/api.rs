@@ -1,5 +1,7 @@
 //! `/api/v1`: what the SDK's `functions()`, `executors()` and `progress()` tell, as JSON for whoever has no SDK.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -13,7 +15,8 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::Http;
 use super::progress::Progress;
-use super::views::{Executor, Failure, Function};
+use super::views::{Environment, Executor, Failure, Function};
+use crate::snapshot::Snapshot;
 
 /// The routes below `/api/v1`. They ask for the fleet's token, as gRPC does.
 pub fn routes(http: Http) -> axum::Router<Http> {
@@ -21,6 +24,7 @@ pub fn routes(http: Http) -> axum::Router<Http> {
         .route("/functions", get(functions))
         .route("/functions/{name}", get(function))
         .route("/executors", get(executors))
+        .route("/environments", get(environments))
         .route("/progress", get(all_progress))
         .route("/progress/{name}", get(progress))
         .layer(middleware::from_fn_with_state(http, require_token))
@@ -47,31 +51,54 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// `add`: every version. `add@3`: one.
-fn named(http: &Http, name: &str) -> Result<FunctionRef, Refusal> {
-    let which = FunctionRef::parse(name).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
-    let catalog = http.registry.catalog();
-    if catalog.matching(&which).is_empty() { Err(catalog.not_found(&which).into()) } else { Ok(which) }
+fn parse(name: &str) -> Result<FunctionRef, Refusal> {
+    Ok(FunctionRef::parse(name).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?)
 }
 
-async fn functions(State(http): State<Http>) -> Result<Json<Vec<Function>>, Refusal> {
-    Ok(Json(http.fleet.functions(None, false).await?.iter().map(Function::of).collect()))
+/// JSON made from one snapshot, with its revision: who polls sees whether anything has changed.
+type FromSnapshot<T> = Result<([(&'static str, String); 1], Json<T>), Refusal>;
+
+fn answer<T>(snapshot: &Snapshot, body: T) -> FromSnapshot<T> {
+    Ok(([("udfleet-revision", snapshot.revision.to_string())], Json(body)))
 }
 
-async fn function(State(http): State<Http>, Path(name): Path<String>) -> Result<Json<Vec<Function>>, Refusal> {
-    let which = named(&http, &name)?;
-    Ok(Json(http.fleet.functions(Some(which), true).await?.iter().map(Function::of).collect()))
+async fn functions(State(http): State<Http>) -> FromSnapshot<Vec<Function>> {
+    let snapshot = http.fleet.snapshot();
+    answer(&snapshot, snapshot.newest().iter().map(|entry| Function::of(entry)).collect())
 }
 
-async fn executors(State(http): State<Http>) -> Result<Json<Vec<Executor>>, Refusal> {
-    Ok(Json(http.fleet.executors().await?.iter().map(Executor::of).collect()))
+/// `add`: every version. `add@3`: this one.
+async fn function(State(http): State<Http>, Path(name): Path<String>) -> FromSnapshot<Vec<Function>> {
+    let (which, snapshot) = (parse(&name)?, http.fleet.snapshot());
+    let found = snapshot.matching(&which);
+    if found.is_empty() {
+        return Err(snapshot.catalog.not_found(&which).into());
+    }
+    answer(&snapshot, found.iter().map(|entry| Function::of(entry)).collect())
 }
 
-async fn all_progress(State(http): State<Http>) -> Result<Json<Vec<Progress>>, Refusal> {
-    Ok(Json(http.fleet.progress(None).await?.iter().map(Progress::of).collect()))
+async fn executors(State(http): State<Http>) -> FromSnapshot<Vec<Executor>> {
+    let (snapshot, now) = (http.fleet.snapshot(), Instant::now());
+    answer(&snapshot, snapshot.executors.values().map(|entry| Executor::of(entry, now)).collect())
 }
 
-async fn progress(State(http): State<Http>, Path(name): Path<String>) -> Result<Json<Vec<Progress>>, Refusal> {
-    let which = named(&http, &name)?;
-    Ok(Json(http.fleet.progress(Some(which)).await?.iter().map(Progress::of).collect()))
+async fn environments(State(http): State<Http>) -> FromSnapshot<Vec<Environment>> {
+    let snapshot = http.fleet.snapshot();
+    answer(&snapshot, snapshot.environments.iter().map(|(hash, entry)| Environment::of(hash, entry)).collect())
+}
+
+async fn all_progress(State(http): State<Http>) -> FromSnapshot<Vec<Progress>> {
+    let snapshot = http.fleet.fresh_snapshot().await?;
+    answer(&snapshot, snapshot.progress(None).iter().map(Progress::of).collect())
+}
+
+/// `add`: all its versions together. `add@3`: this one.
+async fn progress(State(http): State<Http>, Path(name): Path<String>) -> FromSnapshot<Vec<Progress>> {
+    let which = parse(&name)?;
+    let snapshot = http.fleet.fresh_snapshot().await?;
+    let found = snapshot.progress(Some(&which));
+    if found.is_empty() {
+        return Err(snapshot.catalog.not_found(&which).into());
+    }
+    answer(&snapshot, found.iter().map(Progress::of).collect())
 }

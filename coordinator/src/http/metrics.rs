@@ -1,6 +1,5 @@
 //! /metrics: numbers that the coordinator holds anyway, set at the moment they are asked for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,20 +8,20 @@ use udfleet_edge::engine::Engines;
 use udfleet_edge::metrics::{page, record_engines, record_series};
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
-use udfleet_proto::v1::{ExecutorInfo, FunctionMetrics, FunctionProgress};
+use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
 
-use crate::membership::Fleet;
+use crate::membership::MembershipHandle;
 use crate::router::Stats;
+use crate::snapshot::Snapshot;
 
 /// Functions with series of their own; further ones are left out, so that the page stays bounded.
 const MOST_FUNCTIONS: usize = 500;
 /// Series of user metrics on the page; names and labels come from user code, which may make any number of them.
 const MOST_USER_SERIES: usize = 10_000;
-const EXECUTOR_STATES: [&str; 4] = ["ready", "draining", "drained", "lost"];
 
 /// Renders the page.
 pub struct Exporter {
-    fleet: Fleet,
+    fleet: MembershipHandle,
     stats: Arc<Stats>,
     engines: Arc<Engines>,
 }
@@ -30,7 +29,7 @@ pub struct Exporter {
 impl Exporter {
     /// Reads from these.
     #[must_use]
-    pub fn new(fleet: Fleet, stats: Arc<Stats>, engines: Arc<Engines>) -> Self {
+    pub fn new(fleet: MembershipHandle, stats: Arc<Stats>, engines: Arc<Engines>) -> Self {
         Self { fleet, stats, engines }
     }
 
@@ -39,13 +38,14 @@ impl Exporter {
     /// # Errors
     /// While the coordinator stops.
     pub async fn render(&self) -> Result<String, Error> {
-        let functions = self.fleet.progress(None).await?;
-        let executors = self.fleet.executors().await?;
+        let snapshot = self.fleet.fresh_snapshot().await?;
+        let functions = snapshot.progress(None);
         Ok(page(|| {
             describe();
             record_router(&self.stats);
             record_engines(&self.engines);
-            record_executors(&executors);
+            record_executors(&snapshot);
+            record_snapshot(&snapshot);
             functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
             let shown = functions.iter().take(MOST_FUNCTIONS).filter_map(|progress| progress.total.as_ref());
             let user = |total: &FunctionMetrics| {
@@ -66,6 +66,11 @@ fn describe() {
         "Batches sent again because an executor was lost or refused them"
     );
     describe_gauge!("udfleet_executors", "Executors by state");
+    describe_counter!("udfleet_snapshot_revision_total", "Changes of the fleet that the coordinator has published");
+    describe_counter!(
+        "udfleet_snapshot_entries_replaced_total",
+        "Functions, executors and environments whose entries these changes touched"
+    );
     describe_gauge!("udfleet_interpreter_memory_bytes", "Private memory of all interpreters, summed over executors");
     describe_gauge!("udfleet_interpreters", "Interpreters running in the fleet");
     describe_counter!("udfleet_function_calls_total", "Batches answered, with success or not");
@@ -88,15 +93,19 @@ fn record_router(stats: &Stats) {
     counter!("udfleet_batches_resent_total").absolute(stats.retries.load(Ordering::Relaxed));
 }
 
-fn record_executors(executors: &[ExecutorInfo]) {
-    let mut states: BTreeMap<&str, u32> = EXECUTOR_STATES.iter().map(|state| (*state, 0)).collect();
-    for executor in executors {
-        *states.entry(executor.state.as_str()).or_default() += 1;
+/// What keeping the snapshot up to date costs.
+fn record_snapshot(snapshot: &Snapshot) {
+    counter!("udfleet_snapshot_revision_total").absolute(snapshot.revision);
+    counter!("udfleet_snapshot_entries_replaced_total").absolute(snapshot.replaced);
+}
+
+fn record_executors(snapshot: &Snapshot) {
+    let executors = || snapshot.executors.values();
+    for state in ExecutorState::ALL {
+        let count = executors().filter(|executor| executor.state == state).count();
+        gauge!("udfleet_executors", "state" => state.word()).set(count as f64);
     }
-    for (state, count) in states {
-        gauge!("udfleet_executors", "state" => state.to_owned()).set(f64::from(count));
-    }
-    let attached = || executors.iter().filter(|executor| executor.state != "lost");
+    let attached = || executors().filter(|executor| executor.state.attached());
     gauge!("udfleet_interpreters").set(attached().map(|e| f64::from(e.interpreters)).sum::<f64>());
     gauge!("udfleet_interpreter_memory_bytes").set(attached().map(|e| e.rss_bytes as f64).sum::<f64>());
 }

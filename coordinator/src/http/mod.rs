@@ -13,8 +13,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::membership::Fleet;
-use crate::registry::Registry;
+use crate::membership::MembershipHandle;
 use udfleet_edge::auth::RequireToken;
 use udfleet_edge::metrics::answer;
 
@@ -24,9 +23,7 @@ pub use metrics::Exporter;
 #[derive(Clone)]
 pub struct Http {
     /// What there is to tell of.
-    pub fleet: Fleet,
-    /// Names of functions.
-    pub registry: Arc<Registry>,
+    pub fleet: MembershipHandle,
     /// In front of the JSON API.
     pub door: RequireToken,
     /// Renders /metrics.

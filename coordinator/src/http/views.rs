@@ -1,10 +1,14 @@
 //! Functions and executors as the JSON API shows them: the fields of the SDK's `FunctionView` and `ExecutorView`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use udfleet_proto::types::sql;
-use udfleet_proto::v1::{ErrorInfo, ExecutorInfo, FunctionInfo, FunctionStatus, LoadState, OnError};
+use udfleet_proto::v1::{ErrorInfo, FunctionStatus, OnError};
+
+use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
 
 /// Why something is not as it should be.
 #[derive(Debug, Serialize)]
@@ -84,17 +88,14 @@ pub struct Function {
 }
 
 impl Function {
-    /// Of what the registry and the executors say.
-    pub fn of(info: &FunctionInfo) -> Self {
-        let state = LoadState::try_from(info.state).unwrap_or_default().as_str_name();
-        let definition = info.definition.clone().unwrap_or_default();
-        let on_executor = |entry: &udfleet_proto::v1::ExecutorFunctionStatus| {
-            entry.status.as_ref().map(|status| OnExecutor::of(&entry.executor, status))
-        };
+    /// Of a snapshot's entry.
+    pub fn of(entry: &FunctionEntry) -> Self {
+        let definition = &entry.function.definition;
         Self {
+            name: definition.name.clone(),
             version: definition.version,
-            state,
-            reason: info.reason.clone(),
+            state: entry.state().as_str_name(),
+            reason: entry.reason().to_owned(),
             language: definition.language().as_str_name(),
             kind: definition.kind().as_str_name().to_lowercase(),
             func_type: definition.func_type().as_str_name().to_lowercase(),
@@ -108,16 +109,15 @@ impl Function {
                 OnError::Skip => "skip",
                 OnError::Fail | OnError::Unspecified | OnError::Column => "fail",
             },
-            environment: info.environment.clone(),
+            environment: entry.function.environment.clone(),
             created_unix_ms: definition.created_unix_ms,
-            executors: info.executors.iter().filter_map(on_executor).collect(),
+            executors: entry.on.iter().map(|(executor, status)| OnExecutor::of(executor, status)).collect(),
             python: definition.environment.as_ref().map(|e| e.python.clone()).unwrap_or_default(),
-            requirements: definition.environment.map(|e| e.requirements).unwrap_or_default(),
-            name: definition.name,
-            config: definition.config.into_iter().collect(),
-            job: definition.job,
-            doc: definition.doc,
-            source: definition.source,
+            requirements: definition.environment.as_ref().map(|e| e.requirements.clone()).unwrap_or_default(),
+            config: definition.config.clone().into_iter().collect(),
+            job: definition.job.clone(),
+            doc: definition.doc.clone(),
+            source: definition.source.clone(),
         }
     }
 }
@@ -126,7 +126,7 @@ impl Function {
 #[derive(Debug, Serialize)]
 pub struct Executor {
     id: String,
-    state: String,
+    state: &'static str,
     address: String,
     version: String,
     pythons: Vec<String>,
@@ -142,24 +142,56 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Of what it said when it attached, and in its last report.
-    pub fn of(info: &ExecutorInfo) -> Self {
-        let hello = info.hello.clone().unwrap_or_default();
+    /// Of a snapshot's entry.
+    pub fn of(entry: &ExecutorEntry, now: Instant) -> Self {
+        let hello = &entry.hello;
+        let status = |status: &Arc<FunctionStatus>| OnExecutor::of(&hello.executor, status);
         Self {
-            state: info.state.clone(),
-            pythons: hello.pythons.into_iter().map(|python| python.version).collect(),
+            id: hello.executor.clone(),
+            state: entry.state.word(),
+            address: hello.address.clone(),
+            version: hello.version.clone(),
+            pythons: hello.pythons.iter().map(|python| python.version.clone()).collect(),
             cores: hello.cores,
             memory_bytes: hello.memory_bytes,
-            interpreters: info.interpreters,
+            interpreters: entry.interpreters,
             max_interpreters: hello.max_interpreters,
-            rss_bytes: info.rss_bytes,
-            in_flight: info.in_flight,
-            labels: hello.labels.into_iter().collect(),
-            report_age_ms: info.report_age_ms,
-            functions: info.functions.iter().map(|status| OnExecutor::of(&hello.executor, status)).collect(),
-            id: hello.executor,
-            address: hello.address,
-            version: hello.version,
+            rss_bytes: entry.rss_bytes,
+            in_flight: entry.in_flight,
+            labels: hello.labels.clone().into_iter().collect(),
+            report_age_ms: entry.report_age_ms(now),
+            functions: entry.functions.values().map(status).collect(),
+        }
+    }
+}
+
+/// An environment of the fleet.
+#[derive(Debug, Serialize)]
+pub struct Environment {
+    hash: String,
+    python: String,
+    requirements: Vec<String>,
+    /// `add@3`
+    functions: Vec<String>,
+    /// Interpreters by executor that should hold it.
+    assigned: BTreeMap<String, u32>,
+    /// Executors that have it on disk.
+    built_on: Vec<String>,
+    /// Why no executor should hold it.
+    reason: String,
+}
+
+impl Environment {
+    /// Of a snapshot's entry.
+    pub fn of(hash: &str, entry: &EnvironmentEntry) -> Self {
+        Self {
+            hash: hash.to_owned(),
+            python: entry.environment.python.clone(),
+            requirements: entry.environment.requirements.clone(),
+            functions: entry.functions.iter().map(|name| name.to_string()).collect(),
+            assigned: entry.assigned.clone(),
+            built_on: entry.built_on.iter().map(|id| id.to_string()).collect(),
+            reason: entry.unplaced.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt as _};
 use tokio::sync::{oneshot, watch};
@@ -18,24 +18,26 @@ use udfleet_proto::v1::{
 };
 use udfleet_proto::{VERSION, compatible};
 
-use super::message::{Message, Outbound};
-use super::{Fleet, definitions, record};
+use super::message::{Message, NewAttachment, Origin, Outbound};
+use super::{MembershipHandle, definitions, record};
+use crate::logs::LogStore;
 use crate::registry::Registry;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves executors.
 pub struct MembershipService {
-    fleet: Fleet,
+    fleet: MembershipHandle,
     registry: Arc<Registry>,
+    logs: Arc<LogStore>,
     coordinator: String,
 }
 
 impl MembershipService {
-    /// `coordinator` is the name it gives itself.
+    /// What functions print goes to `logs`; `coordinator` is the name it gives itself.
     #[must_use]
-    pub fn new(fleet: Fleet, registry: Arc<Registry>, coordinator: String) -> Self {
-        Self { fleet, registry, coordinator }
+    pub fn new(fleet: MembershipHandle, registry: Arc<Registry>, logs: Arc<LogStore>, coordinator: String) -> Self {
+        Self { fleet, registry, logs, coordinator }
     }
 }
 
@@ -47,22 +49,20 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         &self,
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
+        let origin = Origin { address: request.remote_addr(), since: SystemTime::now() };
         let mut reports = request.into_inner();
         let hello = first_hello(&mut reports).await?;
-        let executor = hello.executor.clone();
+        let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let record = record::next_epoch(&self.fleet.store, &executor).await?;
         let (link, outbound) = watch::channel(Outbound::default());
         let (reply, answer) = oneshot::channel();
-        self.fleet.tell(Message::Attached {
-            hello: Box::new(hello),
-            epoch: record.epoch,
-            draining: record.draining,
-            link,
-            reply,
-        });
+        let (epoch, draining) = (record.epoch, record.draining);
+        let attachment = Box::new(NewAttachment { hello, epoch, draining, link, origin });
+        self.fleet.tell(Message::Attached { attachment, reply });
         answer.await.map_err(|_| super::stopping())??;
-        tokio::spawn(pump(self.fleet.clone(), executor, record.epoch, reports, outbound.clone()));
-        let welcome = Welcome { epoch: record.epoch, coordinator: self.coordinator.clone() };
+        let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, epoch };
+        tokio::spawn(pump.run(reports, outbound.clone()));
+        let welcome = Welcome { epoch, coordinator: self.coordinator.clone() };
         let welcome = futures::stream::once(std::future::ready(Down::Welcome(welcome)));
         // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
         let mut sent = Outbound::default();
@@ -115,28 +115,44 @@ async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, 
     Ok(hello)
 }
 
-/// Passes reports on until the executor or the actor ends the attach.
-async fn pump(
-    fleet: Fleet,
+/// One attachment's way up.
+struct Pump {
+    fleet: MembershipHandle,
+    logs: Arc<LogStore>,
     executor: String,
+    incarnation: String,
     epoch: u64,
-    mut reports: Streaming<ExecutorMessage>,
-    mut outbound: watch::Receiver<Outbound>,
-) {
-    let closed = async { while outbound.changed().await.is_ok() {} };
-    tokio::pin!(closed);
-    loop {
-        let message = tokio::select! {
-            message = reports.message() => message,
-            () = &mut closed => return,
-        };
-        match message {
-            Ok(Some(ExecutorMessage { kind: Some(Up::Report(report)) })) => {
-                fleet.tell(Message::Reported { executor: executor.clone(), epoch, report: Box::new(report) });
+}
+
+impl Pump {
+    /// Passes on what comes until the executor or the actor ends the attachment.
+    async fn run(self, mut messages: Streaming<ExecutorMessage>, mut outbound: watch::Receiver<Outbound>) {
+        let closed = async { while outbound.changed().await.is_ok() {} };
+        tokio::pin!(closed);
+        loop {
+            let message = tokio::select! {
+                message = messages.message() => message,
+                () = &mut closed => return,
+            };
+            match message {
+                Ok(Some(ExecutorMessage { kind: Some(kind) })) => self.pass_on(kind),
+                // From a newer executor.
+                Ok(Some(ExecutorMessage { kind: None })) => {}
+                Ok(None) | Err(_) => break,
             }
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => break,
+        }
+        let Self { fleet, executor, epoch, .. } = self;
+        fleet.tell(Message::Detached { executor, epoch });
+    }
+
+    fn pass_on(&self, kind: Up) {
+        let (executor, epoch) = (self.executor.clone(), self.epoch);
+        match kind {
+            Up::Report(report) => self.fleet.tell(Message::Reported { executor, epoch, report: Box::new(report) }),
+            Up::Goodbye(_) => self.fleet.tell(Message::Goodbye { executor, epoch }),
+            Up::Logs(batch) => self.logs.push(&executor, &self.incarnation, batch.lines),
+            // Only the first message counts.
+            Up::Hello(_) => {}
         }
     }
-    fleet.tell(Message::Detached { executor, epoch });
 }

@@ -1,75 +1,81 @@
 //! The actor's state and every decision it takes: plain and synchronous, told the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
-use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{
-    BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, FunctionStatus, Hello,
-    LoadState, Report,
-};
+use udfleet_proto::v1::{BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, Report};
 
 use super::member::{Member, NodeAddress};
-use super::message::{Link, Unplaced, WatchEvent};
-use super::metrics::MetricsBook;
+use super::message::{NewAttachment, Unplaced, WatchEvent};
 use super::plan;
+use super::publish::Placed;
 use super::refresh::Refresh;
-use super::status::{Outcome, progress_line};
+use super::watches::Watches;
 use crate::registry::{Catalog, Function};
-use crate::routes::{Endpoint, RouteTable, Routes, Server, Target};
+use crate::routes::{Endpoint, RouteTable};
 use crate::scheduler::{self, Offer, Placement};
+use crate::snapshot::{SnapshotBuilder, SnapshotCell};
 
 /// Lost executors that are still shown; older ones are forgotten.
 const LOST_KEPT: usize = 32;
 
-/// A registration that waits.
-struct Watch {
-    function: Arc<Function>,
-    unplaced: Unplaced,
-    events: mpsc::UnboundedSender<WatchEvent>,
-    told: String,
-    served: bool,
-}
-
 pub(super) struct Core {
     pub members: BTreeMap<String, Member>,
     pub placement: Placement,
+    pub(super) builder: SnapshotBuilder,
+    /// What the snapshot says of executors, by id.
+    pub(super) placed: HashMap<Arc<str>, Placed>,
+    pub(super) watches: Watches,
+    pub(super) routes: Arc<RouteTable>,
+    pub(super) snapshots: Arc<SnapshotCell>,
     catalog: Arc<Catalog>,
-    book: MetricsBook,
-    watches: Vec<Watch>,
     refresh: Refresh,
-    routes: Arc<RouteTable>,
     timeout: Duration,
 }
 
 impl Core {
-    pub fn new(catalog: Arc<Catalog>, routes: Arc<RouteTable>, timeout: Duration) -> Self {
+    pub fn new(
+        catalog: Arc<Catalog>,
+        routes: Arc<RouteTable>,
+        snapshots: Arc<SnapshotCell>,
+        timeout: Duration,
+    ) -> Self {
         let mut core = Self {
             members: BTreeMap::new(),
             placement: Placement::default(),
-            catalog,
-            book: MetricsBook::default(),
-            watches: Vec::new(),
-            refresh: Refresh::default(),
+            builder: SnapshotBuilder::default(),
+            placed: HashMap::new(),
+            watches: Watches::default(),
             routes,
+            snapshots,
+            catalog: Arc::default(),
+            refresh: Refresh::default(),
             timeout,
         };
-        core.replan();
+        core.set_catalog(catalog);
         core
     }
 
-    pub fn attach(&mut self, hello: Hello, epoch: u64, draining: bool, link: Link, now: Instant) -> Result<(), Error> {
-        if let Some(held) = self.members.get(&hello.executor)
-            && held.epoch >= epoch
-        {
-            return Err(Error::new(ErrorCode::ExecutorLost, format!("a newer attach of {} is here", hello.executor)));
+    /// Lets an executor in. A process that attaches again replaces its older attachment; another process under the id
+    /// of one that lives is refused, as the two would otherwise replace each other for ever.
+    pub fn attach(&mut self, attachment: NewAttachment, now: Instant) -> Result<(), Error> {
+        let NewAttachment { hello, epoch, .. } = &attachment;
+        let epoch = *epoch;
+        if let Some(held) = self.members.get(&hello.executor) {
+            if held.staying() && held.hello.incarnation != hello.incarnation {
+                return Err(held.id_is_taken(self.timeout));
+            }
+            if held.epoch >= epoch {
+                let message = format!("a newer attachment of {} is here", hello.executor);
+                return Err(Error::new(ErrorCode::ExecutorLost, message));
+            }
         }
         let endpoint = Endpoint::new(&hello.executor, &hello.address, epoch)?;
         tracing::info!(executor = hello.executor, address = hello.address, epoch, "executor attached");
-        let mut member = Member::new(hello, epoch, link, draining, endpoint, now);
+        let mut member = Member::new(attachment, endpoint, now);
         if let Some(before) = self.members.get(member.id())
             && before.hello.incarnation == member.hello.incarnation
         {
@@ -77,47 +83,66 @@ impl Core {
             member.desired = Arc::clone(&before.desired);
         }
         self.refresh.joined(&member);
-        // Replacing drops the older attach's link, which ends its stream.
-        self.members.insert(member.id().to_owned(), member);
+        let id = Arc::clone(member.key());
+        // Replacing drops the older attachment's link, which ends its stream.
+        let replaced = self.members.insert(member.id().to_owned(), member);
+        self.show_built(&id, &replaced.map(|member| member.built).unwrap_or_default());
         self.replan();
+        self.show(&id);
+        self.publish();
         Ok(())
     }
 
     pub fn report(&mut self, executor: &str, epoch: u64, mut report: Report, now: Instant) {
         let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
-        let stale = report.sequence <= member.report.sequence && member.report.sequence > 0;
-        let held_nothing = member.holds_nothing();
-        let changed = member.take(&mut report, now);
-        if stale {
-            return;
-        }
+        let Some(news) = member.take(&mut report, now) else { return };
         let log_seen = member.log_seen;
         let fresh: Vec<BuildLogLine> = report.build_log.into_iter().filter(|line| line.sequence > log_seen).collect();
         member.log_seen = fresh.iter().map(|line| line.sequence).max().unwrap_or(log_seen);
-        let replan = member.draining && held_nothing != member.holds_nothing();
-        let incarnation = member.hello.incarnation.clone();
-        let catalog = &self.catalog;
-        let known =
-            |name: &str| FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some());
-        let metrics = report.metrics.into_iter().filter(|m| known(&m.function)).collect();
-        self.book.report(executor, &incarnation, metrics, &report.forgotten);
-        self.pass_on(&fresh);
-        self.refresh.settle(&self.members);
-        if replan {
-            self.replan();
-        } else if changed {
-            self.settle();
+        let id = Arc::clone(member.key());
+        if member.serving() {
+            for function in news.functions.iter().filter(|function| member.wants(function)) {
+                self.builder.set_status(function, &id, Some(member.status(function)));
+            }
         }
+        self.builder.count(&id, &member.hello.incarnation, report.metrics, &report.forgotten);
+        self.show_built(&id, &news.built_before);
+        self.watches.build_log(&fresh);
+        if news.drained {
+            self.replan();
+        }
+        self.show(executor);
+        self.publish();
+        // Who has asked for numbers of now reads them in what was published.
+        self.refresh.settle(&self.members, now);
     }
 
-    pub fn detach(&mut self, executor: &str, epoch: u64) {
+    /// The executor stops in order: nothing new goes to it. It goes on reporting until its stream ends.
+    pub fn goodbye(&mut self, executor: &str, epoch: u64) {
         let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
-        tracing::warn!(executor, epoch, "executor lost");
-        member.link = None;
-        self.book.lost(executor);
-        self.refresh.settle(&self.members);
-        self.forget_old();
+        tracing::info!(executor, epoch, "executor stops");
+        member.stopping = true;
         self.replan();
+        self.show(executor);
+        self.publish();
+    }
+
+    pub fn detach(&mut self, executor: &str, epoch: u64, now: Instant) {
+        let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
+        if member.stopping {
+            tracing::info!(executor, epoch, "executor stopped");
+        } else {
+            tracing::warn!(executor, epoch, "executor lost");
+        }
+        member.link = None;
+        let (id, built) = (Arc::clone(member.key()), std::mem::take(&mut member.built));
+        self.builder.stop_counting(&id);
+        self.show_built(&id, &built);
+        self.replan();
+        self.show(executor);
+        self.forget_old();
+        self.publish();
+        self.refresh.settle(&self.members, now);
     }
 
     fn forget_old(&mut self) {
@@ -125,8 +150,18 @@ impl Core {
             self.members.values().filter(|m| !m.attached()).map(|m| (m.heard, m.id().to_owned())).collect();
         lost.sort();
         for (_, id) in lost.iter().take(lost.len().saturating_sub(LOST_KEPT)) {
-            self.members.remove(id);
-            self.book.forget(id);
+            if let Some(member) = self.members.remove(id) {
+                self.placed.remove(member.key());
+                self.builder.forget(member.key());
+            }
+        }
+    }
+
+    /// Of the environments on an executor's disk, those that have come or gone.
+    fn show_built(&mut self, executor: &Arc<str>, before: &BTreeSet<String>) {
+        let Some(member) = self.members.get(&**executor) else { return };
+        for hash in before.symmetric_difference(&member.built) {
+            self.builder.set_built(hash, executor, member.built.contains(hash));
         }
     }
 
@@ -140,17 +175,19 @@ impl Core {
             if let Some(member) = self.members.get(&executor) {
                 member.endpoint.give_up();
             }
-            self.detach(&executor, epoch);
+            self.detach(&executor, epoch, now);
         }
     }
 
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
+        self.builder.set_catalog(&catalog);
         self.catalog = catalog;
-        let catalog = &self.catalog;
-        self.book.retain(|name| {
-            FunctionRef::parse(name).is_ok_and(|f| catalog.get(&f.name, f.version.unwrap_or(0)).is_some())
-        });
+        // An environment that is new here may lie on a disk from an earlier time.
+        for member in self.members.values() {
+            member.built.iter().for_each(|hash| self.builder.set_built(hash, member.key(), true));
+        }
         self.replan();
+        self.publish();
     }
 
     pub fn drain(&mut self, executor: &str, draining: bool, now: Instant) -> Option<ExecutorInfo> {
@@ -160,12 +197,14 @@ impl Core {
             member.draining = draining;
             member.report.drained = false;
             self.replan();
+            self.show(executor);
+            self.publish();
         }
-        self.members.get(executor).map(|m| m.info(now))
+        self.members.get(executor).map(|m| m.entry().info(now))
     }
 
     fn offers(&self) -> Vec<Offer> {
-        self.members.values().filter(|m| m.attached()).map(Member::offer).collect()
+        self.members.values().filter(|m| m.staying()).map(Member::offer).collect()
     }
 
     /// Whether any executor that is attached could ever run it.
@@ -186,124 +225,25 @@ impl Core {
     /// Places everything anew and tells executors what changed for them.
     fn replan(&mut self) {
         let wanted = plan::wishes(&self.catalog);
-        self.placement = scheduler::place(&wanted, &self.offers(), &self.placement.assigned);
-        for member in self.members.values_mut().filter(|m| m.attached()) {
+        let placement = scheduler::place(&wanted, &self.offers(), &self.placement.assigned);
+        let before = std::mem::replace(&mut self.placement, placement);
+        for member in self.members.values_mut().filter(|m| m.staying()) {
             if let Some(desired) = plan::desired(member, &self.catalog, &self.placement.assigned) {
                 member.desire(desired);
             }
         }
-        self.settle();
+        let executors: Vec<String> = self.members.keys().cloned().collect();
+        executors.iter().for_each(|executor| self.sync(executor));
+        self.show_placement(&before);
     }
 
-    /// Publishes routes first, so that who hears "ready" can call.
-    fn settle(&mut self) {
-        let mut members = std::mem::take(&mut self.members);
-        let servers: Vec<Vec<Server>> = self
-            .catalog
-            .iter()
-            .map(|function| members.values_mut().filter_map(|m| m.server(function)).collect())
-            .collect();
-        self.members = members;
-        let target = |(function, servers): (&Arc<Function>, Vec<Server>)| {
-            let reason = if servers.is_empty() { self.info(function).reason } else { String::new() };
-            Target { function: Arc::clone(function), servers, reason }
-        };
-        self.routes.publish(Routes::new(Arc::clone(&self.catalog), self.catalog.iter().zip(servers).map(target)));
-        let watches = std::mem::take(&mut self.watches);
-        self.watches = watches.into_iter().filter_map(|watch| self.advance(watch)).collect();
-    }
-
-    pub fn watch(&mut self, name: &str, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent>) {
-        let found =
-            FunctionRef::parse(name).ok().and_then(|f| self.catalog.get(&f.name, f.version.unwrap_or(0)).cloned());
-        match found {
-            Some(function) => {
-                let watch = self.advance(Watch { function, unplaced, events, told: String::new(), served: false });
-                self.watches.extend(watch);
-            }
-            None => {
-                let error = Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(name);
-                let _ = events.send(WatchEvent::Failed(Box::new(error.into_info())));
-            }
-        }
-    }
-
-    /// Tells a waiting registration how it stands; `None` once it need not wait on.
-    fn advance(&self, mut watch: Watch) -> Option<Watch> {
-        let function = &watch.function;
-        let ready = |(_, status): &(String, FunctionStatus)| status.state() == LoadState::Ready;
-        if !watch.served && self.statuses(&function.name).iter().any(ready) {
-            watch.served = true;
-            let _ = watch.events.send(WatchEvent::Served);
-        }
-        let event = if self.catalog.get(&function.definition.name, function.definition.version).is_none() {
-            let error =
-                Error::new(ErrorCode::FunctionNotFound, "it was dropped meanwhile").function(function.name.as_str());
-            WatchEvent::Failed(Box::new(error.into_info()))
-        } else {
-            let outcome = match self.outcome(function) {
-                Outcome::Failed(_) if watch.unplaced == Unplaced::Waits && self.statuses(&function.name).is_empty() => {
-                    Outcome::Pending
-                }
-                outcome => outcome,
-            };
-            match outcome {
-                Outcome::Ready => WatchEvent::Ready(Box::new(self.info(function))),
-                Outcome::Failed(info) => WatchEvent::Failed(info),
-                Outcome::Pending => {
-                    let line = progress_line(&self.statuses(&function.name));
-                    if line == watch.told {
-                        return (!watch.events.is_closed()).then_some(watch);
-                    }
-                    watch.told.clone_from(&line);
-                    return watch.events.send(WatchEvent::Progress(line)).is_ok().then_some(watch);
-                }
-            }
-        };
-        // Who waited may be gone.
-        let _ = watch.events.send(event);
-        None
-    }
-
-    fn pass_on(&self, lines: &[BuildLogLine]) {
-        for watch in &self.watches {
-            for line in lines.iter().filter(|line| line.environment == watch.function.environment) {
-                let _ = watch.events.send(WatchEvent::BuildLog(line.clone()));
-            }
-        }
-    }
-
-    /// `None`: every name's newest version, or every version.
-    pub fn functions(&self, which: Option<&FunctionRef>, all_versions: bool) -> Vec<FunctionInfo> {
-        match which {
-            None if all_versions => self.catalog.iter().map(|f| self.info(f)).collect(),
-            None => self.catalog.names().filter_map(|n| self.catalog.newest(n)).map(|f| self.info(f)).collect(),
-            Some(FunctionRef { name, version: None }) => {
-                self.catalog.newest(name).map(|f| self.info(f)).into_iter().collect()
-            }
-            Some(which) => self.catalog.matching(which).iter().map(|f| self.info(f)).collect(),
-        }
+    pub fn watch(&mut self, function: &str, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent>) {
+        self.watches.begin(function, unplaced, events, self.builder.now());
     }
 
     /// Answers once every attached executor has reported anew.
-    pub fn refresh(&mut self, reply: oneshot::Sender<()>) {
-        self.refresh.ask(&self.members, reply);
-    }
-
-    /// `None`: one entry per version.
-    pub fn progress(&self, which: Option<&FunctionRef>) -> Vec<FunctionProgress> {
-        let names = |functions: Vec<Arc<Function>>| functions.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
-        match which {
-            Some(which) => match names(self.catalog.matching(which)) {
-                names if names.is_empty() => Vec::new(),
-                names => vec![self.book.progress(&which.to_string(), &names)],
-            },
-            None => self.catalog.iter().map(|f| self.book.progress(&f.name, std::slice::from_ref(&f.name))).collect(),
-        }
-    }
-
-    pub fn executors(&self, now: Instant) -> Vec<ExecutorInfo> {
-        self.members.values().map(|m| m.info(now)).collect()
+    pub fn refresh(&mut self, reply: oneshot::Sender<()>, now: Instant) {
+        self.refresh.ask(&self.members, reply, now);
     }
 
     pub fn nodes(&self) -> Vec<NodeAddress> {

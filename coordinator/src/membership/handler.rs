@@ -43,22 +43,19 @@ impl Actor for Membership {
 /// Who asked may be gone: answers that nobody takes are dropped.
 fn handle(message: Message, State { core, registry }: &mut State, now: Instant) {
     match message {
-        Message::Attached { hello, epoch, draining, link, reply } => {
-            let _ = reply.send(core.attach(*hello, epoch, draining, link, now));
-        }
+        Message::Attached { attachment, reply } => drop(reply.send(core.attach(*attachment, now))),
         Message::Reported { executor, epoch, report } => core.report(&executor, epoch, *report, now),
-        Message::Detached { executor, epoch } => core.detach(&executor, epoch),
+        Message::Goodbye { executor, epoch } => core.goodbye(&executor, epoch),
+        Message::Detached { executor, epoch } => core.detach(&executor, epoch, now),
         // Read here: whoever told of a change may have been overtaken by another.
-        Message::CatalogChanged => core.set_catalog(registry.catalog()),
+        Message::CatalogChanged { reply } => {
+            core.set_catalog(registry.catalog());
+            reply.map(|reply| reply.send(()));
+        }
         Message::Drain { executor, draining, reply } => drop(reply.send(core.drain(&executor, draining, now))),
         Message::Feasible { definition, reply } => drop(reply.send(core.feasible(*definition))),
         Message::Watch { function, unplaced, events } => core.watch(&function, unplaced, events),
-        Message::Functions { which, all_versions, reply } => {
-            drop(reply.send(core.functions(which.as_ref(), all_versions)));
-        }
-        Message::Executors { reply } => drop(reply.send(core.executors(now))),
-        Message::Progress { which, reply } => drop(reply.send(core.progress(which.as_ref()))),
-        Message::Refresh { reply } => core.refresh(reply),
+        Message::Refresh { reply } => core.refresh(reply, now),
         Message::Nodes { reply } => drop(reply.send(core.nodes())),
         Message::Tick => core.tick(now),
     }

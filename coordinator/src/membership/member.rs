@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonic::transport::Channel;
-use udfleet_proto::v1::{ExecutorInfo, FunctionStatus, Hello, LoadState, Report};
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, ExecutorState, FunctionStatus, Hello, LoadState, Report};
 
 use super::desired::Desired;
-use super::message::Link;
+use super::message::{Link, NewAttachment, Origin};
 use crate::registry::Function;
 use crate::routes::{Endpoint, Server};
 use crate::scheduler::Offer;
+use crate::snapshot::{self, ExecutorEntry};
 
 /// How to reach an attached executor's Node service.
 #[derive(Debug, Clone)]
@@ -23,37 +25,55 @@ pub struct NodeAddress {
     pub channel: Channel,
 }
 
+/// What is new in a report.
+pub(super) struct ReportNews {
+    /// Functions (`add@3`) whose status has changed.
+    pub functions: Vec<Arc<str>>,
+    /// Environments that were on its disk before.
+    pub built_before: BTreeSet<String>,
+    /// It drains, and has ended what it was draining.
+    pub drained: bool,
+}
+
 /// State of one executor. Lost ones are kept for a while, to be shown.
 pub(super) struct Member {
-    pub hello: Hello,
+    id: Arc<str>,
+    pub hello: Arc<Hello>,
     pub epoch: u64,
     /// `None`: lost.
     pub link: Option<Link>,
     pub draining: bool,
+    /// It has said goodbye.
+    pub stopping: bool,
+    pub origin: Origin,
     pub desired: Arc<Desired>,
     /// As reported, by `add@3`.
-    pub statuses: BTreeMap<String, FunctionStatus>,
+    statuses: snapshot::Map<Arc<FunctionStatus>>,
     /// Its latest report, without what is kept elsewhere.
     pub report: Report,
     pub heard: Instant,
     pub endpoint: Arc<Endpoint>,
     /// Build log lines up to here have been passed on.
     pub log_seen: u64,
-    built: BTreeSet<String>,
+    pub built: BTreeSet<String>,
     /// Where long calls hold all interpreters, by environment: shared with the routes.
     blocked: HashMap<String, Arc<AtomicBool>>,
 }
 
 impl Member {
-    pub fn new(hello: Hello, epoch: u64, link: Link, draining: bool, endpoint: Endpoint, now: Instant) -> Self {
+    pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
+        let NewAttachment { hello, epoch, draining, link, origin } = attachment;
         Self {
+            id: Arc::from(hello.executor.as_str()),
             built: hello.built_environments.iter().cloned().collect(),
-            hello,
+            hello: Arc::new(hello),
             epoch,
             link: Some(link),
             draining,
+            stopping: false,
+            origin,
             desired: Arc::default(),
-            statuses: BTreeMap::new(),
+            statuses: snapshot::Map::new_sync(),
             report: Report::default(),
             heard: now,
             endpoint: Arc::new(endpoint),
@@ -63,11 +83,35 @@ impl Member {
     }
 
     pub fn id(&self) -> &str {
-        &self.hello.executor
+        &self.id
+    }
+
+    /// Its id, to be shared.
+    pub fn key(&self) -> &Arc<str> {
+        &self.id
     }
 
     pub fn attached(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// True while it takes desired state.
+    pub fn staying(&self) -> bool {
+        self.attached() && !self.stopping
+    }
+
+    /// The refusal of another process that claims the same id.
+    pub fn id_is_taken(&self, timeout: Duration) -> Error {
+        let from = self.origin.address.map_or_else(String::new, |address| format!(" from {address}"));
+        let (id, since) = (self.id(), humantime::format_rfc3339_seconds(self.origin.since));
+        let message = format!(
+            "executor id {id:?} is taken: the executor that serves at {} has been attached under it{from} since {since}",
+            self.hello.address
+        );
+        Error::new(ErrorCode::InvalidConfig, message).hint(format!(
+            "give each executor an id of its own (--id), or stop the other one; one that has died is forgotten after {} s",
+            timeout.as_secs()
+        ))
     }
 
     /// True where a drain has nothing to wait for: it says so, or it has never been told to hold anything.
@@ -78,30 +122,24 @@ impl Member {
 
     /// True where new work may go to it.
     pub fn serving(&self) -> bool {
-        self.attached() && !self.draining
+        self.staying() && !self.draining
     }
 
-    /// Takes in a report, unless it is older than one already seen; true where a function's state changed.
-    pub fn take(&mut self, report: &mut Report, now: Instant) -> bool {
+    /// Takes in a report and says what is new in it; `None`: it is older than one already seen.
+    pub fn take(&mut self, report: &mut Report, now: Instant) -> Option<ReportNews> {
         self.heard = now;
         if report.sequence <= self.report.sequence && self.report.sequence > 0 {
-            return false;
+            return None;
         }
-        let mut changed = report.drained != self.report.drained;
-        for status in std::mem::take(&mut report.functions) {
-            // Of a function that it should not hold, or an earlier load: it says so before it has heard what is new.
-            let stale = match self.desired.wish(&status.function) {
-                Some(wish) => report.revision < wish.since,
-                None => self.desired.revision > 0,
-            };
-            if !stale && self.statuses.get(&status.function) != Some(&status) {
-                self.statuses.insert(status.function.clone(), status);
-                changed = true;
-            }
-        }
+        let waits = report.loads.iter().flat_map(|load| &load.waits);
+        let waits = waits.map(|wait| (wait.function.as_str(), wait.reason.as_str())).collect();
+        let functions = self.take_statuses(std::mem::take(&mut report.functions), report.revision, &waits);
+        let mut built_before = self.built.clone();
         if report.built_changed {
-            self.built = std::mem::take(&mut report.built_environments).into_iter().collect();
+            let built = std::mem::take(&mut report.built_environments).into_iter().collect();
+            built_before = std::mem::replace(&mut self.built, built);
         }
+        let held_nothing = self.holds_nothing();
         self.report = Report {
             sequence: report.sequence,
             revision: report.revision,
@@ -114,6 +152,44 @@ impl Member {
             ..Report::default()
         };
         self.note_loads();
+        Some(ReportNews { functions, built_before, drained: self.draining && held_nothing != self.holds_nothing() })
+    }
+
+    /// Names of those that have changed, or that wait for something else than before.
+    fn take_statuses(
+        &mut self,
+        reported: Vec<FunctionStatus>,
+        revision: u64,
+        waits: &BTreeMap<&str, &str>,
+    ) -> Vec<Arc<str>> {
+        let waiting = |name: &str| waits.get(name).map_or_else(String::new, |reason| (*reason).to_owned());
+        let mut changed = Vec::new();
+        for mut status in reported {
+            // Of a function that it should not hold, or an earlier load: it says so before it has heard what is new.
+            let stale = match self.desired.wish(&status.function) {
+                Some(wish) => revision < wish.since,
+                None => self.desired.revision > 0,
+            };
+            if status.state() == LoadState::Unspecified {
+                status.set_state(LoadState::Pending);
+            }
+            status.waiting = waiting(&status.function);
+            let held = self.statuses.get(status.function.as_str());
+            if !stale && held.is_none_or(|held| **held != status) {
+                let name: Arc<str> = Arc::from(status.function.as_str());
+                self.statuses.insert_mut(Arc::clone(&name), Arc::new(status));
+                changed.push(name);
+            }
+        }
+        let named = self.report.loads.iter().flat_map(|load| &load.waits).map(|wait| wait.function.as_str());
+        for name in named.chain(waits.keys().copied()).collect::<BTreeSet<_>>() {
+            if let Some(held) = self.statuses.get(name).filter(|held| held.waiting != waiting(name)) {
+                let status = FunctionStatus { waiting: waiting(name), ..FunctionStatus::clone(held) };
+                let name: Arc<str> = Arc::from(name);
+                self.statuses.insert_mut(Arc::clone(&name), Arc::new(status));
+                changed.push(name);
+            }
+        }
         changed
     }
 
@@ -127,11 +203,15 @@ impl Member {
         desired.succeed(&self.desired, (self.desired.revision + 1).max(self.epoch << 32 | 1));
         let before = std::mem::replace(&mut self.desired, Arc::new(desired));
         let since = |desired: &Desired, name: &str| desired.wish(name).map(|wish| wish.since);
-        self.statuses.retain(|name, _| {
+        let outdated = |name: &str| {
             let now = since(&self.desired, name);
             // Before the first one nobody but the executor knew what it held.
-            now.is_some() && (before.revision == 0 || since(&before, name) == now)
-        });
+            now.is_none() || before.revision > 0 && since(&before, name) != now
+        };
+        let outdated: Vec<Arc<str>> = self.statuses.keys().filter(|name| outdated(name)).cloned().collect();
+        for name in &outdated {
+            self.statuses.remove_mut(name);
+        }
         if let Some(link) = &self.link {
             link.send_modify(|outbound| outbound.desired = Some(Arc::clone(&self.desired)));
         }
@@ -144,21 +224,23 @@ impl Member {
         }
     }
 
-    /// True where it should serve the function.
+    /// True where it should hold the function.
     pub fn wants(&self, function: &str) -> bool {
         self.desired.wish(function).is_some()
     }
 
-    /// The state that it reports of a function that it should serve.
-    pub fn status(&self, function: &str) -> FunctionStatus {
-        let pending = || FunctionStatus { function: function.to_owned(), ..FunctionStatus::default() };
-        let mut status = self.statuses.get(function).cloned().unwrap_or_else(pending);
-        if status.state() == LoadState::Unspecified {
-            status.set_state(LoadState::Pending);
-        }
-        let mut waits = self.report.loads.iter().flat_map(|load| &load.waits);
-        status.waiting = waits.find(|wait| wait.function == function).map_or_else(String::new, |w| w.reason.clone());
-        status
+    /// Functions (`add@3`) that it should hold.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        self.desired.functions.iter().map(|wish| wish.function.name.as_str())
+    }
+
+    /// What it reports of a function that it should hold.
+    pub fn status(&self, function: &str) -> Arc<FunctionStatus> {
+        let pending = || {
+            let state = LoadState::Pending as i32;
+            Arc::new(FunctionStatus { function: function.to_owned(), state, ..FunctionStatus::default() })
+        };
+        self.statuses.get(function).cloned().unwrap_or_else(pending)
     }
 
     /// Itself as a route to the function, where it reports it READY.
@@ -193,26 +275,27 @@ impl Member {
         }
     }
 
-    pub fn state(&self) -> &'static str {
+    pub fn state(&self) -> ExecutorState {
         match (self.attached(), self.draining, self.report.drained) {
-            (false, _, _) => "lost",
-            (true, false, _) => "ready",
-            (true, true, false) => "draining",
-            (true, true, true) => "drained",
+            _ if self.stopping => ExecutorState::Stopped,
+            (false, _, _) => ExecutorState::Lost,
+            (true, false, _) => ExecutorState::Ready,
+            (true, true, false) => ExecutorState::Draining,
+            (true, true, true) => ExecutorState::Drained,
         }
     }
 
-    pub fn info(&self, now: Instant) -> ExecutorInfo {
-        let age = now.saturating_duration_since(self.heard).as_millis();
-        ExecutorInfo {
-            hello: Some(self.hello.clone()),
-            state: self.state().to_owned(),
+    /// As the snapshot shows it.
+    pub fn entry(&self) -> ExecutorEntry {
+        ExecutorEntry {
+            hello: Arc::clone(&self.hello),
+            state: self.state(),
             epoch: self.epoch,
             interpreters: self.report.interpreters,
             rss_bytes: self.report.rss_bytes,
             in_flight: self.report.in_flight,
-            functions: self.statuses.keys().map(|function| self.status(function)).collect(),
-            report_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+            functions: self.statuses.clone(),
+            heard: self.heard,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! What the membership actor is told and asked.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use udfleet_proto::error::Error;
-use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{
-    BuildLogLine, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress, Hello, Report,
-};
+use udfleet_proto::v1::{BuildLogLine, ErrorInfo, ExecutorInfo, FunctionDefinition, FunctionInfo, Hello, Report};
 
 use super::desired::Desired;
 use super::member::NodeAddress;
@@ -22,6 +21,23 @@ pub(super) struct Outbound {
 
 /// To an executor; dropping the sender ends the attach stream.
 pub(super) type Link = watch::Sender<Outbound>;
+
+/// An executor that asks to be let in.
+pub(super) struct NewAttachment {
+    pub hello: Hello,
+    pub epoch: u64,
+    pub draining: bool,
+    pub link: Link,
+    pub origin: Origin,
+}
+
+/// Where an attachment comes from, to be told to whoever claims the same id.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// Of its connection.
+    pub address: Option<SocketAddr>,
+    pub since: SystemTime,
+}
 
 /// What a registration hears while it waits.
 #[derive(Debug)]
@@ -49,17 +65,48 @@ pub enum Unplaced {
 
 /// Everything goes through here. Answers go into the `reply` of the question.
 pub(super) enum Message {
-    Attached { hello: Box<Hello>, epoch: u64, draining: bool, link: Link, reply: oneshot::Sender<Result<(), Error>> },
-    Reported { executor: String, epoch: u64, report: Box<Report> },
-    Detached { executor: String, epoch: u64 },
-    CatalogChanged,
-    Drain { executor: String, draining: bool, reply: oneshot::Sender<Option<ExecutorInfo>> },
-    Feasible { definition: Box<FunctionDefinition>, reply: oneshot::Sender<Result<(), Error>> },
-    Watch { function: String, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent> },
-    Functions { which: Option<FunctionRef>, all_versions: bool, reply: oneshot::Sender<Vec<FunctionInfo>> },
-    Executors { reply: oneshot::Sender<Vec<ExecutorInfo>> },
-    Progress { which: Option<FunctionRef>, reply: oneshot::Sender<Vec<FunctionProgress>> },
-    Refresh { reply: oneshot::Sender<()> },
-    Nodes { reply: oneshot::Sender<Vec<NodeAddress>> },
+    Attached {
+        attachment: Box<NewAttachment>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    Reported {
+        executor: String,
+        epoch: u64,
+        report: Box<Report>,
+    },
+    /// The executor stops in order.
+    Goodbye {
+        executor: String,
+        epoch: u64,
+    },
+    /// Its stream has ended.
+    Detached {
+        executor: String,
+        epoch: u64,
+    },
+    /// `reply`: once that is published.
+    CatalogChanged {
+        reply: Option<oneshot::Sender<()>>,
+    },
+    Drain {
+        executor: String,
+        draining: bool,
+        reply: oneshot::Sender<Option<ExecutorInfo>>,
+    },
+    Feasible {
+        definition: Box<FunctionDefinition>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    Watch {
+        function: String,
+        unplaced: Unplaced,
+        events: mpsc::UnboundedSender<WatchEvent>,
+    },
+    Refresh {
+        reply: oneshot::Sender<()>,
+    },
+    Nodes {
+        reply: oneshot::Sender<Vec<NodeAddress>>,
+    },
     Tick,
 }

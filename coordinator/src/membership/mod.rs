@@ -7,12 +7,14 @@ mod desired;
 mod handler;
 mod member;
 mod message;
-mod metrics;
 mod plan;
+mod publish;
 mod record;
 mod refresh;
-mod status;
+mod watches;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +24,7 @@ use std::time::Duration;
 use ractor::{Actor as _, ActorRef};
 use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
-use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, FunctionInfo, FunctionProgress};
+use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition};
 
 pub use attach::MembershipService;
 pub use member::NodeAddress;
@@ -31,6 +32,7 @@ pub use message::{Unplaced, WatchEvent};
 
 use crate::registry::Registry;
 use crate::routes::RouteTable;
+use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::store::SharedStore;
 use message::Message;
 
@@ -39,16 +41,17 @@ const REFRESH_WITHIN: Duration = Duration::from_millis(500);
 
 /// Talks to the membership actor.
 #[derive(Clone)]
-pub struct Fleet {
+pub struct MembershipHandle {
     actor: ActorRef<Message>,
     store: SharedStore,
+    snapshots: Arc<SnapshotCell>,
 }
 
 fn stopping() -> Error {
     Error::new(ErrorCode::NoCapacity, "the coordinator is stopping").hint("try again when it is back")
 }
 
-impl Fleet {
+impl MembershipHandle {
     /// Starts the actor. Executors silent for `timeout` count as lost.
     ///
     /// # Errors
@@ -59,11 +62,12 @@ impl Fleet {
         routes: Arc<RouteTable>,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let core = core::Core::new(registry.catalog(), routes, timeout);
+        let snapshots = Arc::<SnapshotCell>::default();
+        let core = core::Core::new(registry.catalog(), routes, Arc::clone(&snapshots), timeout);
         let state = handler::State { core, registry };
         let spawned = handler::Membership::spawn(None, handler::Membership, state).await;
         let (actor, _) = spawned.map_err(|e| Error::internal(format!("membership can't start: {e}")))?;
-        Ok(Self { actor, store })
+        Ok(Self { actor, store, snapshots })
     }
 
     /// Stops the actor: attach streams end.
@@ -84,7 +88,19 @@ impl Fleet {
 
     /// Says that the registered functions have changed.
     pub fn catalog_changed(&self) {
-        self.tell(Message::CatalogChanged);
+        self.tell(Message::CatalogChanged { reply: None });
+    }
+
+    /// The same, and waits until the snapshot shows it: who is told of the change afterwards can see it.
+    pub async fn show_catalog(&self) {
+        // Fails only while the process stops.
+        let _ = self.ask(|reply| Message::CatalogChanged { reply: Some(reply) }).await;
+    }
+
+    /// The fleet at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.load()
     }
 
     /// Whether an attached executor could ever run the function.
@@ -103,33 +119,17 @@ impl Fleet {
         receiver
     }
 
-    /// The functions that are named, or the newest of each, or all.
+    /// The fleet with numbers of now: attached executors are asked for them. Those of an executor that does not answer
+    /// at once are the ones that it reported last.
     ///
     /// # Errors
     /// While the coordinator stops.
-    pub async fn functions(&self, which: Option<FunctionRef>, all_versions: bool) -> Result<Vec<FunctionInfo>, Error> {
-        self.ask(|reply| Message::Functions { which, all_versions, reply }).await
-    }
-
-    /// All executors, lost ones too.
-    ///
-    /// # Errors
-    /// While the coordinator stops.
-    pub async fn executors(&self) -> Result<Vec<ExecutorInfo>, Error> {
-        self.ask(|reply| Message::Executors { reply }).await
-    }
-
-    /// Numbers of a function, or of every version of every one, as of now: attached executors are asked for them. Those
-    /// of an executor that does not answer at once are the ones it reported last.
-    ///
-    /// # Errors
-    /// While the coordinator stops.
-    pub async fn progress(&self, which: Option<FunctionRef>) -> Result<Vec<FunctionProgress>, Error> {
+    pub async fn fresh_snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         let fresh = self.ask(|reply| Message::Refresh { reply });
         if let Ok(refreshed) = tokio::time::timeout(REFRESH_WITHIN, fresh).await {
             refreshed?;
         }
-        self.ask(|reply| Message::Progress { which, reply }).await
+        Ok(self.snapshot())
     }
 
     /// Attached executors.
@@ -145,8 +145,7 @@ impl Fleet {
     /// # Errors
     /// When no such executor is known.
     pub async fn drain(&self, executor: &str, draining: bool) -> Result<ExecutorInfo, Error> {
-        let known = self.executors().await?;
-        if !known.iter().any(|e| e.hello.as_ref().is_some_and(|h| h.executor == executor)) {
+        if !self.snapshot().executors.contains_key(executor) {
             let error = Error::new(ErrorCode::InvalidInput, format!("no executor {executor:?} is known"));
             return Err(error.hint("`udfleet status` lists executors"));
         }

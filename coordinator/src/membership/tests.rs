@@ -1,14 +1,17 @@
 //! The actor's decisions without a network, with a clock of our own. Endpoints need a runtime, nothing more.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report};
+use udfleet_proto::v1::{
+    ErrorCode, ExecutorState, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report,
+};
 
 use super::core::Core;
-use super::message::{Outbound, Unplaced, WatchEvent};
+use super::message::{NewAttachment, Origin, Outbound, Unplaced, WatchEvent};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
 
@@ -25,7 +28,7 @@ struct Fleet {
 impl Fleet {
     fn new(functions: &[&str]) -> Self {
         let routes = Arc::new(RouteTable::default());
-        let core = Core::new(Arc::new(catalog(functions)), Arc::clone(&routes), TIMEOUT);
+        let core = Core::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
         Self { core, routes, now: Instant::now() }
     }
 
@@ -34,16 +37,22 @@ impl Fleet {
     }
 
     fn attach_again(&mut self, id: &str, epoch: u64, draining: bool) -> Desired {
+        self.attach_process(id, "first", epoch, draining).unwrap()
+    }
+
+    fn attach_process(&mut self, id: &str, process: &str, epoch: u64, draining: bool) -> Result<Desired, Error> {
         let hello = Hello {
             executor: id.to_owned(),
+            incarnation: process.to_owned(),
             address: "127.0.0.1:1".to_owned(),
             pythons: vec![PythonVersion { version: "3.11.2".to_owned(), ..Default::default() }],
             max_interpreters: 4,
             ..Hello::default()
         };
         let (link, desired) = watch::channel(Outbound::default());
-        self.core.attach(hello, epoch, draining, link, self.now).unwrap();
-        desired
+        let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
+        self.core.attach(NewAttachment { hello, epoch, draining, link, origin }, self.now)?;
+        Ok(desired)
     }
 
     fn report(&mut self, id: &str, epoch: u64, sequence: u64, state: LoadState) {
@@ -54,6 +63,10 @@ impl Fleet {
     fn report_at(&mut self, id: &str, epoch: u64, sequence: u64, revision: u64, state: LoadState) {
         let functions = vec![FunctionStatus { function: "f@1".to_owned(), state: state as i32, ..Default::default() }];
         self.core.report(id, epoch, Report { sequence, revision, functions, ..Report::default() }, self.now);
+    }
+
+    fn state(&self, id: &str) -> ExecutorState {
+        self.core.snapshots.load().executors.get(id).unwrap().state
     }
 
     fn servers(&self) -> Vec<String> {
@@ -95,7 +108,7 @@ async fn stale_epochs_and_old_reports_change_nothing() {
     assert!(first.has_changed().is_err(), "the older attach is closed");
     assert!(fleet.servers().is_empty(), "what the older attach reported counts no more");
     fleet.report("a", 1, 9, LoadState::Ready);
-    fleet.core.detach("a", 1);
+    fleet.core.detach("a", 1, fleet.now);
     assert!(fleet.servers().is_empty());
     fleet.report("a", 2, 5, LoadState::Ready);
     fleet.report("a", 2, 4, LoadState::Failed);
@@ -153,7 +166,7 @@ async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(_))));
     fleet.core.set_catalog(Arc::new(catalog(&["f"])));
     assert!(matches!(news.try_recv(), Ok(WatchEvent::Failed(_))));
-    fleet.core.detach("a", 1);
+    fleet.core.detach("a", 1, fleet.now);
     fleet.core.watch("f@1", Unplaced::Fails, events);
     let Ok(WatchEvent::Failed(info)) = news.try_recv() else { panic!("not failed") };
     assert_eq!(info.message, "no executor is attached");
@@ -170,7 +183,7 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
     assert!(fleet.servers().is_empty(), "nothing new goes there");
     fleet.core.report("a", 1, Report { sequence: 2, drained: true, ..Report::default() }, fleet.now);
     assert!(desired.borrow_and_update().desired.clone().unwrap().functions.is_empty());
-    assert_eq!(fleet.core.executors(fleet.now)[0].state, "drained");
+    assert_eq!(fleet.state("a"), ExecutorState::Drained);
     fleet.core.drain("a", false, fleet.now).unwrap();
     let back = desired.borrow_and_update().desired.clone().unwrap();
     assert!(!back.draining && back.functions.len() == 1);
@@ -183,7 +196,7 @@ async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
     fleet.core.drain("a", true, fleet.now).unwrap();
     for detached in [false, true] {
         if detached {
-            fleet.core.detach("a", 2);
+            fleet.core.detach("a", 2, fleet.now);
         }
         let again = fleet.attach_again("a", 2 + u64::from(detached), true);
         let kept = again.borrow().desired.clone().unwrap();
@@ -213,7 +226,7 @@ async fn numbers_of_now_wait_for_every_attached_executor() {
     let mut fleet = Fleet::new(&["f"]);
     let ask = |fleet: &mut Fleet| {
         let (reply, answer) = oneshot::channel();
-        fleet.core.refresh(reply);
+        fleet.core.refresh(reply, fleet.now);
         answer
     };
     assert!(ask(&mut fleet).try_recv().is_ok(), "nobody to ask");
@@ -228,6 +241,59 @@ async fn numbers_of_now_wait_for_every_attached_executor() {
     fleet.core.report("b", 1, Report { sequence: 1, answers: 1, ..Report::default() }, fleet.now);
     fleet.core.report("c", 1, Report { sequence: 1, answers, ..Report::default() }, fleet.now);
     assert!(answer.try_recv().is_err(), "b has answered an older question");
-    fleet.core.detach("b", 1);
+    fleet.core.detach("b", 1, fleet.now);
     assert!(answer.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn another_process_of_an_id_is_let_in_only_when_the_first_is_gone() {
+    let mut fleet = Fleet::new(&["f"]);
+    let first = fleet.attach("a", 1);
+    let refused = fleet.attach_process("a", "second", 2, false).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::InvalidConfig);
+    assert!(first.has_changed().is_ok(), "the first one stays");
+    // Silent for too long: its stream is dead although nobody has closed it.
+    fleet.now += TIMEOUT + Duration::from_secs(1);
+    fleet.core.tick(fleet.now);
+    let _second = fleet.attach_process("a", "second", 3, false).unwrap();
+    // One that stops in order gives its id away at once.
+    fleet.core.goodbye("a", 3);
+    fleet.attach_process("a", "third", 4, false).unwrap();
+}
+
+#[tokio::test]
+async fn who_says_goodbye_gets_nothing_new_and_is_not_lost() {
+    let mut fleet = Fleet::new(&["f"]);
+    let (a, _b) = (fleet.attach("a", 1), fleet.attach("b", 1));
+    for id in ["a", "b"] {
+        fleet.report(id, 1, 1, LoadState::Ready);
+    }
+    fleet.core.goodbye("a", 1);
+    assert_eq!(fleet.servers(), ["b"]);
+    assert_eq!(fleet.state("a"), ExecutorState::Stopped);
+    assert!(a.has_changed().is_ok(), "it may still report");
+    fleet.core.detach("a", 1, fleet.now);
+    assert_eq!(fleet.state("a"), ExecutorState::Stopped);
+    fleet.core.detach("b", 1, fleet.now);
+    assert_eq!(fleet.state("b"), ExecutorState::Lost);
+}
+
+#[tokio::test]
+async fn any_number_of_viewers_shares_one_round_of_reports() {
+    let mut fleet = Fleet::new(&["f"]);
+    let a = fleet.attach("a", 1);
+    let mut viewers: Vec<_> = (0..50)
+        .map(|_| {
+            let (reply, answer) = oneshot::channel();
+            fleet.core.refresh(reply, fleet.now);
+            answer
+        })
+        .collect();
+    assert_eq!(a.borrow().request, 1);
+    fleet.core.report("a", 1, Report { sequence: 1, answers: 1, ..Report::default() }, fleet.now);
+    assert_eq!(a.borrow().request, 2, "those who came during the first round share the second");
+    assert!(viewers[0].try_recv().is_ok() && viewers[1].try_recv().is_err());
+    fleet.core.report("a", 1, Report { sequence: 2, answers: 2, ..Report::default() }, fleet.now);
+    assert!(viewers[1..].iter_mut().all(|viewer| viewer.try_recv().is_ok()));
+    assert_eq!(a.borrow().request, 2);
 }

@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::feasible::{feasible, obstacle};
 use super::{Assignment, Offer, Placement, Wanted};
@@ -119,11 +120,11 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Different for each pair, the same for ever: breaks ties without putting everything on the first executor.
+/// Breaks ties without putting everything on the first executor. Coordinators of different builds must agree, so the
+/// hash is one that never changes.
 fn spread(environment: &str, executor: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (environment, executor).hash(&mut hasher);
-    hasher.finish()
+    // Ids of executors have no NUL.
+    xxh3_64([environment.as_bytes(), executor.as_bytes()].join(&0).as_slice())
 }
 
 fn reason(row: &Row<'_>, all: &[Offer], free: &BTreeMap<&str, u32>) -> String {
@@ -141,4 +142,17 @@ fn reason(row: &Row<'_>, all: &[Offer], free: &BTreeMap<&str, u32>) -> String {
         row.wanted.interpreters.max(1),
         row.able.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A coordinator that breaks ties otherwise moves environments: these values hold for ever.
+    #[test]
+    fn ties_are_broken_the_same_way_by_every_build() {
+        let spreads = [("", ""), ("3f2a", "executor-1"), ("3f2a", "executor-2")].map(|(e, x)| spread(e, x));
+        assert_eq!(spreads, [14144645293874801883, 7506655350139693642, 8089060263199458358]);
+        assert_ne!(spread("ab", "c"), spread("a", "bc"));
+    }
 }

@@ -15,8 +15,8 @@ use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::fleet_client::FleetClient;
 use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{
-    Artifact, ArtifactChunk, FuncType, FunctionDefinition, FunctionInfo, FunctionKind, Language, ListExecutorsRequest,
-    RegisterFunctionRequest, TypeRoot,
+    Artifact, ArtifactChunk, ExecutorInfo, FuncType, FunctionDefinition, FunctionInfo, FunctionKind, Language,
+    ListExecutorsRequest, RegisterFunctionRequest, TypeRoot,
 };
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +89,11 @@ impl Coordinator {
         let mut fleet = self.fleet().await;
         eventually("executors", async || {
             let executors = fleet.list_executors(ListExecutorsRequest::default()).await.unwrap().into_inner().executors;
-            let states: Vec<_> = executors.into_iter().map(|e| (e.hello.unwrap().executor, e.state)).collect();
+            let state = |executor: ExecutorInfo| {
+                let word = executor.state().word().to_owned();
+                (executor.hello.unwrap().executor, word)
+            };
+            let states: Vec<_> = executors.into_iter().map(state).collect();
             wanted(&states).then_some(states)
         })
         .await

@@ -1,6 +1,7 @@
 //! Keeps this executor attached to its coordinator: hello and reports up, desired state down. Detached, it goes on
 //! serving and tries again for ever.
 
+mod logs;
 mod report;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use udfleet_edge::auth::SendToken;
@@ -18,9 +20,12 @@ use udfleet_edge::channel::endpoint;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
-use udfleet_proto::v1::{CoordinatorMessage, ErrorCode, ExecutorMessage, Hello, coordinator_message, executor_message};
+use udfleet_proto::v1::{
+    CoordinatorMessage, ErrorCode, ExecutorMessage, Goodbye, Hello, coordinator_message, executor_message,
+};
 
 use crate::node::{Context, DesiredFeed, NodeMessage};
+use logs::LogShipper;
 use report::Reporter;
 
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
@@ -49,6 +54,15 @@ pub fn channel(coordinator: &str) -> Result<Channel, Error> {
         .connect_lazy())
 }
 
+/// How far the executor's orderly stop has come.
+#[derive(Debug, Clone, Default)]
+pub struct OrderlyStop {
+    /// Nothing new is taken.
+    pub begun: CancellationToken,
+    /// What was running has ended.
+    pub finished: CancellationToken,
+}
+
 /// This executor's side of the attachment.
 pub struct Attachment {
     client: MembershipClient<InterceptedService<Channel, SendToken>>,
@@ -74,13 +88,17 @@ impl Attachment {
         Self { client, hello, context, node, reporter }
     }
 
-    /// Attaches, and again whenever the attachment ends.
-    pub async fn run(mut self) {
+    /// Attaches, and again whenever the attachment ends. Says goodbye once `stop.begun`, and ends with a last report once
+    /// `stop.finished`.
+    pub async fn run(mut self, stop: OrderlyStop) {
         let mut pause = FIRST_PAUSE;
         let mut said = String::new();
         loop {
             let mut welcomed = false;
-            let error = self.attached(&mut welcomed).await;
+            let error = match self.attached(&mut welcomed, &stop).await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
             if welcomed {
                 (pause, said) = (FIRST_PAUSE, String::new());
             }
@@ -91,13 +109,16 @@ impl Attachment {
                 said = text;
             }
             let jitter = rand::rng().random_range(0.5..1.0);
-            tokio::time::sleep(pause.mul_f64(jitter)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::select! {
+                () = tokio::time::sleep(pause.mul_f64(jitter)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                // Nobody to say goodbye to.
+                () = stop.begun.cancelled() => return,
+            }
         }
     }
 
-    /// One attachment, until it ends.
-    async fn attached(&mut self, welcomed: &mut bool) -> Error {
+    /// One attachment, until it breaks off or the executor has stopped.
+    async fn attached(&mut self, welcomed: &mut bool, stop: &OrderlyStop) -> Result<(), Error> {
         let (outbox, messages) = mpsc::channel(OUTBOX);
         let hello = Hello { built_environments: self.context.board.built_environments(), ..self.hello.clone() };
         let first = ExecutorMessage { kind: Some(executor_message::Kind::Hello(hello)) };
@@ -105,7 +126,7 @@ impl Attachment {
         let _ = outbox.try_send(first);
         let mut inbox = match self.client.attach(ReceiverStream::new(messages)).await {
             Ok(response) => response.into_inner(),
-            Err(status) => return Error::from(&status),
+            Err(status) => return Err(Error::from(&status)),
         };
         self.reporter.start_over();
         let mut feed = DesiredFeed::default();
@@ -114,16 +135,35 @@ impl Attachment {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // The first change is reported at once, those right behind it together.
         let (mut news, mut next) = (false, Instant::now());
+        let mut leaving = false;
+        let mut logs = LogShipper::new(Arc::clone(&self.context.logs));
         loop {
             tokio::select! {
                 message = inbox.message() => match message {
-                    Ok(Some(message)) => match self.take(message, &mut feed, welcomed) {
-                        Ok(asked) => news |= asked,
-                        Err(error) => return error,
-                    },
-                    Ok(None) => return Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment"),
-                    Err(status) => return Error::from(&status),
+                    Ok(Some(message)) => news |= self.take(message, &mut feed, welcomed)?,
+                    Ok(None) => return Err(Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment")),
+                    Err(status) => return Err(Error::from(&status)),
                 },
+                () = stop.begun.cancelled(), if !leaving => {
+                    leaving = true;
+                    let goodbye = executor_message::Kind::Goodbye(Goodbye {});
+                    // Fails where the stream has ended: the inbox says so too.
+                    let _ = outbox.send(ExecutorMessage { kind: Some(goodbye) }).await;
+                }
+                () = logs.due() => if let Ok(place) = outbox.try_reserve() && let Some(batch) = logs.batch() {
+                    place.send(batch);
+                },
+                () = stop.finished.cancelled(), if leaving => {
+                    while let Some(batch) = logs.batch() {
+                        // Fails where the stream has ended: so has everything.
+                        let _ = outbox.send(batch).await;
+                    }
+                    self.report(&outbox);
+                    drop(outbox);
+                    // The coordinator ends its side once it has read all of this one.
+                    while let Ok(Some(_)) = inbox.message().await {}
+                    return Ok(());
+                }
                 Ok(()) = changes.changed(), if !news => news = true,
                 _ = ticks.tick() => news = true,
                 () = tokio::time::sleep_until(next), if news => {

@@ -1,15 +1,14 @@
-//! What functions print: the newest lines of each function and stream, and a live feed. Writers never wait for readers.
+//! What functions print: the newest lines of this executor, kept until coordinators have them. Writers never wait for
+//! readers, and a flood costs little: of each piece of output only the newest lines are looked at closely.
 
 mod ring;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use udfleet_proto::error::truncate;
-use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::LogLine;
 
 use ring::Ring;
@@ -17,14 +16,8 @@ use ring::Ring;
 /// Longest line that is kept, bytes; the rest is cut off.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
 
-/// Lines that a follower may lag behind before it loses some.
-const FOLLOWER_LAG: usize = 1024;
-
-/// Functions whose output is kept; those that have been silent longest give way.
-const MAX_FUNCTIONS: usize = 4096;
-
 /// Where a line was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
     Stdout,
@@ -41,92 +34,83 @@ impl Stream {
     }
 }
 
-/// The output of all functions of this executor.
+/// One line as an interpreter wrote it.
+#[derive(Debug, Clone)]
+pub struct PrintedLine {
+    /// `name@version`, or empty for output that belongs to none.
+    pub function: Arc<str>,
+    /// Without its end.
+    pub text: String,
+}
+
+/// The newest output of all functions of this executor.
 pub struct LogStore {
     executor: String,
-    rings: Mutex<BTreeMap<(String, Stream), Ring>>,
-    feed: broadcast::Sender<Arc<LogLine>>,
+    ring: Mutex<Ring>,
+    last: watch::Sender<u64>,
 }
 
 impl LogStore {
     /// An empty store; `executor` is named in every line.
     #[must_use]
     pub fn new(executor: impl Into<String>) -> Self {
-        let (feed, _) = broadcast::channel(FOLLOWER_LAG);
-        Self { executor: executor.into(), rings: Mutex::new(BTreeMap::new()), feed }
+        Self { executor: executor.into(), ring: Mutex::default(), last: watch::Sender::new(0) }
     }
 
-    /// Keeps one line. `function` is `name@version`, or empty for output that belongs to none.
-    pub fn push(&self, function: &str, stream: Stream, pid: u32, text: &str) {
-        let mut text = text.trim_end_matches(['\n', '\r']);
-        let mut cut;
-        if text.len() > MAX_LINE_BYTES {
-            cut = text[..text.floor_char_boundary(MAX_LINE_BYTES)].to_owned();
-            truncate(&mut cut, MAX_LINE_BYTES - 4);
-            text = &cut;
-        }
+    /// Keeps lines that one process wrote, the oldest first. `skipped` lines before them are only counted.
+    pub fn push(&self, stream: Stream, pid: u32, skipped: u64, lines: impl IntoIterator<Item = PrintedLine>) {
         let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        let line = Arc::new(LogLine {
-            executor: self.executor.clone(),
-            function: function.to_owned(),
-            stream: stream.name().to_owned(),
-            unix_ms,
-            text: text.to_owned(),
-            pid,
-        });
-        self.keep(function, stream, Arc::clone(&line));
-        // Fails only when nobody follows.
-        let _ = self.feed.send(line);
-    }
-
-    fn keep(&self, function: &str, stream: Stream, line: Arc<LogLine>) {
-        let mut rings = self.rings.lock();
-        let key = (function.to_owned(), stream);
-        if !rings.contains_key(&key) && rings.len() >= MAX_FUNCTIONS {
-            let oldest = rings.iter().min_by_key(|(_, ring)| ring.newest_unix_ms()).map(|(key, _)| key.clone());
-            oldest.and_then(|key| rings.remove(&key));
+        let mut ring = self.ring.lock();
+        ring.skip(skipped);
+        for PrintedLine { function, mut text } in lines {
+            truncate(&mut text, MAX_LINE_BYTES - '…'.len_utf8());
+            ring.push(Stored { function, stream, pid, unix_ms, text });
         }
-        rings.entry(key).or_default().push(line);
+        let last = ring.last();
+        drop(ring);
+        self.last.send_replace(last);
     }
 
-    /// The newest `count` lines of each stream of the wanted functions, oldest first; 0 means all that are kept.
+    /// The number of the newest line, whenever there are more.
     #[must_use]
-    pub fn tail(&self, wanted: &Wanted, count: usize) -> Vec<Arc<LogLine>> {
-        let count = if count == 0 { usize::MAX } else { count };
-        let rings = self.rings.lock();
-        let chosen = rings.iter().filter(|((function, _), _)| wanted.includes(function));
-        let mut lines: Vec<_> = chosen.flat_map(|(_, ring)| ring.newest(count)).collect();
-        drop(rings);
-        lines.sort_by_key(|line| line.unix_ms);
-        lines
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.last.subscribe()
     }
 
-    /// Lines from now on, of all functions. A follower that lags loses lines and is told how many.
+    /// The oldest lines after number `after`: at most `most`, and `bytes` of text or one line.
     #[must_use]
-    pub fn follow(&self) -> broadcast::Receiver<Arc<LogLine>> {
-        self.feed.subscribe()
+    pub fn after(&self, after: u64, most: usize, bytes: usize) -> Vec<LogLine> {
+        let ring = self.ring.lock();
+        let mut room = bytes;
+        let fits = |(index, (_, line)): &(usize, (u64, &Stored))| {
+            let takes = *index == 0 || line.text.len() <= room;
+            room = room.saturating_sub(line.text.len());
+            takes
+        };
+        let lines = ring.after(after).take(most).enumerate().take_while(fits);
+        lines.map(|(_, (sequence, line))| line.message(sequence, &self.executor)).collect()
     }
 }
 
-/// Whose lines a reader wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// Every line.
-    All,
-    /// One version, or all versions of a name.
-    Function(FunctionRef),
+/// A line in the ring.
+struct Stored {
+    function: Arc<str>,
+    stream: Stream,
+    pid: u32,
+    unix_ms: i64,
+    text: String,
 }
 
-impl Wanted {
-    /// Whether lines of `function` (`name@version`) are wanted.
-    #[must_use]
-    pub fn includes(&self, function: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Function(FunctionRef { name, version: None }) => {
-                function.split_once('@').map_or(function, |(name, _)| name) == name
-            }
-            Self::Function(versioned) => versioned.to_string() == function,
+impl Stored {
+    fn message(&self, sequence: u64, executor: &str) -> LogLine {
+        LogLine {
+            executor: executor.to_owned(),
+            function: self.function.to_string(),
+            stream: self.stream.name().to_owned(),
+            unix_ms: self.unix_ms,
+            text: self.text.clone(),
+            pid: self.pid,
+            sequence,
         }
     }
 }
@@ -135,45 +119,47 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn texts(store: &LogStore, wanted: &str, count: usize) -> Vec<String> {
-        let wanted =
-            if wanted.is_empty() { Wanted::All } else { Wanted::Function(FunctionRef::parse(wanted).unwrap()) };
-        store.tail(&wanted, count).iter().map(|line| line.text.clone()).collect()
+    fn line(text: &str) -> PrintedLine {
+        PrintedLine { function: Arc::from("f@1"), text: text.to_owned() }
+    }
+
+    fn texts(store: &LogStore, after: u64) -> Vec<String> {
+        store.after(after, usize::MAX, usize::MAX).into_iter().map(|line| line.text).collect()
     }
 
     #[test]
-    fn lines_are_found_by_version_by_name_and_all() {
+    fn lines_are_numbered_and_read_on_from_where_one_was() {
         let store = LogStore::new("e1");
-        store.push("add@1", Stream::Stdout, 1, "one\n");
-        store.push("add@2", Stream::Stderr, 2, "two");
-        store.push("adder@1", Stream::Stdout, 3, "three");
-        assert_eq!(texts(&store, "add@2", 0), ["two"]);
-        assert_eq!(texts(&store, "add", 0), ["one", "two"]);
-        assert_eq!(texts(&store, "", 0), ["one", "two", "three"]);
-        assert_eq!(store.tail(&Wanted::All, 0)[1].stream, "stderr");
+        let mut changes = store.changes();
+        store.push(Stream::Stdout, 1, 0, [line("one"), line("two")]);
+        assert_eq!(*changes.borrow_and_update(), 2);
+        assert_eq!((texts(&store, 0), texts(&store, 1)), (vec!["one".into(), "two".into()], vec!["two".to_owned()]));
+        store.push(Stream::Stderr, 2, 7, [line("after a gap")]);
+        let newest = store.after(2, 10, 1000).remove(0);
+        assert_eq!((newest.sequence, newest.stream.as_str(), newest.executor.as_str()), (10, "stderr", "e1"));
     }
 
     #[test]
     fn a_flood_keeps_the_newest_and_cuts_long_lines() {
         let store = LogStore::new("e1");
         for number in 0..100_000 {
-            store.push("f@1", Stream::Stdout, 1, &number.to_string());
+            store.push(Stream::Stdout, 1, 0, [line(&number.to_string())]);
         }
-        assert_eq!(texts(&store, "f", 2), ["99998", "99999"]);
-        assert!(texts(&store, "f", 0).len() < 10_000);
-        store.push("f@1", Stream::Stdout, 1, &"é".repeat(MAX_LINE_BYTES));
-        let line = texts(&store, "f", 1).remove(0);
-        assert!(line.len() <= MAX_LINE_BYTES && line.ends_with('…'), "{}", line.len());
+        let kept = texts(&store, 0);
+        assert!((100..20_000).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept[kept.len() - 2..], ["99998", "99999"]);
+        store.push(Stream::Stdout, 1, 0, [line(&"é".repeat(MAX_LINE_BYTES))]);
+        let long = texts(&store, 100_000).remove(0);
+        assert!(long.len() <= MAX_LINE_BYTES && long.ends_with('…'), "{}", long.len());
     }
 
-    #[tokio::test]
-    async fn a_lagging_follower_blocks_nobody_and_goes_on() {
+    #[test]
+    fn what_is_sent_at_once_is_bounded() {
         let store = LogStore::new("e1");
-        let mut follower = store.follow();
-        for number in 0..(FOLLOWER_LAG * 2) {
-            store.push("f@1", Stream::Stdout, 1, &number.to_string());
-        }
-        assert!(matches!(follower.recv().await, Err(broadcast::error::RecvError::Lagged(_))));
-        assert!(follower.recv().await.is_ok());
+        store.push(Stream::Stdout, 1, 0, (0..10).map(|_| line(&"x".repeat(100))));
+        assert_eq!(store.after(0, 3, 1000).len(), 3);
+        assert_eq!(store.after(0, 100, 250).len(), 2);
+        assert_eq!(store.after(0, 100, 10).len(), 1, "one always goes");
+        assert!(store.after(10, 100, 1000).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::node_client::NodeClient;
 use udfleet_proto::v1::{
-    ErrorCode, ExecutorMessage, ListExecutorsRequest, LogsRequest, MissingArtifactsRequest, RegisterFunctionRequest,
+    ErrorCode, ExecutorMessage, ListExecutorsRequest, MissingArtifactsRequest, ProfileRequest, RegisterFunctionRequest,
 };
 use udfleet_tests::batches::numbers;
 use udfleet_tests::cluster::{Cluster, Options};
@@ -54,7 +54,7 @@ async fn without_the_token_nothing_is_answered() {
         let nothing = tokio_stream::iter(Vec::<ExecutorMessage>::new());
         assert_locked_out(what, membership.attach(Request::new(nothing)).await.err());
         let mut node = NodeClient::with_interceptor(channel(executor).await.unwrap(), lock());
-        assert_locked_out(what, node.logs(LogsRequest::default()).await.err());
+        assert_locked_out(what, node.profile(ProfileRequest::default()).await.err());
     }
     // With it, everything works, through the coordinator too.
     for door in cluster.doors() {

@@ -231,7 +231,7 @@ async fn sigterm_lets_streams_go_on_elsewhere() {
     let status = cluster.executor("e1").ended().await;
     assert!(status.success(), "{status}");
     assert!(interpreters.iter().all(|pid| !alive(*pid)), "it leaves no interpreter behind");
-    cluster.wait_state("e1", "lost").await;
+    cluster.wait_state("e1", "stopped").await;
     cluster.assert_no_errors();
 }
 

@@ -4,20 +4,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
-mod accounts;
+mod batch_layouts;
 mod clickhouse;
 mod engines;
 mod framing;
 mod groups;
+mod identity;
 mod info;
 mod large;
+mod logs;
 mod loss;
 mod malformed;
 mod memory;
+mod metrics_and_bundles;
 mod restart;
 mod routing;
 mod settings;
 mod slow_functions;
 mod stages;
 mod tables;
-mod unusual;

@@ -80,7 +80,7 @@ class ExecutorView:
 
     id: str
     state: str
-    """`ready`, `draining`, `drained` or `lost`."""
+    """`ready`, `draining`, `drained`, `lost`, or `stopped` where it ended in order."""
     address: str
     version: str
     pythons: list[str]
@@ -240,7 +240,7 @@ def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
     hello = info.hello
     return ExecutorView(
         id=hello.executor,
-        state=info.state,
+        state=fleet_pb2.ExecutorState.Name(info.state).removeprefix("EXECUTOR_STATE_").lower(),
         address=hello.address,
         version=hello.version,
         pythons=[python.version for python in hello.pythons],

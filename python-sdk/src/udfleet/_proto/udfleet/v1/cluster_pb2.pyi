@@ -145,13 +145,27 @@ class Report(_message.Message):
     loads: _containers.RepeatedCompositeFieldContainer[EnvironmentLoad]
     def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ...) -> None: ...
 
+class Goodbye(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LogBatch(_message.Message):
+    __slots__ = ("lines",)
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[LogLine]
+    def __init__(self, lines: _Optional[_Iterable[_Union[LogLine, _Mapping]]] = ...) -> None: ...
+
 class ExecutorMessage(_message.Message):
-    __slots__ = ("hello", "report")
+    __slots__ = ("hello", "report", "goodbye", "logs")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+    goodbye: Goodbye
+    logs: LogBatch
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., logs: _Optional[_Union[LogBatch, _Mapping]] = ...) -> None: ...
 
 class EnvironmentReference(_message.Message):
     __slots__ = ("hash", "interpreters")
@@ -240,20 +254,22 @@ class LogsRequest(_message.Message):
     def __init__(self, function: _Optional[str] = ..., tail: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
 
 class LogLine(_message.Message):
-    __slots__ = ("executor", "function", "stream", "unix_ms", "text", "pid")
+    __slots__ = ("executor", "function", "stream", "unix_ms", "text", "pid", "sequence")
     EXECUTOR_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     executor: str
     function: str
     stream: str
     unix_ms: int
     text: str
     pid: int
-    def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stream: _Optional[str] = ..., unix_ms: _Optional[int] = ..., text: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
+    sequence: int
+    def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stream: _Optional[str] = ..., unix_ms: _Optional[int] = ..., text: _Optional[str] = ..., pid: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class RowErrorsRequest(_message.Message):
     __slots__ = ("function",)

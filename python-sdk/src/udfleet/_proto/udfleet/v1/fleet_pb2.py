@@ -31,13 +31,15 @@ from . import stage_pb2 as udfleet_dot_v1_dot_stage__pb2
 from . import types_pb2 as udfleet_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16udfleet/v1/fleet.proto\x12\nudfleet.v1\x1a\x18udfleet/v1/cluster.proto\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\x1a\x15udfleet/v1/plan.proto\x1a\x16udfleet/v1/stage.proto\x1a\x16udfleet/v1/types.proto\"$\n\x11ServerInfoRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x95\x01\n\x12ServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x17\n\x0fmax_frame_bytes\x18\x04 \x01(\x04\x12*\n\x0b\x63onfig_keys\x18\x05 \x03(\x0b\x32\x15.udfleet.v1.ConfigKey\"X\n\tConfigKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x0f\n\x07meaning\x18\x05 \x01(\t\"a\n\x17RegisterFunctionRequest\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x04\"\xb2\x01\n\x11RegistrationEvent\x12\x12\n\x08progress\x18\x01 \x01(\tH\x00\x12-\n\tbuild_log\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.BuildLogLineH\x00\x12)\n\x05ready\x18\x03 \x01(\x0b\x32\x18.udfleet.v1.FunctionInfoH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfoH\x00\x42\x06\n\x04kind\"V\n\x16\x45xecutorFunctionStatus\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0b\x32\x1a.udfleet.v1.FunctionStatus\"\xc4\x01\n\x0c\x46unctionInfo\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x35\n\texecutors\x18\x04 \x03(\x0b\x32\".udfleet.v1.ExecutorFunctionStatus\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"\'\n\x17\x44\x65scribeFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x14ListFunctionsRequest\x12\x14\n\x0c\x61ll_versions\x18\x01 \x01(\x08\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x15ListFunctionsResponse\x12+\n\tfunctions\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.FunctionInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x44ropFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x14\x44ropFunctionResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x03(\t\"*\n\x14ListExecutorsRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\"\xd0\x01\n\x0c\x45xecutorInfo\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.Hello\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12-\n\tfunctions\x18\x07 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12\x15\n\rreport_age_ms\x18\x08 \x01(\x04\"]\n\x15ListExecutorsResponse\x12+\n\texecutors\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.ExecutorInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x14\x44rainExecutorRequest\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"C\n\x15\x44rainExecutorResponse\x12*\n\x08\x65xecutor\x18\x01 \x01(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"7\n\x0fProgressRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\x10\x46unctionProgress\x12*\n\x05total\x18\x01 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12.\n\texecutors\x18\x02 \x03(\x0b\x32\x1b.udfleet.v1.ExecutorMetrics\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\"Q\n\x0f\x45xecutorMetrics\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\"\\\n\x10ProgressResponse\x12/\n\tfunctions\x18\x01 \x03(\x0b\x32\x1c.udfleet.v1.FunctionProgress\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17MissingArtifactsRequest\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"*\n\x18MissingArtifactsResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"9\n\rArtifactChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\".\n\x13PutArtifactResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\"\"\n\x12GetArtifactRequest\x12\x0c\n\x04hash\x18\x01 \x01(\t\"0\n\x0e\x45xplainRequest\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.udfleet.v1.Plan\"f\n\x0f\x45xplainResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x06stages\x18\x02 \x03(\x0b\x32\x11.udfleet.v1.Stage\x12\"\n\x07outputs\x18\x03 \x03(\x0b\x32\x11.udfleet.v1.Field2\xab\x07\n\x05\x46leet\x12K\n\nServerInfo\x12\x1d.udfleet.v1.ServerInfoRequest\x1a\x1e.udfleet.v1.ServerInfoResponse\x12X\n\x10RegisterFunction\x12#.udfleet.v1.RegisterFunctionRequest\x1a\x1d.udfleet.v1.RegistrationEvent0\x01\x12Q\n\x10\x44\x65scribeFunction\x12#.udfleet.v1.DescribeFunctionRequest\x1a\x18.udfleet.v1.FunctionInfo\x12T\n\rListFunctions\x12 .udfleet.v1.ListFunctionsRequest\x1a!.udfleet.v1.ListFunctionsResponse\x12Q\n\x0c\x44ropFunction\x12\x1f.udfleet.v1.DropFunctionRequest\x1a .udfleet.v1.DropFunctionResponse\x12T\n\rListExecutors\x12 .udfleet.v1.ListExecutorsRequest\x1a!.udfleet.v1.ListExecutorsResponse\x12T\n\rDrainExecutor\x12 .udfleet.v1.DrainExecutorRequest\x1a!.udfleet.v1.DrainExecutorResponse\x12\x45\n\x08Progress\x12\x1b.udfleet.v1.ProgressRequest\x1a\x1c.udfleet.v1.ProgressResponse\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x12\x42\n\x07\x45xplain\x12\x1a.udfleet.v1.ExplainRequest\x1a\x1b.udfleet.v1.ExplainResponse\x12J\n\tRowErrors\x12\x1c.udfleet.v1.RowErrorsRequest\x1a\x1d.udfleet.v1.RowErrorsResponse0\x01\x12\x44\n\x07Profile\x12\x1a.udfleet.v1.ProfileRequest\x1a\x1b.udfleet.v1.ProfileResponse0\x01\x32\xea\x01\n\tArtifacts\x12T\n\x07Missing\x12#.udfleet.v1.MissingArtifactsRequest\x1a$.udfleet.v1.MissingArtifactsResponse\x12\x43\n\x03Put\x12\x19.udfleet.v1.ArtifactChunk\x1a\x1f.udfleet.v1.PutArtifactResponse(\x01\x12\x42\n\x03Get\x12\x1e.udfleet.v1.GetArtifactRequest\x1a\x19.udfleet.v1.ArtifactChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16udfleet/v1/fleet.proto\x12\nudfleet.v1\x1a\x18udfleet/v1/cluster.proto\x1a\x16udfleet/v1/error.proto\x1a\x19udfleet/v1/function.proto\x1a\x18udfleet/v1/metrics.proto\x1a\x15udfleet/v1/plan.proto\x1a\x16udfleet/v1/stage.proto\x1a\x16udfleet/v1/types.proto\"$\n\x11ServerInfoRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x95\x01\n\x12ServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x17\n\x0fmax_frame_bytes\x18\x04 \x01(\x04\x12*\n\x0b\x63onfig_keys\x18\x05 \x03(\x0b\x32\x15.udfleet.v1.ConfigKey\"X\n\tConfigKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x03 \x01(\t\x12\r\n\x05scope\x18\x04 \x01(\t\x12\x0f\n\x07meaning\x18\x05 \x01(\t\"a\n\x17RegisterFunctionRequest\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x04\"\xb2\x01\n\x11RegistrationEvent\x12\x12\n\x08progress\x18\x01 \x01(\tH\x00\x12-\n\tbuild_log\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.BuildLogLineH\x00\x12)\n\x05ready\x18\x03 \x01(\x0b\x32\x18.udfleet.v1.FunctionInfoH\x00\x12\'\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfoH\x00\x42\x06\n\x04kind\"V\n\x16\x45xecutorFunctionStatus\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0b\x32\x1a.udfleet.v1.FunctionStatus\"\xc4\x01\n\x0c\x46unctionInfo\x12\x32\n\ndefinition\x18\x01 \x01(\x0b\x32\x1e.udfleet.v1.FunctionDefinition\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x35\n\texecutors\x18\x04 \x03(\x0b\x32\".udfleet.v1.ExecutorFunctionStatus\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\"\'\n\x17\x44\x65scribeFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x14ListFunctionsRequest\x12\x14\n\x0c\x61ll_versions\x18\x01 \x01(\x08\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x15ListFunctionsResponse\x12+\n\tfunctions\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.FunctionInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x44ropFunctionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x14\x44ropFunctionResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x03(\t\"*\n\x14ListExecutorsRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\"\xf1\x01\n\x0c\x45xecutorInfo\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.Hello\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12-\n\tfunctions\x18\x07 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12\x15\n\rreport_age_ms\x18\x08 \x01(\x04\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.udfleet.v1.ExecutorStateJ\x04\x08\x02\x10\x03\"]\n\x15ListExecutorsResponse\x12+\n\texecutors\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.ExecutorInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x14\x44rainExecutorRequest\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\"C\n\x15\x44rainExecutorResponse\x12*\n\x08\x65xecutor\x18\x01 \x01(\x0b\x32\x18.udfleet.v1.ExecutorInfo\"7\n\x0fProgressRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9e\x01\n\x10\x46unctionProgress\x12*\n\x05total\x18\x01 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12.\n\texecutors\x18\x02 \x03(\x0b\x32\x1b.udfleet.v1.ExecutorMetrics\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\"Q\n\x0f\x45xecutorMetrics\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x01(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\"\\\n\x10ProgressResponse\x12/\n\tfunctions\x18\x01 \x03(\x0b\x32\x1c.udfleet.v1.FunctionProgress\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17MissingArtifactsRequest\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"*\n\x18MissingArtifactsResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\t\"9\n\rArtifactChunk\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\".\n\x13PutArtifactResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\"\"\n\x12GetArtifactRequest\x12\x0c\n\x04hash\x18\x01 \x01(\t\"0\n\x0e\x45xplainRequest\x12\x1e\n\x04plan\x18\x01 \x01(\x0b\x32\x10.udfleet.v1.Plan\"f\n\x0f\x45xplainResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x06stages\x18\x02 \x03(\x0b\x32\x11.udfleet.v1.Stage\x12\"\n\x07outputs\x18\x03 \x03(\x0b\x32\x11.udfleet.v1.Field*\xb7\x01\n\rExecutorState\x12\x1e\n\x1a\x45XECUTOR_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XECUTOR_STATE_READY\x10\x01\x12\x1b\n\x17\x45XECUTOR_STATE_DRAINING\x10\x02\x12\x1a\n\x16\x45XECUTOR_STATE_DRAINED\x10\x03\x12\x17\n\x13\x45XECUTOR_STATE_LOST\x10\x04\x12\x1a\n\x16\x45XECUTOR_STATE_STOPPED\x10\x05\x32\xab\x07\n\x05\x46leet\x12K\n\nServerInfo\x12\x1d.udfleet.v1.ServerInfoRequest\x1a\x1e.udfleet.v1.ServerInfoResponse\x12X\n\x10RegisterFunction\x12#.udfleet.v1.RegisterFunctionRequest\x1a\x1d.udfleet.v1.RegistrationEvent0\x01\x12Q\n\x10\x44\x65scribeFunction\x12#.udfleet.v1.DescribeFunctionRequest\x1a\x18.udfleet.v1.FunctionInfo\x12T\n\rListFunctions\x12 .udfleet.v1.ListFunctionsRequest\x1a!.udfleet.v1.ListFunctionsResponse\x12Q\n\x0c\x44ropFunction\x12\x1f.udfleet.v1.DropFunctionRequest\x1a .udfleet.v1.DropFunctionResponse\x12T\n\rListExecutors\x12 .udfleet.v1.ListExecutorsRequest\x1a!.udfleet.v1.ListExecutorsResponse\x12T\n\rDrainExecutor\x12 .udfleet.v1.DrainExecutorRequest\x1a!.udfleet.v1.DrainExecutorResponse\x12\x45\n\x08Progress\x12\x1b.udfleet.v1.ProgressRequest\x1a\x1c.udfleet.v1.ProgressResponse\x12\x36\n\x04Logs\x12\x17.udfleet.v1.LogsRequest\x1a\x13.udfleet.v1.LogLine0\x01\x12\x42\n\x07\x45xplain\x12\x1a.udfleet.v1.ExplainRequest\x1a\x1b.udfleet.v1.ExplainResponse\x12J\n\tRowErrors\x12\x1c.udfleet.v1.RowErrorsRequest\x1a\x1d.udfleet.v1.RowErrorsResponse0\x01\x12\x44\n\x07Profile\x12\x1a.udfleet.v1.ProfileRequest\x1a\x1b.udfleet.v1.ProfileResponse0\x01\x32\xea\x01\n\tArtifacts\x12T\n\x07Missing\x12#.udfleet.v1.MissingArtifactsRequest\x1a$.udfleet.v1.MissingArtifactsResponse\x12\x43\n\x03Put\x12\x19.udfleet.v1.ArtifactChunk\x1a\x1f.udfleet.v1.PutArtifactResponse(\x01\x12\x42\n\x03Get\x12\x1e.udfleet.v1.GetArtifactRequest\x1a\x19.udfleet.v1.ArtifactChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udfleet.v1.fleet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_EXECUTORSTATE']._serialized_start=2627
+  _globals['_EXECUTORSTATE']._serialized_end=2810
   _globals['_SERVERINFOREQUEST']._serialized_start=212
   _globals['_SERVERINFOREQUEST']._serialized_end=248
   _globals['_SERVERINFORESPONSE']._serialized_start=251
@@ -65,37 +67,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTEXECUTORSREQUEST']._serialized_start=1339
   _globals['_LISTEXECUTORSREQUEST']._serialized_end=1381
   _globals['_EXECUTORINFO']._serialized_start=1384
-  _globals['_EXECUTORINFO']._serialized_end=1592
-  _globals['_LISTEXECUTORSRESPONSE']._serialized_start=1594
-  _globals['_LISTEXECUTORSRESPONSE']._serialized_end=1687
-  _globals['_DRAINEXECUTORREQUEST']._serialized_start=1689
-  _globals['_DRAINEXECUTORREQUEST']._serialized_end=1743
-  _globals['_DRAINEXECUTORRESPONSE']._serialized_start=1745
-  _globals['_DRAINEXECUTORRESPONSE']._serialized_end=1812
-  _globals['_PROGRESSREQUEST']._serialized_start=1814
-  _globals['_PROGRESSREQUEST']._serialized_end=1869
-  _globals['_FUNCTIONPROGRESS']._serialized_start=1872
-  _globals['_FUNCTIONPROGRESS']._serialized_end=2030
-  _globals['_EXECUTORMETRICS']._serialized_start=2032
-  _globals['_EXECUTORMETRICS']._serialized_end=2113
-  _globals['_PROGRESSRESPONSE']._serialized_start=2115
-  _globals['_PROGRESSRESPONSE']._serialized_end=2207
-  _globals['_MISSINGARTIFACTSREQUEST']._serialized_start=2209
-  _globals['_MISSINGARTIFACTSREQUEST']._serialized_end=2250
-  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_start=2252
-  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_end=2294
-  _globals['_ARTIFACTCHUNK']._serialized_start=2296
-  _globals['_ARTIFACTCHUNK']._serialized_end=2353
-  _globals['_PUTARTIFACTRESPONSE']._serialized_start=2355
-  _globals['_PUTARTIFACTRESPONSE']._serialized_end=2401
-  _globals['_GETARTIFACTREQUEST']._serialized_start=2403
-  _globals['_GETARTIFACTREQUEST']._serialized_end=2437
-  _globals['_EXPLAINREQUEST']._serialized_start=2439
-  _globals['_EXPLAINREQUEST']._serialized_end=2487
-  _globals['_EXPLAINRESPONSE']._serialized_start=2489
-  _globals['_EXPLAINRESPONSE']._serialized_end=2591
-  _globals['_FLEET']._serialized_start=2594
-  _globals['_FLEET']._serialized_end=3533
-  _globals['_ARTIFACTS']._serialized_start=3536
-  _globals['_ARTIFACTS']._serialized_end=3770
+  _globals['_EXECUTORINFO']._serialized_end=1625
+  _globals['_LISTEXECUTORSRESPONSE']._serialized_start=1627
+  _globals['_LISTEXECUTORSRESPONSE']._serialized_end=1720
+  _globals['_DRAINEXECUTORREQUEST']._serialized_start=1722
+  _globals['_DRAINEXECUTORREQUEST']._serialized_end=1776
+  _globals['_DRAINEXECUTORRESPONSE']._serialized_start=1778
+  _globals['_DRAINEXECUTORRESPONSE']._serialized_end=1845
+  _globals['_PROGRESSREQUEST']._serialized_start=1847
+  _globals['_PROGRESSREQUEST']._serialized_end=1902
+  _globals['_FUNCTIONPROGRESS']._serialized_start=1905
+  _globals['_FUNCTIONPROGRESS']._serialized_end=2063
+  _globals['_EXECUTORMETRICS']._serialized_start=2065
+  _globals['_EXECUTORMETRICS']._serialized_end=2146
+  _globals['_PROGRESSRESPONSE']._serialized_start=2148
+  _globals['_PROGRESSRESPONSE']._serialized_end=2240
+  _globals['_MISSINGARTIFACTSREQUEST']._serialized_start=2242
+  _globals['_MISSINGARTIFACTSREQUEST']._serialized_end=2283
+  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_start=2285
+  _globals['_MISSINGARTIFACTSRESPONSE']._serialized_end=2327
+  _globals['_ARTIFACTCHUNK']._serialized_start=2329
+  _globals['_ARTIFACTCHUNK']._serialized_end=2386
+  _globals['_PUTARTIFACTRESPONSE']._serialized_start=2388
+  _globals['_PUTARTIFACTRESPONSE']._serialized_end=2434
+  _globals['_GETARTIFACTREQUEST']._serialized_start=2436
+  _globals['_GETARTIFACTREQUEST']._serialized_end=2470
+  _globals['_EXPLAINREQUEST']._serialized_start=2472
+  _globals['_EXPLAINREQUEST']._serialized_end=2520
+  _globals['_EXPLAINRESPONSE']._serialized_start=2522
+  _globals['_EXPLAINRESPONSE']._serialized_end=2624
+  _globals['_FLEET']._serialized_start=2813
+  _globals['_FLEET']._serialized_end=3752
+  _globals['_ARTIFACTS']._serialized_start=3755
+  _globals['_ARTIFACTS']._serialized_end=3989
 # @@protoc_insertion_point(module_scope)

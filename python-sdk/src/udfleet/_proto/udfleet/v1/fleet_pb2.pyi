@@ -6,12 +6,28 @@ from . import plan_pb2 as _plan_pb2
 from . import stage_pb2 as _stage_pb2
 from . import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class ExecutorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXECUTOR_STATE_UNSPECIFIED: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_READY: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_DRAINING: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_DRAINED: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_LOST: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_STOPPED: _ClassVar[ExecutorState]
+EXECUTOR_STATE_UNSPECIFIED: ExecutorState
+EXECUTOR_STATE_READY: ExecutorState
+EXECUTOR_STATE_DRAINING: ExecutorState
+EXECUTOR_STATE_DRAINED: ExecutorState
+EXECUTOR_STATE_LOST: ExecutorState
+EXECUTOR_STATE_STOPPED: ExecutorState
 
 class ServerInfoRequest(_message.Message):
     __slots__ = ("version",)
@@ -130,24 +146,24 @@ class ListExecutorsRequest(_message.Message):
     def __init__(self, page_token: _Optional[str] = ...) -> None: ...
 
 class ExecutorInfo(_message.Message):
-    __slots__ = ("hello", "state", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms")
+    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state")
     HELLO_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
     RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     REPORT_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     hello: _cluster_pb2.Hello
-    state: str
     epoch: int
     interpreters: int
     rss_bytes: int
     in_flight: int
     functions: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.FunctionStatus]
     report_age_ms: int
-    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., state: _Optional[str] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ...) -> None: ...
+    state: ExecutorState
+    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ...) -> None: ...
 
 class ListExecutorsResponse(_message.Message):
     __slots__ = ("executors", "next_page_token")

@@ -1,0 +1,345 @@
+//! However the fleet got where it is, the snapshot and the routes are those that would be made from scratch; and a report
+//! costs what it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use proptest::prelude::*;
+use tokio::sync::watch;
+use udfleet_proto::v1::{
+    Environment, FunctionDefinition, FunctionMetrics, FunctionStatus, Hello, LoadState, PythonVersion, Report,
+};
+
+use super::core::Core;
+use super::message::{NewAttachment, Origin, Outbound};
+use super::publish::unplaced_reason;
+use crate::registry::{Catalog, Function};
+use crate::routes::RouteTable;
+use crate::snapshot::SnapshotCell;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One thing that happens to a fleet; small numbers name executors and functions.
+#[derive(Debug, Clone)]
+enum Event {
+    Attach { executor: u8, process: u8 },
+    Report { executor: u8, states: Vec<u8>, calls: Vec<u8>, built: u8, drained: bool },
+    Detach { executor: u8 },
+    Goodbye { executor: u8 },
+    Drain { executor: u8, draining: bool },
+    Register { function: u8, versions: u8 },
+    Wait { seconds: u8 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let executor = 0..4u8;
+    prop_oneof![
+        3 => (executor.clone(), 0..2u8).prop_map(|(executor, process)| Event::Attach { executor, process }),
+        6 => (executor.clone(), prop::collection::vec(0..6u8, 8), prop::collection::vec(0..5u8, 8), 0..8u8, any::<bool>())
+            .prop_map(|(executor, states, calls, built, drained)| Event::Report {
+                executor,
+                states,
+                calls,
+                built,
+                drained
+            }),
+        1 => executor.clone().prop_map(|executor| Event::Detach { executor }),
+        1 => executor.clone().prop_map(|executor| Event::Goodbye { executor }),
+        1 => (executor, any::<bool>()).prop_map(|(executor, draining)| Event::Drain { executor, draining }),
+        3 => (0..4u8, 0..3u8).prop_map(|(function, versions)| Event::Register { function, versions }),
+        1 => (1..8u8).prop_map(|seconds| Event::Wait { seconds }),
+    ]
+}
+
+/// The fleet, and what is needed to check it.
+struct Fleet {
+    core: Core,
+    routes: Arc<RouteTable>,
+    snapshots: Arc<SnapshotCell>,
+    catalog: Catalog,
+    now: Instant,
+    epoch: u64,
+    sequence: u64,
+    links: Vec<watch::Receiver<Outbound>>,
+    counted: Counted,
+}
+
+/// What executors have counted, by (function, executor): (calls of the process that runs, of earlier ones).
+#[derive(Default)]
+struct Counted {
+    calls: BTreeMap<(String, String), (u64, u64)>,
+    process: BTreeMap<String, String>,
+}
+
+impl Counted {
+    fn end(&mut self, executor: &str, but: &BTreeSet<String>) {
+        for ((_, _), (now, past)) in self.calls.iter_mut().filter(|((f, e), _)| e == executor && !but.contains(f)) {
+            *past += std::mem::take(now);
+        }
+    }
+
+    fn report(&mut self, executor: &str, process: &str, metrics: &[FunctionMetrics]) {
+        if self.process.insert(executor.to_owned(), process.to_owned()).is_some_and(|before| before != process) {
+            self.end(executor, &BTreeSet::new());
+        }
+        self.end(executor, &metrics.iter().map(|m| m.function.clone()).collect());
+        for m in metrics {
+            let (now, past) = self.calls.entry((m.function.clone(), executor.to_owned())).or_default();
+            if m.calls < *now {
+                *past += *now;
+            }
+            *now = m.calls;
+        }
+    }
+}
+
+fn id(executor: u8) -> String {
+    format!("executor-{executor}")
+}
+
+fn function(number: u8, version: u32) -> Arc<Function> {
+    // Two functions share each environment; one asks for a Python that nobody has.
+    let python = ["3.11", "3.11", "3.12", "2.7"][usize::from(number % 4)].to_owned();
+    let environment = Some(Environment { python, ..Environment::default() });
+    let definition = FunctionDefinition { name: format!("f{number}"), version, environment, ..Default::default() };
+    Arc::new(Function::new(definition))
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let (routes, snapshots) = (Arc::<RouteTable>::default(), Arc::<SnapshotCell>::default());
+        let core = Core::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
+        Self {
+            core,
+            routes,
+            snapshots,
+            catalog: Catalog::default(),
+            now: Instant::now(),
+            epoch: 0,
+            sequence: 0,
+            links: Vec::new(),
+            counted: Counted::default(),
+        }
+    }
+
+    fn attach(&mut self, executor: u8, process: u8) {
+        let pythons = ["3.11.2", "3.12.1"].iter().take(1 + usize::from(executor % 2));
+        let hello = Hello {
+            executor: id(executor),
+            incarnation: process.to_string(),
+            address: "127.0.0.1:1".to_owned(),
+            pythons: pythons.map(|v| PythonVersion { version: (*v).to_owned(), ..Default::default() }).collect(),
+            max_interpreters: 3,
+            ..Hello::default()
+        };
+        self.epoch += 1;
+        let (link, receiver) = watch::channel(Outbound::default());
+        self.links.push(receiver);
+        let draining = self.core.members.get(&id(executor)).is_some_and(|member| member.draining);
+        let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
+        // Refused where another process holds the id.
+        let _ = self.core.attach(NewAttachment { hello, epoch: self.epoch, draining, link, origin }, self.now);
+    }
+
+    fn report(
+        &mut self,
+        executor: &str,
+        functions: Vec<FunctionStatus>,
+        metrics: Vec<FunctionMetrics>,
+        report: Report,
+    ) {
+        let Some(member) = self.core.members.get(executor).filter(|member| member.attached()) else { return };
+        let (epoch, revision, process) = (member.epoch, member.desired.revision, member.hello.incarnation.clone());
+        self.sequence += 1;
+        let known = metrics.iter().filter(|m| self.catalog.iter().any(|f| f.name == m.function)).cloned();
+        self.counted.report(executor, &process, &known.collect::<Vec<_>>());
+        let counts = |f: &Function| metrics.iter().any(|m| m.function == f.name);
+        let forgotten = self.catalog.iter().filter(|f| !counts(f)).map(|f| f.name.clone()).collect();
+        let report = Report { sequence: self.sequence, revision, functions, metrics, forgotten, ..report };
+        self.core.report(executor, epoch, report, self.now);
+    }
+
+    fn happens(&mut self, event: Event) {
+        self.now += Duration::from_millis(100);
+        match event {
+            Event::Attach { executor, process } => self.attach(executor, process),
+            Event::Report { executor, states, calls, built, drained } => {
+                let names: Vec<String> = self.catalog.iter().map(|f| f.name.clone()).collect();
+                let status = |(name, state): (&String, &u8)| {
+                    (*state > 0).then(|| FunctionStatus {
+                        function: name.clone(),
+                        state: i32::from(*state),
+                        interpreters: u32::from(*state),
+                        ..FunctionStatus::default()
+                    })
+                };
+                let metrics = |(name, calls): (&String, &u8)| {
+                    let (function, calls) = (name.clone(), u64::from(*calls));
+                    (calls > 0).then(|| FunctionMetrics { function, calls, ..FunctionMetrics::default() })
+                };
+                let functions = names.iter().zip(states.iter().cycle()).filter_map(status).collect();
+                let metrics = names.iter().zip(calls.iter().cycle()).filter_map(metrics).collect();
+                let environments: BTreeSet<String> = (0..3).map(|n| function(n, 1).environment.clone()).collect();
+                let on_disk = |(bit, hash): (usize, String)| (built & (1 << bit) != 0).then_some(hash);
+                let built_environments = environments.into_iter().enumerate().filter_map(on_disk).collect();
+                let report = Report { built_environments, built_changed: true, drained, ..Report::default() };
+                self.report(&id(executor), functions, metrics, report);
+            }
+            Event::Detach { executor } => {
+                let epoch = self.core.members.get(&id(executor)).map_or(0, |member| member.epoch);
+                self.core.detach(&id(executor), epoch, self.now);
+            }
+            Event::Goodbye { executor } => {
+                let epoch = self.core.members.get(&id(executor)).map_or(0, |member| member.epoch);
+                self.core.goodbye(&id(executor), epoch);
+            }
+            Event::Drain { executor, draining } => drop(self.core.drain(&id(executor), draining, self.now)),
+            Event::Register { function: number, versions } => {
+                let name = function(number, 1).definition.name.clone();
+                let dropped: Vec<u32> = self.catalog.versions(&name).map(|f| f.definition.version).collect();
+                let mut next = dropped.iter().fold(self.catalog.clone(), |all, version| all.without(&name, *version));
+                for version in 1..=u32::from(versions) {
+                    next = next.with(function(number, version));
+                }
+                let gone = |f: &str| next.iter().all(|held| held.name != f);
+                self.counted.calls.retain(|(f, _), _| !gone(f));
+                self.catalog = next;
+                self.core.set_catalog(Arc::new(self.catalog.clone()));
+            }
+            Event::Wait { seconds } => {
+                self.now += Duration::from_secs(u64::from(seconds));
+                self.core.tick(self.now);
+            }
+        }
+    }
+
+    /// Everything that is published, against what the members, the placement and the catalog say.
+    fn check(&self) {
+        let (snapshot, routes) = (self.snapshots.load(), self.routes.load());
+        let members = || self.core.members.values();
+        assert_eq!(snapshot.functions.size(), self.catalog.iter().count());
+        for function in self.catalog.iter() {
+            let name = function.name.as_str();
+            let entry = snapshot.functions.get(name).unwrap();
+            let should = members().filter(|m| m.serving() && m.wants(name));
+            let statuses: Vec<_> =
+                should.map(|m| (m.id().to_owned(), FunctionStatus::clone(&m.status(name)))).collect();
+            let shown: Vec<_> = entry.on.iter().map(|(e, s)| (e.to_string(), FunctionStatus::clone(s))).collect();
+            assert_eq!(shown, statuses, "{name}");
+            let furthest = statuses.iter().map(|(_, s)| s.state()).filter(|s| *s != LoadState::Failed);
+            let failed = if statuses.is_empty() { LoadState::Pending } else { LoadState::Failed };
+            assert_eq!(entry.state(), furthest.max_by_key(|s| *s as i32).unwrap_or(failed), "{name}");
+            if statuses.is_empty() {
+                assert_eq!(entry.reason(), unplaced_reason(&self.core.placement, function), "{name}");
+            }
+            let target = routes.exact(name).unwrap();
+            let servers: Vec<_> = members().filter_map(|m| m.server(name)).collect();
+            let key = |s: &crate::routes::Server| (Arc::as_ptr(&s.endpoint), s.interpreters);
+            assert_eq!(
+                target.servers.iter().map(key).collect::<Vec<_>>(),
+                servers.iter().map(key).collect::<Vec<_>>(),
+                "{name}"
+            );
+            let reason = if servers.is_empty() { entry.reason() } else { "" };
+            assert_eq!(target.reason, reason, "{name}");
+        }
+        for name in self.catalog.names() {
+            let newest_first = || self.catalog.versions(name).rev().filter_map(|f| routes.exact(&f.name));
+            let expected = newest_first().find(|t| !t.servers.is_empty()).or_else(|| newest_first().next()).unwrap();
+            assert!(Arc::ptr_eq(routes.exact(name).unwrap(), expected), "{name}");
+        }
+        self.check_executors();
+        self.check_numbers();
+    }
+
+    fn check_executors(&self) {
+        let snapshot = self.snapshots.load();
+        let members = || self.core.members.values();
+        assert!(snapshot.executors.keys().map(|id| &**id).eq(members().map(|m| m.id())));
+        for member in members() {
+            let (shown, entry) = (snapshot.executors.get(member.id()).unwrap(), member.entry());
+            assert_eq!(shown.info(self.now), entry.info(self.now));
+        }
+        let environments: BTreeSet<&str> = self.catalog.iter().map(|f| f.environment.as_str()).collect();
+        assert!(snapshot.environments.keys().map(|hash| &**hash).eq(environments));
+        for (hash, entry) in snapshot.environments.iter() {
+            let hash = hash.to_string();
+            let functions: BTreeSet<&str> =
+                self.catalog.iter().filter(|f| f.environment == hash).map(|f| f.name.as_str()).collect();
+            assert!(entry.functions.iter().map(|name| &**name).eq(functions));
+            assert_eq!(entry.assigned, self.core.placement.assigned.get(&hash).cloned().unwrap_or_default());
+            assert_eq!(entry.unplaced, self.core.placement.unplaced.get(&hash).cloned().unwrap_or_default());
+            let built = members().filter(|m| m.attached() && m.built.contains(&hash)).map(|m| m.id());
+            assert!(entry.built_on.iter().map(|id| &**id).eq(built), "{hash}");
+        }
+    }
+
+    fn check_numbers(&self) {
+        let snapshot = self.snapshots.load();
+        for progress in snapshot.progress(None) {
+            let total = progress.total.unwrap();
+            let counted = self.counted.calls.iter().filter(|((function, _), _)| *function == total.function);
+            let calls: u64 = counted.clone().map(|(_, (now, past))| now + past).sum();
+            assert_eq!(total.calls, calls, "{}", total.function);
+            let by_executor: BTreeMap<String, u64> =
+                counted.map(|((_, e), (now, past))| (e.clone(), now + past)).filter(|(_, calls)| *calls > 0).collect();
+            let shown = progress.executors.into_iter().map(|e| (e.executor, e.metrics.unwrap().calls));
+            assert_eq!(shown.collect::<BTreeMap<_, _>>(), by_executor, "{}", total.function);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_kept_up_to_date_is_what_would_be_made_anew(events in prop::collection::vec(event(), 1..60)) {
+        // Endpoints need a runtime, nothing more.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let mut fleet = Fleet::new();
+        for event in events {
+            fleet.happens(event);
+            fleet.check();
+        }
+    }
+}
+
+/// Entries that one report touches in a fleet of this size, where one function's state and numbers have changed.
+fn touched_by_a_report(functions: u32, executors: u8) -> u64 {
+    let mut fleet = Fleet::new();
+    for executor in 0..executors {
+        fleet.attach(executor, 0);
+    }
+    // One environment, so that everybody has room for all.
+    let catalog = (1..=functions).fold(Catalog::default(), |all, version| all.with(function(0, version)));
+    fleet.core.set_catalog(Arc::new(catalog.clone()));
+    fleet.catalog = catalog;
+    let all = |changed: bool| -> (Vec<FunctionStatus>, Vec<FunctionMetrics>) {
+        let one = |version: u32| {
+            let differs = changed && version == functions / 2;
+            let state = if differs { LoadState::Loading } else { LoadState::Ready } as i32;
+            let (function, calls) = (format!("f0@{version}"), 5 + u64::from(differs));
+            let status = FunctionStatus { function: function.clone(), state, interpreters: 1, ..Default::default() };
+            (status, FunctionMetrics { function, calls, ..FunctionMetrics::default() })
+        };
+        (1..=functions).map(one).unzip()
+    };
+    for executor in 0..executors {
+        let (statuses, metrics) = all(false);
+        fleet.report(&id(executor), statuses, metrics, Report::default());
+    }
+    let before = fleet.snapshots.load().replaced;
+    assert!(fleet.snapshots.load().functions.values().all(|f| f.on.size() == usize::from(executors)));
+    let (statuses, metrics) = all(true);
+    fleet.report(&id(executors / 2), statuses, metrics, Report::default());
+    fleet.snapshots.load().replaced - before
+}
+
+#[tokio::test]
+async fn the_cost_of_a_report_grows_neither_with_functions_nor_with_executors() {
+    let small = touched_by_a_report(10, 10);
+    assert_eq!(small, 3, "the function, its numbers and the executor");
+    assert_eq!(touched_by_a_report(1000, 100), small);
+}

@@ -1,0 +1,52 @@
+//! One executor: what it said when it attached, and in its last report.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use udfleet_proto::v1::{ExecutorInfo, ExecutorState, FunctionStatus, Hello};
+
+use super::Map;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct ExecutorEntry {
+    /// Of its attachment.
+    pub hello: Arc<Hello>,
+    /// Attached, and if not, why.
+    pub state: ExecutorState,
+    /// Of its attachment.
+    pub epoch: u64,
+    /// Interpreters that run.
+    pub interpreters: u32,
+    /// Their private memory.
+    pub rss_bytes: u64,
+    /// Batches accepted and not yet answered.
+    pub in_flight: u32,
+    /// What it reports of functions, by `add@3`.
+    pub functions: Map<Arc<FunctionStatus>>,
+    /// When its last report came.
+    pub heard: Instant,
+}
+
+impl ExecutorEntry {
+    /// How old its last report is.
+    #[must_use]
+    pub fn report_age_ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// As the Fleet service tells it.
+    #[must_use]
+    pub fn info(&self, now: Instant) -> ExecutorInfo {
+        ExecutorInfo {
+            hello: Some(Hello::clone(&self.hello)),
+            state: self.state as i32,
+            epoch: self.epoch,
+            interpreters: self.interpreters,
+            rss_bytes: self.rss_bytes,
+            in_flight: self.in_flight,
+            functions: self.functions.values().map(|status| FunctionStatus::clone(status)).collect(),
+            report_age_ms: self.report_age_ms(now),
+        }
+    }
+}
