@@ -243,15 +243,18 @@ impl Member {
         self.statuses.get(function).cloned().unwrap_or_else(pending)
     }
 
+    /// Where it serves the function, and with how many interpreters; `None`: it does not report it READY.
+    pub fn serves(&self, function: &str) -> Option<(&Arc<Endpoint>, u32)> {
+        let status = self.statuses.get(function).filter(|status| status.state() == LoadState::Ready)?;
+        (self.serving() && self.wants(function)).then(|| (&self.endpoint, status.interpreters.max(1)))
+    }
+
     /// Itself as a route to the function, where it reports it READY.
     pub fn server(&mut self, function: &Function) -> Option<Server> {
-        let status = self.statuses.get(&function.name).filter(|s| s.state() == LoadState::Ready)?;
-        let (serves, interpreters) = (self.serving() && self.wants(&function.name), status.interpreters.max(1));
-        if !serves {
-            return None;
-        }
+        let (endpoint, interpreters) = self.serves(&function.name)?;
+        let endpoint = Arc::clone(endpoint);
         let blocked = Arc::clone(self.blocked.entry(function.environment.clone()).or_default());
-        Some(Server { endpoint: Arc::clone(&self.endpoint), interpreters, blocked })
+        Some(Server { endpoint, interpreters, blocked })
     }
 
     /// Where long calls hold all interpreters of an environment, who chooses an executor knows from now on.

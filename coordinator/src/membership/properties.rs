@@ -234,13 +234,10 @@ impl Fleet {
                 assert_eq!(entry.reason(), unplaced_reason(&self.core.placement, function), "{name}");
             }
             let target = routes.exact(name).unwrap();
-            let servers: Vec<_> = members().filter_map(|m| m.server(name)).collect();
-            let key = |s: &crate::routes::Server| (Arc::as_ptr(&s.endpoint), s.interpreters);
-            assert_eq!(
-                target.servers.iter().map(key).collect::<Vec<_>>(),
-                servers.iter().map(key).collect::<Vec<_>>(),
-                "{name}"
-            );
+            let served = members().filter_map(|m| m.serves(name));
+            let servers: Vec<_> = served.map(|(endpoint, count)| (Arc::as_ptr(endpoint), count)).collect();
+            let shown = target.servers.iter().map(|s| (Arc::as_ptr(&s.endpoint), s.interpreters));
+            assert_eq!(shown.collect::<Vec<_>>(), servers, "{name}");
             let reason = if servers.is_empty() { entry.reason() } else { "" };
             assert_eq!(target.reason, reason, "{name}");
         }

@@ -30,7 +30,7 @@ impl Core {
     }
 
     /// A function's servers are written anew only where one comes, goes or changes.
-    fn publish_routes(&self, touched: &[Touched]) {
+    fn publish_routes(&mut self, touched: &[Touched]) {
         let mut executors: BTreeMap<&Arc<str>, Vec<&Arc<str>>> = BTreeMap::new();
         for (function, executor) in touched {
             executors.entry(function).or_default().extend(executor);
