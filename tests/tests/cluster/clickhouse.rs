@@ -171,7 +171,7 @@ async fn tokens_and_absent_fleets() {
     assert_eq!(values(&ended.stdout), [8], "{ended:?}");
     assert_failed(&once(&cluster, "double", &["--token=wrong"], &input).await, "UNAUTHENTICATED");
     let missing = once(&cluster, "double", &["--token-file=/no/such/file"], &input).await;
-    assert_failed(&missing, "INVALID_CONFIG: double: the token file /no/such/file");
+    assert_failed(&missing, "INVALID_CONFIG: double: token_file /no/such/file");
 
     let address = cluster.address();
     drop(cluster);
