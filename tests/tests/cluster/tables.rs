@@ -144,6 +144,8 @@ async fn results_that_nobody_has_seen_may_come_anew() {
     let walk = table("random_walk").takes(inputs).not_deterministic();
     // Parts of 100 rows; it stumbles in the second.
     let walk = walk.config("udfleet.interpreters", "2").config("python.fn-execution.arrow.batch.size", "100");
+    // What is not deterministic runs once, unless it is registered with more tries.
+    let walk = walk.config("udfleet.retry.max-attempts", "3");
     let (cluster, executor) = start(&[walk]).await;
     // One for each batch.
     let both = async || {
