@@ -133,7 +133,7 @@ async fn batches_that_an_executor_gives_back_have_not_been_tried() {
     wait_forwarded(&cluster, 16.0).await;
     // It finishes the call that runs, and refuses those that wait for its interpreter.
     cluster.executor("e1").signal(libc::SIGTERM);
-    cluster.wait_state("e1", "lost").await;
+    cluster.wait_state("e1", "stopped").await;
     gate.open();
     assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [1; 16]);
     assert!(cluster.executor("e1").ended().await.success());

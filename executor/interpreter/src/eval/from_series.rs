@@ -146,5 +146,18 @@ fn natural(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
         array
     };
     validate(&array)?;
-    from_pyarrow(&array)?.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("it does not fit in one Arrow array"))
+    let converted = from_pyarrow(&array)?;
+    // A period, for instance, is kept as a number that means nothing by itself.
+    if converted.as_ref().is_some_and(|array| array.data_type().is_numeric()) && !is_numeric(py, series)? {
+        let dtype = series.getattr(intern!(py, "dtype"))?;
+        return Err(pyo3::exceptions::PyTypeError::new_err(format!("values of dtype {dtype} are no numbers")));
+    }
+    converted.ok_or_else(|| pyo3::exceptions::PyValueError::new_err("it does not fit in one Arrow array"))
+}
+
+/// Whether the dtype is one of numbers or of truth values; Arrow's decimals are numbers.
+fn is_numeric(py: Python<'_>, series: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static IS_NUMERIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let dtype = series.getattr(intern!(py, "dtype"))?;
+    IS_NUMERIC.import(py, "pandas.api.types", "is_numeric_dtype")?.call1((dtype,))?.extract()
 }
