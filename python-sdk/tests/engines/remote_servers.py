@@ -81,7 +81,7 @@ class Doors:
         for child in self.processes.children[1:]:
             child.terminate()
             child.reap()
-        eventually("they are lost", lambda: {executor.state for executor in self.fleet.executors()} == {"lost"})
+        eventually("they have stopped", lambda: {executor.state for executor in self.fleet.executors()} == {"stopped"})
 
 
 @contextlib.contextmanager

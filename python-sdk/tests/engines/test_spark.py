@@ -181,11 +181,11 @@ def test_each_worker_opens_one_connection(session, fleet, functions, flights):
     remote = adapter._Remote(fleet, adapter._checked(fleet, "picky", None))
 
     def connections(column):
-        from udfleet._client import reach
+        from udfleet._client import connection_settings
 
         remote(column)
-        remote.reach.fleet()
-        answer = f"{os.getpid()} {reach._connected.cache_info().currsize}"
+        remote.settings.fleet()
+        answer = f"{os.getpid()} {connection_settings._connected.cache_info().currsize}"
         return pa.array([answer] * len(column))
 
     counting = arrow_udf(connections, "string")
@@ -198,7 +198,7 @@ def test_what_travels_is_small_and_does_not_show_the_token(fleet):
     remote = adapter._Remote(fleet, adapter._checked(fleet, "speed", None))
     travelled = pickle.dumps(remote)
     assert len(travelled) < 1_000
-    assert fleet.token and fleet.token not in repr(remote.reach)
+    assert fleet.token and fleet.token not in repr(remote.settings)
     script = "import pickle, sys, pyarrow as pa; remote = pickle.load(sys.stdin.buffer)\n"
     script += "print(remote(pa.array([10, 20]), pa.array([60.0, None])).to_pylist())"
     done = subprocess.run([sys.executable, "-c", script], input=travelled, capture_output=True, check=True)

@@ -30,8 +30,8 @@ class ConnectionSettings:
 
 
 @functools.cache
-def _connected(reach: ConnectionSettings, pid: int) -> Fleet:
+def _connected(settings: ConnectionSettings, pid: int) -> Fleet:
     # A forked process can't use the connection of the one that it was forked from.
     from .fleet import connect
 
-    return connect(reach.address, reach.token, reach.job, direct=reach.direct)
+    return connect(settings.address, settings.token, settings.job, direct=settings.direct)

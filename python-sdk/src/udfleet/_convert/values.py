@@ -82,6 +82,14 @@ def _index(value: Any) -> int:
 def _months(value: Any, data_type: DataType, path: str) -> Any:
     import pyarrow as pa
 
+    # pandas shows an interval as a DateOffset, which has no value by itself.
+    parts = getattr(value, "kwds", None)
+    if (
+        parts is not None
+        and parts.keys() <= {"years", "months", "days", "nanoseconds"}
+        and not (parts.get("days") or parts.get("nanoseconds"))
+    ):
+        value = (parts.get("years", 0) * 12 + parts.get("months", 0)) * value.n
     return pa.MonthDayNano([_integer(value, data_type, path), 0, 0])
 
 
