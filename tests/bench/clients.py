@@ -31,7 +31,7 @@ class Peer:
         return flight.FlightClient(f"grpc+tcp://{self.address}", generic_options=_OWN_CONNECTION)
 
     def descriptor(self) -> flight.FlightDescriptor:
-        return codec.descriptor(exchange_pb2.ExchangeRequest(function=self.function, job="bench"))
+        return codec.descriptor(exchange_pb2.ExchangeRequest(function=self.function, job="bench").SerializeToString())
 
     def link(self, client: flight.FlightClient) -> ExchangeStream:
         return ExchangeStream(client, self.address, self.descriptor(), self.options)

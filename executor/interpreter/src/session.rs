@@ -39,8 +39,6 @@ impl Session {
         crate::orphan::watch();
         crate::child::watch(py)?;
         let sys = py.import("sys")?;
-        crate::failure::prepare(py)?;
-        extend_path(py)?;
         let stdio = Stdio::start(py)?;
         // A crash leaves its Python stack in the function's log.
         py.import("faulthandler")?.call_method0("enable")?;
@@ -51,6 +49,9 @@ impl Session {
         };
         let channel = Channel::inherited();
         channel.send(&Reply { kind: Some(reply::Kind::Ready(ready)), ..Reply::default() })?;
+        // Takes as long as starting Python does: the executor makes its first command meanwhile.
+        crate::failure::prepare(py)?;
+        extend_path(py)?;
         Ok(Self {
             channel,
             regions: Regions::default(),

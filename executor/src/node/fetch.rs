@@ -17,8 +17,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Fetching {
     under_way: bool,
+    /// The fetch that is under way has brought something.
+    progressed: bool,
     /// Fetches in a row that brought nothing.
-    vain: u32,
+    fruitless: u32,
 }
 
 impl Fetching {
@@ -28,19 +30,22 @@ impl Fetching {
             return None;
         }
         self.under_way = true;
-        let pause = if self.vain == 0 { Duration::ZERO } else { FIRST_PAUSE * 2u32.saturating_pow(self.vain - 1) };
+        self.progressed = false;
+        let pause = match self.fruitless {
+            0 => Duration::ZERO,
+            fruitless => FIRST_PAUSE * 2u32.saturating_pow(fruitless - 1),
+        };
         Some(pause.min(LONGEST_PAUSE))
     }
 
     /// The fetch that is under way has brought something.
     pub(super) fn progressed(&mut self) {
-        self.vain = 0;
+        self.progressed = true;
     }
 
     pub(super) fn ended(&mut self) {
         self.under_way = false;
-        // Taken back by what it brings next time.
-        self.vain = (self.vain + 1).min(16);
+        self.fruitless = if self.progressed { 0 } else { (self.fruitless + 1).min(16) };
     }
 }
 
@@ -82,8 +87,16 @@ mod tests {
             fetching.ended();
             assert!(fetching.begin() <= Some(LONGEST_PAUSE));
         }
+    }
+
+    #[test]
+    fn what_brought_something_is_followed_at_once() {
+        let mut fetching = Fetching::default();
+        fetching.begin();
         fetching.ended();
+        assert_eq!(fetching.begin(), Some(FIRST_PAUSE));
         fetching.progressed();
+        fetching.ended();
         assert_eq!(fetching.begin(), Some(Duration::ZERO));
     }
 }
