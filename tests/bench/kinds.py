@@ -203,7 +203,7 @@ def lines(fleets: Fleets) -> list[Line]:
             plain,
             0.8,
             "rows/s",
-            lambda: (exploded(one, "split", WORDS, 40), loop(WORDS, 15, loop_split)),
+            lambda: (unnested(one, "split", WORDS, 40), loop(WORDS, 15, loop_split)),
         ),
         Line(
             "grouped mean, general, 100 groups",
@@ -247,7 +247,7 @@ def chains(fleet: udfleet.Fleet) -> list[Line]:
     ]
 
 
-def exploded(fleet: udfleet.Fleet, function: str, batch: pa.RecordBatch, count: int) -> float:
+def unnested(fleet: udfleet.Fleet, function: str, batch: pa.RecordBatch, count: int) -> float:
     """Input rows per second of a table function that gives five rows for each."""
     rows = 0
 

@@ -1,4 +1,4 @@
-//! Groupings: what stands behind one sees its keys and its aggregates, nothing else.
+//! Groupings: what follows one sees its keys and its aggregates, nothing else.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::aggregate_call::Builtin;
@@ -8,34 +8,34 @@ use super::bind::{Binder, Functions, shown};
 use super::call::result_type;
 use super::error::{invalid, suggest, type_list};
 use super::graph::{FunctionId, Graph, Kind, NodeId, Traits};
-use super::pipeline::{AggregateCall, Aggregation};
+use super::pipeline::{AggregateExpression, AggregateFunction};
 use super::scope::Scope;
 use super::types;
 
 /// A grouping whose items are being bound.
 pub(super) struct Grouping {
-    /// What stands before it.
+    /// The pipeline that the grouping ends.
     pub graph: Graph,
     pub scope: Scope,
     pub level: usize,
     pub keys: Vec<Key>,
-    pub calls: Vec<Aggregation>,
+    pub calls: Vec<AggregateExpression>,
     /// Keys, then results.
     pub outputs: Vec<Field>,
 }
 
 /// One key.
 pub(super) struct Key {
-    /// Without texts, to be found again in items.
+    /// Without texts, for comparison with items.
     expression: Expression,
     pub name: String,
     /// Before the grouping.
     pub before: NodeId,
-    /// Behind it.
-    pub behind: NodeId,
+    /// After the grouping.
+    pub after: NodeId,
 }
 
-/// The same expression without what was written.
+/// The expression without its text.
 fn plain(expression: &Expression) -> Expression {
     let mut plain = expression.clone();
     plain.text.clear();
@@ -58,13 +58,13 @@ impl Grouping {
         Self { graph, scope, level, keys: Vec::new(), calls: Vec::new(), outputs: Vec::new() }
     }
 
-    /// Adds a key; `behind` is the graph of what follows.
+    /// Adds a key; `after` is the graph of the next pipeline.
     pub fn add_key(
         &mut self,
         expression: &Expression,
         name: String,
         functions: &mut Functions<'_>,
-        behind: &mut Graph,
+        after: &mut Graph,
     ) -> Result<(), Error> {
         let text = shown(expression);
         if self.keys.iter().any(|key| key.name == name) {
@@ -75,22 +75,22 @@ impl Grouping {
         if matches!(data_type.root(), TypeRoot::Map | TypeRoot::Multiset) {
             return Err(invalid(&text, "a MAP or MULTISET can't be a group key"));
         }
-        let behind = behind.add(Kind::Input(self.outputs.len()), data_type.clone(), &text, 0, Traits::PLAIN);
+        let key = after.add(Kind::Input(self.outputs.len()), data_type.clone(), &text, 0, Traits::PLAIN);
         self.outputs.push(Field { name: format!("k{}", self.keys.len()), r#type: Some(data_type) });
-        self.keys.push(Key { expression: plain(expression), name, before, behind });
+        self.keys.push(Key { expression: plain(expression), name, before, after: key });
         Ok(())
     }
 
     /// The key that this expression is.
     pub fn key(&self, expression: &Expression) -> Option<NodeId> {
         let plain = plain(expression);
-        self.keys.iter().find(|key| key.expression == plain).map(|key| key.behind)
+        self.keys.iter().find(|key| key.expression == plain).map(|key| key.after)
     }
 
     /// The key of this name.
     pub fn column(&self, name: &str, _: &Scope, text: &str) -> Result<NodeId, Error> {
         if let Some(key) = self.keys.iter().find(|key| key.name == name) {
-            return Ok(key.behind);
+            return Ok(key.after);
         }
         if self.scope.names().any(|column| column == name) {
             let message = format!("column {name:?} is neither a group key nor inside of an aggregate function");
@@ -100,7 +100,7 @@ impl Grouping {
         Err(suggest(invalid(text, format_args!("there is no column {name:?}")), name, keys.chain(self.scope.names())))
     }
 
-    /// Binds what stands inside of aggregate functions and in keys.
+    /// Binds keys and the arguments of aggregate functions.
     pub fn before<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
         Binder { graph: &mut self.graph, scope: &self.scope, level: self.level, functions, grouping: None, guard: None }
     }
@@ -114,7 +114,7 @@ impl Grouping {
         functions: &mut Functions<'_>,
     ) -> Result<usize, Error> {
         let invoke = self.before(functions).invocation(function, call, text)?;
-        if let Some(first) = self.calls.iter().find_map(|call| call.call.function()) {
+        if let Some(first) = self.calls.iter().find_map(|call| call.function.registered()) {
             let (first, this) = (functions.get(first), functions.get(function));
             if first.environment != this.environment {
                 let message = format!("{} and {} have different environments", first.name, this.name);
@@ -124,7 +124,7 @@ impl Grouping {
             }
         }
         let deterministic = functions.get(function).definition.deterministic;
-        self.add(AggregateCall::Function(invoke), deterministic, call, text, functions)
+        self.add(AggregateFunction::Registered(invoke), deterministic, call, text, functions)
     }
 
     /// As [`Grouping::add_call`], of a built-in aggregate; with the type of its result.
@@ -147,23 +147,24 @@ impl Grouping {
             let name = call.function.to_uppercase();
             invalid(text, format_args!("{name} {wanted}, given {}", type_list(given.iter().copied())))
         })?;
-        let aggregate = AggregateCall::Builtin { builtin, arguments, result: result.clone() };
+        let aggregate = AggregateFunction::Builtin { builtin, arguments, result: result.clone() };
         Ok((self.add(aggregate, true, call, text, functions)?, result))
     }
 
     fn add(
         &mut self,
-        aggregate: AggregateCall,
+        function: AggregateFunction,
         deterministic: bool,
         call: &Call,
         text: &str,
         functions: &mut Functions<'_>,
     ) -> Result<usize, Error> {
         let filter = call.filter.as_deref().map(|filter| self.before(functions).predicate(filter)).transpose()?;
-        let aggregation = Aggregation { call: aggregate, distinct: call.distinct, filter, text: text.to_owned() };
-        let known = self.calls.iter().position(|other| other.same(&aggregation)).filter(|_| deterministic);
+        let aggregate =
+            AggregateExpression { function, distinct: call.distinct, filter, text: text.to_owned() };
+        let known = self.calls.iter().position(|other| other.same(&aggregate)).filter(|_| deterministic);
         Ok(known.unwrap_or_else(|| {
-            self.calls.push(aggregation);
+            self.calls.push(aggregate);
             self.calls.len() - 1
         }))
     }
@@ -197,7 +198,7 @@ impl Binder<'_, '_> {
         Ok(self.aggregated(position, result, text))
     }
 
-    /// What an aggregate gives, as a column behind the grouping.
+    /// What an aggregate gives, as a column after the grouping.
     fn aggregated(&mut self, position: usize, result: DataType, text: &str) -> NodeId {
         let mut index = position;
         if let Some(grouping) = self.grouping.as_mut() {

@@ -30,8 +30,8 @@ fn headline(stage: &Stage) -> String {
         1 => stage.functions[0].clone(),
         _ => format!("{} in one interpreter call", stage.functions.join(", ")),
     };
-    let spread = if stage.gathers { "; gathered in one interpreter" } else { "" };
-    format!("{chained}; environment {environment}{spread}")
+    let aggregated = if stage.pipeline_breaker { "; aggregated in one interpreter" } else { "" };
+    format!("{chained}; environment {environment}{aggregated}")
 }
 
 fn fields(fields: &[Field]) -> String {

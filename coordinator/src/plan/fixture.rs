@@ -187,10 +187,10 @@ pub fn steps(compiled: &Compiled, stage: usize) -> Vec<String> {
         udfleet_proto::v1::step::Kind::Compute(_) => "compute".to_owned(),
         udfleet_proto::v1::step::Kind::Invoke(call) => format!("call {}", name(call.function)),
         udfleet_proto::v1::step::Kind::Filter(_) => "filter".to_owned(),
-        udfleet_proto::v1::step::Kind::Explode(explode) => {
-            format!("join {}", name(explode.call.as_ref().unwrap().function))
+        udfleet_proto::v1::step::Kind::Unnest(unnest) => {
+            format!("join {}", name(unnest.call.as_ref().unwrap().function))
         }
-        udfleet_proto::v1::step::Kind::Gather(gather) => gather.phase().as_str_name().to_lowercase(),
+        udfleet_proto::v1::step::Kind::Aggregation(aggregation) => aggregation.phase().as_str_name().to_lowercase(),
         udfleet_proto::v1::step::Kind::Flatten(_) => "flatten".to_owned(),
     };
     stage.steps.iter().map(show).collect()

@@ -16,9 +16,9 @@ pub(super) type FunctionId = usize;
 pub(super) enum Kind {
     /// A column of the pipeline's input.
     Input(usize),
-    /// A column of the n-th table function.
-    Exploded {
-        explode: usize,
+    /// A column of the n-th table function that is joined.
+    Unnested {
+        unnest: usize,
         column: usize,
     },
     Literal(Literal),
@@ -68,7 +68,7 @@ pub(super) struct Graph {
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Key {
     Input(usize),
-    Exploded(usize, usize),
+    Unnested(usize, usize),
     /// Encoded: 0.0 and -0.0 are two literals, which functions can tell apart.
     Literal(Vec<u8>),
     Compute(Operator, Vec<NodeId>, u32),
@@ -79,7 +79,7 @@ impl Key {
     fn of(kind: &Kind) -> Self {
         match kind {
             Kind::Input(position) => Self::Input(*position),
-            Kind::Exploded { explode, column } => Self::Exploded(*explode, *column),
+            Kind::Unnested { unnest, column } => Self::Unnested(*unnest, *column),
             Kind::Literal(literal) => Self::Literal(literal.encode_to_vec()),
             Kind::Compute { operator, operands, field } => Self::Compute(*operator, operands.clone(), *field),
             Kind::Invoke(invoke) => Self::Invoke(invoke.function, invoke.arguments.clone(), invoke.row.clone()),
@@ -98,7 +98,7 @@ impl Graph {
         match &self.node(id).kind {
             Kind::Compute { operands, .. } => operands,
             Kind::Invoke(invoke) => &invoke.arguments,
-            Kind::Input(_) | Kind::Exploded { .. } | Kind::Literal(_) => &[],
+            Kind::Input(_) | Kind::Unnested { .. } | Kind::Literal(_) => &[],
         }
     }
 
@@ -111,7 +111,7 @@ impl Graph {
             return *known;
         }
         let mut node = Node {
-            level: if let Kind::Exploded { explode, .. } = kind { explode + 1 } else { 0 },
+            level: if let Kind::Unnested { unnest, .. } = kind { unnest + 1 } else { 0 },
             kind,
             data_type,
             text: text.to_owned(),

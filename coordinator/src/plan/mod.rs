@@ -1,6 +1,6 @@
 //! Plans become stages: names are resolved, types checked, and the work cut where another environment is needed.
 //!
-//! Plain and synchronous. `bind` makes typed graphs of a plan (`graph`), one for each stretch between groupings
+//! Plain and synchronous. `bind` makes typed graphs of a plan (`graph`), one for each pipeline between groupings
 //! (`pipeline`); `order` decides when each value is computed, `environments` in which order environments take turns,
 //! `stage` writes the stages, `explain` tells people about them.
 

@@ -1,4 +1,4 @@
-//! Operators of a plan, one after the other.
+//! Binds the operators of a plan, one after the other.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::operation::Operator as Operation;
@@ -13,7 +13,7 @@ use super::call::columns;
 use super::error::invalid;
 use super::graph::{Graph, Kind, NodeId, Traits};
 use super::library::Library;
-use super::pipeline::{End, Explode, Filter, Group, Logical, Pipeline};
+use super::pipeline::{End, Filter, Group, Logical, Pipeline, Unnest};
 use super::scope::Scope;
 
 /// Resolves all names and types of a plan.
@@ -23,21 +23,21 @@ use super::scope::Scope;
 pub(super) fn bind(plan: &Plan, library: &dyn Library) -> Result<Logical, Error> {
     let source = source(plan)?;
     let mut functions = Functions::new(library);
-    let mut state = State::new(source)?;
+    let mut builder = PipelineBuilder::new(source)?;
     for operator in &plan.operators {
         match &operator.kind {
             None => return Err(invalid("", "an operator of the plan is empty, or of a newer udfleet")),
-            Some(OperatorKind::Project(project)) => state.project(project, &mut functions)?,
+            Some(OperatorKind::Project(project)) => builder.project(project, &mut functions)?,
             Some(OperatorKind::Filter(filter)) => {
                 let predicate = filter.predicate.as_ref();
                 let predicate = predicate.ok_or_else(|| invalid("", "a filter has no predicate"))?;
-                state.filter(predicate, &mut functions)?;
+                builder.filter(predicate, &mut functions)?;
             }
-            Some(OperatorKind::Correlate(correlate)) => state.correlate(correlate, &mut functions)?,
-            Some(OperatorKind::Aggregate(aggregate)) => state = state.aggregate(aggregate, &mut functions)?,
+            Some(OperatorKind::Correlate(correlate)) => builder.correlate(correlate, &mut functions)?,
+            Some(OperatorKind::Aggregate(aggregate)) => builder = builder.aggregate(aggregate, &mut functions)?,
         }
     }
-    Ok(Logical { pipelines: state.finish()?, functions: functions.all })
+    Ok(Logical { pipelines: builder.finish()?, functions: functions.all })
 }
 
 fn source(plan: &Plan) -> Result<Vec<Field>, Error> {
@@ -53,24 +53,24 @@ fn source(plan: &Plan) -> Result<Vec<Field>, Error> {
 }
 
 /// The pipeline that is being built, and those before it.
-struct State {
+struct PipelineBuilder {
     before: Vec<Pipeline>,
     inputs: Vec<Field>,
     graph: Graph,
     scope: Scope,
-    explodes: Vec<Explode>,
+    unnests: Vec<Unnest>,
     filters: Vec<Filter>,
 }
 
-impl State {
+impl PipelineBuilder {
     fn new(inputs: Vec<Field>) -> Result<Self, Error> {
         let mut graph = Graph::default();
         let scope = Scope::of_inputs(&mut graph, &inputs)?;
-        Ok(Self { before: Vec::new(), inputs, graph, scope, explodes: Vec::new(), filters: Vec::new() })
+        Ok(Self { before: Vec::new(), inputs, graph, scope, unnests: Vec::new(), filters: Vec::new() })
     }
 
     fn binder<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
-        let level = self.explodes.len();
+        let level = self.unnests.len();
         Binder { graph: &mut self.graph, scope: &self.scope, level, functions, grouping: None, guard: None }
     }
 
@@ -94,7 +94,7 @@ impl State {
         // What may fail for rows that an earlier filter takes out must not overtake it.
         let earlier = self.filters.iter().map(|filter| filter.level).max().unwrap_or(0);
         let level = match (node.volatile, node.fallible) {
-            (true, _) => self.explodes.len(),
+            (true, _) => self.unnests.len(),
             (false, true) => node.level.max(earlier),
             (false, false) => node.level,
         };
@@ -111,34 +111,34 @@ impl State {
         plain_call(call, &text)?;
         let invoke = binder.invocation(function, call, &text)?;
         let columns = columns(functions.get(function), &correlate.names, correlate.outer, &text)?;
-        let explode = self.explodes.len();
+        let unnest = self.unnests.len();
         if correlate.replaces {
             self.scope = Scope::default();
         }
         let mut ids = Vec::new();
         for (column, (name, data_type)) in columns.into_iter().enumerate() {
-            let kind = Kind::Exploded { explode, column };
-            let id = self.graph.add(kind, data_type, &name, explode + 1, Traits::PLAIN);
+            let kind = Kind::Unnested { unnest, column };
+            let id = self.graph.add(kind, data_type, &name, unnest + 1, Traits::PLAIN);
             self.scope.push(name, id, &text)?;
             ids.push(id);
         }
-        self.explodes.push(Explode { call: invoke, outer: correlate.outer, text, columns: ids });
+        self.unnests.push(Unnest { call: invoke, outer: correlate.outer, text, columns: ids });
         Ok(())
     }
 
     fn aggregate(self, aggregate: &Aggregate, functions: &mut Functions<'_>) -> Result<Self, Error> {
-        let mut behind = Graph::default();
-        let mut grouping = Grouping::new(self.graph, self.scope, self.explodes.len());
+        let mut after = Graph::default();
+        let mut grouping = Grouping::new(self.graph, self.scope, self.unnests.len());
         for (index, item) in aggregate.keys.iter().enumerate() {
             let expression = expression_of(item)?;
             if item.flatten {
                 return Err(invalid(&shown(expression), "a group key can't be flattened"));
             }
-            grouping.add_key(expression, item_name(item, expression, index), functions, &mut behind)?;
+            grouping.add_key(expression, item_name(item, expression, index), functions, &mut after)?;
         }
         let scope = match &aggregate.table {
             Some(call) if aggregate.items.is_empty() => {
-                table_items(call, &aggregate.names, &mut grouping, functions, &mut behind)?
+                table_items(call, &aggregate.names, &mut grouping, functions, &mut after)?
             }
             Some(call) => {
                 let text = call_text(call);
@@ -149,7 +149,7 @@ impl State {
                 let empty = Scope::default();
                 let grouping = Some(&mut grouping);
                 let mut binder =
-                    Binder { graph: &mut behind, scope: &empty, level: 0, functions, grouping, guard: None };
+                    Binder { graph: &mut after, scope: &empty, level: 0, functions, grouping, guard: None };
                 add_items(&mut binder, &aggregate.items, &mut scope)?;
                 scope
             }
@@ -161,12 +161,12 @@ impl State {
         before.push(Pipeline {
             inputs: self.inputs,
             graph: grouping.graph,
-            explodes: self.explodes,
+            unnests: self.unnests,
             filters: self.filters,
             end: End::Group(group),
         });
         let inputs = grouping.outputs;
-        Ok(Self { before, inputs, graph: behind, scope, explodes: Vec::new(), filters: Vec::new() })
+        Ok(Self { before, inputs, graph: after, scope, unnests: Vec::new(), filters: Vec::new() })
     }
 
     fn finish(mut self) -> Result<Vec<Pipeline>, Error> {
@@ -176,7 +176,7 @@ impl State {
         self.before.push(Pipeline {
             inputs: self.inputs,
             graph: self.graph,
-            explodes: self.explodes,
+            unnests: self.unnests,
             filters: self.filters,
             end: End::Output(self.scope.columns),
         });
@@ -258,7 +258,7 @@ fn table_items(
     names: &[String],
     grouping: &mut Grouping,
     functions: &mut Functions<'_>,
-    behind: &mut Graph,
+    after: &mut Graph,
 ) -> Result<Scope, Error> {
     let text = call_text(call);
     let function = functions.find(&call.function, &text)?;
@@ -266,11 +266,11 @@ fn table_items(
     grouping.add_call(function, call, &text, functions)?;
     let mut scope = Scope::default();
     for key in &grouping.keys {
-        scope.push(key.name.clone(), key.behind, &text)?;
+        scope.push(key.name.clone(), key.after, &text)?;
     }
     for (name, data_type) in columns(functions.get(function), names, false, &text)? {
         let index = grouping.output(data_type.clone());
-        let id = behind.add(Kind::Input(index), data_type, &name, 0, Traits::PLAIN);
+        let id = after.add(Kind::Input(index), data_type, &name, 0, Traits::PLAIN);
         scope.push(name, id, &text)?;
     }
     Ok(scope)

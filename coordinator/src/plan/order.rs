@@ -13,7 +13,7 @@ pub(super) enum Action {
     /// By position in the pipeline.
     Filter(usize),
     /// By position in the pipeline.
-    Explode(usize),
+    Unnest(usize),
     /// The pipeline's end.
     End,
 }
@@ -37,7 +37,7 @@ pub(super) fn actions(logical: &Logical, pipeline: &Pipeline, environment: &mut 
             _ => None,
         });
         let last = match unit.last {
-            Action::Explode(position) => Some(pipeline.explodes[position].call.function),
+            Action::Unnest(position) => Some(pipeline.unnests[position].call.function),
             Action::End => pipeline.end_function(),
             Action::Compute(_) | Action::Filter(_) => None,
         };
@@ -65,18 +65,18 @@ fn emit(graph: &Graph, id: NodeId, done: &mut BTreeSet<NodeId>, actions: &mut Ve
 }
 
 fn units(pipeline: &Pipeline) -> Vec<Unit> {
-    let levels = pipeline.explodes.len();
+    let levels = pipeline.unnests.len();
     let mut units = Vec::new();
     for level in 0..=levels {
         for position in filters(pipeline, level) {
             let nodes = pipeline.graph.closure([pipeline.filters[position].predicate]);
             units.push(Unit { nodes, last: Action::Filter(position) });
         }
-        let unit = match pipeline.explodes.get(level) {
-            Some(explode) => {
-                let mut nodes = pipeline.graph.closure(explode.call.arguments.iter().copied());
+        let unit = match pipeline.unnests.get(level) {
+            Some(unnest) => {
+                let mut nodes = pipeline.graph.closure(unnest.call.arguments.iter().copied());
                 nodes.extend(written_before(pipeline, level));
-                Unit { nodes, last: Action::Explode(level) }
+                Unit { nodes, last: Action::Unnest(level) }
             }
             None => Unit { nodes: pipeline.graph.closure(pipeline.roots()), last: Action::End },
         };
@@ -94,10 +94,10 @@ fn filters(pipeline: &Pipeline, level: usize) -> Vec<usize> {
     here
 }
 
-/// What is needed behind the next table function, but written before it: its rows are not repeated yet.
+/// What is needed after the next table function, but written before it: computed here, before rows are repeated.
 fn written_before(pipeline: &Pipeline, level: usize) -> Vec<NodeId> {
     let later_filters = pipeline.filters.iter().filter(|filter| filter.level > level).map(|filter| filter.predicate);
-    let later_calls = pipeline.explodes[level + 1..].iter().flat_map(|explode| explode.call.arguments.iter().copied());
+    let later_calls = pipeline.unnests[level + 1..].iter().flat_map(|unnest| unnest.call.arguments.iter().copied());
     let needed = pipeline.graph.closure(later_filters.chain(later_calls).chain(pipeline.roots()));
     needed.into_iter().filter(|id| pipeline.graph.node(*id).born <= level).collect()
 }

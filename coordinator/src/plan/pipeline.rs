@@ -1,4 +1,4 @@
-//! A bound plan: stretches of work between groupings.
+//! A bound plan: one pipeline for each run of operators between groupings.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub(super) struct Logical {
 pub(super) struct Pipeline {
     pub inputs: Vec<Field>,
     pub graph: Graph,
-    pub explodes: Vec<Explode>,
+    pub unnests: Vec<Unnest>,
     pub filters: Vec<Filter>,
     pub end: End,
 }
 
 /// The call of a table function for each row.
-pub(super) struct Explode {
+pub(super) struct Unnest {
     pub call: Invoke,
     pub outer: bool,
     pub text: String,
@@ -50,52 +50,52 @@ pub(super) enum End {
 /// A grouping.
 pub(super) struct Group {
     pub keys: Vec<NodeId>,
-    pub calls: Vec<Aggregation>,
+    pub calls: Vec<AggregateExpression>,
     /// Of keys, then results: what the next pipeline takes in.
     pub outputs: Vec<Field>,
     pub text: String,
 }
 
-/// The call of an aggregate function over the rows of a group.
+/// A call of an aggregate function over the rows of a group.
 #[derive(Debug, Clone)]
-pub(super) struct Aggregation {
-    pub call: AggregateCall,
+pub(super) struct AggregateExpression {
+    pub function: AggregateFunction,
     pub distinct: bool,
     pub filter: Option<NodeId>,
     pub text: String,
 }
 
-/// What aggregates.
+/// The function of an aggregate expression.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum AggregateCall {
+pub(super) enum AggregateFunction {
     /// A registered function.
-    Function(Invoke),
+    Registered(Invoke),
     /// A built-in one, with at most one argument, and the type of its result.
     Builtin { builtin: Builtin, arguments: Vec<NodeId>, result: DataType },
 }
 
-impl AggregateCall {
+impl AggregateFunction {
     /// What it aggregates.
     pub fn arguments(&self) -> &[NodeId] {
         match self {
-            Self::Function(invoke) => &invoke.arguments,
+            Self::Registered(invoke) => &invoke.arguments,
             Self::Builtin { arguments, .. } => arguments,
         }
     }
 
     /// The registered function.
-    pub fn function(&self) -> Option<FunctionId> {
+    pub fn registered(&self) -> Option<FunctionId> {
         match self {
-            Self::Function(invoke) => Some(invoke.function),
+            Self::Registered(invoke) => Some(invoke.function),
             Self::Builtin { .. } => None,
         }
     }
 }
 
-impl Aggregation {
+impl AggregateExpression {
     /// True where both give the same result.
     pub fn same(&self, other: &Self) -> bool {
-        (&self.call, self.distinct, self.filter) == (&other.call, other.distinct, other.filter)
+        (&self.function, self.distinct, self.filter) == (&other.function, other.distinct, other.filter)
     }
 }
 
@@ -106,7 +106,7 @@ impl Pipeline {
             End::Output(columns) => columns.iter().map(|(_, id)| *id).collect(),
             End::Group(group) => {
                 let calls = group.calls.iter();
-                let needed = calls.flat_map(|call| call.call.arguments().iter().chain(&call.filter));
+                let needed = calls.flat_map(|call| call.function.arguments().iter().chain(&call.filter));
                 group.keys.iter().chain(needed).copied().collect()
             }
         }
@@ -116,7 +116,7 @@ impl Pipeline {
     pub fn end_function(&self) -> Option<FunctionId> {
         match &self.end {
             End::Output(_) => None,
-            End::Group(group) => group.calls.iter().find_map(|call| call.call.function()),
+            End::Group(group) => group.calls.iter().find_map(|call| call.function.registered()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whatever a plan says, its stages do: both are run here, row by row, with functions that stand in for Python.
 
 use proptest::prelude::*;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::operation::Operator as Op;
 use udfleet_proto::v1::{Call, Expression, Invocation, Plan, Stage, expression, literal, operator, step};
 
@@ -112,8 +112,8 @@ fn grouped(pairs: Vec<(Value, Value)>) -> Vec<Row> {
 }
 
 fn run(stage: &Stage, rows: Vec<Row>) -> Vec<Row> {
-    // Batches of two rows, as far as it does not gather.
-    let batches: Vec<Vec<Row>> = if stage.gathers { vec![rows] } else { rows.chunks(2).map(<[Row]>::to_vec).collect() };
+    // Batches of two rows, unless it is a pipeline breaker.
+    let batches: Vec<Vec<Row>> = if stage.pipeline_breaker { vec![rows] } else { rows.chunks(2).map(<[Row]>::to_vec).collect() };
     batches.into_iter().flat_map(|batch| run_batch(stage, batch)).collect()
 }
 
@@ -141,18 +141,18 @@ fn run_batch(stage: &Stage, mut rows: Vec<Row>) -> Vec<Row> {
                 }
             }
             step::Kind::Filter(register) => rows.retain(|row| row[*register as usize] == Some(1)),
-            step::Kind::Explode(explode) => {
-                let call = explode.call.as_ref().unwrap();
+            step::Kind::Unnest(unnest) => {
+                let call = unnest.call.as_ref().unwrap();
                 let one = |row: &Row| {
                     let results = table(name(call), arguments(call, row)[0]);
                     results.into_iter().map(|x| row.iter().copied().chain([x]).collect()).collect::<Vec<Row>>()
                 };
                 rows = rows.iter().flat_map(one).collect();
             }
-            step::Kind::Gather(gather) => {
-                assert_eq!(stage.gathers, gather.phase() != Phase::Partial);
-                let call = gather.aggregates[0].call.as_ref().unwrap();
-                let pairs = rows.iter().map(|row| (row[gather.keys[0] as usize], arguments(call, row)[0]));
+            step::Kind::Aggregation(aggregation) => {
+                assert_eq!(stage.pipeline_breaker, aggregation.phase() != Phase::Partial);
+                let call = aggregation.aggregates[0].call.as_ref().unwrap();
+                let pairs = rows.iter().map(|row| (row[aggregation.keys[0] as usize], arguments(call, row)[0]));
                 rows = grouped(pairs.collect());
             }
             step::Kind::Flatten(_) => panic!("not made by the compiler"),
@@ -255,8 +255,8 @@ fn well_formed(stages: &[Stage]) {
     }
     for stage in stages {
         assert_eq!(stage.results.len(), stage.outputs.len());
-        let gathers = stage.steps.iter().filter(|step| matches!(step.kind, Some(step::Kind::Gather(_)))).count();
-        assert!(gathers <= 1, "one grouping per stage");
+        let aggregations = stage.steps.iter().filter(|step| matches!(step.kind, Some(step::Kind::Aggregation(_)))).count();
+        assert!(aggregations <= 1, "one grouping per stage");
     }
 }
 
@@ -274,7 +274,7 @@ proptest! {
         let rows: Vec<Row> = rows.into_iter().map(|(a, b)| vec![a, Some(b), Some(0), None]).collect();
         let mut expected = as_written(&builder.0, rows.clone());
         let mut given = compiled.stages.iter().fold(rows, |rows, stage| run(stage, rows));
-        if compiled.stages.iter().any(|stage| stage.gathers) {
+        if compiled.stages.iter().any(|stage| stage.pipeline_breaker) {
             expected.sort();
             given.sort();
         }

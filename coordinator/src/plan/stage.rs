@@ -1,4 +1,4 @@
-//! Stages are written: actions become steps over registers, and a stage ends where another environment is needed.
+//! Turns actions into stages: a stage ends where another environment is needed.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FuncType, Stage};
@@ -8,8 +8,8 @@ use super::order::{Action, actions};
 use super::pipeline::{End, Group, Logical, Pipeline};
 use super::write::Writer;
 
-/// An action with where it happens.
-struct Work<'a> {
+/// An action, with its pipeline and the environment that it needs.
+struct PlacedAction<'a> {
     pipeline: usize,
     action: Action,
     environment: Option<&'a str>,
@@ -20,18 +20,18 @@ struct Work<'a> {
 /// # Errors
 /// [`ErrorCode::NoCapacity`] where no function says which environment to use, and none is there.
 pub(super) fn stages(logical: &Logical, library: &dyn Library) -> Result<(Vec<Stage>, Vec<Vec<String>>), Error> {
-    let work = work(logical);
+    let actions = placed_actions(logical);
     let mut writer = Writer::new(logical);
-    for (position, now) in work.iter().enumerate() {
+    for (position, now) in actions.iter().enumerate() {
         let pipeline = &logical.pipelines[now.pipeline];
         let grouping = matches!((now.action, &pipeline.end), (Action::End, End::Group(_)));
-        if !writer.takes(now.environment) || (grouping && writer.has_gather()) {
-            let rest = work[position..].iter().take_while(|later| later.pipeline == now.pipeline);
+        if !writer.takes(now.environment) || (grouping && writer.has_aggregation()) {
+            let rest = actions[position..].iter().take_while(|later| later.pipeline == now.pipeline);
             writer.cut(rest.flat_map(|later| uses(pipeline, later.action)).collect());
         }
         writer.run_in(now.environment);
         match (now.action, &pipeline.end) {
-            (Action::End, End::Group(group)) if in_parts(logical, group) => writer.group_in_parts(group),
+            (Action::End, End::Group(group)) if in_two_phases(logical, group) => writer.group_in_two_phases(group),
             (Action::End, End::Group(group)) => writer.group(group),
             (action, _) => writer.act(action),
         }
@@ -46,14 +46,14 @@ pub(super) fn stages(logical: &Logical, library: &dyn Library) -> Result<(Vec<St
     Ok((stages, notes))
 }
 
-fn work(logical: &Logical) -> Vec<Work<'_>> {
-    let (mut work, mut environment) = (Vec::new(), None);
+fn placed_actions(logical: &Logical) -> Vec<PlacedAction<'_>> {
+    let (mut placed, mut environment) = (Vec::new(), None);
     for (number, pipeline) in logical.pipelines.iter().enumerate() {
         for action in actions(logical, pipeline, &mut environment) {
-            work.push(Work { pipeline: number, action, environment: needs(logical, pipeline, action) });
+            placed.push(PlacedAction { pipeline: number, action, environment: needs(logical, pipeline, action) });
         }
     }
-    work
+    placed
 }
 
 /// The environment that an action needs.
@@ -64,7 +64,7 @@ fn needs<'a>(logical: &'a Logical, pipeline: &Pipeline, action: Action) -> Optio
             _ => None,
         },
         Action::Filter(_) => None,
-        Action::Explode(position) => Some(pipeline.explodes[position].call.function),
+        Action::Unnest(position) => Some(pipeline.unnests[position].call.function),
         Action::End => pipeline.end_function(),
     };
     function.map(|function| logical.functions[function].environment.as_str())
@@ -75,15 +75,15 @@ fn uses(pipeline: &Pipeline, action: Action) -> Vec<usize> {
     match action {
         Action::Compute(id) => pipeline.graph.operands(id).to_vec(),
         Action::Filter(position) => vec![pipeline.filters[position].predicate],
-        Action::Explode(position) => pipeline.explodes[position].call.arguments.clone(),
+        Action::Unnest(position) => pipeline.unnests[position].call.arguments.clone(),
         Action::End => pipeline.roots(),
     }
 }
 
-/// True where groups are aggregated batch by batch, anywhere, and then merged.
-fn in_parts(logical: &Logical, group: &Group) -> bool {
-    let mergeable = |call: &super::pipeline::Aggregation| {
-        let mergeable = call.call.function().is_none_or(|function| {
+/// True where each batch can be aggregated by itself, in any interpreter, and the accumulators merged.
+fn in_two_phases(logical: &Logical, group: &Group) -> bool {
+    let mergeable = |call: &super::pipeline::AggregateExpression| {
+        let mergeable = call.function.registered().is_none_or(|function| {
             let definition = &logical.functions[function].definition;
             definition.merges && definition.func_type() == FuncType::General
         });

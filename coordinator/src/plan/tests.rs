@@ -228,12 +228,12 @@ fn groups_are_aggregated_in_parts_where_all_aggregates_merge() {
     let parts = group(&["total"]);
     assert_eq!(parts.stages.len(), 2);
     assert_eq!((steps(&parts, 0), steps(&parts, 1)), (vec!["partial".to_owned()], vec!["merge".to_owned()]));
-    assert_eq!(parts.stages.iter().map(|stage| stage.gathers).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(parts.stages.iter().map(|stage| stage.pipeline_breaker).collect::<Vec<_>>(), [false, true]);
     assert_eq!(parts.stages[1].functions, ["total@1"]);
     assert_eq!(outputs(&parts), ["a BIGINT", "total BIGINT"]);
     let whole = group(&["total", "mean"]);
     assert_eq!((whole.stages.len(), steps(&whole, 0)), (1, vec!["complete".to_owned()]));
-    assert!(whole.stages[0].gathers);
+    assert!(whole.stages[0].pipeline_breaker);
     let mut distinct = call("total", vec![col("b")]);
     if let Some(expression::Kind::Call(call)) = &mut distinct.kind {
         call.distinct = true;

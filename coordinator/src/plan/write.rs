@@ -1,15 +1,15 @@
-//! One stage after the other: registers, slots, steps.
+//! Writes stages, one after the other: registers, slots, steps.
 
 use std::collections::{BTreeSet, HashMap};
 
 use udfleet_proto::types::{MAX_LENGTH, simple};
 use udfleet_proto::v1::aggregate_call::Builtin;
-use udfleet_proto::v1::gather::Phase;
-use udfleet_proto::v1::{self, Compute, DataType, Explode, Field, Gather, Invocation, Stage, Step, TypeRoot, step};
+use udfleet_proto::v1::aggregation::Phase;
+use udfleet_proto::v1::{self, Aggregation, Compute, DataType, Field, Invocation, Stage, Step, TypeRoot, Unnest, step};
 
 use super::graph::{FunctionId, Graph, Invoke, Kind, NodeId};
 use super::order::Action;
-use super::pipeline::{AggregateCall, Aggregation, End, Group, Logical, Pipeline};
+use super::pipeline::{AggregateExpression, AggregateFunction, End, Group, Logical, Pipeline};
 
 /// Writes the stages of a plan from first to last.
 pub(super) struct Writer<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Writer<'a> {
     /// Where values of the pipeline are.
     registers: HashMap<NodeId, u32>,
     next: u32,
-    gathered: bool,
+    aggregated: bool,
     /// What each stage does, line by line, for people.
     notes: Vec<Vec<String>>,
 }
@@ -36,7 +36,7 @@ impl<'a> Writer<'a> {
             stage: Stage { inputs, ..Stage::default() },
             registers: HashMap::new(),
             next: 0,
-            gathered: false,
+            aggregated: false,
             notes: vec![Vec::new()],
         };
         writer.enter(0);
@@ -64,9 +64,9 @@ impl<'a> Writer<'a> {
         environment.is_none_or(|e| self.stage.environment.is_empty() || self.stage.environment == e)
     }
 
-    /// True once the stage holds groups, or parts of them.
-    pub fn has_gather(&self) -> bool {
-        self.gathered
+    /// True once the stage has an aggregation.
+    pub fn has_aggregation(&self) -> bool {
+        self.aggregated
     }
 
     /// From now on the stage belongs to this environment.
@@ -102,7 +102,7 @@ impl<'a> Writer<'a> {
         let stage = std::mem::replace(&mut self.stage, next);
         self.finished.push(Stage { results, outputs, ..stage });
         self.notes.push(Vec::new());
-        self.gathered = false;
+        self.aggregated = false;
     }
 
     fn step(&mut self, text: &str, kind: step::Kind) {
@@ -164,17 +164,17 @@ impl<'a> Writer<'a> {
                 self.step(&filter.text, step::Kind::Filter(register));
                 self.note("filter", &filter.text);
             }
-            Action::Explode(position) => {
-                let explode = &pipeline.explodes[position];
-                let call = Some(self.invocation(&explode.call));
-                self.step(&explode.text, step::Kind::Explode(Explode { call, outer: explode.outer }));
-                for column in &explode.columns {
+            Action::Unnest(position) => {
+                let unnest = &pipeline.unnests[position];
+                let call = Some(self.invocation(&unnest.call));
+                self.step(&unnest.text, step::Kind::Unnest(Unnest { call, outer: unnest.outer }));
+                for column in &unnest.columns {
                     self.append(*column);
                 }
                 let names: Vec<&str> =
-                    explode.columns.iter().map(|id| pipeline.graph.node(*id).text.as_str()).collect();
-                let kind = if explode.outer { "left join" } else { "join" };
-                self.note(kind, &format!("{} -> {}", explode.text, names.join(", ")));
+                    unnest.columns.iter().map(|id| pipeline.graph.node(*id).text.as_str()).collect();
+                let kind = if unnest.outer { "left join" } else { "join" };
+                self.note(kind, &format!("{} -> {}", unnest.text, names.join(", ")));
             }
             Action::End => {
                 if let End::Output(columns) = &pipeline.end {
@@ -195,7 +195,7 @@ impl<'a> Writer<'a> {
             }),
             Kind::Invoke(invoke) => step::Kind::Invoke(self.invocation(invoke)),
             // Registers already, or made where they are used.
-            Kind::Input(_) | Kind::Exploded { .. } | Kind::Literal(_) => return,
+            Kind::Input(_) | Kind::Unnested { .. } | Kind::Literal(_) => return,
         };
         self.step(&node.text, kind);
         self.note(if matches!(node.kind, Kind::Invoke(_)) { "call" } else { "compute" }, &node.text);
@@ -213,40 +213,40 @@ impl<'a> Writer<'a> {
         self.end_stage(results, outputs);
     }
 
-    fn aggregates(&mut self, calls: &[Aggregation]) -> Vec<v1::AggregateCall> {
+    fn aggregates(&mut self, calls: &[AggregateExpression]) -> Vec<v1::AggregateCall> {
         calls.iter().map(|call| self.aggregate(call, None)).collect()
     }
 
     /// A call over its arguments, or over the register of its accumulators.
-    fn aggregate(&mut self, aggregation: &Aggregation, accumulators: Option<u32>) -> v1::AggregateCall {
-        let (builtin, data_type) = match &aggregation.call {
-            AggregateCall::Builtin { builtin, result, .. } => (*builtin, Some(result.clone())),
-            AggregateCall::Function(_) => (Builtin::Unspecified, None),
+    fn aggregate(&mut self, aggregate: &AggregateExpression, accumulators: Option<u32>) -> v1::AggregateCall {
+        let (builtin, data_type) = match &aggregate.function {
+            AggregateFunction::Builtin { builtin, result, .. } => (*builtin, Some(result.clone())),
+            AggregateFunction::Registered(_) => (Builtin::Unspecified, None),
         };
         let arguments = match accumulators {
             Some(register) => vec![register],
-            None => self.registers(aggregation.call.arguments()),
+            None => self.registers(aggregate.function.arguments()),
         };
-        let (function, row) = match &aggregation.call {
-            AggregateCall::Function(invoke) if accumulators.is_none() => {
+        let (function, row) = match &aggregate.function {
+            AggregateFunction::Registered(invoke) if accumulators.is_none() => {
                 (self.slot(invoke.function), invoke.row.clone())
             }
-            AggregateCall::Function(invoke) => (self.slot(invoke.function), Vec::new()),
-            AggregateCall::Builtin { .. } => (0, Vec::new()),
+            AggregateFunction::Registered(invoke) => (self.slot(invoke.function), Vec::new()),
+            AggregateFunction::Builtin { .. } => (0, Vec::new()),
         };
-        let filter = aggregation.filter.filter(|_| accumulators.is_none());
+        let filter = aggregate.filter.filter(|_| accumulators.is_none());
         v1::AggregateCall {
             call: Some(Invocation { function, arguments, row }),
-            distinct: aggregation.distinct && accumulators.is_none(),
+            distinct: aggregate.distinct && accumulators.is_none(),
             filter: filter.map_or(0, |filter| self.register(filter) + 1),
             builtin: builtin as i32,
             r#type: data_type,
-            text: aggregation.text.clone(),
+            text: aggregate.text.clone(),
         }
     }
 
-    fn gather(&mut self, group: &Group, keys: Vec<u32>, aggregates: Vec<v1::AggregateCall>, phase: Phase) {
-        self.step(&group.text, step::Kind::Gather(Gather { keys, aggregates, phase: phase as i32 }));
+    fn aggregation_step(&mut self, group: &Group, keys: Vec<u32>, aggregates: Vec<v1::AggregateCall>, phase: Phase) {
+        self.step(&group.text, step::Kind::Aggregation(Aggregation { keys, aggregates, phase: phase as i32 }));
         let how = match phase {
             Phase::Partial => "in each batch, ",
             Phase::Merge => "merged, ",
@@ -255,23 +255,23 @@ impl<'a> Writer<'a> {
         let by = if group.text.is_empty() { "all rows".to_owned() } else { format!("by {}", group.text) };
         let calls: Vec<&str> = group.calls.iter().map(|call| call.text.as_str()).collect();
         self.note("group", &format!("{how}{by}: {}", calls.join(", ")));
-        self.gathered = true;
-        self.stage.gathers = phase != Phase::Partial;
+        self.aggregated = true;
+        self.stage.pipeline_breaker = phase != Phase::Partial;
     }
 
     /// All groups in one interpreter.
     pub fn group(&mut self, group: &Group) {
         let keys = self.registers(&group.keys);
         let aggregates = self.aggregates(&group.calls);
-        self.gather(group, keys, aggregates, Phase::Complete);
+        self.aggregation_step(group, keys, aggregates, Phase::Complete);
         self.enter(self.pipeline + 1);
     }
 
     /// Accumulators of each batch in any interpreter, then merged in one.
-    pub fn group_in_parts(&mut self, group: &Group) {
+    pub fn group_in_two_phases(&mut self, group: &Group) {
         let keys = self.registers(&group.keys);
         let aggregates = self.aggregates(&group.calls);
-        self.gather(group, keys, aggregates, Phase::Partial);
+        self.aggregation_step(group, keys, aggregates, Phase::Partial);
         let environment = self.stage.environment.clone();
         let bytes = DataType { length: MAX_LENGTH, ..simple(TypeRoot::Varbinary) };
         let accumulators =
@@ -282,7 +282,7 @@ impl<'a> Writer<'a> {
         let count = group.keys.len() as u32;
         let calls = group.calls.iter().zip(count..);
         let aggregates = calls.map(|(call, register)| self.aggregate(call, Some(register))).collect();
-        self.gather(group, (0..count).collect(), aggregates, Phase::Merge);
+        self.aggregation_step(group, (0..count).collect(), aggregates, Phase::Merge);
         self.enter(self.pipeline + 1);
     }
 

@@ -90,7 +90,7 @@ impl RoutedStage {
                 inputs: Some(schema(&stage.inputs)),
                 max_attempts: attempts(functions),
                 deterministic: functions.iter().all(|function| function.definition.deterministic),
-                aggregates: stage.gathers,
+                aggregates: stage.pipeline_breaker,
                 after_aggregation,
             },
             request: ExchangeRequest { stage: Some(stage), forwarded: true, producer, ..asked.clone() },

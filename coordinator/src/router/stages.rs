@@ -66,12 +66,12 @@ fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<RoutedS
     let (mut after_aggregation, count) = (false, stages.len());
     let mut all = Vec::with_capacity(count);
     for (index, stage) in stages.into_iter().enumerate() {
-        let (functions, gathers) = (functions_of(&stage, routes)?, stage.gathers);
+        let (functions, aggregates) = (functions_of(&stage, routes)?, stage.pipeline_breaker);
         // The progress of a plan is that of its last stage: rows would be counted more than once.
         let last = index + 1 == count;
         let asked = ExchangeRequest { bundle_progress: request.bundle_progress && last, ..request.clone() };
         all.push(RoutedStage::of_stage(stage, index, &functions, &asked, after_aggregation));
-        after_aggregation |= gathers;
+        after_aggregation |= aggregates;
     }
     Ok(all)
 }

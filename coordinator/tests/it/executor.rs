@@ -41,7 +41,7 @@ pub struct Behaviour {
     /// Answers the n-th batch of each exchange with an error.
     pub error: Option<(u64, ErrorCode)>,
     pub python: Option<&'static str>,
-    /// Answers each batch, and what has been gathered, in so many messages; 0: in one.
+    /// Answers each batch, and what has been aggregated, in so many messages; 0: in one.
     pub parts: u64,
     /// Is silent before this part of the first answer.
     pub silent_at_part: Option<u64>,
@@ -256,7 +256,7 @@ struct Conversation {
     behaviour: Behaviour,
     counts: Arc<Counts>,
     /// Answers only at the end, with the number of batches.
-    gathers: bool,
+    aggregates: bool,
     producer: String,
     batches: u64,
     end_sequence: u64,
@@ -296,7 +296,7 @@ impl Conversation {
                 let result = BatchResult { sequence, last: true, error: Some(error), ..Default::default() };
                 vec![reply(&result, FlightData::default())]
             }
-            _ if self.gathers => {
+            _ if self.aggregates => {
                 let result = BatchResult { sequence: header.sequence, last: true, ..Default::default() };
                 vec![reply(&result, FlightData::default())]
             }
@@ -313,7 +313,7 @@ impl Conversation {
 
     /// The answers to the end of the input.
     async fn end(&self) -> Vec<FlightData> {
-        if !self.gathers {
+        if !self.aggregates {
             return Vec::new();
         }
         let batch = super::client::batch(self.batches as i64..self.batches as i64 + 1);
@@ -381,7 +381,7 @@ impl FlightService for Echo {
         let conversation = Conversation {
             behaviour: self.behaviour.clone(),
             counts: Arc::clone(&self.counts),
-            gathers: request.stage.as_ref().map_or(named.starts_with("agg"), |stage| stage.gathers),
+            aggregates: request.stage.as_ref().map_or(named.starts_with("agg"), |stage| stage.pipeline_breaker),
             producer: request.producer.clone(),
             batches: 0,
             end_sequence: 0,

@@ -21,7 +21,7 @@ use crate::input::Schemas;
 use crate::mapping::Mapping;
 use crate::output::Output;
 use crate::private::WritableInput;
-use crate::stage::{Chunk, Context, Gathering, Pipeline, Stage, Stages};
+use crate::stage::{AggregationSession, Chunk, Context, Pipeline, Stage, Stages};
 use crate::tally::Tally;
 
 /// Everything between commands that has to do with functions.
@@ -32,8 +32,8 @@ pub struct Work {
     stages: Stages,
     /// Calls with more output, by command.
     parked: HashMap<u64, Pipeline>,
-    /// Groups of streams, by session.
-    sessions: HashMap<u64, Gathering>,
+    /// Aggregations of streams, by session.
+    sessions: HashMap<u64, AggregationSession>,
 }
 
 /// Where a command's batch lies.
@@ -202,7 +202,7 @@ impl Work {
             let session = match self.sessions.remove(&invoke.session) {
                 Some(session) => session,
                 // A stream without rows.
-                None => Gathering::new(&stage, &self.functions)?,
+                None => AggregationSession::new(&stage, &self.functions)?,
             };
             let pipeline = session.finish(&self.functions, on_error)?;
             return self.advance(py, output, id, pipeline, None);
@@ -212,12 +212,12 @@ impl Work {
         let inputs = columns(&batch, stage.inputs.as_deref())?;
         let chunk = Chunk::of_columns(inputs, batch.num_rows());
         drop(batch);
-        if !stage.gathers() {
+        if !stage.is_pipeline_breaker() {
             let pipeline = Pipeline::whole(stage, &self.functions, chunk, on_error)?;
             return self.advance(py, output, id, pipeline, writable);
         }
         if !self.sessions.contains_key(&invoke.session) {
-            self.sessions.insert(invoke.session, Gathering::new(&stage, &self.functions)?);
+            self.sessions.insert(invoke.session, AggregationSession::new(&stage, &self.functions)?);
         }
         let Some(session) = self.sessions.get_mut(&invoke.session) else {
             return Err(Error::internal("a session that was just made"));

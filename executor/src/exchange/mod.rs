@@ -1,11 +1,11 @@
 //! Flight streams through this executor's functions.
 
+mod aggregation;
 mod batch;
 mod bundle;
 mod client_stream;
 mod dictionary;
 mod frontend;
-mod gather;
 mod input;
 mod merge;
 mod parts;

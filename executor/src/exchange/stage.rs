@@ -1,5 +1,5 @@
-//! Can a stage be run here? A coordinator compiles them, but anybody may send one: what indexes into something is
-//! checked before an interpreter sees it.
+//! Checks stages. A coordinator compiles them, but any client may send one: every index in it is checked before an
+//! interpreter gets it.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_STAGE_FUNCTIONS;
 use udfleet_proto::types::{simple, validate};
 use udfleet_proto::v1::aggregate_call::Builtin;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::step::Kind;
 use udfleet_proto::v1::{
-    AggregateCall, Compute, DataType, ErrorCode, Field, FunctionKind, Gather, Invocation, Stage, Step, TypeRoot,
+    AggregateCall, Aggregation, Compute, DataType, ErrorCode, Field, FunctionKind, Invocation, Stage, Step, TypeRoot,
     operation::Operator,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn check(stage: &Stage, functions: &[Arc<ServedFunction>]) -> Result<
         return Err(invalid(message).function(&other.name));
     }
     let mut registers = Registers { types: types_of(&stage.inputs, "input")?, functions };
-    let mut gathers = false;
+    let mut pipeline_breaker = false;
     for (index, step) in stage.steps.iter().enumerate() {
         let at = |error: Error| {
             error.with(|info| {
@@ -46,13 +46,13 @@ pub(super) fn check(stage: &Stage, functions: &[Arc<ServedFunction>]) -> Result<
                 info.expression.clone_from(&step.text);
             })
         };
-        gathers |= registers.step(step).map_err(at)?;
+        pipeline_breaker |= registers.step(step).map_err(at)?;
         if registers.types.len() > MAX_REGISTERS {
             return Err(at(invalid(format!("more than {MAX_REGISTERS} registers"))));
         }
     }
-    if gathers != stage.gathers {
-        return Err(invalid("`gathers` says something else than the steps".to_owned()));
+    if pipeline_breaker != stage.pipeline_breaker {
+        return Err(invalid("`pipeline_breaker` contradicts the steps".to_owned()));
     }
     if stage.results.len() != stage.outputs.len() {
         let (results, outputs) = (stage.results.len(), stage.outputs.len());
@@ -77,7 +77,7 @@ struct Registers<'a> {
 }
 
 impl<'a> Registers<'a> {
-    /// Follows one step. True where it holds groups.
+    /// Follows one step. True where it is a pipeline breaker.
     fn step(&mut self, step: &Step) -> Result<bool, Error> {
         match step.kind.as_ref().ok_or_else(|| invalid("it does nothing".to_owned()))? {
             Kind::Literal(literal) => self.push(literal.r#type.as_ref())?,
@@ -90,8 +90,8 @@ impl<'a> Registers<'a> {
                 self.push(function.definition.result_type.as_ref())?;
             }
             Kind::Filter(register) => drop(self.get(*register)?),
-            Kind::Explode(explode) => {
-                let call = explode.call.as_ref().ok_or_else(|| invalid("it calls nothing".to_owned()))?;
+            Kind::Unnest(unnest) => {
+                let call = unnest.call.as_ref().ok_or_else(|| invalid("it calls nothing".to_owned()))?;
                 let function = self.call(call, &[FunctionKind::Table])?;
                 self.types.extend(columns(function));
             }
@@ -102,7 +102,7 @@ impl<'a> Registers<'a> {
                 }
                 self.types.extend(types_of(&row.fields, "field")?);
             }
-            Kind::Gather(gather) => return self.gather(gather),
+            Kind::Aggregation(aggregation) => return self.aggregation(aggregation),
         }
         Ok(false)
     }
@@ -194,17 +194,17 @@ impl<'a> Registers<'a> {
         Ok(function)
     }
 
-    /// Replaces the registers. True where groups are held until the input ends.
-    fn gather(&mut self, gather: &Gather) -> Result<bool, Error> {
-        let phase = gather.phase();
+    /// Replaces the registers. True where it needs the whole input before it gives anything.
+    fn aggregation(&mut self, aggregation: &Aggregation) -> Result<bool, Error> {
+        let phase = aggregation.phase();
         if phase == Phase::Unspecified {
             return Err(invalid("its phase is unknown".to_owned()));
         }
         let mut types = Vec::new();
-        for key in &gather.keys {
+        for key in &aggregation.keys {
             types.push(self.get(*key)?.clone());
         }
-        for aggregate in &gather.aggregates {
+        for aggregate in &aggregation.aggregates {
             self.aggregate(aggregate, phase, &mut types)?;
         }
         self.types = types;

@@ -20,7 +20,7 @@ use udfleet_proto::v1::BatchResult;
 use super::batch::{Answer, Part, run};
 use super::bundle::Intake;
 use super::client_stream::BatchIdentity;
-use super::gather::Groups;
+use super::aggregation::StreamAggregation;
 use super::input::{Batch, InputReader};
 use super::parts::Parts;
 use super::served::StreamSlot;
@@ -149,8 +149,8 @@ fn answers(
     failed: Arc<AtomicBool>,
     ended: CancellationToken,
 ) -> Answers {
-    if call.target.gathers {
-        return Box::pin(gathered(call, batches, ended));
+    if call.target.pipeline_breaker {
+        return Box::pin(aggregated(call, batches, ended));
     }
     let start = move |item| start(&call, item, failed.load(Ordering::Relaxed), &ended);
     Box::pin(batches.map(start).buffered(STREAM_WINDOW))
@@ -193,14 +193,14 @@ fn intake(batch: &Batch) -> Intake {
     Intake { rows: batch.rows, bytes: batch.body.len() as u64, arrived: Instant::now() }
 }
 
-/// One batch after the other into the stream's groups; the results when the client has ended its side.
-fn gathered(
+/// Feeds one batch after the other into the stream's aggregation; gives the results when the client has ended its side.
+fn aggregated(
     call: Call,
     batches: impl Stream<Item = Item> + Send,
     ended: CancellationToken,
 ) -> impl Stream<Item = Answered> + Send {
     stream! {
-        let mut groups = Groups::new(&call, &ended);
+        let mut aggregation = StreamAggregation::new(&call, &ended);
         let mut end = 0;
         futures::pin_mut!(batches);
         while let Some(item) = batches.next().await {
@@ -209,7 +209,7 @@ fn gathered(
                     let BatchIdentity { sequence, attempt, .. } = batch.identity;
                     end = sequence.saturating_add(1);
                     let intake = Some(intake(&batch));
-                    Answered { sequence, attempt, intake, outcome: groups.feed(batch).await, _permit: permit }
+                    Answered { sequence, attempt, intake, outcome: aggregation.feed(batch).await, _permit: permit }
                 }
                 Err((sequence, error)) => Answered::refused(sequence, error),
             };
@@ -220,7 +220,7 @@ fn gathered(
                 return;
             }
         }
-        yield Answered { sequence: end, attempt: 1, intake: None, outcome: groups.finish().await, _permit: None };
+        yield Answered { sequence: end, attempt: 1, intake: None, outcome: aggregation.finish().await, _permit: None };
     }
 }
 

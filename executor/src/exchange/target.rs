@@ -57,8 +57,8 @@ pub(super) struct Target {
     pub(super) max_attempts: u64,
     /// The same input gives the same output, in the same order.
     pub(super) deterministic: bool,
-    /// It holds groups until its input ends: one interpreter takes the whole stream.
-    pub(super) gathers: bool,
+    /// It aggregates its whole input before it gives anything: one interpreter takes the whole stream.
+    pub(super) pipeline_breaker: bool,
     /// Where small batches of several streams may go together.
     pub(super) merger: Option<Merger>,
     /// A scalar function whose result can't be null.
@@ -109,7 +109,7 @@ impl Target {
             timeout_ms: CALL_TIMEOUT.integer(&definition.config),
             max_attempts: max_attempts(definition),
             deterministic: definition.deterministic,
-            gathers: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
+            pipeline_breaker: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
             merger: Merger::of(definition),
             not_null: not_null(definition).then(|| name.clone()),
             bundles: bounds(&definition.config),
@@ -147,7 +147,7 @@ impl Target {
             timeout_ms: targets().map(|t| t.timeout_ms).max().unwrap_or_else(|| CALL_TIMEOUT.integer(&defaults)),
             max_attempts: targets().map(|t| t.max_attempts).min().unwrap_or_else(|| MAX_ATTEMPTS.integer(&defaults)),
             deterministic: targets().all(|target| target.deterministic),
-            gathers: stage.gathers,
+            pipeline_breaker: stage.pipeline_breaker,
             merger: None,
             not_null: targets().find_map(|target| target.not_null.clone()),
             bundles: Bounds {

@@ -18,7 +18,7 @@ impl Watch {
         Self(call.bundles().map(|bundles| (bundles, call.clone())))
     }
 
-    /// A part goes out. What comes at the end of a gathered input belongs to the last bundle.
+    /// A part goes out. What comes at the end of an aggregation belongs to the last bundle.
     pub(super) fn part(&mut self, part: &Part, of: Option<&Intake>) {
         let Some((bundles, _)) = &mut self.0 else { return };
         let end = Intake { rows: 0, bytes: 0, arrived: Instant::now() };

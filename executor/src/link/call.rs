@@ -23,7 +23,7 @@ pub struct Input {
     pub body: Bytes,
     /// Milliseconds that the call may run, and each further part of its result.
     pub timeout_ms: u64,
-    /// The groups that the rows are gathered into; 0: none.
+    /// Of an aggregation, the stream whose groups the rows belong to. 0: none.
     pub session: u64,
     /// The end of the session's input: it carries no batch and no schema.
     pub end: bool,

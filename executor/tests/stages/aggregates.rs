@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use udfleet_proto::types::simple;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::operation::Operator;
-use udfleet_proto::v1::{self, AggregateCall, DataType, ErrorCode, FunctionKind, Gather, TypeRoot, step};
+use udfleet_proto::v1::{self, AggregateCall, Aggregation, DataType, ErrorCode, FunctionKind, TypeRoot, step};
 
 use crate::support::{
     Plan, Runner, bigint, bytes, call, definition, field, input, longs, row, schema, some, string, texts,
@@ -47,8 +47,8 @@ fn aggregate(name: &str, result: DataType) -> v1::FunctionDefinition {
     definition(name, FunctionKind::Aggregate, &[bigint()], result)
 }
 
-fn gather(keys: &[u32], aggregates: Vec<AggregateCall>, phase: Phase) -> Gather {
-    Gather { keys: keys.to_vec(), aggregates, phase: phase as i32 }
+fn aggregation(keys: &[u32], aggregates: Vec<AggregateCall>, phase: Phase) -> Aggregation {
+    Aggregation { keys: keys.to_vec(), aggregates, phase: phase as i32 }
 }
 
 fn of(slot: u32, argument: u32) -> AggregateCall {
@@ -64,7 +64,7 @@ async fn groups_collect_rows_of_all_batches_until_the_end() {
     let runner = Runner::start(MODULE).await;
     runner.load(1, aggregate("Sum", bigint())).await;
     let mut plan = Plan::new(100, &[string(), bigint()], &[1]);
-    plan.gather("sum(c1)", gather(&[0], vec![of(0, 1)], Phase::Complete), 2);
+    plan.aggregation("sum(c1)", aggregation(&[0], vec![of(0, 1)], Phase::Complete), 2);
     let ten = plan.long(10);
     let large = plan.compute("s > 10", Operator::Greater, &[1, ten], simple(TypeRoot::Boolean));
     plan.step("s > 10", step::Kind::Filter(large), 0);
@@ -118,7 +118,7 @@ async fn distinct_and_filter_choose_rows_per_aggregate() {
     let large = plan.compute("c1 > 2", Operator::Greater, &[1, two], simple(TypeRoot::Boolean));
     let distinct = AggregateCall { distinct: true, ..of(0, 1) };
     let filtered = AggregateCall { filter: large + 1, ..of(0, 1) };
-    plan.gather("sums", gather(&[0], vec![of(0, 1), distinct, filtered], Phase::Complete), 4);
+    plan.aggregation("sums", aggregation(&[0], vec![of(0, 1), distinct, filtered], Phase::Complete), 4);
     let schema = plan.results(&[(0, bigint()), (1, bigint()), (2, bigint()), (3, bigint())]);
     for _ in 0..2 {
         let mut batch = plan.input(&[&some([1, 1, 2, 1]), &some([2, 2, 2, 5])]);
@@ -136,10 +136,10 @@ async fn partial_aggregates_are_merged() {
     let runner = Runner::start(MODULE).await;
     runner.load(1, aggregate("Sum", bigint())).await;
     let mut partial = Plan::new(100, &[bigint(), bigint()], &[1]);
-    partial.gather("sum(c1)", gather(&[0], vec![of(0, 1)], Phase::Partial), 2);
+    partial.aggregation("sum(c1)", aggregation(&[0], vec![of(0, 1)], Phase::Partial), 2);
     let accumulators = partial.results(&[(0, bigint()), (1, bytes())]);
     let mut merge = Plan::new(101, &[bigint(), bytes()], &[1]);
-    merge.gather("sum(c1)", gather(&[0], vec![of(0, 1)], Phase::Merge), 2);
+    merge.aggregation("sum(c1)", aggregation(&[0], vec![of(0, 1)], Phase::Merge), 2);
     let result = merge.results(&[(0, bigint()), (1, bigint())]);
     for numbers in [[1, 2, 3], [4, 5, 6]] {
         let parts = runner.parts(partial.input(&[&some([7, 8, 7]), &some(numbers)]), &accumulators).await.unwrap();
@@ -161,7 +161,7 @@ async fn table_aggregates_emit_rows_in_parts() {
     let result = row(&[("rank", bigint()), ("value", bigint())]);
     runner.load(1, definition("Top2", FunctionKind::TableAggregate, &[bigint()], result)).await;
     let mut plan = Plan::new(100, &[bigint(), bigint()], &[1]);
-    plan.gather("top2(c1)", gather(&[0], vec![of(0, 1)], Phase::Complete), 3);
+    plan.aggregation("top2(c1)", aggregation(&[0], vec![of(0, 1)], Phase::Complete), 3);
     let schema = plan.results(&[(0, bigint()), (1, bigint()), (2, bigint())]);
     let keys = some((0..120).flat_map(|key| [key; 3]));
     let values = some((0..120).flat_map(|_| [5, 9, 7]));
@@ -182,7 +182,7 @@ async fn failures_name_the_row_and_a_session_can_be_given_up() {
     let runner = Runner::start(MODULE).await;
     runner.load(1, aggregate("Sum", bigint())).await;
     let mut plan = Plan::new(100, &[bigint(), bigint()], &[1]);
-    plan.gather("sum(c1)", gather(&[0], vec![of(0, 1)], Phase::Complete), 2);
+    plan.aggregation("sum(c1)", aggregation(&[0], vec![of(0, 1)], Phase::Complete), 2);
     let schema = plan.results(&[(0, bigint()), (1, bigint())]);
     let mut batch = plan.input(&[&some([1, 1, 2]), &some([1, 13, 1])]);
     batch.session = 4;
@@ -218,7 +218,7 @@ async fn zeros_and_nans_are_one_group_and_count_once() {
     let double = simple(TypeRoot::Double);
     let mut plan = Plan::new(100, &[double.clone(), bigint()], &[1, 2]);
     let distinct = AggregateCall { distinct: true, ..of(1, 0) };
-    plan.gather("sum(c1), count(distinct c0)", gather(&[0], vec![of(0, 1), distinct], Phase::Complete), 3);
+    plan.aggregation("sum(c1), count(distinct c0)", aggregation(&[0], vec![of(0, 1), distinct], Phase::Complete), 3);
     let schema = plan.results(&[(0, double), (1, bigint()), (2, bigint())]);
     let keys = [0.0, -0.0, f64::NAN, -f64::NAN, 1.0];
     let mut batch = plan.input_of(vec![

@@ -2,9 +2,9 @@
 //! of that row, and the interpreter goes on.
 
 use udfleet_proto::types::simple;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::{
-    AggregateCall, DataType, ErrorCode, FunctionDefinition, FunctionKind, Gather, OnError, TypeRoot,
+    AggregateCall, Aggregation, DataType, ErrorCode, FunctionDefinition, FunctionKind, OnError, TypeRoot,
 };
 
 use crate::support::{
@@ -140,7 +140,7 @@ async fn table_functions_fail_with_their_row() {
 fn sum(number: u32, phase: Phase, inputs: &[DataType]) -> Plan {
     let mut plan = Plan::new(100 + number + 10 * phase as u32, inputs, &[number]);
     let aggregate = AggregateCall { call: Some(call(0, &[0])), ..AggregateCall::default() };
-    plan.gather("sum(c0)", Gather { keys: vec![], aggregates: vec![aggregate], phase: phase as i32 }, 1);
+    plan.aggregation("sum(c0)", Aggregation { keys: vec![], aggregates: vec![aggregate], phase: phase as i32 }, 1);
     plan
 }
 

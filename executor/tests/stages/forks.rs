@@ -1,7 +1,7 @@
 //! User code that forks: children end by themselves, and the interpreter goes on as if they were not there.
 
-use udfleet_proto::v1::gather::Phase;
-use udfleet_proto::v1::{AggregateCall, FuncType, FunctionDefinition, FunctionKind, Gather};
+use udfleet_proto::v1::aggregation::Phase;
+use udfleet_proto::v1::{AggregateCall, Aggregation, FuncType, FunctionDefinition, FunctionKind};
 
 use crate::support::{
     Plan, Runner, bigint, call, decode, definition, field, input, longs, scalar, schema, some, table,
@@ -117,7 +117,7 @@ async fn children_end_with_the_status_of_a_script_and_run_no_other_row() {
     runner.load(6, definition("Sum", FunctionKind::Aggregate, &[bigint()], bigint())).await;
     let mut plan = Plan::new(100, &[bigint()], &[6]);
     let sum = AggregateCall { call: Some(call(0, &[0])), ..AggregateCall::default() };
-    plan.gather("sum(c0)", Gather { keys: vec![], aggregates: vec![sum], phase: Phase::Complete as i32 }, 1);
+    plan.aggregation("sum(c0)", Aggregation { keys: vec![], aggregates: vec![sum], phase: Phase::Complete as i32 }, 1);
     let sums = plan.results(&[(0, bigint())]);
     let mut batch = plan.input(&[&some([5, 6])]);
     batch.session = 5;

@@ -238,9 +238,9 @@ impl Plan {
         first
     }
 
-    /// Registers start anew: keys and aggregates of a gathering step.
-    pub fn gather(&mut self, text: &str, gather: v1::Gather, registers: u32) {
-        self.step(text, step::Kind::Gather(gather), 0);
+    /// Replaces all registers by keys and aggregates.
+    pub fn aggregation(&mut self, text: &str, aggregation: v1::Aggregation, registers: u32) {
+        self.step(text, step::Kind::Aggregation(aggregation), 0);
         self.registers = registers;
     }
 
@@ -263,9 +263,9 @@ impl Plan {
     }
 
     /// A table function with so many columns.
-    pub fn explode(&mut self, text: &str, slot: u32, arguments: &[u32], outer: bool, columns: u32) -> u32 {
-        let explode = v1::Explode { call: Some(call(slot, arguments)), outer };
-        self.step(text, step::Kind::Explode(explode), columns)
+    pub fn unnest(&mut self, text: &str, slot: u32, arguments: &[u32], outer: bool, columns: u32) -> u32 {
+        let unnest = v1::Unnest { call: Some(call(slot, arguments)), outer };
+        self.step(text, step::Kind::Unnest(unnest), columns)
     }
 
     /// The columns of the output.

@@ -1,4 +1,4 @@
-//! Table functions: what is a row, parts of the output, nested explosions, generators that are given up.
+//! Table functions: what is a row, parts of the output, nested calls, generators that are closed early.
 
 use std::time::Duration;
 
@@ -112,13 +112,13 @@ async fn many_results_come_in_parts_and_leave_the_interpreter_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nested_explosions_stream_and_outer_ones_keep_rows() {
+async fn nested_table_functions_stream_and_outer_ones_keep_rows() {
     let runner = Runner::start(MODULE).await;
     runner.load(1, table("up_to", &[bigint()], bigint())).await;
     runner.load(2, table("pairs", &[bigint()], row(&[("i", bigint()), ("n", string())]))).await;
     let mut plan = Plan::new(100, &[bigint()], &[1, 2]);
-    let x = plan.explode("up_to(c0)", 0, &[0], false, 1);
-    let m = plan.explode("pairs(x)", 1, &[x], true, 2);
+    let x = plan.unnest("up_to(c0)", 0, &[0], false, 1);
+    let m = plan.unnest("pairs(x)", 1, &[x], true, 2);
     let one = plan.long(1);
     let next = plan.compute("m + 1", Operator::Plus, &[m, one], bigint());
     let schema = plan.results(&[(0, bigint()), (x, bigint()), (next, bigint()), (m + 1, string())]);
@@ -170,8 +170,8 @@ async fn failures_midway_name_the_row_of_the_input() {
     let five = plan.long(5);
     let small = plan.compute("c0 < 5", Operator::Less, &[0, five], simple(TypeRoot::Boolean));
     plan.step("c0 < 5", step::Kind::Filter(small), 0);
-    let x = plan.explode("up_to(c0)", 0, &[0], false, 1);
-    let y = plan.explode("broken(x)", 1, &[x], false, 1);
+    let x = plan.unnest("up_to(c0)", 0, &[0], false, 1);
+    let y = plan.unnest("broken(x)", 1, &[x], false, 1);
     let schema = plan.results(&[(y, bigint())]);
     let failure = runner.parts(plan.input(&[&some([2, 8, 4])]), &schema).await.unwrap_err();
     let info = failure.error.info();

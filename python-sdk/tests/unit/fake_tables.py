@@ -1,4 +1,4 @@
-"""In-process peers that answer in parts and gather, as the fleet does for table and aggregate functions and for plans."""
+"""In-process peers that answer in parts and aggregate, as the fleet does for table and aggregate functions and for plans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PART_ROWS = 1000
 
 
 class TablePeer(flight.FlightServerBase):
-    """`repeat(n)` gives the numbers below n; `sum(n)` gathers. With endpoints it is a coordinator."""
+    """`repeat(n)` gives the numbers below n; `sum(n)` aggregates. With endpoints it is a coordinator."""
 
     def __init__(self, kinds: dict[str, str] | None = None) -> None:
         super().__init__("grpc://127.0.0.1:0")
@@ -62,7 +62,7 @@ class TablePeer(flight.FlightServerBase):
         if self.refuse is not None:
             raise flight.FlightServerError(self.refuse.message, self.refuse.SerializeToString())
         if request.function == "sum" or any(step.HasField("aggregate") for step in request.plan.operators):
-            return self.gather(reader, writer)
+            return self.aggregate(reader, writer)
         writer.begin(TABLE)
         bundle = exchange_pb2.BundleProgress()
         for chunk in reader:
@@ -96,7 +96,7 @@ class TablePeer(flight.FlightServerBase):
         writer.write_metadata(exchange_pb2.BatchResult(bundle=bundle).SerializeToString())
         return exchange_pb2.BundleProgress(bundle=bundle.bundle + 1) if completed else bundle
 
-    def gather(self, reader, writer):
+    def aggregate(self, reader, writer):
         writer.begin(SUM)
         total, count = 0, 0
         for chunk in reader:

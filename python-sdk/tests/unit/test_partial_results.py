@@ -1,4 +1,4 @@
-"""Answers in parts: order, memory, loss in the middle of an answer, gathering streams, plans straight to executors."""
+"""Answers in parts: order, memory, loss in the middle of an answer, aggregations, plans straight to executors."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_an_aggregate_function_gives_one_value(cluster):
     assert sorted(len(peer.requests) for peer in cluster.executors) != [0, 0]
 
 
-def test_gathering_runs_again_where_it_can(cluster):
+def test_an_aggregation_runs_again_where_it_can(cluster):
     for peer in cluster.executors:
         peer.crash_at_end = 1
     assert rows(cluster.fleet.stream("sum", [batch(1), batch(2)])) == [(3,)]
@@ -173,7 +173,7 @@ def test_a_stage_that_executors_refuse_goes_through_the_coordinator(cluster, cod
     assert request.HasField("plan") and not request.HasField("stage")
 
 
-def test_plans_that_gather_take_one_stream(cluster):
+def test_plans_that_aggregate_take_one_stream(cluster):
     cluster.coordinator.endpoints = [cluster.coordinator.address]
     table = cluster.fleet.from_batches([batch(n) for n in range(50)]).group_by("n").select("sum(n) as s")
     assert table.to_arrow().to_pylist() == [{"result": 1225}]

@@ -7,7 +7,7 @@ import pytest
 from udfleet import DataTypes, InvalidPlanError, Row, udaf, udf, udtf
 from udfleet._proto.udfleet.v1 import plan_pb2
 from udfleet.table import call, col
-from udfleet.table.plan import function_names, gathers
+from udfleet.table.plan import aggregates, function_names
 from udfleet.table.sources import from_elements
 from udfleet.table.table import Table
 
@@ -82,7 +82,7 @@ def test_select_where_join(table):
     assert (first.call.function, list(first.names), first.outer, first.replaces) == ("split", ["w"], False, False)
     assert (list(second.names), second.outer) == (["v"], True)
     assert made.columns == ["x", "n", "_c2", "z", "w", "v"]
-    assert function_names(plan) == {"add", "split"} and not gathers(plan)
+    assert function_names(plan) == {"add", "split"} and not aggregates(plan)
 
 
 def test_text_and_objects_make_the_same_plan(table):
@@ -112,7 +112,7 @@ def test_groups(table):
     assert [(key.expression.text, key.name) for key in aggregate.keys] == [("a", "a"), ("b + 1", "k")]
     assert items(aggregate) == [("a", "a"), ("k", "k"), ("mean(b)", "m"), ("mean(DISTINCT b)", "")]
     assert aggregate.items[3].expression.call.distinct
-    assert grouped.columns == ["a", "k", "m", "_c3"] and gathers(grouped._plan())
+    assert grouped.columns == ["a", "k", "m", "_c3"] and aggregates(grouped._plan())
     # Without groups the whole table is one.
     for whole in (table.select("mean(a) + mean(b) as m"), table.select(mean(col("a")) + call("mean", col("b")))):
         (operator,) = whole._plan().operators

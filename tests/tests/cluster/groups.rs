@@ -1,4 +1,4 @@
-//! Streams that are gathered into groups by one interpreter, at executors.
+//! Aggregations: one interpreter of an executor keeps the groups of a stream.
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ fn chain(functions: &[&str], environment: &str) -> Stage {
         steps: (0..functions.len()).map(invoke).collect(),
         results: vec![functions.len() as u32],
         outputs: vec![column("result")],
-        gathers: false,
+        pipeline_breaker: false,
     }
 }
 
@@ -81,7 +81,7 @@ async fn what_can_not_be_run_is_refused_before_anything_runs() {
         (chain(&["missing"], &home), ErrorCode::FunctionNotFound),
         (Stage { results: vec![7], ..fine.clone() }, ErrorCode::InvalidPlan),
         (Stage { inputs: vec![without_type], ..fine.clone() }, ErrorCode::InvalidPlan),
-        (Stage { gathers: true, ..fine.clone() }, ErrorCode::InvalidPlan),
+        (Stage { pipeline_breaker: true, ..fine.clone() }, ErrorCode::InvalidPlan),
     ] {
         let error = call(&executor, ask(stage, OnError::Unspecified), &[numbers([1])]).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");

@@ -81,10 +81,10 @@ fn aggregates_without_functions_go_in_parts() {
     ];
     let compiled = plan().group(vec![item(col("s"), "")], items).compiled();
     assert_eq!(compiled.stages.len(), 2);
-    assert_eq!((compiled.stages[0].gathers, compiled.stages[1].gathers), (false, true));
+    assert_eq!((compiled.stages[0].pipeline_breaker, compiled.stages[1].pipeline_breaker), (false, true));
     let expected = ["s STRING", "n BIGINT NOT NULL", "total BIGINT", "mean DOUBLE", "last STRING"];
     assert_eq!(outputs(&compiled), expected);
-    let Some(step::Kind::Gather(merge)) = &compiled.stages[1].steps[0].kind else { panic!("no merge") };
+    let Some(step::Kind::Aggregation(merge)) = &compiled.stages[1].steps[0].kind else { panic!("no merge") };
     let builtins: Vec<Aggregate> = merge.aggregates.iter().map(udfleet_proto::v1::AggregateCall::builtin).collect();
     assert_eq!(builtins, [Aggregate::Count, Aggregate::Sum, Aggregate::Avg, Aggregate::Max]);
 }
@@ -106,6 +106,6 @@ fn an_aggregate_written_twice_is_computed_once() {
     let sum = || call("sum", vec![col("a")]);
     let items = vec![item(sum(), "x"), item(op(Plus, vec![sum(), lit(1)]), "y")];
     let compiled = plan().group(vec![], items).compiled();
-    let Some(step::Kind::Gather(gather)) = &compiled.stages[0].steps[0].kind else { panic!("no gather") };
-    assert_eq!(gather.aggregates.len(), 1);
+    let Some(step::Kind::Aggregation(aggregation)) = &compiled.stages[0].steps[0].kind else { panic!("no aggregation") };
+    assert_eq!(aggregation.aggregates.len(), 1);
 }

@@ -59,9 +59,9 @@ fn lost(cause: &Error, message: &str) -> Error {
         .with(|info| info.executor.clone_from(executor))
 }
 
-/// An executor is gone that held what had been gathered so far.
+/// An executor that held groups is lost.
 pub(super) fn groups_lost(cause: &Error) -> Error {
-    lost(cause, "the executor that gathered the stream's rows is lost, and the groups with it")
+    lost(cause, "the executor that aggregated the stream's rows is lost, and the groups with it")
 }
 
 /// An executor is gone in the middle of an answer, and another try would give other rows.

@@ -7,11 +7,13 @@ use udfleet_kernels::literal;
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_field, simple};
 use udfleet_proto::v1::aggregate_call::Builtin;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{self, DataType, ErrorCode, FunctionKind, StageSpec, TypeRoot, step};
 
-use super::{Aggregate, Breaker, BreakerKind, Gather, Invocation, Segment, Source, Stage, Step, StepKind, live};
+use super::{
+    Aggregate, Aggregation, Invocation, Segment, SegmentEnd, SegmentEndKind, Source, Stage, Step, StepKind, live,
+};
 use crate::arguments::Declared;
 use crate::encode::Encoder;
 use crate::functions::Functions;
@@ -30,7 +32,7 @@ struct Decoder<'a> {
     /// Of the registers so far.
     types: Vec<DataType>,
     segments: Vec<Segment>,
-    gather: Option<usize>,
+    pipeline_breaker: Option<usize>,
 }
 
 /// The stage that a spec describes.
@@ -43,7 +45,7 @@ pub fn decode(spec: &StageSpec, functions: &Functions) -> Result<Stage, Error> {
         numbers: &spec.functions,
         types: inputs.clone(),
         segments: vec![Segment { steps: Vec::new(), end: None }],
-        gather: None,
+        pipeline_breaker: None,
     };
     for step in &stage.steps {
         decoder.step(step).map_err(|error| error.with(|info| info.expression.clone_from(&step.text)))?;
@@ -64,7 +66,7 @@ pub fn decode(spec: &StageSpec, functions: &Functions) -> Result<Stage, Error> {
         segments: decoder.segments,
         results,
         encoder: RefCell::new(encoder),
-        gather: decoder.gather,
+        pipeline_breaker: decoder.pipeline_breaker,
         max_rows,
     })
 }
@@ -108,19 +110,20 @@ impl Decoder<'_> {
                 let columns = columns_of(&self.types[index]);
                 self.push(text, StepKind::Flatten(index), columns);
             }
-            step::Kind::Explode(explode) => {
-                let call = self.invocation(&explode.call.clone().unwrap_or_default())?;
+            step::Kind::Unnest(unnest) => {
+                let call = self.invocation(&unnest.call.clone().unwrap_or_default())?;
                 let columns = columns_of(&self.result(&call)?);
                 self.types.extend(columns);
-                self.end(text, BreakerKind::Explode { call, outer: explode.outer });
+                self.end(text, SegmentEndKind::Unnest { call, outer: unnest.outer });
             }
-            step::Kind::Gather(gather) => {
-                let gather = self.gather(gather)?;
-                if gather.phase != Phase::Partial && self.gather.replace(self.segments.len() - 1).is_some() {
-                    return Err(invalid("a stage gathers once"));
+            step::Kind::Aggregation(aggregation) => {
+                let aggregation = self.aggregation(aggregation)?;
+                let segment = self.segments.len() - 1;
+                if aggregation.phase != Phase::Partial && self.pipeline_breaker.replace(segment).is_some() {
+                    return Err(invalid("a stage has at most one pipeline breaker"));
                 }
-                self.types = self.gathered(&gather)?;
-                self.end(text, BreakerKind::Gather(gather));
+                self.types = self.aggregated(&aggregation)?;
+                self.end(text, SegmentEndKind::Aggregate(aggregation));
             }
         }
         Ok(())
@@ -133,9 +136,9 @@ impl Decoder<'_> {
         }
     }
 
-    fn end(&mut self, text: String, kind: BreakerKind) {
+    fn end(&mut self, text: String, kind: SegmentEndKind) {
         if let Some(segment) = self.segments.last_mut() {
-            segment.end = Some(Breaker { text, kind, live: Vec::new() });
+            segment.end = Some(SegmentEnd { text, kind, live: Vec::new() });
         }
         self.segments.push(Segment { steps: Vec::new(), end: None });
     }
@@ -156,8 +159,8 @@ impl Decoder<'_> {
         Ok(self.functions.need(self.numbers[call.slot])?.result.clone())
     }
 
-    fn gather(&self, gather: &v1::Gather) -> Result<Gather, Error> {
-        let keys = self.registers(&gather.keys)?;
+    fn aggregation(&self, aggregation: &v1::Aggregation) -> Result<Aggregation, Error> {
+        let keys = self.registers(&aggregation.keys)?;
         let key_types = keys.iter().map(|index| self.types[*index].clone()).collect();
         let aggregate = |aggregate: &v1::AggregateCall| {
             let call = aggregate.call.clone().unwrap_or_default();
@@ -178,26 +181,26 @@ impl Decoder<'_> {
                 filter: aggregate.filter.checked_sub(1).map(|index| self.register(index)).transpose()?,
             })
         };
-        let aggregates = gather.aggregates.iter().map(aggregate).collect::<Result<Vec<_>, Error>>()?;
-        match gather.phase() {
-            Phase::Unspecified => Err(invalid("a gathering step of no phase")),
-            phase => Ok(Gather { keys, key_types, aggregates, phase }),
+        let aggregates = aggregation.aggregates.iter().map(aggregate).collect::<Result<Vec<_>, Error>>()?;
+        match aggregation.phase() {
+            Phase::Unspecified => Err(invalid("an aggregation of no phase")),
+            phase => Ok(Aggregation { keys, key_types, aggregates, phase }),
         }
     }
 
-    /// The registers behind a gathering step.
-    fn gathered(&self, gather: &Gather) -> Result<Vec<DataType>, Error> {
-        let mut types = gather.key_types.clone();
-        for aggregate in &gather.aggregates {
+    /// The types of the registers after an aggregation.
+    fn aggregated(&self, aggregation: &Aggregation) -> Result<Vec<DataType>, Error> {
+        let mut types = aggregation.key_types.clone();
+        for aggregate in &aggregation.aggregates {
             if let Some((_, result)) = &aggregate.builtin {
-                let partial = gather.phase == Phase::Partial;
+                let partial = aggregation.phase == Phase::Partial;
                 types.push(if partial { simple(TypeRoot::Varbinary) } else { result.clone() });
                 continue;
             }
             let function = self.functions.need(self.numbers[aggregate.call.slot])?;
-            match (gather.phase, function.kind) {
+            match (aggregation.phase, function.kind) {
                 (Phase::Partial, _) => types.push(simple(TypeRoot::Varbinary)),
-                (_, FunctionKind::TableAggregate) if gather.aggregates.len() > 1 => {
+                (_, FunctionKind::TableAggregate) if aggregation.aggregates.len() > 1 => {
                     return Err(invalid("a table aggregate function stands alone"));
                 }
                 (_, FunctionKind::TableAggregate) => types.extend(columns_of(&function.result)),

@@ -1,8 +1,8 @@
-//! Which registers anything behind a step still reads: the others need not be carried along.
+//! Liveness of registers: those that no later step reads are dropped.
 
-use super::{BreakerKind, Gather, Invocation, Segment, Source, StepKind};
+use super::{Aggregation, Invocation, Segment, SegmentEndKind, Source, StepKind};
 
-/// Notes for each step what is read behind it.
+/// Notes for each step which registers later steps read.
 pub fn mark(segments: &mut [Segment], results: &[Source]) {
     let mut needed = Vec::new();
     for source in results {
@@ -14,11 +14,11 @@ pub fn mark(segments: &mut [Segment], results: &[Source]) {
         if let Some(end) = &mut segment.end {
             end.live.clone_from(&needed);
             match &end.kind {
-                BreakerKind::Explode { call, .. } => need_call(&mut needed, call),
-                BreakerKind::Gather(gather) => {
-                    // Registers start anew behind it.
+                SegmentEndKind::Unnest { call, .. } => need_call(&mut needed, call),
+                SegmentEndKind::Aggregate(aggregation) => {
+                    // It replaces all registers.
                     needed.clear();
-                    need_gather(&mut needed, gather);
+                    need_aggregation(&mut needed, aggregation);
                 }
             }
         }
@@ -45,9 +45,9 @@ fn need_call(needed: &mut Vec<bool>, call: &Invocation) {
     call.arguments.iter().for_each(|index| need(needed, *index));
 }
 
-fn need_gather(needed: &mut Vec<bool>, gather: &Gather) {
-    gather.keys.iter().for_each(|index| need(needed, *index));
-    for aggregate in &gather.aggregates {
+fn need_aggregation(needed: &mut Vec<bool>, aggregation: &Aggregation) {
+    aggregation.keys.iter().for_each(|index| need(needed, *index));
+    for aggregate in &aggregation.aggregates {
         need_call(needed, &aggregate.call);
         if let Some(index) = aggregate.filter {
             need(needed, index);

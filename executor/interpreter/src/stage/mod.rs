@@ -1,31 +1,31 @@
-//! Stages: what of a plan runs here, as steps over registers. See stage.proto.
+//! Stages: the part of a plan that one interpreter call runs, as steps over registers. See stage.proto.
 
+mod aggregate;
 mod cache;
 mod chunk;
 mod context;
 mod decode;
-mod explode;
-mod gather;
 mod live;
 mod pipeline;
 mod plain;
 mod steps;
 mod table_rows;
+mod unnest;
 
 use std::cell::RefCell;
 
 use udfleet_kernels::Value;
 use udfleet_proto::v1::aggregate_call::Builtin;
 use udfleet_proto::v1::operation::Operator;
-use udfleet_proto::v1::{DataType, gather::Phase};
+use udfleet_proto::v1::{DataType, aggregation::Phase};
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::StageSpec;
 
+pub use aggregate::AggregationSession;
 pub use cache::Stages;
 pub use chunk::Chunk;
 pub use context::Context;
-pub use gather::Gathering;
 pub use pipeline::Pipeline;
 
 use crate::arguments::Declared;
@@ -37,13 +37,13 @@ use crate::functions::Functions;
 pub struct Stage {
     /// Numbers of the functions, by slot.
     pub functions: Vec<u32>,
-    /// `None` takes columns as they come.
+    /// `None` accepts any columns.
     pub inputs: Option<Vec<Declared>>,
     segments: Vec<Segment>,
     results: Vec<Source>,
     pub encoder: RefCell<Encoder>,
-    /// The segment whose end gathers rows until the input ends.
-    gather: Option<usize>,
+    /// The segment whose end is a pipeline breaker: an aggregation over the whole input.
+    pipeline_breaker: Option<usize>,
     /// The most rows of one part of the output.
     max_rows: usize,
 }
@@ -59,14 +59,14 @@ impl Stage {
         plain::plain_stage(function, columns)
     }
 
-    /// True where the output may come in several parts, so that input outlives its command.
+    /// True where the output may come in several parts, so that the input must outlive its command.
     pub fn may_park(&self) -> bool {
         self.segments.iter().any(|segment| segment.end.is_some())
     }
 
-    /// True where rows are held until the input ends.
-    pub fn gathers(&self) -> bool {
-        self.gather.is_some()
+    /// True where nothing comes out before the whole input has been aggregated.
+    pub fn is_pipeline_breaker(&self) -> bool {
+        self.pipeline_breaker.is_some()
     }
 }
 
@@ -77,16 +77,16 @@ enum Source {
     Row,
 }
 
-/// Steps that keep or thin out rows, and what ends them.
+/// Steps that keep or drop rows, and what ends them.
 struct Segment {
     steps: Vec<Step>,
-    end: Option<Breaker>,
+    end: Option<SegmentEnd>,
 }
 
 struct Step {
     text: String,
     kind: StepKind,
-    /// Registers that anything behind it reads.
+    /// Registers that a later step reads.
     live: Vec<bool>,
 }
 
@@ -106,19 +106,19 @@ pub struct Invocation {
     row: Vec<String>,
 }
 
-/// What makes other rows of rows.
-struct Breaker {
+/// What replaces rows by others: between two segments.
+struct SegmentEnd {
     text: String,
-    kind: BreakerKind,
+    kind: SegmentEndKind,
     live: Vec<bool>,
 }
 
-enum BreakerKind {
-    Explode { call: Invocation, outer: bool },
-    Gather(Gather),
+enum SegmentEndKind {
+    Unnest { call: Invocation, outer: bool },
+    Aggregate(Aggregation),
 }
 
-struct Gather {
+struct Aggregation {
     keys: Vec<usize>,
     key_types: Vec<DataType>,
     aggregates: Vec<Aggregate>,

@@ -1,4 +1,4 @@
-//! A stage at work: rows are pulled through it, so that a part of the output costs only what it needs.
+//! Runs a stage. Rows are pulled through it, so that only what the next part of the output needs is computed.
 
 use std::rc::Rc;
 
@@ -8,11 +8,11 @@ use pyo3::prelude::*;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::OnError;
 
+use super::aggregate::{Aggregator, Results};
 use super::chunk::Chunk;
 use super::context::Context;
-use super::explode::{Exploded, Explosion, PART_BYTES, Pace};
-use super::gather::{Results, State};
-use super::{Breaker, BreakerKind, Source, Stage, steps};
+use super::unnest::{PART_BYTES, Pace, UnnestCall, Unnesting};
+use super::{SegmentEnd, SegmentEndKind, Source, Stage, steps};
 use crate::function::Function;
 use crate::functions::Functions;
 
@@ -23,24 +23,24 @@ pub enum Input {
 }
 
 /// Rows of the output.
-pub struct Part {
+pub struct OutputRows {
     pub columns: Vec<ArrayRef>,
     pub rows: usize,
 }
 
-impl Part {
+impl OutputRows {
     fn bytes(&self) -> usize {
         self.columns.iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
     }
 }
 
-/// What stands between two segments.
+/// The state of a segment's end.
 enum Level {
-    Explode { active: Option<Explosion>, pace: Pace },
+    Unnest { active: Option<Unnesting>, pace: Pace },
     Partial { done: Option<Box<Results>> },
 }
 
-/// A run of a stage, or of the part of it before or behind a gathering step.
+/// A run of a stage, or of the part of it before or after its pipeline breaker.
 pub struct Pipeline {
     stage: Rc<Stage>,
     slots: Vec<Rc<Function>>,
@@ -49,8 +49,8 @@ pub struct Pipeline {
     first: usize,
     /// Level `i` stands in front of segment `first + i + 1`.
     levels: Vec<Level>,
-    /// Made already, but too much for the part before.
-    pending: Option<Part>,
+    /// Made already, but too large for the part before.
+    pending: Option<OutputRows>,
     pub on_error: OnError,
 }
 
@@ -65,16 +65,16 @@ impl Pipeline {
         on_error: OnError,
     ) -> Result<Self, Error> {
         let slots = functions.all(&stage.functions)?;
-        let level = |breaker: &Breaker| match breaker.kind {
-            BreakerKind::Explode { .. } => Level::Explode { active: None, pace: Pace::default() },
-            BreakerKind::Gather(_) => Level::Partial { done: None },
+        let level = |end: &SegmentEnd| match end.kind {
+            SegmentEndKind::Unnest { .. } => Level::Unnest { active: None, pace: Pace::default() },
+            SegmentEndKind::Aggregate(_) => Level::Partial { done: None },
         };
         let ends = stage.segments.iter().take(last).skip(first).filter_map(|segment| segment.end.as_ref());
         let levels = ends.map(level).collect();
         Ok(Self { stage, slots, input, first, levels, pending: None, on_error })
     }
 
-    /// All of a stage that does not gather, over a chunk.
+    /// A whole stage without pipeline breaker, over a chunk.
     pub fn whole(stage: Rc<Stage>, functions: &Functions, chunk: Chunk, on_error: OnError) -> Result<Self, Error> {
         let last = stage.segments.len() - 1;
         Self::new(stage, functions, Input::Rows(Some(chunk)), 0, last, on_error)
@@ -105,7 +105,7 @@ impl Pipeline {
         };
         let chunk = match self.levels.get(before) {
             Some(Level::Partial { .. }) => self.partial(context, before)?,
-            _ => self.explode(context, before)?,
+            _ => self.unnest(context, before)?,
         };
         chunk.map(|chunk| self.steps(context, level, chunk)).transpose()
     }
@@ -117,17 +117,17 @@ impl Pipeline {
         }
     }
 
-    fn explode(&mut self, context: &mut Context<'_, '_>, level: usize) -> Result<Option<Chunk>, Error> {
+    fn unnest(&mut self, context: &mut Context<'_, '_>, level: usize) -> Result<Option<Chunk>, Error> {
         let stage = Rc::clone(&self.stage);
-        let breaker = stage.segments.get(self.first + level).and_then(|segment| segment.end.as_ref());
-        let Some(Breaker { text, kind: BreakerKind::Explode { call, outer }, live }) = breaker else {
-            return Err(Error::internal("a stage without that explosion"));
+        let end = stage.segments.get(self.first + level).and_then(|segment| segment.end.as_ref());
+        let Some(SegmentEnd { text, kind: SegmentEndKind::Unnest { call, outer }, live }) = end else {
+            return Err(Error::internal("a stage without that table function"));
         };
         let function =
             self.slots.get(call.slot).cloned().ok_or_else(|| Error::internal("a stage without that slot"))?;
-        let of = Exploded { function: &function, call, outer: *outer, live, text };
+        let of = UnnestCall { function: &function, call, outer: *outer, live, text };
         loop {
-            if let Some(Level::Explode { active: Some(active), pace }) = self.levels.get_mut(level)
+            if let Some(Level::Unnest { active: Some(active), pace }) = self.levels.get_mut(level)
                 && let Some(chunk) = active.next(context, &of, pace)?
             {
                 if chunk.rows == 0 {
@@ -139,24 +139,24 @@ impl Pipeline {
             if input.rows == 0 {
                 continue;
             }
-            let started = Explosion::start(context, &of, input)?;
-            if let Some(Level::Explode { active, .. }) = self.levels.get_mut(level) {
+            let started = Unnesting::start(context, &of, input)?;
+            if let Some(Level::Unnest { active, .. }) = self.levels.get_mut(level) {
                 *active = Some(started);
             }
         }
     }
 
-    /// Partial aggregates of all rows in front, once.
+    /// Partial aggregates of all rows of the level before, once.
     fn partial(&mut self, context: &mut Context<'_, '_>, level: usize) -> Result<Option<Chunk>, Error> {
         let stage = Rc::clone(&self.stage);
-        let gathering = self.first + level;
+        let segment = self.first + level;
         if let Some(Level::Partial { done: None }) = self.levels.get(level) {
-            let mut state = State::new(&stage, gathering, &self.slots)?;
+            let mut aggregator = Aggregator::new(&stage, segment, &self.slots)?;
             while let Some(chunk) = self.pull_level(context, level)? {
-                state.feed(context, &chunk)?;
+                aggregator.feed(context, &chunk)?;
             }
             if let Some(Level::Partial { done }) = self.levels.get_mut(level) {
-                *done = Some(Box::new(state.results()));
+                *done = Some(Box::new(aggregator.results()));
             }
         }
         match self.levels.get_mut(level) {
@@ -165,22 +165,22 @@ impl Pipeline {
         }
     }
 
-    /// True when nothing is left to give, as far as can be told without running anything.
+    /// True when nothing is left, as far as can be told without running anything.
     fn is_done(&self) -> bool {
         let input = match &self.input {
             Input::Rows(chunk) => chunk.is_none(),
             Input::Groups(results) => results.is_done(),
         };
         let level = |level: &Level| match level {
-            Level::Explode { active, .. } => active.as_ref().is_none_or(Explosion::is_done),
+            Level::Unnest { active, .. } => active.as_ref().is_none_or(Unnesting::is_done),
             Level::Partial { done } => done.as_ref().is_some_and(|results| results.is_done()),
         };
         input && self.pending.is_none() && self.levels.iter().all(level)
     }
 
     /// The next part of the output, and whether there are more.
-    pub fn next_part(&mut self, context: &mut Context<'_, '_>) -> Result<(Part, bool), Error> {
-        let mut parts: Vec<Part> = Vec::new();
+    pub fn next_part(&mut self, context: &mut Context<'_, '_>) -> Result<(OutputRows, bool), Error> {
+        let mut parts: Vec<OutputRows> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         while parts.is_empty() || (rows < self.stage.max_rows && bytes < PART_BYTES) {
             let part = match self.pending.take() {
@@ -205,7 +205,7 @@ impl Pipeline {
     }
 
     /// The columns of the output.
-    fn output(&self, chunk: &Chunk) -> Result<Part, Error> {
+    fn output(&self, chunk: &Chunk) -> Result<OutputRows, Error> {
         let encoder = self.stage.encoder.borrow();
         let fields = encoder.schema().fields().iter();
         let column = |(source, field): (&Source, &arrow_schema::FieldRef)| {
@@ -216,10 +216,10 @@ impl Pipeline {
             udfleet_kernels::cast_array(&column, field.data_type())
         };
         let columns = self.stage.results.iter().zip(fields).map(column).collect::<Result<_, _>>()?;
-        Ok(Part { columns, rows: chunk.rows })
+        Ok(OutputRows { columns, rows: chunk.rows })
     }
 
-    fn join(&self, mut parts: Vec<Part>) -> Result<Part, Error> {
+    fn join(&self, mut parts: Vec<OutputRows>) -> Result<OutputRows, Error> {
         if parts.len() == 1 {
             return parts.pop().ok_or_else(|| Error::internal("no part"));
         }
@@ -233,13 +233,13 @@ impl Pipeline {
             concat(&pieces).map_err(|e| Error::internal(format!("joining rows: {e}")))
         };
         let columns = fields.map(column).collect::<Result<_, _>>()?;
-        Ok(Part { columns, rows: parts.iter().map(|part| part.rows).sum() })
+        Ok(OutputRows { columns, rows: parts.iter().map(|part| part.rows).sum() })
     }
 
-    /// Ends what is still going on.
+    /// Closes generators that still run.
     pub fn close(&mut self, py: Python<'_>) {
         for level in self.levels.iter_mut().rev() {
-            if let Level::Explode { active: Some(active), .. } = level {
+            if let Level::Unnest { active: Some(active), .. } = level {
                 active.close(py);
             }
         }

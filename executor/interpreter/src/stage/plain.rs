@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use udfleet_proto::error::Error;
 use udfleet_proto::types::simple;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::{DataType, FunctionKind, TypeRoot};
 
 use super::decode::columns_of;
-use super::{Aggregate, Breaker, BreakerKind, Gather, Invocation, Segment, Source, Stage, live};
+use super::{Aggregate, Aggregation, Invocation, Segment, SegmentEnd, SegmentEndKind, Source, Stage, live};
 use crate::encode::Encoder;
 use crate::function::Function;
 
@@ -19,7 +19,7 @@ pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> 
     let table = function.kind == FunctionKind::Table;
     let (kind, results): (_, Vec<Source>) = if table {
         let registers = (columns..columns + results).map(Source::Register);
-        (BreakerKind::Explode { call, outer: false }, std::iter::once(Source::Row).chain(registers).collect())
+        (SegmentEndKind::Unnest { call, outer: false }, std::iter::once(Source::Row).chain(registers).collect())
     } else {
         let count = if function.kind == FunctionKind::TableAggregate { results } else { 1 };
         let aggregate = Aggregate {
@@ -30,11 +30,11 @@ pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> 
             distinct: false,
             filter: None,
         };
-        let gather =
-            Gather { keys: Vec::new(), key_types: Vec::new(), aggregates: vec![aggregate], phase: Phase::Complete };
-        (BreakerKind::Gather(gather), (0..count).map(Source::Register).collect())
+        let aggregation =
+            Aggregation { keys: Vec::new(), key_types: Vec::new(), aggregates: vec![aggregate], phase: Phase::Complete };
+        (SegmentEndKind::Aggregate(aggregation), (0..count).map(Source::Register).collect())
     };
-    let end = Breaker { text: String::new(), kind, live: Vec::new() };
+    let end = SegmentEnd { text: String::new(), kind, live: Vec::new() };
     let mut segments = vec![Segment { steps: Vec::new(), end: Some(end) }, Segment { steps: Vec::new(), end: None }];
     live::mark(&mut segments, &results);
     let schema = function.encoder.borrow().schema().as_ref().clone();
@@ -46,7 +46,7 @@ pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> 
         segments,
         results,
         encoder: RefCell::new(encoder),
-        gather: (!table).then_some(0),
+        pipeline_breaker: (!table).then_some(0),
         max_rows: function.max_rows,
     })
 }

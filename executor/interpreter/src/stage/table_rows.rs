@@ -15,9 +15,9 @@ use udfleet_proto::v1::{DataType, OnError, TypeRoot};
 use crate::eval::is_row_error;
 use crate::from_python::{Column, exact, to_array};
 
-/// What a call has given, in PyFlink's words: `None` is no row; lists, ranges and generators are many; a tuple or
+/// The result of a call, read as PyFlink reads it: `None` is no row; lists, ranges and generators are many; a tuple or
 /// `Row` is one; anything else is one row with that value.
-pub enum Given<'py> {
+pub enum CallResult<'py> {
     Nothing,
     One(Bound<'py, PyAny>),
     /// A list, all of whose items are rows.
@@ -25,7 +25,7 @@ pub enum Given<'py> {
     Iterator(Bound<'py, PyAny>),
 }
 
-impl<'py> Given<'py> {
+impl<'py> CallResult<'py> {
     /// Looks at the value's class.
     pub fn of(value: Bound<'py, PyAny>) -> PyResult<Self> {
         static GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();

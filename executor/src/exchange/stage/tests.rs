@@ -1,4 +1,4 @@
-use udfleet_proto::v1::{Explode, FunctionDefinition, Literal};
+use udfleet_proto::v1::{FunctionDefinition, Literal, Unnest};
 
 use super::*;
 use crate::link::Pool;
@@ -33,12 +33,12 @@ fn functions() -> Vec<Arc<ServedFunction>> {
 
 fn stage(kinds: Vec<Kind>, results: Vec<u32>) -> Stage {
     let field = |index: usize| Field { name: format!("c{index}"), r#type: Some(bigint()) };
-    let gathers = |kind: &Kind| matches!(kind, Kind::Gather(gather) if gather.phase() != Phase::Partial);
+    let breaks = |kind: &Kind| matches!(kind, Kind::Aggregation(a) if a.phase() != Phase::Partial);
     Stage {
         functions: ["add@1", "split@1", "mean@1"].map(str::to_owned).to_vec(),
         environment: "env".to_owned(),
         inputs: vec![field(0), field(1)],
-        gathers: kinds.iter().any(gathers),
+        pipeline_breaker: kinds.iter().any(breaks),
         steps: kinds.into_iter().map(|kind| Step { text: "the text".to_owned(), kind: Some(kind) }).collect(),
         outputs: (0..results.len()).map(field).collect(),
         results,
@@ -49,13 +49,13 @@ fn call(function: u32, arguments: &[u32]) -> Invocation {
     Invocation { function, arguments: arguments.to_vec(), row: Vec::new() }
 }
 
-fn explode(function: u32, arguments: &[u32]) -> Kind {
-    Kind::Explode(Explode { call: Some(call(function, arguments)), outer: false })
+fn unnest(function: u32, arguments: &[u32]) -> Kind {
+    Kind::Unnest(Unnest { call: Some(call(function, arguments)), outer: false })
 }
 
-fn gather(phase: Phase, keys: &[u32], arguments: &[u32]) -> Kind {
+fn aggregation(phase: Phase, keys: &[u32], arguments: &[u32]) -> Kind {
     let aggregate = AggregateCall { call: Some(call(2, arguments)), ..AggregateCall::default() };
-    Kind::Gather(Gather { keys: keys.to_vec(), aggregates: vec![aggregate], phase: phase as i32 })
+    Kind::Aggregation(Aggregation { keys: keys.to_vec(), aggregates: vec![aggregate], phase: phase as i32 })
 }
 
 fn run(stage: &Stage) -> Result<(), Error> {
@@ -65,13 +65,13 @@ fn run(stage: &Stage) -> Result<(), Error> {
 #[test]
 fn registers_grow_by_what_steps_append() {
     let literal = Kind::Literal(Literal { r#type: Some(bigint()), value: None });
-    let chain = vec![Kind::Invoke(call(0, &[0, 1])), explode(1, &[2]), literal, Kind::Filter(5)];
+    let chain = vec![Kind::Invoke(call(0, &[0, 1])), unnest(1, &[2]), literal, Kind::Filter(5)];
     run(&stage(chain.clone(), vec![0, 1, 2, 3, 4, 5])).unwrap();
     let error = run(&stage(chain, vec![6])).unwrap_err();
     assert!(error.info().message.contains("no register 6"), "{error}");
-    run(&stage(vec![gather(Phase::Complete, &[0], &[1])], vec![0, 1])).unwrap();
-    run(&stage(vec![gather(Phase::Merge, &[0], &[1])], vec![0, 1])).unwrap();
-    assert!(run(&stage(vec![gather(Phase::Partial, &[0], &[1])], vec![2])).is_err(), "registers are replaced");
+    run(&stage(vec![aggregation(Phase::Complete, &[0], &[1])], vec![0, 1])).unwrap();
+    run(&stage(vec![aggregation(Phase::Merge, &[0], &[1])], vec![0, 1])).unwrap();
+    assert!(run(&stage(vec![aggregation(Phase::Partial, &[0], &[1])], vec![2])).is_err(), "registers are replaced");
 }
 
 #[test]
@@ -89,12 +89,12 @@ fn what_points_nowhere_is_refused_with_its_expression() {
         (Kind::Invoke(call(0, &[0, 7])), "no register 7"),
         (Kind::Invoke(call(0, &[0])), "takes 2 arguments, given 1"),
         (Kind::Invoke(call(1, &[0])), "of kind TABLE can't be called here"),
-        (explode(0, &[0, 1]), "of kind SCALAR can't be called here"),
+        (unnest(0, &[0, 1]), "of kind SCALAR can't be called here"),
         (compute(Operator::Plus, &[0]), "PLUS takes 2 operands, given 1"),
         (compute(Operator::Get, &[0]), "no field 0 in 0 fields"),
         (Kind::Flatten(0), "is no ROW"),
-        (gather(Phase::Unspecified, &[], &[0]), "phase is unknown"),
-        (gather(Phase::Complete, &[5], &[0]), "no register 5"),
+        (aggregation(Phase::Unspecified, &[], &[0]), "phase is unknown"),
+        (aggregation(Phase::Complete, &[5], &[0]), "no register 5"),
     ] {
         let error = run(&stage(vec![kind], vec![])).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidPlan);
@@ -107,7 +107,7 @@ fn what_points_nowhere_is_refused_with_its_expression() {
 fn stages_that_contradict_themselves_are_refused() {
     let good = stage(vec![Kind::Invoke(call(0, &[0, 1]))], vec![2]);
     run(&good).unwrap();
-    assert!(run(&Stage { gathers: true, ..good.clone() }).is_err());
+    assert!(run(&Stage { pipeline_breaker: true, ..good.clone() }).is_err());
     assert!(run(&Stage { environment: "other".to_owned(), ..good.clone() }).is_err());
     assert!(run(&Stage { outputs: Vec::new(), ..good.clone() }).is_err());
     let many = vec![functions().remove(0); MAX_STAGE_FUNCTIONS + 1];

@@ -18,7 +18,7 @@ from .._packing.definition import on_error_value
 from .._proto.udfleet.v1 import exchange_pb2, plan_pb2
 from ..errors import InvalidInputError, UdfleetError
 from ..progress import BundleProgressHandler
-from ..table.plan import function_names, gathers
+from ..table.plan import aggregates, function_names
 from .bundles import tell
 from .progress import RowCount
 
@@ -120,7 +120,7 @@ class Runner:
     ) -> Iterator[pa.RecordBatch]:
         """A plan over its source."""
         target = self.plan(plan, on_error, handler is not None)
-        if gathers(plan):
+        if aggregates(plan):
             return self._aggregate(target, batches, handler)
         return self._run(target, batches, UnjoinedResults(), handler, whole=True)
 

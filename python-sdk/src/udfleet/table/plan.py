@@ -219,7 +219,7 @@ _HANDLERS: dict[type, Any] = {
 }
 
 
-def gathers(plan: plan_pb2.Plan) -> bool:
+def aggregates(plan: plan_pb2.Plan) -> bool:
     """Whether results come at the end of the input only."""
     return any(operator.HasField("aggregate") for operator in plan.operators)
 

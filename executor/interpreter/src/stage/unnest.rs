@@ -1,4 +1,4 @@
-//! Table functions: any number of rows per row, a bounded number at a time.
+//! Unnesting: a table function gives any number of rows for each row, made a bounded number at a time.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -14,18 +14,18 @@ use udfleet_proto::v1::OnError;
 use super::Invocation;
 use super::chunk::Chunk;
 use super::context::{Context, locate};
-use super::table_rows::{Given, Rows};
+use super::table_rows::{CallResult, Rows};
 use crate::child::end_if_forked;
 use crate::eval::{self, Call};
 use crate::failure::{log, user_error};
 use crate::function::Function;
 
-/// About this many bytes are made at a time.
+/// The output is made in parts of about so many bytes.
 pub const PART_BYTES: usize = 4 << 20;
-/// Rows of the first part, whose size nobody knows.
+/// Rows of the first part, before anything is known of their size.
 const FIRST_ROWS: usize = 1024;
 
-/// How many rows to make at once, learned from those before.
+/// How many rows to make at once, learned from the size of the rows before.
 pub struct Pace {
     rows: usize,
 }
@@ -43,8 +43,8 @@ impl Pace {
     }
 }
 
-/// What an explosion is of.
-pub struct Exploded<'a> {
+/// The call of a table function that makes rows of each row.
+pub struct UnnestCall<'a> {
     pub function: &'a Rc<Function>,
     pub call: &'a Invocation,
     pub outer: bool,
@@ -52,14 +52,14 @@ pub struct Exploded<'a> {
     pub text: &'a str,
 }
 
-/// The rows of one chunk being exploded.
-pub struct Explosion {
+/// The rows of one chunk on their way through a table function.
+pub struct Unnesting {
     input: Chunk,
     /// `map(function, *columns)`: CPython's loop makes the calls.
     calls: Py<PyAny>,
-    /// The next to be called for.
+    /// The next to call the function for.
     row: usize,
-    /// Results of the row before that are still to come.
+    /// The rest of the results for the row before.
     current: Option<Current>,
 }
 
@@ -73,9 +73,9 @@ fn unexpected(error: PyErr) -> Error {
     Error::internal(format!("a table function's results: {error}"))
 }
 
-impl Explosion {
+impl Unnesting {
     /// Of a chunk; nothing is called yet.
-    pub fn start(context: &mut Context<'_, '_>, of: &Exploded<'_>, input: Chunk) -> Result<Self, Error> {
+    pub fn start(context: &mut Context<'_, '_>, of: &UnnestCall<'_>, input: Chunk) -> Result<Self, Error> {
         let located = |error| locate(error, Some(of.function), of.text, &input.origin);
         let arguments = context.arguments(of.function, of.call, &input).map_err(located)?;
         let given = Call { arguments: &arguments, rows: input.rows, values: None, writable: None };
@@ -89,11 +89,11 @@ impl Explosion {
         self.current.is_none() && self.row >= self.input.rows
     }
 
-    /// The next rows, at most as many as the function may see at once; `None` at the end.
+    /// The next rows, at most `max_rows` of the function; `None` at the end.
     pub fn next(
         &mut self,
         context: &mut Context<'_, '_>,
-        of: &Exploded<'_>,
+        of: &UnnestCall<'_>,
         pace: &mut Pace,
     ) -> Result<Option<Chunk>, Error> {
         if self.is_done() {
@@ -121,7 +121,7 @@ impl Explosion {
     fn fill<'py>(
         &mut self,
         py: Python<'py>,
-        of: &Exploded<'_>,
+        of: &UnnestCall<'_>,
         policy: OnError,
         limit: usize,
         rows: &mut Rows<'py>,
@@ -153,7 +153,7 @@ impl Explosion {
     fn call<'py>(
         &mut self,
         py: Python<'py>,
-        of: &Exploded<'_>,
+        of: &UnnestCall<'_>,
         limit: usize,
         rows: &mut Rows<'py>,
     ) -> Result<PyResult<()>, Error> {
@@ -166,36 +166,36 @@ impl Explosion {
             // The function raised StopIteration, which `map` takes for the end of its input.
             None => return Ok(Err(pyo3::exceptions::PyStopIteration::new_err(()))),
         };
-        Ok(match Given::of(value).map_err(unexpected)? {
-            Given::Nothing => {
+        Ok(match CallResult::of(value).map_err(unexpected)? {
+            CallResult::Nothing => {
                 if of.outer {
                     rows.push_absent(row);
                 }
                 Ok(())
             }
-            Given::One(value) => rows.push(row, &value),
-            Given::List(list) if list.len() <= limit - rows.len() => {
+            CallResult::One(value) => rows.push(row, &value),
+            CallResult::List(list) if list.len() <= limit - rows.len() => {
                 let (found, outcome) = rows.extend(row, list.as_any(), list.len());
                 if found == 0 && of.outer {
                     rows.push_absent(row);
                 }
                 outcome
             }
-            Given::List(list) => {
+            CallResult::List(list) => {
                 let results = list.try_iter().map_err(unexpected)?.into_any();
                 self.go_on(py, of, Current { results: results.unbind(), found: false }, limit, rows)
             }
-            Given::Iterator(results) => {
+            CallResult::Iterator(results) => {
                 self.go_on(py, of, Current { results: results.unbind(), found: false }, limit, rows)
             }
         })
     }
 
-    /// Takes more results of the row that was called for last.
+    /// Takes more results of the latest call.
     fn go_on<'py>(
         &mut self,
         py: Python<'py>,
-        of: &Exploded<'_>,
+        of: &UnnestCall<'_>,
         mut current: Current,
         limit: usize,
         rows: &mut Rows<'py>,

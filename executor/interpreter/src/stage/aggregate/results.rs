@@ -1,4 +1,4 @@
-//! Groups as rows: keys, then what the aggregates say.
+//! Groups as rows: keys, then the results of the aggregates.
 
 use std::rc::Rc;
 
@@ -7,19 +7,19 @@ use arrow_select::take::take;
 use pyo3::prelude::*;
 use udfleet_kernels::{BuiltinAggregate, Value};
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::{FunctionKind, OnError};
 
 use super::super::chunk::{Chunk, Origin};
 use super::super::context::{Context, locate};
-use super::super::table_rows::{Given, Rows};
-use super::{Held, State, gather_of, slot, unexpected};
+use super::super::table_rows::{CallResult, Rows};
+use super::{Accumulators, Aggregator, aggregation_of, slot, unexpected};
 use crate::failure::returned;
 use crate::from_python::{Column, to_array};
 
-/// The groups that are still to be given.
+/// The groups that have not been read yet.
 pub struct Results {
-    state: State,
+    aggregator: Aggregator,
     next: usize,
     total: usize,
 }
@@ -31,15 +31,15 @@ struct Columns {
 }
 
 impl Results {
-    pub fn new(state: State) -> Self {
-        // Partial aggregates of no rows say nothing; the whole of no rows is one group without keys.
-        let empty = state.held.iter().all(|(held, _)| held.is_empty());
-        let partial = gather_of(&state.stage, state.segment).is_ok_and(|(gather, _)| gather.phase == Phase::Partial);
-        let total = if partial && empty && !state.held.is_empty() { 0 } else { state.groups.len() };
-        Self { state, next: 0, total }
+    pub fn new(aggregator: Aggregator) -> Self {
+        // Without rows and keys there is one group, but a partial aggregation of no rows has nothing to merge.
+        let empty = aggregator.accumulators.iter().all(|(accumulators, _)| accumulators.is_empty());
+        let partial = aggregation_of(&aggregator.stage, aggregator.segment).is_ok_and(|(aggregation, _)| aggregation.phase == Phase::Partial);
+        let total = if partial && empty && !aggregator.accumulators.is_empty() { 0 } else { aggregator.groups.len() };
+        Self { aggregator, next: 0, total }
     }
 
-    /// True when all have been given.
+    /// True when all have been read.
     pub fn is_done(&self) -> bool {
         self.next >= self.total
     }
@@ -49,20 +49,20 @@ impl Results {
         if self.is_done() {
             return Ok(None);
         }
-        let groups = self.next..self.total.min(self.next + self.state.stage.max_rows);
+        let groups = self.next..self.total.min(self.next + self.aggregator.stage.max_rows);
         self.next = groups.end;
-        let stage = Rc::clone(&self.state.stage);
-        let (gather, text) = gather_of(&stage, self.state.segment)?;
-        let mut registers = self.state.groups.columns(groups.clone())?;
+        let stage = Rc::clone(&self.aggregator.stage);
+        let (aggregation, text) = aggregation_of(&stage, self.aggregator.segment)?;
+        let mut registers = self.aggregator.groups.columns(groups.clone())?;
         let mut rows = groups.len();
-        for (index, aggregate) in gather.aggregates.iter().enumerate() {
-            if let (Held::Builtin(builtin), _) = &mut self.state.held[index] {
-                registers.push(builtin_results(builtin, gather.phase, groups.clone(), self.total, &aggregate.text)?);
+        for (index, aggregate) in aggregation.aggregates.iter().enumerate() {
+            if let (Accumulators::Builtin(builtin), _) = &mut self.aggregator.accumulators[index] {
+                registers.push(builtin_results(builtin, aggregation.phase, groups.clone(), self.total, &aggregate.text)?);
                 continue;
             }
-            let function = Rc::clone(slot(&self.state.slots, aggregate)?);
+            let function = Rc::clone(slot(&self.aggregator.slots, aggregate)?);
             context.enter(&function);
-            let given = self.aggregate(context, index, gather.phase, groups.clone());
+            let given = self.aggregate(context, index, aggregation.phase, groups.clone());
             let given = given.map_err(|error| locate(error, Some(&function), text, &Origin::Unknown))?;
             if let Some(of_row) = given.groups {
                 let positions = UInt32Array::from(of_row);
@@ -83,15 +83,15 @@ impl Results {
         phase: Phase,
         groups: std::ops::Range<usize>,
     ) -> Result<Columns, Error> {
-        let stage = Rc::clone(&self.state.stage);
-        let (gather, _) = gather_of(&stage, self.state.segment)?;
-        let aggregate = &gather.aggregates[index];
-        let function = Rc::clone(slot(&self.state.slots, aggregate)?);
+        let stage = Rc::clone(&self.aggregator.stage);
+        let (aggregation, _) = aggregation_of(&stage, self.aggregator.segment)?;
+        let aggregate = &aggregation.aggregates[index];
+        let function = Rc::clone(slot(&self.aggregator.slots, aggregate)?);
         let (all, count) = (self.total, groups.len());
-        let (held, _) = &mut self.state.held[index];
+        let (accumulators, _) = &mut self.aggregator.accumulators[index];
         let table = function.kind == FunctionKind::TableAggregate;
-        context.timed(aggregate.call.slot, 0, |py| match held {
-            Held::General(general) => {
+        context.timed(aggregate.call.slot, 0, |py| match accumulators {
+            Accumulators::General(general) => {
                 general.create(py, &function, all)?;
                 if phase == Phase::Partial {
                     return Ok(Columns { columns: vec![general.pickled(py, groups)?], groups: None });
@@ -102,15 +102,15 @@ impl Results {
                 }
                 single(general.values(py, &function, "get_value", groups)?, count, &function.result)
             }
-            Held::Builtin(_) => Err(Error::internal("a built-in aggregate calls no function")),
-            Held::Vector(vector) => {
+            Accumulators::Builtin(_) => Err(Error::internal("a built-in aggregate calls no function")),
+            Accumulators::Vector(vector) => {
                 single(vector.values(py, &function, aggregate, groups, all)?, count, &function.result)
             }
         })
     }
 }
 
-impl Held {
+impl Accumulators {
     fn is_empty(&self) -> bool {
         match self {
             Self::General(general) => general.is_empty(),
@@ -148,11 +148,11 @@ fn emit<'py>(
 ) -> Result<Columns, Error> {
     let mut rows = Rows::new(py);
     for (group, value) in emitted.into_iter().enumerate() {
-        let outcome = match Given::of(value).map_err(unexpected)? {
-            Given::Nothing => Ok(()),
-            Given::One(value) => rows.push(group, &value),
-            Given::List(list) => rows.extend(group, list.as_any(), usize::MAX >> 1).1,
-            Given::Iterator(results) => rows.extend(group, &results, usize::MAX >> 1).1,
+        let outcome = match CallResult::of(value).map_err(unexpected)? {
+            CallResult::Nothing => Ok(()),
+            CallResult::One(value) => rows.push(group, &value),
+            CallResult::List(list) => rows.extend(group, list.as_any(), usize::MAX >> 1).1,
+            CallResult::Iterator(results) => rows.extend(group, &results, usize::MAX >> 1).1,
         };
         returned(py, outcome)?;
     }

@@ -1,4 +1,4 @@
-//! Aggregates: rows go into groups, and groups come out at the end.
+//! Aggregation: rows go into accumulators, one per group; results come out at the end.
 
 mod distinct;
 mod general;
@@ -12,13 +12,13 @@ use arrow_array::{BooleanArray, UInt32Array};
 use pyo3::prelude::*;
 use udfleet_kernels::{BuiltinAggregate, Value, is_true};
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::gather::Phase;
+use udfleet_proto::v1::aggregation::Phase;
 use udfleet_proto::v1::{FuncType, OnError};
 
 use super::chunk::Chunk;
 use super::context::{Context, locate};
 use super::pipeline::{Input, Pipeline};
-use super::{Aggregate, BreakerKind, Gather, Stage};
+use super::{Aggregate, Aggregation, SegmentEnd, SegmentEndKind, Stage};
 use crate::function::Function;
 use crate::functions::Functions;
 use distinct::Distinct;
@@ -27,30 +27,30 @@ use groups::Groups;
 pub use results::Results;
 use vector::Vector;
 
-/// What one aggregate holds, by group.
-enum Held {
-    /// Accumulators.
+/// The accumulators of one aggregate, by group.
+enum Accumulators {
+    /// Python objects of a general function.
     General(General),
-    /// The rows themselves.
+    /// The rows themselves, for a pandas or arrow function.
     Vector(Vector),
-    /// Accumulators of a built-in aggregate.
+    /// Of a built-in aggregate.
     Builtin(BuiltinAggregate),
 }
 
-/// The groups of a gathering step.
-pub struct State {
+/// An aggregation that takes rows in.
+pub struct Aggregator {
     stage: Rc<Stage>,
     slots: Vec<Rc<Function>>,
     /// The segment that the step ends.
     segment: usize,
     groups: Groups,
-    held: Vec<(Held, Option<Distinct>)>,
+    accumulators: Vec<(Accumulators, Option<Distinct>)>,
 }
 
-fn gather_of(stage: &Stage, segment: usize) -> Result<(&Gather, &str), Error> {
+fn aggregation_of(stage: &Stage, segment: usize) -> Result<(&Aggregation, &str), Error> {
     match stage.segments.get(segment).and_then(|segment| segment.end.as_ref()) {
-        Some(super::Breaker { kind: BreakerKind::Gather(gather), text, .. }) => Ok((gather, text)),
-        _ => Err(Error::internal("a stage without that gathering step")),
+        Some(SegmentEnd { kind: SegmentEndKind::Aggregate(aggregation), text, .. }) => Ok((aggregation, text)),
+        _ => Err(Error::internal("a stage without that aggregation")),
     }
 }
 
@@ -58,28 +58,28 @@ fn slot<'a>(slots: &'a [Rc<Function>], aggregate: &Aggregate) -> Result<&'a Rc<F
     slots.get(aggregate.call.slot).ok_or_else(|| Error::internal("a stage without that slot"))
 }
 
-impl State {
+impl Aggregator {
     /// Without groups.
     pub fn new(stage: &Rc<Stage>, segment: usize, slots: &[Rc<Function>]) -> Result<Self, Error> {
-        let (gather, _) = gather_of(stage, segment)?;
-        let held = |aggregate: &Aggregate| {
+        let (aggregation, _) = aggregation_of(stage, segment)?;
+        let accumulators = |aggregate: &Aggregate| {
             let distinct = aggregate.distinct.then(Distinct::default);
             if let Some((builtin, result)) = &aggregate.builtin {
-                return Ok((Held::Builtin(BuiltinAggregate::new(*builtin, result)?), distinct));
+                return Ok((Accumulators::Builtin(BuiltinAggregate::new(*builtin, result)?), distinct));
             }
             let function = slot(slots, aggregate)?;
-            let held = match function.func_type {
-                FuncType::Pandas | FuncType::Arrow => Held::Vector(Vector::default()),
-                FuncType::General | FuncType::Unspecified => Held::General(General::default()),
+            let accumulators = match function.func_type {
+                FuncType::Pandas | FuncType::Arrow => Accumulators::Vector(Vector::default()),
+                FuncType::General | FuncType::Unspecified => Accumulators::General(General::default()),
             };
-            Ok((held, distinct))
+            Ok((accumulators, distinct))
         };
         Ok(Self {
             stage: Rc::clone(stage),
             slots: slots.to_vec(),
             segment,
-            groups: Groups::new(&gather.key_types)?,
-            held: gather.aggregates.iter().map(held).collect::<Result<_, Error>>()?,
+            groups: Groups::new(&aggregation.key_types)?,
+            accumulators: aggregation.aggregates.iter().map(accumulators).collect::<Result<_, Error>>()?,
         })
     }
 
@@ -89,27 +89,27 @@ impl State {
             return Ok(());
         }
         let stage = Rc::clone(&self.stage);
-        let (gather, text) = gather_of(&stage, self.segment)?;
-        let keys = gather.keys.iter().map(|index| chunk.register(*index)?.column(chunk.rows));
+        let (aggregation, text) = aggregation_of(&stage, self.segment)?;
+        let keys = aggregation.keys.iter().map(|index| chunk.register(*index)?.column(chunk.rows));
         let of_row = self.groups.assign(&keys.collect::<Result<Vec<_>, _>>()?, chunk.rows)?;
         let count = self.groups.len();
-        for (aggregate, (held, distinct)) in gather.aggregates.iter().zip(&mut self.held) {
-            let rows = Selected::of(chunk, aggregate, gather.phase, &of_row, distinct.as_mut())?;
+        for (aggregate, (accumulators, distinct)) in aggregation.aggregates.iter().zip(&mut self.accumulators) {
+            let rows = Selected::of(chunk, aggregate, aggregation.phase, &of_row, distinct.as_mut())?;
             let rows = rows.unwrap_or_else(|| Selected::all(chunk, &of_row));
-            if let Held::Builtin(builtin) = held {
-                feed_builtin(builtin, aggregate, gather.phase, &rows, count)
+            if let Accumulators::Builtin(builtin) = accumulators {
+                feed_builtin(builtin, aggregate, aggregation.phase, &rows, count)
                     .map_err(|error| locate(error, None, &aggregate.text, &rows.chunk.origin))?;
                 continue;
             }
             let function = slot(&self.slots, aggregate)?;
             context.enter(function);
-            let fed = match held {
-                Held::Builtin(_) => Ok(Vec::new()),
-                Held::General(general) if gather.phase == Phase::Merge => {
+            let fed = match accumulators {
+                Accumulators::Builtin(_) => Ok(Vec::new()),
+                Accumulators::General(general) if aggregation.phase == Phase::Merge => {
                     general.merge(context, function, aggregate, &rows, count).map(|()| Vec::new())
                 }
-                Held::General(general) => general.accumulate(context, function, aggregate, &rows, count),
-                Held::Vector(vector) => vector.collect(context, function, aggregate, &rows).map(|()| Vec::new()),
+                Accumulators::General(general) => general.accumulate(context, function, aggregate, &rows, count),
+                Accumulators::Vector(vector) => vector.collect(context, function, aggregate, &rows).map(|()| Vec::new()),
             };
             let located = |error| locate(error, Some(function), text, &rows.chunk.origin);
             let failures = fed.map_err(located)?.into_iter().map(located).collect();
@@ -181,44 +181,44 @@ impl Selected {
     }
 }
 
-/// The groups of a stream, from its first row to its end.
-pub struct Gathering {
-    state: State,
+/// The aggregation of a stream, from its first row to its end.
+pub struct AggregationSession {
+    aggregator: Aggregator,
 }
 
-impl Gathering {
-    /// For a stage that gathers.
+impl AggregationSession {
+    /// For a stage with a pipeline breaker.
     pub fn new(stage: &Rc<Stage>, functions: &Functions) -> Result<Self, Error> {
-        let segment = stage.gather.ok_or_else(|| Error::internal("a stage that does not gather has no sessions"))?;
-        Ok(Self { state: State::new(stage, segment, &functions.all(&stage.functions)?)? })
+        let segment = stage.pipeline_breaker.ok_or_else(|| Error::internal("a stage without pipeline breaker has no sessions"))?;
+        Ok(Self { aggregator: Aggregator::new(stage, segment, &functions.all(&stage.functions)?)? })
     }
 
     /// The functions, by slot.
     pub fn slots(&self) -> &[Rc<Function>] {
-        &self.state.slots
+        &self.aggregator.slots
     }
 
-    /// Numbers of the functions.
+    /// True where it calls this function.
     pub fn uses(&self, function: u32) -> bool {
-        self.state.stage.functions.contains(&function)
+        self.aggregator.stage.functions.contains(&function)
     }
 
-    /// Takes a batch in, after the steps in front of the groups.
+    /// Takes a batch in, through the steps before the aggregation.
     pub fn feed(&mut self, context: &mut Context<'_, '_>, functions: &Functions, chunk: Chunk) -> Result<(), Error> {
-        let stage = Rc::clone(&self.state.stage);
+        let stage = Rc::clone(&self.aggregator.stage);
         let mut rows =
-            Pipeline::new(stage, functions, Input::Rows(Some(chunk)), 0, self.state.segment, context.on_error)?;
+            Pipeline::new(stage, functions, Input::Rows(Some(chunk)), 0, self.aggregator.segment, context.on_error)?;
         while let Some(chunk) = rows.pull(context)? {
-            self.state.feed(context, &chunk)?;
+            self.aggregator.feed(context, &chunk)?;
         }
         Ok(())
     }
 
-    /// The stage behind the groups, with all of them as its input.
+    /// The part of the stage after the aggregation, with all groups as its input.
     pub fn finish(self, functions: &Functions, on_error: OnError) -> Result<Pipeline, Error> {
-        let stage = Rc::clone(&self.state.stage);
-        let (first, last) = (self.state.segment + 1, stage.segments.len() - 1);
-        Pipeline::new(stage, functions, Input::Groups(Box::new(self.state.results())), first, last, on_error)
+        let stage = Rc::clone(&self.aggregator.stage);
+        let (first, last) = (self.aggregator.segment + 1, stage.segments.len() - 1);
+        Pipeline::new(stage, functions, Input::Groups(Box::new(self.aggregator.results())), first, last, on_error)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Streams that are gathered into groups: one interpreter holds them, batches go in one after the other, and results
-//! come when the input has ended.
+//! Aggregations: one interpreter keeps the accumulators of a stream. Batches go in one after the other, and results come
+//! when the input has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,17 +13,17 @@ use super::input::Batch;
 use super::target::Call;
 use crate::link::{CallFailure, Held, Input, Interpreter};
 
-/// The groups of a stream. Each call runs in a task of its own: a client that does not read must not hold an
+/// The aggregation of a stream. Each call runs in a task of its own: a client that does not read must not hold an
 /// interpreter.
-pub(super) struct Groups(Option<Session>);
+pub(super) struct StreamAggregation(Option<AggregationSession>);
 
-impl Groups {
+impl StreamAggregation {
     /// For one stream.
     pub(super) fn new(call: &Call, ended: &CancellationToken) -> Self {
-        Self(Some(Session::new(call, ended)))
+        Self(Some(AggregationSession::new(call, ended)))
     }
 
-    /// Puts a batch into the groups. The answer has no rows.
+    /// Feeds a batch. The answer has no rows.
     pub(super) async fn feed(&mut self, batch: Batch) -> Result<Answer, Error> {
         let mut session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(async move {
@@ -35,7 +35,7 @@ impl Groups {
         fed.map(Answer::Whole)
     }
 
-    /// The input has ended: the results, to their first part.
+    /// The input has ended: the results, up to their first part.
     pub(super) async fn finish(mut self) -> Result<Answer, Error> {
         let session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(session.finish());
@@ -43,18 +43,18 @@ impl Groups {
     }
 }
 
-/// The same between calls.
-struct Session {
+/// The state between calls.
+struct AggregationSession {
     call: Call,
     number: u64,
     /// The latest batch.
     latest: Option<BatchIdentity>,
-    /// Who holds them; nobody before the first batch.
+    /// The interpreter that keeps the groups; none before the first batch.
     at: Option<(Interpreter, Held)>,
     ended: CancellationToken,
 }
 
-impl Drop for Session {
+impl Drop for AggregationSession {
     fn drop(&mut self) {
         if let Some((at, _)) = &self.at {
             at.cancel_session(self.number);
@@ -62,7 +62,7 @@ impl Drop for Session {
     }
 }
 
-impl Session {
+impl AggregationSession {
     fn new(call: &Call, ended: &CancellationToken) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
@@ -88,7 +88,7 @@ impl Session {
         };
         let input = Input { session: self.number, end: true, ..bare_input(&self.call) };
         let (run, came) = self.call(input, end, 0).await?;
-        // The groups have become results, which are given up by themselves.
+        // The groups have become a result, which is released by its own handle.
         self.at = None;
         Ok(run.answer(came))
     }
