@@ -18,7 +18,7 @@ use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::config::Config;
-use crate::fleet::{self, FleetService, Parts};
+use crate::fleet::{self, FleetService, FleetContext};
 use crate::http::{self, Exporter, Http};
 use crate::logs::LogStore;
 use crate::membership::{MembershipHandle, MembershipService};
@@ -90,7 +90,7 @@ impl Server {
         let token = SendToken::new(config.token.as_ref())?;
         let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats));
         let router = FlightFrontend::new(router, Arc::clone(&engines));
-        let parts = Parts {
+        let context = FleetContext {
             registry: Arc::clone(&registry),
             artifacts,
             fleet: fleet.clone(),
@@ -102,14 +102,14 @@ impl Server {
             registration_timeout: config.registration_timeout.0,
             function_config: config.functions.clone(),
         };
-        let parts = Arc::new(parts);
-        fleet::resume(Arc::clone(&parts)).await?;
-        server.collect(&parts, config.artifact_ttl.0);
+        let context = Arc::new(context);
+        fleet::resume(Arc::clone(&context)).await?;
+        server.collect(&context, config.artifact_ttl.0);
         let door = RequireToken::new(config.token.as_ref());
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
-        server.serve_grpc(grpc, router, parts, door.clone());
+        server.serve_grpc(grpc, router, context, door.clone());
         server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
@@ -117,18 +117,18 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, parts: Arc<Parts>, token: RequireToken) {
-        let artifacts = ArtifactsService::new(parts.artifacts.clone());
+    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, context: Arc<FleetContext>, token: RequireToken) {
+        let artifacts = ArtifactsService::new(context.artifacts.clone());
         let membership = MembershipService::new(
-            parts.fleet.clone(),
-            Arc::clone(&parts.registry),
-            Arc::clone(&parts.logs),
-            parts.coordinator.clone(),
+            context.fleet.clone(),
+            Arc::clone(&context.registry),
+            Arc::clone(&context.logs),
+            context.coordinator.clone(),
         );
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(token)
             .add_service(server::flight_service(flight))
-            .add_service(FleetServer::new(FleetService::new(parts)).max_decoding_message_size(control))
+            .add_service(FleetServer::new(FleetService::new(context)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
             .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
@@ -149,8 +149,8 @@ impl Server {
     }
 
     /// Removes files that no function needs any more.
-    fn collect(&mut self, parts: &Arc<Parts>, ttl: Duration) {
-        let (parts, stop) = (Arc::clone(parts), self.stop.clone());
+    fn collect(&mut self, context: &Arc<FleetContext>, ttl: Duration) {
+        let (context, stop) = (Arc::clone(context), self.stop.clone());
         let mut turns = tokio::time::interval((ttl / 4).clamp(COLLECT_AT_MOST, COLLECT_AT_LEAST));
         let used = move |registry: &Registry| {
             let catalog = registry.catalog();
@@ -161,7 +161,7 @@ impl Server {
             let forever = async {
                 loop {
                     turns.tick().await;
-                    if let Err(error) = parts.artifacts.collect(ttl, || used(&parts.registry)).await {
+                    if let Err(error) = context.artifacts.collect(ttl, || used(&context.registry)).await {
                         tracing::warn!(%error, "unused artifacts can't be removed");
                     }
                 }

@@ -1,4 +1,4 @@
-//! The way of a registration, from request to its last event. It goes on when the client leaves.
+//! A registration, from request to its last event. It continues when the client disconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
 
-use super::service::Parts;
+use super::service::FleetContext;
 use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
 use crate::registry::{self, Function};
 
-/// Where events go. Nobody may be reading: then they are dropped.
+/// The receiver of events; they are dropped if it does not read.
 pub(super) struct Events(pub mpsc::Sender<Result<RegistrationEvent, Status>>);
 
 impl Events {
@@ -30,10 +30,10 @@ fn event(kind: Kind) -> Result<RegistrationEvent, Status> {
 }
 
 /// Runs one registration; its last event is `ready` or `failed`.
-pub(super) async fn run(parts: Arc<Parts>, definition: FunctionDefinition, timeout: Duration, events: Events) {
-    // Lines can't take the last event's place. Refused only where nobody listens any more.
+pub(super) async fn run(context: Arc<FleetContext>, definition: FunctionDefinition, timeout: Duration, events: Events) {
+    // Lines can't take the last event's place. Fails only if the receiver is gone.
     let place = events.0.clone().try_reserve_owned();
-    let last = match register(&parts, definition, timeout, &events).await {
+    let last = match register(&context, definition, timeout, &events).await {
         Ok(info) => Kind::Ready(info),
         Err(error) => Kind::Failed(error.into_info()),
     };
@@ -43,25 +43,25 @@ pub(super) async fn run(parts: Arc<Parts>, definition: FunctionDefinition, timeo
 }
 
 async fn register(
-    parts: &Parts,
+    context: &FleetContext,
     mut definition: FunctionDefinition,
     timeout: Duration,
     events: &Events,
 ) -> Result<FunctionInfo, Error> {
-    config::fill(&mut definition, &parts.function_config);
+    config::fill(&mut definition, &context.function_config);
     registry::validate(&definition)?;
-    present(parts, &definition).await?;
-    parts.fleet.feasible(definition.clone()).await?;
-    let (function, new) = parts.registry.register(definition).await?;
-    parts.fleet.catalog_changed();
+    present(context, &definition).await?;
+    context.fleet.feasible(definition.clone()).await?;
+    let (function, new) = context.registry.register(definition).await?;
+    context.fleet.catalog_changed();
     let line = if new { "registering" } else { "identical to" };
     events.tell(Kind::Progress(format!("{line} {}", function.name)));
     let mut served = false;
-    let result = watched(parts, &function, timeout, Unplaced::Fails, events, &mut served).await;
+    let result = watched(context, &function, timeout, Unplaced::Fails, events, &mut served).await;
     if !new {
         return result;
     }
-    let info = end(parts, &function, served, result).await?;
+    let info = end(context, &function, served, result).await?;
     for line in failures(&info) {
         events.tell(Kind::Progress(line));
     }
@@ -77,20 +77,20 @@ fn failures(info: &FunctionInfo) -> impl Iterator<Item = String> {
     })
 }
 
-/// Goes on with registrations that the end of the last coordinator cut short: nobody hears of it, but they too end.
+/// Completes registrations that the end of the last coordinator interrupted. No client follows them.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn resume(parts: Arc<Parts>) -> Result<(), Error> {
-    for function in parts.registry.take_over().await? {
-        let parts = Arc::clone(&parts);
+pub async fn resume(context: Arc<FleetContext>) -> Result<(), Error> {
+    for function in context.registry.take_over().await? {
+        let context = Arc::clone(&context);
         tokio::spawn(async move {
             let (nobody, _) = mpsc::channel(1);
-            let timeout = parts.registration_timeout;
+            let timeout = context.registration_timeout;
             let mut served = false;
-            let result = watched(&parts, &function, timeout, Unplaced::Waits, &Events(nobody), &mut served).await;
+            let result = watched(&context, &function, timeout, Unplaced::Waits, &Events(nobody), &mut served).await;
             // It may have been called before the restart.
-            match end(&parts, &function, true, result).await {
+            match end(&context, &function, true, result).await {
                 Ok(_) => tracing::info!(function = function.name, "registration from before the restart: ready"),
                 Err(error) => tracing::warn!(function = function.name, %error, "registration from before the restart"),
             }
@@ -100,41 +100,41 @@ pub async fn resume(parts: Arc<Parts>) -> Result<(), Error> {
 }
 
 async fn watched(
-    parts: &Parts,
+    context: &FleetContext,
     function: &Function,
     timeout: Duration,
     unplaced: Unplaced,
     events: &Events,
     served: &mut bool,
 ) -> Result<FunctionInfo, Error> {
-    let news = parts.fleet.watch(&function.name, unplaced);
+    let news = context.fleet.watch(&function.name, unplaced);
     let result = match tokio::time::timeout(timeout, wait(news, events, served)).await {
         Ok(result) => result,
-        Err(_) => Err(too_slow(parts, function, timeout)),
+        Err(_) => Err(too_slow(context, function, timeout)),
     };
     result.map_err(|error| error.function(function.name.as_str()))
 }
 
-/// Records how the registration of a new version ended. Nobody can call one that failed, and nobody shall find it
-/// later: a failed registration leaves nothing, not even a number that is used up, unless it was `served` for a while.
+/// Records how the registration of a new version ended. A failed one leaves nothing, not even a used version number,
+/// unless it was `served` for a while.
 async fn end(
-    parts: &Parts,
+    context: &FleetContext,
     function: &Function,
     served: bool,
     result: Result<FunctionInfo, Error>,
 ) -> Result<FunctionInfo, Error> {
     if result.is_ok() {
-        parts.registry.settle(function).await?;
+        context.registry.settle(function).await?;
     } else {
-        parts.registry.abandon(function, served).await?;
-        parts.fleet.show_catalog().await;
+        context.registry.abandon(function, served).await?;
+        context.fleet.show_catalog().await;
     }
     result
 }
 
-async fn present(parts: &Parts, definition: &FunctionDefinition) -> Result<(), Error> {
+async fn present(context: &FleetContext, definition: &FunctionDefinition) -> Result<(), Error> {
     for (hash, artifact) in registry::artifacts(definition) {
-        if !parts.artifacts.reserve(hash).await {
+        if !context.artifacts.reserve(hash).await {
             let message = format!("artifact {hash} ({:?}) has not been sent", artifact.name);
             return Err(Error::new(ErrorCode::ArtifactMissing, message)
                 .function(definition.name.as_str())
@@ -161,10 +161,10 @@ async fn wait(
     Err(Error::new(ErrorCode::NoCapacity, "the coordinator stopped while the function was registered"))
 }
 
-/// Says what everybody was still waiting for.
-fn too_slow(parts: &Parts, function: &Function, timeout: Duration) -> Error {
+/// The error of a timeout: what the registration was still waiting for.
+fn too_slow(context: &FleetContext, function: &Function, timeout: Duration) -> Error {
     let which = FunctionRef { name: function.definition.name.clone(), version: Some(function.definition.version) };
-    let entry = parts.fleet.snapshot().find(&which);
+    let entry = context.fleet.snapshot().find(&which);
     let (state, reason) =
         entry.map_or((LoadState::Pending, String::new()), |entry| (entry.state(), entry.reason().to_owned()));
     let code = match state {

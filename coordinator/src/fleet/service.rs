@@ -1,4 +1,4 @@
-//! The service's methods: parse, ask, answer.
+//! The methods of the Fleet service.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -34,46 +34,46 @@ use udfleet_edge::auth::SendToken;
 /// Events of one registration on their way to a client.
 const EVENTS: usize = 64;
 
-/// What the service works with.
-pub struct Parts {
+/// What the service depends on.
+pub struct FleetContext {
     /// Registered functions.
     pub registry: Arc<Registry>,
     /// Their files.
     pub artifacts: ArtifactStore,
     /// The executors.
     pub fleet: MembershipHandle,
-    /// Who serves what.
+    /// Which executors serve which functions.
     pub routes: Arc<RouteTable>,
-    /// What functions print.
+    /// Output of functions.
     pub logs: Arc<LogStore>,
-    /// Shown to executors.
+    /// Sent to executors.
     pub token: SendToken,
-    /// The name the coordinator gives itself.
+    /// The coordinator's name.
     pub coordinator: String,
     /// host:port of metrics and health.
     pub http_address: String,
-    /// Of a registration whose caller says nothing.
+    /// For registrations whose caller sets none.
     pub registration_timeout: Duration,
-    /// Configuration keys for functions that are registered without them.
+    /// Defaults for configuration keys of functions.
     pub function_config: BTreeMap<String, String>,
 }
 
 /// See the module.
 pub struct FleetService {
-    parts: Arc<Parts>,
+    context: Arc<FleetContext>,
 }
 
 impl FleetService {
-    /// Serves from these.
+    /// A service with these dependencies.
     #[must_use]
-    pub fn new(parts: Arc<Parts>) -> Self {
-        Self { parts }
+    pub fn new(context: Arc<FleetContext>) -> Self {
+        Self { context }
     }
 
-    /// Refuses names that nothing is registered under; an empty one means all.
+    /// Refuses names that are not registered; an empty one means all.
     fn known(&self, name: &str) -> Result<(), Error> {
         let Some(which) = parse_optional(name)? else { return Ok(()) };
-        let catalog = self.parts.registry.catalog();
+        let catalog = self.context.registry.catalog();
         if catalog.matching(&which).is_empty() { Err(catalog.not_found(&which)) } else { Ok(()) }
     }
 }
@@ -106,8 +106,8 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         };
         Ok(Response::new(ServerInfoResponse {
             version: VERSION.to_owned(),
-            coordinator: self.parts.coordinator.clone(),
-            http_address: self.parts.http_address.clone(),
+            coordinator: self.context.coordinator.clone(),
+            http_address: self.context.http_address.clone(),
             max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
             config_keys: config::KEYS.iter().map(key).collect(),
         }))
@@ -124,11 +124,11 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let definition =
             definition.ok_or_else(|| Error::new(ErrorCode::InvalidDefinition, "the request holds no definition"))?;
         let timeout = match request.timeout_ms {
-            0 => self.parts.registration_timeout,
+            0 => self.context.registration_timeout,
             millis => Duration::from_millis(millis),
         };
         let (sender, events) = mpsc::channel(EVENTS);
-        tokio::spawn(register::run(Arc::clone(&self.parts), definition, timeout, Events(sender)));
+        tokio::spawn(register::run(Arc::clone(&self.context), definition, timeout, Events(sender)));
         Ok(Response::new(Box::pin(ReceiverStream::new(events))))
     }
 
@@ -137,7 +137,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DescribeFunctionRequest>,
     ) -> Result<Response<FunctionInfo>, Status> {
         let which = parse(&request.into_inner().name)?;
-        let snapshot = self.parts.fleet.snapshot();
+        let snapshot = self.context.fleet.snapshot();
         let entry = snapshot.find(&which).ok_or_else(|| snapshot.catalog.not_found(&which))?;
         Ok(Response::new(entry.info()))
     }
@@ -147,7 +147,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<ListFunctionsRequest>,
     ) -> Result<Response<ListFunctionsResponse>, Status> {
         let request = request.into_inner();
-        let snapshot = self.parts.fleet.snapshot();
+        let snapshot = self.context.fleet.snapshot();
         let entries = if request.all_versions { snapshot.all_versions() } else { snapshot.newest() };
         let mut functions: Vec<FunctionInfo> = entries.iter().map(|entry| entry.info()).collect();
         functions.iter_mut().filter_map(|info| info.definition.as_mut()).for_each(|d| d.source_files.clear());
@@ -160,12 +160,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DropFunctionRequest>,
     ) -> Result<Response<DropFunctionResponse>, Status> {
         let which = parse(&request.into_inner().name)?;
-        let catalog = self.parts.registry.catalog();
-        let dropped = self.parts.registry.drop_function(&which).await?;
+        let catalog = self.context.registry.catalog();
+        let dropped = self.context.registry.drop_function(&which).await?;
         if dropped.is_empty() {
             return Err(catalog.not_found(&which).into());
         }
-        self.parts.fleet.show_catalog().await;
+        self.context.fleet.show_catalog().await;
         Ok(Response::new(DropFunctionResponse { dropped }))
     }
 
@@ -173,7 +173,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<ListExecutorsRequest>,
     ) -> Result<Response<ListExecutorsResponse>, Status> {
-        let (snapshot, now) = (self.parts.fleet.snapshot(), Instant::now());
+        let (snapshot, now) = (self.context.fleet.snapshot(), Instant::now());
         let executors = snapshot.executors.values().map(|executor| executor.info(now)).collect();
         let (executors, next_page_token) = page(executors, &request.into_inner().page_token);
         Ok(Response::new(ListExecutorsResponse { executors, next_page_token }))
@@ -184,14 +184,14 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DrainExecutorRequest>,
     ) -> Result<Response<DrainExecutorResponse>, Status> {
         let request = request.into_inner();
-        let info = self.parts.fleet.drain(&request.executor, !request.undo).await?;
+        let info = self.context.fleet.drain(&request.executor, !request.undo).await?;
         Ok(Response::new(DrainExecutorResponse { executor: Some(info) }))
     }
 
     async fn progress(&self, request: Request<ProgressRequest>) -> Result<Response<ProgressResponse>, Status> {
         let request = request.into_inner();
         let which = parse_optional(&request.function)?;
-        let snapshot = self.parts.fleet.fresh_snapshot().await?;
+        let snapshot = self.context.fleet.fresh_snapshot().await?;
         let functions = snapshot.progress(which.as_ref());
         if let Some(which) = which.filter(|_| functions.is_empty()) {
             return Err(snapshot.catalog.not_found(&which).into());
@@ -202,7 +202,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let plan = request.into_inner().plan.unwrap_or_default();
-        let compiled = plan::compile(&plan, OnError::Unspecified, &*self.parts.routes.load_full())?;
+        let compiled = plan::compile(&plan, OnError::Unspecified, &*self.context.routes.load_full())?;
         let (text, outputs) = (compiled.explain(), compiled.outputs().to_vec());
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
     }
@@ -212,12 +212,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
         let request = request.into_inner();
         self.known(&request.function)?;
-        let nodes = self.parts.fleet.nodes().await?;
+        let nodes = self.context.fleet.nodes().await?;
         let ask = |mut node: ask::Node| {
             let request = request.clone();
             async move { node.row_errors(request).await }
         };
-        Ok(Response::new(ask::all(nodes, &self.parts.token, ask).await?))
+        Ok(Response::new(ask::all(nodes, &self.context.token, ask).await?))
     }
 
     type ProfileStream = BoxStream<ProfileResponse>;
@@ -225,12 +225,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let request = request.into_inner();
         self.known(&request.function)?;
-        let nodes = self.parts.fleet.nodes().await?;
+        let nodes = self.context.fleet.nodes().await?;
         let ask = |mut node: ask::Node| {
             let request = request.clone();
             async move { node.profile(request).await }
         };
-        Ok(Response::new(ask::all(nodes, &self.parts.token, ask).await?))
+        Ok(Response::new(ask::all(nodes, &self.context.token, ask).await?))
     }
 
     type LogsStream = BoxStream<LogLine>;
@@ -242,10 +242,10 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             Some(which) => WantedLines::Function(which),
         };
         // Of a function that has been dropped, its last lines may still be read.
-        if self.parts.logs.tail(&wanted, 1).is_empty() {
+        if self.context.logs.tail(&wanted, 1).is_empty() {
             self.known(&request.function)?;
         }
-        let lines = logs::read(&self.parts.logs, wanted, request.tail as usize, request.follow);
+        let lines = logs::read(&self.context.logs, wanted, request.tail as usize, request.follow);
         Ok(Response::new(Box::pin(lines)))
     }
 }

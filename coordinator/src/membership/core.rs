@@ -22,7 +22,7 @@ use crate::snapshot::{SnapshotBuilder, SnapshotCell};
 /// Lost executors that are still shown; older ones are forgotten.
 const LOST_KEPT: usize = 32;
 
-pub(super) struct Core {
+pub(super) struct MembershipCore {
     pub members: BTreeMap<String, Member>,
     pub placement: Placement,
     pub(super) builder: SnapshotBuilder,
@@ -36,7 +36,7 @@ pub(super) struct Core {
     timeout: Duration,
 }
 
-impl Core {
+impl MembershipCore {
     pub fn new(
         catalog: Arc<Catalog>,
         routes: Arc<RouteTable>,
@@ -211,12 +211,12 @@ impl Core {
     pub fn feasible(&self, definition: FunctionDefinition) -> Result<(), Error> {
         let function = Function::new(definition);
         let offers = self.offers();
-        let wish = plan::wish(&function);
-        scheduler::feasible(&wish, &offers).map_err(|reason| {
+        let request = plan::placement_request(&function);
+        scheduler::feasible(&request, &offers).map_err(|reason| {
             let error = if offers.is_empty() {
                 Error::new(ErrorCode::NoCapacity, reason).hint("start one: udfleet-executor --coordinator HOST:PORT")
             } else {
-                Error::new(ErrorCode::Infeasible, reason).hint(scheduler::remedy(&wish, &offers))
+                Error::new(ErrorCode::Infeasible, reason).hint(scheduler::remedy(&request, &offers))
             };
             error.function(function.definition.name)
         })
@@ -224,7 +224,7 @@ impl Core {
 
     /// Places everything anew and tells executors what changed for them.
     fn replan(&mut self) {
-        let wanted = plan::wishes(&self.catalog);
+        let wanted = plan::placement_requests(&self.catalog);
         let placement = scheduler::place(&wanted, &self.offers(), &self.placement.assigned);
         let before = std::mem::replace(&mut self.placement, placement);
         for member in self.members.values_mut().filter(|m| m.staying()) {

@@ -1,4 +1,4 @@
-//! What one executor shall hold, and the messages that tell it so: references, and of these only what has changed.
+//! The desired state of one executor, and the messages that carry it: references, as changes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -10,19 +10,19 @@ use udfleet_proto::v1::{DesiredState, EnvironmentReference, FunctionReference};
 
 use crate::registry::Function;
 
-/// What one message holds, bytes: far below the bound of a control message.
+/// The size of one message, bytes: far below the bound of a control message.
 const ROOM: usize = 2 << 20;
 
-/// A function that an executor shall serve.
+/// A function that an executor should serve.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct DesiredFunction {
     pub function: Arc<Function>,
-    /// The revision since which it is wished for without a break: what a report of an earlier one says of it is about
-    /// an earlier load.
+    /// The revision since which it has been desired without interruption: a status in a report of an earlier revision is
+    /// about an earlier load.
     pub since: u64,
 }
 
-impl Wish {
+impl DesiredFunction {
     fn key(&self) -> (&str, u32) {
         (&self.function.definition.name, self.function.definition.version)
     }
@@ -42,21 +42,21 @@ impl Wish {
     }
 }
 
-/// What one executor shall hold.
+/// The desired state of one executor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Desired {
     /// Grows over attaches and restarts of the coordinator; 0: nothing has been desired yet.
     pub revision: u64,
-    /// It takes nothing new.
+    /// It accepts nothing new.
     pub draining: bool,
     /// Interpreters by environment.
     pub environments: BTreeMap<String, u32>,
     /// In the order of the catalog: by name and version.
-    pub functions: Vec<Wish>,
+    pub functions: Vec<DesiredFunction>,
 }
 
 impl Desired {
-    /// True where an executor that holds `other` holds this.
+    /// True if an executor in state `other` needs no change.
     pub fn same(&self, other: &Self) -> bool {
         self.draining == other.draining
             && self.environments == other.environments
@@ -66,28 +66,28 @@ impl Desired {
             })
     }
 
-    /// The next revision after `before`: functions that go on are wished for since when they were.
+    /// The next revision after `before`: functions in both keep their `since`.
     pub fn succeed(&mut self, before: &Self, revision: u64) {
         self.revision = revision;
         let mut old = before.functions.iter().peekable();
-        for wish in &mut self.functions {
-            while old.next_if(|o| o.key() < wish.key()).is_some() {}
-            wish.since = match old.next_if(|o| o.key() == wish.key()) {
-                Some(held) if held.same(wish) => held.since,
+        for desired in &mut self.functions {
+            while old.next_if(|o| o.key() < desired.key()).is_some() {}
+            desired.since = match old.next_if(|o| o.key() == desired.key()) {
+                Some(held) if held.same(desired) => held.since,
                 _ => revision,
             };
         }
     }
 
     /// The function of this name, `add@3`.
-    pub fn wish(&self, function: &str) -> Option<&Wish> {
+    pub fn function(&self, function: &str) -> Option<&DesiredFunction> {
         let (name, version) = function.rsplit_once('@')?;
         let key = (name, version.parse().ok()?);
-        let at = self.functions.binary_search_by(|wish| wish.key().cmp(&key)).ok()?;
+        let at = self.functions.binary_search_by(|desired| desired.key().cmp(&key)).ok()?;
         self.functions.get(at)
     }
 
-    /// The messages that lead from what the executor was told before on the same stream to this.
+    /// The messages that change the executor's state from `before`, sent on the same stream, to this.
     pub fn messages(&self, before: Option<&Self>) -> Vec<DesiredState> {
         let mut messages = Messages {
             base: before.map_or(0, |before| before.revision),
@@ -113,12 +113,12 @@ impl Desired {
         let changes = Changes { old: before.functions.iter().peekable(), new: self.functions.iter().peekable() };
         for change in changes {
             match change {
-                Change::Put(wish) => {
-                    let reference = wish.reference();
+                Change::Put(desired) => {
+                    let reference = desired.reference();
                     messages.room(reference.encoded_len() + 16).functions.push(reference);
                 }
-                Change::Removed(wish) => {
-                    let name = wish.function.name.clone();
+                Change::Removed(desired) => {
+                    let name = desired.function.name.clone();
                     messages.room(name.len() + 16).removed_functions.push(name);
                 }
             }
@@ -162,8 +162,8 @@ impl Messages {
 }
 
 enum Change<'w> {
-    Put(&'w Wish),
-    Removed(&'w Wish),
+    Put(&'w DesiredFunction),
+    Removed(&'w DesiredFunction),
 }
 
 /// What differs between two ordered lists.
@@ -172,7 +172,7 @@ struct Changes<O: Iterator, N: Iterator> {
     new: Peekable<N>,
 }
 
-impl<'w, O: Iterator<Item = &'w Wish>, N: Iterator<Item = &'w Wish>> Iterator for Changes<O, N> {
+impl<'w, O: Iterator<Item = &'w DesiredFunction>, N: Iterator<Item = &'w DesiredFunction>> Iterator for Changes<O, N> {
     type Item = Change<'w>;
 
     fn next(&mut self) -> Option<Change<'w>> {
@@ -203,13 +203,13 @@ mod tests {
 
     use super::*;
 
-    fn wish(name: &str, version: u32, doc: &str) -> Wish {
+    fn function(name: &str, version: u32, doc: &str) -> DesiredFunction {
         let definition =
             FunctionDefinition { name: name.to_owned(), version, doc: doc.to_owned(), ..FunctionDefinition::default() };
-        Wish { function: Arc::new(Function::new(definition)), since: 0 }
+        DesiredFunction { function: Arc::new(Function::new(definition)), since: 0 }
     }
 
-    fn desired(functions: Vec<Wish>, before: &Desired, revision: u64) -> Desired {
+    fn desired(functions: Vec<DesiredFunction>, before: &Desired, revision: u64) -> Desired {
         let mut desired = Desired { functions, ..Desired::default() };
         desired.succeed(before, revision);
         desired
@@ -223,42 +223,42 @@ mod tests {
 
     #[test]
     fn a_change_is_told_and_nothing_else() {
-        let first = desired(vec![wish("a", 1, ""), wish("a", 2, ""), wish("b", 10, "")], &Desired::default(), 5);
+        let first = desired(vec![function("a", 1, ""), function("a", 2, ""), function("b", 10, "")], &Desired::default(), 5);
         let whole = first.messages(None);
         assert_eq!((whole.len(), whole[0].base, whole[0].revision, whole[0].more), (1, 0, 5, false));
         assert_eq!(told(&whole), (vec!["a@1", "a@2", "b@10"], vec![]));
 
-        let mut second = desired(vec![wish("a", 2, "other"), wish("b", 10, ""), wish("c", 1, "")], &first, 6);
+        let mut second = desired(vec![function("a", 2, "other"), function("b", 10, ""), function("c", 1, "")], &first, 6);
         second.environments.insert("e".to_owned(), 2);
         let change = second.messages(Some(&first));
         assert_eq!((change[0].base, change[0].revision), (5, 6));
         assert_eq!(told(&change), (vec!["a@2", "c@1"], vec!["a@1"]), "another definition is another function");
         assert_eq!(change[0].environments.len(), 1);
-        let since = |name: &str| second.wish(name).map(|wish| wish.since);
+        let since = |name: &str| second.function(name).map(|desired| desired.since);
         assert_eq!((since("a@2"), since("b@10"), since("c@1"), since("a@1")), (Some(6), Some(5), Some(6), None));
         assert!(!second.same(&first) && second.same(&second.clone()));
     }
 
     #[test]
     fn what_was_taken_away_and_given_back_is_told_again() {
-        let first = desired(vec![wish("a", 1, "")], &Desired::default(), 1);
+        let first = desired(vec![function("a", 1, "")], &Desired::default(), 1);
         let none = desired(Vec::new(), &first, 2);
-        let back = desired(vec![wish("a", 1, "")], &none, 3);
+        let back = desired(vec![function("a", 1, "")], &none, 3);
         assert_eq!(told(&back.messages(Some(&first))).0, ["a@1"], "the executor may never hear of the step between");
     }
 
     #[test]
     fn messages_are_bounded_and_say_that_more_follows() {
         let name = "n".repeat(100);
-        let functions = (0..20_000).map(|version| wish(&name, version, "")).collect();
+        let functions = (0..20_000).map(|version| function(&name, version, "")).collect();
         let all = desired(functions, &Desired::default(), 1);
         let messages = all.messages(None);
         assert!(messages.len() > 1);
         assert!(messages.iter().all(|m| m.encoded_len() <= ROOM));
         assert_eq!(messages.iter().filter(|m| !m.more).count(), 1);
         assert_eq!(told(&messages).0.len(), 20_000);
-        let mut more: Vec<Wish> = all.functions.clone();
-        more.push(wish("z", 1, ""));
+        let mut more: Vec<DesiredFunction> = all.functions.clone();
+        more.push(function("z", 1, ""));
         let change = desired(more, &all, 2).messages(Some(&all));
         assert!(change.len() == 1 && change[0].encoded_len() < 300, "the cost of a change is that of the change");
     }

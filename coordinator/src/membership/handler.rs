@@ -1,11 +1,11 @@
-//! The actor: hands each message to [`Core`]. It never waits.
+//! The actor: hands each message to [`MembershipCore`]. It never waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::core::Core;
+use super::core::MembershipCore;
 use super::message::Message;
 use crate::registry::Registry;
 
@@ -13,17 +13,17 @@ const TICK: Duration = Duration::from_millis(500);
 
 pub(super) struct Membership;
 
-pub(super) struct State {
-    pub core: Core,
+pub(super) struct MembershipState {
+    pub core: MembershipCore,
     pub registry: Arc<Registry>,
 }
 
 impl Actor for Membership {
     type Msg = Message;
-    type State = State;
-    type Arguments = State;
+    type State = MembershipState;
+    type Arguments = MembershipState;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, state: State) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<Message>, state: MembershipState) -> Result<MembershipState, ActorProcessingErr> {
         // Ends with the actor.
         myself.send_interval(TICK, || Message::Tick);
         Ok(state)
@@ -33,7 +33,7 @@ impl Actor for Membership {
         &self,
         _: ActorRef<Message>,
         message: Message,
-        state: &mut State,
+        state: &mut MembershipState,
     ) -> Result<(), ActorProcessingErr> {
         handle(message, state, Instant::now());
         Ok(())
@@ -41,7 +41,7 @@ impl Actor for Membership {
 }
 
 /// Who asked may be gone: answers that nobody takes are dropped.
-fn handle(message: Message, State { core, registry }: &mut State, now: Instant) {
+fn handle(message: Message, MembershipState { core, registry }: &mut MembershipState, now: Instant) {
     match message {
         Message::Attached { attachment, reply } => drop(reply.send(core.attach(*attachment, now))),
         Message::Reported { executor, epoch, report } => core.report(&executor, epoch, *report, now),

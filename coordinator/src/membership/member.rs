@@ -166,8 +166,8 @@ impl Member {
         let mut changed = Vec::new();
         for mut status in reported {
             // Of a function that it should not hold, or an earlier load: it says so before it has heard what is new.
-            let stale = match self.desired.wish(&status.function) {
-                Some(wish) => revision < wish.since,
+            let stale = match self.desired.function(&status.function) {
+                Some(function) => revision < function.since,
                 None => self.desired.revision > 0,
             };
             if status.state() == LoadState::Unspecified {
@@ -202,7 +202,7 @@ impl Member {
         }
         desired.succeed(&self.desired, (self.desired.revision + 1).max(self.epoch << 32 | 1));
         let before = std::mem::replace(&mut self.desired, Arc::new(desired));
-        let since = |desired: &Desired, name: &str| desired.wish(name).map(|wish| wish.since);
+        let since = |desired: &Desired, name: &str| desired.function(name).map(|function| function.since);
         let outdated = |name: &str| {
             let now = since(&self.desired, name);
             // Before the first one nobody but the executor knew what it held.
@@ -226,12 +226,12 @@ impl Member {
 
     /// True where it should hold the function.
     pub fn wants(&self, function: &str) -> bool {
-        self.desired.wish(function).is_some()
+        self.desired.function(function).is_some()
     }
 
     /// Functions (`add@3`) that it should hold.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
-        self.desired.functions.iter().map(|wish| wish.function.name.as_str())
+        self.desired.functions.iter().map(|function| function.function.name.as_str())
     }
 
     /// What it reports of a function that it should hold.

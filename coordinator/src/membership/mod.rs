@@ -63,8 +63,8 @@ impl MembershipHandle {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let snapshots = Arc::<SnapshotCell>::default();
-        let core = core::Core::new(registry.catalog(), routes, Arc::clone(&snapshots), timeout);
-        let state = handler::State { core, registry };
+        let core = core::MembershipCore::new(registry.catalog(), routes, Arc::clone(&snapshots), timeout);
+        let state = handler::MembershipState { core, registry };
         let spawned = handler::Membership::spawn(None, handler::Membership, state).await;
         let (actor, _) = spawned.map_err(|e| Error::internal(format!("membership can't start: {e}")))?;
         Ok(Self { actor, store, snapshots })

@@ -1,4 +1,4 @@
-//! From the catalog and the members to what each executor should hold.
+//! From the catalog and the members to what each executor should serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use udfleet_proto::config;
 use udfleet_proto::v1::FunctionDefinition;
 
-use super::desired::{Desired, Wish};
+use super::desired::{Desired, DesiredFunction};
 use super::member::Member;
 use crate::registry::{Catalog, Function};
-use crate::scheduler::{Assignment, Offer, PythonRequirement, Wanted};
+use crate::scheduler::{Assignment, Offer, PythonRequirement, PlacementRequest};
 
 /// The Python that a definition's environment asks for. Definitions are checked before they are stored.
 pub(super) fn python(definition: &FunctionDefinition) -> PythonRequirement {
@@ -17,11 +17,11 @@ pub(super) fn python(definition: &FunctionDefinition) -> PythonRequirement {
     PythonRequirement::parse(text).unwrap_or_else(|_| PythonRequirement::Command(text.to_owned()))
 }
 
-/// One function's wish, as if it were alone in its environment.
-pub(super) fn wish(function: &Function) -> Wanted {
+/// The placement request of one function, as if it were alone in its environment.
+pub(super) fn placement_request(function: &Function) -> PlacementRequest {
     let definition = &function.definition;
     let number = |key: config::Key| u32::try_from(key.integer(&definition.config)).unwrap_or(u32::MAX);
-    Wanted {
+    PlacementRequest {
         environment: function.environment.clone(),
         python: python(definition),
         payloads: Some(definition.payload_python.clone()).filter(|p| !p.is_empty()).into_iter().collect(),
@@ -30,23 +30,23 @@ pub(super) fn wish(function: &Function) -> Wanted {
     }
 }
 
-/// The wishes of all functions, one per environment: the most of what any of its functions asks for.
-pub(super) fn wishes(catalog: &Catalog) -> Vec<Wanted> {
-    let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+/// The placement requests of all functions, one per environment: the largest of what its functions ask for.
+pub(super) fn placement_requests(catalog: &Catalog) -> Vec<PlacementRequest> {
+    let mut wanted: BTreeMap<String, PlacementRequest> = BTreeMap::new();
     let mut any_payload = BTreeSet::new();
     for function in catalog.iter() {
-        let wish = wish(function);
-        if wish.payloads.is_empty() {
-            any_payload.insert(wish.environment.clone());
+        let request = placement_request(function);
+        if request.payloads.is_empty() {
+            any_payload.insert(request.environment.clone());
         }
-        match wanted.get_mut(&wish.environment) {
-            None => drop(wanted.insert(wish.environment.clone(), wish)),
+        match wanted.get_mut(&request.environment) {
+            None => drop(wanted.insert(request.environment.clone(), request)),
             Some(all) => {
-                all.payloads.extend(wish.payloads);
-                all.interpreters = all.interpreters.max(wish.interpreters);
+                all.payloads.extend(request.payloads);
+                all.interpreters = all.interpreters.max(request.interpreters);
                 // 0 means all executors: more than any number.
                 all.executors =
-                    if all.executors == 0 || wish.executors == 0 { 0 } else { all.executors.max(wish.executors) };
+                    if all.executors == 0 || request.executors == 0 { 0 } else { all.executors.max(request.executors) };
             }
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment)
             if !desired.environments.contains_key(&function.environment) {
                 desired.environments.insert(function.environment.clone(), *interpreters);
             }
-            desired.functions.push(Wish { function: Arc::clone(function), since: 0 });
+            desired.functions.push(DesiredFunction { function: Arc::clone(function), since: 0 });
         }
     }
     Some(desired)

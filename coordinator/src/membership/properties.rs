@@ -11,7 +11,7 @@ use udfleet_proto::v1::{
     Environment, FunctionDefinition, FunctionMetrics, FunctionStatus, Hello, LoadState, PythonVersion, Report,
 };
 
-use super::core::Core;
+use super::core::MembershipCore;
 use super::message::{NewAttachment, Origin, Outbound};
 use super::publish::unplaced_reason;
 use crate::registry::{Catalog, Function};
@@ -54,7 +54,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// The fleet, and what is needed to check it.
 struct Fleet {
-    core: Core,
+    core: MembershipCore,
     routes: Arc<RouteTable>,
     snapshots: Arc<SnapshotCell>,
     catalog: Catalog,
@@ -109,7 +109,7 @@ fn function(number: u8, version: u32) -> Arc<Function> {
 impl Fleet {
     fn new() -> Self {
         let (routes, snapshots) = (Arc::<RouteTable>::default(), Arc::<SnapshotCell>::default());
-        let core = Core::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
+        let core = MembershipCore::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
         Self {
             core,
             routes,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::core::Core;
+use super::core::MembershipCore;
 use super::plan;
 use crate::registry::Function;
 use crate::routes::{Server, Target};
@@ -19,7 +19,7 @@ pub(super) struct Placed {
     functions: BTreeSet<Arc<str>>,
 }
 
-impl Core {
+impl MembershipCore {
     /// Publishes what has changed: routes first, so that who hears "ready" can call.
     pub(super) fn publish(&mut self) {
         let touched = self.builder.take_touched();

@@ -10,7 +10,7 @@ use udfleet_proto::v1::{
     ErrorCode, ExecutorState, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report,
 };
 
-use super::core::Core;
+use super::core::MembershipCore;
 use super::message::{NewAttachment, Origin, Outbound, Unplaced, WatchEvent};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 type Desired = watch::Receiver<Outbound>;
 
 struct Fleet {
-    core: Core,
+    core: MembershipCore,
     routes: Arc<RouteTable>,
     now: Instant,
 }
@@ -28,7 +28,7 @@ struct Fleet {
 impl Fleet {
     fn new(functions: &[&str]) -> Self {
         let routes = Arc::new(RouteTable::default());
-        let core = Core::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
+        let core = MembershipCore::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
         Self { core, routes, now: Instant::now() }
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Offer, PythonRequirement, Wanted};
+use super::{Offer, PythonRequirement, PlacementRequest};
 
 /// `None`: it could.
-pub(super) fn obstacle(wanted: &Wanted, offer: &Offer) -> Option<Obstacle> {
+pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obstacle> {
     if wanted.python.on(&offer.pythons).is_none() {
         return Some(Obstacle::NoPython);
     }
@@ -28,7 +28,7 @@ pub(super) enum Obstacle {
 ///
 /// # Errors
 /// The reason, for people: "needs Python 3.12; the fleet offers 3.11.2 on 2 executors".
-pub fn feasible(wanted: &Wanted, offers: &[Offer]) -> Result<(), String> {
+pub fn feasible(wanted: &PlacementRequest, offers: &[Offer]) -> Result<(), String> {
     let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
     if offers.is_empty() {
         return Err("no executor is attached".to_owned());
@@ -56,7 +56,7 @@ pub fn feasible(wanted: &Wanted, offers: &[Offer]) -> Result<(), String> {
 
 /// What to do about what is not feasible.
 #[must_use]
-pub fn remedy(wanted: &Wanted, offers: &[Offer]) -> &'static str {
+pub fn remedy(wanted: &PlacementRequest, offers: &[Offer]) -> &'static str {
     let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
     if obstacles.contains(&Obstacle::TooSmall) {
         "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
@@ -90,8 +90,8 @@ mod tests {
         Offer { executor: id.to_owned(), pythons: vec![python.to_owned()], capacity: 4, ..Offer::default() }
     }
 
-    fn wanted(python: &str, payload: &str, interpreters: u32) -> Wanted {
-        Wanted {
+    fn wanted(python: &str, payload: &str, interpreters: u32) -> PlacementRequest {
+        PlacementRequest {
             environment: "e".to_owned(),
             python: PythonRequirement::parse(python).unwrap(),
             payloads: std::iter::once(payload.to_owned()).filter(|p| !p.is_empty()).collect(),

@@ -1,4 +1,4 @@
-//! Placement: which executors hold which environments. Pure functions: no clock, no I/O, no state.
+//! Placement: which executors serve which environments. Pure functions: no clock, no I/O, no state.
 
 mod feasible;
 mod place;
@@ -13,16 +13,16 @@ pub use feasible::{feasible, remedy};
 pub use place::place;
 pub use python::PythonRequirement;
 
-/// An environment that wants to run somewhere.
+/// An environment to be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct PlacementRequest {
     /// Its hash.
     pub environment: String,
     /// Its Python.
     pub python: PythonRequirement,
-    /// Pythons ("3.11") whose bytecode its functions hold; it helps wherever it can serve one of them. Empty: any.
+    /// Pythons ("3.11") of which its functions hold bytecode: an executor must be able to load one of these. Empty: any.
     pub payloads: BTreeSet<String>,
-    /// Interpreters per executor; 0: as many as the executor gives by default, or fewer where it is full.
+    /// Interpreters per executor; 0: the executor's default, or fewer where it is full.
     pub interpreters: u32,
     /// On how many executors; 0: on all that can.
     pub executors: u32,
@@ -41,7 +41,7 @@ pub struct Offer {
     pub default_interpreters: u32,
     /// Environments built on its disk.
     pub built: BTreeSet<String>,
-    /// Draining: takes nothing.
+    /// Draining: it accepts nothing.
     pub draining: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The placement itself: rounds, so that everything has one executor before anything has a second.
+//! Placement in rounds: every environment gets one executor before any gets a second.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::feasible::{feasible, obstacle};
-use super::{Assignment, Offer, Placement, Wanted};
+use super::{Assignment, Offer, Placement, PlacementRequest};
 
 /// Assigns environments to executors.
 ///
 /// Equal input gives equal output, in whatever order it comes. `current` is kept wherever that breaks no rule, so a
 /// join moves nothing by itself. Never assigns more than an executor's capacity, nor anything to a draining one.
 #[must_use]
-pub fn place(wanted: &[Wanted], offers: &[Offer], current: &Assignment) -> Placement {
+pub fn place(wanted: &[PlacementRequest], offers: &[Offer], current: &Assignment) -> Placement {
     let mut plan = Plan::new(wanted, offers, current);
     let most = plan.rows.iter().map(|row| row.target).max().unwrap_or(0);
     for round in 1..=most {
-        // Who is there already stays, before anybody new is let in.
+        // Executors that hold the environment already come first.
         for held_only in [true, false] {
             for index in 0..plan.rows.len() {
                 let row = &plan.rows[index];
@@ -33,7 +33,7 @@ pub fn place(wanted: &[Wanted], offers: &[Offer], current: &Assignment) -> Place
 
 /// One environment being placed.
 struct Row<'a> {
-    wanted: &'a Wanted,
+    wanted: &'a PlacementRequest,
     /// Executors that could run it and take work, by id.
     able: Vec<&'a str>,
     /// How many it should have.
@@ -50,10 +50,10 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(wanted: &'a [Wanted], offers: &'a [Offer], current: &'a Assignment) -> Self {
+    fn new(wanted: &'a [PlacementRequest], offers: &'a [Offer], current: &'a Assignment) -> Self {
         let offers: BTreeMap<&str, &Offer> =
             offers.iter().filter(|offer| !offer.draining).map(|offer| (offer.executor.as_str(), offer)).collect();
-        let row = |wanted: &'a Wanted| {
+        let row = |wanted: &'a PlacementRequest| {
             let able: Vec<&str> =
                 offers.values().filter(|o| obstacle(wanted, o).is_none()).map(|o| o.executor.as_str()).collect();
             let target = if wanted.executors == 0 { able.len() } else { able.len().min(wanted.executors as usize) };

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Assignment, Offer, Placement, PythonRequirement, Wanted, feasible, place};
+use super::{Assignment, Offer, Placement, PythonRequirement, PlacementRequest, feasible, place};
 
-fn wanted() -> impl Strategy<Value = Vec<Wanted>> {
+fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
     let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4);
     prop::collection::vec(one, 0..12).prop_map(|all| {
-        let row = |(index, (python, interpreters, executors)): (usize, (&str, u32, u32))| Wanted {
+        let row = |(index, (python, interpreters, executors)): (usize, (&str, u32, u32))| PlacementRequest {
             environment: format!("env{index}"),
             python: PythonRequirement::parse(python).unwrap(),
             payloads: BTreeSet::new(),
@@ -122,9 +122,9 @@ fn one(id: &str, capacity: u32) -> Offer {
     }
 }
 
-fn simple(name: &str, interpreters: u32, executors: u32) -> Wanted {
+fn simple(name: &str, interpreters: u32, executors: u32) -> PlacementRequest {
     let python = PythonRequirement::Default;
-    Wanted { environment: name.to_owned(), python, payloads: BTreeSet::new(), interpreters, executors }
+    PlacementRequest { environment: name.to_owned(), python, payloads: BTreeSet::new(), interpreters, executors }
 }
 
 #[test]
