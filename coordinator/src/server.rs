@@ -18,7 +18,7 @@ use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::config::Config;
-use crate::fleet::{self, FleetService, FleetContext};
+use crate::fleet::{self, FleetContext, FleetService};
 use crate::http::{self, Exporter, Http};
 use crate::logs::LogStore;
 use crate::membership::{MembershipHandle, MembershipService};
@@ -117,7 +117,13 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, context: Arc<FleetContext>, token: RequireToken) {
+    fn serve_grpc(
+        &mut self,
+        port: Port,
+        flight: FlightFrontend<Router>,
+        context: Arc<FleetContext>,
+        token: RequireToken,
+    ) {
         let artifacts = ArtifactsService::new(context.artifacts.clone());
         let membership = MembershipService::new(
             context.fleet.clone(),

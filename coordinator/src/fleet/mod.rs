@@ -7,4 +7,4 @@ mod register;
 mod service;
 
 pub use register::resume;
-pub use service::{FleetService, FleetContext};
+pub use service::{FleetContext, FleetService};

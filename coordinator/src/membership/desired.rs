@@ -223,12 +223,14 @@ mod tests {
 
     #[test]
     fn a_change_is_told_and_nothing_else() {
-        let first = desired(vec![function("a", 1, ""), function("a", 2, ""), function("b", 10, "")], &Desired::default(), 5);
+        let first =
+            desired(vec![function("a", 1, ""), function("a", 2, ""), function("b", 10, "")], &Desired::default(), 5);
         let whole = first.messages(None);
         assert_eq!((whole.len(), whole[0].base, whole[0].revision, whole[0].more), (1, 0, 5, false));
         assert_eq!(told(&whole), (vec!["a@1", "a@2", "b@10"], vec![]));
 
-        let mut second = desired(vec![function("a", 2, "other"), function("b", 10, ""), function("c", 1, "")], &first, 6);
+        let mut second =
+            desired(vec![function("a", 2, "other"), function("b", 10, ""), function("c", 1, "")], &first, 6);
         second.environments.insert("e".to_owned(), 2);
         let change = second.messages(Some(&first));
         assert_eq!((change[0].base, change[0].revision), (5, 6));

@@ -23,7 +23,11 @@ impl Actor for Membership {
     type State = MembershipState;
     type Arguments = MembershipState;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, state: MembershipState) -> Result<MembershipState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        state: MembershipState,
+    ) -> Result<MembershipState, ActorProcessingErr> {
         // Ends with the actor.
         myself.send_interval(TICK, || Message::Tick);
         Ok(state)

@@ -9,7 +9,7 @@ use udfleet_proto::v1::FunctionDefinition;
 use super::desired::{Desired, DesiredFunction};
 use super::member::Member;
 use crate::registry::{Catalog, Function};
-use crate::scheduler::{Assignment, Offer, PythonRequirement, PlacementRequest};
+use crate::scheduler::{Assignment, Offer, PlacementRequest, PythonRequirement};
 
 /// The Python that a definition's environment asks for. Definitions are checked before they are stored.
 pub(super) fn python(definition: &FunctionDefinition) -> PythonRequirement {

@@ -160,8 +160,7 @@ impl Grouping {
         functions: &mut Functions<'_>,
     ) -> Result<usize, Error> {
         let filter = call.filter.as_deref().map(|filter| self.before(functions).predicate(filter)).transpose()?;
-        let aggregate =
-            AggregateExpression { function, distinct: call.distinct, filter, text: text.to_owned() };
+        let aggregate = AggregateExpression { function, distinct: call.distinct, filter, text: text.to_owned() };
         let known = self.calls.iter().position(|other| other.same(&aggregate)).filter(|_| deterministic);
         Ok(known.unwrap_or_else(|| {
             self.calls.push(aggregate);

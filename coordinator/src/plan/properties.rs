@@ -113,7 +113,8 @@ fn grouped(pairs: Vec<(Value, Value)>) -> Vec<Row> {
 
 fn run(stage: &Stage, rows: Vec<Row>) -> Vec<Row> {
     // Batches of two rows, unless it is a pipeline breaker.
-    let batches: Vec<Vec<Row>> = if stage.pipeline_breaker { vec![rows] } else { rows.chunks(2).map(<[Row]>::to_vec).collect() };
+    let batches: Vec<Vec<Row>> =
+        if stage.pipeline_breaker { vec![rows] } else { rows.chunks(2).map(<[Row]>::to_vec).collect() };
     batches.into_iter().flat_map(|batch| run_batch(stage, batch)).collect()
 }
 
@@ -255,7 +256,8 @@ fn well_formed(stages: &[Stage]) {
     }
     for stage in stages {
         assert_eq!(stage.results.len(), stage.outputs.len());
-        let aggregations = stage.steps.iter().filter(|step| matches!(step.kind, Some(step::Kind::Aggregation(_)))).count();
+        let aggregations =
+            stage.steps.iter().filter(|step| matches!(step.kind, Some(step::Kind::Aggregation(_)))).count();
         assert!(aggregations <= 1, "one grouping per stage");
     }
 }

@@ -171,8 +171,7 @@ impl<'a> Writer<'a> {
                 for column in &unnest.columns {
                     self.append(*column);
                 }
-                let names: Vec<&str> =
-                    unnest.columns.iter().map(|id| pipeline.graph.node(*id).text.as_str()).collect();
+                let names: Vec<&str> = unnest.columns.iter().map(|id| pipeline.graph.node(*id).text.as_str()).collect();
                 let kind = if unnest.outer { "left join" } else { "join" };
                 self.note(kind, &format!("{} -> {}", unnest.text, names.join(", ")));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Offer, PythonRequirement, PlacementRequest};
+use super::{Offer, PlacementRequest, PythonRequirement};
 
 /// `None`: it could.
 pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obstacle> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Assignment, Offer, Placement, PythonRequirement, PlacementRequest, feasible, place};
+use super::{Assignment, Offer, Placement, PlacementRequest, PythonRequirement, feasible, place};
 
 fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
     let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4);

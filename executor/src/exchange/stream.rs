@@ -17,10 +17,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::BatchResult;
 
+use super::aggregation::StreamAggregation;
 use super::batch::{Answer, Part, run};
 use super::bundle::Intake;
 use super::client_stream::BatchIdentity;
-use super::aggregation::StreamAggregation;
 use super::input::{Batch, InputReader};
 use super::parts::Parts;
 use super::served::StreamSlot;

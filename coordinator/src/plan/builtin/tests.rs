@@ -106,6 +106,8 @@ fn an_aggregate_written_twice_is_computed_once() {
     let sum = || call("sum", vec![col("a")]);
     let items = vec![item(sum(), "x"), item(op(Plus, vec![sum(), lit(1)]), "y")];
     let compiled = plan().group(vec![], items).compiled();
-    let Some(step::Kind::Aggregation(aggregation)) = &compiled.stages[0].steps[0].kind else { panic!("no aggregation") };
+    let Some(step::Kind::Aggregation(aggregation)) = &compiled.stages[0].steps[0].kind else {
+        panic!("no aggregation")
+    };
     assert_eq!(aggregation.aggregates.len(), 1);
 }

@@ -30,8 +30,12 @@ pub fn plain_stage(function: &Function, columns: usize) -> Result<Stage, Error> 
             distinct: false,
             filter: None,
         };
-        let aggregation =
-            Aggregation { keys: Vec::new(), key_types: Vec::new(), aggregates: vec![aggregate], phase: Phase::Complete };
+        let aggregation = Aggregation {
+            keys: Vec::new(),
+            key_types: Vec::new(),
+            aggregates: vec![aggregate],
+            phase: Phase::Complete,
+        };
         (SegmentEndKind::Aggregate(aggregation), (0..count).map(Source::Register).collect())
     };
     let end = SegmentEnd { text: String::new(), kind, live: Vec::new() };

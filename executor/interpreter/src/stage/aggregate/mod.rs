@@ -109,7 +109,9 @@ impl Aggregator {
                     general.merge(context, function, aggregate, &rows, count).map(|()| Vec::new())
                 }
                 Accumulators::General(general) => general.accumulate(context, function, aggregate, &rows, count),
-                Accumulators::Vector(vector) => vector.collect(context, function, aggregate, &rows).map(|()| Vec::new()),
+                Accumulators::Vector(vector) => {
+                    vector.collect(context, function, aggregate, &rows).map(|()| Vec::new())
+                }
             };
             let located = |error| locate(error, Some(function), text, &rows.chunk.origin);
             let failures = fed.map_err(located)?.into_iter().map(located).collect();
@@ -189,7 +191,9 @@ pub struct AggregationSession {
 impl AggregationSession {
     /// For a stage with a pipeline breaker.
     pub fn new(stage: &Rc<Stage>, functions: &Functions) -> Result<Self, Error> {
-        let segment = stage.pipeline_breaker.ok_or_else(|| Error::internal("a stage without pipeline breaker has no sessions"))?;
+        let segment = stage
+            .pipeline_breaker
+            .ok_or_else(|| Error::internal("a stage without pipeline breaker has no sessions"))?;
         Ok(Self { aggregator: Aggregator::new(stage, segment, &functions.all(&stage.functions)?)? })
     }
 

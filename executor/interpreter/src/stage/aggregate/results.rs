@@ -34,7 +34,8 @@ impl Results {
     pub fn new(aggregator: Aggregator) -> Self {
         // Without rows and keys there is one group, but a partial aggregation of no rows has nothing to merge.
         let empty = aggregator.accumulators.iter().all(|(accumulators, _)| accumulators.is_empty());
-        let partial = aggregation_of(&aggregator.stage, aggregator.segment).is_ok_and(|(aggregation, _)| aggregation.phase == Phase::Partial);
+        let partial = aggregation_of(&aggregator.stage, aggregator.segment)
+            .is_ok_and(|(aggregation, _)| aggregation.phase == Phase::Partial);
         let total = if partial && empty && !aggregator.accumulators.is_empty() { 0 } else { aggregator.groups.len() };
         Self { aggregator, next: 0, total }
     }
@@ -57,7 +58,13 @@ impl Results {
         let mut rows = groups.len();
         for (index, aggregate) in aggregation.aggregates.iter().enumerate() {
             if let (Accumulators::Builtin(builtin), _) = &mut self.aggregator.accumulators[index] {
-                registers.push(builtin_results(builtin, aggregation.phase, groups.clone(), self.total, &aggregate.text)?);
+                registers.push(builtin_results(
+                    builtin,
+                    aggregation.phase,
+                    groups.clone(),
+                    self.total,
+                    &aggregate.text,
+                )?);
                 continue;
             }
             let function = Rc::clone(slot(&self.aggregator.slots, aggregate)?);

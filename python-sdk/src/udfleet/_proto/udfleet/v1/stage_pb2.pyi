@@ -10,42 +10,42 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Stage(_message.Message):
-    __slots__ = ("functions", "environment", "inputs", "steps", "results", "outputs", "gathers")
+    __slots__ = ("functions", "environment", "inputs", "steps", "results", "outputs", "pipeline_breaker")
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
-    GATHERS_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_BREAKER_FIELD_NUMBER: _ClassVar[int]
     functions: _containers.RepeatedScalarFieldContainer[str]
     environment: str
     inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
     steps: _containers.RepeatedCompositeFieldContainer[Step]
     results: _containers.RepeatedScalarFieldContainer[int]
     outputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
-    gathers: bool
-    def __init__(self, functions: _Optional[_Iterable[str]] = ..., environment: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., results: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., gathers: _Optional[bool] = ...) -> None: ...
+    pipeline_breaker: bool
+    def __init__(self, functions: _Optional[_Iterable[str]] = ..., environment: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., results: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., pipeline_breaker: _Optional[bool] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("text", "literal", "compute", "invoke", "filter", "explode", "gather", "flatten")
+    __slots__ = ("text", "literal", "compute", "invoke", "filter", "unnest", "aggregation", "flatten")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LITERAL_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_FIELD_NUMBER: _ClassVar[int]
     INVOKE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
-    EXPLODE_FIELD_NUMBER: _ClassVar[int]
-    GATHER_FIELD_NUMBER: _ClassVar[int]
+    UNNEST_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATION_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     text: str
     literal: _plan_pb2.Literal
     compute: Compute
     invoke: Invocation
     filter: int
-    explode: Explode
-    gather: Gather
+    unnest: Unnest
+    aggregation: Aggregation
     flatten: int
-    def __init__(self, text: _Optional[str] = ..., literal: _Optional[_Union[_plan_pb2.Literal, _Mapping]] = ..., compute: _Optional[_Union[Compute, _Mapping]] = ..., invoke: _Optional[_Union[Invocation, _Mapping]] = ..., filter: _Optional[int] = ..., explode: _Optional[_Union[Explode, _Mapping]] = ..., gather: _Optional[_Union[Gather, _Mapping]] = ..., flatten: _Optional[int] = ...) -> None: ...
+    def __init__(self, text: _Optional[str] = ..., literal: _Optional[_Union[_plan_pb2.Literal, _Mapping]] = ..., compute: _Optional[_Union[Compute, _Mapping]] = ..., invoke: _Optional[_Union[Invocation, _Mapping]] = ..., filter: _Optional[int] = ..., unnest: _Optional[_Union[Unnest, _Mapping]] = ..., aggregation: _Optional[_Union[Aggregation, _Mapping]] = ..., flatten: _Optional[int] = ...) -> None: ...
 
 class Compute(_message.Message):
     __slots__ = ("operator", "operands", "type", "field")
@@ -93,7 +93,7 @@ class Invocation(_message.Message):
     row: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, function: _Optional[int] = ..., arguments: _Optional[_Iterable[int]] = ..., row: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class Explode(_message.Message):
+class Unnest(_message.Message):
     __slots__ = ("call", "outer")
     CALL_FIELD_NUMBER: _ClassVar[int]
     OUTER_FIELD_NUMBER: _ClassVar[int]
@@ -101,25 +101,25 @@ class Explode(_message.Message):
     outer: bool
     def __init__(self, call: _Optional[_Union[Invocation, _Mapping]] = ..., outer: _Optional[bool] = ...) -> None: ...
 
-class Gather(_message.Message):
+class Aggregation(_message.Message):
     __slots__ = ("keys", "aggregates", "phase")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
-        PHASE_UNSPECIFIED: _ClassVar[Gather.Phase]
-        COMPLETE: _ClassVar[Gather.Phase]
-        PARTIAL: _ClassVar[Gather.Phase]
-        MERGE: _ClassVar[Gather.Phase]
-    PHASE_UNSPECIFIED: Gather.Phase
-    COMPLETE: Gather.Phase
-    PARTIAL: Gather.Phase
-    MERGE: Gather.Phase
+        PHASE_UNSPECIFIED: _ClassVar[Aggregation.Phase]
+        COMPLETE: _ClassVar[Aggregation.Phase]
+        PARTIAL: _ClassVar[Aggregation.Phase]
+        MERGE: _ClassVar[Aggregation.Phase]
+    PHASE_UNSPECIFIED: Aggregation.Phase
+    COMPLETE: Aggregation.Phase
+    PARTIAL: Aggregation.Phase
+    MERGE: Aggregation.Phase
     KEYS_FIELD_NUMBER: _ClassVar[int]
     AGGREGATES_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedScalarFieldContainer[int]
     aggregates: _containers.RepeatedCompositeFieldContainer[AggregateCall]
-    phase: Gather.Phase
-    def __init__(self, keys: _Optional[_Iterable[int]] = ..., aggregates: _Optional[_Iterable[_Union[AggregateCall, _Mapping]]] = ..., phase: _Optional[_Union[Gather.Phase, str]] = ...) -> None: ...
+    phase: Aggregation.Phase
+    def __init__(self, keys: _Optional[_Iterable[int]] = ..., aggregates: _Optional[_Iterable[_Union[AggregateCall, _Mapping]]] = ..., phase: _Optional[_Union[Aggregation.Phase, str]] = ...) -> None: ...
 
 class AggregateCall(_message.Message):
     __slots__ = ("call", "distinct", "filter", "builtin", "type", "text")
