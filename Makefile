@@ -12,10 +12,10 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
-demo test-rust test-python test-engines test-flink test-datafusion bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
+demo test-rust test-python test-engines test-flink test-datafusion test-wheel bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
 demo test-python test-engines test-flink test-datafusion bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
@@ -93,6 +93,17 @@ test-flink: setup $(FLINK)/.installed ## PyFlink with functions of a fleet
 # DataFusion takes a core more than six minutes to compile, into target/datafusion: no other target waits for that.
 test-datafusion: setup ## DataFusion in Rust with functions of a fleet
 	cd python-sdk && UDFLEET_DATAFUSION_RUST=1 ../$(PYTHON) -m pytest --timeout=1800 tests/engines/test_datafusion_rust.py
+
+# Without debug information the programs are a quarter of the size.
+wheel: setup ## Build the wheel that holds the SDK and the programs, into target/wheel
+	@rm -rf target/wheel && mkdir -p target/wheel/programs
+	@for program in udfleet-coordinator udfleet-executor udfleet-interpreter libudfleet_interpreter.so udfleet-clickhouse; do \
+		strip -o target/wheel/programs/$$program target/release/$$program; done
+	cd python-sdk && UDFLEET_WHEEL_PROGRAMS=$(CURDIR)/target/wheel/programs ../$(PYTHON) -m hatchling build -t wheel -d ../target/wheel
+	@ls -l target/wheel/*.whl
+
+test-wheel: wheel ## The wheel in empty environments of every Python that is found, without the checkout
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/wheel
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

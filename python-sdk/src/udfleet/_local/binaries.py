@@ -45,11 +45,20 @@ def _find(*programs: str) -> Path:
     absent = f"{' and '.join(programs)} {'were' if len(programs) > 1 else 'was'} not found"
     raise StartupError(
         f"{absent} in {', '.join(map(str, tried)) or 'any folder'} nor on PATH",
-        hint="build with `cargo build --release`, or set UDFLEET_BIN_DIR to the folder that holds them",
+        hint="install a wheel that has them, run `cargo build --release`, or set UDFLEET_BIN_DIR to their folder",
     )
 
 
 def find_uv() -> str | None:
-    """Uv beside this Python, or on PATH."""
-    beside = Path(sys.executable).parent / "uv"
-    return str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
+    """The uv that was installed with udfleet, or the one on PATH."""
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv")
+
+
+def base_python() -> str:
+    """The Python that this one's virtual environment was made of: it need not be on PATH."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)

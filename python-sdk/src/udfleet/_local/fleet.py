@@ -92,7 +92,7 @@ class Processes:
         options += ["--interpreters-per-environment", str(interpreters or max(1, cores // executors))]
         uv = binaries.find_uv()
         options += ["--uv", uv] if uv else []
-        for python in pythons:
+        for python in (*pythons, binaries.base_python()):
             options += ["--python", python]
         return options + self._token_options()
 

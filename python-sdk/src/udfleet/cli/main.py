@@ -19,6 +19,7 @@ from .errors import errors
 from .local import up
 from .logs import logs
 from .profile import profile
+from .programs import coordinator, executor
 from .register import register
 from .status import drain, functions, progress, status
 
@@ -69,5 +70,6 @@ def cli(ctx: click.Context, address: str, token: str | None) -> None:
 
 for _command in (
     up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, clickhouse, completion,
+    coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)
