@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use udfleet_edge::config::invalid;
+use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::server::{self, Port};
@@ -63,6 +63,8 @@ impl Server {
             None => None,
         };
         let (grpc_address, http_address) = (grpc.address(), http.address());
+        let advertise = Advertise::told(config.advertise.as_ref(), grpc_address);
+        let http_advertise = Advertise::told_beside(config.advertise.as_ref(), grpc_address, http_address);
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
         tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
         let store: SharedStore = Arc::new(EmbeddedStore::open(config.data_dir.join("meta.redb")).await?);
@@ -97,8 +99,8 @@ impl Server {
             routes,
             logs,
             token,
-            coordinator: grpc_address.to_string(),
-            http_address: http_address.to_string(),
+            coordinator: advertise.clone(),
+            http_address: http_advertise,
             registration_timeout: config.registration_timeout.0,
             function_config: config.functions.clone(),
         };
@@ -113,7 +115,8 @@ impl Server {
         server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
-        tracing::info!(grpc = %grpc_address, http = %http_address, data = %config.data_dir.display(), "coordinator ready");
+        let data = config.data_dir.display();
+        tracing::info!(advertise, grpc = %grpc_address, http = %http_address, %data, "coordinator ready");
         Ok(server)
     }
 

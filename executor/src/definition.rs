@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use udfleet_edge::auth::SendToken;
+use udfleet_edge::channel::error_of;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -14,6 +15,9 @@ use udfleet_proto::v1::{FetchDefinitionsRequest, FunctionDefinition};
 
 /// The most hashes of one request.
 pub const HASHES_AT_ONCE: usize = 1024;
+
+/// As messages call it.
+const COORDINATOR: &str = "the coordinator";
 
 /// Where definitions come from.
 #[derive(Clone)]
@@ -37,8 +41,9 @@ impl DefinitionSource {
         hashes: Vec<Bytes>,
     ) -> Result<impl Stream<Item = Result<Vec<(Bytes, FunctionDefinition)>, Error>> + use<>, Error> {
         let request = FetchDefinitionsRequest { definitions: hashes };
-        let answers = self.0.clone().fetch_definitions(request).await.map_err(|status| Error::from(&status))?;
-        let answers = answers.into_inner().map_err(|status| Error::from(&status));
+        let answers =
+            self.0.clone().fetch_definitions(request).await.map_err(|status| error_of(&status, COORDINATOR))?;
+        let answers = answers.into_inner().map_err(|status| error_of(&status, COORDINATOR));
         Ok(answers.map(|answer| answer?.definitions.into_iter().map(checked).collect()))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ractor::Actor;
 use rand::Rng;
+use udfleet_edge::config::Advertise;
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::server::{self, Port};
@@ -98,7 +99,10 @@ pub async fn run(
         addresses["engine"] = address.into();
     }
     ready(&addresses);
-    let attachment = Attachment::new(channel, bearer, hello, Arc::clone(&context), node.clone());
+    let (executor, advertise) = (&hello.executor, &hello.address);
+    tracing::info!(executor, advertise, listen = %grpc_address, http = %http_address, "executor started");
+    let attachment =
+        Attachment::new(settings.coordinator.clone(), channel, bearer, hello, Arc::clone(&context), node.clone());
     let mut attachment = tokio::spawn(attachment.run(stopping.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
@@ -178,7 +182,7 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         executor,
         incarnation: format!("{:016x}", rand::rng().random::<u64>()),
         version: udfleet_proto::VERSION.to_owned(),
-        address: settings.advertise.clone().unwrap_or_else(|| address.to_string()),
+        address: Advertise::told(settings.advertise.as_ref(), address),
         pythons: pythons.offered(),
         cores: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         memory_bytes: settings.memory.0,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
+use udfleet_edge::channel::reason;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -40,16 +41,7 @@ impl Failure {
     }
 
     fn lost(address: &str, status: &Status) -> Self {
-        let mut text = format!("no answer from {address}: {}", status.message());
-        let mut cause = status.source();
-        while let Some(error) = cause {
-            let said = error.to_string();
-            if !text.contains(&said) {
-                text.push_str(&format!(": {said}"));
-            }
-            cause = error.source();
-        }
-        Self::Lost(text)
+        Self::Lost(format!("no answer from {address}: {}", reason(status)))
     }
 
     /// True where the same call may work a little later: nothing is wrong with it.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use udfleet_edge::config::{CommandLine, HumanDuration};
+use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
 
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]
@@ -33,6 +33,10 @@ pub struct Given {
     /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:8816]
     #[arg(long, env = "UDFLEET_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
+    /// The address that executors and clients are told, where it differs from the one listened on; without a port, the port
+    /// listened on
+    #[arg(long, env = "UDFLEET_ADVERTISE", value_name = "HOST[:PORT]")]
+    pub advertise: Option<Advertise>,
     /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
     #[arg(long, env = "UDFLEET_ENGINE_LISTEN", value_name = "ADDRESS")]
     pub engine_listen: Option<SocketAddr>,

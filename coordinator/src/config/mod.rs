@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use udfleet_edge::config::{HumanDuration, Listeners, Sources};
+use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
@@ -24,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of /metrics, /healthz and /readyz.
     pub http_listen: SocketAddr,
+    /// What executors and clients are told; none: the address that `listen` got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<Advertise>,
     /// Where engines are served without a token; none: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_listen: Option<SocketAddr>,
@@ -53,6 +56,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8815)),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8816)),
+            advertise: None,
             engine_listen: None,
             data_dir: PathBuf::from("udfleet-data"),
             token: None,
@@ -88,6 +92,7 @@ impl Config {
             listen: self.listen,
             http_listen: self.http_listen,
             engine_listen: self.engine_listen,
+            advertised: self.advertise.is_some(),
             token: self.token.is_some(),
             insecure_non_loopback: self.insecure_non_loopback,
         };
@@ -123,7 +128,9 @@ mod tests {
         assert_eq!(load(&open).unwrap_err().code(), ErrorCode::InvalidConfig);
         let insecure = [&open[..], &["--insecure-non-loopback"]].concat();
         assert!(load(&insecure).unwrap_err().info().hint.contains("token"));
-        assert!(load(&[&insecure[..], &["--token", "t"]].concat()).is_ok());
+        let unnamed = [&insecure[..], &["--token", "t"]].concat();
+        assert!(load(&unnamed).unwrap_err().info().hint.contains("advertise"));
+        assert!(load(&[&unnamed[..], &["--advertise", "node-1"]].concat()).is_ok());
         assert_eq!(load(&["--token", "two words"]).unwrap_err().code(), ErrorCode::InvalidConfig);
     }
 

@@ -48,9 +48,9 @@ pub struct FleetContext {
     pub logs: Arc<LogStore>,
     /// Sent to executors.
     pub token: SendToken,
-    /// The coordinator's name.
+    /// host:port of gRPC and Flight, as others are told.
     pub coordinator: String,
-    /// host:port of metrics and health.
+    /// host:port of metrics and health, as others are told.
     pub http_address: String,
     /// For registrations whose caller sets none.
     pub registration_timeout: Duration,

@@ -1,6 +1,7 @@
 //! What a gRPC status means for a client's stream.
 
 use tonic::{Code, Status};
+use udfleet_edge::channel::{is_unreached, reason};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -25,17 +26,11 @@ pub(super) fn of_upstream(status: &Status, executor: &str) -> Failure {
             Failure::Final(named(Error::from(status)))
         }
         _ => {
-            let message = format!("the connection to executor {executor} failed: {}", status.message());
+            let message = format!("the connection to executor {executor} failed: {}", reason(status));
             let error = Error::new(ErrorCode::ExecutorLost, message);
             Failure::Elsewhere(named(error.with(|info| info.has_no_side_effects = is_unreached(status))))
         }
     }
-}
-
-/// True where there was no connection at all: nothing was sent.
-fn is_unreached(status: &Status) -> bool {
-    let source = std::error::Error::source(status);
-    std::iter::successors(source, |error| error.source()).any(|error| error.is::<tonic::ConnectError>())
 }
 
 #[cfg(test)]

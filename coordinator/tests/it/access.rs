@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_stream::wrappers::ReceiverStream;
 use udfleet_coordinator::config::Config;
 use udfleet_coordinator::server::Server;
+use udfleet_edge::auth::SendToken;
 use udfleet_edge::secret::Secret;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
@@ -97,4 +98,34 @@ async fn a_newer_attach_fences_the_older() {
     assert!(matches!(second.message().await.unwrap().unwrap().kind, Some(Down::Desired(_))));
     let other = attach("99.0.0").await.err().unwrap();
     assert_eq!(error_of(&other).code(), ErrorCode::VersionMismatch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_a_wildcard() {
+    let folder = tempfile::tempdir().unwrap();
+    let everywhere = Config {
+        listen: ([0, 0, 0, 0], 0).into(),
+        http_listen: ([0, 0, 0, 0], 0).into(),
+        insecure_non_loopback: true,
+        token: Some(Secret::new("sesame")),
+        ..config(&folder)
+    };
+    let error = Server::start(everywhere.clone()).await.err().unwrap();
+    assert!(error.code() == ErrorCode::InvalidConfig && error.info().hint.contains("advertise"), "{error}");
+    let advertise = Some("localhost".parse().unwrap());
+    let server = Server::start(Config { advertise, ..everywhere }).await.unwrap();
+    let (grpc, http) = (server.grpc_address().port(), server.http_address().port());
+    let channel = tonic::transport::Channel::from_shared(format!("http://127.0.0.1:{grpc}")).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let guarded = SendToken::new(Some(&Secret::new("sesame"))).unwrap();
+    let mut fleet = FleetClient::with_interceptor(channel.clone(), guarded.clone());
+    let told = fleet.server_info(ServerInfoRequest::default()).await.unwrap().into_inner();
+    assert_eq!((told.coordinator, told.http_address), (format!("localhost:{grpc}"), format!("localhost:{http}")));
+    let hello = Hello { executor: "e".to_owned(), version: udfleet_proto::VERSION.to_owned(), ..Hello::default() };
+    let hello = Hello { address: "127.0.0.1:1".to_owned(), ..hello };
+    let first = tokio_stream::once(ExecutorMessage { kind: Some(Up::Hello(hello)) });
+    let mut membership = MembershipClient::with_interceptor(channel, guarded);
+    let mut inbox = membership.attach(first).await.unwrap().into_inner();
+    let Some(Down::Welcome(welcome)) = inbox.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
+    assert_eq!(welcome.coordinator, format!("localhost:{grpc}"));
 }

@@ -15,6 +15,8 @@ pub struct Listeners {
     pub http_listen: SocketAddr,
     /// Engines, which show no token.
     pub engine_listen: Option<SocketAddr>,
+    /// Others are told an address other than `listen`.
+    pub advertised: bool,
     /// There is a token.
     pub token: bool,
     /// Traffic may be readable by others: the operator has said so.
@@ -22,7 +24,8 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Addresses other than loopback have to be asked for by name, and need a token where one can be shown.
+    /// Addresses other than loopback have to be asked for by name, and need a token where one can be shown. Nobody is told
+    /// a wildcard.
     ///
     /// # Errors
     /// `INVALID_CONFIG` naming the setting and what to do.
@@ -40,6 +43,10 @@ impl Listeners {
                 ))
                 .hint("set token_file (or token)"));
             }
+        }
+        if self.listen.ip().is_unspecified() && !self.advertised {
+            return Err(invalid(format!("listen is {}, which is no address that others can call", self.listen))
+                .hint("set advertise to the HOST:PORT under which other machines reach this process"));
         }
         Ok(())
     }
@@ -59,6 +66,7 @@ mod tests {
             listen: here,
             http_listen: here,
             engine_listen: None,
+            advertised: true,
             token: false,
             insecure_non_loopback: false,
         };
@@ -72,5 +80,11 @@ mod tests {
         assert!(Listeners { token: true, ..open }.check().is_ok());
         let engines = Listeners { engine_listen: Some(everywhere), insecure_non_loopback: true, ..local };
         assert!(engines.check().is_ok(), "engines have no token");
+        let unnamed = Listeners { token: true, advertised: false, ..open };
+        assert!(unnamed.check().unwrap_err().info().hint.contains("advertise"));
+        assert!(
+            Listeners { listen: here, http_listen: everywhere, ..unnamed }.check().is_ok(),
+            "it is told of as here"
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Settings of a process: defaults < file < environment < flags, the same for every program.
 
+mod advertise;
 mod check;
 mod human;
 mod sources;
 
+pub use advertise::Advertise;
 pub use check::Listeners;
 pub use human::{HumanDuration, Size};
 pub use sources::{CommandLine, Sources, read};

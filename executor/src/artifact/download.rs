@@ -14,6 +14,7 @@ use udfleet_proto::v1::artifacts_client::ArtifactsClient;
 use udfleet_proto::v1::{Artifact, ErrorCode, GetArtifactRequest};
 
 use udfleet_edge::auth::SendToken;
+use udfleet_edge::channel::reason;
 
 /// Tries of one download while the coordinator can't be reached.
 const ATTEMPTS: u32 = 6;
@@ -85,7 +86,7 @@ impl Source {
 fn refused(artifact: &Artifact, status: &tonic::Status) -> Error {
     match status.code() {
         tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown if status.details().is_empty() => {
-            unreachable(artifact, status.message())
+            unreachable(artifact, &reason(status))
         }
         _ => Error::from(status),
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use udfleet_edge::auth::SendToken;
-use udfleet_edge::channel::endpoint;
+use udfleet_edge::channel::{endpoint, error_of};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -70,12 +70,15 @@ pub struct Attachment {
     context: Arc<Context>,
     node: ActorRef<NodeMessage>,
     reporter: Reporter,
+    /// Its address, for messages.
+    coordinator: String,
 }
 
 impl Attachment {
-    /// Attaches as `hello` says; desired state goes to `node`.
+    /// Attaches to the coordinator at this address as `hello` says; desired state goes to `node`.
     #[must_use]
     pub fn new(
+        coordinator: String,
         channel: Channel,
         bearer: SendToken,
         hello: Hello,
@@ -85,7 +88,7 @@ impl Attachment {
         let client = MembershipClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_CONTROL_BYTES);
         let client = client.max_encoding_message_size(MAX_CONTROL_BYTES);
         let reporter = Reporter::new(Arc::clone(&context));
-        Self { client, hello, context, node, reporter }
+        Self { client, hello, context, node, reporter, coordinator }
     }
 
     /// Attaches, and again whenever the attachment ends. Says goodbye once `stop.begun`, and ends with a last report once
@@ -126,7 +129,7 @@ impl Attachment {
         let _ = outbox.try_send(first);
         let mut inbox = match self.client.attach(ReceiverStream::new(messages)).await {
             Ok(response) => response.into_inner(),
-            Err(status) => return Err(Error::from(&status)),
+            Err(status) => return Err(error_of(&status, &self.coordinator)),
         };
         self.reporter.start_over();
         let mut feed = DesiredFeed::default();
@@ -142,7 +145,7 @@ impl Attachment {
                 message = inbox.message() => match message {
                     Ok(Some(message)) => news |= self.take(message, &mut feed, welcomed)?,
                     Ok(None) => return Err(Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment")),
-                    Err(status) => return Err(Error::from(&status)),
+                    Err(status) => return Err(error_of(&status, &self.coordinator)),
                 },
                 () = stop.begun.cancelled(), if !leaving => {
                     leaving = true;

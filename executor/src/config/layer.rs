@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use udfleet_edge::config::{HumanDuration, Size};
+use udfleet_edge::config::{Advertise, HumanDuration, Size};
 
 /// Settings that one source gives. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -24,9 +24,10 @@ pub struct Layer {
     /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
     #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_ENGINE_LISTEN")]
     pub engine_listen: Option<SocketAddr>,
-    /// The address that clients are told, where it differs from the one listened on
-    #[arg(long, value_name = "HOST:PORT", env = "UDFLEET_EXECUTOR_ADVERTISE")]
-    pub advertise: Option<String>,
+    /// The address that coordinators and clients are told, where it differs from the one listened on; without a port,
+    /// the port listened on
+    #[arg(long, value_name = "HOST[:PORT]", env = "UDFLEET_EXECUTOR_ADVERTISE")]
+    pub advertise: Option<Advertise>,
     /// Folder for artifacts, temporary files and this executor's identity [default: udfleet/executor in XDG_STATE_HOME or
     /// ~/.local/state]
     #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_WORK_DIR")]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use serde::Serialize;
-use udfleet_edge::config::{CommandLine, HumanDuration, Size, Sources};
+use udfleet_edge::config::{Advertise, CommandLine, HumanDuration, Size, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
@@ -58,9 +58,9 @@ pub struct Settings {
     /// Where engines are served without a token; none: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_listen: Option<SocketAddr>,
-    /// host:port that clients are told; none: the address that `listen` got.
+    /// What coordinators and clients are told; none: the address that `listen` got.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advertise: Option<String>,
+    pub advertise: Option<Advertise>,
     /// Artifacts, temporary files and this executor's identity.
     pub work_dir: PathBuf,
     /// Built environments; executors of one machine may share it.

@@ -22,6 +22,12 @@ _STATUS = {
 ABSENT = "is the fleet running? `udfleet up` starts one; check address and token (UDFLEET_ADDRESS, UDFLEET_TOKEN)"
 """What to do when nobody answers."""
 
+UNRESOLVED = "check the name, and that this machine can look it up (DNS, /etc/hosts)"
+"""What to do when the address's name is unknown."""
+
+_UNRESOLVED = re.compile(r"DNS resolution failed|Domain name not found|errors? resolving|hostname lookup error", re.I)
+"""How gRPC says so, as it comes with grpcio and with pyarrow."""
+
 _TYPED_TEXT = re.compile(
     rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
     r"((?P<function>[^\s:@]+@\d+): )?(row (?P<row>\d+): )?(?P<message>.*?)( \(hint: (?P<hint>.*)\))?$",
@@ -74,6 +80,8 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
     """The exception for a status that says nothing of udfleet's."""
     message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
     kind = _STATUS.get(status, errors.InternalError)
+    if kind is errors.UnreachableError and _UNRESOLVED.search(message):
+        return kind(f"no answer from {address}: its name does not resolve: {message}", hint=UNRESOLVED)
     if kind is errors.UnreachableError:
         return kind(f"no answer from {address}: {message}", hint=ABSENT)
     told = f"{address} answered with status {status}" + (f": {message}" if message else "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from pyarrow import ArrowInvalid, ArrowKeyError
-from pyarrow.flight import FlightTimedOutError
+from pyarrow.flight import FlightClient, FlightTimedOutError, FlightUnavailableError
 
+import udfleet
 from udfleet import FunctionNotFoundError, InternalError, UnreachableError, UserCodeError, errors
 from udfleet._failures import from_flight, from_info, told
 from udfleet._proto.udfleet.v1 import error_pb2
@@ -32,6 +33,18 @@ def test_a_peer_that_hangs_is_no_function_that_takes_too_long():
     error = from_flight(FlightTimedOutError("Deadline Exceeded"), "host:8815")
     assert type(error) is UnreachableError and error.retryable
     assert error.message == "no answer from host:8815: Deadline Exceeded" and "is the fleet running?" in error.hint
+
+
+def test_a_name_that_does_not_resolve_is_said_to_be_that():
+    # The top-level domain is reserved: no server knows names in it.
+    address = "nobody.invalid:8815"
+    with udfleet.Fleet(address) as fleet, pytest.raises(UnreachableError) as caught:
+        fleet.check()
+    with FlightClient(f"grpc://{address}") as client, pytest.raises(FlightUnavailableError) as refused:
+        list(client.list_flights())
+    for error in (caught.value, from_flight(refused.value, address)):
+        assert error.message.startswith(f"no answer from {address}: its name does not resolve: ")
+        assert error.retryable and "look it up" in error.hint
 
 
 def test_a_chain_reads_like_a_traceback():

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod addresses;
 mod batch_layouts;
 mod clickhouse;
 mod engines;
