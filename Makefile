@@ -50,6 +50,7 @@ test: setup ## All tests but those of engines, on real processes
 
 # Each test in a process of its own, and ended when it hangs: .config/nextest.toml. Examples in documentation are apart.
 test-rust: setup
+	@deploy/system-packages etcd
 	cargo nextest run --release --locked --workspace
 	cargo test --release --locked --workspace --doc
 

@@ -1,7 +1,7 @@
 //! The coordinator: control plane of a fleet, and what routes streams to its executors. It runs no user code and unpickles nothing.
 //!
-//! Who may know whom: `config`, `store`, `logs`, `scheduler` and `artifact` know nothing else of this crate; `registry` stands on
-//! `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `snapshot` on `registry`; `membership` on
+//! Who may know whom: `config`, `logs`, `scheduler` and `artifact` know nothing else of this crate; `store` stands on `config`;
+//! `registry` on `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `snapshot` on `registry`; `membership` on
 //! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
 //! `router`; `server` starts all.
 

@@ -24,7 +24,12 @@ fn start(flags: &Flags, settings: Config) -> Result<(), Error> {
 
 async fn serve(config: Config, parent: Option<u32>) -> Result<(), Error> {
     let stop = process::stop_requested(parent)?;
-    let server = Server::start(config).await?;
+    tokio::pin!(stop);
+    // It may wait for its metadata store.
+    let server = tokio::select! {
+        server = Server::start(config) => server?,
+        () = &mut stop => return Ok(()),
+    };
     let mut ready = serde_json::json!({
         "udfleet": "coordinator",
         "grpc": server.grpc_address().to_string(),

@@ -25,8 +25,7 @@ use crate::membership::{MembershipHandle, MembershipService};
 use crate::registry::{self, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
-use crate::store::SharedStore;
-use crate::store::embedded::EmbeddedStore;
+use crate::store::{self, SharedStore};
 use udfleet_edge::auth::{RequireToken, SendToken};
 
 /// How long open streams may go on once the coordinator is told to stop.
@@ -67,7 +66,7 @@ impl Server {
         let http_advertise = Advertise::told_beside(config.advertise.as_ref(), grpc_address, http_address);
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
         tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
-        let store: SharedStore = Arc::new(EmbeddedStore::open(config.data_dir.join("meta.redb")).await?);
+        let store = store::open(&config).await?;
         let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await.map_err(unusable)?;
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
         let (registry, revision) = Registry::open(Arc::clone(&store), owner).await?;
@@ -115,8 +114,8 @@ impl Server {
         server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), door);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
-        let data = config.data_dir.display();
-        tracing::info!(advertise, grpc = %grpc_address, http = %http_address, %data, "coordinator ready");
+        let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
+        tracing::info!(advertise, grpc = %grpc_address, http = %http_address, %data, %meta_store, "coordinator ready");
         Ok(server)
     }
 

@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod cluster;
 pub mod control;
 pub mod engine;
+pub mod etcd;
 pub mod function;
 pub mod gate;
 pub mod http;

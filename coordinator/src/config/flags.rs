@@ -43,6 +43,24 @@ pub struct Given {
     /// Where functions and artifacts are kept [default: udfleet-data]
     #[arg(long, env = "UDFLEET_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Where functions are kept: embedded, in DATA_DIR, or etcd://HOST:PORT,HOST:PORT/PREFIX (etcds:// with TLS) [default: embedded]
+    #[arg(long, env = "UDFLEET_META_STORE", value_name = "URL")]
+    pub meta_store: Option<String>,
+    /// File with the certificates (PEM) that sign etcd's
+    #[arg(long, env = "UDFLEET_META_STORE_CA", value_name = "FILE")]
+    pub meta_store_ca: Option<PathBuf>,
+    /// File with the certificate (PEM) to show to etcd
+    #[arg(long, env = "UDFLEET_META_STORE_CERT", value_name = "FILE")]
+    pub meta_store_cert: Option<PathBuf>,
+    /// File with the key (PEM) of that certificate
+    #[arg(long, env = "UDFLEET_META_STORE_KEY", value_name = "FILE")]
+    pub meta_store_key: Option<PathBuf>,
+    /// User of etcd
+    #[arg(long, env = "UDFLEET_META_STORE_USER", value_name = "NAME")]
+    pub meta_store_user: Option<String>,
+    /// File that holds the user's password
+    #[arg(long, env = "UDFLEET_META_STORE_PASSWORD_FILE", value_name = "FILE")]
+    pub meta_store_password_file: Option<PathBuf>,
     /// Token that callers and executors have to show; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,

@@ -2,6 +2,7 @@
 
 mod flags;
 mod functions;
+mod meta_store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use udfleet_proto::error::Error;
 
 pub use flags::{Flags, Given};
 pub use functions::fill;
+pub use meta_store::{EtcdConfig, EtcdUrl, MetaStoreUrl};
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,23 @@ pub struct Config {
     pub engine_listen: Option<SocketAddr>,
     /// Where functions and artifacts are kept.
     pub data_dir: PathBuf,
+    /// Where functions are kept, if not in the data folder.
+    pub meta_store: MetaStoreUrl,
+    /// Certificates (PEM) that sign etcd's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta_store_ca: Option<PathBuf>,
+    /// The certificate (PEM) that this coordinator shows to etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta_store_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta_store_key: Option<PathBuf>,
+    /// Who this coordinator is to etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta_store_user: Option<String>,
+    /// The file that holds the user's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta_store_password_file: Option<PathBuf>,
     /// What every caller and executor has to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -59,6 +78,12 @@ impl Default for Config {
             advertise: None,
             engine_listen: None,
             data_dir: PathBuf::from("udfleet-data"),
+            meta_store: MetaStoreUrl::Embedded,
+            meta_store_ca: None,
+            meta_store_cert: None,
+            meta_store_key: None,
+            meta_store_user: None,
+            meta_store_password_file: None,
             token: None,
             token_file: None,
             insecure_non_loopback: false,
@@ -88,6 +113,7 @@ impl Config {
     /// `INVALID_CONFIG` naming the rule.
     pub fn check(&self) -> Result<(), Error> {
         functions::check(&self.functions)?;
+        self.etcd()?;
         let listeners = Listeners {
             listen: self.listen,
             http_listen: self.http_listen,

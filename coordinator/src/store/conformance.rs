@@ -208,6 +208,34 @@ pub async fn leases(store: &impl MetaStore) {
     assert_eq!(store.get("l/2").await.unwrap(), None);
 }
 
+/// A definition may take 8 MiB, whatever a store takes in one request.
+pub async fn large_values(store: &impl MetaStore) {
+    let value = |bytes: usize, seed: u8| Bytes::from((0..bytes).map(|at| (at % 251) as u8 ^ seed).collect::<Vec<_>>());
+    let (large, larger) = (value(8 << 20, 0), value(9 << 20, 1));
+    let start = put(store, "big/small", "x").await;
+    let mut watcher = store.watch("big/", start).await.unwrap();
+    let writes = vec![Write::put("big/1", large.clone()), Write::put("big/small", "y")];
+    let first = store.transact(&[Condition::absent("big/1")], writes).await.unwrap().expect("nothing is there");
+    let entry = store.get("big/1").await.unwrap().unwrap();
+    assert_eq!((entry.revision, entry.value == large), (first, true));
+    let changes = next(&mut watcher).await;
+    assert_eq!(changes.revision, first);
+    let mut seen = changed(&changes);
+    seen.sort_unstable();
+    assert!(seen == [("big/1", Some(large.as_ref())), ("big/small", Some(b"y".as_slice()))]);
+
+    let again = [Condition::unchanged("big/1", Some(first))];
+    let second = store.transact(&again, vec![Write::put("big/1", larger.clone())]).await.unwrap().expect("unchanged");
+    assert_eq!(store.transact(&again, vec![Write::put("big/1", large)]).await.unwrap(), None, "stale");
+    let listing = store.list("big/").await.unwrap();
+    assert!(listing.entries[0].value == larger && listing.entries[0].revision == second);
+    assert_eq!(keys(store, "").await, ["big/1", "big/small"], "nothing else is to be seen");
+    assert!(changed(&next(&mut watcher).await) == [("big/1", Some(larger.as_ref()))]);
+    delete(store, "big/1").await;
+    assert_eq!(changed(&next(&mut watcher).await), [("big/1", None)]);
+    assert_eq!(store.get("big/1").await.unwrap(), None);
+}
+
 /// An entry that lives by a lease: as long as it is kept alive, and free to take right after.
 pub async fn ownership(store: &impl MetaStore) {
     let ttl = Duration::from_secs(2);

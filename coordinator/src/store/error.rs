@@ -1,5 +1,8 @@
 //! What a store answers when it can't.
 
+use std::fmt;
+use std::time::SystemTime;
+
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -28,15 +31,39 @@ pub enum StoreError {
     Closed,
 }
 
+/// Since when a store has been unavailable, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOutage {
+    /// When it was first noticed.
+    pub since: SystemTime,
+    /// What the store says.
+    pub reason: String,
+}
+
+impl StoreOutage {
+    /// How long it has lasted.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        self.since.elapsed().unwrap_or_default().as_secs()
+    }
+}
+
+impl fmt::Display for StoreOutage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (for {} s)", self.reason, self.seconds())
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let (code, hint) = match error {
             StoreError::Closed => (ErrorCode::NoCapacity, "try again when it is back"),
-            StoreError::Unavailable(_) => {
-                (ErrorCode::NoCapacity, "try again later; the coordinator's log and its data folder say more")
-            }
+            StoreError::Unavailable(_) => (
+                ErrorCode::NoCapacity,
+                "try again later; what runs goes on meanwhile; `udfleet status` and /readyz say when the store is back",
+            ),
             StoreError::Failed(_) | StoreError::Invalid(_) | StoreError::NoLease(_) | StoreError::Compacted(_) => {
-                (ErrorCode::Internal, "see the coordinator's log and its data folder")
+                (ErrorCode::Internal, "see the coordinator's log and its metadata store")
             }
         };
         Self::new(code, error.to_string()).hint(hint)

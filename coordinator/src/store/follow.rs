@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use super::{Changes, Listing, MetaStore, Revision, StoreError};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Takes changes in.
 #[tonic::async_trait]
@@ -82,7 +82,7 @@ mod tests {
     use bytes::Bytes;
     use parking_lot::Mutex;
 
-    use super::super::{Change, Condition, Entry, LeaseId, Watcher, Write};
+    use super::super::{Change, Condition, Entry, LeaseId, StoreOutage, Watcher, Write};
     use super::*;
 
     type Script = Vec<Result<Changes, StoreError>>;
@@ -118,6 +118,9 @@ mod tests {
         }
         async fn revoke_lease(&self, _: LeaseId) -> Result<(), StoreError> {
             Ok(())
+        }
+        fn outage(&self) -> Option<StoreOutage> {
+            None
         }
         async fn close(&self) -> Result<(), StoreError> {
             Ok(())

@@ -2,7 +2,9 @@
 
 pub mod embedded;
 mod error;
+pub mod etcd;
 mod follow;
+mod open;
 mod transaction;
 
 #[cfg(test)]
@@ -14,8 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-pub use error::StoreError;
+pub use error::{StoreError, StoreOutage};
 pub use follow::{Follower, follow};
+pub use open::open;
 pub use transaction::{Condition, Expected, MAX_OPERATIONS, Write};
 
 /// A store that several parts of the process share.
@@ -98,7 +101,8 @@ pub trait MetaStore: Send + Sync + 'static {
     /// All changes under `prefix` after revision `after`, in order.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watcher, StoreError>;
 
-    /// A lease that ends `ttl` after it was last kept alive.
+    /// A lease that ends `ttl` after it was last kept alive, or somewhat later: etcd counts whole seconds, and none
+    /// shorter than its own elections take.
     async fn grant_lease(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
 
     /// Starts the lease's time anew.
@@ -106,6 +110,9 @@ pub trait MetaStore: Send + Sync + 'static {
 
     /// Ends the lease and deletes its entries.
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// Since when the store has been unavailable; none while it answers. Never waits.
+    fn outage(&self) -> Option<StoreOutage>;
 
     /// Lets go of the medium, whoever still holds the store: what is under way ends first, watchers end, and every later
     /// call is answered with [`StoreError::Closed`].

@@ -7,13 +7,13 @@ mod tables;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use redb::Database;
 
 use super::transaction::check;
-use super::{Condition, Entry, LeaseId, Listing, MetaStore, Revision, StoreError, Watcher, Write};
+use super::{Condition, Entry, LeaseId, Listing, MetaStore, Revision, StoreError, StoreOutage, Watcher, Write};
 use history::History;
 use tables::{Found, Transacted};
 
@@ -45,6 +45,8 @@ struct Shared {
     open_file: OpenFile,
     /// Read by every operation for as long as it runs.
     medium: RwLock<Medium>,
+    /// While the medium is suspended.
+    outage: Mutex<Option<StoreOutage>>,
 }
 
 /// A [`MetaStore`] in one file. Nobody else can open the file until this is closed or dropped.
@@ -76,7 +78,7 @@ impl EmbeddedStore {
             let leases = found.leases.into_iter().map(|(id, ttl)| (id, (ttl, now + ttl))).collect();
             let history = Mutex::new(History::new(found.revision));
             let medium = RwLock::new(Medium::Open(OpenStore { database, history, leases: Mutex::new(leases) }));
-            Ok(Arc::new(Shared { open_file, medium }))
+            Ok(Arc::new(Shared { open_file, medium, outage: Mutex::new(None) }))
         })
         .await?;
         let sweeper = tokio::spawn(sweep(Arc::downgrade(&shared)));
@@ -136,6 +138,7 @@ impl Shared {
             Medium::Open(store) => {
                 tracing::error!("the metadata store is opened anew with the next request: {why}");
                 let (history, leases) = (store.history.into_inner(), store.leases.into_inner());
+                *self.outage.lock() = Some(StoreOutage { since: SystemTime::now(), reason: why.to_owned() });
                 *medium = Medium::Suspended { history, leases };
             }
             other => *medium = other,
@@ -153,6 +156,7 @@ impl Shared {
         let history = std::mem::replace(history, History::new(0));
         let store = OpenStore { database, history: Mutex::new(history), leases: Mutex::new(std::mem::take(leases)) };
         tracing::info!("the metadata store is open again");
+        *self.outage.lock() = None;
         *medium = Medium::Open(store);
         Ok(())
     }
@@ -243,6 +247,10 @@ impl MetaStore for EmbeddedStore {
 
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
         self.run(move |store| store.end_lease(lease)).await
+    }
+
+    fn outage(&self) -> Option<StoreOutage> {
+        self.shared.outage.lock().clone()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

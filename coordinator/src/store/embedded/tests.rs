@@ -29,6 +29,7 @@ async fn conforms() {
     conformance::watching(&fresh().open().await).await;
     conformance::leases(&fresh().open().await).await;
     conformance::ownership(&fresh().open().await).await;
+    conformance::large_values(&fresh().open().await).await;
     let store = fresh().open().await;
     conformance::two_clients(&store, &store).await;
     conformance::survives_reopening(&fresh()).await;
@@ -105,11 +106,13 @@ async fn a_full_disk_is_unavailable_and_heals() {
     disk.full.store(true, Ordering::SeqCst);
     for _ in 0..3 {
         assert!(matches!(put("b").await, Err(StoreError::Unavailable(_))));
+        assert!(store.outage().is_some());
     }
     disk.full.store(false, Ordering::SeqCst);
 
     put("b").await.unwrap();
     assert_eq!(store.list("").await.unwrap().entries.len(), 2);
+    assert_eq!(store.outage(), None);
     store.keep_alive(lease).await.unwrap();
     match watcher.next().await.unwrap() {
         Ok(changes) => assert!(changes.revision > before),
