@@ -100,7 +100,7 @@ impl Client {
         let module = self.upload("functions.py", function.module().as_bytes()).await;
         let payload = self.upload("payload", function.payload().as_bytes()).await;
         let definition = function.definition(module, payload);
-        let request = RegisterFunctionRequest { definition: Some(definition), timeout_ms: 0 };
+        let request = RegisterFunctionRequest { definition: Some(definition), ..Default::default() };
         self.fleet().await.register_function(request).await.expect("a registration").into_inner()
     }
 

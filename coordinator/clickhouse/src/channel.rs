@@ -1,5 +1,6 @@
-//! The connection to the coordinator.
+//! The connection to a coordinator.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use arrow_schema::FieldRef;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
 use udfleet_edge::auth::SendToken;
 use udfleet_edge::channel::endpoint;
 use udfleet_edge::server::MAX_MESSAGE_BYTES;
@@ -22,12 +23,20 @@ use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind, OnError};
 use crate::flags::Flags;
 use crate::retry::Failure;
 
-/// One function of a fleet. Connects when it is asked, and again whenever the connection is gone.
-pub struct Fleet {
+/// How long a coordinator that does not answer may hold up the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A coordinator. Connects when it is asked, and again whenever the connection is gone.
+struct Coordinator {
+    address: String,
     flight: FlightServiceClient<InterceptedService<Channel, SendToken>>,
+}
+
+/// One function of a fleet.
+pub struct Fleet {
+    coordinators: VecDeque<Coordinator>,
     function: String,
     on_error: OnError,
-    address: String,
     inputs: Option<Arc<[FieldRef]>>,
     /// For how long to try again.
     pub patience: Duration,
@@ -39,25 +48,42 @@ impl Fleet {
     /// # Errors
     /// `INVALID_CONFIG` for an address or a token that is none.
     pub fn new(flags: &Flags) -> Result<Self, Error> {
-        let channel = endpoint(&flags.address).map_err(|e| {
-            Error::new(ErrorCode::InvalidConfig, format!("--address {:?} is no HOST:PORT: {e}", flags.address))
-        })?;
-        let flight =
-            FlightServiceClient::with_interceptor(channel.connect_lazy(), SendToken::new(flags.token()?.as_ref())?)
+        let token = SendToken::new(flags.token()?.as_ref())?;
+        let coordinator = |address: &String| {
+            let endpoint = endpoint(address).map_err(|e| {
+                Error::new(ErrorCode::InvalidConfig, format!("--address: {address:?} is no HOST:PORT: {e}"))
+            })?;
+            let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
+            let flight = FlightServiceClient::with_interceptor(channel, token.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES);
+            Ok(Coordinator { address: address.clone(), flight })
+        };
         Ok(Self {
-            flight,
+            coordinators: flags.address.as_slice().iter().map(coordinator).collect::<Result<_, Error>>()?,
             function: flags.function.to_string(),
             on_error: flags.on_error.map_or(OnError::Unspecified, OnError::from),
-            address: flags.address.clone(),
             inputs: None,
             patience: Duration::from_secs(flags.retry_seconds),
         })
     }
 
-    fn failed(&self, status: &Status) -> Failure {
-        Failure::of(status, &self.address)
+    /// The one that is asked: the first, until it fails.
+    ///
+    /// # Errors
+    /// Never: there is at least one.
+    fn coordinator(&mut self) -> Result<&mut Coordinator, Failure> {
+        self.coordinators.front_mut().ok_or_else(|| Error::internal("no coordinator is named").into())
+    }
+
+    /// How many coordinators there are.
+    pub fn coordinators(&self) -> usize {
+        self.coordinators.len()
+    }
+
+    /// The next try goes to another coordinator, where there is one.
+    pub fn pass_on(&mut self) {
+        self.coordinators.rotate_left(1);
     }
 
     /// The declared inputs, asked for once: the process of a command that fails is not used again.
@@ -69,8 +95,9 @@ impl Fleet {
             return Ok(Arc::clone(inputs));
         }
         let descriptor = FlightDescriptor::new_path(vec![self.function.clone()]);
-        let answer = self.flight.get_flight_info(descriptor).await;
-        let info = answer.map_err(|status| self.failed(&status))?.into_inner();
+        let asked = self.coordinator()?;
+        let answer = asked.flight.get_flight_info(descriptor).await;
+        let info = answer.map_err(|status| Failure::of(&status, &asked.address))?.into_inner();
         let inputs: Arc<[FieldRef]> = declared_inputs(info)?.into();
         self.inputs = Some(Arc::clone(&inputs));
         Ok(inputs)
@@ -81,9 +108,10 @@ impl Fleet {
     /// # Errors
     /// As the fleet says.
     pub async fn exchange(&mut self, messages: mpsc::UnboundedReceiver<FlightData>) -> Result<Answers, Failure> {
-        let call = self.flight.do_exchange(UnboundedReceiverStream::new(messages));
-        let stream = call.await.map_err(|status| Failure::of(&status, &self.address))?.into_inner();
-        Ok(Answers { stream, address: self.address.clone() })
+        let asked = self.coordinator()?;
+        let call = asked.flight.do_exchange(UnboundedReceiverStream::new(messages));
+        let stream = call.await.map_err(|status| Failure::of(&status, &asked.address))?.into_inner();
+        Ok(Answers { stream, address: asked.address.clone() })
     }
 
     /// Asks for the function, in the dialect whose errors come in full length.

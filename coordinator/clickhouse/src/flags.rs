@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
+use udfleet_edge::address::Addresses;
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
@@ -15,9 +16,9 @@ pub struct Flags {
     /// Function to call: NAME, or NAME@VERSION
     #[arg(long, value_name = "NAME", value_parser = function)]
     pub function: FunctionRef,
-    /// Address of the coordinator
-    #[arg(long, env = "UDFLEET_ADDRESS", default_value = "127.0.0.1:8815", value_name = "HOST:PORT")]
-    pub address: String,
+    /// Address of the coordinator; of several with commas between them, one that answers is asked
+    #[arg(long, env = "UDFLEET_ADDRESS", default_value = "127.0.0.1:8815", value_name = "HOST:PORT,...")]
+    pub address: Addresses,
     /// The fleet's token; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,

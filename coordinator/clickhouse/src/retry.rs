@@ -69,30 +69,40 @@ impl fmt::Display for Failure {
 #[derive(Debug)]
 pub struct Retry {
     patience: Duration,
+    /// How many coordinators there are besides the one that is asked first.
+    others: usize,
+    /// How many of them have not been asked in this round.
+    untried: usize,
     failing_since: Option<Instant>,
     pause: Duration,
 }
 
 impl Retry {
-    /// Gives up when nothing has worked for this long.
-    pub fn new(patience: Duration) -> Self {
-        Self { patience, failing_since: None, pause: FIRST_PAUSE }
+    /// Gives up when nothing has worked for this long, and each of so many coordinators has been asked.
+    pub fn new(patience: Duration, coordinators: usize) -> Self {
+        let others = coordinators.saturating_sub(1);
+        Self { patience, others, untried: others, failing_since: None, pause: FIRST_PAUSE }
     }
 
     /// Something has worked.
     pub fn progress(&mut self) {
-        *self = Self::new(self.patience);
+        *self = Self::new(self.patience, self.others + 1);
     }
 
-    /// How long to wait before the next try.
+    /// How long to wait before the next try, which another coordinator gets: not at all until all have had theirs.
     ///
     /// # Errors
     /// The failure, where another try would not help or it has been tried for long enough.
     pub fn after(&mut self, failure: Failure, now: Instant) -> Result<Duration, Failure> {
         let since = *self.failing_since.get_or_insert(now);
+        if failure.passing() && self.untried > 0 {
+            self.untried -= 1;
+            return Ok(Duration::ZERO);
+        }
         if !failure.passing() || now.duration_since(since) + self.pause > self.patience {
             return Err(failure);
         }
+        self.untried = self.others;
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_PAUSE);
         Ok(pause)
@@ -110,14 +120,14 @@ mod tests {
     #[test]
     fn only_what_passes_is_tried_again() {
         for code in ErrorCode::ALL {
-            let again = Retry::new(Duration::from_secs(30)).after(told(code), Instant::now()).is_ok();
+            let again = Retry::new(Duration::from_secs(30), 2).after(told(code), Instant::now()).is_ok();
             assert_eq!(again, matches!(code, ErrorCode::NoCapacity | ErrorCode::ExecutorLost), "{code:?}");
         }
     }
 
     #[test]
     fn pauses_grow_until_patience_ends() {
-        let (mut retry, mut now) = (Retry::new(Duration::from_secs(5)), Instant::now());
+        let (mut retry, mut now) = (Retry::new(Duration::from_secs(5), 1), Instant::now());
         let begin = now;
         let mut pauses = Vec::new();
         while let Ok(pause) = retry.after(Failure::Lost("gone".to_owned()), now) {
@@ -129,7 +139,18 @@ mod tests {
         assert!(tried > Duration::from_secs(4) && tried <= Duration::from_secs(5), "{tried:?}");
         retry.progress();
         assert_eq!(retry.after(told(ErrorCode::NoCapacity), now).unwrap(), FIRST_PAUSE);
-        assert!(Retry::new(Duration::ZERO).after(told(ErrorCode::NoCapacity), now).is_err());
+        assert!(Retry::new(Duration::ZERO, 1).after(told(ErrorCode::NoCapacity), now).is_err());
+    }
+
+    #[test]
+    fn each_coordinator_is_asked_before_there_is_a_pause() {
+        let (mut retry, now) = (Retry::new(Duration::from_secs(5), 3), Instant::now());
+        let pauses: Vec<_> = (0..6).map(|_| retry.after(Failure::Lost("gone".to_owned()), now).unwrap()).collect();
+        let none = Duration::ZERO;
+        assert_eq!(pauses, [none, none, FIRST_PAUSE, none, none, FIRST_PAUSE * 2]);
+        let mut at_once = Retry::new(Duration::ZERO, 2);
+        assert_eq!(at_once.after(told(ErrorCode::NoCapacity), now).unwrap(), none);
+        assert!(at_once.after(told(ErrorCode::NoCapacity), now).is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub async fn answer(fleet: &mut Fleet, rows: Option<u64>, input: &mut Input, out
         _ => return Err(malformed("it has no schema").into()),
     };
     let mut chunk = Chunk::new(schema)?;
-    let mut retry = Retry::new(fleet.patience);
+    let mut retry = Retry::new(fleet.patience, fleet.coordinators());
     loop {
         let before = chunk.rows_out;
         let failure = match attempt(fleet, &mut chunk, input, output).await {
@@ -38,6 +38,7 @@ pub async fn answer(fleet: &mut Fleet, rows: Option<u64>, input: &mut Input, out
             retry.progress();
         }
         let pause = retry.after(failure, Instant::now()).map_err(Stop::Failed)?;
+        fleet.pass_on();
         tokio::time::sleep(pause).await;
     }
     chunk.check_rows(rows)?;

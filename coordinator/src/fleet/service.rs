@@ -31,6 +31,9 @@ use crate::registry::Registry;
 use crate::routes::RouteTable;
 use udfleet_edge::auth::SendToken;
 
+/// Bytes of the id that a client gives a registration.
+const MAX_REQUEST_ID: usize = 64;
+
 /// Events of one registration on their way to a client.
 const EVENTS: usize = 64;
 
@@ -87,6 +90,15 @@ fn parse_optional(name: &str) -> Result<Option<FunctionRef>, Error> {
     if name.is_empty() { Ok(None) } else { parse(name).map(Some) }
 }
 
+/// Kept with the definition: bounded.
+fn request_id(id: String) -> Result<String, Error> {
+    if id.len() <= MAX_REQUEST_ID {
+        return Ok(id);
+    }
+    let message = format!("request_id has {} bytes, at most {MAX_REQUEST_ID} are allowed", id.len());
+    Err(Error::new(ErrorCode::InvalidInput, message))
+}
+
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -110,6 +122,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             http_address: self.context.http_address.clone(),
             max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
             config_keys: config::KEYS.iter().map(key).collect(),
+            coordinators: vec![self.context.coordinator.clone()],
         }))
     }
 
@@ -121,8 +134,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     ) -> Result<Response<Self::RegisterFunctionStream>, Status> {
         let request = request.into_inner();
         let definition = request.definition;
-        let definition =
+        let mut definition =
             definition.ok_or_else(|| Error::new(ErrorCode::InvalidDefinition, "the request holds no definition"))?;
+        definition.request_id = request_id(request.request_id)?;
         let timeout = match request.timeout_ms {
             0 => self.context.registration_timeout,
             millis => Duration::from_millis(millis),

@@ -36,11 +36,12 @@ impl Function {
         }
     }
 
-    /// True where both would run alike: everything but version and time is the same.
+    /// True where both would run alike: everything but version, time and request is the same.
     #[must_use]
     pub fn same_as(&self, other: &FunctionDefinition) -> bool {
         let mut mine = self.definition.clone();
         (mine.version, mine.created_unix_ms) = (other.version, other.created_unix_ms);
+        mine.request_id.clone_from(&other.request_id);
         mine == *other
     }
 }

@@ -26,6 +26,8 @@ use entries::{FUNCTIONS, REGISTERING, counted, counter_key, decode, function_key
 
 /// How often a lost race for a version number is run again.
 const RACES: usize = 32;
+/// The most versions that other coordinators can have registered before this one hears of it.
+const CAUGHT_UP: u32 = 8;
 /// Versions that are dropped in one transaction: each takes two writes.
 const DROPPED_AT_ONCE: usize = crate::store::MAX_OPERATIONS / 2;
 
@@ -55,24 +57,25 @@ impl Registry {
         self.catalog.load_full()
     }
 
-    /// Stores a definition as its name's next version, unless the newest is identical; true where it is new. Until
-    /// [`Registry::settle`] or [`Registry::abandon`] its registration is under way, and this process sees to it.
+    /// Stores a definition as its name's next version, unless the same request has stored it already or the newest is
+    /// identical; true where it is new. Until [`Registry::settle`] or [`Registry::abandon`] its registration is under way,
+    /// and this process sees to it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn register(&self, mut definition: FunctionDefinition) -> Result<(Arc<Function>, bool), Error> {
         let _one = self.changes.lock().await;
-        if let Some(newest) = self.catalog().newest(&definition.name)
-            && newest.same_as(&definition)
-        {
-            return Ok((Arc::clone(newest), false));
-        }
         definition.created_unix_ms = unix_ms();
         let owner = serde_json::to_vec(&self.owner).map_err(|e| Error::internal(format!("the owner: {e}")))?;
         let counter = counter_key(&definition.name);
         for _ in 0..RACES {
             let held = self.store.get(&counter).await?;
-            let version = counted(held.as_ref())? + 1;
+            let last = counted(held.as_ref())?;
+            self.catch_up(&definition.name, last).await?;
+            if let Some(registered) = self.registered(&definition) {
+                return Ok((registered, false));
+            }
+            let version = last + 1;
             definition.version = version;
             let key = function_key(&definition.name, version);
             let conditions =
@@ -90,6 +93,26 @@ impl Registry {
         }
         let message = format!("{}: too many registrations at once for a version number", definition.name);
         Err(Error::new(ErrorCode::NoCapacity, message).hint("try again"))
+    }
+
+    /// Takes in versions of a name that another coordinator has stored just now, up to the `last`.
+    async fn catch_up(&self, name: &str, last: u32) -> Result<(), StoreError> {
+        let known = self.catalog().newest(name).map_or(0, |newest| newest.definition.version);
+        for version in known.max(last.saturating_sub(CAUGHT_UP)) + 1..=last {
+            if let Some(entry) = self.store.get(&function_key(name, version)).await? {
+                let function = Arc::new(decode(&entry)?);
+                self.catalog.store(Arc::new(self.catalog().with(function)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the request has stored when it was sent before, or the newest version where it is identical.
+    fn registered(&self, definition: &FunctionDefinition) -> Option<Arc<Function>> {
+        let (catalog, request) = (self.catalog(), &definition.request_id);
+        let sent_before = |f: &&Arc<Function>| !request.is_empty() && f.definition.request_id == *request;
+        let stored = catalog.versions(&definition.name).find(sent_before);
+        stored.or_else(|| catalog.newest(&definition.name).filter(|newest| newest.same_as(definition))).cloned()
     }
 
     /// A new version is being served: its registration has ended well.

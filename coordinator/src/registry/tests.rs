@@ -32,6 +32,34 @@ async fn versions_count_up_and_identical_definitions_are_one() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_sent_again_registers_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    let requested = |id: &str| FunctionDefinition { request_id: id.to_owned(), ..definition("add", "a") };
+    assert_eq!(registry.register(requested("r1")).await.unwrap().0.name, "add@1");
+    registry.register(definition("add", "b")).await.unwrap();
+    let (again, new) = registry.register(requested("r1")).await.unwrap();
+    assert_eq!((again.name.as_str(), new), ("add@1", false), "although it is not the newest any more");
+    assert_eq!(registry.register(requested("r2")).await.unwrap().0.name, "add@3");
+    let (same, new) = registry.register(requested("r3")).await.unwrap();
+    assert_eq!((same.name.as_str(), new), ("add@3", false), "another request, but the same as the newest");
+}
+
+#[tokio::test]
+async fn what_another_coordinator_has_stored_just_now_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: SharedStore = Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
+    let (here, _) = Registry::open(Arc::clone(&store), owner("here", "1")).await.unwrap();
+    let (there, _) = Registry::open(store, owner("there", "1")).await.unwrap();
+    there.register(definition("add", "a")).await.unwrap();
+    let (same, new) = here.register(definition("add", "a")).await.unwrap();
+    assert_eq!((same.name.as_str(), new), ("add@1", false));
+    assert_eq!(here.register(definition("add", "b")).await.unwrap().0.name, "add@2");
+    there.drop_function(&FunctionRef::parse("add@1").unwrap()).await.unwrap();
+    assert_eq!(there.register(definition("add", "b")).await.unwrap().0.name, "add@2");
+}
+
+#[tokio::test]
 async fn a_restart_loses_nothing_and_numbers_are_not_reused() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(&folder).await;

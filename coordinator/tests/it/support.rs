@@ -63,7 +63,7 @@ impl Coordinator {
     }
 
     pub async fn register_raw(&self, definition: FunctionDefinition) -> (Vec<Kind>, Result<FunctionInfo, Error>) {
-        let request = RegisterFunctionRequest { definition: Some(definition), timeout_ms: 0 };
+        let request = RegisterFunctionRequest { definition: Some(definition), ..Default::default() };
         let mut events = self.fleet().await.register_function(request).await.unwrap().into_inner();
         let mut lines = Vec::new();
         loop {

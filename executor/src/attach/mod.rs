@@ -14,9 +14,11 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
+use udfleet_edge::address::Addresses;
 use udfleet_edge::auth::SendToken;
-use udfleet_edge::channel::{endpoint, error_of};
+use udfleet_edge::channel::error_of;
+use udfleet_edge::failover;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -38,20 +40,19 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Unsent messages; a coordinator that takes no more than this is as good as gone.
 const OUTBOX: usize = 8;
 
-/// A connection to the coordinator that is made when first used and again whenever it breaks.
+/// A connection to the coordinator that is made when first used and again whenever it breaks, then to the next of its
+/// addresses.
 ///
 /// # Errors
 /// `INVALID_CONFIG` for an address that is none.
-pub fn channel(coordinator: &str) -> Result<Channel, Error> {
-    let endpoint = endpoint(coordinator).map_err(|_| {
-        let message = format!("coordinator is {coordinator:?}, expected HOST:PORT");
+pub fn channel(coordinator: &Addresses) -> Result<Channel, Error> {
+    let with = |endpoint: Endpoint| {
+        endpoint.http2_keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE).keep_alive_while_idle(true)
+    };
+    failover::channel(coordinator, with).map_err(|_| {
+        let message = format!("coordinator is {:?}, expected HOST:PORT", coordinator.to_string());
         Error::new(ErrorCode::InvalidConfig, message)
-    })?;
-    Ok(endpoint
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true)
-        .connect_lazy())
+    })
 }
 
 /// How far the executor's orderly stop has come.
@@ -71,14 +72,14 @@ pub struct Attachment {
     node: ActorRef<NodeMessage>,
     reporter: Reporter,
     /// Its address, for messages.
-    coordinator: String,
+    coordinator: Addresses,
 }
 
 impl Attachment {
-    /// Attaches to the coordinator at this address as `hello` says; desired state goes to `node`.
+    /// Attaches to the coordinator at one of these addresses as `hello` says; desired state goes to `node`.
     #[must_use]
     pub fn new(
-        coordinator: String,
+        coordinator: Addresses,
         channel: Channel,
         bearer: SendToken,
         hello: Hello,
@@ -129,7 +130,7 @@ impl Attachment {
         let _ = outbox.try_send(first);
         let mut inbox = match self.client.attach(ReceiverStream::new(messages)).await {
             Ok(response) => response.into_inner(),
-            Err(status) => return Err(error_of(&status, &self.coordinator)),
+            Err(status) => return Err(error_of(&status, &self.coordinator.to_string())),
         };
         self.reporter.start_over();
         let mut feed = DesiredFeed::default();
@@ -145,7 +146,7 @@ impl Attachment {
                 message = inbox.message() => match message {
                     Ok(Some(message)) => news |= self.take(message, &mut feed, welcomed)?,
                     Ok(None) => return Err(Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment")),
-                    Err(status) => return Err(error_of(&status, &self.coordinator)),
+                    Err(status) => return Err(error_of(&status, &self.coordinator.to_string())),
                 },
                 () = stop.begun.cancelled(), if !leaving => {
                     leaving = true;

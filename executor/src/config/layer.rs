@@ -6,15 +6,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, HumanDuration, Size};
 
 /// Settings that one source gives. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
-    /// host:port of the coordinator [default: 127.0.0.1:8815]
-    #[arg(long, value_name = "HOST:PORT", env = "UDFLEET_COORDINATOR")]
-    pub coordinator: Option<String>,
+    /// host:port of the coordinator; of several, with commas between them, those that are sure to be known
+    /// [default: 127.0.0.1:8815]
+    #[arg(long, value_name = "HOST:PORT,...", env = "UDFLEET_COORDINATOR")]
+    pub coordinator: Option<Addresses>,
     /// Address of Flight and the node service [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_LISTEN")]
     pub listen: Option<SocketAddr>,

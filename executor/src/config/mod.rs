@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use serde::Serialize;
+use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration, Size, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
@@ -49,8 +50,8 @@ impl CommandLine for Arguments {
 /// The settings in force.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    /// host:port of the coordinator.
-    pub coordinator: String,
+    /// host:port of coordinators.
+    pub coordinator: Addresses,
     /// Where Flight and the node service listen.
     pub listen: SocketAddr,
     /// Where /metrics and /healthz listen.

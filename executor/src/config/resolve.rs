@@ -11,7 +11,6 @@ use udfleet_proto::error::Error;
 use super::memory::memory_limit;
 use super::{Layer, Settings};
 
-const DEFAULT_COORDINATOR: &str = "127.0.0.1:8815";
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
 /// How many times the usual number an environment may grow to.
 const DEFAULT_GROWTH: u32 = 4;
@@ -37,7 +36,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         labels: layer.labels.into_iter().collect(),
         memory: layer.memory.unwrap_or_else(|| Size(memory_limit(Path::new("/")) / 5 * 4)),
         environment_ttl: layer.environment_ttl.unwrap_or(DEFAULT_ENVIRONMENT_TTL),
-        coordinator: layer.coordinator.unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned()),
+        coordinator: layer.coordinator.unwrap_or_default(),
         listen: layer.listen.unwrap_or(ANY_PORT),
         http_listen: layer.http_listen.unwrap_or(ANY_PORT),
         engine_listen: layer.engine_listen,
@@ -127,11 +126,25 @@ mod tests {
             let error = load(&flags).unwrap_err();
             assert!(error.code() == ErrorCode::InvalidConfig && error.info().message.contains(named), "{error}");
         }
-        for flags in [["--memory", "lots"], ["--environment-ttl", "5 fortnights"], ["--label", "novalue"]] {
+        for flags in [
+            ["--coordinator", "a:1,,b:1"],
+            ["--memory", "lots"],
+            ["--environment-ttl", "5 fortnights"],
+            ["--label", "novalue"],
+        ] {
             let arguments = ["udfleet-executor", flags[0], flags[1]];
             let error = read::<Arguments>(arguments.map(Into::into)).map(drop).unwrap_err().to_string();
             assert!(error.contains(flags[0]), "{error}");
         }
+    }
+
+    #[test]
+    fn coordinators_are_a_list() {
+        assert_eq!(load(&[]).unwrap().coordinator.as_slice(), ["127.0.0.1:8815"]);
+        assert_eq!(load(&["--coordinator", "a, b:1"]).unwrap().coordinator.as_slice(), ["a:8815", "b:1"]);
+        let file = file("coordinator = \"a:1,b\"\n");
+        let settings = load(&["--config", file.path().to_str().unwrap()]).unwrap();
+        assert_eq!(settings.coordinator.to_string(), "a:1,b:8815");
     }
 
     #[test]

@@ -28,6 +28,9 @@ UNRESOLVED = "check the name, and that this machine can look it up (DNS, /etc/ho
 _UNRESOLVED = re.compile(r"DNS resolution failed|Domain name not found|errors? resolving|hostname lookup error", re.I)
 """How gRPC says so, as it comes with grpcio and with pyarrow."""
 
+_NO_CONNECTION = "failed to connect to all addresses"
+"""How gRPC says that it has sent nothing."""
+
 _TYPED_TEXT = re.compile(
     rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
     r"((?P<function>[^\s:@]+@\d+): )?(row (?P<row>\d+): )?(?P<message>.*?)( \(hint: (?P<hint>.*)\))?$",
@@ -43,6 +46,11 @@ def told(text: str) -> UdfleetError | None:
         return None
     row = None if match["row"] is None else int(match["row"])
     return errors.BY_CODE[match["code"]](match["message"], hint=match["hint"], function=match["function"], row=row)
+
+
+def is_unsent(text: str) -> bool:
+    """Whether a call failed before anything of it was sent."""
+    return _NO_CONNECTION in text or _UNRESOLVED.search(text) is not None
 
 
 def from_flight(error: BaseException, address: str) -> UdfleetError:

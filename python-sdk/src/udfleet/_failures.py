@@ -12,9 +12,6 @@ from ._grpc import grpc
 from ._proto.udfleet.v1 import error_pb2
 from .errors import ProcessExit, RemoteException, RemoteFrame, UdfleetError
 
-_NO_CONNECTION = "failed to connect to all addresses"
-"""How gRPC says that it has sent nothing."""
-
 
 def _exception(message: error_pb2.PythonException) -> RemoteException:
     return RemoteException(
@@ -68,7 +65,10 @@ def from_grpc(error: grpc.RpcError, address: str) -> UdfleetError:
     for key, value in call.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and (typed := _from_details(value)):
             return placed(typed, address)
-    return from_status(call.code().name, call.details() or "", address)
+    failure = from_status(call.code().name, call.details() or "", address)
+    if isinstance(failure, errors.UnreachableError) and _failure_text.is_unsent(failure.message):
+        failure.has_no_side_effects = True
+    return failure
 
 
 def told(error: BaseException) -> UdfleetError | None:
@@ -85,5 +85,5 @@ def from_flight(error: BaseException, address: str) -> UdfleetError:
 
 def lost(message: str, retry_hint: str | None = None) -> UdfleetError:
     """A peer went away under a call, or was never there: then nothing has run."""
-    unreached = _NO_CONNECTION in message
-    return errors.ExecutorLostError(message, hint=retry_hint, has_no_side_effects=unreached)
+    unsent = _failure_text.is_unsent(message)
+    return errors.ExecutorLostError(message, hint=retry_hint, has_no_side_effects=unsent)

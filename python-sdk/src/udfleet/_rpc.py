@@ -1,98 +1,202 @@
-"""The coordinator's control services over one gRPC channel."""
+"""The coordinators' control services: one gRPC channel to each that is asked, and the next one where one is away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pyarrow.flight as flight
 from google.protobuf.message import Message
 
 from . import _failures, _fork
+from ._coordinators import Attempts, Coordinators
 from ._grpc import grpc
+from ._log_position import LogPosition
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
 from ._proto.udfleet.v1 import plan_pb2 as plan
-from .errors import UnreachableError
+from .errors import FunctionNotFoundError, UdfleetError, UnreachableError
 
 MAX_CONTROL_BYTES = 16 << 20
 CALL_SECONDS = 30.0
 """Deadline of calls that only ask."""
+HANGING_SECONDS = 10.0
+"""The same while there are other coordinators to ask: one that hangs takes connections, and answers nothing."""
+LEARN_SECONDS = 15.0
+"""How often coordinators are asked which others there are."""
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_CONTROL_BYTES),
+    ("grpc.max_send_message_length", MAX_CONTROL_BYTES),
+    # A coordinator that hangs without closing its connection is given up after this.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # A fleet that restarts should be found again at once, not after gRPC's two minutes of backoff.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    # Also how long a connection may take; 20 s by default.
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
 
 _Answer = TypeVar("_Answer", bound=Message)
+_T = TypeVar("_T")
 
 
 class Rpc:
-    """Typed calls; every failure is a UdfleetError. Thread-safe; the channel reconnects by itself."""
+    """Typed calls; every failure is a UdfleetError. Thread-safe; channels reconnect by themselves.
 
-    def __init__(self, address: str, token: str | None) -> None:
-        self.address = address
+    A call that a coordinator does not take, because it is away or has no room, goes to the next.
+    """
+
+    def __init__(self, addresses: Sequence[str], token: str | None) -> None:
+        self.coordinators = Coordinators(addresses)
         self.token = token
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        options = [
-            ("grpc.max_receive_message_length", MAX_CONTROL_BYTES),
-            ("grpc.max_send_message_length", MAX_CONTROL_BYTES),
-            # A fleet that restarts should be found again at once, not after gRPC's two minutes of backoff.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            # Also how long a connection may take; 20 s by default.
-            ("grpc.min_reconnect_backoff_ms", 2000),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-        ]
-        _fork.check()
-        with _fork.without_grpc_fork_support():
-            self._open_channel = grpc.insecure_channel(address, options=options)
+        self._lock = threading.Lock()
+        self._channels: dict[str, grpc.Channel] = {}
+        self._learn_at = time.monotonic() + LEARN_SECONDS
         self._closed = False
+        _fork.check()
         _fork.holds_connection(self)
 
     def close(self) -> None:
-        """Closes the channel; running calls end with an error."""
+        """Closes the channels; running calls end with an error."""
         self._closed = True
-        if not _fork.inherited():
-            self._open_channel.close()
+        if _fork.inherited():
+            return
+        with self._lock:
+            channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.close()
 
-    @property
-    def _channel(self) -> grpc.Channel:
+    def _channel(self, address: str) -> grpc.Channel:
+        with self._lock:
+            self._check_open()
+            found = self._channels.get(address)
+            if found is None:
+                with _fork.without_grpc_fork_support():
+                    found = self._channels[address] = grpc.insecure_channel(address, options=_OPTIONS)
+            return found
+
+    def _check_open(self) -> None:
         _fork.check()
         if self._closed:
-            raise UnreachableError(f"this connection to {self.address} is closed", hint="connect again")
-        return self._open_channel
+            where = ", ".join(self.coordinators.given)
+            raise UnreachableError(f"this connection to {where} is closed", hint="connect again")
 
-    def _unary(self, method: str, request: Message, answer: type[_Answer], timeout: float = CALL_SECONDS) -> _Answer:
-        call = self._channel.unary_unary(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
-        result: _Answer = self._wait(call.future(request, timeout=timeout, metadata=self._metadata))
+    def _unary(self, method: str, request: Message, answer: type[_Answer]) -> _Answer:
+        result: _Answer = self._ask(self._begin(method, request, answer))
         return result
 
-    def _wait(self, call: Any) -> Any:
+    def _begin(
+        self, method: str, request: Message, answer: type[Message]
+    ) -> Callable[[grpc.Channel, float | None], Any]:
+        def begin(channel: grpc.Channel, timeout: float | None) -> Any:
+            call = channel.unary_unary(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
+            return call.future(request, timeout=timeout, metadata=self._metadata)
+
+        return begin
+
+    def _ask(self, begin: Callable[[grpc.Channel, float | None], Any], timeout: float | None = CALL_SECONDS) -> Any:
+        """What the first coordinator says that can; what is asked may be asked twice."""
+
+        def ask(address: str, others: bool) -> Any:
+            patience = HANGING_SECONDS if others and timeout == CALL_SECONDS else timeout
+            return self._wait(begin(self._channel(address), patience), address)
+
+        return self._first(ask)
+
+    def _first(self, ask: Callable[[str, bool], _T]) -> _T:
+        """The first answer: `ask` is told whom to ask, and whether there are others."""
+        self._check_open()
+        attempts = Attempts(self.coordinators)
+        for address in attempts:
+            try:
+                answer = ask(address, attempts.others)
+            except UdfleetError as error:  # noqa: PERF203
+                attempts.failed(address, error)
+            else:
+                attempts.answered(address)
+                self._learn_now_and_then(address)
+                return answer
+        raise attempts.failure()
+
+    def _wait(self, call: Any, address: str) -> Any:
         # Asked for by `future`, because gRPC's own waiting lets Ctrl-C wait for 200 ms.
         try:
             return call.result()
         except grpc.RpcError as error:
-            raise _failures.from_grpc(error, self.address) from None
+            raise _failures.from_grpc(error, address) from None
         except BaseException:
             call.cancel()
             raise
 
     def _stream(
-        self, method: str, request: Message, answer: type[_Answer], timeout: float | None = None
+        self, address: str, method: str, request: Message, answer: type[_Answer], timeout: float | None = None
     ) -> Iterator[_Answer]:
-        call = self._channel.unary_stream(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
+        """The answers of one coordinator."""
+        channel = self._channel(address)
+        call = channel.unary_stream(f"/udfleet.v1.{method}", type(request).SerializeToString, answer.FromString)
         answers: Any = call(request, timeout=timeout, metadata=self._metadata)
         try:
             yield from answers
         except grpc.RpcError as error:
-            raise _failures.from_grpc(error, self.address) from None
+            raise _failures.from_grpc(error, address) from None
         finally:
             answers.cancel()
 
-    def server_info(self, version: str) -> fleet.ServerInfoResponse:
-        """Who answers; refused when the versions don't match."""
-        return self._unary("Fleet/ServerInfo", fleet.ServerInfoRequest(version=version), fleet.ServerInfoResponse)
+    def _whole(self, method: str, request: Message, answer: type[_Answer]) -> list[_Answer]:
+        """All answers of the first coordinator that gives them all."""
+        return self._first(lambda address, _: list(self._stream(address, method, request, answer, CALL_SECONDS)))
 
-    def register(
-        self, request: fleet.RegisterFunctionRequest, timeout: float | None
-    ) -> Iterator[fleet.RegistrationEvent]:
-        """Events of a registration; the last is `ready` or `failed`."""
-        return self._stream("Fleet/RegisterFunction", request, fleet.RegistrationEvent, timeout)
+    def _learn_now_and_then(self, address: str) -> None:
+        """Asks in the background which coordinators there are."""
+        now = time.monotonic()
+        if now < self._learn_at:
+            return
+        self._learn_at = now + LEARN_SECONDS
+        request = fleet.ServerInfoRequest()
+        call = self._channel(address).unary_unary(
+            "/udfleet.v1.Fleet/ServerInfo",
+            fleet.ServerInfoRequest.SerializeToString,
+            fleet.ServerInfoResponse.FromString,
+        )
+        future = call.future(request, timeout=CALL_SECONDS, metadata=self._metadata)
+        future.add_done_callback(lambda done: self._take_coordinators(address, done))
+
+    def _take_coordinators(self, address: str, done: Any) -> None:
+        if done.code() is grpc.StatusCode.OK:
+            self.coordinators.learn(address, done.result().coordinators)
+
+    def server_info(self, version: str) -> fleet.ServerInfoResponse:
+        """Who answers, and which coordinators there are; refused when the versions don't match."""
+        info = self._unary("Fleet/ServerInfo", fleet.ServerInfoRequest(version=version), fleet.ServerInfoResponse)
+        self.coordinators.learn(self.coordinators.preferred, info.coordinators)
+        return info
+
+    def register(self, request: fleet.RegisterFunctionRequest, seconds: float) -> Iterator[fleet.RegistrationEvent]:
+        """Events of a registration; the last is `ready` or `failed`.
+
+        Where its coordinator goes away, another is asked for the same: the request's id tells it what has begun.
+        """
+        self._check_open()
+        deadline = time.monotonic() + seconds
+        attempts = Attempts(self.coordinators)
+        for address in attempts:
+            left = max(1.0, deadline - time.monotonic())
+            try:
+                for event in self._stream(address, "Fleet/RegisterFunction", request, fleet.RegistrationEvent, left):
+                    attempts.answered(address)
+                    yield event
+            except UdfleetError as error:
+                attempts.failed(address, error)
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+        raise attempts.failure()
 
     def describe(self, name: str) -> fleet.FunctionInfo:
         """One function."""
@@ -111,7 +215,24 @@ class Rpc:
     def drop(self, name: str) -> list[str]:
         """Drops a function or one version; returns what was dropped."""
         request = fleet.DropFunctionRequest(name=name)
-        return list(self._unary("Fleet/DropFunction", request, fleet.DropFunctionResponse).dropped)
+        begin = self._begin("Fleet/DropFunction", request, fleet.DropFunctionResponse)
+        asked_before = False
+
+        def drop(address: str, _: bool) -> list[str]:
+            nonlocal asked_before
+            again, asked_before = asked_before, True
+            try:
+                return list(self._wait(begin(self._channel(address), CALL_SECONDS), address).dropped)
+            except FunctionNotFoundError:
+                if again:
+                    # Who was asked before has done it, and could not say so any more.
+                    return [name]
+                raise
+            except UdfleetError as error:
+                asked_before = again or not error.has_no_side_effects
+                raise
+
+        return self._first(drop)
 
     def executors(self) -> Iterator[fleet.ExecutorInfo]:
         """All executors."""
@@ -145,41 +266,77 @@ class Rpc:
     def row_errors(self, function: str) -> Iterator[cluster.KeptRowErrors]:
         """Rows that failed and did not fail their streams."""
         request = cluster.RowErrorsRequest(function=function)
-        for answer in self._stream("Fleet/RowErrors", request, cluster.RowErrorsResponse, CALL_SECONDS):
+        for answer in self._whole("Fleet/RowErrors", request, cluster.RowErrorsResponse):
             yield from answer.functions
 
     def profile(self, function: str) -> Iterator[cluster.FunctionProfile]:
         """Where functions spend their time."""
         request = cluster.ProfileRequest(function=function)
-        for answer in self._stream("Fleet/Profile", request, cluster.ProfileResponse, CALL_SECONDS):
+        for answer in self._whole("Fleet/Profile", request, cluster.ProfileResponse):
             yield from answer.functions
 
     def logs(self, function: str, tail: int, follow: bool) -> Iterator[cluster.LogLine]:
-        """What functions wrote to stdout and stderr."""
+        """What functions wrote to stdout and stderr.
+
+        Where the coordinator goes away, another goes on: each of them is sent all lines by the executors.
+        """
+        self._check_open()
         request = cluster.LogsRequest(function=function, tail=tail, follow=follow)
-        return self._stream("Fleet/Logs", request, cluster.LogLine)
+        position = LogPosition()
+        attempts = Attempts(self.coordinators)
+        for address in attempts:
+            try:
+                for line in self._stream(address, "Fleet/Logs", request, cluster.LogLine):
+                    attempts.answered(address)
+                    if position.take(line):
+                        yield line
+            except UdfleetError as error:
+                attempts.failed(address, error)
+            else:
+                if not (follow and attempts.others):
+                    return
+            # What was written meanwhile lies among what the next one keeps.
+            request.tail = 0 if position.begun else tail
+            position.resume()
+        raise attempts.failure()
 
     def flight_info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """Who serves a function or a plan. Asked here, because pyarrow's client keeps no details of an error."""
-        return self._wait(self.begin_flight_info(descriptor))
+        return self._ask(lambda channel, timeout: self._flight_info(channel, descriptor, timeout))
 
     def begin_flight_info(self, descriptor: flight.FlightDescriptor) -> Any:
-        """The same without waiting: gRPC's future of the answer."""
-        call = self._channel.unary_unary(
+        """The same without waiting, of the coordinator that is preferred: gRPC's future of the answer."""
+        address = self.coordinators.preferred
+        self._check_open()
+        future = self._flight_info(self._channel(address), descriptor, HANGING_SECONDS)
+        future.add_done_callback(lambda done: self._notice(address, done))
+        return future
+
+    def _flight_info(self, channel: grpc.Channel, descriptor: flight.FlightDescriptor, timeout: float | None) -> Any:
+        call = channel.unary_unary(
             "/arrow.flight.protocol.FlightService/GetFlightInfo",
             flight.FlightDescriptor.serialize,
             flight.FlightInfo.deserialize,
         )
-        return call.future(descriptor, timeout=CALL_SECONDS, metadata=self._metadata)
+        return call.future(descriptor, timeout=timeout, metadata=self._metadata)
+
+    def _notice(self, address: str, done: Any) -> None:
+        """The next question goes to another coordinator where this one is away."""
+        if done.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            self.coordinators.failed(address)
 
     def missing(self, hashes: list[str]) -> set[str]:
         """Which of these artifacts the coordinator lacks."""
         request = fleet.MissingArtifactsRequest(hashes=hashes)
         return set(self._unary("Artifacts/Missing", request, fleet.MissingArtifactsResponse).hashes)
 
-    def put(self, chunks: Iterator[fleet.ArtifactChunk], timeout: float | None) -> None:
-        """Sends one artifact."""
-        call = self._channel.stream_unary(
-            "/udfleet.v1.Artifacts/Put", fleet.ArtifactChunk.SerializeToString, fleet.PutArtifactResponse.FromString
-        )
-        self._wait(call.future(chunks, timeout=timeout, metadata=self._metadata))
+    def put(self, chunks: Callable[[], Iterator[fleet.ArtifactChunk]], timeout: float | None) -> None:
+        """Sends one artifact, from its first chunk to each coordinator that is tried."""
+
+        def begin(channel: grpc.Channel, timeout: float | None) -> Any:
+            call = channel.stream_unary(
+                "/udfleet.v1.Artifacts/Put", fleet.ArtifactChunk.SerializeToString, fleet.PutArtifactResponse.FromString
+            )
+            return call.future(chunks(), timeout=timeout, metadata=self._metadata)
+
+        self._ask(begin, timeout)

@@ -156,7 +156,7 @@ def test_changes_and_failures_while_it_is_read(folder):
 
         def put(self, chunks, timeout):
             try:
-                list(chunks)
+                list(chunks())
             except InvalidDefinitionError:
                 raise udfleet.UnreachableError("iterating requests") from None
 

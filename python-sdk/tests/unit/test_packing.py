@@ -166,7 +166,7 @@ def test_only_missing_artifacts_are_sent():
             return set(hashes[:1])
 
         def put(self, chunks, timeout):
-            self.sent.append(next(chunks).hash)
+            self.sent.append(next(chunks()).hash)
 
     events: list[str] = []
     shipment = Shipment()

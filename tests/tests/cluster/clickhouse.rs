@@ -14,6 +14,7 @@ use udfleet_tests::cluster::{Cluster, Options};
 use udfleet_tests::function::{Function, bigint, bytes, string};
 use udfleet_tests::gate::Gate;
 use udfleet_tests::http::wait_idle;
+use udfleet_tests::proxy::Proxy;
 
 const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
@@ -201,4 +202,26 @@ async fn it_ends_when_nobody_reads_any_more() {
         gate.open();
     }
     wait_idle(&cluster.http_addresses()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_goes_away_under_a_call_is_replaced_by_the_next() {
+    let cluster = Cluster::start(1).await;
+    cluster.client().register(&Function::new("double")).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let broken = Proxy::start(&cluster.address()).await;
+    let addresses = format!("{nobody},{}, {}", broken.address(), cluster.address());
+    let mut bridge = Bridge::start(&addresses, "double", &["--chunk-header", "--retry-seconds=0"]);
+    bridge.write(&chunk(&[numbers(0..10)])).await;
+    assert_eq!(values(&bridge.read_rows(10).await), (0..10).map(|value| 2 * value).collect::<Vec<_>>());
+    broken.cut();
+    bridge.write(&chunk(&[numbers(10..20)])).await;
+    assert_eq!(values(&bridge.read_rows(10).await), (10..20).map(|value| 2 * value).collect::<Vec<_>>());
+    bridge.close();
+    assert_eq!(bridge.ended().await.status, 0);
+
+    let mut refused = Bridge::start("a:1,,b:1", "double", &[]);
+    refused.close();
+    let ended = refused.ended().await;
+    assert!(ended.status == 2 && ended.stderr.contains("address 2 of 3"), "{ended:?}");
 }

@@ -19,6 +19,7 @@ class ConnectionSettings:
     """What `connect` is given."""
 
     address: str
+    """Of one coordinator or several, with commas between them."""
     token: str | None = field(repr=False)
     job: str
     direct: bool

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import pyarrow as pa
 
 from .. import __version__
-from .._address import normal
+from .._address import addresses, joined
 from .._flight.directory import Directory
 from .._rpc import Rpc
 from ..declaration import UserDefinedFunctionWrapper
@@ -46,7 +46,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8815"
 
 
 def connect(
-    address: str = DEFAULT_ADDRESS,
+    address: str | Sequence[str] = DEFAULT_ADDRESS,
     token: str | None = None,
     job: str = "default",
     job_parameters: Mapping[str, Any] | None = None,
@@ -54,9 +54,10 @@ def connect(
     *,
     direct: bool = True,
 ) -> Fleet:
-    """Connects to a coordinator and checks that it answers.
+    """Connects to a fleet and checks that one of its coordinators answers.
 
-    :param address: `host:port`; port 8815 where none is given.
+    :param address: `host:port` of a coordinator, or of several with commas between them, or a list; port 8815 where
+        none is given. The others are learned. One that is away is left alone as long as another answers.
     :param token: the fleet's token, where it has one.
     :param job: the name of this session.
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here.
@@ -77,7 +78,7 @@ class Fleet(Tables):
 
     def __init__(
         self,
-        address: str,
+        address: str | Sequence[str],
         token: str | None = None,
         job: str = "default",
         job_parameters: Mapping[str, Any] | None = None,
@@ -85,13 +86,14 @@ class Fleet(Tables):
         *,
         direct: bool = True,
     ) -> None:
-        self.address = normal(address)
+        given = addresses(address)
+        self.address = joined(given)
         self.job = arguments.text(job, "job")
         token = arguments.token(token)
-        self._settings = ConnectionSettings(self.address, token, job, direct)
+        self._direct = direct
         self._job_parameters = arguments.mapping(job_parameters, "job_parameters")
         self._config = arguments.mapping(config, "config")
-        self._rpc = Rpc(self.address, token)
+        self._rpc = Rpc(given, token)
         self._directory = Directory(self._rpc, token)
         self._functions = FleetFunctions(self.function, self._register_inline)
         self._runner = Runner(self._directory, self._functions.describe, job, direct)
@@ -105,6 +107,16 @@ class Fleet(Tables):
 
     def __repr__(self) -> str:
         return f"<udfleet.Fleet {self.address}>"
+
+    @property
+    def coordinators(self) -> tuple[str, ...]:
+        """Addresses of the coordinators that are known: those that this was connected with, then those learned."""
+        return self._rpc.coordinators.known
+
+    @property
+    def _settings(self) -> ConnectionSettings:
+        """What another process connects with."""
+        return ConnectionSettings(joined(self.coordinators), self._rpc.token, self.job, self._direct)
 
     def close(self) -> None:
         """Closes the connections. What is registered stays registered."""

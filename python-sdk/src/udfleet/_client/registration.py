@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,7 +68,9 @@ def register(
     if name is None:
         definition.name = _content_name(f.name, definition)
     shipment.send(rpc, report, seconds)
-    request = fleet_pb2.RegisterFunctionRequest(definition=definition, timeout_ms=max(1, int(seconds * 1000)))
+    request = fleet_pb2.RegisterFunctionRequest(
+        definition=definition, timeout_ms=max(1, int(seconds * 1000)), request_id=uuid.uuid4().hex
+    )
     for event in rpc.register(request, seconds + _GRACE_SECONDS):
         kind = event.WhichOneof("kind")
         if kind == "ready":

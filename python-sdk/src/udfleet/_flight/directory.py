@@ -1,4 +1,4 @@
-"""Routes: which executors serve a function, as the coordinator says; and one Flight client per address."""
+"""Routes: which executors serve a function, as a coordinator says; and one Flight client per address."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Directory:
     """Routes and clients of one fleet. Thread-safe."""
 
     def __init__(self, rpc: Rpc, token: str | None) -> None:
-        self.coordinator = rpc.address
+        self.coordinators = rpc.coordinators
         headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.call_options = flight.FlightCallOptions(headers=headers)
         self._rpc = rpc

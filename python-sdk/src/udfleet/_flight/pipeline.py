@@ -58,6 +58,7 @@ class Pipeline:
         self._aggregates = aggregates
         """The peer keeps an accumulator: when it is lost, no other peer can continue."""
         self._directory = target.directory
+        self._coordinators = target.directory.coordinators
         self._direct = direct
         self._max_streams = 1 if aggregates else max_streams
         self._on_bundle = on_bundle
@@ -90,12 +91,10 @@ class Pipeline:
 
     def _find_candidates(self) -> list[str]:
         """Addresses to open streams to; the last one is tried first."""
-        if not self._direct:
-            return [self._directory.coordinator]
-        executors = [a for a in self._target.executors() if a not in self._failed]
+        executors = [a for a in self._target.executors() if a not in self._failed] if self._direct else []
         random.shuffle(executors)
-        # The coordinator forwards: good enough when nobody else can be reached.
-        return executors[: self._max_streams] or [self._directory.coordinator]
+        # A coordinator forwards: good enough when nobody else can be reached.
+        return executors[: self._max_streams] or [self._coordinators.preferred]
 
     def __len__(self) -> int:
         """Batches submitted whose answers have not been taken."""
@@ -177,6 +176,7 @@ class Pipeline:
             except StreamLostError as lost:
                 self._failed.add(address)
                 self._silent.add(address)
+                self._coordinators.failed(address)
                 self._next_candidates(lost.reason)
                 continue
             self._streams.append(stream)
@@ -200,12 +200,13 @@ class Pipeline:
                 self._take_back(stream)
         except StreamLostError as lost:
             self._silent.add(stream.address)
+            self._coordinators.failed(stream.address)
             self._lose(stream, lost.reason)
         except _TRY_ELSEWHERE as refused:
             self._lose(stream, refused)
         except errors.FunctionNotFoundError as unknown:
             # An executor that was assigned elsewhere meanwhile; the coordinator knows better.
-            if stream.address == self._directory.coordinator:
+            if stream.address in self._coordinators.known:
                 raise
             self._lose(stream, unknown)
 
@@ -260,11 +261,12 @@ class Pipeline:
         return self._order.index(item)
 
     def _next_candidates(self, reason: UdfleetError) -> None:
-        """When no stream and no candidate is left: the coordinator, then all executors again after a backoff."""
+        """When no stream and no candidate is left: the coordinators, then all executors again after a backoff."""
         if self._streams or self._candidates:
             return
-        if self._directory.coordinator not in self._failed:
-            self._candidates = [self._directory.coordinator]
+        untried = self._coordinators.untried(self._failed)
+        if untried is not None:
+            self._candidates = [untried]
             return
         self._rounds += 1
         if self._rounds >= max(self._target.max_attempts(), MAX_ATTEMPTS):
@@ -274,17 +276,17 @@ class Pipeline:
         try:
             self._candidates = self._find_candidates()
         except errors.UnreachableError:
-            self._candidates = [self._directory.coordinator]
+            self._candidates = [self._coordinators.preferred]
 
     def _gave_up(self, reason: UdfleetError, attempts: int) -> UdfleetError:
         if isinstance(reason, (errors.NoCapacityError, errors.UnreachableError)) and not self._opened:
             return reason
-        coordinator = self._directory.coordinator
         absent, hint = "no executor answered", "`udfleet status` shows the executors"
-        if coordinator in self._silent:
+        coordinators = self._coordinators.known
+        if self._silent.issuperset(coordinators):
             hint = _failure_text.ABSENT
             absent = f"{absent}, nor did" if self._direct else "no answer from"
-            absent += f" the coordinator at {coordinator}"
+            absent += f" the coordinator at {' or '.join(coordinators)}"
         return errors.ExecutorLostError(
             f"{absent}; last: {reason.message}",
             function=reason.function or self._target.name or None,

@@ -115,7 +115,7 @@ class FunctionTarget(Target):
         return route.executors if route is not None and route.reference == self._reference else []
 
     def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
-        routed = address == self.directory.coordinator
+        routed = address in self.directory.coordinators.known
         return codec.descriptor(self._request if routed else self._direct_request, producer)
 
     def forget(self) -> None:
@@ -164,7 +164,8 @@ class PlanTarget(Target):
         return list(self._stages or ())
 
     def _stages_of(self, served: list[tuple[str, bytes]]) -> dict[str, bytes]:
-        return {address: ticket for address, ticket in served if ticket and address != self.directory.coordinator}
+        coordinators = self.directory.coordinators.known
+        return {address: ticket for address, ticket in served if ticket and address not in coordinators}
 
     def _stage(self, ticket: bytes) -> bytes:
         if not self._bundles:

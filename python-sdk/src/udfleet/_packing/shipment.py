@@ -55,7 +55,7 @@ class Shipment:
             report(f"sending {len(wanted)} of {len(self._contents)} artifacts, {human(size)}: {files}")
         for artifact in wanted:
             try:
-                rpc.put(self._chunks(artifact), timeout)
+                rpc.put(functools.partial(self._chunks, artifact), timeout)
             except UdfleetError as error:  # noqa: PERF203
                 # gRPC does not pass on what was raised while chunks were read.
                 raise self._unreadable or error from None

@@ -15,11 +15,12 @@ _STOP_SECONDS = 60.0
 @click.pass_context
 def down(ctx: click.Context, everything: bool) -> None:
     """Stop the fleet that `udfleet up` runs on this machine at --address."""
+    from .._address import addresses
     from .._local import record
 
     address, _ = ctx.find_root().obj
     found = record.running()
-    chosen = found if everything else [fleet for fleet in found if fleet.address == address]
+    chosen = found if everything else [fleet for fleet in found if fleet.address in addresses(address)]
     if not chosen and not everything:
         others = ", ".join(fleet.address for fleet in found)
         raise StartupError(

@@ -59,7 +59,11 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="udfleet %(version)s")
 @click.option(
-    "--address", envvar="UDFLEET_ADDRESS", default="127.0.0.1:8815", show_default=True, help="The coordinator."
+    "--address",
+    envvar="UDFLEET_ADDRESS",
+    default="127.0.0.1:8815",
+    show_default=True,
+    help="The coordinator; several with commas between them.",
 )
 @click.option("--token", envvar="UDFLEET_TOKEN", default=None, help="The fleet's token.")
 @click.pass_context

@@ -16,8 +16,9 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .. import _fork
-from .._address import host_and_port, normal
-from .._failure_text import from_flight, told
+from .._address import addresses, host_and_port, joined
+from .._coordinators import Coordinators
+from .._failure_text import from_flight, is_unsent, told
 from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
 
@@ -25,13 +26,21 @@ _ATTEMPTS = 5
 _FIRST_PAUSE = 0.1
 _ASKING_SECONDS = 5.0
 _AWAY = (flight.FlightUnavailableError, flight.FlightTimedOutError)
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    # How long a connection may take: 20 s by default.
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    # A peer that hangs without closing its connection is given up after this.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 _TOKEN_VARIABLE = "UDFLEET_TOKEN"  # noqa: S105 - the name of a variable
 
 
 class FlightFunction:
     """A registered function by its address. Pickles; opens its streams where it is called.
 
-    :param address: `host:port` of the coordinator.
+    :param address: `host:port` of a coordinator, or of several with commas between them.
     :param name: `name`, or `name@version`.
     :param token: the fleet's token; None: the variable UDFLEET_TOKEN of the process that calls.
     :param direct: False sends all batches through the coordinator.
@@ -41,7 +50,9 @@ class FlightFunction:
     def __init__(
         self, address: str, name: str, token: str | None = None, direct: bool = True, repeatable: bool = True
     ) -> None:
-        self.address = normal(address, name)
+        given = addresses(address, name)
+        self.address = joined(given)
+        self._coordinators = Coordinators(given)
         self.name = name
         self.token = token
         self.direct = direct
@@ -91,18 +102,30 @@ class FlightFunction:
         stream = self._take() or self._open(batch.schema, direct)
         try:
             answer = stream.call(batch)
-        except BaseException:
+        except BaseException as error:
             stream.abandon()
+            self._notice(stream.coordinator, error)
             raise
         self._give_back(stream)
         return answer
 
     def _open(self, schema: pa.Schema, direct: bool) -> Stream:
-        # When an executor has just failed, the coordinator knows which others live.
-        client = self._connect(self._executor() if direct else self._location())
-        stream = Stream(client, self._descriptor(), self._options(), schema)
+        executor = self._executor() if direct else None
+        # When an executor has just failed, a coordinator knows which others live.
+        coordinator = None if executor else self._coordinators.preferred
+        client = self._connect(executor or _location(self._coordinators.preferred))
+        try:
+            stream = Stream(client, self._descriptor(), self._options(), schema, coordinator)
+        except BaseException as error:
+            self._notice(coordinator, error)
+            raise
         stream.begin_time(self._expire)
         return stream
+
+    def _notice(self, coordinator: str | None, error: BaseException) -> None:
+        """The next try goes to another coordinator where this one is away, rather than out of room."""
+        if coordinator is not None and isinstance(error, _AWAY) and told(str(error)) is None:
+            self._coordinators.failed(coordinator)
 
     def _take(self) -> Stream | None:
         _fork.check()
@@ -128,22 +151,30 @@ class FlightFunction:
         if idle:
             stream.close()
 
-    def _executor(self) -> flight.Location:
-        # Executors serve without their coordinator: while it is away, those known are asked.
+    def _executor(self) -> flight.Location | None:
+        # Executors serve without coordinators: while these are away, those known are asked.
         with contextlib.suppress(*_AWAY):
             self._executors = [place for endpoint in self._describe().endpoints for place in endpoint.locations]
-        return random.choice(self._executors) if self._executors else self._location()  # noqa: S311 - spreads load
+        return random.choice(self._executors) if self._executors else None  # noqa: S311 - spreads load
 
     def _describe(self) -> flight.FlightInfo:
-        with self._connect(self._location()) as client:
-            return client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
+        *others, last = self._coordinators.order()
+        for address in others:
+            try:
+                return self._ask(address)
+            except _AWAY as error:  # noqa: PERF203
+                self._notice(address, error)
+        return self._ask(last)
 
-    def _location(self) -> flight.Location:
-        return flight.Location.for_grpc_tcp(*host_and_port(self.address, self.name))
+    def _ask(self, coordinator: str) -> flight.FlightInfo:
+        with self._connect(_location(coordinator)) as client:
+            info = client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
+        self._coordinators.answered(coordinator)
+        return info
 
     def _connect(self, location: flight.Location) -> flight.FlightClient:
         _fork.check()
-        return flight.FlightClient(location, generic_options=[("grpc.max_receive_message_length", -1)])
+        return flight.FlightClient(location, generic_options=_OPTIONS)
 
     def _descriptor(self) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(self.name)
@@ -162,9 +193,13 @@ class FlightFunction:
         return typed
 
 
+def _location(address: str) -> flight.Location:
+    return flight.Location.for_grpc_tcp(*host_and_port(address))
+
+
 def _has_not_run(failure: str) -> bool:
     """Whether a batch that failed was refused before anything ran."""
-    return "failed to connect to all addresses" in failure or isinstance(told(failure), NoCapacityError)
+    return is_unsent(failure) or isinstance(told(failure), NoCapacityError)
 
 
 def _version(name: str, info: flight.FlightInfo) -> str:

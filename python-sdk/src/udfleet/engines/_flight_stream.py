@@ -25,8 +25,11 @@ class Stream:
         descriptor: flight.FlightDescriptor,
         options: flight.FlightCallOptions,
         schema: pa.Schema,
+        coordinator: str | None = None,
     ) -> None:
+        """:param coordinator: its address, where the stream goes through one."""
         self.client = client
+        self.coordinator = coordinator
         self.over = False
         self.timer: threading.Timer | None = None
         _fork.holds_connection(self)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from .._address import joined
 from .._local import binaries
 from ..errors import InvalidConfigError
 from ._clickhouse_types import clickhouse_type, has_nulls
@@ -52,7 +53,7 @@ def configure(
     functions = [_Declared(EngineFunction(fleet, name, "ClickHouse", on_error), prefix) for name in names]
     _refuse_twice(functions)
     program = binaries.find_program(_BRIDGE)
-    command = [_BRIDGE, "--address", fleet.address]
+    command = [_BRIDGE, "--address", joined(fleet.coordinators)]
     command += ["--token-file", TOKEN] if fleet._rpc.token else []
     command += ["--on-error", on_error] if on_error else []
     root = ElementTree.Element("functions")

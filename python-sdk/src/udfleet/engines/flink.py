@@ -39,7 +39,8 @@ def register(
 ) -> UserDefinedScalarFunctionWrapper:
     """Makes a registered scalar function a function of SQL and of the Table API.
 
-    :param address: `host:port` of the coordinator, as Flink's workers see it too.
+    :param address: `host:port` of the coordinator, as Flink's workers see it too; of several with commas between them,
+        and workers use one that answers.
     :param name: `name`, its newest version as of now, or `name@version`.
     :param alias: its name in Flink; the function's own by default.
     :param token: the fleet's token, which becomes part of the job; None: the variable UDFLEET_TOKEN, here and in

@@ -36,18 +36,20 @@ class ServerInfoRequest(_message.Message):
     def __init__(self, version: _Optional[str] = ...) -> None: ...
 
 class ServerInfoResponse(_message.Message):
-    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys")
+    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys", "coordinators")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_KEYS_FIELD_NUMBER: _ClassVar[int]
+    COORDINATORS_FIELD_NUMBER: _ClassVar[int]
     version: str
     coordinator: str
     http_address: str
     max_frame_bytes: int
     config_keys: _containers.RepeatedCompositeFieldContainer[ConfigKey]
-    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ...) -> None: ...
+    coordinators: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ..., coordinators: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ConfigKey(_message.Message):
     __slots__ = ("name", "type", "default", "scope", "meaning")
@@ -64,12 +66,14 @@ class ConfigKey(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., default: _Optional[str] = ..., scope: _Optional[str] = ..., meaning: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionRequest(_message.Message):
-    __slots__ = ("definition", "timeout_ms")
+    __slots__ = ("definition", "timeout_ms", "request_id")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     definition: _function_pb2.FunctionDefinition
     timeout_ms: int
-    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    request_id: str
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RegistrationEvent(_message.Message):
     __slots__ = ("progress", "build_log", "ready", "failed")
