@@ -1,7 +1,8 @@
 //! The coordinator: control plane of a fleet, and what routes streams to its executors. It runs no user code and unpickles nothing.
 //!
-//! Who may know whom: `config`, `logs`, `scheduler` and `artifact` know nothing else of this crate; `store` stands on `config`;
-//! `registry` on `store` and `scheduler`; `plan` on `registry`; `routes` on `registry` and `plan`; `snapshot` on `registry`; `membership` on
+//! Who may know whom: `config`, `logs`, `scheduler`, `tracked` and `artifact` know nothing else of this crate; `store` stands on
+//! `config`; `registry` on `store`, `scheduler` and `tracked`; `plan` on `registry`; `routes` on `registry` and `plan`;
+//! `snapshot` on `registry`; `membership` on
 //! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
 //! `router`; `server` starts all.
 
@@ -19,3 +20,4 @@ pub mod scheduler;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod tracked;

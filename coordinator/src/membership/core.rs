@@ -8,15 +8,15 @@ use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, Report};
 
+use super::demand::{self, Demand};
 use super::member::{Member, NodeAddress};
 use super::message::{NewAttachment, Unplaced, WatchEvent};
-use super::plan;
-use super::publish::Placed;
+use super::publish::ShownDesired;
 use super::refresh::Refresh;
 use super::watches::Watches;
-use crate::registry::{Catalog, Function};
+use crate::registry::{Catalog, CatalogChange, Function};
 use crate::routes::{Endpoint, RouteTable};
-use crate::scheduler::{self, Offer, Placement};
+use crate::scheduler::{self, Offer, Placer};
 use crate::snapshot::{SnapshotBuilder, SnapshotCell};
 
 /// Lost executors that are still shown; older ones are forgotten.
@@ -24,10 +24,11 @@ const LOST_KEPT: usize = 32;
 
 pub(super) struct MembershipCore {
     pub members: BTreeMap<String, Member>,
-    pub placement: Placement,
+    pub(super) placer: Placer,
+    pub(super) demand: Demand,
     pub(super) builder: SnapshotBuilder,
     /// What the snapshot says of executors, by id.
-    pub(super) placed: HashMap<Arc<str>, Placed>,
+    pub(super) shown: HashMap<Arc<str>, ShownDesired>,
     pub(super) watches: Watches,
     pub(super) routes: Arc<RouteTable>,
     pub(super) snapshots: Arc<SnapshotCell>,
@@ -45,9 +46,10 @@ impl MembershipCore {
     ) -> Self {
         let mut core = Self {
             members: BTreeMap::new(),
-            placement: Placement::default(),
+            placer: Placer::default(),
+            demand: Demand::default(),
             builder: SnapshotBuilder::default(),
-            placed: HashMap::new(),
+            shown: HashMap::new(),
             watches: Watches::default(),
             routes,
             snapshots,
@@ -87,7 +89,7 @@ impl MembershipCore {
         // Replacing drops the older attachment's link, which ends its stream.
         let replaced = self.members.insert(member.id().to_owned(), member);
         self.show_built(&id, &replaced.map(|member| member.built).unwrap_or_default());
-        self.replan();
+        self.executor_changed(&id);
         self.show(&id);
         self.publish();
         Ok(())
@@ -109,7 +111,7 @@ impl MembershipCore {
         self.show_built(&id, &news.built_before);
         self.watches.build_log(&fresh);
         if news.drained {
-            self.replan();
+            self.executor_changed(executor);
         }
         self.show(executor);
         self.publish();
@@ -122,7 +124,7 @@ impl MembershipCore {
         let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
         tracing::info!(executor, epoch, "executor stops");
         member.stopping = true;
-        self.replan();
+        self.executor_changed(executor);
         self.show(executor);
         self.publish();
     }
@@ -138,7 +140,7 @@ impl MembershipCore {
         let (id, built) = (Arc::clone(member.key()), std::mem::take(&mut member.built));
         self.builder.stop_counting(&id);
         self.show_built(&id, &built);
-        self.replan();
+        self.executor_changed(executor);
         self.show(executor);
         self.forget_old();
         self.publish();
@@ -151,7 +153,7 @@ impl MembershipCore {
         lost.sort();
         for (_, id) in lost.iter().take(lost.len().saturating_sub(LOST_KEPT)) {
             if let Some(member) = self.members.remove(id) {
-                self.placed.remove(member.key());
+                self.shown.remove(member.key());
                 self.builder.forget(member.key());
             }
         }
@@ -163,6 +165,16 @@ impl MembershipCore {
         for hash in before.symmetric_difference(&member.built) {
             self.builder.set_built(hash, executor, member.built.contains(hash));
         }
+        if *before != member.built && member.staying() {
+            self.placer.offer(executor, Some(member.offer()));
+        }
+    }
+
+    /// An executor has come, gone or changed: what it has goes elsewhere, or it gets something.
+    fn executor_changed(&mut self, executor: &str) {
+        let offer = self.members.get(executor).filter(|member| member.staying()).map(Member::offer);
+        self.placer.offer(executor, offer);
+        self.replan(&CatalogChange::default(), Some(executor));
     }
 
     /// Finds executors that have gone silent.
@@ -177,16 +189,30 @@ impl MembershipCore {
             }
             self.detach(&executor, epoch, now);
         }
+        if self.placer.is_stale() {
+            self.replan(&CatalogChange::default(), None);
+            self.publish();
+        }
     }
 
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>) {
-        self.builder.set_catalog(&catalog);
-        self.catalog = catalog;
-        // An environment that is new here may lie on a disk from an earlier time.
-        for member in self.members.values() {
-            member.built.iter().for_each(|hash| self.builder.set_built(hash, member.key(), true));
+        let before = std::mem::replace(&mut self.catalog, Arc::clone(&catalog));
+        let change = catalog.since(&before);
+        self.builder.set_catalog(&catalog, &change);
+        change.dropped.iter().for_each(|function| self.demand.remove(function));
+        for function in &change.added {
+            // An environment that is new here may lie on a disk from an earlier time.
+            if self.demand.wanted(&function.environment).is_none() {
+                let built = self.members.values().filter(|member| member.built.contains(&function.environment));
+                built.for_each(|member| self.builder.set_built(&function.environment, member.key(), true));
+            }
         }
-        self.replan();
+        change.added.iter().for_each(|function| self.demand.add(function));
+        let changed = change.dropped.iter().chain(&change.added).map(|function| function.environment.as_str());
+        for environment in changed.collect::<BTreeSet<_>>() {
+            self.placer.want(environment, self.demand.wanted(environment));
+        }
+        self.replan(&change, None);
         self.publish();
     }
 
@@ -196,22 +222,18 @@ impl MembershipCore {
             tracing::info!(executor, draining, "drain");
             member.draining = draining;
             member.report.drained = false;
-            self.replan();
+            self.executor_changed(executor);
             self.show(executor);
             self.publish();
         }
         self.members.get(executor).map(|m| m.entry().info(now))
     }
 
-    fn offers(&self) -> Vec<Offer> {
-        self.members.values().filter(|m| m.staying()).map(Member::offer).collect()
-    }
-
     /// Whether any executor that is attached could ever run it.
     pub fn feasible(&self, definition: FunctionDefinition) -> Result<(), Error> {
         let function = Function::new(definition);
-        let offers = self.offers();
-        let request = plan::placement_request(&function);
+        let offers: Vec<&Offer> = self.placer.offers().collect();
+        let request = demand::placement_request(&function);
         scheduler::feasible(&request, &offers).map_err(|reason| {
             let error = if offers.is_empty() {
                 Error::new(ErrorCode::NoCapacity, reason).hint("start one: udfleet-executor --coordinator HOST:PORT")
@@ -220,21 +242,6 @@ impl MembershipCore {
             };
             error.function(function.definition.name)
         })
-    }
-
-    /// Places everything anew and tells executors what changed for them.
-    fn replan(&mut self) {
-        let wanted = plan::placement_requests(&self.catalog);
-        let placement = scheduler::place(&wanted, &self.offers(), &self.placement.assigned);
-        let before = std::mem::replace(&mut self.placement, placement);
-        for member in self.members.values_mut().filter(|m| m.staying()) {
-            if let Some(desired) = plan::desired(member, &self.catalog, &self.placement.assigned) {
-                member.desire(desired);
-            }
-        }
-        let executors: Vec<String> = self.members.keys().cloned().collect();
-        executors.iter().for_each(|executor| self.sync(executor));
-        self.show_placement(&before);
     }
 
     pub fn watch(&mut self, function: &str, unplaced: Unplaced, events: mpsc::UnboundedSender<WatchEvent>) {

@@ -25,7 +25,8 @@ pub(super) fn answers(
         return Err(Error::new(ErrorCode::LimitExceeded, message));
     }
     let wanted: HashSet<Bytes> = request.definitions.into_iter().collect();
-    let found: Vec<Arc<Function>> = catalog.iter().filter(|f| wanted.contains(&f.hash)).cloned().collect();
+    let mut found: Vec<Arc<Function>> = wanted.iter().filter_map(|hash| catalog.by_hash(hash)).cloned().collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
     let mut left = found.into_iter().peekable();
     Ok(std::iter::from_fn(move || {
         let mut response = FetchDefinitionsResponse::default();

@@ -1,14 +1,12 @@
 //! The desired state of one executor, and the messages that carry it: references, as changes.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use prost::Message as _;
 use udfleet_proto::v1::{DesiredState, EnvironmentReference, FunctionReference};
 
 use crate::registry::Function;
+use crate::tracked::{Difference, TrackedMap};
 
 /// The size of one message, bytes: far below the bound of a control message.
 const ROOM: usize = 2 << 20;
@@ -23,13 +21,13 @@ pub(super) struct DesiredFunction {
 }
 
 impl DesiredFunction {
-    fn key(&self) -> (&str, u32) {
-        (&self.function.definition.name, self.function.definition.version)
+    fn same(&self, other: &Self) -> bool {
+        self.since == other.since && self.is_for(&other.function)
     }
 
     /// Equal definitions have one hash; their environment is part of them.
-    fn same(&self, other: &Self) -> bool {
-        self.function.hash == other.function.hash
+    fn is_for(&self, function: &Function) -> bool {
+        self.function.hash == function.hash
     }
 
     fn reference(&self) -> FunctionReference {
@@ -50,41 +48,66 @@ pub(super) struct Desired {
     /// It accepts nothing new.
     pub draining: bool,
     /// Interpreters by environment.
-    pub environments: BTreeMap<String, u32>,
-    /// In the order of the catalog: by name and version.
-    pub functions: Vec<DesiredFunction>,
+    pub environments: TrackedMap<Arc<str>, u32>,
+    /// By `add@3`.
+    pub functions: TrackedMap<Arc<str>, DesiredFunction>,
 }
 
 impl Desired {
-    /// True if an executor in state `other` needs no change.
+    /// True where one of the two was made from the other without a change.
     pub fn same(&self, other: &Self) -> bool {
         self.draining == other.draining
-            && self.environments == other.environments
-            && self.functions.len() == other.functions.len()
-            && self.functions.iter().zip(&other.functions).all(|(mine, theirs)| {
-                Arc::ptr_eq(&mine.function, &theirs.function) || mine.key() == theirs.key() && mine.same(theirs)
-            })
+            && self.environments.is(&other.environments)
+            && self.functions.is(&other.functions)
     }
 
-    /// The next revision after `before`: functions in both keep their `since`.
-    pub fn succeed(&mut self, before: &Self, revision: u64) {
-        self.revision = revision;
-        let mut old = before.functions.iter().peekable();
-        for desired in &mut self.functions {
-            while old.next_if(|o| o.key() < desired.key()).is_some() {}
-            desired.since = match old.next_if(|o| o.key() == desired.key()) {
-                Some(held) if held.same(desired) => held.since,
-                _ => revision,
-            };
+    /// `None`: the environment is not desired any more.
+    pub fn set_environment(&mut self, environment: &str, interpreters: Option<u32>) {
+        match interpreters {
+            None => drop(self.environments.remove(environment)),
+            Some(count) if self.environments.get(environment) == Some(&count) => {}
+            Some(count) => self.environments.insert(Arc::from(environment), count),
         }
+    }
+
+    /// `None`: the function is not desired any more. One that goes on keeps its `since`.
+    pub fn set_function(&mut self, name: &Arc<str>, function: Option<&Arc<Function>>) {
+        match function {
+            None => self.remove_function(name),
+            Some(function) if self.functions.get(name).is_some_and(|held| held.is_for(function)) => {}
+            Some(function) => {
+                let desired = DesiredFunction { function: Arc::clone(function), since: self.revision };
+                self.functions.insert(Arc::clone(name), desired);
+            }
+        }
+    }
+
+    pub fn remove_function(&mut self, name: &str) {
+        self.functions.remove(name);
+    }
+
+    /// The other environments are not desired any more.
+    pub fn keep_only(&mut self, kept: impl Fn(&str) -> bool) {
+        let gone: Vec<Arc<str>> =
+            self.environments.iter().map(|(hash, _)| hash).filter(|hash| !kept(hash)).cloned().collect();
+        for hash in &gone {
+            self.environments.remove(hash);
+        }
+    }
+
+    /// Nothing is desired any more.
+    pub fn clear(&mut self) {
+        (self.environments, self.functions) = (TrackedMap::default(), TrackedMap::default());
     }
 
     /// The function of this name, `add@3`.
     pub fn function(&self, function: &str) -> Option<&DesiredFunction> {
-        let (name, version) = function.rsplit_once('@')?;
-        let key = (name, version.parse().ok()?);
-        let at = self.functions.binary_search_by(|desired| desired.key().cmp(&key)).ok()?;
-        self.functions.get(at)
+        self.functions.get(function)
+    }
+
+    /// Functions that have come, gone or changed since `before`.
+    pub fn changed_functions<'d>(&'d self, before: &'d Self) -> Vec<Difference<'d, Arc<str>, DesiredFunction>> {
+        self.functions.since(&before.functions, DesiredFunction::same)
     }
 
     /// The messages that change the executor's state from `before`, sent on the same stream, to this.
@@ -99,28 +122,22 @@ impl Desired {
         };
         let nothing = Self::default();
         let before = before.unwrap_or(&nothing);
-        for (hash, interpreters) in &self.environments {
-            if before.environments.get(hash) != Some(interpreters) {
-                messages
-                    .room(hash.len() + 16)
-                    .environments
-                    .push(EnvironmentReference { hash: hash.clone(), interpreters: *interpreters });
+        for Difference { key: hash, now, .. } in self.environments.since(&before.environments, u32::eq) {
+            let (message, hash) = (messages.room(hash.len() + 16), hash.to_string());
+            match now {
+                Some(interpreters) => {
+                    message.environments.push(EnvironmentReference { hash, interpreters: *interpreters });
+                }
+                None => message.removed_environments.push(hash),
             }
         }
-        for hash in before.environments.keys().filter(|hash| !self.environments.contains_key(*hash)) {
-            messages.room(hash.len() + 16).removed_environments.push(hash.clone());
-        }
-        let changes = Changes { old: before.functions.iter().peekable(), new: self.functions.iter().peekable() };
-        for change in changes {
-            match change {
-                Change::Put(desired) => {
+        for Difference { key: name, now, .. } in self.changed_functions(before) {
+            match now {
+                Some(desired) => {
                     let reference = desired.reference();
                     messages.room(reference.encoded_len() + 16).functions.push(reference);
                 }
-                Change::Removed(desired) => {
-                    let name = desired.function.name.clone();
-                    messages.room(name.len() + 16).removed_functions.push(name);
-                }
+                None => messages.room(name.len() + 16).removed_functions.push(name.to_string()),
             }
         }
         messages.finish()
@@ -161,57 +178,25 @@ impl Messages {
     }
 }
 
-enum Change<'w> {
-    Put(&'w DesiredFunction),
-    Removed(&'w DesiredFunction),
-}
-
-/// What differs between two ordered lists.
-struct Changes<O: Iterator, N: Iterator> {
-    old: Peekable<O>,
-    new: Peekable<N>,
-}
-
-impl<'w, O: Iterator<Item = &'w DesiredFunction>, N: Iterator<Item = &'w DesiredFunction>> Iterator for Changes<O, N> {
-    type Item = Change<'w>;
-
-    fn next(&mut self) -> Option<Change<'w>> {
-        loop {
-            let order = match (self.old.peek(), self.new.peek()) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.key().cmp(&new.key()),
-            };
-            match order {
-                Ordering::Less => return self.old.next().map(Change::Removed),
-                Ordering::Greater => return self.new.next().map(Change::Put),
-                Ordering::Equal => {
-                    let (old, new) = (self.old.next()?, self.new.next()?);
-                    if !old.same(new) || old.since != new.since {
-                        return Some(Change::Put(new));
-                    }
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use udfleet_proto::v1::FunctionDefinition;
 
     use super::*;
 
-    fn function(name: &str, version: u32, doc: &str) -> DesiredFunction {
+    fn function(name: &str, version: u32, doc: &str) -> Arc<Function> {
         let definition =
             FunctionDefinition { name: name.to_owned(), version, doc: doc.to_owned(), ..FunctionDefinition::default() };
-        DesiredFunction { function: Arc::new(Function::new(definition)), since: 0 }
+        Arc::new(Function::new(definition))
     }
 
-    fn desired(functions: Vec<DesiredFunction>, before: &Desired, revision: u64) -> Desired {
-        let mut desired = Desired { functions, ..Desired::default() };
-        desired.succeed(before, revision);
+    /// The next revision after `before`, with these functions and no others.
+    fn desired(functions: Vec<Arc<Function>>, before: &Desired, revision: u64) -> Desired {
+        let mut desired = Desired { revision, ..before.clone() };
+        let gone = |name: &&Arc<str>| functions.iter().all(|function| *function.name != ***name);
+        let gone: Vec<Arc<str>> = before.functions.iter().map(|(name, _)| name).filter(gone).cloned().collect();
+        gone.iter().for_each(|name| desired.remove_function(name));
+        functions.iter().for_each(|function| desired.set_function(&Arc::from(function.name.as_str()), Some(function)));
         desired
     }
 
@@ -231,7 +216,7 @@ mod tests {
 
         let mut second =
             desired(vec![function("a", 2, "other"), function("b", 10, ""), function("c", 1, "")], &first, 6);
-        second.environments.insert("e".to_owned(), 2);
+        second.set_environment("e", Some(2));
         let change = second.messages(Some(&first));
         assert_eq!((change[0].base, change[0].revision), (5, 6));
         assert_eq!(told(&change), (vec!["a@2", "c@1"], vec!["a@1"]), "another definition is another function");
@@ -259,9 +244,9 @@ mod tests {
         assert!(messages.iter().all(|m| m.encoded_len() <= ROOM));
         assert_eq!(messages.iter().filter(|m| !m.more).count(), 1);
         assert_eq!(told(&messages).0.len(), 20_000);
-        let mut more: Vec<DesiredFunction> = all.functions.clone();
-        more.push(function("z", 1, ""));
-        let change = desired(more, &all, 2).messages(Some(&all));
+        let mut more = Desired { revision: 2, ..all.clone() };
+        more.set_function(&Arc::from("z@1"), Some(&function("z", 1, "")));
+        let change = more.messages(Some(&all));
         assert!(change.len() == 1 && change[0].encoded_len() < 300, "the cost of a change is that of the change");
     }
 }

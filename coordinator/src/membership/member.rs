@@ -193,22 +193,26 @@ impl Member {
         changed
     }
 
-    /// Sends desired state, numbered so that it grows over attaches and restarts of the coordinator.
-    pub fn desire(&mut self, mut desired: Desired) {
+    /// What it holds, to be changed: numbered so that it grows over attaches and restarts of the coordinator.
+    pub fn next_desired(&self) -> Desired {
+        let revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);
+        Desired { revision, ..Desired::clone(&self.desired) }
+    }
+
+    /// Sends desired state, where it differs from what was sent.
+    pub fn desire(&mut self, next: Desired) {
         // A renewed attach knows what was desired before, yet has not sent it.
         let sent = self.link.as_ref().is_some_and(|link| link.borrow().desired.is_some());
-        if sent && desired.same(&self.desired) {
+        if sent && next.same(&self.desired) {
             return;
         }
-        desired.succeed(&self.desired, (self.desired.revision + 1).max(self.epoch << 32 | 1));
-        let before = std::mem::replace(&mut self.desired, Arc::new(desired));
-        let since = |desired: &Desired, name: &str| desired.function(name).map(|function| function.since);
-        let outdated = |name: &str| {
-            let now = since(&self.desired, name);
+        let before = std::mem::replace(&mut self.desired, Arc::new(next));
+        let outdated: Vec<Arc<str>> = if before.revision == 0 {
             // Before the first one nobody but the executor knew what it held.
-            now.is_none() || before.revision > 0 && since(&before, name) != now
+            self.statuses.keys().filter(|name| self.desired.function(name).is_none()).cloned().collect()
+        } else {
+            self.desired.changed_functions(&before).into_iter().map(|changed| Arc::clone(changed.key)).collect()
         };
-        let outdated: Vec<Arc<str>> = self.statuses.keys().filter(|name| outdated(name)).cloned().collect();
         for name in &outdated {
             self.statuses.remove_mut(name);
         }
@@ -227,11 +231,6 @@ impl Member {
     /// True where it should hold the function.
     pub fn wants(&self, function: &str) -> bool {
         self.desired.function(function).is_some()
-    }
-
-    /// Functions (`add@3`) that it should hold.
-    pub fn wanted(&self) -> impl Iterator<Item = &str> {
-        self.desired.functions.iter().map(|function| function.function.name.as_str())
     }
 
     /// What it reports of a function that it should hold.

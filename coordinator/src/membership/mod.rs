@@ -3,6 +3,7 @@
 mod attach;
 mod core;
 mod definitions;
+mod demand;
 mod desired;
 mod handler;
 mod member;
@@ -15,6 +16,8 @@ mod watches;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod scale;
 #[cfg(test)]
 mod tests;
 

@@ -1,93 +1,119 @@
-//! From the catalog and the members to what each executor should serve.
+//! From a change of the catalog or of executors to what each executor should hold: only what the change concerns is
+//! looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use udfleet_proto::config;
-use udfleet_proto::v1::FunctionDefinition;
-
-use super::desired::{Desired, DesiredFunction};
+use super::core::MembershipCore;
+use super::demand::{Demand, loads};
+use super::desired::Desired;
 use super::member::Member;
-use crate::registry::{Catalog, Function};
-use crate::scheduler::{Assignment, Offer, PlacementRequest, PythonRequirement};
+use crate::registry::{CatalogChange, Function};
+use crate::scheduler::Placer;
 
-/// The Python that a definition's environment asks for. Definitions are checked before they are stored.
-pub(super) fn python(definition: &FunctionDefinition) -> PythonRequirement {
-    let text = definition.environment.as_ref().map_or("", |e| e.python.as_str());
-    PythonRequirement::parse(text).unwrap_or_else(|_| PythonRequirement::Command(text.to_owned()))
+/// What may have to be told to one executor.
+#[derive(Debug, Default)]
+struct Concerns<'c> {
+    /// Environments that have come, gone or changed their number of interpreters.
+    environments: BTreeSet<&'c str>,
+    /// Functions that have come or gone.
+    functions: Vec<&'c Function>,
 }
 
-/// The placement request of one function, as if it were alone in its environment.
-pub(super) fn placement_request(function: &Function) -> PlacementRequest {
-    let definition = &function.definition;
-    let number = |key: config::Key| u32::try_from(key.integer(&definition.config)).unwrap_or(u32::MAX);
-    PlacementRequest {
-        environment: function.environment.clone(),
-        python: python(definition),
-        payloads: Some(definition.payload_python.clone()).filter(|p| !p.is_empty()).into_iter().collect(),
-        interpreters: number(config::INTERPRETERS),
-        executors: number(config::EXECUTORS),
+impl MembershipCore {
+    /// Places what has changed and tells executors what that changes for them. `renewed`: an executor that is told the
+    /// whole.
+    pub(super) fn replan(&mut self, change: &CatalogChange<'_>, renewed: Option<&str>) {
+        let moved = self.placer.settle();
+        let mut concerned: BTreeMap<&str, Concerns<'_>> = BTreeMap::new();
+        for (environment, before) in &moved {
+            let now = self.placer.places(environment);
+            let differs = |id: &&String| before.get(*id) != now.and_then(|now| now.get(*id));
+            for executor in before.keys().chain(now.into_iter().flat_map(BTreeMap::keys)).filter(differs) {
+                concerned.entry(executor).or_default().environments.insert(environment);
+            }
+        }
+        for function in change.dropped.iter().chain(&change.added) {
+            let before = moved.get(&function.environment).into_iter();
+            let places = before.chain(self.placer.places(&function.environment)).flat_map(BTreeMap::keys);
+            for executor in places {
+                concerned.entry(executor).or_default().functions.push(function);
+            }
+        }
+        for (executor, concerns) in &concerned {
+            let Some(member) = self.members.get_mut(*executor) else { continue };
+            // One that drains keeps what it has until it is done.
+            if member.serving() && renewed != Some(executor) {
+                let next = revised(member, concerns, &self.placer, &self.demand);
+                member.desire(next);
+            }
+        }
+        if let Some(member) = renewed.and_then(|id| self.members.get_mut(id)).filter(|member| member.staying())
+            && let Some(desired) = whole(member, &self.placer, &self.demand)
+        {
+            member.desire(desired);
+        }
+        let executors: Vec<String> = concerned.keys().copied().chain(renewed).map(str::to_owned).collect();
+        executors.iter().for_each(|executor| self.sync(executor));
+        let added = change.added.iter().map(|function| function.environment.as_str());
+        self.show_placement(moved.keys().map(String::as_str).chain(added).collect());
     }
 }
 
-/// The placement requests of all functions, one per environment: the largest of what its functions ask for.
-pub(super) fn placement_requests(catalog: &Catalog) -> Vec<PlacementRequest> {
-    let mut wanted: BTreeMap<String, PlacementRequest> = BTreeMap::new();
-    let mut any_payload = BTreeSet::new();
-    for function in catalog.iter() {
-        let request = placement_request(function);
-        if request.payloads.is_empty() {
-            any_payload.insert(request.environment.clone());
-        }
-        match wanted.get_mut(&request.environment) {
-            None => drop(wanted.insert(request.environment.clone(), request)),
-            Some(all) => {
-                all.payloads.extend(request.payloads);
-                all.interpreters = all.interpreters.max(request.interpreters);
-                // 0 means all executors: more than any number.
-                all.executors =
-                    if all.executors == 0 || request.executors == 0 { 0 } else { all.executors.max(request.executors) };
+/// What a member holds, brought in line where something concerns it.
+fn revised(member: &Member, concerns: &Concerns<'_>, placer: &Placer, demand: &Demand) -> Desired {
+    let (mut next, offer) = (member.next_desired(), member.offer());
+    let interpreters = |environment: &str| placer.places(environment)?.get(member.id()).copied();
+    for environment in &concerns.environments {
+        let before = next.environments.get(*environment).is_some();
+        let now = interpreters(environment);
+        next.set_environment(environment, now);
+        // Another number of interpreters changes nothing for functions.
+        if before != now.is_some() {
+            for (name, function) in demand.functions(environment) {
+                let desired = now.and(Some(function)).filter(|function| loads(function, &offer));
+                next.set_function(name, desired);
             }
         }
     }
-    for environment in any_payload {
-        if let Some(all) = wanted.get_mut(&environment) {
-            all.payloads.clear();
+    for function in &concerns.functions {
+        match demand.function(&function.environment, &function.name) {
+            Some((name, held)) => {
+                let placed = interpreters(&function.environment).is_some();
+                next.set_function(name, Some(held).filter(|held| placed && loads(held, &offer)));
+            }
+            None => next.remove_function(&function.name),
         }
     }
-    wanted.into_values().collect()
+    next
 }
 
-/// True where the environment, built on this executor, can load the function's pickle.
-pub(super) fn loads(function: &Function, offer: &Offer) -> bool {
-    python(&function.definition).loads(&function.definition.payload_python, &offer.pythons)
-}
-
-/// What a member should hold. One that drains keeps what it has until it is done; `None` where only the member itself
+/// All that a member should hold. One that drains keeps what it has until it is done; `None` where only the member itself
 /// knows what that is.
-pub(super) fn desired(member: &Member, catalog: &Catalog, assigned: &Assignment) -> Option<Desired> {
+fn whole(member: &Member, placer: &Placer, demand: &Demand) -> Option<Desired> {
+    let mut next = member.next_desired();
+    next.draining = member.draining;
     if member.draining {
-        let kept = if member.holds_nothing() {
-            Desired::default()
-        } else if member.desired.revision > 0 {
-            Desired::clone(&member.desired)
-        } else {
+        if member.holds_nothing() {
+            next.clear();
+        } else if member.desired.revision == 0 {
             return None;
-        };
-        return Some(Desired { draining: true, ..kept });
+        }
+        return Some(next);
     }
     let offer = member.offer();
-    let mut desired = Desired::default();
-    for function in catalog.iter() {
-        let Some(interpreters) = assigned.get(&function.environment).and_then(|on| on.get(member.id())) else {
-            continue;
-        };
-        if loads(function, &offer) {
-            if !desired.environments.contains_key(&function.environment) {
-                desired.environments.insert(function.environment.clone(), *interpreters);
-            }
-            desired.functions.push(DesiredFunction { function: Arc::clone(function), since: 0 });
-        }
+    next.keep_only(|environment| placer.places(environment).is_some_and(|places| places.contains_key(member.id())));
+    for (environment, interpreters) in placer.on(member.id()) {
+        next.set_environment(environment, Some(interpreters));
     }
-    Some(desired)
+    let desired: BTreeMap<&Arc<str>, &Arc<Function>> = placer
+        .on(member.id())
+        .flat_map(|(environment, _)| demand.functions(environment))
+        .filter(|(_, function)| loads(function, &offer))
+        .collect();
+    let gone: Vec<Arc<str>> =
+        next.functions.iter().map(|(name, _)| name).filter(|name| !desired.contains_key(*name)).cloned().collect();
+    gone.iter().for_each(|name| next.remove_function(name));
+    desired.into_iter().for_each(|(name, function)| next.set_function(name, Some(function)));
+    Some(next)
 }

@@ -12,6 +12,7 @@ use udfleet_proto::v1::{
 };
 
 use super::core::MembershipCore;
+use super::demand::loads;
 use super::message::{NewAttachment, Origin, Outbound};
 use super::publish::unplaced_reason;
 use crate::registry::{Catalog, Function};
@@ -231,7 +232,7 @@ impl Fleet {
             let failed = if statuses.is_empty() { LoadState::Pending } else { LoadState::Failed };
             assert_eq!(entry.state(), furthest.max_by_key(|s| *s as i32).unwrap_or(failed), "{name}");
             if statuses.is_empty() {
-                assert_eq!(entry.reason(), unplaced_reason(&self.core.placement, function), "{name}");
+                assert_eq!(entry.reason(), unplaced_reason(&self.core.placer, function), "{name}");
             }
             let target = routes.exact(name).unwrap();
             let served = members().filter_map(|m| m.serves(name));
@@ -248,6 +249,31 @@ impl Fleet {
         }
         self.check_executors();
         self.check_numbers();
+        self.check_desired();
+    }
+
+    /// What each executor is told to hold, against where the environments of all functions are.
+    fn check_desired(&self) {
+        let environments: BTreeSet<&str> = self.catalog.iter().map(|f| f.environment.as_str()).collect();
+        for environment in environments {
+            let place = self.core.placer.places(environment).is_some();
+            assert!(place != self.core.placer.unplaced(environment).is_some(), "{environment}: placed or not");
+        }
+        for member in self.core.members.values().filter(|member| member.serving()) {
+            let (id, offer) = (member.id(), member.offer());
+            let here = |hash: &str| self.core.placer.places(hash).and_then(|places| places.get(id)).copied();
+            let should = self.catalog.iter().filter(|f| here(&f.environment).is_some() && loads(f, &offer));
+            let should: BTreeMap<&str, &[u8]> = should.map(|f| (f.name.as_str(), &*f.hash)).collect();
+            let told = member.desired.functions.iter().map(|(name, desired)| (&**name, &*desired.function.hash));
+            assert_eq!(told.collect::<BTreeMap<_, _>>(), should, "{id}");
+            for (hash, interpreters) in member.desired.environments.iter() {
+                assert_eq!(here(hash), Some(*interpreters), "{hash} on {id}");
+            }
+            assert!(should.keys().all(|name| {
+                let environment = &self.catalog.iter().find(|f| f.name == *name).unwrap().environment;
+                member.desired.environments.get(environment.as_str()).is_some()
+            }));
+        }
     }
 
     fn check_executors(&self) {
@@ -265,8 +291,8 @@ impl Fleet {
             let functions: BTreeSet<&str> =
                 self.catalog.iter().filter(|f| f.environment == hash).map(|f| f.name.as_str()).collect();
             assert!(entry.functions.iter().map(|name| &**name).eq(functions));
-            assert_eq!(entry.assigned, self.core.placement.assigned.get(&hash).cloned().unwrap_or_default());
-            assert_eq!(entry.unplaced, self.core.placement.unplaced.get(&hash).cloned().unwrap_or_default());
+            assert_eq!(entry.assigned, self.core.placer.places(&hash).cloned().unwrap_or_default());
+            assert_eq!(entry.unplaced, self.core.placer.unplaced(&hash).cloned().unwrap_or_default());
             let built = members().filter(|m| m.attached() && m.built.contains(&hash)).map(|m| m.id());
             assert!(entry.built_on.iter().map(|id| &**id).eq(built), "{hash}");
         }

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::core::MembershipCore;
-use super::plan;
+use super::demand;
+use super::desired::Desired;
 use crate::registry::Function;
 use crate::routes::{Server, Target};
-use crate::scheduler::Placement;
+use crate::scheduler::Placer;
 use crate::snapshot::Touched;
 
-/// What the snapshot says of one executor's functions, and what that was made from.
+/// What the snapshot says that one executor should serve.
 #[derive(Default)]
-pub(super) struct Placed {
+pub(super) struct ShownDesired {
     epoch: u64,
-    revision: u64,
-    serving: bool,
-    functions: BTreeSet<Arc<str>>,
+    /// Nothing where no new work may go to it.
+    desired: Arc<Desired>,
 }
 
 impl MembershipCore {
@@ -70,36 +70,33 @@ impl MembershipCore {
     /// Brings the snapshot up to what an executor should serve now.
     pub(super) fn sync(&mut self, executor: &str) {
         let Some(member) = self.members.get(executor) else { return };
-        let (epoch, revision, serving) = (member.epoch, member.desired.revision, member.serving());
-        let placed = self.placed.entry(Arc::clone(member.key())).or_default();
-        if (placed.epoch, placed.revision, placed.serving) == (epoch, revision, serving) {
+        let shown = self.shown.entry(Arc::clone(member.key())).or_default();
+        let desired = if member.serving() { Arc::clone(&member.desired) } else { Arc::default() };
+        let renewed = shown.epoch != member.epoch;
+        if !renewed && shown.desired.revision == desired.revision {
             return;
         }
-        let functions: BTreeSet<Arc<str>> =
-            if serving { member.wanted().map(Arc::from).collect() } else { BTreeSet::new() };
-        for gone in placed.functions.difference(&functions) {
-            self.builder.set_status(gone, member.key(), None);
+        let before = std::mem::replace(shown, ShownDesired { epoch: member.epoch, desired: Arc::clone(&desired) });
+        for changed in desired.changed_functions(&before.desired) {
+            let status = changed.now.map(|_| member.status(changed.key));
+            self.builder.set_status(changed.key, member.key(), status);
         }
-        // Also of those that stay: a renewed attachment has reported nothing yet, nor has another load of the same name.
-        for function in &functions {
-            self.builder.set_status(function, member.key(), Some(member.status(function)));
+        if renewed {
+            // Also of those that stay: a renewed attachment has reported nothing yet.
+            for (function, _) in desired.functions.iter() {
+                self.builder.set_status(function, member.key(), Some(member.status(function)));
+            }
         }
-        *placed = Placed { epoch, revision, serving, functions };
         self.show(executor);
     }
 
-    /// Brings the snapshot up to a new placement.
-    pub(super) fn show_placement(&mut self, before: &Placement) {
-        let now = &self.placement;
-        let hashes = [&now.assigned, &before.assigned].into_iter().flat_map(BTreeMap::keys);
-        let hashes = hashes.chain(now.unplaced.keys()).chain(before.unplaced.keys());
-        for hash in hashes.collect::<BTreeSet<_>>() {
-            let (assigned, unplaced) = (now.assigned.get(hash), now.unplaced.get(hash));
-            if (assigned, unplaced) != (before.assigned.get(hash), before.unplaced.get(hash)) {
-                self.builder.set_assigned(hash, assigned, unplaced);
-            }
+    /// Brings the snapshot up to a new placement of these environments.
+    pub(super) fn show_placement(&mut self, environments: BTreeSet<&str>) {
+        let placer = &self.placer;
+        for environment in &environments {
+            self.builder.set_assigned(environment, placer.places(environment), placer.unplaced(environment));
         }
-        self.builder.explain_unplaced(|function| unplaced_reason(now, function));
+        self.builder.explain_unplaced(environments, |function| unplaced_reason(placer, function));
     }
 }
 
@@ -127,16 +124,16 @@ fn set_server(servers: &mut Vec<Server>, executor: &str, server: Option<Server>)
 }
 
 /// Why no executor should serve the function.
-pub(super) fn unplaced_reason(placement: &Placement, function: &Function) -> String {
-    if let Some(reason) = placement.unplaced.get(&function.environment) {
+pub(super) fn unplaced_reason(placer: &Placer, function: &Function) -> String {
+    if let Some(reason) = placer.unplaced(&function.environment) {
         return reason.clone();
     }
     let python = &function.definition.payload_python;
-    let assigned = placement.assigned.get(&function.environment).into_iter().flatten();
-    let on: Vec<&str> = assigned.map(|(id, _)| id.as_str()).collect();
+    let places = placer.places(&function.environment).into_iter().flatten();
+    let on: Vec<&str> = places.map(|(id, _)| id.as_str()).collect();
     if on.is_empty() || python.is_empty() {
         return "it has not been placed yet".to_owned();
     }
-    let environment = plan::python(&function.definition);
+    let environment = demand::python(&function.definition);
     format!("its pickle needs Python {python}, but its environment runs with {environment} on {}", on.join(", "))
 }

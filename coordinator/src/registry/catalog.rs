@@ -1,14 +1,16 @@
 //! All registered functions at one moment.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use sha2::{Digest as _, Sha256};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::{FunctionRef, nearest, versioned};
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
+
+use crate::tracked::TrackedMap;
 
 /// One version of a function.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +48,25 @@ impl Function {
     }
 }
 
-/// Functions by name and version. Cloning is cheap enough for a registration, never done for a call.
+/// Versions of one name.
+type Versions = RedBlackTreeMapSync<u32, Arc<Function>>;
+
+/// Functions by name and version. Cloning and changing cost the same however many there are.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    functions: BTreeMap<String, BTreeMap<u32, Arc<Function>>>,
+    names: TrackedMap<Arc<str>, Versions>,
+    by_hash: HashTrieMapSync<Bytes, Arc<Function>>,
 }
 
 impl Catalog {
     pub(super) fn insert(&mut self, function: Arc<Function>) {
-        let versions = self.functions.entry(function.definition.name.clone()).or_default();
-        versions.insert(function.definition.version, function);
+        let FunctionDefinition { name, version, .. } = &function.definition;
+        let held = self.names.get(name.as_str()).cloned().unwrap_or_default();
+        if let Some(replaced) = held.get(version) {
+            self.by_hash.remove_mut(&replaced.hash);
+        }
+        self.by_hash.insert_mut(function.hash.clone(), Arc::clone(&function));
+        self.names.insert(Arc::from(name.as_str()), held.insert(*version, Arc::clone(&function)));
     }
 
     /// With one more.
@@ -70,11 +81,13 @@ impl Catalog {
     #[must_use]
     pub fn without(&self, name: &str, version: u32) -> Self {
         let mut next = self.clone();
-        if let Some(versions) = next.functions.get_mut(name) {
-            versions.remove(&version);
-            if versions.is_empty() {
-                next.functions.remove(name);
-            }
+        let Some(versions) = self.names.get(name) else { return next };
+        if let Some(removed) = versions.get(&version) {
+            next.by_hash.remove_mut(&removed.hash);
+        }
+        match versions.remove(&version) {
+            rest if rest.is_empty() => drop(next.names.remove(name)),
+            rest => next.names.insert(Arc::from(name), rest),
         }
         next
     }
@@ -82,28 +95,53 @@ impl Catalog {
     /// One version.
     #[must_use]
     pub fn get(&self, name: &str, version: u32) -> Option<&Arc<Function>> {
-        self.functions.get(name)?.get(&version)
+        self.names.get(name)?.get(&version)
+    }
+
+    /// The function whose definition has this hash.
+    #[must_use]
+    pub fn by_hash(&self, hash: &Bytes) -> Option<&Arc<Function>> {
+        self.by_hash.get(hash)
     }
 
     /// The newest version.
     #[must_use]
     pub fn newest(&self, name: &str) -> Option<&Arc<Function>> {
-        self.functions.get(name)?.values().next_back()
+        self.versions(name).next_back()
     }
 
     /// All versions of all functions, by name, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Function>> {
-        self.functions.values().flat_map(BTreeMap::values)
+        self.names.iter().flat_map(|(_, versions)| versions.values())
     }
 
     /// Names without versions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.functions.keys().map(String::as_str)
+        self.names.iter().map(|(name, _)| &**name)
     }
 
     /// All versions of a name, oldest first.
     pub fn versions(&self, name: &str) -> impl DoubleEndedIterator<Item = &Arc<Function>> {
-        self.functions.get(name).into_iter().flat_map(BTreeMap::values)
+        self.names.get(name).into_iter().flat_map(Versions::values)
+    }
+
+    /// What has been dropped and what has been added since an earlier catalog. A definition that has taken another's
+    /// number is in both.
+    #[must_use]
+    pub fn since<'c>(&'c self, before: &'c Self) -> CatalogChange<'c> {
+        let same = |a: &Arc<Function>, b: &Arc<Function>| Arc::ptr_eq(a, b) || a.hash == b.hash;
+        let mut change = CatalogChange::default();
+        for name in self.names.since(&before.names, |_, _| false) {
+            let not_in = |function: &&Arc<Function>, other: Option<&'c Versions>| {
+                let held = other.and_then(|other| other.get(&function.definition.version));
+                !held.is_some_and(|held| same(held, function))
+            };
+            let dropped = name.before.into_iter().flat_map(Versions::values);
+            change.dropped.extend(dropped.filter(|function| not_in(function, name.now)));
+            let added = name.now.into_iter().flat_map(Versions::values);
+            change.added.extend(added.filter(|function| not_in(function, name.before)));
+        }
+        change
     }
 
     /// The version that is named, or all of the name.
@@ -127,4 +165,13 @@ impl Catalog {
             None => error.hint("`udfleet functions` lists what is registered"),
         }
     }
+}
+
+/// How two catalogs differ.
+#[derive(Debug, Default)]
+pub struct CatalogChange<'c> {
+    /// Those that are there no more.
+    pub dropped: Vec<&'c Arc<Function>>,
+    /// Those that are new.
+    pub added: Vec<&'c Arc<Function>>,
 }

@@ -16,7 +16,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
-pub use catalog::{Catalog, Function};
+pub use catalog::{Catalog, CatalogChange, Function};
 pub use kind::null_result_refused;
 pub use owner::Owner;
 pub use validate::{artifacts, validate};

@@ -28,7 +28,7 @@ pub(super) enum Obstacle {
 ///
 /// # Errors
 /// The reason, for people: "needs Python 3.12; the fleet offers 3.11.2 on 2 executors".
-pub fn feasible(wanted: &PlacementRequest, offers: &[Offer]) -> Result<(), String> {
+pub fn feasible(wanted: &PlacementRequest, offers: &[&Offer]) -> Result<(), String> {
     let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
     if offers.is_empty() {
         return Err("no executor is attached".to_owned());
@@ -56,7 +56,7 @@ pub fn feasible(wanted: &PlacementRequest, offers: &[Offer]) -> Result<(), Strin
 
 /// What to do about what is not feasible.
 #[must_use]
-pub fn remedy(wanted: &PlacementRequest, offers: &[Offer]) -> &'static str {
+pub fn remedy(wanted: &PlacementRequest, offers: &[&Offer]) -> &'static str {
     let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
     if obstacles.contains(&Obstacle::TooSmall) {
         "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
@@ -69,7 +69,7 @@ pub fn remedy(wanted: &PlacementRequest, offers: &[Offer]) -> &'static str {
 }
 
 /// "the fleet offers 3.11.2 on 2 executors, 3.12.1 on 1 executor"
-fn offered(offers: &[Offer]) -> String {
+fn offered(offers: &[&Offer]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for version in offers.iter().flat_map(|offer| &offer.pythons) {
         *counts.entry(version).or_default() += 1;
@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn refusals_say_what_is_needed_and_what_there_is() {
-        let offers = [offer("a", "3.11.2"), offer("b", "3.11.2")];
+        let (a, b) = (offer("a", "3.11.2"), offer("b", "3.11.2"));
+        let offers = [&a, &b];
         assert_eq!(feasible(&wanted("3.11", "3.11", 4), &offers), Ok(()));
         assert_eq!(
             feasible(&wanted("3.12", "", 0), &offers).unwrap_err(),

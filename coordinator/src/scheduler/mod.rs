@@ -1,8 +1,11 @@
-//! Placement: which executors serve which environments. Pure functions: no clock, no I/O, no state.
+//! Placement: which executors serve which environments. Pure: no clock, no I/O.
 
 mod feasible;
+mod host;
 mod place;
 mod python;
+mod row;
+mod settle;
 
 #[cfg(test)]
 mod properties;
@@ -10,7 +13,7 @@ mod properties;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use feasible::{feasible, remedy};
-pub use place::place;
+pub use place::Placer;
 pub use python::PythonRequirement;
 
 /// An environment to be placed.
@@ -45,14 +48,8 @@ pub struct Offer {
     pub draining: bool,
 }
 
-/// Environment -> executor -> interpreters.
-pub type Assignment = BTreeMap<String, BTreeMap<String, u32>>;
+/// Executor -> interpreters: where one environment is.
+pub type Places = BTreeMap<String, u32>;
 
-/// What placement decided.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Placement {
-    /// Environments that have at least one executor.
-    pub assigned: Assignment,
-    /// The others, each with the reason, for people.
-    pub unplaced: BTreeMap<String, String>,
-}
+/// Environment -> executor -> interpreters.
+pub type Assignment = BTreeMap<String, Places>;

@@ -1,147 +1,189 @@
-//! Placement in rounds: every environment gets one executor before any gets a second.
+//! Placement that is kept up to date: told what changes, it looks at the environments that this concerns, and at no
+//! others. What comes out is what would come out if everything were looked at.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::feasible::{feasible, obstacle};
-use super::{Assignment, Offer, Placement, PlacementRequest};
+use super::feasible::obstacle;
+use super::host::Host;
+use super::row::Row;
+use super::{Offer, PlacementRequest, Places};
 
-/// Assigns environments to executors.
+/// See the module.
 ///
-/// Equal input gives equal output, in whatever order it comes. `current` is kept wherever that breaks no rule, so a
-/// join moves nothing by itself. Never assigns more than an executor's capacity, nor anything to a draining one.
-#[must_use]
-pub fn place(wanted: &[PlacementRequest], offers: &[Offer], current: &Assignment) -> Placement {
-    let mut plan = Plan::new(wanted, offers, current);
-    let most = plan.rows.iter().map(|row| row.target).max().unwrap_or(0);
-    for round in 1..=most {
-        // Executors that hold the environment already come first.
-        for held_only in [true, false] {
-            for index in 0..plan.rows.len() {
-                let row = &plan.rows[index];
-                if row.chosen.len() < round && round <= row.target {
-                    plan.choose(index, held_only);
+/// Equal input gives equal output, in whatever order it comes between two calls of [`Placer::settle`], if it says each
+/// thing once. What an
+/// environment has it keeps wherever that breaks no rule, so a join moves nothing by itself. No executor gets more than
+/// its capacity, a draining one nothing. Everything has one executor before anything has a second.
+#[derive(Debug, Default)]
+pub struct Placer {
+    /// What executors have said that they hold, since the last settle.
+    pub(super) held: BTreeMap<String, BTreeSet<String>>,
+    pub(super) rows: BTreeMap<String, Row>,
+    /// All executors.
+    pub(super) offers: BTreeMap<String, Offer>,
+    /// Those that take work.
+    pub(super) hosts: BTreeMap<String, Host>,
+    /// Environments that are nowhere.
+    pub(super) homeless: BTreeSet<String>,
+    /// Environments that have changed or lost a place.
+    pub(super) changed: BTreeSet<String>,
+    /// Executors on which there is more room than there was.
+    pub(super) freed: BTreeSet<String>,
+    /// Executors on which environments have to be counted anew.
+    pub(super) touched: BTreeSet<String>,
+    /// Something has been said since the last settle.
+    pub(super) stale: bool,
+    /// What was told last of environments that are wanted no more.
+    pub(super) dropped: BTreeMap<String, (Places, String)>,
+}
+
+impl Placer {
+    /// All executors, draining ones too.
+    pub fn offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values()
+    }
+
+    /// Where an environment is.
+    #[must_use]
+    pub fn places(&self, environment: &str) -> Option<&Places> {
+        self.rows.get(environment).map(|row| &row.on).filter(|on| !on.is_empty())
+    }
+
+    /// Why an environment is nowhere, for people; `None`: it is somewhere, or not wanted.
+    #[must_use]
+    pub fn unplaced(&self, environment: &str) -> Option<&String> {
+        self.rows.get(environment).filter(|row| row.on.is_empty()).map(|row| &row.unplaced)
+    }
+
+    /// Environments that an executor has.
+    pub fn on(&self, executor: &str) -> impl Iterator<Item = (&str, u32)> {
+        let here = self.hosts.get(executor).into_iter().flat_map(|host| &host.environments);
+        here.filter_map(move |environment| Some((environment.as_str(), *self.rows.get(environment)?.on.get(executor)?)))
+    }
+
+    /// Says which environments an executor has, as whoever placed them before has decided: they stay there unless that
+    /// breaks a rule.
+    pub fn hold<'e>(&mut self, executor: &str, environments: impl IntoIterator<Item = &'e str>) {
+        self.stale = true;
+        self.held.insert(executor.to_owned(), environments.into_iter().map(str::to_owned).collect());
+    }
+
+    /// True where a further [`Placer::settle`] could place more.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Says what an environment wants; `None`: it is wanted no more.
+    pub fn want(&mut self, environment: &str, wanted: Option<PlacementRequest>) {
+        if self.rows.get(environment).map(|row| &row.wanted) == wanted.as_ref() {
+            return;
+        }
+        self.stale = true;
+        let before = self.rows.remove(environment);
+        if let Some(row) = &before {
+            self.homeless.remove(environment);
+            row.on.keys().for_each(|executor| release(&mut self.hosts, row, executor));
+            self.freed.extend(row.on.keys().cloned());
+            self.touched.extend(row.on.keys().cloned());
+        }
+        match (wanted, before) {
+            (Some(wanted), before) => {
+                let mut row = Row { able: 0, ..Row::new(wanted) };
+                row.able = self.hosts.values().filter(|host| obstacle(&row.wanted, &host.offer).is_none()).count();
+                if let Some(before) = before {
+                    (row.on, row.known, row.told) = (before.on, before.known, before.told);
+                } else if let Some(told) = self.dropped.remove(environment) {
+                    row.told = told;
+                }
+                row.on.keys().for_each(|executor| take(&mut self.hosts, &row, executor));
+                self.touched.extend(row.on.keys().cloned());
+                if row.on.is_empty() {
+                    self.homeless.insert(environment.to_owned());
+                }
+                self.rows.insert(environment.to_owned(), row);
+                self.changed.insert(environment.to_owned());
+            }
+            (None, Some(before)) => {
+                self.changed.remove(environment);
+                drop(self.dropped.insert(environment.to_owned(), before.told));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Says what an executor offers; `None`: it is there no more.
+    pub fn offer(&mut self, executor: &str, offer: Option<Offer>) {
+        match (self.offers.get_mut(executor), &offer) {
+            (None, None) => return,
+            (Some(held), Some(offer)) => {
+                // What is built decides only where somebody goes who goes anywhere.
+                held.built.clone_from(&offer.built);
+                if let Some(host) = self.hosts.get_mut(executor) {
+                    host.offer.built.clone_from(&offer.built);
+                }
+                if held == offer {
+                    return;
                 }
             }
+            _ => {}
         }
-    }
-    plan.grow();
-    plan.finish(offers)
-}
-
-/// One environment being placed.
-struct Row<'a> {
-    wanted: &'a PlacementRequest,
-    /// Executors that could run it and take work, by id.
-    able: Vec<&'a str>,
-    /// How many it should have.
-    target: usize,
-    chosen: BTreeMap<&'a str, u32>,
-}
-
-struct Plan<'a> {
-    /// The most constrained first.
-    rows: Vec<Row<'a>>,
-    offers: BTreeMap<&'a str, &'a Offer>,
-    free: BTreeMap<&'a str, u32>,
-    current: &'a Assignment,
-}
-
-impl<'a> Plan<'a> {
-    fn new(wanted: &'a [PlacementRequest], offers: &'a [Offer], current: &'a Assignment) -> Self {
-        let offers: BTreeMap<&str, &Offer> =
-            offers.iter().filter(|offer| !offer.draining).map(|offer| (offer.executor.as_str(), offer)).collect();
-        let row = |wanted: &'a PlacementRequest| {
-            let able: Vec<&str> =
-                offers.values().filter(|o| obstacle(wanted, o).is_none()).map(|o| o.executor.as_str()).collect();
-            let target = if wanted.executors == 0 { able.len() } else { able.len().min(wanted.executors as usize) };
-            Row { wanted, able, target, chosen: BTreeMap::new() }
-        };
-        let mut rows: Vec<Row<'_>> = wanted.iter().map(row).collect();
-        rows.sort_by_key(|row| (row.able.len(), Reverse(row.wanted.interpreters), &row.wanted.environment));
-        let free = offers.iter().map(|(id, offer)| (*id, offer.capacity)).collect();
-        Self { rows, offers, free, current }
-    }
-
-    /// Gives the environment one more executor, if there is one with room.
-    fn choose(&mut self, index: usize, held_only: bool) {
-        let row = &self.rows[index];
-        let need = row.wanted.interpreters.max(1);
-        let held = |id: &str| self.current.get(&row.wanted.environment).is_some_and(|on| on.contains_key(id));
-        let fits = |id: &&&str| !row.chosen.contains_key(**id) && self.free[**id] >= need && (!held_only || held(id));
-        let rank = |id: &&str| {
-            let built = self.offers[id].built.contains(&row.wanted.environment);
-            (held(id), built, self.free[id] - need, spread(&row.wanted.environment, id))
-        };
-        let best = row.able.iter().filter(fits).max_by_key(|id| rank(id)).copied();
-        if let Some(id) = best {
-            if let Some(free) = self.free.get_mut(id) {
-                *free -= need;
+        self.stale = true;
+        let was = self.hosts.remove(executor);
+        match &offer {
+            Some(offer) => drop(self.offers.insert(executor.to_owned(), offer.clone())),
+            None => drop(self.offers.remove(executor)),
+        }
+        let is = offer.filter(|offer| !offer.draining).map(Host::new);
+        for row in self.rows.values_mut() {
+            let able = |host: &Option<Host>| {
+                usize::from(host.as_ref().is_some_and(|host| obstacle(&row.wanted, &host.offer).is_none()))
+            };
+            row.able = row.able + able(&is) - able(&was);
+        }
+        let here = was.map(|host| host.environments).unwrap_or_default();
+        match is {
+            Some(mut host) => {
+                here.iter().filter_map(|environment| self.rows.get(environment)).for_each(|row| host.take(row));
+                self.hosts.insert(executor.to_owned(), host);
+                self.freed.insert(executor.to_owned());
+                self.touched.insert(executor.to_owned());
             }
-            self.rows[index].chosen.insert(id, need);
-        }
-    }
-
-    /// Environments that name no number get more than one interpreter where there is room, in turns.
-    fn grow(&mut self) {
-        loop {
-            let mut grown = false;
-            for row in self.rows.iter_mut().filter(|row| row.wanted.interpreters == 0) {
-                for (id, count) in &mut row.chosen {
-                    if *count < self.offers[id].default_interpreters
-                        && let Some(free) = self.free.get_mut(id).filter(|free| **free > 0)
-                    {
-                        *free -= 1;
-                        *count += 1;
-                        grown = true;
+            None => {
+                self.freed.remove(executor);
+                self.touched.remove(executor);
+                for environment in &here {
+                    if let Some(row) = self.rows.get_mut(environment) {
+                        row.on.remove(executor);
                     }
                 }
-            }
-            if !grown {
-                return;
+                let homeless = |environment: &&String| self.rows.get(*environment).is_some_and(|row| row.on.is_empty());
+                self.homeless.extend(here.iter().filter(homeless).cloned());
             }
         }
+        self.changed.extend(here);
     }
+}
 
-    fn finish(self, all: &[Offer]) -> Placement {
-        let mut placement = Placement::default();
-        for row in &self.rows {
-            let name = row.wanted.environment.clone();
-            if row.chosen.is_empty() {
-                placement.unplaced.insert(name, reason(row, all, &self.free));
-            } else {
-                let chosen = row.chosen.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect();
-                placement.assigned.insert(name, chosen);
-            }
-        }
-        placement
+pub(super) fn take(hosts: &mut BTreeMap<String, Host>, row: &Row, executor: &str) {
+    if let Some(host) = hosts.get_mut(executor) {
+        host.take(row);
+    }
+}
+
+pub(super) fn release(hosts: &mut BTreeMap<String, Host>, row: &Row, executor: &str) {
+    if let Some(host) = hosts.get_mut(executor) {
+        host.release(row);
     }
 }
 
 /// Breaks ties without putting everything on the first executor. Coordinators of different builds must agree, so the
 /// hash is one that never changes.
-fn spread(environment: &str, executor: &str) -> u64 {
+pub(super) fn spread(environment: &str, executor: &str) -> u64 {
     // Ids of executors have no NUL.
     xxh3_64([environment.as_bytes(), executor.as_bytes()].join(&0).as_slice())
-}
-
-fn reason(row: &Row<'_>, all: &[Offer], free: &BTreeMap<&str, u32>) -> String {
-    if let Err(reason) = feasible(row.wanted, all) {
-        return reason;
-    }
-    if row.able.is_empty() {
-        let draining: BTreeSet<&str> = all.iter().filter(|o| o.draining).map(|o| o.executor.as_str()).collect();
-        let draining = draining.into_iter().collect::<Vec<_>>().join(", ");
-        return format!("every executor that could run it is draining: {draining}");
-    }
-    let most = row.able.iter().map(|id| free[id]).max().unwrap_or(0);
-    format!(
-        "needs room for {} interpreters on one executor; of {} executors that could run it, none has more than {most} left",
-        row.wanted.interpreters.max(1),
-        row.able.len()
-    )
 }
 
 #[cfg(test)]

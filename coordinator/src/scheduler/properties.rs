@@ -4,7 +4,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Assignment, Offer, Placement, PlacementRequest, PythonRequirement, feasible, place};
+use super::{Assignment, Offer, PlacementRequest, Placer, PythonRequirement, feasible};
+
+/// What placement decides where everything is looked at.
+#[derive(Debug, PartialEq)]
+struct Placement {
+    assigned: Assignment,
+    unplaced: BTreeMap<String, String>,
+}
+
+impl Placement {
+    fn of(placer: &Placer, wanted: &[PlacementRequest]) -> Self {
+        let names = || wanted.iter().map(|w| w.environment.clone());
+        let assigned = names().filter_map(|e| placer.places(&e).cloned().map(|places| (e, places))).collect();
+        let unplaced = names().filter_map(|e| placer.unplaced(&e).cloned().map(|reason| (e, reason))).collect();
+        Self { assigned, unplaced }
+    }
+}
+
+fn place(wanted: &[PlacementRequest], offers: &[Offer], current: &Assignment) -> Placement {
+    let mut placer = Placer::default();
+    wanted.iter().for_each(|w| placer.want(&w.environment, Some(w.clone())));
+    offers.iter().for_each(|o| placer.offer(&o.executor, Some(o.clone())));
+    for offer in offers {
+        let here = current.iter().filter(|(_, on)| on.contains_key(&offer.executor));
+        placer.hold(&offer.executor, here.map(|(environment, _)| environment.as_str()));
+    }
+    placer.settle();
+    Placement::of(&placer, wanted)
+}
 
 fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
     let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4);
@@ -61,7 +89,7 @@ proptest! {
             prop_assert_eq!(on.is_none(), placement.unplaced.contains_key(&want.environment), "reasons iff unplaced");
             for (executor, interpreters) in on.into_iter().flatten() {
                 let offer = offers.iter().find(|o| o.executor == *executor).unwrap();
-                prop_assert!(feasible(want, std::slice::from_ref(offer)).is_ok());
+                prop_assert!(feasible(want, &[offer]).is_ok());
                 prop_assert!(*interpreters >= want.interpreters.max(1));
                 prop_assert!(want.interpreters == 0 || *interpreters == want.interpreters);
             }
@@ -108,6 +136,83 @@ proptest! {
             let after = second.get(&environment).cloned().unwrap_or_default();
             let kept = if newly_placed { !before.is_disjoint(&after) } else { before.is_subset(&after) };
             prop_assert!(kept, "{want:?} moved from {before:?} to {after:?}");
+        }
+    }
+}
+
+/// One thing that happens to a fleet; the index names who it happens to.
+#[derive(Debug, Clone)]
+enum Change {
+    Want(usize, Option<PlacementRequest>),
+    Offer(usize, Option<Offer>),
+}
+
+/// Sequences in which several things happen between two placements.
+fn sequences() -> impl Strategy<Value = Vec<Vec<Change>>> {
+    let gone = || prop::bool::weighted(0.25);
+    let want = (0usize..12, wanted(), gone()).prop_map(|(index, wanted, gone)| {
+        let named = |wanted: PlacementRequest| PlacementRequest { environment: format!("env{index}"), ..wanted };
+        Change::Want(index, wanted.into_iter().next().filter(|_| !gone).map(named))
+    });
+    let offer = (0usize..6, offers(), gone()).prop_map(|(index, offers, gone)| {
+        let named = |offer: Offer| Offer { executor: format!("exec{index}"), ..offer };
+        Change::Offer(index, offers.into_iter().next().filter(|_| !gone).map(named))
+    });
+    prop::collection::vec(prop::collection::vec(prop_oneof![3 => want, 2 => offer], 1..4), 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_kept_up_to_date_is_what_would_be_decided_anew(sequence in sequences()) {
+        let mut placer = Placer::default();
+        let (mut wanted, mut offers) = (BTreeMap::new(), BTreeMap::new());
+        let mut before = Placement { assigned: Assignment::new(), unplaced: BTreeMap::new() };
+        for changes in sequence {
+            let mut named = BTreeSet::new();
+            for change in changes {
+                let name = match &change {
+                    Change::Want(index, _) => ("environment", *index),
+                    Change::Offer(index, _) => ("executor", *index),
+                };
+                if !named.insert(name) {
+                    continue;
+                }
+                match change {
+                    Change::Want(index, want) => {
+                        placer.want(&format!("env{index}"), want.clone());
+                        match want {
+                            Some(want) => drop(wanted.insert(want.environment.clone(), want)),
+                            None => drop(wanted.remove(&format!("env{index}"))),
+                        }
+                    }
+                    Change::Offer(index, offer) => {
+                        placer.offer(&format!("exec{index}"), offer.clone());
+                        match offer {
+                            Some(offer) => drop(offers.insert(offer.executor.clone(), offer)),
+                            None => drop(offers.remove(&format!("exec{index}"))),
+                        }
+                    }
+                }
+            }
+            let moved = placer.settle();
+            let all_wanted: Vec<PlacementRequest> = wanted.values().cloned().collect();
+            let all_offers: Vec<Offer> = offers.values().cloned().collect();
+            let now = Placement::of(&placer, &all_wanted);
+            prop_assert_eq!(&now, &place(&all_wanted, &all_offers, &before.assigned));
+            for executor in offers.keys() {
+                let on = now.assigned.iter().filter_map(|(e, on)| Some((e.as_str(), *on.get(executor)?)));
+                prop_assert!(placer.on(executor).eq(on), "{}", executor);
+            }
+            // It says what has changed, and nothing else.
+            let names: BTreeSet<&String> = [&before, &now].into_iter().flat_map(|p| p.assigned.keys().chain(p.unplaced.keys())).collect();
+            for name in names {
+                let at = |p: &Placement| p.assigned.get(name).cloned().unwrap_or_default();
+                let differs = at(&before) != at(&now) || wanted.contains_key(name) && before.unplaced.get(name) != now.unplaced.get(name);
+                prop_assert_eq!(moved.get(name).cloned(), differs.then(|| at(&before)), "{}", name);
+            }
+            before = now;
         }
     }
 }

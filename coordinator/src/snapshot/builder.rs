@@ -7,7 +7,7 @@ use std::sync::Arc;
 use udfleet_proto::v1::{FunctionMetrics, FunctionStatus};
 
 use super::{EnvironmentEntry, ExecutorEntry, FunctionEntry, FunctionNumbers, Snapshot, SnapshotCell};
-use crate::registry::{Catalog, Function};
+use crate::registry::{Catalog, CatalogChange, Function};
 
 /// A function whose entry has changed, and the executor because of which it has; `None`: any.
 pub(crate) type Touched = (Arc<str>, Option<Arc<str>>);
@@ -20,6 +20,8 @@ pub(crate) struct SnapshotBuilder {
     counting: HashMap<Arc<str>, Counting>,
     /// Functions that no executor should serve.
     unplaced: BTreeSet<Arc<str>>,
+    /// Of these, those of which it has not been said why.
+    unexplained: BTreeSet<Arc<str>>,
     touched: Vec<Touched>,
     changed: bool,
 }
@@ -55,21 +57,25 @@ impl SnapshotBuilder {
     }
 
     /// Other functions are registered.
-    pub fn set_catalog(&mut self, catalog: &Arc<Catalog>) {
-        let before = std::mem::replace(&mut self.now.catalog, Arc::clone(catalog));
+    pub fn set_catalog(&mut self, catalog: &Arc<Catalog>, change: &CatalogChange<'_>) {
+        self.now.catalog = Arc::clone(catalog);
         self.changed = true;
-        let held = |catalog: &Catalog, f: &Function| catalog.get(&f.definition.name, f.definition.version).is_some();
-        for function in catalog.iter().filter(|function| !held(&before, function)) {
+        for function in &change.dropped {
+            self.drop_function(function);
+        }
+        for function in &change.added {
             let entry = FunctionEntry::new(Arc::clone(function));
-            self.unplaced.insert(Arc::clone(&entry.name));
+            self.not_placed(&entry.name);
             self.change_environment(&function.environment, Some(function), |environment| {
                 environment.functions.insert_mut(Arc::clone(&entry.name));
             });
             self.set_function(entry, None);
         }
-        for function in before.iter().filter(|function| !held(catalog, function)) {
-            self.drop_function(function);
-        }
+    }
+
+    fn not_placed(&mut self, function: &Arc<str>) {
+        self.unplaced.insert(Arc::clone(function));
+        self.unexplained.insert(Arc::clone(function));
     }
 
     fn drop_function(&mut self, function: &Function) {
@@ -78,6 +84,7 @@ impl SnapshotBuilder {
         // They are never used again: a version number means one thing for ever.
         self.now.numbers.remove_mut(&name);
         self.unplaced.remove(&name);
+        self.unexplained.remove(&name);
         self.change_environment(&function.environment, None, |environment| {
             environment.functions.remove_mut(&name);
         });
@@ -106,14 +113,23 @@ impl SnapshotBuilder {
         if next.is_placed() {
             self.unplaced.remove(function);
         } else {
-            self.unplaced.insert(Arc::clone(&next.name));
+            self.not_placed(&next.name);
         }
         self.set_function(next, Some(Arc::clone(executor)));
     }
 
-    /// Says of each function that no executor should serve why that is.
-    pub fn explain_unplaced(&mut self, reason: impl Fn(&Function) -> String) {
-        for name in self.unplaced.clone() {
+    /// Says of functions that no executor should serve why that is: of new ones, and of those of these environments.
+    pub fn explain_unplaced<'e>(
+        &mut self,
+        environments: impl IntoIterator<Item = &'e str>,
+        reason: impl Fn(&Function) -> String,
+    ) {
+        let mut names = std::mem::take(&mut self.unexplained);
+        if !self.unplaced.is_empty() {
+            let environments = environments.into_iter().filter_map(|hash| self.now.environments.get(hash));
+            names.extend(environments.flat_map(|environment| environment.functions.iter()).cloned());
+        }
+        for name in names.intersection(&self.unplaced).cloned().collect::<Vec<_>>() {
             let Some(entry) = self.now.functions.get(&name) else { continue };
             let reason = reason(&entry.function);
             if reason != entry.reason() {
