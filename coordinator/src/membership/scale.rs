@@ -197,7 +197,7 @@ async fn an_environment_for_each_function_where_not_all_have_room_everywhere() {
     let mut fleet = Fleet::new(EXECUTORS, FUNCTIONS, 1);
     let more = fleet.register(FUNCTIONS);
     let (_, named) = more.named();
-    assert!(named >= 1 && named <= EXECUTORS, "{named} functions named");
+    assert!((1..=EXECUTORS).contains(&named), "{named} functions named");
     let fewer = fleet.drop_function(7);
     let (_, named) = fewer.named();
     assert!(named <= EXECUTORS, "where it was, another takes its place: {named} functions named");
