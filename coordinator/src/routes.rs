@@ -213,6 +213,14 @@ impl Library for Routes {
         let most = served.max_by_key(|target| (target.servers.len(), &target.function.environment));
         most.map(|target| target.function.environment.clone())
     }
+
+    fn interpreters(&self, functions: &[&str], environment: &str) -> u32 {
+        let of = |target: &Arc<Target>| target.servers.iter().map(|server| server.interpreters).sum();
+        match functions {
+            [] => self.in_environment(environment).map(of).max().unwrap_or(0),
+            functions => functions.iter().map(|name| self.exact(name).map_or(0, of)).min().unwrap_or(0),
+        }
+    }
 }
 
 /// The current [`Routes`], replaced as a whole.

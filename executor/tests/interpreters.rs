@@ -283,7 +283,7 @@ async fn output_is_kept_per_function() {
 
 /// A call of function 1.
 fn demand() -> Demand {
-    Demand { lane: 1, name: Arc::from("add@1"), functions: Arc::from([1]) }
+    Demand { lane: 1, name: Arc::from("add@1"), functions: Arc::from([1]), keeps: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,13 @@
 //! Is a batch what its header says? The Arrow reader takes offsets and lengths at their word, and panics or allocates
 //! by them; so they are checked first.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::error::Error;
 use crate::limits::MAX_FRAME_BYTES;
 use crate::v1::ErrorCode;
 use arrow_ipc::RecordBatch;
+use arrow_schema::ArrowError;
 
 /// In front of each compressed buffer: how long it is uncompressed.
 const PREFIX: usize = 8;
@@ -15,6 +18,16 @@ const PLAIN: i64 = -1;
 pub fn malformed(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorCode::InvalidInput, format!("malformed batch: {what}"))
         .hint("the Arrow IPC message contradicts itself: see the library that wrote it")
+}
+
+/// What the Arrow reader panics on came from outside: it is the caller's error, and must not end other streams.
+///
+/// # Errors
+/// [`ErrorCode::InvalidInput`] where it can't be read.
+pub fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
+        .map_err(malformed)
 }
 
 /// Checks counts, positions and sizes, which costs a few instructions per buffer.

@@ -10,6 +10,7 @@ pub mod flight_info;
 pub mod frame;
 pub mod histogram;
 pub mod ipc;
+pub mod key;
 pub mod limits;
 pub mod name;
 pub mod runs;

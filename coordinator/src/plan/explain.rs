@@ -30,8 +30,12 @@ fn headline(stage: &Stage) -> String {
         1 => stage.functions[0].clone(),
         _ => format!("{} in one interpreter call", stage.functions.join(", ")),
     };
-    let aggregated = if stage.pipeline_breaker { "; aggregated in one interpreter" } else { "" };
-    format!("{chained}; environment {environment}{aggregated}")
+    let groups = match (stage.pipeline_breaker, stage.partition_by.is_empty()) {
+        (false, _) => "",
+        (true, true) => "; aggregated in one interpreter",
+        (true, false) => "; groups spread by key",
+    };
+    format!("{chained}; environment {environment}{groups}")
 }
 
 fn fields(fields: &[Field]) -> String {

@@ -25,6 +25,8 @@ pub fn text_type() -> DataType {
 #[derive(Default)]
 pub struct Shelf {
     catalog: Catalog,
+    /// Of each environment.
+    interpreters: u32,
 }
 
 impl Library for Shelf {
@@ -35,6 +37,10 @@ impl Library for Shelf {
 
     fn environment(&self) -> Option<String> {
         self.catalog.iter().next().map(|function| function.environment.clone())
+    }
+
+    fn interpreters(&self, _: &[&str], _: &str) -> u32 {
+        self.interpreters
     }
 }
 
@@ -88,6 +94,7 @@ impl Shelf {
             .with(in_environment("B", definition(Table, "tb", &[BIGINT], bigint())))
             .with(definition(Aggregate, "mean", &[BIGINT], simple(TypeRoot::Double)))
             .with(FunctionDefinition { merges: true, ..definition(Aggregate, "total", &[BIGINT], bigint()) })
+            .with(definition(Aggregate, "sum_of", &[BIGINT], bigint()))
             .with(in_environment("B", definition(Aggregate, "mean_b", &[BIGINT], simple(TypeRoot::Double))))
             .with(FunctionDefinition { merges: true, ..definition(TableAggregate, "top2", &[BIGINT], pair) })
     }
@@ -167,6 +174,12 @@ impl PlanBuilder {
 
     pub fn aggregate(self, aggregate: Aggregate) -> Self {
         self.then(operator::Kind::Aggregate(aggregate))
+    }
+
+    /// On a fleet of so many interpreters.
+    pub fn compiled_for(&self, interpreters: u32) -> Compiled {
+        let shelf = Shelf { interpreters, ..Shelf::standard() };
+        compile(&self.0, OnError::Unspecified, &shelf).unwrap_or_else(|e| panic!("{e}"))
     }
 
     pub fn compiled(&self) -> Compiled {

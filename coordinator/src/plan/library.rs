@@ -17,4 +17,7 @@ pub trait Library {
 
     /// An environment whose interpreters are running, for stages that call no function.
     fn environment(&self) -> Option<String>;
+
+    /// How many interpreters serve all of these functions (`add@3`); without any, how many that environment has.
+    fn interpreters(&self, functions: &[&str], environment: &str) -> u32;
 }

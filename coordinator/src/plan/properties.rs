@@ -112,9 +112,15 @@ fn grouped(pairs: Vec<(Value, Value)>) -> Vec<Row> {
 }
 
 fn run(stage: &Stage, rows: Vec<Row>) -> Vec<Row> {
-    // Batches of two rows, unless it is a pipeline breaker.
-    let batches: Vec<Vec<Row>> =
-        if stage.pipeline_breaker { vec![rows] } else { rows.chunks(2).map(<[Row]>::to_vec).collect() };
+    // Batches of two rows, unless it is a pipeline breaker; by key where groups are spread.
+    let key = |row: &Row| stage.partition_by.iter().map(|column| row[*column as usize].unwrap_or(1)).sum::<i64>();
+    let batches: Vec<Vec<Row>> = if !stage.partition_by.is_empty() {
+        (0..3).map(|part| rows.iter().filter(|row| key(row).rem_euclid(3) == part).cloned().collect()).collect()
+    } else if stage.pipeline_breaker {
+        vec![rows]
+    } else {
+        rows.chunks(2).map(<[Row]>::to_vec).collect()
+    };
     batches.into_iter().flat_map(|batch| run_batch(stage, batch)).collect()
 }
 
@@ -168,7 +174,7 @@ enum Next {
     Select(Vec<Shape>),
     Filter(Shape, Shape),
     Join(bool, usize),
-    Group(usize, usize),
+    Group(usize, usize, bool),
 }
 
 /// An expression.
@@ -197,7 +203,7 @@ fn next() -> impl Strategy<Value = Next> {
         3 => prop::collection::vec(shape(), 1..4).prop_map(Next::Select),
         3 => (shape(), shape()).prop_map(|(x, y)| Next::Filter(x, y)),
         2 => (any::<bool>(), 0usize..8).prop_map(|(b, column)| Next::Join(b, column)),
-        1 => (0usize..8, 0usize..8).prop_map(|(key, x)| Next::Group(key, x)),
+        1 => (0usize..8, 0usize..8, any::<bool>()).prop_map(|(key, x, merges)| Next::Group(key, x, merges)),
     ]
 }
 
@@ -236,9 +242,9 @@ fn built(steps: &[Next]) -> PlanBuilder {
                 names.push(name);
                 builder
             }
-            Next::Group(key, x) => {
+            Next::Group(key, x, merges) => {
                 let (key, x) = (column(*key), column(*x));
-                let total = call("total", vec![col(&x)]);
+                let total = call(if *merges { "total" } else { "sum_of" }, vec![col(&x)]);
                 names = vec![format!("k{number}"), format!("t{number}")];
                 let items = vec![item(col(&key), &names[0]), item(total, &names[1])];
                 builder.group(vec![item(col(&key), "")], items)
@@ -259,6 +265,8 @@ fn well_formed(stages: &[Stage]) {
         let aggregations =
             stage.steps.iter().filter(|step| matches!(step.kind, Some(step::Kind::Aggregation(_)))).count();
         assert!(aggregations <= 1, "one grouping per stage");
+        let is_column = |column: &u32| (*column as usize) < stage.inputs.len();
+        assert!(stage.partition_by.iter().all(|column| stage.pipeline_breaker && is_column(column)));
     }
 }
 
@@ -268,10 +276,11 @@ proptest! {
     fn stages_do_what_the_plan_says(
         steps in prop::collection::vec(next(), 0..7),
         rows in prop::collection::vec((prop::option::of(-9i64..9), -9i64..9), 0..6),
+        interpreters in 1u32..3,
     ) {
         let builder = built(&steps);
         // Nested calls may go deeper than is allowed, which is another test's matter.
-        let compiled = builder.compiled();
+        let compiled = builder.compiled_for(interpreters);
         well_formed(&compiled.stages);
         let rows: Vec<Row> = rows.into_iter().map(|(a, b)| vec![a, Some(b), Some(0), None]).collect();
         let mut expected = as_written(&builder.0, rows.clone());

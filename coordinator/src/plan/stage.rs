@@ -3,6 +3,7 @@
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FuncType, Stage};
 
+use super::graph::{Kind, NodeId};
 use super::library::Library;
 use super::order::{Action, actions};
 use super::pipeline::{End, Group, Logical, Pipeline};
@@ -24,16 +25,26 @@ pub(super) fn stages(logical: &Logical, library: &dyn Library) -> Result<(Vec<St
     let mut writer = Writer::new(logical);
     for (position, now) in actions.iter().enumerate() {
         let pipeline = &logical.pipelines[now.pipeline];
-        let grouping = matches!((now.action, &pipeline.end), (Action::End, End::Group(_)));
-        if !writer.takes(now.environment) || (grouping && writer.has_aggregation()) {
+        let strategy = match (now.action, &pipeline.end) {
+            (Action::End, End::Group(group)) => Some(GroupingStrategy::of(logical, pipeline, group, library)),
+            _ => None,
+        };
+        let begins_stage = |strategy: GroupingStrategy| {
+            writer.has_aggregation() || (matches!(strategy, GroupingStrategy::ByKey { .. }) && writer.has_steps())
+        };
+        if !writer.takes(now.environment) || strategy.is_some_and(begins_stage) {
+            if writer.takes(now.environment) {
+                writer.run_in(now.environment);
+            }
             let rest = actions[position..].iter().take_while(|later| later.pipeline == now.pipeline);
             writer.cut(rest.flat_map(|later| uses(pipeline, later.action)).collect());
         }
         writer.run_in(now.environment);
-        match (now.action, &pipeline.end) {
-            (Action::End, End::Group(group)) if in_two_phases(logical, group) => writer.group_in_two_phases(group),
-            (Action::End, End::Group(group)) => writer.group(group),
-            (action, _) => writer.act(action),
+        match (now.action, &pipeline.end, strategy) {
+            (_, End::Group(group), Some(GroupingStrategy::TwoPhases)) => writer.group_in_two_phases(group),
+            (_, End::Group(group), Some(GroupingStrategy::ByKey { interpreters })) => writer.group(group, interpreters),
+            (_, End::Group(group), Some(GroupingStrategy::InOne)) => writer.group(group, 1),
+            (action, ..) => writer.act(action),
         }
     }
     let (mut stages, notes) = writer.finish();
@@ -60,7 +71,7 @@ fn placed_actions(logical: &Logical) -> Vec<PlacedAction<'_>> {
 fn needs<'a>(logical: &'a Logical, pipeline: &Pipeline, action: Action) -> Option<&'a str> {
     let function = match action {
         Action::Compute(id) => match &pipeline.graph.node(id).kind {
-            super::graph::Kind::Invoke(invoke) => Some(invoke.function),
+            Kind::Invoke(invoke) => Some(invoke.function),
             _ => None,
         },
         Action::Filter(_) => None,
@@ -77,6 +88,35 @@ fn uses(pipeline: &Pipeline, action: Action) -> Vec<usize> {
         Action::Filter(position) => vec![pipeline.filters[position].predicate],
         Action::Unnest(position) => pipeline.unnests[position].call.arguments.clone(),
         Action::End => pipeline.roots(),
+    }
+}
+
+/// Where the groups of a grouping are aggregated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GroupingStrategy {
+    /// Batch by batch, in any interpreter; then the accumulators are merged in one.
+    TwoPhases,
+    /// Those of each key in one of so many interpreters.
+    ByKey { interpreters: u32 },
+    /// All in one interpreter.
+    InOne,
+}
+
+impl GroupingStrategy {
+    fn of(logical: &Logical, pipeline: &Pipeline, group: &Group, library: &dyn Library) -> Self {
+        if in_two_phases(logical, group) {
+            return Self::TwoPhases;
+        }
+        let is_column = |key: &NodeId| !matches!(pipeline.graph.node(*key).kind, Kind::Literal(_));
+        if !group.keys.iter().any(is_column) {
+            return Self::InOne;
+        }
+        let functions = group.calls.iter().filter_map(|call| call.function.registered());
+        let functions: Vec<&str> = functions.map(|function| logical.functions[function].name.as_str()).collect();
+        match library.interpreters(&functions, &library.environment().unwrap_or_default()) {
+            0 | 1 => Self::InOne,
+            interpreters => Self::ByKey { interpreters },
+        }
     }
 }
 

@@ -243,6 +243,31 @@ fn groups_are_aggregated_in_parts_where_all_aggregates_merge() {
 }
 
 #[test]
+fn groups_that_do_not_merge_are_spread_by_key_where_there_are_interpreters() {
+    let mean = |argument| vec![item(col("k"), ""), item(call("mean", vec![argument]), "m")];
+    let by = |key, argument| plan().group(vec![item(key, "k")], mean(argument));
+    let plain = by(col("a"), col("b"));
+    let spread = plain.compiled_for(4);
+    assert_eq!((spread.stages.len(), &spread.stages[0].partition_by[..]), (1, &[0][..]));
+    assert!(spread.explain().contains("by key over 4 interpreters"), "{}", spread.explain());
+    assert!(plain.compiled_for(1).stages[0].partition_by.is_empty(), "there is one interpreter");
+
+    // What the keys and arguments are computed from is done before, anywhere.
+    let computed = by(call("f", vec![col("a")]), call("g", vec![col("b")])).compiled_for(4);
+    assert_eq!(steps(&computed, 0), ["call f", "call g"]);
+    assert_eq!(steps(&computed, 1), ["complete"]);
+    assert_eq!((computed.stages[0].pipeline_breaker, &computed.stages[1].partition_by[..]), (false, &[0][..]));
+    assert_eq!(computed.stages[0].environment, computed.stages[1].environment);
+
+    let constant = by(lit(1), col("b")).compiled_for(4);
+    assert!(constant.stages.iter().all(|stage| stage.partition_by.is_empty()), "one group is not spread");
+    let whole = plan().group(vec![], vec![item(call("mean", vec![col("b")]), "m")]).compiled_for(4);
+    assert!(whole.stages[0].partition_by.is_empty());
+    let distinct = plan().group(vec![item(col("s"), "")], vec![item(col("s"), "")]).compiled_for(4);
+    assert_eq!((distinct.stages.len(), &distinct.stages[0].partition_by[..]), (1, &[3][..]));
+}
+
+#[test]
 fn behind_a_grouping_there_are_keys_and_aggregates() {
     let key = op(Plus, vec![col("a"), lit(1)]);
     let mean = || call("mean", vec![col("b")]);

@@ -69,6 +69,11 @@ impl<'a> Writer<'a> {
         self.aggregated
     }
 
+    /// True where it does something already.
+    pub fn has_steps(&self) -> bool {
+        !self.stage.steps.is_empty()
+    }
+
     /// From now on the stage belongs to this environment.
     pub fn run_in(&mut self, environment: Option<&str>) {
         if let Some(environment) = environment {
@@ -258,9 +263,15 @@ impl<'a> Writer<'a> {
         self.stage.pipeline_breaker = phase != Phase::Partial;
     }
 
-    /// All groups in one interpreter.
-    pub fn group(&mut self, group: &Group) {
+    /// All groups in one interpreter, or those of each key in one of so many. Then the stage begins here: its input has
+    /// the keys.
+    pub fn group(&mut self, group: &Group, interpreters: u32) {
         let keys = self.registers(&group.keys);
+        if interpreters > 1 {
+            let columns = self.stage.inputs.len() as u32;
+            self.stage.partition_by = keys.iter().copied().filter(|key| *key < columns).collect();
+            self.note("spread", &format!("by key over {interpreters} interpreters"));
+        }
         let aggregates = self.aggregates(&group.calls);
         self.aggregation_step(group, keys, aggregates, Phase::Complete);
         self.enter(self.pipeline + 1);

@@ -21,8 +21,8 @@ pub(super) fn flight_info(target: &Target, engine: Engine, descriptor: FlightDes
     describe(&target.function.definition, engine, descriptor, target.servers.iter().map(endpoint).collect())
 }
 
-/// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several with
-/// an endpoint without a location, which is this coordinator.
+/// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several, or
+/// spread by key, with an endpoint without a location, which is this coordinator.
 pub(super) fn of_stages(
     stages: Vec<RoutedStage>,
     routes: &Routes,
@@ -33,7 +33,7 @@ pub(super) fn of_stages(
     let schema = arrow_flight::IpcMessage::try_from(SchemaAsIpc::new(&result.spec.result, &options))
         .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
     let endpoint = match &stages[..] {
-        [stage] => {
+        [stage] if stage.spec.partition_by.is_empty() => {
             let request = ExchangeRequest {
                 forwarded: false,
                 producer: String::new(),

@@ -1,4 +1,5 @@
-//! The Flight front door: streams go to executors and back without their batches being decoded.
+//! The Flight front door: streams go to executors and back. Only aggregations that are spread by key, and what is sent
+//! again in mid-answer, have their batches decoded.
 
 mod connection;
 mod core;

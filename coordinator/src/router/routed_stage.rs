@@ -56,6 +56,7 @@ impl RoutedStage {
                 max_attempts: attempts(std::slice::from_ref(function)),
                 deterministic: definition.deterministic,
                 aggregates: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
+                partition_by: Vec::new(),
                 after_aggregation: false,
             },
         }
@@ -91,6 +92,7 @@ impl RoutedStage {
                 max_attempts: attempts(functions),
                 deterministic: functions.iter().all(|function| function.definition.deterministic),
                 aggregates: stage.pipeline_breaker,
+                partition_by: stage.partition_by.clone(),
                 after_aggregation,
             },
             request: ExchangeRequest { stage: Some(stage), forwarded: true, producer, ..asked.clone() },

@@ -8,6 +8,7 @@ use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_cast::cast;
 use arrow_schema::DataType as Arrow;
+use udfleet_proto::key::{canonical_f32, canonical_f64};
 
 /// The column with one zero and one NaN, at any depth; the array itself where it has no other ones.
 #[must_use]
@@ -19,14 +20,14 @@ pub fn canonical(array: &ArrayRef) -> ArrayRef {
             if !any(values.values(), |value| value.is_nan() || value.to_bits() == (-0.0_f32).to_bits()) {
                 return Arc::clone(array);
             }
-            Arc::new(values.unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }))
+            Arc::new(values.unary::<_, Float32Type>(canonical_f32))
         }
         Arrow::Float64 => {
             let values = array.as_primitive::<Float64Type>();
             if !any(values.values(), |value| value.is_nan() || value.to_bits() == (-0.0_f64).to_bits()) {
                 return Arc::clone(array);
             }
-            Arc::new(values.unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }))
+            Arc::new(values.unary::<_, Float64Type>(canonical_f64))
         }
         kind if kind.is_nested() && has_floats(kind) => {
             let data = array.to_data();

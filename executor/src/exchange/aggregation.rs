@@ -72,8 +72,9 @@ impl AggregationSession {
     async fn feed(&mut self, batch: &Batch) -> Result<Part, Error> {
         let input = Input { session: self.number, ..input(&self.call, batch) };
         let (run, came) = self.call(input, batch.identity, batch.rows).await?;
-        let at = came.at;
-        self.at.get_or_insert_with(|| (at.clone(), at.hold()));
+        if let (None, Some(groups)) = (&self.at, came.groups) {
+            self.at = Some((came.at, groups));
+        }
         run.done();
         let (header, body) = Default::default();
         Ok(Part { header, body, rows: 0, timing: came.timing, last: true, errors_column: false })

@@ -14,7 +14,7 @@ use super::merge::{self, Share};
 use super::parts::{self, Parts};
 use super::tally::Tally;
 use super::target::Call;
-use crate::link::{CallFailure, Caller, Credit, Demand, Input, Interpreter, Output, Rest};
+use crate::link::{CallFailure, Caller, Credit, Demand, Held, Input, Interpreter, Output, Rest};
 
 /// A result, or a part of one, and where its time went.
 pub(super) struct Part {
@@ -42,6 +42,8 @@ pub(super) struct Came {
     pub(super) output: Output,
     pub(super) timing: BatchTiming,
     pub(super) at: Interpreter,
+    /// Where it keeps groups: counted from before the call gives its place back.
+    pub(super) groups: Option<Held>,
 }
 
 /// A batch on its way.
@@ -76,7 +78,8 @@ impl Run {
     pub(super) async fn begin(&mut self) -> Result<Came, Error> {
         loop {
             let target = Arc::clone(&self.call.target);
-            let credit = self.credit(target.pool.acquire(&target.demand)).await?;
+            let demand = Demand { keeps: self.input.session != 0, ..target.demand.clone() };
+            let credit = self.credit(target.pool.acquire(&demand)).await?;
             if let Some(came) = self.attempt(credit).await? {
                 return Ok(came);
             }
@@ -125,7 +128,7 @@ impl Run {
         let _ = self.call.client.begin(self.batch.place);
         self.ran = true;
         let timing = self.tally.came(&output, began.elapsed());
-        Ok(Some(Came { output, timing, at }))
+        Ok(Some(Came { output, timing, at, groups: None }))
     }
 
     /// The stream as who waits for a call. `holds`: what of it the interpreter keeps already.
@@ -158,7 +161,9 @@ impl Run {
     fn came(&mut self, output: Output, asked: Instant, credit: &Credit) -> Came {
         self.ran = true;
         let timing = self.tally.came(&output, asked.elapsed());
-        Came { output, timing, at: credit.interpreter().clone() }
+        let at = credit.interpreter().clone();
+        let groups = (self.input.session != 0 && !self.input.end).then(|| at.hold());
+        Came { output, timing, at, groups }
     }
 
     /// The batch, only at this interpreter, and once.
@@ -209,7 +214,7 @@ impl Run {
 
     /// The result, whose first part has come; further ones are fetched as room allows.
     pub(super) fn answer(self, came: Came) -> Answer {
-        let Came { output: Output { header, body, done, rest }, timing, at } = came;
+        let Came { output: Output { header, body, done, rest }, timing, at, .. } = came;
         let (last, errors_column) = (rest.is_none(), done.errors_column);
         let part = Part { header, body, rows: done.rows, timing, last, errors_column };
         match rest {

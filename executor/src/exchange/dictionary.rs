@@ -2,7 +2,6 @@
 //! are given their plain values here, at the edge.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -14,7 +13,7 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::frame::{bounded, malformed};
+use udfleet_proto::frame::{bounded, guarded, malformed};
 use udfleet_proto::ipc;
 
 /// Decodes a stream whose schema holds dictionaries.
@@ -44,13 +43,6 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
         other => other.clone(),
     }
-}
-
-/// What the Arrow reader panics on came from outside: it is the caller's error, and must not end other streams.
-pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(ArrowError::IpcError("the Arrow reader gave up on it".to_owned())))
-        .map_err(malformed)
 }
 
 impl Hydrator {

@@ -16,10 +16,10 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use udfleet_proto::error::Error;
+use udfleet_proto::frame::guarded;
 use udfleet_proto::ipc;
 use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnError};
 
-use super::dictionary::guarded;
 use super::target::Target;
 use crate::link::{CallFailure, Caller, Credit, Input, Interpreter, Output};
 

@@ -54,6 +54,9 @@ pub(super) fn check(stage: &Stage, functions: &[Arc<ServedFunction>]) -> Result<
     if pipeline_breaker != stage.pipeline_breaker {
         return Err(invalid("`pipeline_breaker` contradicts the steps".to_owned()));
     }
+    if !stage.pipeline_breaker && !stage.partition_by.is_empty() {
+        return Err(invalid("it is partitioned by keys, and aggregates nothing".to_owned()));
+    }
     if stage.results.len() != stage.outputs.len() {
         let (results, outputs) = (stage.results.len(), stage.outputs.len());
         return Err(invalid(format!("{results} results for {outputs} outputs")));

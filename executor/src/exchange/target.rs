@@ -100,7 +100,12 @@ impl Target {
             executor,
             number,
             stage: Bytes::new(),
-            demand: Demand { lane: number, name: Arc::from(name.as_str()), functions: Arc::from([number]) },
+            demand: Demand {
+                lane: number,
+                name: Arc::from(name.as_str()),
+                functions: Arc::from([number]),
+                keeps: false,
+            },
             functions: vec![Arc::new(Counted { name: name.clone(), stats, metrics })],
             pool,
             inputs: definition.input_typed.then(|| definition.input_types.iter().map(typed).collect()),
@@ -134,7 +139,7 @@ impl Target {
         let name = stage.functions.join(", ");
         let needed = functions.iter().map(|function| function.number).collect();
         Self {
-            demand: Demand { lane: number, name: Arc::from(name.as_str()), functions: needed },
+            demand: Demand { lane: number, name: Arc::from(name.as_str()), functions: needed, keeps: false },
             name,
             executor,
             number,

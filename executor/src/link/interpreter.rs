@@ -301,9 +301,9 @@ impl Interpreter {
         self.connection.note_held()
     }
 
-    /// True where it keeps something for later calls.
-    pub(super) fn keeps_anything(&self) -> bool {
-        self.connection.held() > 0
+    /// How many things it keeps for later calls.
+    pub(super) fn kept(&self) -> usize {
+        self.connection.held()
     }
 
     /// Gives up the groups of a stream that has ended early.

@@ -33,6 +33,8 @@ pub struct Demand {
     pub name: Arc<str>,
     /// Functions that the interpreter must serve.
     pub functions: Arc<[u32]>,
+    /// The interpreter will keep something of it, such as groups: what is kept is spread over interpreters.
+    pub keeps: bool,
 }
 
 struct Member {
@@ -177,7 +179,7 @@ impl Pool {
         let Some(index) = state.members.iter().position(|member| member.interpreter.pid() == pid) else { return true };
         let member = &mut state.members[index];
         member.retiring = true;
-        let done = member.seat.is_idle_for(idle, now) && !member.interpreter.keeps_anything();
+        let done = member.seat.is_idle_for(idle, now) && member.interpreter.kept() == 0;
         if done {
             state.members.remove(index);
         }
@@ -422,5 +424,7 @@ fn find(members: &[Member], demand: &Demand, at: Option<&Interpreter>, turn: Tur
         return (usable(member) && member.seat.has_room(turn.pace, now)).then_some(Place::Member(index));
     }
     let seats = members.iter().enumerate().filter(|(_, member)| !member.retiring && usable(member));
-    choose(seats.map(|(index, member)| (index, &member.seat)), turn, now).map(Place::Member)
+    let seats = seats.map(|(index, member)| (index, &member.seat));
+    let kept = |index: usize| if demand.keeps { members[index].interpreter.kept() } else { 0 };
+    choose(seats, kept, turn, now).map(Place::Member)
 }

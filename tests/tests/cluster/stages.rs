@@ -39,6 +39,7 @@ fn chain(functions: &[&str], environment: &str) -> Stage {
         results: vec![functions.len() as u32],
         outputs: vec![column("result")],
         pipeline_breaker: false,
+        partition_by: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use udfleet_proto::v1::{BatchResult, BundleProgress, ErrorCode};
 
 use super::message::{self, Kind};
 use super::upstreams::Upstream;
-use super::{Candidate, Effect, ExchangeCore, Failure, failure, retry, slice};
+use super::{Candidate, Effect, ExchangeCore, Failure, Routing, failure, retry, slice};
 
 impl<S: Candidate> ExchangeCore<S> {
     pub(super) fn on_message(&mut self, id: usize, data: FlightData, now: Instant) {
@@ -20,7 +20,8 @@ impl<S: Candidate> ExchangeCore<S> {
 
     pub(super) fn on_end(&mut self, id: usize, now: Instant) {
         let Some(upstream) = self.upstreams.get(id) else { return };
-        if upstream.in_flight() == 0 {
+        // One that holds groups and has not been asked for them would take them along.
+        if upstream.in_flight() == 0 && !upstream.holds_groups {
             self.remove(id);
             return;
         }
@@ -51,7 +52,8 @@ impl<S: Candidate> ExchangeCore<S> {
         if result.last {
             upstream.answered(position);
         }
-        self.holds_groups |= self.spec.aggregates;
+        upstream.finished = result.last && self.input.is_end(position);
+        upstream.holds_groups = self.spec.aggregates && !upstream.finished;
         self.keep(position, &result, data)?;
         if result.last {
             self.complete(position);
@@ -89,6 +91,9 @@ impl<S: Candidate> ExchangeCore<S> {
     /// Nothing more goes to an exchange. What it still says is read: it is not to be reset.
     fn remove(&mut self, id: usize) -> Option<Upstream<S>> {
         let upstream = self.upstreams.remove(id)?;
+        if let Routing::ByKey(keys) = &mut self.routing {
+            keys.forget(id);
+        }
         if !upstream.is_closed() {
             self.effects.push_back(Effect::EndInput { upstream: id });
         }
@@ -100,7 +105,7 @@ impl<S: Candidate> ExchangeCore<S> {
 
     pub(super) fn on_failure(&mut self, id: usize, failure: Failure, now: Instant) {
         let Some(upstream) = self.remove(id) else { return };
-        if self.is_answered() && upstream.in_flight() == 0 {
+        if (self.is_answered() || upstream.finished) && upstream.in_flight() == 0 {
             return;
         }
         match failure {
@@ -123,7 +128,7 @@ impl<S: Candidate> ExchangeCore<S> {
         tracing::warn!(function, producer, batches, %error, "sending batches elsewhere");
         self.ejected.failed(upstream.executor(), now);
         let waited = self.waited(upstream, error, now);
-        if self.holds_groups {
+        if upstream.holds_groups {
             let oldest = unanswered.first().copied().unwrap_or(self.input.next_position());
             return self.fail(oldest, failure::groups_lost(error));
         }

@@ -6,6 +6,8 @@ use arrow_flight::FlightData;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchHeader;
 
+use super::by_key::KeyShare;
+
 /// Messages of one answer on their way together.
 pub(super) type AnswerParts = Vec<FlightData>;
 
@@ -25,6 +27,8 @@ pub(super) struct PendingBatch {
     /// Header and body, nothing else.
     pub message: FlightData,
     pub label: Label,
+    /// Where it is a piece of a batch that is cut by keys.
+    pub share: Option<KeyShare>,
     /// How often it was sent, without refusals.
     pub attempts: u32,
     /// Messages of its answer that have not been passed on yet.
@@ -35,6 +39,15 @@ pub(super) struct PendingBatch {
     /// Rows of another try's answer that the client has from an earlier one.
     pub skip: u64,
     pub last_error: Option<Error>,
+}
+
+impl PendingBatch {
+    /// The row of the client's batch that is this row here.
+    pub fn row_of_client(&self, row: u64) -> u64 {
+        let rows = self.share.as_ref().and_then(|share| share.rows.as_ref());
+        let here = usize::try_from(row).unwrap_or(usize::MAX);
+        rows.and_then(|rows| rows.get(here)).map_or(row, |row| u64::from(*row))
+    }
 }
 
 /// All of a stream's batches by their position.
@@ -51,11 +64,12 @@ pub(super) fn size(message: &FlightData) -> usize {
 }
 
 impl PendingBatches {
-    pub fn accept(&mut self, position: u64, label: Label, message: FlightData) {
+    pub fn accept(&mut self, position: u64, label: Label, message: FlightData, share: Option<KeyShare>) {
         self.bytes += size(&message);
         let pending = PendingBatch {
             message,
             label,
+            share,
             attempts: 0,
             parts: Vec::new(),
             delivered_rows: 0,
@@ -80,6 +94,10 @@ impl PendingBatches {
         let BatchHeader { sequence, attempt } = pending.label.identity;
         let header = BatchHeader { sequence, attempt: attempt.saturating_add(pending.attempts - 1) };
         Some((pending.message.clone(), header))
+    }
+
+    pub fn get(&self, position: u64) -> Option<&PendingBatch> {
+        self.pending.get(&position)
     }
 
     pub fn get_mut(&mut self, position: u64) -> Option<&mut PendingBatch> {
@@ -142,7 +160,7 @@ mod tests {
     #[test]
     fn returned_batches_are_sent_again_and_bytes_add_up() {
         let mut batches = PendingBatches::default();
-        (0..3).for_each(|position| batches.accept(position, label(position + 100, 1), body(10)));
+        (0..3).for_each(|position| batches.accept(position, label(position + 100, 1), body(10), None));
         for position in 0..3 {
             assert_eq!(batches.first_unsent(), Some(position));
             assert_eq!(batches.send(position).unwrap().1, BatchHeader { sequence: position + 100, attempt: 1 });
@@ -165,7 +183,7 @@ mod tests {
     #[test]
     fn attempts_go_on_from_what_the_client_has_counted() {
         let mut batches = PendingBatches::default();
-        batches.accept(0, label(7, 3), body(1));
+        batches.accept(0, label(7, 3), body(1), None);
         assert_eq!(batches.send(0).unwrap().1, BatchHeader { sequence: 7, attempt: 3 });
         assert_eq!(batches.returned(0, &Error::new(ErrorCode::ExecutorLost, "gone")), 1, "the stream's own count");
         assert_eq!(batches.send(0).unwrap().1, BatchHeader { sequence: 7, attempt: 4 });

@@ -114,8 +114,8 @@ impl ClientInput {
                 Ok(Label { sequence: result.sequence, closes: result.last, identity })
             }
             Source::Client if metadata.is_empty() => {
-                let identity = BatchHeader { sequence: self.next_position, attempt: 1 };
-                Ok(Label { sequence: self.next_position, closes: true, identity })
+                let identity = BatchHeader { sequence: self.end_sequence, attempt: 1 };
+                Ok(Label { sequence: self.end_sequence, closes: true, identity })
             }
             Source::Client => {
                 let header = BatchHeader::decode(metadata)
@@ -168,8 +168,9 @@ impl ClientInput {
         Some((position, Label { sequence: self.end_sequence, closes: true, identity }))
     }
 
+    /// True for the end of the input, or one of them: nothing comes behind it.
     pub fn is_end(&self, position: u64) -> bool {
-        self.end_position == Some(position)
+        self.end_position.is_some_and(|end| position >= end)
     }
 
     /// Under which sequence the results of an aggregation, here or in an earlier stage, go to the client.

@@ -17,9 +17,7 @@ impl<S: Candidate> ExchangeCore<S> {
     pub(super) fn dispatch(&mut self, now: Instant) {
         self.input.answered_before(self.responses.next_position());
         self.wake_at = None;
-        if let Some((position, label)) = self.input.end_marker(&self.spec) {
-            self.batches.accept(position, label, FlightData::default());
-        }
+        self.accept_end();
         while let Some(position) = self.batches.first_unsent() {
             match self.choose(position, now) {
                 Some(id) => self.send(id, position, now),
@@ -79,6 +77,7 @@ impl<S: Candidate> ExchangeCore<S> {
     /// The upstream for the next batch, opened if need be.
     fn choose(&mut self, position: u64, now: Instant) -> Option<usize> {
         match self.routing {
+            Routing::ByKey(_) => self.of_partition(position, now),
             Routing::Pinned if !self.upstreams.is_empty() => self.pinned(),
             Routing::Pinned | Routing::Any => {
                 let id = self.idle().or_else(|| self.least_loaded(position, now))?;
@@ -110,12 +109,18 @@ impl<S: Candidate> ExchangeCore<S> {
         match open {
             Some((id, _)) => Some(id),
             None => {
-                let (server, schema) = (server.clone(), self.input.schema()?.clone());
-                let upstream = self.upstreams.open(server.clone());
-                self.effects.push_back(Effect::Open { upstream, server, schema });
-                Some(upstream)
+                let server = server.clone();
+                self.open(server)
             }
         }
+    }
+
+    /// Begins an exchange with an executor.
+    pub(super) fn open(&mut self, server: S) -> Option<usize> {
+        let schema = self.input.schema()?.clone();
+        let upstream = self.upstreams.open(server.clone());
+        self.effects.push_back(Effect::Open { upstream, server, schema });
+        Some(upstream)
     }
 
     /// The executor of the last batch, where it has an interpreter to spare: a stream with one batch at a time stays

@@ -7,10 +7,14 @@
 mod answers;
 mod batches;
 mod bundle;
+mod by_key;
 mod client_input;
 mod dictionary;
 mod dispatch;
 mod failure;
+mod key_cutter;
+#[cfg(test)]
+mod keyed_simulation;
 mod message;
 mod pick;
 #[cfg(test)]
@@ -40,10 +44,10 @@ use bundle::Bundles;
 use client_input::{Arrival, ClientInput};
 use response_queue::{Response, ResponseQueue};
 use retry::{EjectedExecutors, RefusalDeadline};
+use routing::Routing;
 use upstreams::Upstreams;
 
 pub(super) use failure::{Failure, of_error, too_large};
-pub(super) use routing::Routing;
 
 /// Input and early answers that a stream holds before it takes no more in, bytes. One batch may be larger.
 const MAX_HELD_BYTES: usize = 64 << 20;
@@ -91,8 +95,11 @@ pub(super) struct ExchangeSpec {
     pub max_attempts: u32,
     /// The same input gives the same answer.
     pub deterministic: bool,
-    /// Rows become groups at one executor, whose results come when the input has ended.
+    /// Rows become groups, whose results come when the input has ended.
     pub aggregates: bool,
+    /// Columns of the input whose equal values go to one executor, so that several may aggregate. None: one aggregates
+    /// all.
+    pub partition_by: Vec<u32>,
     /// An earlier stage aggregates: its results all belong to the end of the client's input.
     pub after_aggregation: bool,
 }
@@ -162,8 +169,6 @@ pub(super) struct ExchangeCore<S: Candidate> {
     responses: ResponseQueue,
     bundles: Bundles,
     serving: Result<Serving<S>, Error>,
-    /// The executor holds groups of what it has answered.
-    holds_groups: bool,
     ejected: EjectedExecutors,
     refusals: RefusalDeadline,
     /// When to look for an executor again, where the next batch found none.
@@ -177,14 +182,13 @@ impl<S: Candidate> ExchangeCore<S> {
     /// A stream whose client hears of the result's schema first.
     pub fn new(spec: ExchangeSpec, serving: Serving<S>, random: SmallRng) -> Self {
         Self {
-            routing: Routing::of(spec.aggregates, false),
+            routing: Routing::without_keys(spec.aggregates, false),
             input: ClientInput::default(),
             batches: PendingBatches::default(),
             upstreams: Upstreams::default(),
             responses: ResponseQueue::beginning_with(schema_message(&spec.result)),
             bundles: Bundles::default(),
             serving: Ok(serving),
-            holds_groups: false,
             ejected: EjectedExecutors::default(),
             refusals: RefusalDeadline::default(),
             wake_at: None,
@@ -238,10 +242,10 @@ impl<S: Candidate> ExchangeCore<S> {
     fn take_in(&mut self, message: FlightData, results_sequence: Option<u64>) -> Result<(), Error> {
         match self.input.read(&self.spec, message, results_sequence)? {
             Arrival::Nothing => {}
-            Arrival::Schema { dictionaries } => self.routing = Routing::of(self.spec.aggregates, dictionaries),
+            Arrival::Schema { dictionaries } => self.route(dictionaries),
             Arrival::Batch { position, label, message } => {
-                self.batches.accept(position, label, message);
                 self.counts.batches += 1;
+                self.accept(position, label, message);
             }
             Arrival::WithoutRows { position, message } => self.responses.push(position, Response::Passed(message)),
             Arrival::Failure { position, sequence, error } => {
@@ -302,9 +306,10 @@ impl<S: Candidate> ExchangeCore<S> {
     fn has_room(&self) -> bool {
         let outstanding = self.input.next_position() - self.responses.next_position();
         let outstanding = usize::try_from(outstanding).unwrap_or(usize::MAX);
-        let executors = match self.routing {
+        let executors = match &self.routing {
             Routing::Any => self.servers().len().max(1),
             Routing::Pinned => 1,
+            Routing::ByKey(keys) => keys.partitions(),
         };
         let window = (STREAM_WINDOW * executors).min(MAX_IN_FLIGHT);
         let held = self.batches.bytes() + self.responses.early_bytes();
@@ -325,7 +330,8 @@ impl<S: Candidate> ExchangeCore<S> {
         let error = if self.spec.function.is_empty() { error } else { error.function(self.spec.function.as_str()) };
         let error = error.with(|info| {
             info.producer.clone_from(&self.spec.producer);
-            info.sequence = pending.map(|pending| pending.label.sequence);
+            info.sequence = pending.as_ref().map(|pending| pending.label.sequence);
+            info.row = info.row.map(|row| pending.as_ref().map_or(row, |pending| pending.row_of_client(row)));
         });
         self.responses.push(position, Response::Failed { sequence, error });
     }

@@ -150,10 +150,10 @@ impl<S: Candidate> ExchangeCore<S> {
     /// As the client numbers it. `None` for what only executors have to say.
     fn numbered(&self, position: u64, mut part: FlightData, label: &Label) -> Option<FlightData> {
         let empty = part.data_header.is_empty();
-        // Of the parts that one batch has become only the last says that it has been aggregated, and those of an
-        // aggregation before are no batches of the client.
-        let internal =
-            self.spec.aggregates && (self.spec.after_aggregation || !label.closes) && !self.input.is_end(position);
+        // Of what one batch has become, and of several ends of the input, only the last says that all is done. What an
+        // aggregation before has given is no batch of the client.
+        let of_aggregation = self.spec.after_aggregation && !self.input.is_end(position);
+        let internal = self.spec.aggregates && (of_aggregation || !label.closes);
         if empty && internal {
             return None;
         }

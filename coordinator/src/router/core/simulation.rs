@@ -209,6 +209,7 @@ impl Simulation {
             max_attempts: scenario.max_attempts,
             deterministic: scenario.deterministic,
             aggregates: scenario.aggregates,
+            partition_by: Vec::new(),
             after_aggregation: false,
         };
         let random = SmallRng::seed_from_u64(scenario.seed);

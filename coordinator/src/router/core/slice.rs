@@ -1,5 +1,5 @@
-//! Cuts off rows that a client already has. The only place where the coordinator decodes a batch: after the loss of an
-//! executor in the middle of an answer.
+//! Cuts off rows that a client already has, after the loss of an executor in the middle of an answer. Here, and where
+//! batches are cut by keys ([`super::key_cutter`]), the coordinator decodes batches; else it only passes them on.
 
 use std::sync::Arc;
 

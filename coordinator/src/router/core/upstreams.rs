@@ -19,6 +19,10 @@ pub(super) struct Upstream<S: Candidate> {
     sent: VecDeque<SentBatch<S>>,
     /// What an executor that aggregates answers the end of its input with.
     end_sequence: u64,
+    /// It holds groups of what it has answered.
+    pub holds_groups: bool,
+    /// It has answered the end of its input.
+    pub finished: bool,
     closed: bool,
     reading: bool,
     /// Dictionaries below this index have been sent.
@@ -27,7 +31,16 @@ pub(super) struct Upstream<S: Candidate> {
 
 impl<S: Candidate> Upstream<S> {
     fn new(server: S) -> Self {
-        Self { server, sent: VecDeque::new(), end_sequence: 0, closed: false, reading: true, dictionaries: None }
+        Self {
+            server,
+            sent: VecDeque::new(),
+            end_sequence: 0,
+            holds_groups: false,
+            finished: false,
+            closed: false,
+            reading: true,
+            dictionaries: None,
+        }
     }
 
     pub fn executor(&self) -> &str {

@@ -42,6 +42,7 @@ fn stage(kinds: Vec<Kind>, results: Vec<u32>) -> Stage {
         steps: kinds.into_iter().map(|kind| Step { text: "the text".to_owned(), kind: Some(kind) }).collect(),
         outputs: (0..results.len()).map(field).collect(),
         results,
+        partition_by: Vec::new(),
     }
 }
 
@@ -108,6 +109,7 @@ fn stages_that_contradict_themselves_are_refused() {
     let good = stage(vec![Kind::Invoke(call(0, &[0, 1]))], vec![2]);
     run(&good).unwrap();
     assert!(run(&Stage { pipeline_breaker: true, ..good.clone() }).is_err());
+    assert!(run(&Stage { partition_by: vec![0], ..good.clone() }).is_err(), "it aggregates nothing");
     assert!(run(&Stage { environment: "other".to_owned(), ..good.clone() }).is_err());
     assert!(run(&Stage { outputs: Vec::new(), ..good.clone() }).is_err());
     let many = vec![functions().remove(0); MAX_STAGE_FUNCTIONS + 1];

@@ -88,10 +88,12 @@ impl Seat {
     }
 }
 
-/// The seat for a call, by its index among the usable ones. The last interpreter that no long call holds is kept for
+/// The seat for a call, by its index: of those with room the one whose interpreter keeps the least that matters to the
+/// call, and of these the emptiest. The last interpreter that no long call holds is kept for
 /// lanes whose calls are short.
 pub(super) fn choose<'a>(
     seats: impl Iterator<Item = (usize, &'a Seat)> + Clone,
+    kept: impl Fn(usize) -> usize,
     turn: Turn,
     now: Instant,
 ) -> Option<usize> {
@@ -106,7 +108,7 @@ pub(super) fn choose<'a>(
         }
     }
     let with_room = seats.filter(|(_, seat)| seat.has_room(turn.pace, now));
-    with_room.min_by_key(|(_, seat)| seat.len()).map(|(index, _)| index)
+    with_room.min_by_key(|(index, seat)| (kept(*index), seat.len())).map(|(index, _)| index)
 }
 
 #[cfg(test)]
@@ -137,7 +139,7 @@ mod tests {
     }
 
     fn chosen(seats: &[Seat], turn: Turn, now: Instant) -> Option<usize> {
-        choose(seats.iter().enumerate(), turn, now)
+        choose(seats.iter().enumerate(), |_| 0, turn, now)
     }
 
     #[test]
@@ -157,6 +159,14 @@ mod tests {
         let now = Instant::now();
         let seats = [3, 1, 2].map(|calls| seat(&vec![pace(1); calls], Duration::ZERO, now));
         assert_eq!(chosen(&seats, turn(pace(1)), now), Some(1));
+    }
+
+    #[test]
+    fn what_is_kept_is_spread() {
+        let now = Instant::now();
+        let seats = [1, 0, 2].map(|calls| seat(&vec![pace(1); calls], Duration::ZERO, now));
+        let kept = |index: usize| [1, 1, 0][index];
+        assert_eq!(choose(seats.iter().enumerate(), kept, turn(pace(1)), now), Some(2));
     }
 
     #[test]

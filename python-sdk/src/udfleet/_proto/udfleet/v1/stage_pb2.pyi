@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Stage(_message.Message):
-    __slots__ = ("functions", "environment", "inputs", "steps", "results", "outputs", "pipeline_breaker")
+    __slots__ = ("functions", "environment", "inputs", "steps", "results", "outputs", "pipeline_breaker", "partition_by")
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Stage(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_BREAKER_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_BY_FIELD_NUMBER: _ClassVar[int]
     functions: _containers.RepeatedScalarFieldContainer[str]
     environment: str
     inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
@@ -25,7 +26,8 @@ class Stage(_message.Message):
     results: _containers.RepeatedScalarFieldContainer[int]
     outputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
     pipeline_breaker: bool
-    def __init__(self, functions: _Optional[_Iterable[str]] = ..., environment: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., results: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., pipeline_breaker: _Optional[bool] = ...) -> None: ...
+    partition_by: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, functions: _Optional[_Iterable[str]] = ..., environment: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., results: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ..., pipeline_breaker: _Optional[bool] = ..., partition_by: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("text", "literal", "compute", "invoke", "filter", "unnest", "aggregation", "flatten")
