@@ -12,7 +12,7 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
 demo test-rust test-python test-engines test-flink test-datafusion test-wheel bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
@@ -105,6 +105,16 @@ wheel: setup ## Build the wheel that holds the SDK and the programs, into target
 
 test-wheel: wheel ## The wheel in empty environments of every Python that is found, without the checkout
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/wheel
+
+# The programs of this build, in containers: docs/deploy.md.
+cluster: setup ## A fleet in containers: etcd, a coordinator, three executors; runs the flights job through it
+	cd deploy && ../$(PYTHON) -m cluster up $(CLUSTER_OPTIONS)
+
+cluster-down: $(VENV)/.installed ## Stop and remove what `make cluster` has started
+	cd deploy && ../$(PYTHON) -m cluster down
+
+test-compose: setup ## The same containers, killed under a stream; takes them down
+	cd deploy && ../$(PYTHON) -m cluster test
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

@@ -1,7 +1,7 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `artifact`, `config`, `logs` and `metrics` know nothing else of this crate; `environment` stands on
+//! Who may know whom: `artifact`, `config`, `logs`, `metrics` and `orphans` know nothing else of this crate; `environment` stands on
 //! `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http`
 //! on `node`; `run` starts all.
 
@@ -17,5 +17,6 @@ pub mod logs;
 pub mod metrics;
 pub mod node;
 pub mod node_service;
+pub mod orphans;
 pub mod run;
 pub mod work_dir;

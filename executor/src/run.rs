@@ -30,6 +30,7 @@ use crate::node::reconcile::Limits;
 use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
+use crate::orphans;
 use crate::work_dir::WorkDir;
 use udfleet_edge::auth::{RequireToken, SendToken};
 
@@ -89,6 +90,7 @@ pub async fn run(
     let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
+    let orphans = tokio::spawn(orphans::reap());
     let mut addresses = serde_json::json!({
         "udfleet": "executor",
         "id": hello.executor,
@@ -127,6 +129,7 @@ pub async fn run(
     }
     http.abort();
     memory.abort();
+    orphans.abort();
     outcome
 }
 

