@@ -1,4 +1,4 @@
-//! Who serves what, as one immutable snapshot: all that the hot path reads.
+//! Which executors serve which functions, as one immutable snapshot: all that the hot path reads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The refusal where nobody serves it.
+    /// The error if no executor serves it.
     #[must_use]
     pub fn no_capacity(&self) -> Error {
         let reason = if self.reason.is_empty() { "no executor serves it now" } else { &self.reason };

@@ -106,12 +106,12 @@ impl Server {
         let context = Arc::new(context);
         fleet::resume(Arc::clone(&context)).await?;
         server.collect(&context, config.artifact_ttl.0);
-        let door = RequireToken::new(config.token.as_ref());
+        let require_token = RequireToken::new(config.token.as_ref());
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
-        server.serve_grpc(grpc, router, context, door.clone());
-        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), door);
+        server.serve_grpc(grpc, router, context, require_token.clone());
+        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), require_token);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
@@ -142,9 +142,9 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, exporter: Exporter, door: RequireToken) {
+    fn serve_http(&mut self, port: Port, exporter: Exporter, require_token: RequireToken) {
         let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
-        let app = http::routes(Http { fleet, door, exporter, ready });
+        let app = http::routes(Http { fleet, require_token, exporter, ready });
         self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
     }
 

@@ -1,4 +1,4 @@
-//! Who may come in, and what outgoing calls show: the fleet's shared secret.
+//! The fleet's token: the check of incoming calls, and the header of outgoing ones.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;

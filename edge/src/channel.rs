@@ -52,7 +52,7 @@ pub fn is_unreached(status: &Status) -> bool {
     causes(status).any(|error| error.is::<tonic::ConnectError>())
 }
 
-/// Why a call was not answered, down to the system's own words. A name that does not resolve is said to be that.
+/// Why a call was not answered, including the system's message. Names that do not resolve are reported as such.
 #[must_use]
 pub fn reason(status: &Status) -> String {
     let mut text = if causes(status).any(|error| error.to_string() == UNRESOLVED) {

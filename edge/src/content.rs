@@ -1,4 +1,4 @@
-//! Files that are named by their content's SHA-256: whether they still are what their names say.
+//! Files named by the SHA-256 of their content, and their verification.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// Files that are remembered as whole; what is forgotten is read once more.
 const REMEMBERED: usize = 65_536;
 
-/// Which file it was. Its time is not looked at: it is set when somebody asks for the file.
+/// The identity of the file, without its time, which is updated on use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,

@@ -1,4 +1,4 @@
-//! What a process owes its surroundings: logging, signals, the end of its parent, and a last word.
+//! Process-level concerns: logging, signals, the end of the parent, and the last error.
 
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};

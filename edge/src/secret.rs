@@ -1,4 +1,4 @@
-//! Text that must not be printed.
+//! Secrets: text that must not be printed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// A token of which it is known that it can travel in a header. White space around it is dropped: files end with it.
+    /// A token that can be sent in a header. White space around it is dropped: files end with it.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] for one that is empty or no visible ASCII text.
@@ -44,10 +44,10 @@ impl Secret {
         Self::token(&text).map_err(|error| named(&error.info().message))
     }
 
-    /// The token, which comes as text or in a file.
+    /// The token, given as text or in a file.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`] where it comes both ways, or is none.
+    /// [`ErrorCode::InvalidConfig`] where it is given both ways, or is no token.
     pub fn resolve(text: Option<Self>, file: Option<PathBuf>) -> Result<Option<Self>, Error> {
         match (text, file) {
             (Some(_), Some(_)) => Err(Error::new(ErrorCode::InvalidConfig, "token and token_file are both set")
@@ -66,6 +66,20 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Serialises the text itself: for layers of settings, which are merged before they are read.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize_exposed<S: Serializer>(secret: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Self::expose).serialize(serializer)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ports, and gRPC over them. Every connection of every process is accepted here.
+//! Ports, and gRPC on them. Every connection of every process is accepted here.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The Node service: what became of the rows and the time of this executor's functions.
+//! The Node service: row errors and profiles of this executor's functions.
 
 mod profile;
 
@@ -39,13 +39,13 @@ impl NodeService {
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What a request names.
-enum Wanted {
+enum FunctionFilter {
     All,
     /// One version, or all versions of a name.
     Function(FunctionRef),
 }
 
-impl Wanted {
+impl FunctionFilter {
     /// "add", "add@3", or empty: everything.
     fn parse(function: &str) -> Result<Self, Error> {
         if function.is_empty() {
@@ -69,7 +69,7 @@ impl Node for NodeService {
     type RowErrorsStream = BoxStream<RowErrorsResponse>;
 
     async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
-        let wanted = Wanted::parse(&request.into_inner().function)?;
+        let wanted = FunctionFilter::parse(&request.into_inner().function)?;
         let functions = self.stats.row_errors(&self.executor, |name| wanted.includes(name));
         let responses = runs(functions).map(|functions| Ok(RowErrorsResponse { functions }));
         Ok(Response::new(Box::pin(futures::stream::iter(responses))))
@@ -78,7 +78,7 @@ impl Node for NodeService {
     type ProfileStream = BoxStream<ProfileResponse>;
 
     async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
-        let wanted = Wanted::parse(&request.into_inner().function)?;
+        let wanted = FunctionFilter::parse(&request.into_inner().function)?;
         let chosen = self.table.all().into_iter().filter(|function| wanted.includes(&function.name));
         let profiled = chosen.filter(|function| PROFILE_ENABLED.boolean(&function.definition.config));
         let asked = profiled.map(|function| async move { profile(&self.executor, &function).await });

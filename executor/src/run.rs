@@ -1,4 +1,4 @@
-//! From settings to a running executor, and its orderly end.
+//! Starts an executor from its settings, and stops it in order.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The executor's own folder: one executor at a time, and its name, which outlives restarts.
+//! The executor's work folder: locked by one executor at a time; it holds the id, which survives restarts.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! The words for an executor's state: the same in JSON, metrics and on the command line, for ever.
+//! Names of executor states: the same in JSON, metrics and on the command line.
 
 use crate::v1::ExecutorState;
 

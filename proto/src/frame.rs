@@ -1,5 +1,5 @@
-//! Is a batch what its header says? The Arrow reader takes offsets and lengths at their word, and panics or allocates
-//! by them; so they are checked first.
+//! Checks batches against their headers. The Arrow reader trusts offsets and lengths, and panics or allocates by them,
+//! so they are checked first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -13,6 +13,7 @@ pub mod ipc;
 pub mod key;
 pub mod limits;
 pub mod name;
+mod operator;
 pub mod runs;
 pub mod sketch;
 pub mod types;

@@ -1,4 +1,4 @@
-//! Bounds that every process knows. Each is named in the error that it causes.
+//! Bounds that all processes share. Each is named in the error that it causes.
 
 /// The largest Flight message (one record batch with its header), bytes. Larger ones are refused.
 pub const MAX_FRAME_BYTES: usize = 256 << 20;
@@ -36,7 +36,7 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// How an executor tells an interpreter what to put in front of `sys.path`: folders joined by `:`.
 pub const SYS_PATH_VARIABLE: &str = "UDFLEET_SYS_PATH";
 
-/// What the kernel sends an interpreter when its executor dies: Linux' last real-time signal, which nobody else uses.
+/// The signal by which the kernel tells an interpreter that its executor died: Linux' last real-time signal.
 pub const PARENT_DEATH_SIGNAL: i32 = 64;
 
 /// The most bytes that an interpreter reports besides a result: an error, metrics, errors of rows.

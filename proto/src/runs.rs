@@ -1,4 +1,4 @@
-//! Lists that may be of any length travel in messages that may not.
+//! Cuts lists of any length into messages of bounded size.
 
 use std::iter::Peekable;
 

@@ -1,4 +1,4 @@
-//! Metrics of user code, summed: over interpreters in an executor, over executors in a coordinator.
+//! User metrics, summed: over interpreters in an executor, over executors in a coordinator.
 
 use std::collections::BTreeMap;
 

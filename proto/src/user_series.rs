@@ -1,4 +1,4 @@
-//! Metrics of user code as Prometheus series: the same names on coordinator and executors, but for the prefix.
+//! User metrics as Prometheus series: the same names on coordinator and executors, except for the prefix.
 
 use crate::sketch::Sketch;
 use crate::v1::{MetricKind, UserMetric};

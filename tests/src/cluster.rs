@@ -195,9 +195,9 @@ impl Cluster {
         all.map(|process| process.ready("http").to_owned()).collect()
     }
 
-    /// Front doors: the coordinator and every executor.
+    /// Flight endpoints: the coordinator and every executor.
     #[must_use]
-    pub fn doors(&self) -> Vec<String> {
+    pub fn endpoints(&self) -> Vec<String> {
         let all = std::iter::once(&self.coordinator).chain(self.executors.values());
         all.map(|process| process.ready("grpc").to_owned()).collect()
     }

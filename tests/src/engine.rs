@@ -1,4 +1,4 @@
-//! Calls as engines make them: PATH descriptors, headers of their own, everything sent before anything is read.
+//! Calls as engines make them: PATH descriptors, their own headers, and everything sent before anything is read.
 
 use std::sync::Arc;
 

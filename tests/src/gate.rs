@@ -1,4 +1,4 @@
-//! A gate that the function `wait` stops at: a test knows that a batch is being computed, and decides for how long.
+//! A gate at which the function `wait` stops: a test knows that a batch is running, and decides for how long.
 
 use std::path::{Path, PathBuf};
 

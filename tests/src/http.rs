@@ -1,4 +1,4 @@
-//! The second port: health and metrics.
+//! The HTTP ports: health and metrics.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What processes hold: proportional set size, because shared memory counts once.
+//! Memory of processes: proportional set size, because shared memory counts once.
 
 use std::collections::BTreeMap;
 

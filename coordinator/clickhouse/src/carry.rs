@@ -1,4 +1,4 @@
-//! Where ClickHouse and the fleet name the same bytes differently, and what ClickHouse can't hold.
+//! Conversions between Arrow types of ClickHouse and of the fleet with the same bytes, and types that ClickHouse lacks.
 
 use std::sync::Arc;
 

@@ -107,11 +107,11 @@ impl Fleet {
     ///
     /// # Errors
     /// As the fleet says.
-    pub async fn exchange(&mut self, messages: mpsc::UnboundedReceiver<FlightData>) -> Result<Answers, Failure> {
+    pub async fn exchange(&mut self, messages: mpsc::UnboundedReceiver<FlightData>) -> Result<AnswerStream, Failure> {
         let asked = self.coordinator()?;
         let call = asked.flight.do_exchange(UnboundedReceiverStream::new(messages));
         let stream = call.await.map_err(|status| Failure::of(&status, &asked.address))?.into_inner();
-        Ok(Answers { stream, address: asked.address.clone() })
+        Ok(AnswerStream { stream, address: asked.address.clone() })
     }
 
     /// Asks for the function, in the dialect whose errors come in full length.
@@ -122,12 +122,12 @@ impl Fleet {
 }
 
 /// What comes back.
-pub struct Answers {
+pub struct AnswerStream {
     stream: Streaming<FlightData>,
     address: String,
 }
 
-impl Answers {
+impl AnswerStream {
     /// The next message; `None` at the end. May be dropped without losing anything.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! One stream of ClickHouse's: what is kept of it until the fleet has answered.
+//! One stream of ClickHouse's, kept until the fleet has answered it.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! One try to have a stream answered, from where the last one got to.
+//! One attempt to have a stream answered, from where the last attempt ended.
 
 use arrow_flight::FlightData;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use udfleet_proto::ipc::schema_message;
 use udfleet_proto::v1::BatchHeader;
 
 use crate::Stop;
-use crate::answer::{self, Answer};
+use crate::answer::{self, AnswerMessage};
 use crate::carry::{Results, relabelled, renamed};
 use crate::channel::Fleet;
 use crate::chunk::Chunk;
@@ -97,8 +97,8 @@ fn take(
     // A row of the batch is one of the chunk's: batches are answered in order.
     let place = |error: Error, chunk: &Chunk| error.with(|info| info.row = info.row.map(|row| row + chunk.rows_out));
     match answer::read(data).map_err(|error| Failure::Told(place(error, chunk)))? {
-        Answer::Schema(header) => *results = Some(begin(&header, chunk, output)?),
-        Answer::Batch { header, body, rows, last } => {
+        AnswerMessage::Schema(header) => *results = Some(begin(&header, chunk, output)?),
+        AnswerMessage::Batch { header, body, rows, last } => {
             let Some(results) = results else {
                 return Err(Error::internal("results came before their schema").into());
             };

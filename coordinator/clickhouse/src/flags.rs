@@ -1,4 +1,4 @@
-//! The command line, as it stands in `<command>` of ClickHouse's configuration.
+//! The command line, as in `<command>` of ClickHouse's configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub struct Flags {
     pub address: Addresses,
     /// The fleet's token; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
+    token: Option<Secret>,
     /// File that holds the token; a relative path starts where this program lies
     #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -70,7 +70,7 @@ impl Flags {
         Self::try_parse()
     }
 
-    /// What the fleet demands of callers. A token file goes over a token in the environment.
+    /// The fleet's token. A token file takes precedence over a token in the environment.
     ///
     /// # Errors
     /// `INVALID_CONFIG` where the file can't be read or the token is none.
@@ -79,13 +79,13 @@ impl Flags {
             (Some(file), _) => Secret::token_file(&beside_program(file))
                 .map_err(|e| e.hint("ClickHouse's user must be able to read it"))
                 .map(Some),
-            (None, Some(token)) => Secret::token(token).map(Some),
+            (None, Some(token)) => Secret::token(token.expose()).map(Some),
             (None, None) => Ok(None),
         }
     }
 }
 
-/// ClickHouse starts commands wherever it has been started itself, which nobody knows.
+/// ClickHouse starts commands in its own working folder, which is unknown.
 fn beside_program(file: &Path) -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     program.parent().unwrap_or(Path::new("")).join(file)

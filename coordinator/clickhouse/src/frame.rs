@@ -1,4 +1,4 @@
-//! Arrow's stream format, message by message: headers are looked at, bodies are not.
+//! Arrow's stream format, message by message: headers are decoded, bodies are not.
 
 use std::io::{self, ErrorKind, Read, Write};
 

@@ -1,4 +1,4 @@
-//! Stdin, read by a thread of its own, since reads from it block: chunks of messages, as fast as they are taken.
+//! Stdin, read by a thread of its own, since reads block: chunks of messages, as fast as they are consumed.
 
 use std::io::{BufReader, Read};
 

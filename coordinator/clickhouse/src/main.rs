@@ -1,8 +1,8 @@
-//! What ClickHouse starts to call a function of the fleet: an `executable` function's command, which answers one
-//! ArrowStream and ends, or an `executable_pool` function's, which answers one after another.
+//! The program that ClickHouse starts to call a function of the fleet: as the command of an `executable` function it
+//! answers one ArrowStream and exits; as that of an `executable_pool` function it answers one after another.
 //!
-//! Bodies of batches pass through as they are; only schemas are read, and written anew where ClickHouse and the fleet
-//! name the same bytes differently.
+//! Bodies of batches are passed through; only schemas are decoded, and rewritten where ClickHouse and the fleet use
+//! different Arrow types for the same bytes.
 
 mod answer;
 mod carry;

@@ -1,4 +1,4 @@
-//! What is worth another try, and for how long.
+//! Which failures are retried, and for how long.
 
 use std::error::Error as _;
 use std::fmt;

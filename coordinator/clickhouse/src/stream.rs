@@ -1,4 +1,4 @@
-//! Answers one stream of ClickHouse's; what is lost on the way is tried again.
+//! Answers one stream of ClickHouse's; lost batches are retried.
 
 use std::time::Instant;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
+use udfleet_edge::secret::Secret;
 
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]
@@ -15,7 +16,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// Settings.
     #[command(flatten)]
-    pub given: Given,
+    pub given: Layer,
     /// Stop when this process ends
     #[arg(long, value_name = "PID")]
     pub parent_pid: Option<u32>,
@@ -26,7 +27,7 @@ pub struct Flags {
 
 /// Settings as flags and variables give them; the names are those of the file.
 #[derive(Debug, clap::Args, Serialize)]
-pub struct Given {
+pub struct Layer {
     /// Address of gRPC and Flight [default: 127.0.0.1:8815]
     #[arg(long, env = "UDFLEET_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -63,7 +64,8 @@ pub struct Given {
     pub meta_store_password_file: Option<PathBuf>,
     /// Token that callers and executors have to show; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
+    #[serde(serialize_with = "Secret::serialize_exposed")]
+    pub token: Option<Secret>,
     /// File that holds the token
     #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -82,13 +84,13 @@ pub struct Given {
 }
 
 impl CommandLine for Flags {
-    type Given = Given;
+    type Layer = Layer;
 
     fn file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 
-    fn given(&self) -> &Given {
+    fn given(&self) -> &Layer {
         &self.given
     }
 }

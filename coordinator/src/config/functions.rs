@@ -1,4 +1,4 @@
-//! The fleet's own values of function keys: the outermost scope, below what a job or a function says.
+//! The fleet's defaults for function keys: the outermost scope, overridden by jobs and functions.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use udfleet_proto::config::{self, ARCHIVES, CLIENT_EXECUTABLE, EXECUTABLE, FILES
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
-/// What clients act upon: a coordinator comes too late for them.
+/// Keys on which clients act: a coordinator can't set them in time.
 const OF_CLIENTS: [&str; 5] = [EXECUTABLE.name, CLIENT_EXECUTABLE.name, FILES.name, ARCHIVES.name, REQUIREMENTS.name];
 
 /// Values as TOML has them, as the text that functions carry.

@@ -14,7 +14,7 @@ use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
-pub use flags::{Flags, Given};
+pub use flags::{Flags, Layer};
 pub use functions::fill;
 pub use meta_store::{EtcdConfig, EtcdUrl, MetaStoreUrl};
 
@@ -164,6 +164,8 @@ mod tests {
     fn the_dump_hides_the_token_and_parses_otherwise() {
         let hidden = dump(&load(&["--token", "hunter2"]).unwrap()).unwrap();
         assert!(!hidden.contains("hunter2") && hidden.contains("redacted"), "{hidden}");
+        let flags = <Flags as clap::Parser>::parse_from(["program", "--token", "hunter2"]);
+        assert!(!format!("{flags:?}").contains("hunter2"));
         let plain = load(&[]).unwrap();
         assert_eq!(toml::from_str::<Config>(&dump(&plain).unwrap()).unwrap(), plain);
     }

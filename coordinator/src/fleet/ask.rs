@@ -1,4 +1,4 @@
-//! Questions to all executors at once.
+//! Requests to all executors at once.
 
 use std::pin::Pin;
 use std::time::Duration;

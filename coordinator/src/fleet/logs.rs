@@ -1,4 +1,4 @@
-//! What functions print, as clients read it: what is kept, and what comes while they follow.
+//! Output of functions, as clients read it: stored lines, then new ones while they follow.
 
 use async_stream::stream;
 use futures::Stream;

@@ -1,4 +1,4 @@
-//! The Fleet service: what clients ask about functions and executors.
+//! The Fleet service: functions and executors, for clients.
 
 mod ask;
 mod logs;

@@ -1,4 +1,4 @@
-//! One page of a list that may be of any length.
+//! Pages of lists of any length.
 
 use prost::Message;
 use udfleet_proto::runs::runs;

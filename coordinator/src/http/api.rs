@@ -1,4 +1,4 @@
-//! `/api/v1`: what the SDK's `functions()`, `executors()` and `progress()` tell, as JSON for whoever has no SDK.
+//! `/api/v1`: what the SDK's `functions()`, `executors()` and `progress()` return, as JSON.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ pub fn routes(http: Http) -> axum::Router<Http> {
 }
 
 async fn require_token(State(http): State<Http>, request: Request, next: Next) -> Result<Response, Refusal> {
-    http.door.check(request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()))?;
+    http.require_token.check(request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()))?;
     Ok(next.run(request).await)
 }
 

@@ -1,4 +1,4 @@
-//! /metrics: numbers that the coordinator holds anyway, set at the moment they are asked for.
+//! /metrics: values that the coordinator holds anyway, set when they are scraped.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

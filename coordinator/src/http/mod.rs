@@ -1,4 +1,4 @@
-//! The second port: metrics for Prometheus, health for whoever supervises, the fleet as JSON.
+//! The HTTP port: metrics for Prometheus, health checks, the state of the fleet as JSON.
 
 mod api;
 mod metrics;
@@ -25,7 +25,7 @@ pub struct Http {
     /// What there is to tell of.
     pub fleet: MembershipHandle,
     /// In front of the JSON API.
-    pub door: RequireToken,
+    pub require_token: RequireToken,
     /// Renders /metrics.
     pub exporter: Arc<Exporter>,
     /// True while the coordinator serves.

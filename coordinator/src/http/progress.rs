@@ -1,4 +1,4 @@
-//! Numbers of functions as the JSON API shows them: the fields of the SDK's `ProgressView`.
+//! Metrics of functions in the JSON API: the fields of the SDK's `ProgressView`.
 
 use std::collections::BTreeMap;
 

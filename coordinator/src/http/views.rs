@@ -1,4 +1,4 @@
-//! Functions and executors as the JSON API shows them: the fields of the SDK's `FunctionView` and `ExecutorView`.
+//! Functions and executors in the JSON API: the fields of the SDK's `FunctionView` and `ExecutorView`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

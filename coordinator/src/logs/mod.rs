@@ -1,5 +1,5 @@
-//! What functions print, kept here so that it outlives its executor: the newest lines of each function, in the order of
-//! their time over all executors, and a live feed. Writers never wait for readers.
+//! Output of functions, stored here so that it outlives its executor: the newest lines of each function, ordered by
+//! time over all executors, and a live feed. Writers never wait for readers.
 
 mod lines;
 
@@ -29,9 +29,9 @@ const FOLLOWER_LAG: usize = 4096;
 
 /// See the module.
 #[derive(Default)]
-pub struct LogStore(Mutex<Kept>);
+pub struct LogStore(Mutex<StoredLines>);
 
-struct Kept {
+struct StoredLines {
     /// `None` once the coordinator stops.
     feed: Option<broadcast::Sender<Arc<LogLine>>>,
     functions: BTreeMap<String, FunctionLines>,
@@ -39,16 +39,16 @@ struct Kept {
     /// Counts lines, to order those of one moment.
     arrived: u64,
     /// Of each executor, its process and the number of its newest line.
-    seen: HashMap<String, Seen>,
+    seen: HashMap<String, LastLine>,
 }
 
-struct Seen {
+struct LastLine {
     incarnation: String,
     sequence: u64,
     arrived: u64,
 }
 
-impl Default for Kept {
+impl Default for StoredLines {
     fn default() -> Self {
         Self {
             feed: Some(broadcast::Sender::new(FOLLOWER_LAG)),
@@ -102,13 +102,13 @@ impl LogStore {
     }
 }
 
-impl Kept {
+impl StoredLines {
     /// Lines between the newest of the process and this one; `None`: this one has been seen.
     fn missed(&mut self, executor: &str, incarnation: &str, sequence: u64) -> Option<u64> {
         let arrived = self.arrived;
         if let Some(seen) = self.seen.get_mut(executor) {
             if seen.incarnation != incarnation {
-                *seen = Seen { incarnation: incarnation.to_owned(), sequence: 0, arrived };
+                *seen = LastLine { incarnation: incarnation.to_owned(), sequence: 0, arrived };
             }
             if sequence <= seen.sequence {
                 return None;
@@ -122,7 +122,7 @@ impl Kept {
             let silent = self.seen.iter().min_by_key(|(_, seen)| seen.arrived).map(|(executor, _)| executor.clone());
             silent.and_then(|executor| self.seen.remove(&executor));
         }
-        self.seen.insert(executor.to_owned(), Seen { incarnation: incarnation.to_owned(), sequence, arrived });
+        self.seen.insert(executor.to_owned(), LastLine { incarnation: incarnation.to_owned(), sequence, arrived });
         Some(0)
     }
 
@@ -131,7 +131,7 @@ impl Kept {
         let lines = self.functions.entry(line.function.clone()).or_default();
         let before = lines.bytes();
         lines.push(Arc::clone(&line), self.arrived);
-        // Fails only when nobody follows.
+        // Fails only if there are no followers.
         self.feed.as_ref().map(|feed| feed.send(line));
         self.bytes = self.bytes - before + lines.bytes();
         while (self.bytes > MAX_BYTES || self.functions.len() > MAX_FUNCTIONS) && self.functions.len() > 1 {

@@ -1,4 +1,4 @@
-//! The actor's state and every decision it takes: plain and synchronous, told the time.
+//! The state of the actor and all its decisions: plain and synchronous; the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One executor as the coordinator knows it.
+//! The coordinator's view of one executor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the membership actor is told and asked.
+//! The messages of the membership actor.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct Outbound {
 /// To an executor; dropping the sender ends the attach stream.
 pub(super) type Link = watch::Sender<Outbound>;
 
-/// An executor that asks to be let in.
+/// An executor that asks to attach.
 pub(super) struct NewAttachment {
     pub hello: Hello,
     pub epoch: u64,
@@ -31,7 +31,7 @@ pub(super) struct NewAttachment {
     pub origin: Origin,
 }
 
-/// Where an attachment comes from, to be told to whoever claims the same id.
+/// The origin of an attachment, reported to a process that claims the same id.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     /// Of its connection.
@@ -57,7 +57,7 @@ pub enum WatchEvent {
 /// What it means for a registration that no executor should serve the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unplaced {
-    /// It fails: somebody waits for the answer.
+    /// The registration fails: a client waits for the answer.
     Fails,
     /// It waits on: after a restart executors have yet to come back.
     Waits,

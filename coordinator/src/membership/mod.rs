@@ -1,4 +1,4 @@
-//! Executors: who is attached, what each should hold, what each reports. One actor owns all of it.
+//! Membership: which executors are attached, what each should serve and what each reports. One actor owns all of it.
 
 mod attach;
 mod core;
@@ -94,7 +94,7 @@ impl MembershipHandle {
         self.tell(Message::CatalogChanged { reply: None });
     }
 
-    /// The same, and waits until the snapshot shows it: who is told of the change afterwards can see it.
+    /// The same, and waits until the snapshot shows it, so that clients see the change once they are answered.
     pub async fn show_catalog(&self) {
         // Fails only while the process stops.
         let _ = self.ask(|reply| Message::CatalogChanged { reply: Some(reply) }).await;

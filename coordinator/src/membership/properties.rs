@@ -1,5 +1,5 @@
-//! However the fleet got where it is, the snapshot and the routes are those that would be made from scratch; and a report
-//! costs what it changes.
+//! Properties: after any history the snapshot and the routes equal those built from scratch, and the cost of a report
+//! is that of its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

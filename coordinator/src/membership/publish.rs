@@ -1,4 +1,4 @@
-//! From what members hold and report to the snapshot and the routes: only what has changed is looked at.
+//! Updates the snapshot and the routes from the desired state and reports of members: only changes are processed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl MembershipCore {
         self.watches.advance(names, self.builder.now());
     }
 
-    /// A function's servers are written anew only where one comes, goes or changes.
+    /// A function's servers are replaced only if one is added, removed or changed.
     fn publish_routes(&mut self, touched: &[Touched]) {
         let mut executors: BTreeMap<&Arc<str>, Vec<&Arc<str>>> = BTreeMap::new();
         for (function, executor) in touched {

@@ -1,5 +1,5 @@
-//! Numbers of now: executors are asked to report at once, and whoever wants to know waits for all of them. Those who ask
-//! while a round is under way share the next one: any number of viewers costs executors one report per round.
+//! Current metrics: executors are asked to report at once, and requests wait for all of them. Requests during a round
+//! share the next one, so that any number of viewers costs executors one report per round.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The actor's decisions without a network, with a clock of our own. Endpoints need a runtime, nothing more.
+//! The actor's decisions without a network, with a clock of the tests. Endpoints need a runtime, nothing more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -1,4 +1,4 @@
-//! Registrations that wait: each hears how its function comes up.
+//! Waiting registrations: each receives the progress of its function.
 
 use std::collections::HashMap;
 use std::sync::Arc;

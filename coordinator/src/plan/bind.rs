@@ -1,4 +1,4 @@
-//! Expressions become nodes of a graph.
+//! Binds expressions: they become nodes of a graph.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SQL's built-in functions by their names. A registered function of the same name goes before them.
+//! SQL's built-in functions by name. A registered function of the same name takes precedence.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
@@ -100,7 +100,7 @@ fn aggregate(name: &str) -> Option<Aggregate> {
 }
 
 impl Binder<'_, '_> {
-    /// The built-in function that a call means: one of a name that nobody has registered.
+    /// The built-in function that a call means, if no function of its name is registered.
     pub(super) fn builtin(&self, call: &Call, text: &str) -> Result<Option<Builtin>, Error> {
         let name = FunctionRef::parse(&call.function).map_err(|e| invalid(text, e))?;
         match self.functions.lookup(&name) {

@@ -1,4 +1,4 @@
-//! In which order calls of several environments run, so that environments change as seldom as possible.
+//! The order in which calls of several environments run, so that the environment changes as rarely as possible.
 
 use std::collections::BTreeSet;
 

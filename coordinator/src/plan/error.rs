@@ -1,4 +1,4 @@
-//! Refusals of plans: all name the expression as the user wrote it.
+//! Errors in plans: all name the expression as the user wrote it.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::name::nearest;

@@ -1,4 +1,4 @@
-//! What a plan's names refer to.
+//! Resolves the names of a plan.
 
 use std::sync::Arc;
 

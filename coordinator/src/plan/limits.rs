@@ -1,4 +1,4 @@
-//! How large a plan may be.
+//! Limits on the size of plans.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::operator::Kind;

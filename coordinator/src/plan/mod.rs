@@ -1,8 +1,9 @@
-//! Plans become stages: names are resolved, types checked, and the work cut where another environment is needed.
+//! The compiler of plans to stages: it resolves names, checks types, and cuts the plan where another environment is
+//! needed.
 //!
 //! Plain and synchronous. `bind` makes typed graphs of a plan (`graph`), one for each pipeline between groupings
-//! (`pipeline`); `order` decides when each value is computed, `environments` in which order environments take turns,
-//! `stage` writes the stages, `explain` tells people about them.
+//! (`pipeline`); `order` decides when each value is computed, `environments` in which order environments run, `stage`
+//! writes the stages, `explain` shows them as text.
 
 mod aggregate;
 mod bind;

@@ -1,4 +1,4 @@
-//! Operators: their operands' types, and where they are written.
+//! Binds operators: types of their operands, and branches of conditions.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;

@@ -1,4 +1,4 @@
-//! When each value is computed: as late as filters allow, before what repeats rows, and each once.
+//! When each value is computed: as late as filters allow, before rows are repeated, and once.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Whatever a plan says, its stages do: both are run here, row by row, with functions that stand in for Python.
+//! Properties: random plans and their stages give the same results. Both are run here, row by row, with functions in
+//! place of Python.
 
 use proptest::prelude::*;
 use udfleet_proto::v1::aggregation::Phase;

@@ -1,4 +1,4 @@
-//! What the registry keeps in the store, under which keys.
+//! The keys and values of the registry in the store.
 
 use prost::Message as _;
 use udfleet_proto::v1::FunctionDefinition;

@@ -1,4 +1,4 @@
-//! Takes in what other coordinators register and drop.
+//! Follows registrations and drops of other coordinators.
 
 use std::sync::Arc;
 

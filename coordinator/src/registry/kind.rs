@@ -1,4 +1,4 @@
-//! Which kinds of functions can be which func_types, and what else belongs to a kind.
+//! Which kinds of functions may have which func_types, and other rules per kind.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::types::sql;

@@ -1,4 +1,4 @@
-//! Registered functions: in the store for good, in memory as an immutable [`Catalog`].
+//! Registered functions: durable in the store, in memory as an immutable [`Catalog`].
 
 mod catalog;
 mod entries;

@@ -1,4 +1,4 @@
-//! Which coordinator sees to a registration that is under way.
+//! Which coordinator owns a registration that is under way.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a definition must be before it is stored.
+//! Validates definitions before they are stored.
 
 use std::collections::BTreeMap;
 

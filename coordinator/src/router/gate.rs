@@ -1,4 +1,4 @@
-//! Backpressure: an upstream for whose answers there is no room is not read, and HTTP/2 then stops the executor.
+//! Backpressure: an upstream whose answers have no room is not read, and HTTP/2 then stops the executor.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What Flight clients can learn about a function or a plan before they call it.
+//! FlightInfo of functions and plans.
 
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, Ticket};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Where an exchange's batches come from: the client, or the exchange of the stage before.
+//! The source of batches of an exchange: the client, or the exchange of the stage before.
 
 use arrow_flight::FlightData;
 use udfleet_edge::engine::{Incoming, broken_input};

@@ -1,4 +1,4 @@
-//! What the executors of one stream are asked for, and who they are: a function, or a stage of a plan.
+//! The request that a stream sends to executors, a function or a stage of a plan, and the executors that serve it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl RoutedStage {
         servers.into_values().collect()
     }
 
-    /// The refusal where nobody serves it.
+    /// The error if no executor serves it.
     pub fn no_capacity(&self, routes: &Routes) -> Error {
         let unserved = |name: &String| routes.exact(name).filter(|target| target.servers.is_empty());
         if let Some(target) = self.functions.iter().find_map(unserved) {

@@ -1,11 +1,11 @@
-//! What the coordinator's Flight service answers.
+//! The backend of the coordinator's Flight service.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use udfleet_edge::auth::SendToken;
-use udfleet_edge::engine::{Answers, Engine, Incoming};
+use udfleet_edge::engine::{AnswerStream, Engine, Incoming};
 use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
@@ -78,7 +78,12 @@ impl Router {
     }
 
     /// The stages of one stream, in a row.
-    fn run(&self, stages: Vec<RoutedStage>, client: Incoming, first: Option<FlightData>) -> Result<Answers, Error> {
+    fn run(
+        &self,
+        stages: Vec<RoutedStage>,
+        client: Incoming,
+        first: Option<FlightData>,
+    ) -> Result<AnswerStream, Error> {
         let mut stages = stages.into_iter();
         let stage = stages.next().ok_or_else(|| Error::internal("a plan without stages"))?;
         let mut exchange = Exchange::new(Arc::clone(&self.shared), stage, InputSource::Client(Box::new(client)))?;
@@ -124,13 +129,13 @@ impl Backend for Router {
         on_error: OnError,
         first: Option<FlightData>,
         input: Incoming,
-    ) -> Result<Answers, Error> {
+    ) -> Result<AnswerStream, Error> {
         let (on_error, producer) = (on_error as i32, stages::new_producer());
         let request = ExchangeRequest { on_error, producer, ..ExchangeRequest::default() };
         self.run(vec![RoutedStage::of_function(&admitted.0, &request)], input, first)
     }
 
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<Answers, Error> {
+    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error> {
         let stages = stages::of(route, &self.shared.routes.load_full())?;
         self.run(stages, input, Some(first))
     }

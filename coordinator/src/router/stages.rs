@@ -1,4 +1,4 @@
-//! What a descriptor asks for, as stages: a plan is compiled here.
+//! The stages that a descriptor asks for: plans are compiled here.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::routes::Routes;
 /// The stages, in order; all of them are served now.
 ///
 /// # Errors
-/// For unknown functions, plans that make no sense, and where nobody serves a stage.
+/// For unknown functions, invalid plans, and stages that no executor serves.
 pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
     let route = match route {
         Route::Exchange(function, request) => Route::Exchange(function, identified(request)),

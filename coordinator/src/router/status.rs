@@ -1,4 +1,4 @@
-//! What a gRPC status means for a client's stream.
+//! The meaning of a gRPC status for a client's stream.
 
 use tonic::{Code, Status};
 use udfleet_edge::channel::{is_unreached, reason};

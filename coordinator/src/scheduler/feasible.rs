@@ -1,4 +1,4 @@
-//! Whether an executor could ever run an environment, and how to say that none can.
+//! Whether an executor could ever run an environment, and why none can.
 
 use std::collections::BTreeMap;
 

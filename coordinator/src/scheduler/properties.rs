@@ -1,4 +1,4 @@
-//! What placement promises, for any fleet.
+//! Properties of placement, for any fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Keeps a [`Snapshot`] up to date, entry by entry: told what has changed, it replaces what that touches and nothing
-//! else. What it holds is ready to be published at any moment.
+//! Keeps a [`Snapshot`] up to date: a change replaces only the entries that it touches. The result can be published at
+//! any moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One executor: what it said when it attached, and in its last report.
+//! One executor: its hello, and its last report.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One function version: which executors should serve it, and how far each has come.
+//! One function version: which executors should serve it, and its state on each.
 
 use std::sync::{Arc, OnceLock};
 

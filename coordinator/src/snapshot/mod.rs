@@ -1,9 +1,9 @@
-//! The fleet at one moment, immutable: functions and where they stand, executors, environments, numbers. Membership
+//! The fleet at one moment, immutable: functions and their states, executors, environments, metrics. Membership
 //! publishes a new one with every change; the JSON API, the Fleet service and Prometheus read it.
 //!
 //! Maps are persistent (they share what has not changed), so that a change costs what it touches, however large the
-//! fleet. What takes longer to work out (sums over executors, reasons) is worked out when somebody first looks, once per
-//! entry, and shared by all who look later.
+//! fleet. Derived values (sums over executors, reasons) are computed on first use, once per entry, and shared by all
+//! readers.
 
 mod builder;
 mod environment;

@@ -1,5 +1,5 @@
-//! Numbers of one function version over the whole fleet: executors report cumulative ones, and what earlier processes
-//! of an executor counted is added here.
+//! Metrics of one function version over the whole fleet: executors report cumulative values, and the totals of their
+//! earlier processes are added here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -55,7 +55,7 @@ impl FunctionNumbers {
         self.executors.get(executor).map(|numbers| ExecutorNumbers::clone(numbers)).unwrap_or_default()
     }
 
-    /// With what an executor reports anew; `None` where that is nothing new.
+    /// Merges a new report of an executor; `None` if nothing has changed.
     pub(super) fn reported(&self, executor: &Arc<str>, metrics: FunctionMetrics) -> Option<Self> {
         let mut numbers = self.of(executor);
         match &numbers.now {

@@ -1,4 +1,4 @@
-//! What a store answers when it can't.
+//! Errors of stores.
 
 use std::fmt;
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! The token, the second port, and who may attach.
+//! Access control: tokens, the port for engines, attaching.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_stream::wrappers::ReceiverStream;

@@ -1,4 +1,4 @@
-//! Streams through the front door.
+//! Streams through the Flight endpoint.
 
 use std::sync::atomic::Ordering;
 

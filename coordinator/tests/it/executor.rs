@@ -1,4 +1,4 @@
-//! An executor without Python: attaches, reports what it is told to, and answers each batch with itself.
+//! A fake executor without Python: it attaches, reports what a test tells it to, and echoes each batch.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

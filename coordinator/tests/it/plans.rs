@@ -1,4 +1,4 @@
-//! Plans through the front door: compiled, checked, their stages in a row.
+//! Plans through the Flight endpoint: compiled, checked, their stages chained.
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_schema::Schema;

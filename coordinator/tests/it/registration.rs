@@ -1,4 +1,4 @@
-//! Functions come, fail, go, and outlive the coordinator.
+//! Functions are registered, fail, are dropped, and outlive the coordinator.
 
 use udfleet_proto::types::simple;
 use udfleet_proto::v1::registration_event::Kind;

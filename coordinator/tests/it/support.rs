@@ -1,4 +1,4 @@
-//! A coordinator on free ports, and what every test asks of it.
+//! A coordinator on free ports, and helpers for all tests.
 
 use std::future::Future;
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub struct Advertise {
 }
 
 impl Advertise {
-    /// What others are told of a port: this setting, else the address that was bound. Without a port in the setting, the
+    /// The announced address of a port: this setting, or the bound one. Without a port in the setting, the
     /// port is the bound one.
     #[must_use]
     pub fn told(setting: Option<&Self>, bound: SocketAddr) -> String {

@@ -1,4 +1,4 @@
-//! Where settings come from, and which source goes over which.
+//! Sources of settings, and their precedence.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ const ALTERNATIVES: [&str; 2] = ["token", "token_file"];
 /// A command line whose settings can stand in the environment and in a file too.
 pub trait CommandLine: CommandFactory + FromArgMatches {
     /// What flags and variables give: optional fields, each with the name that it has as a flag and in the file.
-    type Given: Serialize;
+    type Layer: Serialize;
 
     /// The file with settings.
     fn file(&self) -> Option<&Path>;
 
     /// What flags and variables give.
-    fn given(&self) -> &Self::Given;
+    fn given(&self) -> &Self::Layer;
 }
 
 /// What each source says.
@@ -137,11 +137,11 @@ mod tests {
         #[arg(long)]
         config: Option<PathBuf>,
         #[command(flatten)]
-        given: Given,
+        given: Layer,
     }
 
     #[derive(Debug, clap::Args, Serialize)]
-    struct Given {
+    struct Layer {
         #[arg(long)]
         number: Option<u32>,
         #[arg(long)]
@@ -153,13 +153,13 @@ mod tests {
     }
 
     impl CommandLine for Flags {
-        type Given = Given;
+        type Layer = Layer;
 
         fn file(&self) -> Option<&Path> {
             self.config.as_deref()
         }
 
-        fn given(&self) -> &Given {
+        fn given(&self) -> &Layer {
             &self.given
         }
     }

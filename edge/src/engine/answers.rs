@@ -1,4 +1,4 @@
-//! A stream of numbered answers as an engine gets it.
+//! Translates a stream of numbered answers for an engine.
 
 use std::pin::Pin;
 
@@ -9,17 +9,17 @@ use tonic::Status;
 use super::Gateway;
 
 /// What goes back to a client.
-pub type Answers = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
+pub type AnswerStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
 struct Passing {
     gateway: Gateway,
     /// Dropped with what it holds once nothing of it is wanted any more.
-    numbered: Option<Answers>,
+    numbered: Option<AnswerStream>,
 }
 
 /// Passes answers through the gateway.
 #[must_use]
-pub fn answers(gateway: Gateway, numbered: Answers) -> Answers {
+pub fn answers(gateway: Gateway, numbered: AnswerStream) -> AnswerStream {
     let passing = Passing { gateway, numbered: Some(numbered) };
     Box::pin(futures::stream::unfold(passing, |mut passing| async move {
         passing.next().await.map(|message| (message, passing))

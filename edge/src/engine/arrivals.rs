@@ -1,4 +1,4 @@
-//! What has come in on a stream, as far as its answers need to know.
+//! What a stream has received, as far as its answers depend on it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Batch {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ArrivalState {
     /// Batches that have been answered, and their rows.
     answered: u64,
     answered_rows: u64,
@@ -44,7 +44,7 @@ struct State {
     repeated: Option<Error>,
 }
 
-impl State {
+impl ArrivalState {
     /// Of a batch among those that have not been answered.
     fn position(&self, sequence: u64) -> usize {
         usize::try_from(sequence.saturating_sub(self.answered)).unwrap_or(usize::MAX)
@@ -59,7 +59,7 @@ pub struct Arrivals {
     engine: Engine,
     query: String,
     function: String,
-    state: Mutex<State>,
+    state: Mutex<ArrivalState>,
 }
 
 impl Arrivals {
@@ -97,14 +97,14 @@ impl Arrivals {
         true
     }
 
-    fn repeated(&self, state: &State, header: &[u8], body: &[u8]) -> Option<Error> {
+    fn repeated(&self, state: &ArrivalState, header: &[u8], body: &[u8]) -> Option<Error> {
         if state.dictionaries || !self.engines.may_repeat(&self.function) {
             return None;
         }
         self.engines.repeated(self.engine, &self.call(state, header, body))
     }
 
-    fn call(&self, state: &State, header: &[u8], body: &[u8]) -> Repeated {
+    fn call(&self, state: &ArrivalState, header: &[u8], body: &[u8]) -> Repeated {
         let hash = hash([&state.schema, header, body]);
         Repeated { query: self.query.clone(), function: self.function.clone(), hash }
     }

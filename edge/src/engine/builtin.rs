@@ -1,4 +1,4 @@
-//! Functions that every node has, by which Databend and its clients see that it lives.
+//! Functions that every node serves, with which Databend and its clients check that it is alive.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Status, Streaming};
 
-use super::Answers;
+use super::AnswerStream;
 use super::info::of_columns;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
@@ -83,7 +83,7 @@ impl Builtin {
 
     /// Answers a stream: the message that was read before, then the others.
     #[must_use]
-    pub fn serve(self, first: FlightData, messages: Streaming<FlightData>) -> Answers {
+    pub fn serve(self, first: FlightData, messages: Streaming<FlightData>) -> AnswerStream {
         let all = futures::stream::once(std::future::ready(Ok(first))).chain(messages);
         // Those without a header hold descriptors and metadata only.
         let data = all.try_filter(|message| std::future::ready(!message.data_header.is_empty()));

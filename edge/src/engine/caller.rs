@@ -1,4 +1,4 @@
-//! Who calls: which engine, for whom, in which query.
+//! Identifies the caller: engine, tenant and query.
 
 use tonic::metadata::MetadataMap;
 

@@ -1,4 +1,4 @@
-//! How often engines call, with few enough labels for any number of tenants.
+//! Counts calls of engines, with a bounded number of labels for any number of tenants.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The columns of a function as an engine is told of them, and gets them.
+//! The columns of a function, as an engine sees them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

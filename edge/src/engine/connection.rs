@@ -1,4 +1,4 @@
-//! What is known about a TCP connection, beside its calls.
+//! State of a TCP connection, shared by its calls.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tonic::Request;
 use tonic::transport::server::Connected;
 
 #[derive(Debug, Default)]
-struct Known {
+struct ConnectionState {
     /// The peer has asked for the version of the arrow-udf protocol.
     asked: AtomicBool,
     open: bool,
@@ -21,13 +21,13 @@ struct Known {
 
 /// A connection, as handlers of its calls see it.
 #[derive(Debug, Clone, Default)]
-pub struct Connection(Arc<Known>);
+pub struct Connection(Arc<ConnectionState>);
 
 impl Connection {
     /// A connection to a listener; `open` to one that asks for no token.
     #[must_use]
     pub fn new(open: bool) -> Self {
-        Self(Arc::new(Known { open, ..Known::default() }))
+        Self(Arc::new(ConnectionState { open, ..ConnectionState::default() }))
     }
 
     /// The one that a call came on; a fresh one where the server was not given [`accepted`] connections.

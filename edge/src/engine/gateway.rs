@@ -1,4 +1,4 @@
-//! Between numbered answers with errors in-band and what an engine understands. Plain code; messages are passed in.
+//! Translates between numbered answers with errors in-band and an engine's protocol. Sans-I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What Flight clients are told about a function: the same on the coordinator and on executors.
+//! FlightInfo of functions: the same on the coordinator and on executors.
 
 use std::collections::HashMap;
 

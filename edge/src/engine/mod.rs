@@ -1,8 +1,8 @@
-//! The endpoint for data engines: PATH streams, as the remote-function clients of RisingWave (arrow-udf) and Databend, and
-//! plain Flight clients, speak them. The same on the coordinator and on executors.
+//! The endpoint for data engines: PATH streams, as the remote-function clients of RisingWave (arrow-udf) and Databend,
+//! and plain Flight clients, send them. The same on the coordinator and on executors.
 //!
-//! Inside udfleet the batches of every stream are numbered, and errors come in-band. A [`Gateway`] translates between
-//! that and what the caller understands.
+//! Within udfleet the batches of every stream are numbered, and errors are in-band. A [`Gateway`] translates between
+//! that and the caller's protocol.
 
 mod answers;
 mod arrivals;
@@ -19,7 +19,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Answers, answers};
+pub use answers::{AnswerStream, answers};
 pub use arrivals::Arrivals;
 pub use builtin::{Builtin, RESERVED_PREFIX};
 pub use caller::{Caller, DIALECT_HEADER, Engine};

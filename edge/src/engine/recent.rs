@@ -1,5 +1,5 @@
-//! Calls that have failed a moment ago. Databend repeats a failing call eight times, whatever the reason: the same
-//! call within seconds is answered from memory.
+//! Recently failed calls. Databend repeats a failing call eight times, whatever the reason: the same call within
+//! seconds is answered from this cache.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -24,7 +24,7 @@ pub struct Repeated {
 }
 
 #[derive(Debug)]
-struct Held {
+struct RememberedFailure {
     error: Error,
     until: Instant,
     number: u64,
@@ -33,7 +33,7 @@ struct Held {
 /// See the module. The clock is the caller's.
 #[derive(Debug, Default)]
 pub struct RecentFailures {
-    held: HashMap<Repeated, Held>,
+    held: HashMap<Repeated, RememberedFailure>,
     /// By age.
     order: BTreeMap<u64, Repeated>,
     /// How many of each function are held.
@@ -63,7 +63,7 @@ impl RecentFailures {
         }
         *self.functions.entry(call.function.clone()).or_default() += 1;
         self.order.insert(self.next, call.clone());
-        self.held.insert(call, Held { error, until: now + TIME, number: self.next });
+        self.held.insert(call, RememberedFailure { error, until: now + TIME, number: self.next });
         self.next += 1;
     }
 
@@ -94,7 +94,7 @@ impl RecentFailures {
     }
 }
 
-/// Hashes with a key of this process, so that nobody can make calls that are taken for each other.
+/// Hashes with a key of this process, so that nobody can forge collisions.
 pub(super) fn hash(parts: [&[u8]; 3]) -> u64 {
     static KEY: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
     let mut hasher = KEY.build_hasher();

@@ -1,4 +1,4 @@
-//! From batches as executors send them to what an engine gets.
+//! Converts batches of executors to an engine's types.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The gateway between an executor's answers, made by hand, and what clients of each engine get.
+//! The gateway between hand-made answers of an executor and what clients of each engine receive.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Flight actions: the little that engines ask for beside calls.
+//! Flight actions: the few requests of engines besides calls.
 
 use arrow_flight::ActionType;
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! The Flight service, as coordinator and executors serve it: what a stream asks for, who may ask for it, and how engines
-//! get their answers. What the calls themselves take is a [`Backend`]'s.
+//! The Flight service of coordinator and executors: which function a stream calls, authentication, and translation for
+//! engines. The calls themselves are up to a [`Backend`].
 
 mod actions;
 mod service;
@@ -13,7 +13,7 @@ use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{FunctionDefinition, OnError};
 
-use crate::engine::{Answers, Engine, Incoming};
+use crate::engine::{AnswerStream, Engine, Incoming};
 
 pub use service::FlightFrontend;
 
@@ -28,7 +28,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Why it is refused: no such function, no room.
     fn admit(&self, function: &FunctionRef) -> Result<Self::Admitted, Error>;
 
-    /// Answers the calls of a stream that was let in, numbered. `first`: a message that was read before, if it counts.
+    /// Answers the calls of an admitted stream, numbered. `first`: a message that was read before, if it counts.
     ///
     /// # Errors
     /// As [`Backend::admit`].
@@ -38,13 +38,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
         on_error: OnError,
         first: Option<FlightData>,
         input: Incoming,
-    ) -> Result<Answers, Error>;
+    ) -> Result<AnswerStream, Error>;
 
     /// Answers a stream that one of ours has opened, under CMD.
     ///
     /// # Errors
     /// As [`Backend::admit`].
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<Answers, Error>;
+    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error>;
 
     /// What `engine` is told about what a stream would ask for.
     ///
@@ -56,7 +56,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static;
 }
 
-/// A function that a stream was let in for.
+/// The function of an admitted stream.
 pub trait Admitted: Send {
     /// As it was registered.
     fn definition(&self) -> &FunctionDefinition;

@@ -19,9 +19,11 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::actions::{action, actions};
 use super::{Admitted as _, Backend, unsupported};
-use crate::engine::{Answers, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input};
+use crate::engine::{
+    AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input,
+};
 
-/// How long response headers wait for the first message, whose function decides whether the call is let in at all: some
+/// How long response headers wait for the first message, whose function decides whether the call is admitted: some
 /// clients send nothing before they have seen headers.
 pub(super) const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(1);
 
@@ -49,7 +51,7 @@ impl<B: Backend> FlightFrontend<B> {
     }
 
     /// Lets a stream in or refuses it, by its first message.
-    fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<Answers, Error> {
+    fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
         let first = first.ok_or_else(no_message)?;
         let Opening { caller, connection, input } = opening;
         match route(&first, &connection)? {
@@ -65,7 +67,7 @@ impl<B: Backend> FlightFrontend<B> {
         caller: Caller,
         input: Streaming<FlightData>,
         first: FlightData,
-    ) -> Result<Answers, Error> {
+    ) -> Result<AnswerStream, Error> {
         if let Some(builtin) = Builtin::named(function) {
             return Ok(builtin.serve(first, input));
         }
@@ -78,7 +80,7 @@ impl<B: Backend> FlightFrontend<B> {
     }
 
     /// For a client that waits for headers before it says what it wants. What it is told is the same, inside the stream.
-    fn open_late(self, mut opening: Opening) -> Answers {
+    fn open_late(self, mut opening: Opening) -> AnswerStream {
         let begin = async move {
             let first = opening.input.message().await;
             let opened = first.map_err(|status| broken_input(&status)).and_then(|first| self.open(opening, first));

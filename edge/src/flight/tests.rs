@@ -22,7 +22,7 @@ use udfleet_proto::types::simple;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError, TypeRoot};
 
 use super::{Admitted, Backend, FlightFrontend};
-use crate::engine::{Answers, Engine, Engines, Incoming, accepted, describe};
+use crate::engine::{AnswerStream, Engine, Engines, Incoming, accepted, describe};
 
 /// The largest message that the service takes.
 const LIMIT: usize = 4096;
@@ -57,12 +57,12 @@ impl Backend for OneFunction {
         _: OnError,
         _: Option<FlightData>,
         mut input: Incoming,
-    ) -> Result<Answers, Error> {
+    ) -> Result<AnswerStream, Error> {
         let read = async move { while let Ok(Some(_)) = input.message().await {} };
         Ok(Box::pin(futures::stream::once(read).filter_map(|()| std::future::ready(None))))
     }
 
-    fn exchange(&self, _: Route, _: FlightData, _: Incoming) -> Result<Answers, Error> {
+    fn exchange(&self, _: Route, _: FlightData, _: Incoming) -> Result<AnswerStream, Error> {
         Ok(Box::pin(futures::stream::empty()))
     }
 

@@ -1,5 +1,5 @@
-//! From the columns of a batch to the declared input types: the same policy as for results. What fits is converted,
-//! what would change is refused with its row and value.
+//! Converts the columns of a batch to the declared input types, by the same rules as results: values that fit are
+//! converted, others are refused with row and value.
 
 use std::sync::Arc;
 

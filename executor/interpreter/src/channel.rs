@@ -1,4 +1,5 @@
-//! The control socket: one datagram per message, region descriptors riding on the message that first names them.
+//! The control socket: one datagram per message; the descriptor of a region is attached to the first message that uses
+//! it.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};

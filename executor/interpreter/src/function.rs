@@ -1,4 +1,4 @@
-//! A loaded function: what commands need to know of it.
+//! A loaded function.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! The functions that are loaded here.
+//! The functions that are loaded in this interpreter.
 
 use std::collections::HashMap;
 use std::rc::Rc;

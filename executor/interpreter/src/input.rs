@@ -26,7 +26,7 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// Streams come and go; beyond this many schemas the table starts anew, and the executor is asked for them again.
+    /// Beyond this many schemas the table is cleared, and the executor sends them again.
     const MAX: usize = 1024;
 
     /// False where the executor must send the schema along.

@@ -1,5 +1,5 @@
-//! The module that runs inside an interpreter process: it takes commands from the executor, turns Arrow batches in
-//! shared memory into Python values, calls the functions, and writes the results back as Arrow.
+//! The module that runs inside an interpreter process: it receives commands from the executor, converts Arrow batches
+//! in shared memory to Python values, calls the functions, and writes the results back as Arrow.
 //!
 //! One thread holds one thread state for the life of the process; the GIL is taken per batch, not per row.
 
@@ -21,12 +21,12 @@ mod output;
 mod private;
 mod profile;
 mod region;
+mod runner;
 mod session;
 mod stage;
 mod stdio;
 mod tally;
 mod to_python;
-mod work;
 
 use pyo3::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Loading a function: unpickle, open, remember how to call it.
+//! Loads a function: unpickles and opens it.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Metrics that user code keeps: plain Python objects, read after each command that ran their function.
+//! User metrics: plain Python objects, read after each command that ran their function.
 
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -1,5 +1,6 @@
-//! When the executor dies, everything that user code has started goes with this process: the kernel tells, and the whole
-//! process group is killed. Before the handler is in place, the signal's default action ends the process alone.
+//! When the executor dies, all processes that user code has started must end with this one: the kernel sends a signal,
+//! and the whole process group is killed. Before the handler is installed, the default action of the signal ends this
+//! process alone.
 
 use udfleet_proto::limits::PARENT_DEATH_SIGNAL;
 

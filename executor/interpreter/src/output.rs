@@ -1,4 +1,4 @@
-//! Which function's output and profile samples follow: marked whenever another function starts to run.
+//! Attributes output and profile samples to functions: a marker is written whenever another function starts to run.
 
 use pyo3::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Input that user code may write to: a second, private mapping of a region. It costs nothing until something is
-//! written; the kernel then copies that page for this process alone. So neither the executor's bytes, which a retry
-//! is made from, nor other arguments of the same column ever see it.
+//! written; then the kernel copies that page for this process. So neither the executor's bytes, from which a retry is
+//! made, nor other arguments of the same column change.
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Shared memory as the interpreter sees it: the executor's input in front, our output behind it.
+//! Shared memory, as the interpreter sees it: the input of the executor first, then our output.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ struct Region {
     file: Rc<File>,
     mapping: Arc<Mapping>,
     private: Rc<PrivateMapping>,
-    /// Smaller ones of the same file, which somebody may still refer to.
+    /// Smaller ones of the same file, to which Python objects may still refer.
     former: Vec<Weak<Mapping>>,
 }
 
@@ -39,7 +39,7 @@ pub struct Regions {
 }
 
 impl Regions {
-    /// The mapping for a command; maps anew when the file has grown.
+    /// The mapping for a command; maps again when the file has grown.
     pub fn open(&mut self, number: u32, size: u64, file: Option<File>) -> io::Result<Arc<Mapping>> {
         if let Some(file) = file {
             let mapping = Mapping::new(&file, size as usize, Sharing::Shared)?;

@@ -20,14 +20,14 @@ use crate::mapping::Mapping;
 use crate::output::Output;
 use crate::profile::Profiler;
 use crate::region::Regions;
+use crate::runner::{BatchRunner, CommandInput, CommandResult, Finished};
 use crate::stdio::Stdio;
-use crate::work::{CommandInput, CommandResult, Finished, Work};
 
 /// Everything an interpreter holds between commands.
 pub struct Session {
     channel: Channel,
     regions: Regions,
-    work: Work,
+    runner: BatchRunner,
     output: Output,
     /// Why no further command can be served.
     unusable: Option<String>,
@@ -55,7 +55,7 @@ impl Session {
         Ok(Self {
             channel,
             regions: Regions::default(),
-            work: Work::default(),
+            runner: BatchRunner::default(),
             output: Output { stdio, profiler: Profiler::default() },
             unusable: None,
         })
@@ -92,7 +92,7 @@ impl Session {
                 return None;
             }
             command::Kind::Cancel(cancel) => {
-                self.work.cancel(py, &mut self.output, &cancel);
+                self.runner.cancel(py, &mut self.output, &cancel);
                 return None;
             }
             command::Kind::Resume(resume) => {
@@ -107,7 +107,7 @@ impl Session {
                 self.open(region, region_size, file).map(|_| reply::Kind::Unloaded(udfleet_proto::v1::Unloaded {}))
             }
             command::Kind::Shutdown(_) => {
-                self.work.functions.numbers().into_iter().for_each(|number| self.unload(py, number));
+                self.runner.functions.numbers().into_iter().for_each(|number| self.unload(py, number));
                 Ok(reply::Kind::Stopped(udfleet_proto::v1::Stopped {}))
             }
             command::Kind::Load(load) => {
@@ -158,13 +158,13 @@ impl Session {
         }
         let loaded = load::load(py, &bytes);
         self.output.stdio.flush(py);
-        self.work.insert(py, &mut self.output, loaded?);
+        self.runner.insert(py, &mut self.output, loaded?);
         Ok(reply::Kind::Loaded(udfleet_proto::v1::Loaded {}))
     }
 
     /// A failing `close()` must not keep the function loaded: its traceback goes to the function's log.
     fn unload(&mut self, py: Python<'_>, number: u32) {
-        if let Some(function) = self.work.remove(py, &mut self.output, number) {
+        if let Some(function) = self.runner.remove(py, &mut self.output, number) {
             self.output.stdio.switch_to(py, number);
             if let Err(error) = load::close(py, &function) {
                 log(py, &error);
@@ -184,13 +184,13 @@ impl Session {
     ) -> Result<reply::Kind, Error> {
         let clock = Clock::start();
         let input = CommandInput { writable: self.regions.writable(region, &mapping), mapping };
-        let result = self.work.invoke(py, &mut self.output, id, input, invoke)?;
+        let result = self.runner.invoke(py, &mut self.output, id, input, invoke)?;
         self.finish(py, region, invoke.output_offset, invoke.output_limit, result, &clock)
     }
 
     fn resume(&mut self, py: Python<'_>, region: u32, resume: &Resume) -> Result<reply::Kind, Error> {
         let clock = Clock::start();
-        let result = self.work.resume(py, &mut self.output, resume.call)?;
+        let result = self.runner.resume(py, &mut self.output, resume.call)?;
         self.finish(py, region, 0, resume.output_limit, result, &clock)
     }
 
@@ -234,7 +234,7 @@ impl Session {
     }
 
     fn profile(&mut self, py: Python<'_>, region: u32, function: u32) -> Result<reply::Kind, Error> {
-        if !self.work.functions.need(function)?.profiled {
+        if !self.runner.functions.need(function)?.profiled {
             return Err(Error::internal(format!("function {function} is not profiled")));
         }
         let stacks = self.output.profiler.stacks(py, function);

@@ -1,4 +1,4 @@
-//! What a command reports besides its results: how long each function ran, which rows failed.
+//! What a command reports besides its results: run time of each function, and rows that failed.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

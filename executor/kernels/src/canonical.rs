@@ -1,5 +1,5 @@
-//! One bit pattern for each value: floating-point numbers have two zeros and many NaNs, which SQL takes for equal. `=`,
-//! groups and DISTINCT look at columns through this.
+//! Canonical bit patterns: floating-point numbers have two zeros and many NaNs, which SQL treats as equal. `=`, groups
+//! and DISTINCT compare columns in this form.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! CAST: between kinds as SQL has it, but what would change is refused: 1.9 is no BIGINT, 300 no TINYINT.
+//! CAST: conversions between kinds as in SQL, except that a value that would change is refused: 1.9 AS BIGINT, 300 AS
+//! TINYINT.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};

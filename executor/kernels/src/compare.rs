@@ -1,5 +1,5 @@
-//! Comparisons. Of floating-point numbers the two zeros are equal, and NaN equals NaN and is greater than all others, as
-//! groups and DISTINCT have it: one equality for all (docs/types.md).
+//! Comparisons. The two zeros are equal; NaN equals NaN and is greater than all other numbers, as in groups and
+//! DISTINCT (docs/types.md).
 
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Exact arithmetic on DECIMAL. The coordinator names precision and scale of the result; where its scale is smaller
+//! Exact arithmetic on DECIMAL. The coordinator determines precision and scale of the result; if its scale is smaller
 //! than the exact one, the result is rounded half up, as SQL engines do.
 
 use std::sync::Arc;

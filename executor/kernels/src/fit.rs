@@ -1,5 +1,5 @@
-//! From the Arrow array that a pandas or arrow function gave to the declared type: cast within its kind where nothing is
-//! lost, then held to the same policy as Python values.
+//! Converts the Arrow array that a pandas or arrow function returned to the declared type: a lossless cast within its
+//! kind, then the same checks as for Python values.
 
 use std::sync::Arc;
 

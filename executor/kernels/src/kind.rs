@@ -1,4 +1,4 @@
-//! Which Arrow types hold values of one kind, and the types that lie between what is given and what is wanted.
+//! Which Arrow types hold values of one kind, and intermediate types for casts between them.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ pub fn widened(given: &Arrow, wanted: &Arrow) -> Arrow {
     }
 }
 
-/// Casts between kinds of values (text to number, number to truth) are conversions that nobody asked for.
+/// Casts between kinds (text to number, number to boolean) would be unexpected conversions.
 pub fn same_kind(from: &Arrow, to: &Arrow, source: Source) -> bool {
     let parts = |a: &FieldRef, b: &FieldRef| same_kind(a.data_type(), b.data_type(), source);
     let text = |t: &Arrow| matches!(t, Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View);

@@ -1,6 +1,6 @@
-//! What stages do without Python: operators on Arrow columns, casts, literals, and checks of declared types.
+//! The part of stages that needs no Python: operators on Arrow columns, casts, literals, and checks of declared types.
 //!
-//! Every operator is strict: what overflows, divides by zero or would change is an error that names its row and value.
+//! Every operator is strict: overflow, division by zero and lossy conversion are errors that name row and value.
 
 mod aggregate;
 mod arithmetic;

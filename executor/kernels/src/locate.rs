@@ -1,4 +1,4 @@
-//! Which row an operator failed at.
+//! Finds the row at which an operator failed.
 
 use arrow_array::Array;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};

@@ -1,5 +1,5 @@
-//! Whether the values of a column fit a declared type whose Arrow type it has: what the Arrow type leaves open is held to
-//! the same policy as Python values.
+//! Checks the values of a column against a declared type whose Arrow type it has: what the Arrow type does not enforce
+//! is checked as for Python values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{

@@ -1,4 +1,4 @@
-//! Which kernel an operator is.
+//! Dispatches operators to kernels.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::compare::compare;
 use crate::value::{Value, like};
 use crate::{builtin, cast, unexpected};
 
-/// The operator over `rows` rows, in the type that the coordinator has found for it.
+/// Applies an operator to `rows` rows; the coordinator has determined the type of its result.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidInput`] with the row and value that it can't be computed for, [`ErrorCode::InvalidPlan`] where
-/// the operands are not what the operator takes.
+/// [`ErrorCode::InvalidInput`] with the row and value for which it fails, [`ErrorCode::InvalidPlan`] for operands of the
+/// wrong number or type.
 pub fn compute(
     operator: Operator,
     operands: &[&Value],
@@ -57,7 +57,7 @@ pub fn compute(
         (Operator::Cast, [operand]) => cast(operand, result),
         (Operator::Get, [operand]) => get(operand, field),
         (Operator::If, [condition, then, otherwise]) => choose(condition, then, otherwise, result, rows),
-        (operator, operands) if operator as i32 >= Operator::Like as i32 => {
+        (operator, operands) if operator.is_builtin_function() => {
             builtin::call(operator, operands, result, field, rows)
         }
         _ => {

@@ -1,4 +1,4 @@
-//! A value of a column as text, for errors: also one that its type can't stand for.
+//! Values of columns as text, for errors: also values that their type can't represent.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

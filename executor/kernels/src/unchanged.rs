@@ -1,4 +1,4 @@
-//! Whether a column came back from a cast as the values that it was.
+//! Whether a cast preserved the values of a column.
 
 use arrow_array::{Array, ArrayRef};
 

@@ -1,4 +1,4 @@
-//! A register: a column, or one value that stands for every row.
+//! A register: a column, or one value for all rows.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Files by content on this node; what is missing is fetched from the coordinator.
+//! Artifacts on this node, addressed by content; missing ones are fetched from the coordinator.
 
 mod download;
 

@@ -1,4 +1,4 @@
-//! Sends what functions print to the coordinator, at a rate that it can take from a large fleet.
+//! Sends the output of functions to the coordinator, at a rate that it can handle from a large fleet.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Makes reports: what has changed since the one before, in pieces that fit into a message.
+//! Makes reports: changes since the previous one, cut into messages of bounded size.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Settings as flags, variables and file give them: everything is optional.
+//! One layer of settings, from flags, variables or the file: everything is optional.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use clap::Args;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, HumanDuration, Size};
+use udfleet_edge::secret::Secret;
 
 /// Settings that one source gives. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -75,7 +76,8 @@ pub struct Layer {
     pub uv: Option<PathBuf>,
     /// Shared secret of the fleet
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    #[serde(serialize_with = "Secret::serialize_exposed")]
+    pub token: Option<Secret>,
     /// File that holds the shared secret
     #[arg(long, value_name = "FILE", env = "UDFLEET_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! How much memory there is: what the machine has, or less where a container's limit (cgroup, version 1 or 2) says so.
-//! The number of cores needs no code of ours: the standard library counts those of the cgroup.
+//! The memory of the machine, or the limit of a container (cgroup, version 1 or 2) if that is lower. The number of
+//! cores comes from the standard library, which respects cgroups.
 
 use std::path::{Path, PathBuf};
 

@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 impl CommandLine for Arguments {
-    type Given = Layer;
+    type Layer = Layer;
 
     fn file(&self) -> Option<&Path> {
         self.config.as_deref()

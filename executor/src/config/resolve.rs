@@ -1,4 +1,4 @@
-//! From what the sources say to the settings in force.
+//! Resolves the merged layers to the settings in force.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
             .max_interpreters_per_environment
             .unwrap_or(interpreters_per_environment.saturating_mul(DEFAULT_GROWTH)),
         interpreter_idle: layer.interpreter_idle.unwrap_or(DEFAULT_INTERPRETER_IDLE),
-        token: Secret::resolve(layer.token.map(Secret::new), layer.token_file)?,
+        token: Secret::resolve(layer.token, layer.token_file)?,
         labels: layer.labels.into_iter().collect(),
         memory: layer.memory.unwrap_or_else(|| Size(memory_limit(Path::new("/")) / 5 * 4)),
         environment_ttl: layer.environment_ttl.unwrap_or(DEFAULT_ENVIRONMENT_TTL),

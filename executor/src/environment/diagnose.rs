@@ -1,4 +1,4 @@
-//! What uv's words mean for the user: which package, and why.
+//! Turns uv's messages into errors for the user: which package, and why.
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;

@@ -1,4 +1,4 @@
-//! Where an environment's files and archives go.
+//! Paths of an environment's files and archives.
 
 use std::path::{Path, PathBuf};
 

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// In use: nobody removes or rebuilds it.
+    /// In use: it is neither removed nor rebuilt.
     Shared,
     /// Being built or removed.
     Exclusive,
@@ -21,7 +21,7 @@ pub(super) enum Mode {
 pub(super) struct Lease(#[allow(dead_code, reason = "closing the file ends the lock")] File);
 
 impl Lease {
-    /// Takes the lock unless somebody holds it in a way that conflicts.
+    /// Takes the lock, unless a conflicting one is held.
     pub(super) fn try_acquire(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
         let operation = match mode {
             Mode::Shared => FlockOperation::NonBlockingLockShared,

@@ -1,4 +1,4 @@
-//! The last file written into an environment: without it the environment is incomplete and is built anew.
+//! The last file written into an environment: without it the environment is incomplete and is rebuilt.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Names that come from outside and become paths: nothing may leave its folder.
+//! Paths made of names from outside: none may leave its folder.
 
 use std::path::{Component, Path, PathBuf};
 

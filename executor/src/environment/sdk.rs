@@ -1,4 +1,4 @@
-//! The SDK's Python package, which interpreters import: embedded in this binary, written beside the executor's work.
+//! The SDK's Python package, which interpreters import: embedded in this binary, written to the work folder.
 
 use std::io;
 use std::path::{Path, PathBuf};

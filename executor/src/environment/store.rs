@@ -1,4 +1,4 @@
-//! Environments on this node's disk, addressed by content: built once however many functions and executors ask.
+//! Environments on this node's disk, addressed by content: built once for any number of functions and executors.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,16 @@ pub struct EnvironmentStore {
     artifacts: Arc<ArtifactStore>,
 }
 
-/// A built environment in use: as long as it is held it is neither removed nor rebuilt.
+/// A built environment in use: while it is leased it is neither removed nor rebuilt.
 #[derive(Debug)]
-pub struct Held {
+pub struct LeasedEnvironment {
     /// What interpreters need to know.
     pub built: Built,
     dir: PathBuf,
     _lease: Lease,
 }
 
-impl Drop for Held {
+impl Drop for LeasedEnvironment {
     fn drop(&mut self) {
         // Unused from now on. Should this fail, the environment is merely collected earlier.
         let _ = marker::touch(&self.dir);
@@ -67,7 +67,12 @@ impl EnvironmentStore {
     ///
     /// # Errors
     /// `ENVIRONMENT_FAILED` naming the package, Python, file or bound at fault; what fetching artifacts says.
-    pub async fn obtain(&self, hash: &str, environment: &Environment, log: &BuildLog) -> Result<Held, Error> {
+    pub async fn obtain(
+        &self,
+        hash: &str,
+        environment: &Environment,
+        log: &BuildLog,
+    ) -> Result<LeasedEnvironment, Error> {
         let minutes = LONGEST_BUILD.as_secs() / 60;
         tokio::time::timeout(LONGEST_BUILD, self.obtain_unbounded(hash, environment, log)).await.unwrap_or_else(|_| {
             let message = format!("building the environment took longer than the limit of {minutes} minutes");
@@ -76,7 +81,12 @@ impl EnvironmentStore {
         })
     }
 
-    async fn obtain_unbounded(&self, hash: &str, environment: &Environment, log: &BuildLog) -> Result<Held, Error> {
+    async fn obtain_unbounded(
+        &self,
+        hash: &str,
+        environment: &Environment,
+        log: &BuildLog,
+    ) -> Result<LeasedEnvironment, Error> {
         let name = self.name(hash, environment).await?;
         let (dir, lock) = (self.dir.join(&name), self.lock_file(&name));
         let mut told = false;
@@ -138,7 +148,7 @@ impl EnvironmentStore {
         folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| hash_of(name).is_some())
     }
 
-    /// Removes environments that nobody has used for `ttl`; returns their hashes. Those in use, here or by another
+    /// Removes environments that were not used for `ttl`; returns their hashes. Those in use, here or by another
     /// executor, stay.
     pub fn collect(&self, ttl: Duration) -> Vec<String> {
         let unused = |name: &String| {
@@ -161,13 +171,13 @@ impl EnvironmentStore {
     }
 }
 
-/// The environment in `dir` if it is complete and nobody is changing it.
-fn complete(dir: &Path, lock: &Path) -> std::io::Result<Option<Held>> {
+/// The environment in `dir`, if it is complete and not being changed.
+fn complete(dir: &Path, lock: &Path) -> std::io::Result<Option<LeasedEnvironment>> {
     if marker::read(dir).is_none() {
         return Ok(None);
     }
     let Some(lease) = Lease::try_acquire(lock, Mode::Shared)? else { return Ok(None) };
-    Ok(marker::read(dir).map(|built| Held { built, dir: dir.to_owned(), _lease: lease }))
+    Ok(marker::read(dir).map(|built| LeasedEnvironment { built, dir: dir.to_owned(), _lease: lease }))
 }
 
 /// Of the folder's name: the environment's hash, which what tells its Python may follow.

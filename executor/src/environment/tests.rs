@@ -57,7 +57,7 @@ fn requirements(lines: &[&str]) -> Environment {
 async fn obtain(
     store: &EnvironmentStore,
     environment: &Environment,
-) -> Result<store::Held, udfleet_proto::error::Error> {
+) -> Result<store::LeasedEnvironment, udfleet_proto::error::Error> {
     store.obtain(&udfleet_proto::environment::hash(environment), environment, &log().0).await
 }
 

@@ -1,4 +1,4 @@
-//! Unpacks zip, tar and tar.gz archives. What would leave the folder is refused, modes are kept.
+//! Unpacks zip, tar and tar.gz archives. Entries that would leave the folder are refused; modes are kept.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
-use super::batch::{Answer, Came, Part, Run, bare_input, input};
+use super::batch::{BatchAnswer, BatchRun, InterpreterOutput, ResultPart, bare_input, input};
 use super::client_stream::BatchIdentity;
 use super::input::Batch;
 use super::target::Call;
-use crate::link::{CallFailure, Held, Input, Interpreter};
+use crate::link::{CallFailure, Input, Interpreter, RetainedState};
 
 /// The aggregation of a stream. Each call runs in a task of its own: a client that does not read must not hold an
 /// interpreter.
@@ -24,7 +24,7 @@ impl StreamAggregation {
     }
 
     /// Feeds a batch. The answer has no rows.
-    pub(super) async fn feed(&mut self, batch: Batch) -> Result<Answer, Error> {
+    pub(super) async fn feed(&mut self, batch: Batch) -> Result<BatchAnswer, Error> {
         let mut session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(async move {
             let fed = session.feed(&batch).await;
@@ -32,11 +32,11 @@ impl StreamAggregation {
         });
         let (session, fed) = task.await.map_err(|e| Error::internal(format!("a batch's task did not end: {e}")))?;
         self.0 = Some(session);
-        fed.map(Answer::Whole)
+        fed.map(BatchAnswer::Whole)
     }
 
     /// The input has ended: the results, up to their first part.
-    pub(super) async fn finish(mut self) -> Result<Answer, Error> {
+    pub(super) async fn finish(mut self) -> Result<BatchAnswer, Error> {
         let session = self.0.take().ok_or_else(|| Error::internal("the stream's groups are gone"))?;
         let task = tokio::spawn(session.finish());
         task.await.unwrap_or_else(|e| Err(Error::internal(format!("the results' task did not end: {e}"))))
@@ -50,7 +50,7 @@ struct AggregationSession {
     /// The latest batch.
     latest: Option<BatchIdentity>,
     /// The interpreter that keeps the groups; none before the first batch.
-    at: Option<(Interpreter, Held)>,
+    at: Option<(Interpreter, RetainedState)>,
     ended: CancellationToken,
 }
 
@@ -69,18 +69,18 @@ impl AggregationSession {
         Self { call: call.clone(), number, latest: None, at: None, ended: ended.clone() }
     }
 
-    async fn feed(&mut self, batch: &Batch) -> Result<Part, Error> {
+    async fn feed(&mut self, batch: &Batch) -> Result<ResultPart, Error> {
         let input = Input { session: self.number, ..input(&self.call, batch) };
-        let (run, came) = self.call(input, batch.identity, batch.rows).await?;
-        if let (None, Some(groups)) = (&self.at, came.groups) {
-            self.at = Some((came.at, groups));
+        let (run, received) = self.call(input, batch.identity, batch.rows).await?;
+        if let (None, Some(groups)) = (&self.at, received.groups) {
+            self.at = Some((received.at, groups));
         }
         run.done();
         let (header, body) = Default::default();
-        Ok(Part { header, body, rows: 0, timing: came.timing, last: true, errors_column: false })
+        Ok(ResultPart { header, body, rows: 0, timing: received.timing, last: true, errors_column: false })
     }
 
-    async fn finish(mut self) -> Result<Answer, Error> {
+    async fn finish(mut self) -> Result<BatchAnswer, Error> {
         let end = match self.latest {
             Some(last) => {
                 BatchIdentity { sequence: last.sequence.saturating_add(1), attempt: 1, place: last.place + 1 }
@@ -88,29 +88,34 @@ impl AggregationSession {
             None => BatchIdentity { sequence: 0, attempt: 1, place: 1 },
         };
         let input = Input { session: self.number, end: true, ..bare_input(&self.call) };
-        let (run, came) = self.call(input, end, 0).await?;
+        let (run, received) = self.call(input, end, 0).await?;
         // The groups have become a result, which is released by its own handle.
         self.at = None;
-        Ok(run.answer(came))
+        Ok(run.answer(received))
     }
 
-    /// The first call may go to any interpreter, and to another when that one is lost; the others follow it.
-    async fn call(&mut self, input: Input, batch: BatchIdentity, rows: u64) -> Result<(Run, Came), Error> {
+    /// The first call may go to any interpreter, and to another if that one is lost; the others must follow it.
+    async fn call(
+        &mut self,
+        input: Input,
+        batch: BatchIdentity,
+        rows: u64,
+    ) -> Result<(BatchRun, InterpreterOutput), Error> {
         self.latest = Some(batch);
-        let mut run = Run::new(&self.call, input, batch, rows, &self.ended);
-        let came = match &self.at {
+        let mut run = BatchRun::new(&self.call, input, batch, rows, &self.ended);
+        let received = match &self.at {
             None => run.begin().await,
             Some((at, _)) => run.once(at).await.map_err(lost_groups),
         };
-        match came {
-            Ok(came) => Ok((run, came)),
+        match received {
+            Ok(received) => Ok((run, received)),
             Err(error) if self.ended.is_cancelled() => Err(error),
             Err(error) => Err(run.failed(error)),
         }
     }
 }
 
-/// An interpreter that ends takes the groups with it, whatever it ended for.
+/// The groups are lost with their interpreter, for whatever reason it ended.
 fn lost_groups(failure: CallFailure) -> Error {
     if !failure.lost || failure.ran {
         return failure.error;

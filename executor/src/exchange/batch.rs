@@ -10,14 +10,14 @@ use udfleet_proto::v1::BatchTiming;
 
 use super::client_stream::BatchIdentity;
 use super::input::Batch;
-use super::merge::{self, Share};
-use super::parts::{self, Parts};
+use super::merge::{self, MergedShare};
+use super::parts::{self, PartReader};
 use super::tally::Tally;
 use super::target::Call;
-use crate::link::{CallFailure, Caller, Credit, Demand, Held, Input, Interpreter, Output, Rest};
+use crate::link::{CallFailure, Caller, Credit, Demand, Input, Interpreter, Output, Rest, RetainedState};
 
-/// A result, or a part of one, and where its time went.
-pub(super) struct Part {
+/// A result, or a part of one, with its timing.
+pub(super) struct ResultPart {
     pub(super) header: Bytes,
     pub(super) body: Bytes,
     /// Rows in it.
@@ -25,42 +25,42 @@ pub(super) struct Part {
     pub(super) timing: BatchTiming,
     /// Nothing follows.
     pub(super) last: bool,
-    /// Rows have failed, and a second column says why.
+    /// Some rows failed, and a second column says why.
     pub(super) errors_column: bool,
 }
 
 /// A result.
-pub(super) enum Answer {
+pub(super) enum BatchAnswer {
     /// In one part.
-    Whole(Part),
+    Whole(ResultPart),
     /// In several, as they come.
-    Parts(Parts),
+    Parts(PartReader),
 }
 
-/// What an interpreter has given, and which one.
-pub(super) struct Came {
+/// The output of an interpreter.
+pub(super) struct InterpreterOutput {
     pub(super) output: Output,
     pub(super) timing: BatchTiming,
     pub(super) at: Interpreter,
     /// Where it keeps groups: counted from before the call gives its place back.
-    pub(super) groups: Option<Held>,
+    pub(super) groups: Option<RetainedState>,
 }
 
-/// A batch on its way.
-pub(super) struct Run {
+/// A batch that is being run.
+pub(super) struct BatchRun {
     pub(super) call: Call,
     pub(super) input: Input,
     batch: BatchIdentity,
-    /// Tries on this executor, without those that only waited.
+    /// Attempts on this executor, except those that only waited.
     attempt: u64,
-    /// Any of them has run.
+    /// Any of them may have run.
     ran: bool,
     tally: Tally,
-    /// The stream's end: nobody waits any more.
+    /// Cancelled when the stream ends.
     pub(super) ended: CancellationToken,
 }
 
-impl Run {
+impl BatchRun {
     pub(super) fn new(call: &Call, input: Input, batch: BatchIdentity, rows: u64, ended: &CancellationToken) -> Self {
         Self {
             tally: Tally::begin(&call.target, rows, input.body.len()),
@@ -73,39 +73,39 @@ impl Run {
         }
     }
 
-    /// Has the batch run from its start. When an interpreter is lost under it, another one is tried, within the retry
-    /// policy; a batch that only waited behind the one that broke it is moved without counting as a try.
-    pub(super) async fn begin(&mut self) -> Result<Came, Error> {
+    /// Runs the batch from its start. When its interpreter is lost, it is tried on another one, within the retry policy; a
+    /// batch that was only queued behind the call that broke it is moved, which does not count as an attempt.
+    pub(super) async fn begin(&mut self) -> Result<InterpreterOutput, Error> {
         loop {
             let target = Arc::clone(&self.call.target);
             let demand = Demand { keeps: self.input.session != 0, ..target.demand.clone() };
             let credit = self.credit(target.pool.acquire(&demand)).await?;
-            if let Some(came) = self.attempt(credit).await? {
-                return Ok(came);
+            if let Some(received) = self.attempt(credit).await? {
+                return Ok(received);
             }
         }
     }
 
-    /// The first try. A small batch that would have to wait for an interpreter goes there with others.
-    async fn first(&mut self, rows: u64) -> Result<Came, Error> {
+    /// The first attempt. A small batch that would have to wait for an interpreter is merged with others.
+    async fn first(&mut self, rows: u64) -> Result<InterpreterOutput, Error> {
         let target = Arc::clone(&self.call.target);
         let Some(merger) = target.merger.as_ref().filter(|_| merge::is_small(&self.input, rows)) else {
             return self.begin().await;
         };
-        let came = match target.pool.try_acquire(&target.demand) {
+        let received = match target.pool.try_acquire(&target.demand) {
             Some(credit) => self.attempt(credit).await?,
             None => self.with_others(rows).await?,
         };
-        let came = match came {
-            Some(came) => came,
+        let received = match received {
+            Some(received) => received,
             None => self.begin().await?,
         };
-        merger.answered(&came.output.done);
-        Ok(came)
+        merger.answered(&received.output.done);
+        Ok(received)
     }
 
-    /// `None`: to be run alone.
-    async fn with_others(&mut self, rows: u64) -> Result<Option<Came>, Error> {
+    /// `None`: it has to be run alone.
+    async fn with_others(&mut self, rows: u64) -> Result<Option<InterpreterOutput>, Error> {
         let joined = Instant::now();
         let share = merge::join(&self.call.target, &self.input, rows);
         let share = tokio::select! {
@@ -113,7 +113,7 @@ impl Run {
             () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
             share = share => share.ok().flatten(),
         };
-        let Share { output, at, began, shared } = match share {
+        let MergedShare { output, at, began, shared } = match share {
             Some(Ok(share)) => share,
             Some(Err(failure)) => return self.may_retry(failure).map(|()| None),
             None => {
@@ -123,30 +123,30 @@ impl Run {
         };
         self.tally.waited(began.duration_since(joined));
         self.tally.merged(shared);
-        // Only now is it known to have begun: in line it may still be refused. What goes together is deterministic, so that
-        // one that began unnoticed may run again.
+        // Marked as begun only now: while it waits it may still be refused. Merged batches are deterministic, so one that has
+        // run unnoticed may run again.
         let _ = self.call.client.begin(self.batch.place);
         self.ran = true;
-        let timing = self.tally.came(&output, began.elapsed());
-        Ok(Some(Came { output, timing, at, groups: None }))
+        let timing = self.tally.record_output(&output, began.elapsed());
+        Ok(Some(InterpreterOutput { output, timing, at, groups: None }))
     }
 
-    /// The stream as who waits for a call. `holds`: what of it the interpreter keeps already.
+    /// The stream as the caller. `holds`: states of the stream that the interpreter keeps already.
     fn caller(&self, holds: usize) -> Caller<impl Future<Output = ()> + use<>> {
         Caller { gone: self.ended.clone().cancelled_owned(), holds }
     }
 
-    /// `None`: to be tried again.
-    async fn attempt(&mut self, mut credit: Credit) -> Result<Option<Came>, Error> {
+    /// `None`: to be retried.
+    async fn attempt(&mut self, mut credit: Credit) -> Result<Option<InterpreterOutput>, Error> {
         self.call.client.begin(self.batch.place)?;
         let calling = Instant::now();
         match credit.invoke(&self.input, self.caller(0)).await {
-            Ok(output) => Ok(Some(self.came(output, calling, &credit))),
+            Ok(output) => Ok(Some(self.received(output, calling, &credit))),
             Err(failure) => self.may_retry(failure).map(|()| None),
         }
     }
 
-    /// Waits for a credit, no longer than anybody waits for the answer.
+    /// Waits for a credit, until the stream ends.
     async fn credit(&mut self, credit: impl Future<Output = Result<Credit, Error>>) -> Result<Credit, Error> {
         let waiting = Instant::now();
         let credit = tokio::select! {
@@ -158,36 +158,36 @@ impl Run {
         Ok(credit)
     }
 
-    fn came(&mut self, output: Output, asked: Instant, credit: &Credit) -> Came {
+    fn received(&mut self, output: Output, sent: Instant, credit: &Credit) -> InterpreterOutput {
         self.ran = true;
-        let timing = self.tally.came(&output, asked.elapsed());
+        let timing = self.tally.record_output(&output, sent.elapsed());
         let at = credit.interpreter().clone();
         let groups = (self.input.session != 0 && !self.input.end).then(|| at.hold());
-        Came { output, timing, at, groups }
+        InterpreterOutput { output, timing, at, groups }
     }
 
-    /// The batch, only at this interpreter, and once.
-    pub(super) async fn once(&mut self, at: &Interpreter) -> Result<Came, CallFailure> {
+    /// Runs the batch once, only on this interpreter.
+    pub(super) async fn once(&mut self, at: &Interpreter) -> Result<InterpreterOutput, CallFailure> {
         let target = Arc::clone(&self.call.target);
         let mut credit =
             self.credit(target.pool.acquire_at(&target.demand, at)).await.map_err(CallFailure::answered)?;
         let calling = Instant::now();
         let output = credit.invoke(&self.input, self.caller(1)).await?;
-        Ok(self.came(output, calling, &credit))
+        Ok(self.received(output, calling, &credit))
     }
 
     /// The next part.
-    pub(super) async fn next(&mut self, rest: Rest, at: &Interpreter) -> Result<Came, CallFailure> {
+    pub(super) async fn next(&mut self, rest: Rest, at: &Interpreter) -> Result<InterpreterOutput, CallFailure> {
         let target = Arc::clone(&self.call.target);
-        // What has begun goes on, whatever becomes of the functions.
+        // A result that has begun continues, even if its functions are dropped.
         let demand = Demand { functions: Arc::default(), ..target.demand.clone() };
         let mut credit = self.credit(target.pool.acquire_at(&demand, at)).await.map_err(CallFailure::answered)?;
         let calling = Instant::now();
         let output = credit.resume(rest, self.caller(1)).await?;
-        Ok(self.came(output, calling, &credit))
+        Ok(self.received(output, calling, &credit))
     }
 
-    /// Counts a failure. Its error where the batch is not to be tried again.
+    /// Counts a failure; returns its error if the batch must not be retried.
     pub(super) fn may_retry(&mut self, failure: CallFailure) -> Result<(), Error> {
         self.ran |= failure.ran;
         let target = &self.call.target;
@@ -206,39 +206,39 @@ impl Run {
         self.tally.end(self.attempt - 1, None);
     }
 
-    /// The batch has failed: its error as the caller shall see it.
+    /// The batch has failed: the error for the caller.
     pub(super) fn failed(self, error: Error) -> Error {
         self.tally.end(self.attempt - 1, Some(&error));
         self.call.explain(error, self.batch, self.attempt as u32, self.ran)
     }
 
-    /// The result, whose first part has come; further ones are fetched as room allows.
-    pub(super) fn answer(self, came: Came) -> Answer {
-        let Came { output: Output { header, body, done, rest }, timing, at, .. } = came;
+    /// The result, whose first part was received; further ones are fetched as the reader takes them.
+    pub(super) fn answer(self, received: InterpreterOutput) -> BatchAnswer {
+        let InterpreterOutput { output: Output { header, body, done, rest }, timing, at, .. } = received;
         let (last, errors_column) = (rest.is_none(), done.errors_column);
-        let part = Part { header, body, rows: done.rows, timing, last, errors_column };
+        let part = ResultPart { header, body, rows: done.rows, timing, last, errors_column };
         match rest {
-            Some(rest) => Answer::Parts(parts::fetch(self, part, rest, at)),
+            Some(rest) => BatchAnswer::Parts(parts::fetch(self, part, rest, at)),
             None => {
                 self.done();
-                Answer::Whole(part)
+                BatchAnswer::Whole(part)
             }
         }
     }
 }
 
-/// Runs a batch. Nobody waits for it any more once its stream has `ended`: then it takes no interpreter.
-pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<Answer, Error> {
-    let mut run = Run::new(call, input(call, batch), batch.identity, batch.rows, ended);
+/// Runs a batch, unless its stream has `ended`.
+pub(super) async fn run(call: &Call, batch: &Batch, ended: &CancellationToken) -> Result<BatchAnswer, Error> {
+    let mut run = BatchRun::new(call, input(call, batch), batch.identity, batch.rows, ended);
     match run.first(batch.rows).await {
-        Ok(came) => Ok(run.answer(came)),
-        // Nobody hears it.
+        Ok(received) => Ok(run.answer(received)),
+        // Nobody receives it.
         Err(error) if ended.is_cancelled() => Err(error),
         Err(error) => Err(run.failed(error)),
     }
 }
 
-/// A batch as interpreters take it.
+/// A batch as input of an interpreter.
 pub(super) fn input(call: &Call, batch: &Batch) -> Input {
     Input {
         schema_id: batch.schema_id,

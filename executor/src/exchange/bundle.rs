@@ -1,10 +1,11 @@
-//! Bundles: runs of batches of one stream, for those who watch its progress. Plain code; the stream sends what it says.
+//! Bundles: runs of batches of one stream, for clients that watch its progress. Sans-I/O; the stream sends the
+//! messages.
 
 use std::time::{Duration, Instant};
 
 use udfleet_proto::v1::{BatchTiming, BundleProgress};
 
-/// How often a bundle that goes on is told of.
+/// How often progress of an open bundle is reported.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// When a bundle ends.
@@ -27,7 +28,7 @@ pub(super) struct Intake {
 struct Open {
     since: Instant,
     told: Instant,
-    /// Something has come since it was told of.
+    /// There is progress since the last report.
     news: bool,
     /// Between two batches: it may end.
     even: bool,
@@ -75,7 +76,7 @@ impl Bundles {
         }
     }
 
-    /// What is to be told now.
+    /// The message that is due now.
     pub(super) fn due(&mut self, now: Instant) -> Option<BundleProgress> {
         let open = self.open.as_mut()?;
         let full = open.progress.rows_in >= self.bounds.rows || now >= open.since + self.bounds.time;
@@ -89,7 +90,7 @@ impl Bundles {
         Some(told(open, now))
     }
 
-    /// When there may be something to tell without any more answers.
+    /// When a message may be due without further answers.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
         let end = open.even.then_some(open.since + self.bounds.time);

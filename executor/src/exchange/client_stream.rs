@@ -1,4 +1,4 @@
-//! Who sends a stream's batches, and whether any of them may have run.
+//! The identity of a stream's client, and which of its batches may have run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,5 +1,5 @@
-//! Streams with dictionary columns: dictionaries belong to a stream, interpreters see batches of many. So the columns
-//! are given their plain values here, at the edge.
+//! Streams with dictionary columns: dictionaries belong to a stream, while interpreters get batches of many streams. So
+//! columns are converted to plain values here.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! What this executor's Flight service answers.
+//! The backend of this executor's Flight service.
 
 use std::sync::Arc;
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
-use udfleet_edge::engine::{Answers, Engine, Incoming, describe};
+use udfleet_edge::engine::{AnswerStream, Engine, Incoming, describe};
 use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
@@ -27,7 +27,7 @@ impl FunctionStreams {
         Self { table }
     }
 
-    fn serve(&self, call: Call, first: FlightData, input: Incoming) -> Result<Answers, Error> {
+    fn serve(&self, call: Call, first: FlightData, input: Incoming) -> Result<AnswerStream, Error> {
         let slot = self.table.admit().map_err(|error| error.function(&call.target.name))?;
         Ok(Box::pin(serve(call, slot, Some(first), input)))
     }
@@ -76,12 +76,12 @@ impl Backend for FunctionStreams {
         on_error: OnError,
         first: Option<FlightData>,
         input: Incoming,
-    ) -> Result<Answers, Error> {
+    ) -> Result<AnswerStream, Error> {
         let call = Call::new(Arc::clone(&admitted.function.target), on_error)?;
         Ok(Box::pin(serve(call, admitted.slot, first, input)))
     }
 
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<Answers, Error> {
+    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error> {
         let call = match &route {
             Route::Path(function) => {
                 Call::new(Arc::clone(&self.table.resolve(function)?.target), OnError::Unspecified)?

@@ -1,4 +1,4 @@
-//! From Flight messages to batches: the framing of every client that is known to speak to us.
+//! From Flight messages to batches, in the framing of every known client.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -23,7 +23,7 @@ use super::target::Target;
 /// A batch to run.
 #[derive(Debug)]
 pub struct Batch {
-    /// What it is called.
+    /// Its place in the stream, and its attempt.
     pub(super) identity: BatchIdentity,
     /// Rows, from the IPC header.
     pub rows: u64,
@@ -34,7 +34,7 @@ pub struct Batch {
 }
 
 #[derive(Debug)]
-struct Known {
+struct InputSchema {
     id: u64,
     message: Bytes,
     hydrator: Option<Hydrator>,
@@ -44,7 +44,7 @@ struct Known {
 #[derive(Debug)]
 pub struct InputReader {
     target: Arc<Target>,
-    schema: Option<Known>,
+    schema: Option<InputSchema>,
     next: u64,
     batches: u64,
 }
@@ -55,7 +55,7 @@ impl InputReader {
         Self { target, schema: None, next: 0, batches: 0 }
     }
 
-    /// The number of the batch that would come next: what an error between batches is about.
+    /// The number of the next batch, for errors between batches.
     pub fn next_sequence(&self) -> u64 {
         self.next
     }
@@ -64,8 +64,8 @@ impl InputReader {
         Error::new(ErrorCode::InvalidInput, format!("{what}: {error}")).function(&self.target.name)
     }
 
-    /// Takes one message; gives a batch where the message is one. Messages without a header (descriptor only,
-    /// metadata only) carry no data and are passed over.
+    /// Reads one message; returns a batch if it is one. Messages without a header (descriptor only, metadata only) carry
+    /// no data and are skipped.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidInput`] for malformed or mistyped input.
@@ -94,7 +94,7 @@ impl InputReader {
         }
     }
 
-    /// Refuses a batch that lies about itself; its rows.
+    /// Refuses a batch whose header contradicts its body; returns its number of rows.
     fn check(&self, batch: Option<arrow_ipc::RecordBatch<'_>>, body: &[u8]) -> Result<u64, Error> {
         let batch = batch.ok_or_else(|| self.invalid("malformed batch", "its header is empty"))?;
         frame::check(&batch, body).map_err(|error| error.function(&self.target.name))?;
@@ -111,9 +111,9 @@ impl InputReader {
         self.schema = Some(if has_dictionaries(&schema) {
             let hydrator = Hydrator::new(schema);
             let message = schema_message(hydrator.plain_schema()).data_header;
-            Known { id: schema_id(&message), message, hydrator: Some(hydrator) }
+            InputSchema { id: schema_id(&message), message, hydrator: Some(hydrator) }
         } else {
-            Known { id, message: header.clone(), hydrator: None }
+            InputSchema { id, message: header.clone(), hydrator: None }
         });
         Ok(())
     }
@@ -147,7 +147,7 @@ impl InputReader {
     }
 }
 
-/// Equal schemas have equal numbers, whichever stream they come on.
+/// Equal schemas have equal numbers, in all streams.
 fn schema_id(message: &Bytes) -> u64 {
     let mut hasher = DefaultHasher::new();
     message.hash(&mut hasher);

@@ -1,7 +1,7 @@
-//! Small calls of one function that have to wait for an interpreter go there together, as one call.
+//! Merges small calls of one function that have to wait for an interpreter into one call.
 //!
-//! Engines send a few hundred rows at a time, over many connections at once: then the way to the interpreter and back
-//! costs more than the rows. Only what has to wait anyway is merged, so nothing is delayed by it.
+//! Engines send a few hundred rows at a time, over many connections at once: then the round trip to the interpreter costs
+//! more than the rows. Only batches that have to wait anyway are merged, so nothing is delayed by it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use crate::link::{CallFailure, Caller, Credit, Input, Interpreter, Output};
 const SMALL: Size = Size { rows: 2_048, bytes: 256 << 10 };
 /// The most rows and bytes of a merged call.
 const MOST: Size = Size { rows: 8_192, bytes: 1 << 20 };
-/// A call that runs for so long, nanoseconds, wins nothing by being longer: the way there and back is short beside it,
-/// its batches would wait for each other where other interpreters may be free, and all would share one timeout.
+/// A call that runs for so long, nanoseconds, gains nothing by being longer: its round trip is short in comparison, its
+/// batches would wait for each other while other interpreters may be free, and all would share one timeout.
 const LONG_NS: u64 = 10_000_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -49,44 +49,44 @@ impl Size {
 
 /// A batch's share of a merged call.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct MergedShare {
     pub(super) output: Output,
     pub(super) at: Interpreter,
     /// When the call was made.
     pub(super) began: Instant,
-    /// It was made for others too.
+    /// The call had other batches too.
     pub(super) shared: bool,
 }
 
-/// What comes of a batch that has waited; nothing where it has to be run alone.
-pub(super) type Outcome = Option<Result<Share, CallFailure>>;
+/// The result of a batch that has waited; none if it has to be run alone.
+pub(super) type MergeOutcome = Option<Result<MergedShare, CallFailure>>;
 
-/// A batch that waits, and who waits for it.
+/// A batch that waits for an interpreter.
 #[derive(Debug)]
-struct Member {
+struct WaitingBatch {
     size: Size,
     input: Input,
-    give: oneshot::Sender<Outcome>,
+    reply: oneshot::Sender<MergeOutcome>,
 }
 
-/// What batches that go together agree in: their schema, and how their rows may fail.
-type Line = (u64, OnError);
+/// What merged batches have in common: their schema and on_error.
+type MergeKey = (u64, OnError);
 
-/// The batches of one function that wait. A line has an entry as long as somebody sees to it.
+/// The batches of one function that wait. A key has an entry while a task sends its batches.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
-    waiting: Mutex<HashMap<Line, VecDeque<Member>>>,
+    waiting: Mutex<HashMap<MergeKey, VecDeque<WaitingBatch>>>,
     /// What a row took in the latest call; 0 before the first.
     row_ns: AtomicU64,
 }
 
-fn line(input: &Input) -> Line {
+fn merge_key(input: &Input) -> MergeKey {
     (input.schema_id, input.on_error)
 }
 
 impl Merger {
-    /// For functions whose rows know nothing of each other, and that may be called again: where a merged call fails,
-    /// its batches are run one by one. Pandas and arrow functions see a batch as a whole.
+    /// Only for deterministic functions that see single rows: if a merged call fails, its batches are run one by one.
+    /// Pandas and arrow functions see a batch as a whole.
     pub(super) fn of(definition: &FunctionDefinition) -> Option<Self> {
         let whole_rows = definition.kind() == FunctionKind::Scalar && definition.func_type() == FuncType::General;
         let fails = matches!(definition.on_error(), OnError::Unspecified | OnError::Fail);
@@ -105,22 +105,22 @@ impl Merger {
         Size { rows: MOST.rows.min(rows), ..MOST }
     }
 
-    /// Puts a batch in line; true where nobody sees to its line yet.
-    fn push(&self, member: Member) -> bool {
+    /// Queues a batch; true if no task sends the batches of its key yet.
+    fn push(&self, member: WaitingBatch) -> bool {
         let mut waiting = self.waiting.lock();
-        let line = line(&member.input);
-        let new = !waiting.contains_key(&line);
-        waiting.entry(line).or_default().push_back(member);
+        let key = merge_key(&member.input);
+        let new = !waiting.contains_key(&key);
+        waiting.entry(key).or_default().push_back(member);
         new
     }
 
-    /// Those from the front of the line that go together; none, once, where the line has ended.
-    fn take(&self, line: Line) -> Vec<Member> {
+    /// The batches at the front that fit one call; none, once, when the queue is empty.
+    fn take(&self, key: MergeKey) -> Vec<WaitingBatch> {
         let mut waiting = self.waiting.lock();
-        let Some(members) = waiting.get_mut(&line) else { return Vec::new() };
+        let Some(members) = waiting.get_mut(&key) else { return Vec::new() };
         let (mut taken, mut size, most) = (Vec::new(), Size { rows: 0, bytes: 0 }, self.most());
         while let Some(member) = members.pop_front() {
-            if member.give.is_closed() {
+            if member.reply.is_closed() {
                 continue;
             }
             if !taken.is_empty() && !size.plus(member.size).within(most) {
@@ -131,7 +131,7 @@ impl Merger {
             taken.push(member);
         }
         if taken.is_empty() {
-            waiting.remove(&line);
+            waiting.remove(&key);
         }
         taken
     }
@@ -143,50 +143,50 @@ pub(super) fn is_small(input: &Input, rows: u64) -> bool {
     whole && Size { rows, bytes: input.body.len() }.within(SMALL)
 }
 
-/// Puts a batch in line. What comes is its share of a call's result, or nothing: then it is to be run alone.
-pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<Outcome> {
-    let (give, share) = oneshot::channel();
+/// Queues a batch. The receiver gets its share of a call's result, or none: then it has to be run alone.
+pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<MergeOutcome> {
+    let (reply, share) = oneshot::channel();
     if let Some(merger) = &target.merger {
         let size = Size { rows, bytes: input.body.len() };
-        if merger.push(Member { size, input: input.clone(), give }) {
-            // A task of its own: whoever came first may leave before the others.
-            tokio::spawn(see_to(Arc::clone(target), line(input)));
+        if merger.push(WaitingBatch { size, input: input.clone(), reply }) {
+            // A task of its own: the first caller may leave before the others.
+            tokio::spawn(send_merged(Arc::clone(target), merge_key(input)));
         }
     }
     share
 }
 
-/// Sends the batches of a line as interpreters become free, until none is left.
-async fn see_to(target: Arc<Target>, line: Line) {
+/// Sends the batches of a key as interpreters become free, until none is left.
+async fn send_merged(target: Arc<Target>, key: MergeKey) {
     loop {
         let credit = target.pool.acquire(&target.demand).await;
-        let Some(members) = target.merger.as_ref().map(|merger| merger.take(line)).filter(|m| !m.is_empty()) else {
+        let Some(members) = target.merger.as_ref().map(|merger| merger.take(key)).filter(|m| !m.is_empty()) else {
             return;
         };
         match credit {
             Ok(credit) => drop(tokio::spawn(call(Arc::clone(&target), credit, members))),
-            // Each hears the reason when it asks by itself.
-            Err(_) => members.into_iter().for_each(|member| drop(member.give.send(None))),
+            // Each gets the error when it is run alone.
+            Err(_) => members.into_iter().for_each(|member| drop(member.reply.send(None))),
         }
     }
 }
 
-async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<Member>) {
+async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<WaitingBatch>) {
     let (began, shared) = (Instant::now(), members.len() > 1);
     let called = match merged(&members) {
         Ok(input) => {
-            // It is ended only where all of them have gone.
-            let gone = join_all(members.iter_mut().map(|member| member.give.closed())).map(drop);
+            // It is cancelled only when all of its callers have gone.
+            let gone = join_all(members.iter_mut().map(|member| member.reply.closed())).map(drop);
             credit.invoke(&input, Caller { gone, holds: 0 }).await
         }
         Err(error) => Err(CallFailure::answered(error)),
     };
     let outputs = match called {
         Ok(output) => split(&target.results, output, &members),
-        // Whose failure it is is known.
+        // A failure of a single batch is its own.
         Err(failure) if !shared => {
             if let Some(member) = members.into_iter().next() {
-                let _ = member.give.send(Some(Err(failure)));
+                let _ = member.reply.send(Some(Err(failure)));
             }
             return;
         }
@@ -195,24 +195,24 @@ async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<Member>)
     let at = || credit.interpreter().clone();
     let mut outputs = outputs.into_iter().flatten();
     for member in members {
-        let share = outputs.next().map(|output| Ok(Share { output, at: at(), began, shared }));
-        // One that has gone away needs none.
-        let _ = member.give.send(share);
+        let share = outputs.next().map(|output| Ok(MergedShare { output, at: at(), began, shared }));
+        // A caller that has gone needs none.
+        let _ = member.reply.send(share);
     }
 }
 
-/// The rows of all members, in their order, as one call. It fails with any of its rows: they are counted, each with its
-/// place in its own batch, when the batches run one by one.
-fn merged(members: &[Member]) -> Result<Input, Error> {
+/// The rows of all batches, in their order, as one call. It fails with any of its rows: these are reported, each with its
+/// position in its own batch, when the batches are run one by one.
+fn merged(members: &[WaitingBatch]) -> Result<Input, Error> {
     let first = match members {
         [one] => return Ok(one.input.clone()),
         [first, ..] => &first.input,
         [] => return Ok(Input::default()),
     };
-    // What the reader trips over gets its error from the interpreter, when its batch is run alone.
+    // A malformed batch gets its error from the interpreter, when it is run alone.
     let message = guarded(|| {
         let schema = Arc::new(try_schema_from_flatbuffer_bytes(&first.schema)?);
-        let read = |member: &Member| ipc::decode(&schema, &member.input.header, member.input.body.clone());
+        let read = |member: &WaitingBatch| ipc::decode(&schema, &member.input.header, member.input.body.clone());
         let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         ipc::encode(&concat_batches(&schema, &batches)?)
     })?;
@@ -220,8 +220,8 @@ fn merged(members: &[Member]) -> Result<Input, Error> {
     Ok(Input { header, body, on_error: OnError::Fail, ..first.clone() })
 }
 
-/// Each member's part of the result; `None` where it can't be told apart.
-fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<Output>> {
+/// Each batch's share of the result; `None` if it can't be split.
+fn split(results: &SchemaRef, output: Output, members: &[WaitingBatch]) -> Option<Vec<Output>> {
     if let [_] = members {
         return Some(vec![output]);
     }
@@ -231,7 +231,7 @@ fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<
     }
     let batch = ipc::decode(results, &output.header, output.body).ok()?;
     let mut start = 0;
-    let part = |member: &Member| {
+    let part = |member: &WaitingBatch| {
         let rows = member.size.rows;
         let message = ipc::encode(&batch.slice(start, rows as usize)).ok()?;
         start += rows as usize;
@@ -241,7 +241,7 @@ fn split(results: &SchemaRef, output: Output, members: &[Member]) -> Option<Vec<
     members.iter().map(part).collect()
 }
 
-/// Its part of what the call took.
+/// Its share of the times of the call.
 fn share(done: &Done, rows: u64, total: u64) -> Done {
     let part = |ns: u64| (u128::from(ns) * u128::from(rows) / u128::from(total.max(1))) as u64;
     Done {
@@ -267,18 +267,18 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
-    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (Member, oneshot::Receiver<Outcome>) {
-        let (give, share) = oneshot::channel();
+    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (WaitingBatch, oneshot::Receiver<MergeOutcome>) {
+        let (reply, share) = oneshot::channel();
         let batch = batch(values);
         let message = ipc::encode(&batch).unwrap();
         let (header, body) = (message.data_header, message.data_body);
         let size = Size { rows: batch.num_rows() as u64, bytes: body.len() };
         let schema = ipc::schema_message(&batch.schema()).data_header;
-        (Member { size, input: Input { schema_id, schema, header, body, ..Input::default() }, give }, share)
+        (WaitingBatch { size, input: Input { schema_id, schema, header, body, ..Input::default() }, reply }, share)
     }
 
     #[test]
-    fn lines_are_taken_in_order_within_bounds_and_end_once() {
+    fn batches_are_taken_in_order_within_bounds_and_end_once() {
         let (merger, fail) = (Merger::default(), OnError::Unspecified);
         let mut shares = Vec::new();
         let mut push = |values, schema_id| {
@@ -286,13 +286,13 @@ mod tests {
             shares.push(share);
             merger.push(member)
         };
-        assert!(push(0..2000, 1) && !push(0..2000, 1) && push(0..5, 2), "each schema is a line");
+        assert!(push(0..2000, 1) && !push(0..2000, 1) && push(0..5, 2), "each schema has its own queue");
         (0..3).for_each(|_| assert!(!push(0..2000, 1)));
         drop(shares.remove(1));
         assert_eq!(merger.take((1, fail)).len(), 4, "one has gone away, and 8,000 rows are enough");
         assert!(merger.take((1, fail)).is_empty());
         let (member, _share) = member(0..1, 1);
-        assert!(merger.push(member), "the line has ended: somebody has to see to it anew");
+        assert!(merger.push(member), "the queue has ended: a new task has to send it");
         assert!(merger.take((1, OnError::Column)).is_empty());
         assert_eq!(merger.take((2, fail)).len(), 1);
     }
@@ -323,9 +323,9 @@ mod tests {
     fn failing_rows_are_told_of_by_their_own_batches() {
         let asks = |_| {
             let member = member(0..2, 1).0;
-            Member { input: Input { on_error: OnError::Column, ..member.input }, ..member }
+            WaitingBatch { input: Input { on_error: OnError::Column, ..member.input }, ..member }
         };
-        let members: Vec<Member> = (0..2).map(asks).collect();
+        let members: Vec<WaitingBatch> = (0..2).map(asks).collect();
         assert_eq!(merged(&members[..1]).unwrap().on_error, OnError::Column);
         assert_eq!(merged(&members).unwrap().on_error, OnError::Fail);
     }
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn what_is_merged_is_split_again() {
         let ranges = [0..10, 10..10, 10..300, 300..301];
-        let members: Vec<Member> = ranges.iter().map(|range| member(range.clone(), 1).0).collect();
+        let members: Vec<WaitingBatch> = ranges.iter().map(|range| member(range.clone(), 1).0).collect();
         let input = merged(&members).unwrap();
         let schema = batch(0..1).schema();
         assert_eq!(ipc::decode(&schema, &input.header, input.body.clone()).unwrap(), batch(0..301));

@@ -5,82 +5,82 @@ use bytes::Bytes;
 use udfleet_proto::error::Error;
 use udfleet_proto::ipc;
 
-use super::batch::{Came, Part, Run};
+use super::batch::{BatchRun, InterpreterOutput, ResultPart};
 use super::queue::{Reader, Writer, queue};
 use crate::link::{CallFailure, Interpreter, Rest};
 
-/// Parts of a batch that wait for the client to read them. With the parts' usual 4 MiB and the 8 batches of a stream this
+/// Parts of a batch that are fetched ahead of the reader. With the parts' usual 4 MiB and the 8 batches of a stream this
 /// bounds what a slow reader holds.
 const AHEAD: usize = 2;
 
-/// The parts of a result, each as it comes.
-pub(super) type Parts = Reader<Result<Part, Error>>;
+/// The parts of a result, as they are received.
+pub(super) type PartReader = Reader<Result<ResultPart, Error>>;
 
-/// Fetches a result of which the first part has come.
-pub(super) fn fetch(run: Run, first: Part, rest: Rest, at: Interpreter) -> Parts {
-    let rows = Rows { come: first.rows, given: first.rows };
+/// Fetches the rest of a result after its first part.
+pub(super) fn fetch(run: BatchRun, first: ResultPart, rest: Rest, at: Interpreter) -> PartReader {
+    let rows = RowCounts { received: first.rows, delivered: first.rows };
     let (writer, parts) = queue(Ok(first), AHEAD);
-    tokio::spawn(Fetch { run, rows, parts: writer }.work(rest, at));
+    tokio::spawn(PartFetcher { run, rows, parts: writer }.run(rest, at));
     parts
 }
 
-/// Rows of the result.
+/// Counts rows of the result.
 #[derive(Debug, Clone, Copy)]
-struct Rows {
-    /// That this run has brought.
-    come: u64,
-    /// That have been given to the client.
-    given: u64,
+struct RowCounts {
+    /// Received in this attempt.
+    received: u64,
+    /// Delivered to the client.
+    delivered: u64,
 }
 
-/// What of a part is new to the client.
+/// The rows of a part that the client does not have yet.
 #[derive(Debug, PartialEq, Eq)]
-enum News {
-    /// Nothing: another run has brought it before.
+enum NewRows {
+    /// None: an earlier attempt delivered them.
     None,
     /// All but the first rows.
-    Behind(u64),
+    After(u64),
 }
 
-impl Rows {
-    fn take(&mut self, rows: u64, last: bool) -> News {
-        let start = self.come;
-        self.come += rows;
-        if self.come <= self.given && !last {
-            return News::None;
+impl RowCounts {
+    fn take(&mut self, rows: u64, last: bool) -> NewRows {
+        let start = self.received;
+        self.received += rows;
+        if self.received <= self.delivered && !last {
+            return NewRows::None;
         }
-        let known = (self.given - start.min(self.given)).min(rows);
-        self.given = self.given.max(self.come);
-        News::Behind(known)
+        let known = (self.delivered - start.min(self.delivered)).min(rows);
+        self.delivered = self.delivered.max(self.received);
+        NewRows::After(known)
     }
 }
 
-struct Fetch {
-    run: Run,
-    rows: Rows,
-    parts: Writer<Result<Part, Error>>,
+struct PartFetcher {
+    run: BatchRun,
+    rows: RowCounts,
+    parts: Writer<Result<ResultPart, Error>>,
 }
 
-impl Fetch {
-    async fn work(mut self, rest: Rest, at: Interpreter) {
+impl PartFetcher {
+    async fn run(mut self, rest: Rest, at: Interpreter) {
         let mut left = Some((rest, at));
         while let Some((rest, at)) = left.take() {
-            // No room: the client reads slowly, and no interpreter is held. Nobody there: dropping the rest gives it up.
+            // No room: the client reads slowly, and no interpreter is held. No reader: dropping the rest cancels it.
             if !self.parts.room().await {
                 return;
             }
-            let came = match self.run.next(rest, &at).await {
-                Ok(came) => Ok(came),
+            let received = match self.run.next(rest, &at).await {
+                Ok(received) => Ok(received),
                 Err(failure) => self.start_over(failure).await,
             };
-            let given = came.and_then(|mut came| {
-                left = came.output.rest.take().map(|rest| (rest, came.at.clone()));
-                self.part(came, left.is_none())
+            let given = received.and_then(|mut received| {
+                left = received.output.rest.take().map(|rest| (rest, received.at.clone()));
+                self.part(received, left.is_none())
             });
             match given {
                 Ok(None) => {}
                 Ok(Some(part)) => self.parts.push(Ok(part)),
-                // Nobody hears it.
+                // Nobody receives it.
                 Err(_) if self.run.ended.is_cancelled() => return,
                 Err(error) => return self.parts.push(Err(self.run.failed(error))),
             }
@@ -88,8 +88,8 @@ impl Fetch {
         self.run.done();
     }
 
-    /// The interpreter that had the rest is gone. Rows that the client has been given must come again, or it is the end.
-    async fn start_over(&mut self, failure: CallFailure) -> Result<Came, Error> {
+    /// The interpreter that kept the rest is lost. Starts over if rows that were delivered will be the same again.
+    async fn start_over(&mut self, failure: CallFailure) -> Result<InterpreterOutput, Error> {
         if self.run.input.session != 0 {
             return Err(failure.error);
         }
@@ -98,31 +98,31 @@ impl Fetch {
             return Err(failure.error);
         }
         if !self.run.call.target.deterministic {
-            self.rows.given = 0;
+            self.rows.delivered = 0;
         }
         self.run.may_retry(failure)?;
-        self.rows.come = 0;
+        self.rows.received = 0;
         self.run.begin().await
     }
 
-    /// What of it the client has not been given.
-    fn part(&mut self, came: Came, last: bool) -> Result<Option<Part>, Error> {
-        let (header, body, rows) = (came.output.header, came.output.body, came.output.done.rows);
+    /// The rows of a part that were not delivered yet.
+    fn part(&mut self, received: InterpreterOutput, last: bool) -> Result<Option<ResultPart>, Error> {
+        let (header, body, rows) = (received.output.header, received.output.body, received.output.done.rows);
         let known = match self.rows.take(rows, last) {
-            News::None => return Ok(None),
-            News::Behind(known) => known,
+            NewRows::None => return Ok(None),
+            NewRows::After(known) => known,
         };
-        let timing = came.timing;
-        let part = |(header, body)| Part { header, body, rows: rows - known, timing, last, errors_column: false };
+        let timing = received.timing;
+        let part = |(header, body)| ResultPart { header, body, rows: rows - known, timing, last, errors_column: false };
         if known == 0 {
             return Ok(Some(part((header, body))));
         }
-        behind(&self.run.call.target.results, &header, body, known).map(|bytes| Some(part(bytes)))
+        without_first_rows(&self.run.call.target.results, &header, body, known).map(|bytes| Some(part(bytes)))
     }
 }
 
 /// A batch without its first rows.
-fn behind(schema: &SchemaRef, header: &Bytes, body: Bytes, rows: u64) -> Result<(Bytes, Bytes), Error> {
+fn without_first_rows(schema: &SchemaRef, header: &Bytes, body: Bytes, rows: u64) -> Result<(Bytes, Bytes), Error> {
     let bad = |error: ArrowError| Error::internal(format!("a part can't be cut: {error}"));
     let batch = ipc::decode(schema, header, body).map_err(bad)?;
     let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(batch.num_rows());
@@ -141,13 +141,13 @@ mod tests {
 
     /// What the client gets of runs that end after so many parts.
     fn given(runs: &[&[u64]]) -> Vec<(u64, u64)> {
-        let mut rows = Rows { come: 0, given: 0 };
+        let mut rows = RowCounts { received: 0, delivered: 0 };
         let mut given = Vec::new();
         for (run, parts) in runs.iter().enumerate() {
-            rows.come = 0;
+            rows.received = 0;
             for (index, part) in parts.iter().enumerate() {
                 let last = run + 1 == runs.len() && index + 1 == parts.len();
-                if let News::Behind(known) = rows.take(*part, last) {
+                if let NewRows::After(known) = rows.take(*part, last) {
                     given.push((known, part - known));
                 }
             }
@@ -173,7 +173,8 @@ mod tests {
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
         let message = ipc::encode(&batch).unwrap();
         for rows in 0..=4 {
-            let (header, body) = behind(&schema, &message.data_header, message.data_body.clone(), rows).unwrap();
+            let (header, body) =
+                without_first_rows(&schema, &message.data_header, message.data_body.clone(), rows).unwrap();
             let cut = ipc::decode(&schema, &header, body).unwrap();
             assert_eq!(cut, batch.slice(rows as usize, 4 - rows as usize));
         }

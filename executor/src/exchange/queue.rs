@@ -1,5 +1,4 @@
-//! The parts of one result between who fetches them and who sends them: bounded, and taken back as long as nothing has
-//! been sent.
+//! A bounded queue for the parts of one result, which the writer can take back until the reader has read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,40 +7,40 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
-    /// The reader has taken one, or waits for one.
+    /// The reader has read, or waits.
     begun: bool,
     /// The other half is gone.
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
-    /// Something has changed for the other half.
+struct SharedQueue<T> {
+    state: Mutex<QueueState<T>>,
+    /// Wakes the reader, and the writer.
     written: Notify,
     read: Notify,
     bound: usize,
 }
 
-/// The half that is written to.
+/// The writing half.
 #[derive(Debug)]
-pub(super) struct Writer<T>(Arc<Shared<T>>);
+pub(super) struct Writer<T>(Arc<SharedQueue<T>>);
 
-/// The half that is read from.
+/// The reading half.
 #[derive(Debug)]
-pub(super) struct Reader<T>(Arc<Shared<T>>);
+pub(super) struct Reader<T>(Arc<SharedQueue<T>>);
 
 /// A queue of at most `bound` items that holds `first`.
 pub(super) fn queue<T>(first: T, bound: usize) -> (Writer<T>, Reader<T>) {
-    let state = State { items: VecDeque::from([first]), begun: false, closed: false };
-    let shared = Arc::new(Shared { state: Mutex::new(state), written: Notify::new(), read: Notify::new(), bound });
+    let state = QueueState { items: VecDeque::from([first]), begun: false, closed: false };
+    let shared = Arc::new(SharedQueue { state: Mutex::new(state), written: Notify::new(), read: Notify::new(), bound });
     (Writer(Arc::clone(&shared)), Reader(shared))
 }
 
 impl<T> Writer<T> {
-    /// Waits for room. False where nobody reads any more.
+    /// Waits for room. False if the reader is gone.
     pub(super) async fn room(&self) -> bool {
         loop {
             {
@@ -59,7 +58,7 @@ impl<T> Writer<T> {
         self.0.written.notify_one();
     }
 
-    /// Takes everything back. False where the reader has begun.
+    /// Takes everything back. False if the reader has begun.
     pub(super) fn take_back(&self) -> bool {
         let mut state = self.0.state.lock();
         if !state.begun {
@@ -70,7 +69,7 @@ impl<T> Writer<T> {
 }
 
 impl<T> Reader<T> {
-    /// The next item; `None` when there will be none.
+    /// The next item; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<T> {
         loop {
             {

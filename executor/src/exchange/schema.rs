@@ -1,4 +1,4 @@
-//! Do a stream's columns fit a function? Columns match by position; engines name theirs as they like.
+//! Checks a stream's columns against a function. Columns match by position, since engines choose their own names.
 
 use arrow_schema::{DataType, Field, Schema};
 use udfleet_edge::engine::{DECIMAL_TEXT, EXTENSION};

@@ -1,4 +1,4 @@
-//! The functions that streams can call here.
+//! The table of functions that streams can call here.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -128,7 +128,8 @@ impl<'a> Registers<'a> {
 
     fn compute(&self, compute: &Compute) -> Result<(), Error> {
         self.all(&compute.operands)?;
-        let wanted = match compute.operator() {
+        let operator = compute.operator();
+        let wanted = match operator {
             Operator::Unspecified => return Err(invalid("its operator is unknown".to_owned())),
             Operator::Negate
             | Operator::Not
@@ -137,21 +138,9 @@ impl<'a> Registers<'a> {
             | Operator::Cast
             | Operator::Get => 1,
             Operator::If => 3,
-            Operator::Plus
-            | Operator::Minus
-            | Operator::Times
-            | Operator::Divide
-            | Operator::Modulo
-            | Operator::Equal
-            | Operator::NotEqual
-            | Operator::Less
-            | Operator::LessOrEqual
-            | Operator::Greater
-            | Operator::GreaterOrEqual
-            | Operator::And
-            | Operator::Or => 2,
-            // Built-in functions, which look at what they are given themselves.
-            _ => compute.operands.len(),
+            // They check their operands themselves.
+            _ if operator.is_builtin_function() => compute.operands.len(),
+            _ => 2,
         };
         if compute.operands.len() != wanted {
             let (name, given) = (compute.operator().as_str_name(), compute.operands.len());

@@ -1,4 +1,4 @@
-//! Stages by content: streams of equal ones share their number, so that interpreters know them.
+//! Stages by content: streams of equal stages share their number, so that interpreters get each stage once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ const MAX_BYTES: usize = 64 << 20;
 const FIRST: u32 = 1 << 31;
 
 #[derive(Debug, Default)]
-struct Known {
-    /// By StageSpec: one whose function has come back under another number is another one.
+struct StageCache {
+    /// By StageSpec: a function that was loaded again has another number, and makes another stage.
     targets: HashMap<Bytes, Arc<Target>>,
     /// The oldest first.
     order: VecDeque<Bytes>,
@@ -33,7 +33,7 @@ struct Known {
 /// The stages of this node.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
-    known: Mutex<Known>,
+    known: Mutex<StageCache>,
     last: AtomicU32,
 }
 
@@ -66,7 +66,7 @@ impl Stages {
     }
 }
 
-impl Known {
+impl StageCache {
     fn insert(&mut self, spec: Bytes, target: &Arc<Target>) {
         self.bytes += spec.len();
         if self.targets.insert(spec.clone(), Arc::clone(target)).is_some() {

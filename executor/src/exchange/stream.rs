@@ -18,19 +18,19 @@ use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::BatchResult;
 
 use super::aggregation::StreamAggregation;
-use super::batch::{Answer, Part, run};
+use super::batch::{BatchAnswer, ResultPart, run};
 use super::bundle::Intake;
 use super::client_stream::BatchIdentity;
 use super::input::{Batch, InputReader};
-use super::parts::Parts;
+use super::parts::PartReader;
 use super::served::StreamSlot;
 use super::target::{Call, Target};
 use super::watch::Watch;
 
-/// Input bytes of one stream that may be in flight at once, in KiB; a larger batch travels alone.
+/// Input bytes of one stream that may be in flight at once, in KiB; a larger batch is in flight alone.
 const BUDGET_KIB: usize = 64 << 10;
 
-/// The answers to a stream, numbered, with errors in-band.
+/// Serves a stream: numbered answers, with errors in-band.
 pub(super) fn serve(
     call: Call,
     slot: StreamSlot,
@@ -49,10 +49,10 @@ pub(super) fn serve(
         let _guard = guard;
         yield Ok(schema);
         loop {
-            let Answered { sequence, attempt, intake, outcome, _permit } = match next(&mut answers, &watch).await {
-                Next::Answer(Some(answered)) => answered,
-                Next::Answer(None) => break,
-                Next::Tick => {
+            let AnsweredBatch { sequence, attempt, intake, outcome, _permit } = match next(&mut answers, &watch).await {
+                StreamEvent::Answer(Some(answered)) => answered,
+                StreamEvent::Answer(None) => break,
+                StreamEvent::Tick => {
                     if let Some(message) = watch.due() {
                         yield Ok(message);
                     }
@@ -60,8 +60,8 @@ pub(super) fn serve(
                 }
             };
             let (mut outcome, mut parts) = match outcome {
-                Ok(Answer::Whole(part)) => (Ok(part), None),
-                Ok(Answer::Parts(mut parts)) => (next_part(&mut parts).await, Some(parts)),
+                Ok(BatchAnswer::Whole(part)) => (Ok(part), None),
+                Ok(BatchAnswer::Parts(mut parts)) => (next_part(&mut parts).await, Some(parts)),
                 Err(error) => (Err(error), None),
             };
             loop {
@@ -79,9 +79,8 @@ pub(super) fn serve(
                     }
                     Err(error) => {
                         yield Ok(failure(error, sequence));
-                        // A client that still writes must read this answer: ending the stream under its write would
-                        // make gRPC drop it. So what still comes is read, and thrown away, until the client ends the
-                        // stream.
+                        // A client that still writes must get this answer: if the stream ended during its write, gRPC
+                        // would drop it. So further input is read and discarded until the client ends the stream.
                         failed.store(true, Ordering::Relaxed);
                         while answers.next().await.is_some() {}
                         return;
@@ -99,23 +98,23 @@ pub(super) fn serve(
     }
 }
 
-/// What a stream waits for.
-enum Next {
-    Answer(Option<Answered>),
-    /// It is time to tell of a bundle.
+/// What a stream waited for.
+enum StreamEvent {
+    Answer(Option<AnsweredBatch>),
+    /// A message about a bundle is due.
     Tick,
 }
 
-async fn next(answers: &mut Answers, watch: &Watch) -> Next {
-    let Some(at) = watch.next_due() else { return Next::Answer(answers.next().await) };
+async fn next(answers: &mut AnsweredBatches, watch: &Watch) -> StreamEvent {
+    let Some(at) = watch.next_due() else { return StreamEvent::Answer(answers.next().await) };
     tokio::select! {
         biased;
-        answered = answers.next() => Next::Answer(answered),
-        () = tokio::time::sleep_until(at.into()) => Next::Tick,
+        answered = answers.next() => StreamEvent::Answer(answered),
+        () = tokio::time::sleep_until(at.into()) => StreamEvent::Tick,
     }
 }
 
-async fn next_part(parts: &mut Parts) -> Result<Part, Error> {
+async fn next_part(parts: &mut PartReader) -> Result<ResultPart, Error> {
     parts.next().await.unwrap_or_else(|| Err(unfinished()))
 }
 
@@ -123,32 +122,32 @@ fn unfinished() -> Error {
     Error::internal("a batch's result ended before its last part")
 }
 
-/// What became of a batch. Its share of the stream's budget is held until the answer has been handed over.
-struct Answered {
+/// The outcome of a batch. It holds its share of the stream's budget until the answer has been handed over.
+struct AnsweredBatch {
     sequence: u64,
     /// Of the batch's header.
     attempt: u32,
-    /// The batch that it is about; none for what comes at the end of the input.
+    /// The batch that it answers; none for results at the end of the input.
     intake: Option<Intake>,
-    outcome: Result<Answer, Error>,
+    outcome: Result<BatchAnswer, Error>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Answered {
+impl AnsweredBatch {
     fn refused(sequence: u64, error: Error) -> Self {
         Self { sequence, attempt: 0, intake: None, outcome: Err(error), _permit: None }
     }
 }
 
-type Answers = Pin<Box<dyn Stream<Item = Answered> + Send>>;
+type AnsweredBatches = Pin<Box<dyn Stream<Item = AnsweredBatch> + Send>>;
 
-/// What becomes of the batches, in their order.
+/// The outcomes of batches, in their order.
 fn answers(
     call: Call,
-    batches: impl Stream<Item = Item> + Send + 'static,
+    batches: impl Stream<Item = InputItem> + Send + 'static,
     failed: Arc<AtomicBool>,
     ended: CancellationToken,
-) -> Answers {
+) -> AnsweredBatches {
     if call.target.pipeline_breaker {
         return Box::pin(aggregated(call, batches, ended));
     }
@@ -156,15 +155,15 @@ fn answers(
     Box::pin(batches.map(start).buffered(STREAM_WINDOW))
 }
 
-/// Runs a batch in a task of its own. Nobody polls the stream of a client that does not read: were its batches run
-/// there, one that an interpreter has answered would go on holding its place at it. When the stream ends, batches that
-/// wait are given up; one that is at an interpreter keeps its place there until the interpreter is done with it.
+/// Runs a batch in a task of its own. The stream of a client that does not read is not polled: if its batches ran there,
+/// one that an interpreter has answered would go on holding a credit. When the stream ends, batches that wait are
+/// cancelled; one that runs keeps its credit until the interpreter is done with it.
 fn start(
     call: &Call,
-    item: Item,
+    item: InputItem,
     failed: bool,
     ended: &CancellationToken,
-) -> impl Future<Output = Answered> + Send + use<> {
+) -> impl Future<Output = AnsweredBatch> + Send + use<> {
     let task = match item {
         Ok((batch, _)) if failed => Err((batch.identity.sequence, Error::internal("the stream has failed before"))),
         Ok((batch, permit)) => {
@@ -173,7 +172,7 @@ fn start(
             let intake = Some(intake(&batch));
             let run = async move {
                 let outcome = run(&call, &batch, &ended).await;
-                Answered { sequence, attempt, intake, outcome, _permit: permit }
+                AnsweredBatch { sequence, attempt, intake, outcome, _permit: permit }
             };
             Ok((sequence, tokio::spawn(run)))
         }
@@ -182,9 +181,9 @@ fn start(
     async move {
         match task {
             Ok((sequence, task)) => task.await.unwrap_or_else(|e| {
-                Answered::refused(sequence, Error::internal(format!("the batch's task did not end: {e}")))
+                AnsweredBatch::refused(sequence, Error::internal(format!("the batch's task did not end: {e}")))
             }),
-            Err((sequence, error)) => Answered::refused(sequence, error),
+            Err((sequence, error)) => AnsweredBatch::refused(sequence, error),
         }
     }
 }
@@ -196,9 +195,9 @@ fn intake(batch: &Batch) -> Intake {
 /// Feeds one batch after the other into the stream's aggregation; gives the results when the client has ended its side.
 fn aggregated(
     call: Call,
-    batches: impl Stream<Item = Item> + Send,
+    batches: impl Stream<Item = InputItem> + Send,
     ended: CancellationToken,
-) -> impl Stream<Item = Answered> + Send {
+) -> impl Stream<Item = AnsweredBatch> + Send {
     stream! {
         let mut aggregation = StreamAggregation::new(&call, &ended);
         let mut end = 0;
@@ -209,9 +208,9 @@ fn aggregated(
                     let BatchIdentity { sequence, attempt, .. } = batch.identity;
                     end = sequence.saturating_add(1);
                     let intake = Some(intake(&batch));
-                    Answered { sequence, attempt, intake, outcome: aggregation.feed(batch).await, _permit: permit }
+                    AnsweredBatch { sequence, attempt, intake, outcome: aggregation.feed(batch).await, _permit: permit }
                 }
-                Err((sequence, error)) => Answered::refused(sequence, error),
+                Err((sequence, error)) => AnsweredBatch::refused(sequence, error),
             };
             let failed = answered.outcome.is_err();
             yield answered;
@@ -220,14 +219,18 @@ fn aggregated(
                 return;
             }
         }
-        yield Answered { sequence: end, attempt: 1, intake: None, outcome: aggregation.finish().await, _permit: None };
+        yield AnsweredBatch { sequence: end, attempt: 1, intake: None, outcome: aggregation.finish().await, _permit: None };
     }
 }
 
-type Item = Result<(Batch, Option<OwnedSemaphorePermit>), (u64, Error)>;
+type InputItem = Result<(Batch, Option<OwnedSemaphorePermit>), (u64, Error)>;
 
 /// Reads batches no faster than the stream's budget allows.
-fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) -> impl Stream<Item = Item> + Send {
+fn batches(
+    target: Arc<Target>,
+    first: Option<FlightData>,
+    mut input: Incoming,
+) -> impl Stream<Item = InputItem> + Send {
     let budget = Arc::new(Semaphore::new(BUDGET_KIB));
     stream! {
         let mut reader = InputReader::new(target);
@@ -263,8 +266,8 @@ fn batches(target: Arc<Target>, first: Option<FlightData>, mut input: Incoming) 
 }
 
 /// A part as a message.
-fn data(part: Part, sequence: u64, attempt: u32) -> FlightData {
-    let Part { header, body, rows, timing, last, errors_column } = part;
+fn data(part: ResultPart, sequence: u64, attempt: u32) -> FlightData {
+    let ResultPart { header, body, rows, timing, last, errors_column } = part;
     let timing = Some(timing);
     let result = BatchResult { sequence, attempt, last, rows, timing, errors_column, ..BatchResult::default() };
     let app_metadata = result.encode_to_vec().into();

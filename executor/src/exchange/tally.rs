@@ -1,4 +1,4 @@
-//! What a batch costs, counted for each function that worked on it.
+//! The cost of a batch, counted for each of its functions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::target::Target;
 use crate::link::Output;
 use crate::metrics::{BatchRecord, InFlight};
 
-/// Counts a batch as in flight until dropped, and its parts until it is told the end.
+/// Counts a batch as in flight until dropped, and the parts of its result until [`Tally::end`].
 pub(super) struct Tally {
     target: Arc<Target>,
     arrived: Instant,
@@ -45,13 +45,13 @@ impl Tally {
         self.waited_ns += nanoseconds(time);
     }
 
-    /// Whether it has gone to an interpreter together with others.
+    /// Whether it was merged with others.
     pub(super) fn merged(&mut self, merged: bool) {
         self.record.merged = merged;
     }
 
-    /// A part has come back, so long after it was asked for. Where its time went.
-    pub(super) fn came(&mut self, output: &Output, after: Duration) -> BatchTiming {
+    /// A part was received, so long after its request. Returns its timing.
+    pub(super) fn record_output(&mut self, output: &Output, after: Duration) -> BatchTiming {
         let Done { convert_ns: convert, run_ns: run, cpu_ns, .. } = output.done;
         let transfer = nanoseconds(after).saturating_sub(convert + run);
         let queue = std::mem::take(&mut self.waited_ns);
@@ -80,7 +80,7 @@ impl Tally {
             let counted = functions.iter().filter(|function| function.metrics);
             return counted.for_each(|function| function.stats.answered(&self.record));
         }
-        // An error that names one function is that one's; any other is everybody's.
+        // An error that names a function counts for that one; any other counts for all.
         let named = error.map(|error| error.info().function.as_str());
         let named = named.filter(|name| functions.iter().any(|function| function.name == *name));
         for (function, share) in functions.iter().zip(shares(&self.record, &self.runs)) {
@@ -92,8 +92,8 @@ impl Tally {
     }
 }
 
-/// Each function's part: rows and time of its own; conversion and CPU by the share of its time; what the batch waited,
-/// travelled and took in all counts for each.
+/// Each function's share: rows and time of its own; conversion and CPU by the share of its time; queueing, transfer and
+/// total time count fully for each.
 fn shares(whole: &BatchRecord, runs: &[(u64, u64)]) -> impl Iterator<Item = BatchRecord> {
     let total: u64 = runs.iter().map(|(_, run_ns)| run_ns).sum();
     let count = runs.len() as u64;

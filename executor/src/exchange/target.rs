@@ -219,7 +219,7 @@ impl Call {
         self.target.functions.iter().map(named).filter(|named| !named.metrics.is_empty()).collect()
     }
 
-    /// An error about a batch as the caller shall see it. `attempts` are tries on this executor, `ran` is whether any of
+    /// The error of a batch for its caller. `attempts` are tries on this executor, `ran` is whether any of
     /// them has run.
     pub(super) fn explain(&self, error: Error, batch: BatchIdentity, attempts: u32, ran: bool) -> Error {
         error.function(&self.target.name).with(|info| {

@@ -1,4 +1,4 @@
-//! Tells a client of the bundles of its stream, where it wants to hear of them.
+//! Sends a client messages about the bundles of its stream, if it asks for them.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use arrow_flight::FlightData;
 use prost::Message;
 use udfleet_proto::v1::{BatchResult, BundleProgress};
 
-use super::batch::Part;
+use super::batch::ResultPart;
 use super::bundle::{Bundles, Intake};
 use super::target::Call;
 
@@ -19,7 +19,7 @@ impl Watch {
     }
 
     /// A part goes out. What comes at the end of an aggregation belongs to the last bundle.
-    pub(super) fn part(&mut self, part: &Part, of: Option<&Intake>) {
+    pub(super) fn part(&mut self, part: &ResultPart, of: Option<&Intake>) {
         let Some((bundles, _)) = &mut self.0 else { return };
         let end = Intake { rows: 0, bytes: 0, arrived: Instant::now() };
         bundles.part(of.unwrap_or(&end), part.rows, part.body.len(), &part.timing);
@@ -28,12 +28,12 @@ impl Watch {
         }
     }
 
-    /// When there may be something to tell.
+    /// When a message may be due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.as_ref()?.0.next_due()
     }
 
-    /// What is to be told now.
+    /// The message that is due now.
     pub(super) fn due(&mut self) -> Option<FlightData> {
         let (bundles, call) = self.0.as_mut()?;
         bundles.due(Instant::now()).map(|progress| message(progress, call))

@@ -1,4 +1,4 @@
-//! The executor's numbers as Prometheus metrics. Labels: the function, of which there are as many as were registered.
+//! The executor's metrics for Prometheus, labelled by function.
 
 use std::sync::Arc;
 

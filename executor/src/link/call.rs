@@ -1,4 +1,4 @@
-//! What goes into a call and what comes out of it.
+//! Input and failures of calls.
 
 use bytes::Bytes;
 use udfleet_proto::error::Error;
@@ -27,16 +27,16 @@ pub struct Input {
     pub session: u64,
     /// The end of the session's input: it carries no batch and no schema.
     pub end: bool,
-    /// What becomes of rows that fail, where it is not what the functions were registered with.
+    /// Overrides the registered on_error.
     pub on_error: OnError,
 }
 
-/// Who waits for a call.
+/// The caller of a call.
 #[derive(Debug)]
 pub struct Caller<F> {
-    /// Resolves once nobody waits any more.
+    /// Resolves when the caller has gone.
     pub gone: F,
-    /// What of the caller's the interpreter holds, and nobody needs once it has gone: groups, or the rest of a result.
+    /// States of the caller that the interpreter keeps, not needed once it has gone: groups, or the rest of a result.
     pub holds: usize,
 }
 

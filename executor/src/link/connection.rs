@@ -19,7 +19,7 @@ use udfleet_proto::v1::{
 };
 
 use super::call::{CallFailure, Caller, KillReason, exit_error};
-use super::output::{Names, Tail};
+use super::output::{Names, StderrTail};
 use super::process::kill_group;
 use super::region::{Region, RegionPool};
 use super::reply::{Expected, check};
@@ -69,7 +69,7 @@ pub(super) struct Connection {
     /// Held while a command is registered and sent, so that both happen in the same order.
     sending: tokio::sync::Mutex<()>,
     next_id: AtomicU64,
-    /// What the interpreter keeps for later calls: groups of streams, and the rest of results.
+    /// States that the interpreter keeps for later calls: groups of streams, and the rest of results.
     held: AtomicUsize,
     /// Schemas and stages that the interpreter has been sent.
     pub(super) schemas: Mutex<SentIds>,
@@ -91,10 +91,10 @@ pub(super) async fn wait_exit(mut exit: watch::Receiver<Option<ProcessExit>>) ->
     }
 }
 
-/// Something that an interpreter keeps for later calls: groups of a stream, or the rest of a result.
-pub struct Held(Arc<Connection>);
+/// State that an interpreter keeps for later calls, groups of a stream or the rest of a result: counted until dropped.
+pub struct RetainedState(Arc<Connection>);
 
-impl Drop for Held {
+impl Drop for RetainedState {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::Relaxed);
     }
@@ -102,7 +102,7 @@ impl Drop for Held {
 
 /// The end of a process's stderr.
 pub(super) struct FinalStderr {
-    pub(super) tail: Tail,
+    pub(super) tail: StderrTail,
     /// True once stderr has been read to its end.
     pub(super) drained: watch::Receiver<bool>,
 }
@@ -198,13 +198,13 @@ impl Connection {
         }
     }
 
-    /// Counts something that the interpreter keeps for later calls.
-    pub(super) fn note_held(self: &Arc<Self>) -> Held {
+    /// Counts state that the interpreter keeps for later calls, until dropped.
+    pub(super) fn note_held(self: &Arc<Self>) -> RetainedState {
         self.held.fetch_add(1, Ordering::Relaxed);
-        Held(Arc::clone(self))
+        RetainedState(Arc::clone(self))
     }
 
-    /// What the interpreter keeps for later calls.
+    /// How many states the interpreter keeps for later calls.
     pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }

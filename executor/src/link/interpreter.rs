@@ -17,9 +17,9 @@ use udfleet_proto::v1::{
 
 use super::call::KillReason;
 use super::connection::{
-    Connection, FinalStderr, Held, Observer, read, receive, shared_memory, wait_exit, watch_deadlines,
+    Connection, FinalStderr, Observer, RetainedState, read, receive, shared_memory, wait_exit, watch_deadlines,
 };
-use super::output::{Names, Tail, drain};
+use super::output::{Names, StderrTail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
 use crate::logs::{LogStore, Stream};
@@ -96,7 +96,7 @@ impl Interpreter {
         let (socket, theirs) = Socket::pair().map_err(|e| start_failed("socket", e))?;
         let mut started = spawn(&spec, &theirs).map_err(|e| start_failed(&spec.host.display().to_string(), e))?;
         drop(theirs);
-        let (pid, tail) = (started.pid, Tail::default());
+        let (pid, tail) = (started.pid, StderrTail::default());
         let pipes = (started.child.stdout.take(), started.child.stderr.take());
         let exit = watch_exit(pid, started.child).map_err(|e| start_failed("thread", e))?;
         let (told, drained) = watch::channel(false);
@@ -297,7 +297,7 @@ impl Interpreter {
 
     /// Counts something that it keeps for later calls, such as groups of a stream, until dropped.
     #[must_use]
-    pub fn hold(&self) -> Held {
+    pub fn hold(&self) -> RetainedState {
         self.connection.note_held()
     }
 

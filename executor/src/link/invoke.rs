@@ -1,4 +1,4 @@
-//! A call: its batch is written into a region, its result comes back in one part or several.
+//! One call: its batch is written into a region, its result is received in one part or several.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
 
 use super::call::{CallFailure, Caller, Input};
-use super::connection::{CallResult, Connection, Held, shared_memory};
+use super::connection::{CallResult, Connection, RetainedState, shared_memory};
 use super::interpreter::Interpreter;
 use super::region::{Region, hold};
 
@@ -202,7 +202,7 @@ pub struct Rest {
     timeout: Duration,
     /// Size of the previous part, bytes: the next one is about as large.
     size: usize,
-    _held: Held,
+    _held: RetainedState,
 }
 
 impl std::fmt::Debug for Rest {

@@ -1,5 +1,5 @@
-//! The executor's side of its interpreters: processes, shared memory, control messages, and the pool that calls pick
-//! an interpreter from. The hot path goes straight from a stream to an interpreter, past every mailbox.
+//! The executor's side of its interpreters: processes, shared memory, control messages, and the pool from which calls
+//! take an interpreter. The hot path goes directly from a stream to an interpreter, without a mailbox.
 
 mod call;
 mod connection;
@@ -15,7 +15,7 @@ mod socket;
 mod watchdog;
 
 pub use call::{CallFailure, Caller, Input};
-pub use connection::{Held, Observer};
+pub use connection::{Observer, RetainedState};
 pub use interpreter::{Interpreter, InterpreterSpec};
 pub use invoke::{Output, Rest};
 pub use pool::{Credit, Demand, LongCall, Pool, PoolLoad, WaitingLane};

@@ -1,4 +1,4 @@
-//! Draining what an interpreter prints: always, so that it never blocks, and sorted by function.
+//! Reads an interpreter's output: always, so that it never blocks, and attributes it to functions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ const MAX_TAIL: usize = 4 << 10;
 
 /// The newest stderr of a process.
 #[derive(Debug, Clone, Default)]
-pub struct Tail(Arc<Mutex<VecDeque<u8>>>);
+pub struct StderrTail(Arc<Mutex<VecDeque<u8>>>);
 
-impl Tail {
+impl StderrTail {
     fn push<'a>(&self, lines: impl Iterator<Item = &'a str>) {
         let mut tail = self.0.lock();
         for line in lines {
@@ -161,7 +161,7 @@ pub async fn drain(
     pid: u32,
     logs: Arc<LogStore>,
     names: Names,
-    tail: Tail,
+    tail: StderrTail,
 ) {
     let mut buffer = vec![0u8; 64 << 10];
     let mut sorter = Sorter::new(names);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_tail_keeps_the_newest_bytes() {
-        let tail = Tail::default();
+        let tail = StderrTail::default();
         tail.push(["x".repeat(3 * MAX_TAIL).as_str(), "last words"].into_iter());
         let text = tail.text();
         assert!(text.len() <= MAX_TAIL && text.ends_with("x\nlast words\n"));

@@ -1,7 +1,7 @@
-//! Starting an interpreter process and learning how it ended.
+//! Starts an interpreter process and waits for its end.
 //!
-//! The crate `process-wrap` would give `setsid` alone: the parent-death signal, the socket on descriptor 3, the closing of
-//! all others, and `wait4`, which tells the peak memory, are hooks of ours either way.
+//! The crate `process-wrap` would only provide `setsid`: the parent-death signal, the socket on descriptor 3, closing
+//! all others, and `wait4`, which reports the peak memory, need our own hooks anyway.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

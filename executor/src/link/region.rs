@@ -1,6 +1,6 @@
-//! Shared memory regions: a memfd each, used for one command at a time and then used again.
+//! Shared memory regions: a memfd each, used for one command at a time and then reused.
 //!
-//! Output is read in place: the bytes given to gRPC keep the region busy until they have been sent. A slow client so
+//! Output is read in place: the bytes given to gRPC keep the region busy until they have been sent. So a slow client
 //! holds regions of its own, never an interpreter.
 
 use std::io;
@@ -71,7 +71,7 @@ impl Region {
         if std::mem::replace(&mut self.sent, true) { None } else { Some(self.file.as_fd()) }
     }
 
-    /// Makes room for `size` bytes, growing the file and mapping anew.
+    /// Makes room for `size` bytes: grows the file and maps it again.
     fn grow(&mut self, size: usize) -> io::Result<()> {
         if size > self.size {
             ftruncate(&self.file, size as u64)?;

@@ -1,6 +1,6 @@
-//! What an interpreter may reply to a command. It runs user code, which may write to any descriptor and any memory of its
-//! process: nothing that comes from there is believed before it has been looked at here. What breaks these rules ends
-//! the interpreter.
+//! Validates replies of an interpreter. It runs user code, which may write to any descriptor and any memory of its
+//! process, so nothing from there is trusted before it has been checked here. An interpreter that violates the protocol
+//! is killed.
 
 use arrow_ipc::root_as_message;
 use prost::Message;

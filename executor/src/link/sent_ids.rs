@@ -1,4 +1,4 @@
-//! What an interpreter has been sent, and need not be sent again.
+//! Schemas and stages that an interpreter has been sent already.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Which call of an interpreter runs, and until when.
+//! The call that an interpreter runs, and its deadline.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

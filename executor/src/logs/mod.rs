@@ -1,5 +1,5 @@
-//! What functions print: the newest lines of this executor, kept until coordinators have them. Writers never wait for
-//! readers, and a flood costs little: of each piece of output only the newest lines are looked at closely.
+//! Output of functions: the newest lines of this executor, kept until coordinators have them. Writers never wait for
+//! readers, and a flood costs little: of each piece of output only the newest lines are parsed.
 
 mod ring;
 

@@ -1,4 +1,4 @@
-//! What each function did here, cumulative since the process started.
+//! Metrics of functions on this executor, cumulative since the process started.
 
 mod user;
 

@@ -1,4 +1,4 @@
-//! What user code counts, summed over interpreters, those that have ended included.
+//! User metrics, summed over interpreters, past ones included.
 
 use std::collections::{BTreeMap, HashMap};
 

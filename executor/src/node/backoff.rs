@@ -1,4 +1,4 @@
-//! How long to wait before an interpreter that ended is replaced.
+//! The delay before an interpreter that ended is replaced.
 
 use std::time::Duration;
 

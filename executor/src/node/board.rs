@@ -1,4 +1,4 @@
-//! What this node can say of itself at any moment: actors write it, reports read it.
+//! The current state of this node: actors write it, reports read it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the actors of a node share.
+//! Dependencies that the actors of a node share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,63 +1,60 @@
-//! One environment: builds it, keeps its interpreters, and makes its functions callable.
+//! The actor of one environment: builds it, keeps its interpreters, and makes its functions callable.
+
+mod interpreters;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinHandle;
-use udfleet_proto::config::INTERPRETERS;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, FunctionStatus, LoadState, Subtask};
+use udfleet_proto::v1::{FunctionStatus, LoadState};
 
 use super::context::Context;
-use super::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
+use super::interpreter::{InterpreterEvent, InterpreterMessage};
 use super::reconcile::WantedEnvironment;
 use super::roster::Roster;
-use super::scaling::{self, Bounds, LoadSample, Scaler, ScalingStep};
+use super::scaling::{self, Scaler};
 use crate::environment::BuildLog;
-use crate::environment::store::Held;
-use crate::exchange::ServedFunction;
+use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, Pool};
 
-/// A build that failed is tried again after this: an index may come back.
+/// The delay before a failed build is retried: a package index may be reachable again.
 const BUILD_RETRY: Duration = Duration::from_secs(60);
-/// How long batches of a dropped function may go on.
-const LEAVE_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is looked whether they have ended.
-const LEAVE_POLL: Duration = Duration::from_millis(20);
 /// Longer than interpreters take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// What environments are told.
+/// The messages of environments.
 #[derive(Debug)]
 pub enum EnvironmentMessage {
-    /// To hold this, no more and no less.
+    /// The desired state.
     Want(WantedEnvironment),
     /// The build has ended.
-    Built(Result<Held, Error>),
-    /// The time to try a failed build again has come.
+    Built(Result<LeasedEnvironment, Error>),
+    /// A failed build is to be retried.
     Rebuild,
-    /// News of an interpreter.
+    /// An event of an interpreter.
     Interpreter {
-        /// Whose.
+        /// Its slot.
         slot: u32,
-        /// What.
+        /// The event.
         event: InterpreterEvent,
     },
-    /// The time to start the next interpreter of a slot has come.
+    /// The next interpreter of a slot is to be started.
     Restart(u32),
-    /// The time to try a function again has come.
+    /// A function is to be loaded again.
     Retry(u32),
-    /// Nothing of a dropped function is under way any more.
+    /// The last batch of a dropped function has ended.
     Left(u32),
-    /// To look at the demand for interpreters.
+    /// The demand for interpreters is to be checked.
     Look,
 }
 
 enum Build {
     Running(JoinHandle<()>),
-    Done(Arc<Held>),
+    Done(Arc<LeasedEnvironment>),
     Failed(Error),
 }
 
@@ -68,7 +65,7 @@ pub(super) struct Arguments {
     pub(super) wanted: WantedEnvironment,
 }
 
-/// What the actor of one environment knows.
+/// The state of the actor.
 pub(super) struct EnvironmentState {
     context: Arc<Context>,
     hash: String,
@@ -76,12 +73,12 @@ pub(super) struct EnvironmentState {
     build: Build,
     roster: Roster,
     interpreters: BTreeMap<u32, ActorRef<InterpreterMessage>>,
-    /// Slots that wait for their restart.
+    /// Slots that wait for a restart.
     waiting: BTreeSet<u32>,
     pool: Arc<Pool>,
-    /// How many interpreters each slot has had.
+    /// How many interpreters were started in each slot.
     starts: BTreeMap<u32, u32>,
-    /// What the interpreter of each slot was told last.
+    /// The functions that the interpreter of each slot was last told to serve.
     told: BTreeMap<u32, BTreeSet<u32>>,
     callable: BTreeSet<u32>,
     scaler: Scaler,
@@ -182,7 +179,7 @@ impl Actor for EnvironmentActor {
 }
 
 impl Drop for EnvironmentState {
-    /// However the actor ends, nobody waits for it.
+    /// Nothing waits for the end of the actor.
     fn drop(&mut self) {
         self.retire();
     }
@@ -200,7 +197,7 @@ fn build(
         let (board, named) = (Arc::clone(&context.board), hash.clone());
         let log: BuildLog = Arc::new(move |line: &str| board.build_line(&named, line));
         let result = context.environments.obtain(&hash, &environment, &log).await;
-        // Fails once the environment is not wanted any more.
+        // Fails once the environment is no longer desired.
         let _ = myself.send_message(EnvironmentMessage::Built(result));
     }))
 }
@@ -223,85 +220,7 @@ impl EnvironmentState {
         }
     }
 
-    /// Between what the number of interpreters may lie: one that a function names is kept.
-    fn bounds(&self) -> Bounds {
-        let rule = self.context.scaling;
-        let least = self.wanted.interpreters.max(1);
-        let named = self.wanted.functions.values().any(|function| INTERPRETERS.integer(&function.config) > 0);
-        let most = if named { least } else { rule.most_per_environment.max(least) };
-        Bounds { least, most, cores: rule.cores.max(least) }
-    }
-
-    /// Looks at what interpreters are doing. True where their number changes.
-    fn look(&mut self) -> bool {
-        let (load, context) = (self.pool.load(), &self.context);
-        context.board.load(load.report(&self.hash));
-        let (running, _) = context.memory.totals();
-        let room = context.memory.room().min(context.limits.max_interpreters.saturating_sub(running));
-        let (sample, idle) = (LoadSample::of(&load), context.scaling.idle);
-        match self.scaler.look(&sample, self.bounds(), room, idle, Instant::now()) {
-            ScalingStep::Keep => {
-                self.keep_retiring();
-                false
-            }
-            ScalingStep::Grow(target) => {
-                tracing::info!(environment = self.hash, target, ?sample, "calls wait: more interpreters");
-                self.keep_retiring();
-                true
-            }
-            ScalingStep::Shrink => self.retire_last(),
-        }
-    }
-
-    /// Stops the interpreter of the last slot once it is idle; until then it gets no new calls.
-    fn retire_last(&mut self) -> bool {
-        let slot = self.scaler.target().saturating_sub(1);
-        self.retiring = Some(slot);
-        let busy = self.in_service.get(&slot).is_some_and(|last| !self.pool.retire(last.pid(), scaling::PERIOD));
-        if busy {
-            return false;
-        }
-        self.scaler.shrunk();
-        self.retiring = None;
-        tracing::info!(environment = self.hash, target = self.scaler.target(), "interpreters are idle: one fewer");
-        true
-    }
-
-    fn keep_retiring(&mut self) {
-        if let Some(kept) = self.retiring.take().and_then(|slot| self.in_service.get(&slot)) {
-            self.pool.reinstate(kept.pid());
-        }
-    }
-
-    /// Tells when nothing of a dropped function is under way any more.
-    fn see_off(&self, number: u32, myself: &ActorRef<EnvironmentMessage>) {
-        let Some(entry) = self.roster.entry(number) else { return };
-        let (stats, myself) = (self.context.stats.function(&entry.name), myself.clone());
-        tokio::spawn(async move {
-            let idle = async {
-                while stats.in_flight() > 0 {
-                    tokio::time::sleep(LEAVE_POLL).await;
-                }
-            };
-            // Beyond the bound it is unloaded all the same.
-            let _ = tokio::time::timeout(LEAVE_WITHIN, idle).await;
-            let _ = myself.send_message(EnvironmentMessage::Left(number));
-        });
-    }
-
-    /// Open streams of a dropped function learn it with their next batch.
-    fn left(&mut self, number: u32) {
-        if let Some(entry) = self.roster.entry(number) {
-            let message = format!("function {} was dropped, or has left this executor", entry.name);
-            let error = Error::new(ErrorCode::FunctionNotFound, message).function(&entry.name);
-            self.pool.refuse(number, error.hint("open a new stream: `udfleet functions` lists what there is"));
-        }
-        if let Some(name) = self.roster.forget(number) {
-            self.context.stats.forget(&name);
-        }
-    }
-
-    fn built(&mut self, result: Result<Held, Error>, myself: &ActorRef<EnvironmentMessage>) {
+    fn built(&mut self, result: Result<LeasedEnvironment, Error>, myself: &ActorRef<EnvironmentMessage>) {
         self.build = match result {
             Ok(held) => Build::Done(Arc::new(held)),
             Err(error) => {
@@ -320,42 +239,7 @@ impl EnvironmentState {
         }
     }
 
-    fn news(&mut self, slot: u32, event: InterpreterEvent, myself: &ActorRef<EnvironmentMessage>) {
-        let executor = self.context.executor.clone();
-        let here = move |error: Error| error.with(|info| info.executor = executor);
-        let pause = match event {
-            InterpreterEvent::Up(interpreter) => {
-                self.in_service.insert(slot, interpreter);
-                return self.roster.up(slot);
-            }
-            InterpreterEvent::Stalled => return self.roster.stalled(slot),
-            InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
-            InterpreterEvent::Unloaded => return self.roster.unloaded(slot),
-            InterpreterEvent::Refused(number, error) => {
-                if let Some(pause) = self.roster.refused(slot, number, here(error)) {
-                    myself.send_after(pause, move || EnvironmentMessage::Retry(number));
-                }
-                return;
-            }
-            InterpreterEvent::StartFailed(error) => {
-                tracing::warn!(environment = self.hash, "{error}");
-                self.roster.start_failed(slot, here(error))
-            }
-            InterpreterEvent::Ended { lived, loading } => {
-                self.roster.ended(slot, lived, loading.map(|(number, error)| (number, here(error))))
-            }
-        };
-        self.interpreters.remove(&slot);
-        self.in_service.remove(&slot);
-        self.waiting.insert(slot);
-        myself.send_after(pause, move || EnvironmentMessage::Restart(slot));
-    }
-
-    fn slot_of(&self, actor: ActorId) -> Option<u32> {
-        self.interpreters.iter().find(|(_, interpreter)| interpreter.get_id() == actor).map(|(slot, _)| *slot)
-    }
-
-    /// Brings interpreters, the function table and the board in line with what is known now.
+    /// Brings interpreters, the function table and the board in line with the current state.
     async fn settle(&mut self, myself: &ActorRef<EnvironmentMessage>) {
         self.offer();
         if let Build::Done(held) = &self.build {
@@ -363,112 +247,6 @@ impl EnvironmentState {
             self.keep_interpreters(&held, myself).await;
         }
         self.publish();
-    }
-
-    /// Takes no calls any more, and refuses those that wait.
-    fn retire(&mut self) {
-        for number in std::mem::take(&mut self.callable) {
-            self.withdraw(number);
-        }
-        if let Build::Running(task) = &self.build {
-            task.abort();
-        }
-        let stopped = Error::new(ErrorCode::NoCapacity, "the function was taken off this executor");
-        self.pool.close(stopped.hint("call again: another executor may serve it"));
-        self.context.board.functions(self.all(LoadState::Pending, None));
-        self.context.board.forget_load(&self.hash);
-    }
-
-    /// Functions leave the table before they are unloaded, and enter it after they are loaded.
-    fn offer(&mut self) {
-        let callable = self.roster.callable();
-        for number in self.callable.difference(&callable) {
-            self.withdraw(*number);
-        }
-        for number in callable.difference(&self.callable) {
-            self.introduce(*number);
-        }
-        self.callable = callable;
-    }
-
-    fn introduce(&self, number: u32) {
-        let Some(entry) = self.roster.entry(number) else { return };
-        let (context, pool) = (&self.context, Arc::clone(&self.pool));
-        let stats = context.stats.function(&entry.name);
-        let definition = entry.definition.as_ref().clone();
-        match ServedFunction::new(definition, number, &self.hash, pool, stats, context.executor.clone()) {
-            Ok(function) => {
-                self.pool.accept(number);
-                context.table.insert(function);
-            }
-            // The coordinator has checked the definition.
-            Err(error) => tracing::error!(function = entry.name, "function can't be served: {error}"),
-        }
-    }
-
-    fn withdraw(&self, number: u32) {
-        if let Some(entry) = self.roster.entry(number) {
-            self.context.table.remove(&entry.name, number);
-            if let Some(error) = self.roster.failure(number) {
-                self.pool.refuse(number, error);
-            }
-        }
-    }
-
-    async fn keep_interpreters(&mut self, held: &Arc<Held>, myself: &ActorRef<EnvironmentMessage>) {
-        let regular = self.scaler.target();
-        let slots = regular + self.roster.spares(regular);
-        for slot in 0..slots {
-            let functions = self.roster.assigned(slot, regular);
-            let numbers: BTreeSet<u32> = functions.keys().copied().collect();
-            match self.interpreters.get(&slot) {
-                Some(_) if self.told.get(&slot) == Some(&numbers) => {}
-                // Fails for one that is ending, which says so itself.
-                Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions))),
-                None if self.waiting.contains(&slot) => continue,
-                None => self.start_interpreter(slot, held, functions, myself).await,
-            }
-            self.told.insert(slot, numbers);
-        }
-        for (slot, surplus) in self.interpreters.split_off(&slots) {
-            self.roster.remove_slot(slot);
-            self.in_service.remove(&slot);
-            self.told.remove(&slot);
-            surplus.stop(None);
-        }
-    }
-
-    fn subtask(&mut self, slot: u32) -> Subtask {
-        let starts = self.starts.entry(slot).or_default();
-        let attempt = *starts;
-        *starts += 1;
-        let max_parallelism = self.context.limits.max_interpreters;
-        Subtask { index: slot, parallelism: self.scaler.target(), max_parallelism, attempt }
-    }
-
-    async fn start_interpreter(
-        &mut self,
-        slot: u32,
-        held: &Arc<Held>,
-        functions: Functions,
-        myself: &ActorRef<EnvironmentMessage>,
-    ) {
-        let arguments = interpreter::Arguments {
-            context: Arc::clone(&self.context),
-            held: Arc::clone(held),
-            pool: Arc::clone(&self.pool),
-            slot,
-            subtask: self.subtask(slot),
-            functions,
-            environment: myself.clone(),
-        };
-        match Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await {
-            Ok((interpreter, _)) => drop(self.interpreters.insert(slot, interpreter)),
-            Err(problem) => {
-                let error = Error::internal(format!("an interpreter's actor did not start: {problem}"));
-                self.news(slot, InterpreterEvent::StartFailed(error), myself);
-            }
-        }
     }
 
     fn publish(&self) {

@@ -1,4 +1,4 @@
-//! Fetches definitions that desired state names and this node lacks, one fetch at a time, until all are here.
+//! Fetches the definitions that desired state refers to and this node lacks, one fetch at a time.
 
 use std::time::Duration;
 

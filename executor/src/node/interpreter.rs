@@ -1,4 +1,4 @@
-//! One interpreter process from its start to its end. It is replaced by its environment, with a new actor.
+//! The actor of one interpreter process. When it ends, its environment starts another one with a new actor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 use super::child_env::child_env;
 use super::context::Context;
 use super::environment::EnvironmentMessage;
-use super::load::{self, Outcome};
+use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
 use super::observer::StatsObserver;
-use crate::environment::store::Held;
+use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
 
 /// How long functions may take to close.
@@ -27,7 +27,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// How long a load may go on whose function is not wanted any more: calls of other functions may wait behind it.
 const ABANDON_AFTER: Duration = Duration::from_secs(2);
 
-/// What an interpreter shall hold, by number.
+/// The functions that an interpreter should serve, by number.
 pub(super) type Functions = BTreeMap<u32, Arc<FunctionDefinition>>;
 
 /// What an environment hears of its interpreters.
@@ -66,7 +66,7 @@ pub enum InterpreterMessage {
     /// The operation under way on this function takes long, should it still go on.
     Slow(u32),
     /// The operation under way has ended.
-    OperationDone(Outcome),
+    OperationDone(LoadOutcome),
     /// The process has ended.
     Exited(ProcessExit),
 }
@@ -88,7 +88,7 @@ impl Operation {
 /// What an interpreter is started with.
 pub(super) struct Arguments {
     pub(super) context: Arc<Context>,
-    pub(super) held: Arc<Held>,
+    pub(super) held: Arc<LeasedEnvironment>,
     pub(super) pool: Arc<Pool>,
     pub(super) slot: u32,
     pub(super) subtask: Subtask,
@@ -101,7 +101,7 @@ pub(super) struct Arguments {
 enum ProcessPhase {
     /// It is not ready yet.
     Starting,
-    /// It loads what it shall hold, and takes no calls before.
+    /// It loads its functions, and takes no calls before that.
     Preparing,
     /// It takes calls.
     InService,
@@ -118,7 +118,7 @@ enum EndCause {
     Unknown,
     /// It died while it loaded this function.
     Load(u32, Error),
-    /// It was killed here, for a load that nobody wants any more: it has done nothing wrong, nor has what it was loading.
+    /// It was killed here because a function that it was loading was dropped: neither is at fault.
     AbandonedLoad,
 }
 
@@ -226,7 +226,7 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
         if myself.send_message(InterpreterMessage::Started(started)).is_err()
             && let Some(interpreter) = handle
         {
-            // Stopped while it was starting: nobody else knows of the process.
+            // Stopped while it was starting: only this task knows the process.
             interpreter.kill();
         }
     });
@@ -268,7 +268,7 @@ impl InterpreterState {
         }
     }
 
-    /// The function that is being loaded although nobody wants it any more.
+    /// The function that is still being loaded although it was dropped.
     fn unwanted_load(&self) -> Option<u32> {
         match self.busy {
             Some(Operation::Load(number, _)) if !self.wanted.contains_key(&number) => Some(number),
@@ -314,19 +314,19 @@ impl InterpreterState {
         self.watch_memory();
     }
 
-    fn done(&mut self, outcome: Outcome) {
+    fn done(&mut self, outcome: LoadOutcome) {
         match (self.busy.take(), outcome) {
-            (Some(Operation::Load(number, _)), Outcome::Loaded) => {
+            (Some(Operation::Load(number, _)), LoadOutcome::Loaded) => {
                 self.loaded.insert(number);
                 self.tell(InterpreterEvent::Loaded(number));
             }
-            (Some(Operation::Load(number, _)), Outcome::Died(error)) => {
+            (Some(Operation::Load(number, _)), LoadOutcome::Died(error)) => {
                 self.advance(ProcessPhase::Ending);
                 if !matches!(self.cause, EndCause::AbandonedLoad) {
                     self.cause = EndCause::Load(number, error);
                 }
             }
-            (Some(Operation::Load(number, _)), Outcome::Refused(error)) => {
+            (Some(Operation::Load(number, _)), LoadOutcome::Refused(error)) => {
                 self.refused.insert(number);
                 self.tell(InterpreterEvent::Refused(number, error));
             }
@@ -375,7 +375,7 @@ impl InterpreterState {
         }
     }
 
-    /// What the environment is told of the end.
+    /// What the environment is told about the end of the process.
     fn end(&mut self) -> InterpreterEvent {
         let lived = self.started.elapsed();
         match std::mem::replace(&mut self.cause, EndCause::Unknown) {
@@ -409,10 +409,10 @@ impl InterpreterState {
                 }
                 // One that fails has ended the process, which says so itself.
                 Operation::Unload(number) => {
-                    interpreter.unload(number).await.map_or(Outcome::CutShort, |()| Outcome::Unloaded)
+                    interpreter.unload(number).await.map_or(LoadOutcome::CutShort, |()| LoadOutcome::Unloaded)
                 }
             };
-            // Fails once the actor has been stopped: then nobody asks.
+            // Fails once the actor has been stopped: then nothing is waiting.
             let _ = myself.send_message(InterpreterMessage::OperationDone(outcome));
         });
     }

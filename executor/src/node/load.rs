@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How an operation on an interpreter has ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum LoadOutcome {
     /// The function can be called.
     Loaded,
     /// The function is gone.
@@ -35,20 +35,20 @@ pub(super) async fn load(
     number: u32,
     definition: &Arc<FunctionDefinition>,
     subtask: Subtask,
-) -> Outcome {
+) -> LoadOutcome {
     let prepared = tokio::select! {
         prepared = prepare(context, number, definition, subtask) => prepared,
         // It has died before it got to know of the function.
-        _ = interpreter.exited() => return Outcome::CutShort,
+        _ = interpreter.exited() => return LoadOutcome::CutShort,
     };
     let loaded = match prepared {
         Ok(spec) => interpreter.load(spec).await,
-        Err(error) => return Outcome::Refused(error),
+        Err(error) => return LoadOutcome::Refused(error),
     };
     match loaded {
-        Ok(()) => Outcome::Loaded,
-        Err(error) if died(&error) => Outcome::Died(error),
-        Err(error) => Outcome::Refused(error),
+        Ok(()) => LoadOutcome::Loaded,
+        Err(error) if died(&error) => LoadOutcome::Died(error),
+        Err(error) => LoadOutcome::Refused(error),
     }
 }
 

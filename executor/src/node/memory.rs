@@ -1,4 +1,4 @@
-//! Measures the memory of interpreters and ends those beyond their limit.
+//! Measures the memory of interpreters and kills those beyond their limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The node: a supervision tree of environments and their interpreters that follows the coordinator's desired state.
 //!
-//! Actors decide and keep order; what takes time runs in tasks that report back as messages.
+//! Actors make decisions and keep order; long operations run in tasks that report back as messages.
 
 mod actor;
 mod backoff;

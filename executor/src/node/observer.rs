@@ -1,4 +1,4 @@
-//! Notes what comes with the answers of one interpreter.
+//! Records metrics and row errors in the replies of one interpreter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Which function is loaded in which interpreter of one environment, and what that makes of each function. Pure.
+//! Which function is loaded in which interpreter of one environment, and the resulting state of each function. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ enum TrackRecord {
 
 /// One function.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct FunctionEntry {
     pub(super) name: String,
     pub(super) definition: Arc<FunctionDefinition>,
     phase: FunctionPhase,
@@ -109,7 +109,7 @@ impl Slot {
 /// Functions by number, interpreters by slot.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    functions: BTreeMap<u32, Entry>,
+    functions: BTreeMap<u32, FunctionEntry>,
     slots: BTreeMap<u32, Slot>,
     start_failures: u32,
     start_error: Option<Error>,
@@ -134,7 +134,7 @@ impl Roster {
             }
         }
         for (name, definition) in functions.iter().filter(|(name, _)| !staying.contains(*name)) {
-            self.functions.insert(number(), Entry::new(name, definition));
+            self.functions.insert(number(), FunctionEntry::new(name, definition));
         }
         leaving
     }
@@ -146,11 +146,11 @@ impl Roster {
         (!back).then_some(name)
     }
 
-    /// What the interpreter of a slot shall hold. Where functions are served already, a new one is tried in one
+    /// What the interpreter of a slot should serve. Where functions are served already, a new one is tried in one
     /// interpreter first: should loading it end that one, the others go on. A spare, one beyond the `regular` slots,
     /// holds what is served.
     pub(super) fn assigned(&mut self, slot: u32, regular: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
-        let something_to_lose = self.functions.values().any(Entry::is_kept);
+        let something_to_lose = self.functions.values().any(FunctionEntry::is_kept);
         let free = |slot: &Slot| slot.phase == SlotPhase::Running;
         let first = self.slots.iter().find(|(_, slot)| free(slot)).map_or(slot, |(slot, _)| *slot);
         let mut wanted = BTreeMap::new();
@@ -197,7 +197,7 @@ impl Roster {
     }
 
     /// The function of a number.
-    pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
+    pub(super) fn entry(&self, number: u32) -> Option<&FunctionEntry> {
         self.functions.get(&number)
     }
 
@@ -315,7 +315,7 @@ impl Roster {
     }
 }
 
-impl Entry {
+impl FunctionEntry {
     fn new(name: &str, definition: &Arc<FunctionDefinition>) -> Self {
         Self {
             name: name.to_owned(),

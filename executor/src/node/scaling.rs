@@ -1,4 +1,5 @@
-//! How many interpreters an environment runs: more where calls wait, fewer where they are idle. Pure: told the time.
+//! How many interpreters an environment runs: more when calls wait, fewer when they are idle. Pure: the time is an
+//! argument.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Exceptions that Python's own loops and loops of ours understand: wherever user code raises one, it is the user's error
+//! StopIteration and other exceptions that loops interpret: wherever user code raises one, it is the user's error
 //! of that row, and the interpreter goes on.
 
 use udfleet_proto::types::simple;

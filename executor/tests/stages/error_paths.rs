@@ -1,4 +1,4 @@
-//! Exceptions with odd texts, odd classes and odd sizes: always described, and bounded.
+//! Exceptions with unusual texts, classes and sizes: always described, and bounded.
 
 use udfleet_proto::v1::{ErrorCode, PythonException};
 

@@ -1,4 +1,4 @@
-//! User code that writes on the link, or takes what the link needs: it costs its interpreter, and a typed error.
+//! User code that writes to the link, or exhausts what the link needs: its interpreter is replaced, with a typed error.
 
 use udfleet_proto::v1::ErrorCode;
 

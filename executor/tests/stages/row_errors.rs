@@ -1,4 +1,4 @@
-//! Rows that fail and do not fail their stream.
+//! Rows that fail without failing their stream.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! An interpreter with functions of a module, and stages of a few words.
+//! An interpreter with functions of a module, and a builder of stages.
 
 use std::path::PathBuf;
 use std::sync::Arc;

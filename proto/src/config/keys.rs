@@ -1,4 +1,4 @@
-//! The declarations.
+//! The declarations of all keys.
 
 use super::{Key, ValueType};
 

@@ -1,6 +1,6 @@
 //! Configuration keys of functions: declared once, here. The reference page is generated from this table.
 //!
-//! What a job sets holds for the functions that it registers, unless the function sets the key itself.
+//! A key set by a job applies to the functions that it registers, unless a function sets the key itself.
 
 mod keys;
 mod value;

@@ -1,4 +1,4 @@
-//! What values keys take, and how they are written.
+//! Types of configuration values, and their text form.
 
 /// What values a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What each error code means: its gRPC and HTTP status, whether trying again helps, whose doing it is.
+//! Properties of each error code: gRPC and HTTP status, retryability, fault domain.
 
 use crate::v1::ErrorCode;
 

@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses and back: typed in the details, bounded as trailers are.
+//! Errors as gRPC statuses and back: typed in the details, within the bounds of trailers.
 
 use prost::Message;
 use tonic::{Code, Status};

@@ -1,4 +1,4 @@
-//! What a well-formed type is: the bounds are PyFlink's.
+//! Validates types, within PyFlink's bounds.
 
 use super::{MAX_LENGTH, sql};
 use crate::error::Error;

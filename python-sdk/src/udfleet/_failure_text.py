@@ -15,12 +15,12 @@ _STATUS = {
     "UNAUTHENTICATED": errors.UnauthenticatedError,
     "PERMISSION_DENIED": errors.UnauthenticatedError,
     "UNAVAILABLE": errors.UnreachableError,
-    # A call that ran too long is told with its code; this is a peer that hangs.
+    # A call that ran too long has its own code; this is a peer that hangs.
     "DEADLINE_EXCEEDED": errors.UnreachableError,
 }
 
 ABSENT = "is the fleet running? `udfleet up` starts one; check address and token (UDFLEET_ADDRESS, UDFLEET_TOKEN)"
-"""What to do when nobody answers."""
+"""What to do when there is no answer."""
 
 UNRESOLVED = "check the name, and that this machine can look it up (DNS, /etc/hosts)"
 """What to do when the address's name is unknown."""
@@ -93,7 +93,7 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
     if kind is errors.UnreachableError:
         return kind(f"no answer from {address}: {message}", hint=ABSENT)
     told = f"{address} answered with status {status}" + (f": {message}" if message else "")
-    # udfleet's own processes say more: somebody else may listen there.
+    # udfleet's own processes send typed errors: another program may listen there.
     return kind(told, hint="is that the gRPC address of a udfleet coordinator (port 8815 by default)?")
 
 

@@ -46,7 +46,7 @@ def read_chunk(reader: Any) -> Any:
 def interruptible(wait: Callable[[], _T], cancel: Callable[[], Any] | None = None) -> _T:
     """The result of `wait`, which runs in another thread where this is the main one.
 
-    :param cancel: makes `wait` return soon when a signal handler has raised; without it, nobody waits for its end then.
+    :param cancel: makes `wait` return soon when a signal handler has raised; without it, its end is not awaited.
     """
     if threading.get_ident() != threading.main_thread().ident:
         return wait()

@@ -77,7 +77,7 @@ _SHOWN = 10
 """How many lines, files or archives a `repr` shows."""
 
 CONFIG_KEYS = frozenset({"python.executable", "python.files", "python.archives", "python.requirements"})
-"""Keys that are told by the environment of a definition, not by its config."""
+"""Keys that become part of a definition's environment, not of its config."""
 
 
 def base_name(path: PathLike) -> str:

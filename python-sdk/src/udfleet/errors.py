@@ -224,7 +224,7 @@ class InvalidDefinitionError(UdfleetError):
 
 
 class NotPicklableError(InvalidDefinitionError):
-    """The function refers to something that can't travel to another process."""
+    """The function refers to something that can't be pickled."""
 
 
 class InvalidConfigError(UdfleetError):

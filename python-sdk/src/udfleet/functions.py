@@ -60,7 +60,7 @@ class FunctionContext:
         return int(self._task.get("max_number_of_parallel_subtasks", self.get_number_of_parallel_subtasks()))
 
     def get_index_of_this_subtask(self) -> int:
-        """The number of this interpreter among them, from 0; one that stands in for another comes after them."""
+        """The index of this interpreter, from 0; a spare one, started while another loads, comes after the others."""
         return int(self._task.get("index_of_this_subtask", 0))
 
     def get_attempt_number(self) -> int:

@@ -23,7 +23,7 @@ COUNTER, GAUGE, HISTOGRAM, DISTRIBUTION, METER = 1, 2, 3, 4, 5
 
 
 class MetricName:
-    """Where a metric lies and what it is called."""
+    """The group and the name of a metric."""
 
     __slots__ = ("group_name", "name")
 
@@ -51,7 +51,7 @@ class Metric(ABC):
     def _take(self, changed_only: bool) -> tuple[Any, ...] | None:
         if changed_only and not self._changed:
             return None
-        # First, so that a change made meanwhile is told the next time.
+        # First, so that a change made meanwhile is reported the next time.
         self._changed = False
         return self._numbers()
 

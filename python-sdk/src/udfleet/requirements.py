@@ -1,4 +1,4 @@
-"""Lines of requirements files: what they name on this machine is read in, or refused, before anything travels."""
+"""Lines of requirements files: files that they name on this machine are read, or refused, before anything is sent."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _existing(value: str, folder: str, what: str, where: str) -> str:
 
 
 def _check(line: str, option: str, value: str, where: str) -> None:
-    """Refuses a line that names a file or folder relative to where it stands; absolute ones are the executors'."""
+    """Refuses a line that names a relative path; absolute ones are the executors'."""
     if option in _EDITABLE and _is_local(value):
         hint = f"bring the folder of its modules with Environment(files=[{value!r}]), or name a released version"
     elif option in _LOCATIONS and _is_local(value) and not os.path.isabs(value):

@@ -36,11 +36,11 @@ def flights() -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def doors() -> Iterator[Any]:
+def endpoints() -> Iterator[Any]:
     """A fleet as engines reach it, without a token."""
     import remote_servers
 
-    with remote_servers.doors() as running:
+    with remote_servers.endpoints() as running:
         yield running
 
 

@@ -52,7 +52,7 @@ def reference(name: str) -> Iterator[str]:
             raise AssertionError(f"{name} did not start: {log.read_text()}")
 
 
-class Doors:
+class Endpoints:
     """A fleet without a token, and the addresses that engines may call."""
 
     def __init__(self, processes: Processes, fleet: udfleet.Fleet) -> None:
@@ -85,7 +85,7 @@ class Doors:
 
 
 @contextlib.contextmanager
-def doors(**options: Any) -> Iterator[Doors]:
+def endpoints(**options: Any) -> Iterator[Endpoints]:
     processes = Processes(2, 1, report=lambda _: None, **options)
     try:
         with udfleet.connect(processes.address, options.get("token")) as fleet:
@@ -93,7 +93,7 @@ def doors(**options: Any) -> Iterator[Doors]:
             for name, (body, types, table) in FUNCTIONS.items():
                 declare = udtf if table else udf
                 fleet.register_function(name, declare(body, *types.udfleet))
-            yield Doors(processes, fleet)
+            yield Endpoints(processes, fleet)
     finally:
         processes.stop()
 

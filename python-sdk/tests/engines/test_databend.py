@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from engine_session import EngineError, Session
 from remote_functions import FUNCTIONS
-from remote_servers import ROOT, Doors
+from remote_servers import ROOT, Endpoints
 
 from udfleet import udf
 
@@ -65,9 +65,9 @@ VALUES = {
 class Databend(Session):
     """A session, and how functions are created in it."""
 
-    def __init__(self, python: str, newer: bool, doors: Doors, folder: Path) -> None:
-        self.newer, self.doors = newer, doors
-        addresses = [f"http://{address}" for address in doors]
+    def __init__(self, python: str, newer: bool, endpoints: Endpoints, folder: Path) -> None:
+        self.newer, self.endpoints = newer, endpoints
+        addresses = [f"http://{address}" for address in endpoints]
         settings = page_settings() if newer else page_settings().replace("udf_server_allow_insecure = true\n", "")
         (folder / "config.toml").write_text(CONFIG.format(folder=folder, settings=settings, addresses=addresses))
         command = [str(UV), "run", "--quiet", "--no-project", "--no-python-downloads", "--python", python]
@@ -78,8 +78,8 @@ class Databend(Session):
     def sql(self, statement: str) -> Any:
         return self.ask(statement)
 
-    def create(self, name: str, signature: str, door: str = "coordinator") -> None:
-        where = f"HANDLER = '{name}' ADDRESS = 'http://{self.doors.addresses[door]}'"
+    def create(self, name: str, signature: str, endpoint: str = "coordinator") -> None:
+        where = f"HANDLER = '{name}' ADDRESS = 'http://{self.endpoints.addresses[endpoint]}'"
         self.sql(f"CREATE OR REPLACE FUNCTION {name} {signature} LANGUAGE python {where}")
 
 
@@ -94,11 +94,13 @@ def page_settings() -> str:
 
 
 @pytest.fixture(scope="module", params=["older", "newer"])
-def databend(request, doors, tmp_path_factory):
+def databend(request, endpoints, tmp_path_factory):
     newer = request.param == "newer"
     if newer and not NEWER:
         pytest.skip("newer builds of Databend want Python 3.12")
-    running = Databend(str(NEWER[0]) if newer else sys.executable, newer, doors, tmp_path_factory.mktemp("databend"))
+    running = Databend(
+        str(NEWER[0]) if newer else sys.executable, newer, endpoints, tmp_path_factory.mktemp("databend")
+    )
     try:
         yield running
     finally:
@@ -112,11 +114,11 @@ def newer(databend):
     return databend
 
 
-@pytest.mark.parametrize("door", ["coordinator", "executor"])
-def test_values_come_back_as_they_went(databend, door):
+@pytest.mark.parametrize("endpoint", ["coordinator", "executor"])
+def test_values_come_back_as_they_went(databend, endpoint):
     for name, value in VALUES.items():
         ((given,), result) = FUNCTIONS[name].types.databend
-        databend.create(name, f"({given}) RETURNS {result}", door)
+        databend.create(name, f"({given}) RETURNS {result}", endpoint)
         column = f"IF(number = 1, NULL, {value})"
         rows = databend.sql(f"SELECT {column}, {name}({column}) FROM numbers(3) ORDER BY number")
         assert [sent for sent, _ in rows] == [answer for _, answer in rows], name
@@ -136,10 +138,10 @@ def test_several_arguments(databend):
     ]
 
 
-def test_the_functions_of_the_page_on_every_flight(databend, doors, flights, tmp_path):
+def test_the_functions_of_the_page_on_every_flight(databend, endpoints, flights, tmp_path):
     module = types.ModuleType("flights")
     exec(re.findall(r"^```python\n(.*?)^```", page(), flags=re.MULTILINE | re.DOTALL)[0], module.__dict__)
-    doors.fleet.register_function("delay_class", module.delay_class)
+    endpoints.fleet.register_function("delay_class", module.delay_class)
     create, select = re.search(
         r"^```sql\n(CREATE FUNCTION delay_class.*?);.*?(SELECT carrier, .*?);", page(), re.MULTILINE | re.DOTALL
     ).groups()
@@ -154,13 +156,13 @@ def test_the_functions_of_the_page_on_every_flight(databend, doors, flights, tmp
             f"COPY INTO flights FROM 'fs://{tmp_path}/' PATTERN = 'flights.parquet' FILE_FORMAT = (TYPE = PARQUET)"
         )
         databend.sql("DROP FUNCTION IF EXISTS delay_class")
-        databend.sql(create.replace("127.0.0.1:8815", doors.addresses["coordinator"]))
+        databend.sql(create.replace("127.0.0.1:8815", endpoints.addresses["coordinator"]))
         own = "CASE WHEN delay IS NULL THEN 'cancelled' WHEN delay > 15 THEN 'late' ELSE 'on time' END"
         expected = databend.sql(select.replace("delay_class(delay)", own))
         assert sum(count for _, _, count in expected) == flights.num_rows
         assert sorted(databend.sql(select)) == sorted(expected)
     finally:
-        doors.fleet.drop_function("delay_class")
+        endpoints.fleet.drop_function("delay_class")
 
 
 def test_types_are_compared_when_it_is_created(databend):
@@ -178,7 +180,7 @@ def test_what_a_function_raises_fails_the_query(databend):
         databend.sql("SELECT picky(1 - number::BIGINT) FROM numbers(3)")
 
 
-def test_what_failed_is_not_run_again(newer, doors, tmp_path):
+def test_what_failed_is_not_run_again(newer, endpoints, tmp_path):
     runs = tmp_path / "runs"
 
     def noted(path, number):
@@ -186,15 +188,15 @@ def test_what_failed_is_not_run_again(newer, doors, tmp_path):
             file.write(f"{number}\n")
         raise ValueError(f"{number} is refused")
 
-    doors.fleet.register_function("noted", udf(noted, ["STRING", "BIGINT"], "BIGINT"))
+    endpoints.fleet.register_function("noted", udf(noted, ["STRING", "BIGINT"], "BIGINT"))
     newer.create("noted", "(VARCHAR, BIGINT) RETURNS BIGINT")
     newer.sql("SET external_server_request_retry_times = 3")
-    calls, repeats = (doors.metric(name, engine="databend") for name in (CALLS, REPEATS))
+    calls, repeats = (endpoints.metric(name, engine="databend") for name in (CALLS, REPEATS))
     with pytest.raises(EngineError, match="7 is refused"):
         newer.sql(f"SELECT noted('{runs}', 7)")
     assert runs.read_text() == "7\n"
-    assert doors.metric(CALLS, engine="databend") - calls == 4
-    assert doors.metric(REPEATS, engine="databend") - repeats == 3
+    assert endpoints.metric(CALLS, engine="databend") - calls == 4
+    assert endpoints.metric(REPEATS, engine="databend") - repeats == 3
 
 
 def test_many_batches_of_one_query(newer):
@@ -210,14 +212,14 @@ def test_old_builds_know_one_of_the_settings(databend):
     assert of_the_page & known == (of_the_page if databend.newer else {"external_server_request_timeout_secs"})
 
 
-def test_it_reaches_the_fleet(newer, doors):
-    for address in doors:
+def test_it_reaches_the_fleet(newer, endpoints):
+    for address in endpoints:
         assert newer.sql(f"SELECT * FROM udf_echo('http://{address}', 'hello')") == [["hello"]]
 
 
-def test_the_tenant_is_a_label(newer, doors):
+def test_the_tenant_is_a_label(newer, endpoints):
     newer.create("gcd", "(INT, INT) RETURNS INT")
     labels = {"engine": "databend", "tenant": TENANT}
-    before = doors.metric(CALLS, **labels)
+    before = endpoints.metric(CALLS, **labels)
     assert newer.sql("SELECT gcd(12, 18)") == [[6]]
-    assert doors.metric(CALLS, **labels) == before + 1
+    assert endpoints.metric(CALLS, **labels) == before + 1

@@ -20,9 +20,9 @@ def client_of(address):
 
 
 @pytest.fixture(params=["databend-udf", "coordinator", "executor"])
-def client(request, references, doors):
+def client(request, references, endpoints):
     """What holds for the first holds for all."""
-    opened = client_of({**references, **doors.addresses}[request.param])
+    opened = client_of({**references, **endpoints.addresses}[request.param])
     with opened.client:
         yield opened
 
@@ -35,10 +35,10 @@ def test_health_and_echo(client):
     assert client.call_function("builtin_echo", ["a", None, "c"]) == ["a", None, "c"]
 
 
-def test_built_in_signatures(references, doors):
+def test_built_in_signatures(references, endpoints):
     theirs = client_of(references["databend-udf"])
-    for door in doors:
-        ours = client_of(door)
+    for endpoint in endpoints:
+        ours = client_of(endpoint)
         for name in theirs.list_functions():
             expected, found = theirs.get_function_info(name).schema, ours.get_function_info(name).schema
             assert [field.type for field in found] == [field.type for field in expected]
@@ -48,18 +48,18 @@ def test_built_in_signatures(references, doors):
     theirs.client.close()
 
 
-def test_built_ins_need_no_interpreter(doors):
-    before = doors.fleet.functions()
-    for door in doors:
-        with client_of(door).client as client:
+def test_built_ins_need_no_interpreter(endpoints):
+    before = endpoints.fleet.functions()
+    for endpoint in endpoints:
+        with client_of(endpoint).client as client:
             assert client.get_flight_info(flight.FlightDescriptor.for_path("builtin_healthy")).total_records == 0
-    assert doors.fleet.functions() == before and not [f for f in before if f.name.startswith("builtin_")]
+    assert endpoints.fleet.functions() == before and not [f for f in before if f.name.startswith("builtin_")]
 
 
 @pytest.mark.parametrize("name", ["builtin_echo", "builtin_mine"])
-def test_names_of_built_ins_are_taken(doors, name):
+def test_names_of_built_ins_are_taken(endpoints, name):
     with pytest.raises(InvalidDefinitionError, match="builtin_"):
-        doors.fleet.register_function(name, udf(lambda a: a, "STRING", "STRING"))
+        endpoints.fleet.register_function(name, udf(lambda a: a, "STRING", "STRING"))
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def test_errors(client):
     ],
     ids=lambda sent: str(sent.type),
 )
-def test_layouts_of_text_that_databend_sends(doors, sent):
+def test_layouts_of_text_that_databend_sends(endpoints, sent):
     """VARCHAR arrives as views, whatever was declared."""
-    for door in doors:
-        with client_of(door).client as client:
+    for endpoint in endpoints:
+        with client_of(endpoint).client as client:
             writer, reader = client.do_exchange(flight.FlightDescriptor.for_path("same_varchar"))
             with writer:
                 writer.begin(pa.schema([("arg1", sent.type)]))
@@ -158,12 +158,12 @@ NESTED = {
 
 
 @pytest.mark.parametrize("kind", NESTED)
-def test_inputs_by_position_and_family(doors, kind):
+def test_inputs_by_position_and_family(endpoints, kind):
     """Names of columns and fields, layouts and nullability of parts are the engine's own affair."""
     function, data_type, values = NESTED[kind]
     sent = pa.record_batch([pa.array(values, data_type)], schema=pa.schema([pa.field("any name", data_type)]))
-    for door in doors:
-        with client_of(door).client as client:
+    for endpoint in endpoints:
+        with client_of(endpoint).client as client:
             descriptor = flight.FlightDescriptor.for_path(function)
             declared = client.get_flight_info(descriptor).schema.field(1)
             writer, reader = client.do_exchange(descriptor)
@@ -180,10 +180,10 @@ def by_position(values):
     return [list(value.values()) if isinstance(value, dict) else value for value in values]
 
 
-def test_variant_is_taken_as_text(doors):
+def test_variant_is_taken_as_text(endpoints):
     values = [b'{"a": [1, null]}', None]
-    for door in doors:
-        with client_of(door).client as client:
+    for endpoint in endpoints:
+        with client_of(endpoint).client as client:
             writer, reader = client.do_exchange(flight.FlightDescriptor.for_path("same_varchar"))
             with writer:
                 sent = variant(values)

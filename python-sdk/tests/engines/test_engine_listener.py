@@ -44,19 +44,19 @@ def guarded():
         address = stack.enter_context(reserved_address())
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("UDFLEET_ENGINE_LISTEN", address)
-            running = stack.enter_context(remote_servers.doors(token=secrets.token_hex(8)))
+            running = stack.enter_context(remote_servers.endpoints(token=secrets.token_hex(8)))
         yield running, address
 
 
 def test_engines_call_without_a_token(guarded):
-    _, open_door = guarded
+    _, open_endpoint = guarded
     for client_of in (flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain):
-        with client_of(open_door) as client:
+        with client_of(open_endpoint) as client:
             assert client.call("picky", NUMBERS).column() == [1, None]
             assert client.info("picky").total_records == 1
             assert b"picky" in [info.descriptor.path[0] for info in client.flights()]
             assert client.action("protocol_version") == [b"\x02"] and client.actions()
-    host, port = open_door.split(":")
+    host, port = open_endpoint.split(":")
     client = UDFClient(host=host, port=int(port))
     with client.client:
         assert client.health_check() and client.echo("x") == "x"
@@ -65,13 +65,13 @@ def test_engines_call_without_a_token(guarded):
 
 def test_every_other_listener_asks_for_the_token(guarded):
     fleet, _ = guarded
-    for door in fleet:
-        with flight_wire.plain(door) as client:
+    for endpoint in fleet:
+        with flight_wire.plain(endpoint) as client:
             assert client.call("picky", NUMBERS).code is grpc.StatusCode.UNAUTHENTICATED
             with pytest.raises(grpc.RpcError) as caught:
                 client.info("picky")
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        with flight_wire.Wire(door, headers={"authorization": f"Bearer {fleet.processes.token}"}) as client:
+        with flight_wire.Wire(endpoint, headers={"authorization": f"Bearer {fleet.processes.token}"}) as client:
             assert client.call("picky", NUMBERS).column() == [1, None]
 
 

@@ -89,9 +89,10 @@ def test_values_of_every_type_come_back_as_they_were(fleet, name):
 
 
 def test_an_error_of_the_function_is_typed_and_counts_rows_of_the_series(functions):
-    with pytest.raises(udfleet.UserCodeError, match="ValueError: 5000 is one too many") as caught:
+    with pytest.raises(udfleet.UserCodeError) as caught:
         functions["picky"](pd.Series(range(30_000, -1, -1)))
-    assert (caught.value.row, caught.value.function) == (25_000, "picky@1")
+    error = caught.value
+    assert (error.row, error.function, error.exception.message) == (25_000, "picky@1", "5000 is one too many")
 
 
 def test_null_for_rows_that_fail(fleet):

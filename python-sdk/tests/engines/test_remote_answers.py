@@ -19,27 +19,27 @@ SAME_SERVED = [(name, kind) for name in AS_CLIENT_OF for kind in SAME if serves(
 class Both:
     """A server from PyPI and the fleet."""
 
-    def __init__(self, name, reference, doors):
+    def __init__(self, name, reference, endpoints):
         self.connect = AS_CLIENT_OF[name]
-        self.name, self.reference, self.doors = name, reference, doors
+        self.name, self.reference, self.endpoints = name, reference, endpoints
 
     def signature(self, function):
         with self.connect(self.reference) as client:
             return client.info(function).schema
 
     def compare(self, function, *batches, **options):
-        """Sends one call to both, and to every door of the fleet."""
+        """Sends one call to both, and to every endpoint of the fleet."""
         with self.connect(self.reference) as client:
             theirs = client.call(function, *batches, **options)
-        for door in self.doors:
-            with self.connect(door) as client:
+        for endpoint in self.endpoints:
+            with self.connect(endpoint) as client:
                 assert_same(theirs, client.call(function, *batches, **options))
         return theirs
 
 
 @pytest.fixture(params=AS_CLIENT_OF)
-def both(request, references, doors):
-    return Both(request.param, references[request.param], doors)
+def both(request, references, endpoints):
+    return Both(request.param, references[request.param], endpoints)
 
 
 @pytest.mark.parametrize(("both", "kind"), SAME_SERVED, indirect=["both"])
@@ -57,10 +57,10 @@ def test_values_of_every_type(both, kind):
 
 @pytest.mark.parametrize("kind", SAME)
 @pytest.mark.parametrize("connect", [flight_wire.arrow_udf, flight_wire.databend, flight_wire.plain])
-def test_calls_made_from_the_fleets_own_signature(doors, connect, kind):
+def test_calls_made_from_the_fleets_own_signature(endpoints, connect, kind):
     function, values = f"same_{kind}", SAME[kind][1]
-    for door in doors:
-        with connect(door) as client:
+    for endpoint in endpoints:
+        with connect(endpoint) as client:
             argument, result = client.info(function).schema
             sent = given(argument, values)
             answer = client.call(function, sent)
@@ -122,8 +122,8 @@ def test_every_framing(both, framing):
         # The servers from PyPI do not take the last two.
         if framing not in FRAMINGS[-2:]:
             assert_same(theirs, client.call("gcd", *PAIRS, framing=framing))
-    for door in both.doors:
-        with both.connect(door) as client:
+    for endpoint in both.endpoints:
+        with both.connect(endpoint) as client:
             assert_same(theirs, client.call("gcd", *PAIRS, framing=framing))
 
 
@@ -134,9 +134,9 @@ def test_one_chunk_in_several_messages(both):
     assert columns(both.compare("gcd", *parts)) == columns(both.compare("gcd", whole))
 
 
-def test_no_answer_without_a_batch_for_databend(doors):
-    for door in doors:
-        with flight_wire.databend(door) as client:
+def test_no_answer_without_a_batch_for_databend(endpoints):
+    for endpoint in endpoints:
+        with flight_wire.databend(endpoint) as client:
             for function, sent in [("gcd", PAIRS[0].slice(0, 0)), ("words", batch(text=[""]))]:
                 answer = client.call(function, sent)
                 assert answer.table.num_rows == 0 and len(answer.batches) >= 1

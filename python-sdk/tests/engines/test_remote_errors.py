@@ -45,8 +45,8 @@ def several(a):
 
 
 @pytest.fixture(scope="module")
-def fleet(doors):
-    register = doors.fleet.register_function
+def fleet(endpoints):
+    register = endpoints.fleet.register_function
     register("raising_arrow", udf(raising, "BIGINT", "BIGINT", func_type="arrow"))
     register("raising_pandas", udf(raising, "BIGINT", "BIGINT", func_type="pandas"))
     register("wrong_result", udf(wrong_result, "BIGINT", "BIGINT"))
@@ -55,7 +55,7 @@ def fleet(doors):
     register("strict", udf(lambda a: 1 // a, "BIGINT", udfleet.DataTypes.BIGINT().not_null()))
     register("lenient", udf(lambda a: 1 // a, "BIGINT", "BIGINT"), on_error="null")
     register("several", udtf(several, "BIGINT", "BIGINT"))
-    return doors
+    return endpoints
 
 
 def numbers(*values):
@@ -69,8 +69,8 @@ def error_column(answer):
 
 
 def test_rows_that_fail_are_null_and_have_a_message(fleet):
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("picky", numbers(1, -7, None, -8, 5))
             assert answer.column() == [1, None, None, None, 5]
             errors = error_column(answer)
@@ -80,8 +80,8 @@ def test_rows_that_fail_are_null_and_have_a_message(fleet):
 
 def test_the_command_line_shows_such_rows_with_tracebacks(fleet):
     fleet.fleet.register_function("told", udf(picky, "BIGINT", "BIGINT"))
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             client.call("told", numbers(-77))
     command = [sys.executable, "-m", "udfleet", "--address", fleet.addresses["coordinator"], "errors", "told"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -89,8 +89,8 @@ def test_the_command_line_shows_such_rows_with_tracebacks(fleet):
 
 
 def test_the_column_is_there_only_where_a_row_failed(fleet):
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             assert client.call("picky", numbers(1, None)).schema.types == [pa.int64()]
             assert len(client.call("picky", numbers(1, -1)).schema) == 2
             assert client.call("picky", numbers(2)).schema.types == [pa.int64()]
@@ -99,8 +99,8 @@ def test_the_column_is_there_only_where_a_row_failed(fleet):
 def test_one_batch_of_many_fails(fleet):
     sent = [numbers(*range(start, start + 500)) for start in range(0, 3000, 500)]
     sent[3] = numbers(*range(1500, 1999), -5)
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("picky", *sent)
             assert answer.column() == [*range(1999), None, *range(2000, 3000)]
             errors = error_column(answer)
@@ -118,8 +118,8 @@ def test_one_batch_of_many_fails(fleet):
     ],
 )
 def test_what_fails_as_a_whole_fails_every_row(fleet, function, says):
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call(function, numbers(1, 2, 3))
             assert answer.column() == [None] * 3
             errors = error_column(answer)
@@ -129,15 +129,15 @@ def test_what_fails_as_a_whole_fails_every_row(fleet, function, says):
 
 
 def test_a_result_of_another_type_fails(fleet):
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("wrong_result", numbers(1, 2, 3))
             assert answer.column()[1] is None and "text" in error_column(answer)[1]
 
 
 def test_results_declared_not_null_can_fail(fleet):
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("strict", numbers(1, 0))
             assert answer.column() == [1, None] and "ZeroDivisionError" in error_column(answer)[1]
             assert client.call("strict", numbers(1)).column() == [1]
@@ -145,8 +145,8 @@ def test_results_declared_not_null_can_fail(fleet):
 
 def test_a_function_that_gives_null_for_failures_has_none(fleet):
     """Registered with on_error="null"."""
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("lenient", numbers(1, 0))
             assert answer.column() == [1, None] and len(answer.schema) == 1
 
@@ -154,8 +154,8 @@ def test_a_function_that_gives_null_for_failures_has_none(fleet):
 def test_errors_of_many_rows_are_all_told(fleet):
     """More than what a status could carry."""
     sent = numbers(*(-n for n in range(1, 5001)))
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             errors = error_column(client.call("picky", sent))
             assert all(f"-{n} is negative" in error for n, error in enumerate(errors, 1))
 
@@ -163,8 +163,8 @@ def test_errors_of_many_rows_are_all_told(fleet):
 @pytest.mark.parametrize("bad", ["1.234", "123456789.00", "NaN", "Infinity", "1e2x"])
 def test_decimals_that_do_not_fit_fail_rows_not_the_call(fleet, bad):
     """RisingWave's numeric knows no precision: what comes is a matter of data, not of signatures."""
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             argument, _ = client.info("cents").schema
             sent = pa.record_batch([pa.array(["1.10", bad, None])], schema=pa.schema([argument]))
             answer = client.call("cents", sent)
@@ -174,8 +174,8 @@ def test_decimals_that_do_not_fit_fail_rows_not_the_call(fleet, bad):
 def test_more_than_is_held_back_goes_out(fleet):
     """Whether a row fails is not waited for without bound."""
     texts = [f"{row:09}" + "x" * 1000 for row in range(20_000)]
-    for door in fleet:
-        with flight_wire.arrow_udf(door) as client:
+    for endpoint in fleet:
+        with flight_wire.arrow_udf(endpoint) as client:
             answer = client.call("same_varchar", *([batch(a=texts)] * 5))
             assert answer.column() == texts * 5
             assert all(error is None for index in range(1, len(answer.schema)) for error in answer.column(index))
@@ -196,8 +196,8 @@ def test_more_than_is_held_back_goes_out(fleet):
 )
 def test_a_status_for_others_that_is_never_unavailable(fleet, client_of, function, says):
     sent = numbers(1, 0) if function == "strict" else numbers(1, -7)
-    for door in fleet:
-        with client_of(door) as client:
+    for endpoint in fleet:
+        with client_of(endpoint) as client:
             answer = client.call(function, sent)
             assert answer.code is not grpc.StatusCode.OK and says in answer.details
             if client_of is flight_wire.databend or function not in ("dying", "endless"):
@@ -209,8 +209,8 @@ def test_the_same_failures_as_the_servers_from_pypi(references, fleet):
     for name, address in references.items():
         with flight_wire.plain(address) as client:
             theirs = client.call("picky", numbers(1, -7))
-        for door in fleet:
-            with flight_wire.databend(door) as client:
+        for endpoint in fleet:
+            with flight_wire.databend(endpoint) as client:
                 ours = client.call("picky", numbers(1, -7))
             assert ours.code is theirs.code is INVALID, name
             assert "-7 is negative" in ours.details and "-7 is negative" in theirs.details

@@ -68,17 +68,17 @@ def blocks(name, language):
 
 
 @pytest.fixture(params=ENGINES)
-def registered(request, doors):
+def registered(request, endpoints):
     """The page's name, after its functions were registered as it says."""
     module = types.ModuleType("flights")
     exec(blocks(request.param, "python")[0], module.__dict__)
     named = re.findall(r"udfleet register flights\.py:(\w+)$", page(request.param), flags=re.MULTILINE)
     assert len(named) >= 2
     for name in named:
-        doors.fleet.register_function(name, getattr(module, name))
+        endpoints.fleet.register_function(name, getattr(module, name))
     yield request.param
     for name in named:
-        doors.fleet.drop_function(name)
+        endpoints.fleet.drop_function(name)
 
 
 def signature(statement):
@@ -101,12 +101,12 @@ def signature(statement):
     )
 
 
-def test_statements_fit_the_signatures(registered, doors):
+def test_statements_fit_the_signatures(registered, endpoints):
     client_of, _ = ENGINES[registered]
     statements = [part for block in blocks(registered, "sql") for part in block.split(";") if "CREATE FUNCTION" in part]
     assert len(statements) >= 2
-    for door in doors:
-        with client_of(door) as client:
+    for endpoint in endpoints:
+        with client_of(endpoint) as client:
             for statement in statements:
                 _, inputs, outputs, table, handler = signature(statement.strip())
                 told = client.info(handler).schema.types
@@ -116,11 +116,11 @@ def test_statements_fit_the_signatures(registered, doors):
                 assert told == inputs + outputs
 
 
-def test_functions_do_what_the_page_says(registered, doors):
+def test_functions_do_what_the_page_says(registered, endpoints):
     client_of, _ = ENGINES[registered]
-    version = doors.fleet.function("delay_class").reference
-    for door in doors:
-        with client_of(door) as client:
+    version = endpoints.fleet.function("delay_class").reference
+    for endpoint in endpoints:
+        with client_of(endpoint) as client:
             answer = client.call("delay_class", batch(a=[33.0, 2.0, None]))
             assert answer.column() == ["late", "on time", "cancelled"]
             assert client.call(version, batch(a=[33.0])).column() == ["late"]
@@ -129,15 +129,15 @@ def test_functions_do_what_the_page_says(registered, doors):
 @pytest.mark.parametrize(
     ("engine", "declared"), [(engine, declared) for engine, (_, known) in ENGINES.items() for declared in known]
 )
-def test_types_are_what_the_engine_compares(doors, engine, declared):
+def test_types_are_what_the_engine_compares(endpoints, engine, declared):
     client_of, known = ENGINES[engine]
-    doors.fleet.register_function("typed", udf(lambda a: a, declared, declared))
+    endpoints.fleet.register_function("typed", udf(lambda a: a, declared, declared))
     try:
-        for door in doors:
-            with client_of(door) as client:
+        for endpoint in endpoints:
+            with client_of(endpoint) as client:
                 assert client.info("typed").schema.types == [known[declared]] * 2
     finally:
-        doors.fleet.drop_function("typed")
+        endpoints.fleet.drop_function("typed")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -150,11 +150,11 @@ def test_settings_are_taken(engine, tmp_path):
     assert 'engine_listen = "10.0.0.5:8817"' in shown.stdout and "choose-a-long" not in shown.stdout
 
 
-def test_databends_client_as_the_page_has_it(doors, capsys):
-    script = blocks("databend", "python")[1].replace("8815", doors.addresses["coordinator"].rpartition(":")[2])
-    doors.fleet.register_function("delay_class", udf(lambda a: a and "late", "DOUBLE", "STRING"))
+def test_databends_client_as_the_page_has_it(endpoints, capsys):
+    script = blocks("databend", "python")[1].replace("8815", endpoints.addresses["coordinator"].rpartition(":")[2])
+    endpoints.fleet.register_function("delay_class", udf(lambda a: a and "late", "DOUBLE", "STRING"))
     try:
         exec(script, {})
     finally:
-        doors.fleet.drop_function("delay_class")
+        endpoints.fleet.drop_function("delay_class")
     assert capsys.readouterr().out == "['late', None]\n"

@@ -31,7 +31,7 @@ def refused(client):
 @pytest.fixture(scope="module")
 def lonely():
     """A coordinator whose executors have gone, which had served."""
-    with remote_servers.doors() as running:
+    with remote_servers.endpoints() as running:
         running.lose_executors()
         yield running
 
@@ -56,7 +56,7 @@ def test_an_executor_that_is_drained(tmp_path):
                 answer = refused(client)
                 assert answer.code is UNAVAILABLE and not answer.schemas, (state, answer.details)
 
-    with remote_servers.doors() as running, flight_wire.plain(running.addresses["executor"]) as client:
+    with remote_servers.endpoints() as running, flight_wire.plain(running.addresses["executor"]) as client:
         gate = tmp_path / "gate"
         goes_on = gated(client, gate)
         running.fleet.drain(running.fleet.executors()[0].id)

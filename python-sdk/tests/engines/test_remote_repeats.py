@@ -18,7 +18,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.fixture(scope="module")
-def fleet(doors):
+def fleet(endpoints):
     def counted(path, number):
         """Notes each run in a file."""
         with open(path, "a") as file:
@@ -27,9 +27,9 @@ def fleet(doors):
             raise ValueError(f"{number} is negative")
         return number
 
-    doors.fleet.register_function("counted", udf(counted, ["STRING", "BIGINT"], "BIGINT"))
-    doors.fleet.register_function("dice", udf(counted, ["STRING", "BIGINT"], "BIGINT", deterministic=False))
-    return doors
+    endpoints.fleet.register_function("counted", udf(counted, ["STRING", "BIGINT"], "BIGINT"))
+    endpoints.fleet.register_function("dice", udf(counted, ["STRING", "BIGINT"], "BIGINT", deterministic=False))
+    return endpoints
 
 
 @pytest.fixture
@@ -44,28 +44,28 @@ def sent(path, *numbers):
     return batch(path=[path] * len(numbers), number=pa.array(numbers, pa.int64()))
 
 
-@pytest.mark.parametrize("door", ["coordinator", "executor"])
-def test_databends_retries_run_nothing(fleet, runs, door):
+@pytest.mark.parametrize("endpoint", ["coordinator", "executor"])
+def test_databends_retries_run_nothing(fleet, runs, endpoint):
     path, ran = runs
     before = fleet.metric("udfleet_engine_repeats_total", engine="databend")
     answers = []
     for _ in range(9):
         # A connection for each try, as Databend does.
-        with flight_wire.databend(fleet.addresses[door], query_id=f"q-{path}", tenant="t") as client:
+        with flight_wire.databend(fleet.addresses[endpoint], query_id=f"q-{path}", tenant="t") as client:
             answers.append(client.call("counted", sent(path, -7)))
     assert ran() == [-7]
     assert {answer.code for answer in answers} == {INVALID}
     assert {"-7 is negative" in answer.details for answer in answers} == {True}
-    if door == "coordinator":
+    if endpoint == "coordinator":
         assert fleet.metric("udfleet_engine_repeats_total", engine="databend") == before + 8
 
 
-@pytest.mark.parametrize("door", ["coordinator", "executor"])
-def test_another_query_another_batch_and_success_run(fleet, runs, door):
+@pytest.mark.parametrize("endpoint", ["coordinator", "executor"])
+def test_another_query_another_batch_and_success_run(fleet, runs, endpoint):
     path, ran = runs
 
     def call(query, *numbers):
-        with flight_wire.databend(fleet.addresses[door], query_id=f"{query}-{path}") as client:
+        with flight_wire.databend(fleet.addresses[endpoint], query_id=f"{query}-{path}") as client:
             return client.call("counted", sent(path, *numbers))
 
     assert call("q1", -7).code is call("q2", -7).code is INVALID
@@ -121,7 +121,7 @@ def test_calls_are_counted_by_engine_and_tenant(fleet):
 def test_labels_are_bounded():
     """A fleet of its own: what comes later has no label there."""
     number = batch(a=pa.array([1], pa.int64()))
-    with remote_servers.doors() as fleet:
+    with remote_servers.endpoints() as fleet:
         for tenant in range(130):
             with flight_wire.databend(fleet.addresses["coordinator"], tenant=f"many-{tenant}") as client:
                 assert client.call("picky", number).column() == [1]

@@ -28,20 +28,20 @@ def gates(tmp_path):
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_headers_come_before_the_work_does(doors, client_of, gates):
+def test_headers_come_before_the_work_does(endpoints, client_of, gates):
     """Clients' timeouts end when headers arrive."""
-    for door, gate in zip(doors, gates, strict=True):
-        with client_of(door) as client:
+    for endpoint, gate in zip(endpoints, gates, strict=True):
+        with client_of(endpoint) as client:
             call = gated(client, gate)
             gate.touch()
             assert call.finish().column() == [str(gate)]
 
 
 @pytest.mark.parametrize("client_of", [flight_wire.databend, flight_wire.plain])
-def test_an_answer_is_read_before_the_next_batch_is_written(doors, client_of):
-    for door in doors:
+def test_an_answer_is_read_before_the_next_batch_is_written(endpoints, client_of):
+    for endpoint in endpoints:
         to_write = queue.SimpleQueue()
-        with client_of(door) as client:
+        with client_of(endpoint) as client:
             first, second, third = frames("picky", numbers(1, 2), numbers(3))
             call = client.open(iter(to_write.get, None))
             for message in (first, second):
@@ -57,20 +57,20 @@ def test_an_answer_is_read_before_the_next_batch_is_written(doors, client_of):
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_one_connection_for_each_call(doors, client_of):
-    for door in doors:
+def test_one_connection_for_each_call(endpoints, client_of):
+    for endpoint in endpoints:
         for number in range(40):
-            with client_of(door) as client:
+            with client_of(endpoint) as client:
                 assert client.call("picky", numbers(number, None)).column() == [number, None]
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_many_calls_at_once_over_many_connections(doors, client_of):
-    for door in doors:
+def test_many_calls_at_once_over_many_connections(endpoints, client_of):
+    for endpoint in endpoints:
         results = {}
 
-        def call(number, door=door, results=results):
-            with client_of(door) as client:
+        def call(number, endpoint=endpoint, results=results):
+            with client_of(endpoint) as client:
                 rows = range(number * 1000, number * 1000 + 256)
                 results[number] = client.call("picky", numbers(*rows)).column() == list(rows)
 
@@ -82,7 +82,7 @@ def test_many_calls_at_once_over_many_connections(doors, client_of):
         assert results == dict.fromkeys(range(64), True)
 
 
-def test_pyarrow_writes_all_before_it_reads(doors, references):
+def test_pyarrow_writes_all_before_it_reads(endpoints, references):
     sent = [batch(x=pa.array([n, 12], pa.int32()), y=pa.array([12, n], pa.int32())) for n in range(1, 30)]
 
     def answer(address):
@@ -96,12 +96,12 @@ def test_pyarrow_writes_all_before_it_reads(doors, references):
                 return reader.read_all().column(0).to_pylist()
 
     theirs = answer(references["arrow-udf"])
-    assert len(theirs) == 58 and [answer(door) for door in doors] == [theirs] * 2
+    assert len(theirs) == 58 and [answer(endpoint) for endpoint in endpoints] == [theirs] * 2
 
 
-def test_pyarrow_writes_metadata_alone_and_with_batches(doors):
-    for door in doors:
-        with connect(door) as client:
+def test_pyarrow_writes_metadata_alone_and_with_batches(endpoints):
+    for endpoint in endpoints:
+        with connect(endpoint) as client:
             writer, reader = client.do_exchange(PATH("picky"))
             with writer:
                 writer.write_metadata(b"before")
@@ -121,9 +121,9 @@ def test_pyarrow_writes_metadata_alone_and_with_batches(doors):
         ("words", pa.string(), ["row", "word", "length"]),
     ],
 )
-def test_pyarrow_reads_a_schema_where_nothing_was_sent(doors, function, kind, names):
-    for door in doors:
-        with connect(door) as client:
+def test_pyarrow_reads_a_schema_where_nothing_was_sent(endpoints, function, kind, names):
+    for endpoint in endpoints:
+        with connect(endpoint) as client:
             writer, reader = client.do_exchange(PATH(function))
             with writer:
                 writer.begin(pa.schema([("a", kind)]))
@@ -132,32 +132,32 @@ def test_pyarrow_reads_a_schema_where_nothing_was_sent(doors, function, kind, na
         assert result.num_rows == 0 and result.column_names == names
 
 
-def test_large_batches_go_through_both_ways(doors):
+def test_large_batches_go_through_both_ways(endpoints):
     """Pyarrow never splits: one batch is one message, however large."""
     sent = batch(a=["x" * 1000] * 40_000)
-    for door in doors:
+    for endpoint in endpoints:
         for client_of in DIALECTS:
-            with client_of(door) as client:
+            with client_of(endpoint) as client:
                 assert client.call("same_varchar", sent).table.equals(
                     pa.table({"result": sent.column(0)}, pa.schema([pa.field("result", pa.string())]))
                 )
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_a_client_that_goes_away_leaves_the_function_usable(doors, client_of, gates):
-    for door, gate in zip(doors, gates, strict=True):
-        with client_of(door) as client:
+def test_a_client_that_goes_away_leaves_the_function_usable(endpoints, client_of, gates):
+    for endpoint, gate in zip(endpoints, gates, strict=True):
+        with client_of(endpoint) as client:
             gated(client, gate).cancel()
         gate.touch()
-        with client_of(door) as client:
+        with client_of(endpoint) as client:
             assert client.call("gated", batch(path=[str(gate)])).column() == [str(gate)]
 
 
 @pytest.mark.parametrize("client_of", DIALECTS)
-def test_wrong_streams_are_the_callers_fault(doors, client_of):
+def test_wrong_streams_are_the_callers_fault(endpoints, client_of):
     invalid = grpc.StatusCode.INVALID_ARGUMENT
-    for door in doors:
-        with client_of(door) as client:
+    for endpoint in endpoints:
+        with client_of(endpoint) as client:
             answer = client.call("picky", batch(a=["text"]))
             assert answer.code is invalid and "column 0" in answer.details
             answer = client.call("picky", batch(a=pa.array([1]), b=pa.array([1])))
@@ -171,10 +171,10 @@ def test_wrong_streams_are_the_callers_fault(doors, client_of):
 
 
 @pytest.mark.parametrize("kind", ["boolean", "row", "decimal"])
-def test_columns_of_nulls(doors, kind):
-    for door in doors:
+def test_columns_of_nulls(endpoints, kind):
+    for endpoint in endpoints:
         for client_of in DIALECTS:
-            with client_of(door) as client:
+            with client_of(endpoint) as client:
                 answer = client.call(f"same_{kind}", batch(a=pa.nulls(3)))
                 assert answer.column() == [None] * 3
                 assert answer.schema.field(0) == client.info(f"same_{kind}").schema.field(1)

@@ -47,14 +47,14 @@ def check():
 
 
 @pytest.fixture(scope="module")
-def doors(doors):
+def endpoints(endpoints):
     def vectorised(column):
         if any(value.as_py() < 0 for value in column):
             raise ValueError("one is negative")
         return column
 
-    doors.fleet.register_function("picky_arrow", udf(vectorised, "BIGINT", "BIGINT", func_type="arrow"))
-    return doors
+    endpoints.fleet.register_function("picky_arrow", udf(vectorised, "BIGINT", "BIGINT", func_type="arrow"))
+    return endpoints
 
 
 def test_all_checks_are_run_here(check):
@@ -67,12 +67,12 @@ def test_the_checks_hold_for_arrow_udfs_own_server(check, references, name):
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "refused"])
-@pytest.mark.parametrize("door", ["coordinator", "executor"])
-def test_a_fleet(check, doors, door, name):
-    check(doors.addresses[door], name)
+@pytest.mark.parametrize("endpoint", ["coordinator", "executor"])
+def test_a_fleet(check, endpoints, endpoint, name):
+    check(endpoints.addresses[endpoint], name)
 
 
 def test_what_nobody_serves_is_refused_before_headers(check):
-    with remote_servers.doors() as lonely:
+    with remote_servers.endpoints() as lonely:
         lonely.lose_executors()
         check(lonely.processes.address, "refused")

@@ -99,7 +99,7 @@ def test_errors_are_typed(fleet):
     error = caught.value
     assert error.exception.type == "ValueError" and error.row == 1
     assert 'raise ValueError("two is too many")' in str(error)
-    with pytest.raises(udfleet.FunctionNotFoundError, match="fail") as caught:
+    with pytest.raises(udfleet.FunctionNotFoundError) as caught:
         fleet.call("failz", 1)
     assert "fails" in caught.value.hint
 

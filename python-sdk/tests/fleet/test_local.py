@@ -93,7 +93,7 @@ def test_two_fleets_side_by_side(fleet):
         fleet.register_function("mine", udf(lambda a: a + 1, BIGINT, BIGINT))
         other.register_function("mine", udf(lambda a: a + 2, BIGINT, BIGINT))
         assert (fleet.call("mine", [1]).to_pylist(), other.call("mine", [1]).to_pylist()) == ([2], [3])
-        with pytest.raises(udfleet.UnauthenticatedError, match="token"):
+        with pytest.raises(udfleet.UnauthenticatedError):
             udfleet.connect(other.address, token=fleet.token)
         processes = {*other.pids.values(), *(p for pid in other.pids.values() for p in descendants(pid))}
     assert not {pid for pid in processes if alive(pid)}

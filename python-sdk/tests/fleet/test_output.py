@@ -79,8 +79,9 @@ def test_what_the_crashed_say(fleet):
         os._exit(1)
 
     fleet.register_function("dies", udf(dies, BIGINT, BIGINT), config={"udfleet.retry.max-attempts": 1})
-    with pytest.raises(Exception, match="last words"):
+    with pytest.raises(udfleet.InterpreterCrashedError) as caught:
         fleet.call("dies", [1])
+    assert "last words" in caught.value.exit.last_stderr
     eventually("kept after the crash", lambda: ("dies@1", "stderr", "last words") in said(fleet, "dies"))
 
 

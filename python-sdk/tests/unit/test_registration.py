@@ -92,9 +92,10 @@ def test_a_registration_sends_what_is_missing_once(coordinator, tmp_path):
 def test_failures_are_typed(coordinator):
     coordinator.failure = error_pb2.ErrorInfo(code=error_pb2.ENVIRONMENT_FAILED, message="no package nope")
     with Fleet(coordinator.address) as fleet:
-        with pytest.raises(udfleet.EnvironmentFailedError, match="nope"):
+        with pytest.raises(udfleet.EnvironmentFailedError) as failed:
             fleet.register_function("f", udf(lambda: 1, [], "INT"))
-        with pytest.raises(udfleet.FunctionNotFoundError, match="no function") as caught:
+        assert failed.value.message == "no package nope"
+        with pytest.raises(udfleet.FunctionNotFoundError) as caught:
             fleet.function("f")
         assert caught.value.hint == "did you mean?"
         with pytest.raises(udfleet.InvalidDefinitionError) as caught:

@@ -1,4 +1,4 @@
-//! Who is let in: tokens and addresses.
+//! Access control: tokens and addresses.
 
 use std::collections::BTreeMap;
 
@@ -33,16 +33,16 @@ async fn without_the_token_nothing_is_answered() {
     let cluster = Cluster::with(1, Options { token: Some(TOKEN), ..Options::default() }).await;
     cluster.client().register(&Function::new("double")).await;
     for (what, token) in [("no token", None), ("a wrong token", Some("another")), ("a part", Some(&TOKEN[..8]))] {
-        for door in cluster.doors() {
-            let mut client = flight(&door, token).await;
+        for endpoint in cluster.endpoints() {
+            let mut client = flight(&endpoint, token).await;
             let opened = vec![arrow_flight::FlightData::new().with_descriptor(path("double"))];
-            assert_locked_out(what, Stream::open_with(&door, token, opened).await.err());
+            assert_locked_out(what, Stream::open_with(&endpoint, token, opened).await.err());
             assert_locked_out(what, client.get_flight_info(path("double")).await.err());
             assert_locked_out(what, client.list_flights(arrow_flight::Criteria::default()).await.err());
         }
-        let [coordinator, executor] = &cluster.doors()[..] else { panic!("two doors") };
-        let channel = async |door: &String| {
-            tonic::transport::Endpoint::from_shared(format!("http://{door}")).unwrap().connect().await
+        let [coordinator, executor] = &cluster.endpoints()[..] else { panic!("two endpoints") };
+        let channel = async |endpoint: &String| {
+            tonic::transport::Endpoint::from_shared(format!("http://{endpoint}")).unwrap().connect().await
         };
         let mut fleet = Client::new(coordinator, token).fleet().await;
         assert_locked_out(what, fleet.list_executors(ListExecutorsRequest::default()).await.err());
@@ -57,13 +57,17 @@ async fn without_the_token_nothing_is_answered() {
         assert_locked_out(what, node.profile(ProfileRequest::default()).await.err());
     }
     // With it, everything works, through the coordinator too.
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("double") {
             let mut first = vec![arrow_flight::FlightData::new().with_descriptor(descriptor)];
             first.extend(Encoder::default().all(&[numbers([4])]));
-            let mut stream = Stream::open_with(&door, Some(TOKEN), first).await.unwrap();
+            let mut stream = Stream::open_with(&endpoint, Some(TOKEN), first).await.unwrap();
             stream.half_close();
-            assert_eq!(udfleet_tests::batches::integers(&stream.rest().await.unwrap()[1..]), [8], "{form} at {door}");
+            assert_eq!(
+                udfleet_tests::batches::integers(&stream.rest().await.unwrap()[1..]),
+                [8],
+                "{form} at {endpoint}"
+            );
         }
     }
     // Health needs no token, and tells no secret.
@@ -109,7 +113,7 @@ fn other_addresses_than_loopback_are_refused() {
     for (program, more) in
         [("udfleet-coordinator", vec!["--data-dir", data]), ("udfleet-executor", vec!["--work-dir", data])]
     {
-        // The named override alone does not open the door to everybody.
+        // The override alone does not open the endpoint to everybody.
         let arguments = [vec!["--listen", all], more].concat();
         let (success, _, err) = run(
             program,

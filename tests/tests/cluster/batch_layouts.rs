@@ -1,4 +1,4 @@
-//! Input that is rare and right.
+//! Rare but valid layouts of batches.
 
 use std::sync::Arc;
 
@@ -34,10 +34,10 @@ async fn a_batch_of_64_megabytes() {
     let cluster = start(&[Function::new("length").takes(vec![bytes()]).config("udfleet.call.timeout", "60000")]).await;
     let megabyte = vec![7_u8; 1 << 20];
     let large = batch(vec![Arc::new(BinaryArray::from_iter_values(vec![&megabyte; 64]))]);
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("length") {
-            let results = call(&door, descriptor, &[large.clone(), large.clone()]).await.unwrap();
-            assert_eq!(integers(&results), vec![1 << 20; 128], "{form} at {door}");
+            let results = call(&endpoint, descriptor, &[large.clone(), large.clone()]).await.unwrap();
+            assert_eq!(integers(&results), vec![1 << 20; 128], "{form} at {endpoint}");
         }
     }
     end(&cluster).await;
@@ -54,17 +54,17 @@ async fn every_layout_of_text_and_narrow_numbers() {
         Arc::new(StringViewArray::from(values.clone())),
         Arc::new(values.into_iter().collect::<DictionaryArray<Int32Type>>()),
     ];
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for layout in &layouts {
             for (form, descriptor) in descriptors("length") {
-                let results = call(&door, descriptor, &[batch(vec![Arc::clone(layout)])]).await.unwrap();
+                let results = call(&endpoint, descriptor, &[batch(vec![Arc::clone(layout)])]).await.unwrap();
                 let lengths = column(&results[0], DataType::Int64);
                 let expected = Int64Array::from(vec![Some(1), None, Some(39), Some(0)]);
-                assert_eq!(lengths.as_primitive(), &expected, "{} as {form} at {door}", layout.data_type());
+                assert_eq!(lengths.as_primitive(), &expected, "{} as {form} at {endpoint}", layout.data_type());
             }
         }
         let narrow = batch(vec![Arc::new(Int8Array::from(vec![1, 2]))]);
-        let results = call(&door, udfleet_tests::messages::path("double"), &[narrow]).await.unwrap();
+        let results = call(&endpoint, udfleet_tests::messages::path("double"), &[narrow]).await.unwrap();
         assert_eq!(integers(&results), [2, 4]);
     }
     end(&cluster).await;
@@ -76,9 +76,9 @@ async fn views_that_share_buffers() {
     let long = BinaryViewArray::from_iter_values((0..2000).map(|i| vec![1_u8; i]));
     // A slice refers to buffers of its whole.
     let slice = batch(vec![Arc::new(long.slice(500, 100))]);
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         let results =
-            call(&door, udfleet_tests::messages::command("length"), std::slice::from_ref(&slice)).await.unwrap();
+            call(&endpoint, udfleet_tests::messages::command("length"), std::slice::from_ref(&slice)).await.unwrap();
         assert_eq!(integers(&results), (500..600).collect::<Vec<_>>());
     }
     end(&cluster).await;
@@ -89,15 +89,15 @@ async fn empty_batches_and_rows_without_columns() {
     let cluster = start(&[Function::new("seven").takes(Vec::new()), Function::new("double")]).await;
     let options = RecordBatchOptions::new().with_row_count(Some(5));
     let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("seven") {
-            let results = call(&door, descriptor, &[rows.clone(), rows.clone()]).await.unwrap();
-            assert_eq!(integers(&results), [7; 10], "{form} at {door}");
+            let results = call(&endpoint, descriptor, &[rows.clone(), rows.clone()]).await.unwrap();
+            assert_eq!(integers(&results), [7; 10], "{form} at {endpoint}");
         }
         for (form, descriptor) in descriptors("double") {
-            let results = call(&door, descriptor, &[numbers([]), numbers([1]), numbers([])]).await.unwrap();
+            let results = call(&endpoint, descriptor, &[numbers([]), numbers([1]), numbers([])]).await.unwrap();
             let rows: Vec<_> = results.iter().map(|m| column(m, DataType::Int64).len()).collect();
-            assert_eq!(rows, [0, 1, 0], "{form} at {door}: one answer per batch");
+            assert_eq!(rows, [0, 1, 0], "{form} at {endpoint}: one answer per batch");
         }
     }
     end(&cluster).await;
@@ -128,12 +128,12 @@ async fn dictionaries_that_grow_and_that_change() {
     // Many times over: were batches spread over executors, some would miss a dictionary.
     let changing: Vec<_> = (0..60).map(|i| dictionary(&[1, 0], &[&format!("v{i}"), "same"])).collect();
     let changed: Vec<String> = (0..60).flat_map(|i| ["same".to_owned(), format!("v{i}")]).collect();
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("echo") {
-            let results = exchange(&door, descriptor.clone(), messages.clone()).await.unwrap();
-            assert_eq!(strings(&results), expected, "{form} at {door}: deltas");
-            let results = call(&door, descriptor, &changing).await.unwrap();
-            assert_eq!(strings(&results), changed, "{form} at {door}: replaced");
+            let results = exchange(&endpoint, descriptor.clone(), messages.clone()).await.unwrap();
+            assert_eq!(strings(&results), expected, "{form} at {endpoint}: deltas");
+            let results = call(&endpoint, descriptor, &changing).await.unwrap();
+            assert_eq!(strings(&results), changed, "{form} at {endpoint}: replaced");
         }
     }
     end(&cluster).await;
@@ -143,10 +143,10 @@ async fn dictionaries_that_grow_and_that_change() {
 async fn functions_without_declared_inputs_take_what_comes() {
     let function = Function::new("first").untyped().returns(string());
     let cluster = start(&[function]).await;
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for columns in [vec![0, 0], vec![0]] {
             let columns: Vec<ArrayRef> = columns.iter().map(|_| texts(&["x", "y"]).column(0).clone()).collect();
-            let results = call(&door, udfleet_tests::messages::path("first"), &[batch(columns)]).await.unwrap();
+            let results = call(&endpoint, udfleet_tests::messages::path("first"), &[batch(columns)]).await.unwrap();
             assert_eq!(strings(&results), ["x", "y"]);
         }
     }

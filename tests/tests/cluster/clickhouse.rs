@@ -1,4 +1,4 @@
-//! The bridge that ClickHouse starts: what it reads and writes, byte by byte, and what it does when something fails.
+//! `udfleet-clickhouse`: what it reads and writes, byte by byte, and what it does after failures.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Remote-function clients of engines, at every door of the fleet.
+//! Remote-function clients of engines, at every endpoint of the fleet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,22 +52,22 @@ async fn risingwave_gets_errors_of_rows_in_a_column() {
     client.register(&Function::new("odd_only")).await;
     let slow = Function::new("slow_if_negative").config("udfleet.call.timeout", "1000").variant("slow");
     client.register(&slow).await;
-    for door in cluster.doors() {
-        let mut engine = EngineClient::connect(&door, &[]).await;
-        assert_eq!(engine.protocol_version().await, 2, "{door}");
+    for endpoint in cluster.endpoints() {
+        let mut engine = EngineClient::connect(&endpoint, &[]).await;
+        assert_eq!(engine.protocol_version().await, 2, "{endpoint}");
         let good = engine.call("odd_only", &[numbers([1, 3]), numbers([5])]).await.unwrap();
-        assert_eq!((good.schema.fields().len(), values(&good)), (1, vec![Some(1), Some(3), Some(5)]), "{door}");
+        assert_eq!((good.schema.fields().len(), values(&good)), (1, vec![Some(1), Some(3), Some(5)]), "{endpoint}");
         let bad = engine.call("odd_only", &[numbers([1]), numbers([2, 3])]).await.unwrap();
-        assert_eq!(values(&bad), [Some(1), None, Some(3)], "{door}");
+        assert_eq!(values(&bad), [Some(1), None, Some(3)], "{endpoint}");
         let told = messages(&bad);
         assert!(told[1].as_ref().unwrap().contains("2 is even") && told[0].is_none() && told[2].is_none(), "{told:?}");
         // A batch that is killed takes none of its neighbours' answers along.
         let late = engine.call("slow_if_negative", &[numbers([7]), numbers([-1, 8])]).await.unwrap();
-        assert_eq!(values(&late), [Some(7), None, None], "{door}");
+        assert_eq!(values(&late), [Some(7), None, None], "{endpoint}");
         assert!(messages(&late)[2].as_ref().unwrap().contains("CALL_TIMEOUT"), "{:?}", messages(&late));
         // What the function does not take is no matter of rows.
         let wrong = engine.call("odd_only", &[udfleet_tests::batches::texts(&["a"])]).await.unwrap_err();
-        assert_eq!(typed(&wrong).code(), ErrorCode::InvalidInput, "{door}");
+        assert_eq!(typed(&wrong).code(), ErrorCode::InvalidInput, "{endpoint}");
     }
     wait_idle(&cluster.http_addresses()).await;
     cluster.assert_no_errors();
@@ -81,27 +81,27 @@ async fn risingwave_sends_and_gets_decimals_as_text() {
     let marked = HashMap::from([("ARROW:extension:name".to_owned(), "arrowudf.decimal".to_owned())]);
     let column = |nullable| Field::new("d", DataType::Utf8, nullable).with_metadata(marked.clone());
     let given = RecordBatch::try_new(Arc::new(Schema::new(vec![column(true)])), vec![texts]).unwrap();
-    for door in cluster.doors() {
-        let mut engine = EngineClient::connect(&door, ARROW_UDF).await;
+    for endpoint in cluster.endpoints() {
+        let mut engine = EngineClient::connect(&endpoint, ARROW_UDF).await;
         let (info, schema) = engine.info(path("echo")).await.unwrap();
         assert_eq!(info.total_records, 1);
         for field in schema.fields() {
-            assert_eq!(field.data_type(), &DataType::Utf8, "{door}");
-            assert_eq!(field.metadata(), &marked, "{door}");
+            assert_eq!(field.data_type(), &DataType::Utf8, "{endpoint}");
+            assert_eq!(field.metadata(), &marked, "{endpoint}");
         }
         let reply = engine.call("echo", std::slice::from_ref(&given)).await.unwrap();
-        assert_eq!(reply.schema.field(0).metadata(), &marked, "{door}");
+        assert_eq!(reply.schema.field(0).metadata(), &marked, "{endpoint}");
         let got: Vec<_> = reply.batches[0].column(0).as_string::<i32>().iter().collect();
-        assert_eq!(got, [Some("1.50"), None, Some("-20.00")], "{door}");
+        assert_eq!(got, [Some("1.50"), None, Some("-20.00")], "{endpoint}");
         // A digit that does not fit is refused, not rounded.
         let long: ArrayRef = Arc::new(StringArray::from(vec!["1.234"]));
         let long = RecordBatch::try_new(Arc::new(Schema::new(vec![column(true)])), vec![long]).unwrap();
         let told = messages(&engine.call("echo", &[long]).await.unwrap());
-        assert!(told[0].as_ref().unwrap().contains("1.234"), "{door}: {told:?}");
+        assert!(told[0].as_ref().unwrap().contains("1.234"), "{endpoint}: {told:?}");
         // Others get decimals.
-        let mut other = EngineClient::connect(&door, DATABEND).await;
+        let mut other = EngineClient::connect(&endpoint, DATABEND).await;
         let reply = other.call("echo", std::slice::from_ref(&given)).await.unwrap();
-        assert_eq!(reply.schema.field(0).data_type(), &DataType::Decimal128(10, 2), "{door}");
+        assert_eq!(reply.schema.field(0).data_type(), &DataType::Decimal128(10, 2), "{endpoint}");
     }
     cluster.assert_no_errors();
 }
@@ -113,26 +113,26 @@ async fn tables_take_the_form_that_each_engine_reads() {
     let words: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
     let counts: ArrayRef = Arc::new(Int32Array::from(vec![2, 1]));
     let given = batch(vec![words, counts]);
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
         for (headers, expected) in
             [(ARROW_UDF, &["row", "result"][..]), (DATABEND, &["t", "n"]), (&[][..], &["row", "t", "n"])]
         {
-            let mut engine = EngineClient::connect(&door, headers).await;
+            let mut engine = EngineClient::connect(&endpoint, headers).await;
             let (_, schema) = engine.info(path("twice")).await.unwrap();
-            assert_eq!(names(&schema)[2..], *expected, "{door} {headers:?}");
+            assert_eq!(names(&schema)[2..], *expected, "{endpoint} {headers:?}");
             let reply = engine.call("twice", std::slice::from_ref(&given)).await.unwrap();
-            assert_eq!(names(&reply.schema), expected, "{door} {headers:?}");
-            assert_eq!(reply.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3, "{door} {headers:?}");
+            assert_eq!(names(&reply.schema), expected, "{endpoint} {headers:?}");
+            assert_eq!(reply.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3, "{endpoint} {headers:?}");
             let described: Vec<_> = schema.fields().iter().skip(2).map(|f| f.data_type()).collect();
             let got: Vec<_> = reply.schema.fields().iter().map(|f| f.data_type()).collect();
-            assert_eq!(got, described, "{door} {headers:?}");
+            assert_eq!(got, described, "{endpoint} {headers:?}");
         }
         // A chunk that was cut on its way: rows count from the first batch on.
-        let mut engine = EngineClient::connect(&door, ARROW_UDF).await;
+        let mut engine = EngineClient::connect(&endpoint, ARROW_UDF).await;
         let reply = engine.call("twice", &[given.clone(), given.clone()]).await.unwrap();
         let rows = |batch: &RecordBatch| batch.column(0).as_primitive::<Int32Type>().values().to_vec();
-        assert_eq!(reply.batches.iter().flat_map(rows).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3], "{door}");
+        assert_eq!(reply.batches.iter().flat_map(rows).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3], "{endpoint}");
     }
     cluster.assert_no_errors();
 }
@@ -148,32 +148,36 @@ async fn databend_repeats_a_failing_call_and_it_runs_once() {
     let cluster = Cluster::start(1).await;
     let client = cluster.client();
     client.register(&Function::new("fail")).await;
-    for (number, door) in cluster.doors().into_iter().enumerate() {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate() {
         let query = format!("q{number}");
         let headers = [("x-databend-tenant", "acme"), ("x-databend-query-id", query.as_str())];
         let before = answered(&cluster, "fail@1").await;
         let mut told = Vec::new();
         for _ in 0..9 {
             // A connection for each call, as Databend has it.
-            let mut engine = EngineClient::connect(&door, &headers).await;
+            let mut engine = EngineClient::connect(&endpoint, &headers).await;
             let status = engine.call("fail", &[numbers([13])]).await.unwrap_err();
-            assert_eq!((status.code(), typed(&status).code()), (Code::InvalidArgument, ErrorCode::UserCode), "{door}");
+            assert_eq!(
+                (status.code(), typed(&status).code()),
+                (Code::InvalidArgument, ErrorCode::UserCode),
+                "{endpoint}"
+            );
             told.push(status.message().to_owned());
         }
         assert!(told.iter().all(|message| *message == told[0] && message.contains("no 13")), "{told:?}");
         let ran = async || (answered(&cluster, "fail@1").await >= before + 1.0).then_some(());
         eventually("the call is counted", ran).await;
-        assert_eq!(answered(&cluster, "fail@1").await - before, 1.0, "{door}");
+        assert_eq!(answered(&cluster, "fail@1").await - before, 1.0, "{endpoint}");
         // Another batch, and another query, run.
-        let mut engine = EngineClient::connect(&door, &headers).await;
+        let mut engine = EngineClient::connect(&endpoint, &headers).await;
         assert!(engine.call("fail", &[numbers([14])]).await.unwrap_err().message().contains("no 14"));
-        let mut other = EngineClient::connect(&door, &[("x-databend-query-id", "another")]).await;
+        let mut other = EngineClient::connect(&endpoint, &[("x-databend-query-id", "another")]).await;
         assert!(other.call("fail", &[numbers([13])]).await.is_err());
         let page = metrics(&cluster.http_addresses()[number]).await;
         let calls =
             |tenant: &str| page[&format!("udfleet_engine_calls_total{{engine=\"databend\",tenant=\"{tenant}\"}}")];
-        assert_eq!((calls("acme"), calls("")), (10.0, 1.0), "{door}");
-        assert_eq!(page["udfleet_engine_repeats_total{engine=\"databend\"}"], 8.0, "{door}");
+        assert_eq!((calls("acme"), calls("")), (10.0, 1.0), "{endpoint}");
+        assert_eq!(page["udfleet_engine_repeats_total{engine=\"databend\"}"], 8.0, "{endpoint}");
     }
     cluster.assert_no_errors();
 }
@@ -183,17 +187,17 @@ async fn builtin_functions_answer_where_nothing_is_registered() {
     let cluster = Cluster::start(1).await;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let nothing = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
-    for door in cluster.doors() {
-        let mut engine = EngineClient::connect(&door, &[]).await;
+    for endpoint in cluster.endpoints() {
+        let mut engine = EngineClient::connect(&endpoint, &[]).await;
         let (info, schema) = engine.info(path("builtin_healthy")).await.unwrap();
-        assert_eq!((info.total_records, schema.field(0).data_type()), (0, &DataType::Int32), "{door}");
-        assert_eq!(schema.metadata()["x-databend-udf-input-count"], "0", "{door}");
+        assert_eq!((info.total_records, schema.field(0).data_type()), (0, &DataType::Int32), "{endpoint}");
+        assert_eq!(schema.metadata()["x-databend-udf-input-count"], "0", "{endpoint}");
         let reply = engine.call("builtin_healthy", std::slice::from_ref(&nothing)).await.unwrap();
-        assert_eq!(reply.batches[0].column(0).as_primitive::<Int32Type>().values(), &[1], "{door}");
+        assert_eq!(reply.batches[0].column(0).as_primitive::<Int32Type>().values(), &[1], "{endpoint}");
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("hello"), None]));
         let reply = engine.call("builtin_echo", &[batch(vec![texts])]).await.unwrap();
         let echoed = reply.batches[0].column(0).as_string::<i64>();
-        assert!(echoed.value(0) == "hello" && echoed.is_null(1), "{door}");
+        assert!(echoed.value(0) == "hello" && echoed.is_null(1), "{endpoint}");
     }
     let client = cluster.client();
     let refused = client.try_register(&Function::new("double").named("builtin_double")).await.unwrap_err();
@@ -208,19 +212,20 @@ async fn engines_have_a_port_without_token_that_serves_nothing_else() {
     let options = Options { token: Some(TOKEN), coordinator: open.clone(), executor: open, ..Options::default() };
     let mut cluster = Cluster::with(1, options).await;
     cluster.client().register(&Function::new("odd_only")).await;
-    let doors = [cluster.coordinator().ready("engine").to_owned(), cluster.executor("e1").ready("engine").to_owned()];
-    for door in doors {
+    let endpoints =
+        [cluster.coordinator().ready("engine").to_owned(), cluster.executor("e1").ready("engine").to_owned()];
+    for endpoint in endpoints {
         // A bare Rust client is RisingWave here, also where it connects anew and does not ask for the version.
-        let mut engine = EngineClient::connect(&door, &[]).await;
+        let mut engine = EngineClient::connect(&endpoint, &[]).await;
         let reply = engine.call("odd_only", &[numbers([1, 2])]).await.unwrap();
-        assert_eq!((values(&reply), reply.schema.fields().len()), (vec![Some(1), None], 2), "{door}");
-        assert_eq!(engine.info(path("odd_only")).await.unwrap().0.total_records, 1, "{door}");
-        let refused = Stream::open(&door, command("odd_only")).await.err().expect("a refusal");
-        assert_eq!(typed(&refused).code(), ErrorCode::InvalidInput, "{door}");
-        assert_eq!(engine.info(command("odd_only")).await.unwrap_err().code(), Code::InvalidArgument, "{door}");
-        let mut fleet = udfleet_tests::control::Client::new(&door, Some(TOKEN)).fleet().await;
+        assert_eq!((values(&reply), reply.schema.fields().len()), (vec![Some(1), None], 2), "{endpoint}");
+        assert_eq!(engine.info(path("odd_only")).await.unwrap().0.total_records, 1, "{endpoint}");
+        let refused = Stream::open(&endpoint, command("odd_only")).await.err().expect("a refusal");
+        assert_eq!(typed(&refused).code(), ErrorCode::InvalidInput, "{endpoint}");
+        assert_eq!(engine.info(command("odd_only")).await.unwrap_err().code(), Code::InvalidArgument, "{endpoint}");
+        let mut fleet = udfleet_tests::control::Client::new(&endpoint, Some(TOKEN)).fleet().await;
         let other = fleet.list_executors(v1::ListExecutorsRequest::default()).await.unwrap_err();
-        assert_eq!(other.code(), Code::Unimplemented, "{door}");
+        assert_eq!(other.code(), Code::Unimplemented, "{endpoint}");
     }
     cluster.assert_no_errors();
 }

@@ -1,4 +1,4 @@
-//! What stock and hand-written Flight clients put on the wire, at every door of the fleet.
+//! What stock and hand-written Flight clients put on the wire, at every endpoint of the fleet.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ fn messages() -> Vec<FlightData> {
 async fn assert_unharmed(cluster: &Cluster) {
     wait_idle(&cluster.http_addresses()).await;
     cluster.assert_no_errors();
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (_, descriptor) in descriptors("double") {
-            let results = call(&door, descriptor, &[numbers([21])]).await.unwrap();
+            let results = call(&endpoint, descriptor, &[numbers([21])]).await.unwrap();
             assert_eq!(integers(&results), [42]);
         }
     }
@@ -42,22 +42,27 @@ async fn assert_unharmed(cluster: &Cluster) {
 async fn descriptors_and_metadata_may_come_in_any_framing() {
     let cluster = start().await;
     let expected = [2, 4, 6, 8];
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("double") {
             let with = |message: FlightData| message.with_descriptor(descriptor.clone());
             let note = FlightData::new().with_app_metadata("a note of the client's own");
             // The descriptor alone first: what pyarrow sends when a stream is opened.
-            let results = exchange(&door, descriptor.clone(), messages()).await.unwrap();
-            assert_eq!(integers(&results), expected, "{door} {form}: descriptor only");
+            let results = exchange(&endpoint, descriptor.clone(), messages()).await.unwrap();
+            assert_eq!(integers(&results), expected, "{endpoint} {form}: descriptor only");
             // On the schema message, and then on every message: what arrow-rs sends.
-            let mut stream = Stream::open_with(&door, None, messages().into_iter().map(with).collect()).await.unwrap();
+            let mut stream =
+                Stream::open_with(&endpoint, None, messages().into_iter().map(with).collect()).await.unwrap();
             stream.half_close();
-            assert_eq!(integers(&stream.rest().await.unwrap()[1..]), expected, "{door} {form}: descriptor everywhere");
+            assert_eq!(
+                integers(&stream.rest().await.unwrap()[1..]),
+                expected,
+                "{endpoint} {form}: descriptor everywhere"
+            );
             // Metadata alone in between: what pyarrow's write_metadata sends.
             let noted =
                 messages().into_iter().flat_map(|message| [note.clone(), message]).chain([note.clone()]).collect();
-            let results = exchange(&door, descriptor.clone(), noted).await.unwrap();
-            assert_eq!(integers(&results), expected, "{door} {form}: metadata in between");
+            let results = exchange(&endpoint, descriptor.clone(), noted).await.unwrap();
+            assert_eq!(integers(&results), expected, "{endpoint} {form}: metadata in between");
         }
     }
     assert_unharmed(&cluster).await;
@@ -66,12 +71,12 @@ async fn descriptors_and_metadata_may_come_in_any_framing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_schema_come_before_any_data() {
     let cluster = start().await;
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("double") {
             // The schema of the result is there while the client has said no more than what it wants.
-            let mut stream = Stream::open(&door, descriptor).await.unwrap();
+            let mut stream = Stream::open(&endpoint, descriptor).await.unwrap();
             let schema = stream.next().await.unwrap().unwrap();
-            assert!(!schema.data_header.is_empty(), "{door} {form}");
+            assert!(!schema.data_header.is_empty(), "{endpoint} {form}");
             stream.send_all(messages()).await;
             // Answers come while the client's side is open.
             assert_eq!(integers(&[stream.next().await.unwrap().unwrap()]), [2]);
@@ -79,12 +84,12 @@ async fn headers_and_schema_come_before_any_data() {
             assert_eq!(integers(&stream.rest().await.unwrap()), [4, 6, 8]);
         }
         // A client that waits for headers before it says anything gets them.
-        let stream = Stream::open_with(&door, None, Vec::new()).await.unwrap();
+        let stream = Stream::open_with(&endpoint, None, Vec::new()).await.unwrap();
         stream.send(FlightData::new().with_descriptor(path("double"))).await;
         stream.send_all(messages()).await;
         let mut stream = stream;
         stream.half_close();
-        assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [2, 4, 6, 8], "{door}: late descriptor");
+        assert_eq!(integers(&stream.rest().await.unwrap()[1..]), [2, 4, 6, 8], "{endpoint}: late descriptor");
     }
     assert_unharmed(&cluster).await;
 }
@@ -92,21 +97,21 @@ async fn headers_and_schema_come_before_any_data() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_may_end_before_they_hold_a_batch() {
     let cluster = start().await;
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("double") {
             let schema = vec![messages().swap_remove(0)];
             for (what, sent) in [("descriptor only", Vec::new()), ("schema only", schema)] {
-                let results = exchange(&door, descriptor.clone(), sent).await.unwrap();
-                assert_eq!(results.len(), 0, "{door} {form}: {what}");
+                let results = exchange(&endpoint, descriptor.clone(), sent).await.unwrap();
+                assert_eq!(results.len(), 0, "{endpoint} {form}: {what}");
             }
             // Columns are checked although no batch comes.
             let wrong = vec![Encoder::default().schema(&texts(&["a"]).schema())];
-            let error = exchange(&door, descriptor, wrong).await.unwrap_err();
-            assert_eq!(error.code(), ErrorCode::InvalidInput, "{door} {form}: {error}");
+            let error = exchange(&endpoint, descriptor, wrong).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{endpoint} {form}: {error}");
             assert!(error.info().message.contains("double@1 takes (BIGINT), given (Utf8)"), "{error}");
         }
         // Nothing at all.
-        let mut client = udfleet_tests::stream::flight(&door, None).await;
+        let mut client = udfleet_tests::stream::flight(&endpoint, None).await;
         let status = client.do_exchange(tokio_stream::empty()).await.unwrap_err();
         assert!(typed(&status).info().message.contains("before its descriptor"), "{status:?}");
     }
@@ -133,10 +138,10 @@ async fn wait_streams_closed(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_may_cancel_in_the_middle() {
     let (cluster, _) = gated().await;
-    for (number, door) in cluster.doors().into_iter().enumerate() {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate() {
         for (form, descriptor) in descriptors("wait") {
             let gate = Gate::new(&cluster.folder(), &format!("{number}-{form}"));
-            let stream = Stream::open(&door, descriptor).await.unwrap();
+            let stream = Stream::open(&endpoint, descriptor).await.unwrap();
             let batches: Vec<_> = (0..20).map(|_| texts(&[gate.argument()])).collect();
             stream.send_all(Encoder::default().all(&batches)).await;
             gate.wait_entered(1).await;
@@ -146,7 +151,7 @@ async fn clients_may_cancel_in_the_middle() {
             wait_idle(&cluster.http_addresses()).await;
             // What had not begun when the client left was not begun any more: of each executor, what lay at its one
             // interpreter, four calls where the last ones were short.
-            assert!(gate.entered() <= 8, "{door} {form}: {} of 20 batches ran", gate.entered());
+            assert!(gate.entered() <= 8, "{endpoint} {form}: {} of 20 batches ran", gate.entered());
         }
     }
     assert_unharmed(&cluster).await;
@@ -158,7 +163,7 @@ async fn a_call_that_nobody_waits_for_any_more_keeps_its_place() {
     let wait = Function::new("wait").takes(vec![string()]).config("udfleet.interpreters", "2");
     cluster.client().register(&wait).await;
     let abandoned = Gate::new(&cluster.folder(), "abandoned");
-    let stream = Stream::open(&cluster.doors()[1], path("wait")).await.unwrap();
+    let stream = Stream::open(&cluster.endpoints()[1], path("wait")).await.unwrap();
     stream.send_all(Encoder::default().all(&[texts(&[abandoned.argument()])])).await;
     abandoned.wait_entered(1).await;
     drop(stream);
@@ -167,8 +172,8 @@ async fn a_call_that_nobody_waits_for_any_more_keeps_its_place() {
     for round in 0..3 {
         let gate = Gate::new(&cluster.folder(), &format!("open-{round}"));
         gate.open();
-        let (door, batches) = (&cluster.doors()[1], [texts(&[gate.argument()])]);
-        let served = call(door, path("wait"), &batches);
+        let (endpoint, batches) = (&cluster.endpoints()[1], [texts(&[gate.argument()])]);
+        let served = call(endpoint, path("wait"), &batches);
         assert_eq!(integers(&tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap()), [1]);
     }
     abandoned.open();
@@ -180,19 +185,19 @@ async fn a_long_call_that_nobody_waits_for_is_ended_and_frees_its_interpreter() 
     let cluster = Cluster::start(1).await;
     cluster.client().register(&Function::new("wait").takes(vec![string()])).await;
     cluster.client().register(&Function::new("double")).await;
-    for (number, door) in cluster.doors().into_iter().enumerate() {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate() {
         for (form, descriptor) in descriptors("wait") {
             // It is never opened.
             let gate = Gate::new(&cluster.folder(), &format!("closed-{number}-{form}"));
-            let stream = Stream::open(&door, descriptor).await.unwrap();
+            let stream = Stream::open(&endpoint, descriptor).await.unwrap();
             let batches: Vec<_> = (0..4).map(|_| texts(&[gate.argument()])).collect();
             stream.send_all(Encoder::default().all(&batches)).await;
             gate.wait_entered(1).await;
             drop(stream);
-            let doubled = call(&door, path("double"), &[numbers([4])]).await.unwrap();
-            assert_eq!(integers(&doubled), [8], "{door} {form}");
+            let doubled = call(&endpoint, path("double"), &[numbers([4])]).await.unwrap();
+            assert_eq!(integers(&doubled), [8], "{endpoint} {form}");
             wait_idle(&cluster.http_addresses()).await;
-            assert_eq!(gate.entered(), 1, "{door} {form}: those that waited were not begun");
+            assert_eq!(gate.entered(), 1, "{endpoint} {form}: those that waited were not begun");
         }
     }
     cluster.assert_no_errors();
@@ -201,10 +206,10 @@ async fn a_long_call_that_nobody_waits_for_is_ended_and_frees_its_interpreter() 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_may_vanish_while_their_batch_is_computed() {
     let (cluster, _) = gated().await;
-    for (number, door) in cluster.doors().into_iter().enumerate() {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate() {
         for (form, descriptor) in descriptors("wait") {
             let gate = Gate::new(&cluster.folder(), &format!("{number}-{form}"));
-            let proxy = Proxy::start(&door).await;
+            let proxy = Proxy::start(&endpoint).await;
             let mut stream = Stream::open(proxy.address(), descriptor).await.unwrap();
             stream.send_all(Encoder::default().all(&[texts(&[gate.argument()])])).await;
             gate.wait_entered(1).await;
@@ -227,9 +232,9 @@ async fn clients_may_vanish_while_their_batch_is_computed() {
 async fn an_error_reaches_a_client_that_still_writes() {
     let cluster = start().await;
     cluster.client().register(&Function::new("fail")).await;
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         let [_, (_, command)] = descriptors("fail");
-        let mut stream = Stream::open(&door, command).await.unwrap();
+        let mut stream = Stream::open(&endpoint, command).await.unwrap();
         let mut encoder = Encoder::default();
         let large = numbers(0..10_000);
         stream.send_all(encoder.all(std::slice::from_ref(&large))).await;
@@ -247,7 +252,7 @@ async fn an_error_reaches_a_client_that_still_writes() {
         };
         tokio::select! {
             biased;
-            ended = stream.next() => panic!("{door}: the stream ended under the client's writes: {ended:?}"),
+            ended = stream.next() => panic!("{endpoint}: the stream ended under the client's writes: {ended:?}"),
             () = writing => {}
         }
         drop(sender);

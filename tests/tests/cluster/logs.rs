@@ -1,4 +1,4 @@
-//! What functions print: it outlives its executor, is ordered by time over all of them, and harms nobody.
+//! Output of functions: it outlives its executor, is ordered by time over all executors, and is bounded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,20 +1,20 @@
-//! The fleet as its clients and its operators meet it: real processes, raw clients, and bad luck.
+//! Whole fleets of real processes with raw clients, in use and in failure.
 
 // clippy.toml frees test functions only; here every helper is a test's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
 mod addresses;
+mod aggregations;
 mod batch_layouts;
 mod clickhouse;
 mod engines;
+mod executor_ids;
+mod executor_loss;
+mod flight_info;
 mod framing;
-mod groups;
-mod identity;
-mod info;
-mod large;
+mod large_definitions;
 mod logs;
-mod loss;
 mod malformed;
 mod memory;
 mod metrics_and_bundles;
@@ -23,4 +23,4 @@ mod routing;
 mod settings;
 mod slow_functions;
 mod stages;
-mod tables;
+mod table_functions;

@@ -1,4 +1,4 @@
-//! Input that is no good: every door and both forms refuse it with a typed error, and nothing behind them breaks.
+//! Malformed input: every endpoint refuses it in both forms with a typed error, and keeps working.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ async fn start() -> Cluster {
 async fn assert_unharmed(cluster: &mut Cluster, interpreters: &[u32]) {
     wait_idle(&cluster.http_addresses()).await;
     cluster.assert_no_errors();
-    for door in cluster.doors() {
-        let results = call(&door, path("double"), &[numbers([21])]).await.unwrap();
+    for endpoint in cluster.endpoints() {
+        let results = call(&endpoint, path("double"), &[numbers([21])]).await.unwrap();
         assert_eq!(integers(&results), [42]);
     }
     assert_eq!(all_interpreters(cluster), interpreters, "no interpreter was replaced");
@@ -43,7 +43,7 @@ fn all_interpreters(cluster: &mut Cluster) -> Vec<u32> {
     all
 }
 
-/// Sends the messages to `function` at every door in both forms; each time the error is INVALID_INPUT and says `why`.
+/// Sends the messages to `function` at every endpoint in both forms; each time the error is INVALID_INPUT and says `why`.
 async fn assert_refused(cluster: &Cluster, what: &str, function: &str, messages: &[FlightData], why: &str) {
     assert_error(cluster, what, function, messages, (ErrorCode::InvalidInput, why)).await;
 }
@@ -62,13 +62,13 @@ async fn assert_error(
     if function == "length" {
         calls.push(("a built-in", path("builtin_echo"), "builtin_echo"));
     }
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor, named) in &calls {
-            let error = exchange(&door, descriptor.clone(), messages.to_vec()).await.expect_err(what);
+            let error = exchange(&endpoint, descriptor.clone(), messages.to_vec()).await.expect_err(what);
             let info = error.info();
-            assert_eq!(error.code(), expected.0, "{what} at {door} as {form}: {error:?}");
-            assert!(info.message.contains(expected.1), "{what} at {door} as {form}: {error:?}");
-            assert_eq!(info.function, *named, "{what} at {door} as {form}: {error:?}");
+            assert_eq!(error.code(), expected.0, "{what} at {endpoint} as {form}: {error:?}");
+            assert!(info.message.contains(expected.1), "{what} at {endpoint} as {form}: {error:?}");
+            assert_eq!(info.function, *named, "{what} at {endpoint} as {form}: {error:?}");
         }
     }
 }
@@ -151,8 +151,8 @@ async fn buffers_that_lie() {
     };
     for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
         let mut messages = compressed(compression);
-        for door in cluster.doors() {
-            let results = exchange(&door, path("length"), messages.clone()).await.unwrap();
+        for endpoint in cluster.endpoints() {
+            let results = exchange(&endpoint, path("length"), messages.clone()).await.unwrap();
             assert_eq!(integers(&results), vec![14; 1000], "{compression:?} itself is fine");
         }
         let mut body = messages[1].data_body.to_vec();
@@ -196,8 +196,8 @@ async fn headers_that_lie() {
         assert_refused(&cluster, what, "double", &[one[0].clone(), messages], "malformed batch").await;
     }
     // A batch may hold more than its schema names; what is named is read.
-    for door in cluster.doors() {
-        let outcome = exchange(&door, path("double"), vec![one[0].clone(), two[1].clone()]).await;
+    for endpoint in cluster.endpoints() {
+        let outcome = exchange(&endpoint, path("double"), vec![one[0].clone(), two[1].clone()]).await;
         assert!(
             outcome.as_ref().is_ok_and(|r| integers(r) == [2, 4])
                 || outcome.is_err_and(|e| e.code() == ErrorCode::InvalidInput)
@@ -246,17 +246,17 @@ async fn descriptors_that_are_none() {
         ("an empty ExchangeRequest", command(b"")),
         ("a broken ExchangeRequest", command(&garbage(50))),
     ];
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (what, descriptor) in &cases {
-            let error = exchange(&door, descriptor.clone(), Vec::new()).await.expect_err(what);
+            let error = exchange(&endpoint, descriptor.clone(), Vec::new()).await.expect_err(what);
             let text = error.to_string();
-            assert_eq!(error.code(), ErrorCode::InvalidInput, "{what} at {door}: {error:?}");
-            assert!(!text.is_empty() && text.len() < 1000, "{what} at {door}: {} bytes of text", text.len());
+            assert_eq!(error.code(), ErrorCode::InvalidInput, "{what} at {endpoint}: {error:?}");
+            assert!(!text.is_empty() && text.len() < 1000, "{what} at {endpoint}: {} bytes of text", text.len());
         }
         for (name, hint) in [("doubel", "double"), ("double@9", "")] {
             for (form, descriptor) in descriptors(name) {
-                let error = exchange(&door, descriptor, Vec::new()).await.expect_err(name);
-                assert_eq!(error.code(), ErrorCode::FunctionNotFound, "{name} at {door} as {form}");
+                let error = exchange(&endpoint, descriptor, Vec::new()).await.expect_err(name);
+                assert_eq!(error.code(), ErrorCode::FunctionNotFound, "{name} at {endpoint} as {form}");
                 assert!(error.info().message.contains(name) && error.info().hint.contains(hint), "{error:?}");
             }
         }
@@ -271,12 +271,12 @@ async fn messages_beyond_the_frame_limit() {
     let good = Encoder::default().all(&[numbers([1])]);
     let body = bytes::Bytes::from(vec![0; MAX_FRAME_BYTES + (2 << 20)]);
     let large = FlightData { data_body: body, ..good[1].clone() };
-    for door in cluster.doors() {
+    for endpoint in cluster.endpoints() {
         for (form, descriptor) in descriptors("double") {
             let messages = vec![good[0].clone(), good[1].clone(), large.clone()];
-            let error = exchange(&door, descriptor, messages).await.unwrap_err();
-            assert_eq!(error.code(), ErrorCode::LimitExceeded, "{form} at {door}: {error:?}");
-            assert!(error.info().message.contains(&MAX_FRAME_BYTES.to_string()), "{form} at {door}: {error:?}");
+            let error = exchange(&endpoint, descriptor, messages).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::LimitExceeded, "{form} at {endpoint}: {error:?}");
+            assert!(error.info().message.contains(&MAX_FRAME_BYTES.to_string()), "{form} at {endpoint}: {error:?}");
         }
     }
     assert_unharmed(&mut cluster, &before).await;

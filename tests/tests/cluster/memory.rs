@@ -1,4 +1,4 @@
-//! Memory stays bounded by windows, however much a client sends and however slowly it reads.
+//! Backpressure: windows bound memory, however much a client sends and however slowly it reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -81,8 +81,8 @@ fn blob(bytes: usize) -> RecordBatch {
 }
 
 /// Opens a stream and writes batches into it as fast as they are taken, counting.
-async fn flood(door: &str, bytes: usize, batches: u64) -> (Stream, Arc<AtomicU64>) {
-    let mut stream = Stream::open(door, command("echo")).await.unwrap();
+async fn flood(endpoint: &str, bytes: usize, batches: u64) -> (Stream, Arc<AtomicU64>) {
+    let mut stream = Stream::open(endpoint, command("echo")).await.unwrap();
     let sender = stream.take_sender();
     let written = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&written);
@@ -113,9 +113,9 @@ fn check(answer: &FlightData) {
 async fn an_endless_stream() {
     const BATCHES: u64 = 2048;
     let mut cluster = start().await;
-    for (number, door) in cluster.doors().into_iter().enumerate().take(2) {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate().take(2) {
         let watch = Watch::start(&mut cluster);
-        let (mut stream, _) = flood(&door, BATCH, BATCHES).await;
+        let (mut stream, _) = flood(&endpoint, BATCH, BATCHES).await;
         let mut answered = 0;
         while let Some(answer) = stream.next().await.unwrap() {
             check(&answer);
@@ -133,9 +133,9 @@ async fn a_slow_reader() {
     /// More than may lie anywhere between a writer and a reader that reads nothing: both windows of both hops.
     const MOST_UNREAD: u64 = 300;
     let mut cluster = start().await;
-    for (number, door) in cluster.doors().into_iter().enumerate().take(2) {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate().take(2) {
         let watch = Watch::start(&mut cluster);
-        let proxy = Proxy::start(&door).await;
+        let proxy = Proxy::start(&endpoint).await;
         let (mut stream, written) = flood(proxy.address(), BATCH, 2048).await;
         // It reads one batch at a time, each once the writer has come to a halt: nothing more is taken in.
         for read in 0..20 {
@@ -154,7 +154,7 @@ async fn a_slow_reader() {
         let what = if number == 0 { "a slow reader of the coordinator" } else { "a slow reader of an executor" };
         watch.assert_bounded(what);
         // Meanwhile others are served as ever.
-        check(&call(&door, command("echo"), &[blob(BATCH)]).await.unwrap()[0]);
+        check(&call(&endpoint, command("echo"), &[blob(BATCH)]).await.unwrap()[0]);
         proxy.cut();
         wait_idle(&cluster.http_addresses()).await;
     }
@@ -165,9 +165,9 @@ async fn a_slow_reader() {
 async fn many_readers_that_read_nothing_and_vanish() {
     const STREAMS: u64 = 8;
     let mut cluster = start().await;
-    for (number, door) in cluster.doors().into_iter().enumerate().take(2) {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate().take(2) {
         let watch = Watch::start(&mut cluster);
-        let proxy = Proxy::start(&door).await;
+        let proxy = Proxy::start(&endpoint).await;
         let mut streams = Vec::new();
         for _ in 0..STREAMS {
             streams.push(flood(proxy.address(), LARGE, 1000).await);
@@ -181,7 +181,7 @@ async fn many_readers_that_read_nothing_and_vanish() {
         };
         eventually("the writers halt", halted).await;
         // Everything on the way is full, in both directions; none of it keeps an interpreter from others.
-        check(&call(&door, command("echo"), &[blob(BATCH)]).await.unwrap()[0]);
+        check(&call(&endpoint, command("echo"), &[blob(BATCH)]).await.unwrap()[0]);
         // What waits for the vanished must not wait for ever.
         proxy.cut();
         wait_idle(&cluster.http_addresses()).await;

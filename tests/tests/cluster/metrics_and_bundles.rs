@@ -1,4 +1,4 @@
-//! What user code counts, rows that fail, and bundles, as executors tell of them.
+//! User metrics, row errors and bundles, as executors report them.
 
 use tonic::transport::Endpoint;
 use udfleet_proto::v1::node_client::NodeClient;
@@ -14,7 +14,7 @@ use udfleet_tests::wait::eventually;
 async fn start(function: &Function) -> (Cluster, String) {
     let cluster = Cluster::start(1).await;
     cluster.client().register(function).await;
-    let executor = cluster.doors().remove(1);
+    let executor = cluster.endpoints().remove(1);
     (cluster, executor)
 }
 

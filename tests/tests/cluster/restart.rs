@@ -1,4 +1,4 @@
-//! The coordinator dies and starts anew on the same data.
+//! The coordinator is killed and restarted on the same data.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ async fn sigkill_and_restart_lose_nothing() {
     for doc in ["one", "two"] {
         cluster.client().register(&Function::new("double").variant(doc)).await;
     }
-    let direct = cluster.doors().swap_remove(1);
+    let direct = cluster.endpoints().swap_remove(1);
     let mut stream = Stream::open(&direct, command("double")).await.unwrap();
     let mut encoder = Encoder::default();
     stream.send(encoder.schema(&numbers([0]).schema())).await;

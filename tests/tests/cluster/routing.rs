@@ -1,4 +1,4 @@
-//! How the coordinator's router shares work out.
+//! How the coordinator's router distributes batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,12 +55,12 @@ async fn a_stuck_function_stops_nobody_else() {
     let client = cluster.client();
     client.register(&stuck).await;
     client.register(&Function::new("double")).await;
-    for door in cluster.doors() {
-        let gate = Gate::new(&cluster.folder(), &door.replace(':', "-"));
+    for endpoint in cluster.endpoints() {
+        let gate = Gate::new(&cluster.folder(), &endpoint.replace(':', "-"));
         // More than all windows take in: every interpreter of its environment is stuck, and batches queue before it.
         let mut streams = Vec::new();
         for (_, descriptor) in descriptors("wait") {
-            let mut stream = Stream::open(&door, descriptor).await.unwrap();
+            let mut stream = Stream::open(&endpoint, descriptor).await.unwrap();
             let sender = stream.take_sender();
             let sent = Encoder::default().all(&vec![texts(&[gate.argument()]); 60]);
             tokio::spawn(async move {
@@ -73,7 +73,7 @@ async fn a_stuck_function_stops_nobody_else() {
         gate.wait_entered(1).await;
         let batches: Vec<_> = (0..50).map(|i| numbers([i])).collect();
         for descriptor in [path("double"), command("double")] {
-            let results = call(&door, descriptor, &batches).await.unwrap();
+            let results = call(&endpoint, descriptor, &batches).await.unwrap();
             assert_eq!(integers(&results).len(), 50);
         }
         gate.open();

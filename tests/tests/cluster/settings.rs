@@ -1,4 +1,4 @@
-//! Configuration of the programs, and the pages of their second port.
+//! Configuration of the programs, and the pages of their HTTP ports.
 
 use udfleet_tests::batches::numbers;
 use udfleet_tests::cluster::Cluster;

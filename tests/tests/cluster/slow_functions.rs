@@ -1,4 +1,4 @@
-//! Slow functions harm nobody: quick ones of the same environment go where interpreters are free, or get one more.
+//! Slow functions do not delay others: quick ones of the same environment run where interpreters are free, or get another.
 
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, ExecutorInfo, ListExecutorsRequest};
 use udfleet_tests::batches::{integers, numbers, texts};
@@ -17,8 +17,8 @@ async fn register(cluster: &Cluster) {
 }
 
 /// A stream through `wait` that stops at the gate.
-async fn slow(door: &str, gate: &Gate, batches: usize) -> Stream {
-    let mut stream = Stream::open(door, command("wait")).await.unwrap();
+async fn slow(endpoint: &str, gate: &Gate, batches: usize) -> Stream {
+    let mut stream = Stream::open(endpoint, command("wait")).await.unwrap();
     stream.send_all(Encoder::default().all(&vec![texts(&[gate.argument()]); batches])).await;
     stream.half_close();
     stream
@@ -43,19 +43,19 @@ async fn wait_waiting(cluster: &Cluster, id: &str) -> String {
 async fn quick_calls_go_to_the_executor_whose_interpreter_is_free() {
     let cluster = Cluster::start(2).await;
     register(&cluster).await;
-    let (gate, held) = (Gate::new(&cluster.folder(), "gate"), cluster.doors().swap_remove(1));
+    let (gate, held) = (Gate::new(&cluster.folder(), "gate"), cluster.endpoints().swap_remove(1));
     let mut slow = slow(&held, &gate, 1).await;
     gate.wait_entered(1).await;
     // One that asks this very executor waits there, and everybody can see for what.
-    let door = held.clone();
-    let waiting = tokio::spawn(async move { call(&door, command("double"), &[numbers([4])]).await });
+    let endpoint = held.clone();
+    let waiting = tokio::spawn(async move { call(&endpoint, command("double"), &[numbers([4])]).await });
     let reason = wait_waiting(&cluster, "e1").await;
     assert!(reason.contains("waiting") && reason.contains("1 busy") && reason.contains("wait@1"), "{reason}");
     // One that may go elsewhere is refused there, before anything has happened.
     let asked = ExchangeRequest { function: "double".to_owned(), refuse_if_busy: true, ..ExchangeRequest::default() };
     let refused = call(&held, request(asked.clone()), &[numbers([4])]).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::NoCapacity);
-    let other = &cluster.doors()[2];
+    let other = &cluster.endpoints()[2];
     assert_eq!(integers(&call(other, request(asked), &[numbers([4])]).await.unwrap()), [8]);
     // The coordinator sends calls to the other one.
     for (form, descriptor) in descriptors("double") {
@@ -78,13 +78,13 @@ async fn an_environment_grows_when_calls_wait_and_shrinks_when_idle() {
     let executor_options = vec!["--max-interpreters-per-environment=3", "--interpreter-idle=1s"];
     let cluster = Cluster::with(1, Options { executor: executor_options, ..Options::default() }).await;
     register(&cluster).await;
-    for (number, door) in cluster.doors().into_iter().enumerate() {
+    for (number, endpoint) in cluster.endpoints().into_iter().enumerate() {
         let gate = Gate::new(&cluster.folder(), &format!("gate-{number}"));
-        let mut slow = slow(&door, &gate, 2).await;
+        let mut slow = slow(&endpoint, &gate, 2).await;
         gate.wait_entered(1).await;
         for value in 0..10 {
-            let results = within("a quick call", call(&door, path("double"), &[numbers([value])])).await;
-            assert_eq!(integers(&results.unwrap()), [2 * value], "{door}");
+            let results = within("a quick call", call(&endpoint, path("double"), &[numbers([value])])).await;
+            assert_eq!(integers(&results.unwrap()), [2 * value], "{endpoint}");
         }
         let grown = executor(&cluster, "e1").await.interpreters;
         assert!((2..=3).contains(&grown), "{grown} interpreters");
@@ -104,10 +104,10 @@ async fn a_number_that_a_function_names_is_kept() {
     let one = Function::new("wait").takes(vec![string()]).config("udfleet.interpreters", "1");
     cluster.client().register(&one).await;
     cluster.client().register(&Function::new("double")).await;
-    let (gate, door) = (Gate::new(&cluster.folder(), "gate"), cluster.doors().swap_remove(1));
-    let mut slow = slow(&door, &gate, 2).await;
+    let (gate, endpoint) = (Gate::new(&cluster.folder(), "gate"), cluster.endpoints().swap_remove(1));
+    let mut slow = slow(&endpoint, &gate, 2).await;
     gate.wait_entered(1).await;
-    let waiting = tokio::spawn(async move { call(&door, command("double"), &[numbers([4])]).await });
+    let waiting = tokio::spawn(async move { call(&endpoint, command("double"), &[numbers([4])]).await });
     wait_waiting(&cluster, "e1").await;
     assert_eq!(executor(&cluster, "e1").await.interpreters, 1);
     gate.open();

@@ -17,7 +17,7 @@ async fn start(functions: &[Function]) -> (Cluster, String, Vec<FunctionInfo>) {
     for function in functions {
         infos.push(cluster.client().register(function).await);
     }
-    let executor = cluster.doors().remove(1);
+    let executor = cluster.endpoints().remove(1);
     (cluster, executor, infos)
 }
 

@@ -1,4 +1,4 @@
-//! What a function takes for a declared input: its own type, and what becomes it without loss.
+//! Which types a declared input accepts: its own, and those that convert to it without loss.
 
 use udfleet_proto::types::arrow_type;
 use udfleet_proto::v1::{DataType, TypeRoot};

@@ -1,4 +1,4 @@
-//! Which casts exist. What a cast does to a value is the kernel's matter: one that would change is refused there.
+//! Which casts exist. Whether a value would change is checked by the kernel.
 
 use udfleet_proto::v1::{DataType, TypeRoot};
 

@@ -1,4 +1,4 @@
-//! Which types compare, and what two types have in common.
+//! Which types can be compared, and the common type of two types.
 
 use udfleet_proto::v1::{DataType, TypeRoot};
 

@@ -1,4 +1,4 @@
-//! Precision and scale of decimal results, as Flink has them.
+//! Precision and scale of decimal results, by Flink's rules.
 
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{DataType, TypeRoot};

@@ -1,4 +1,4 @@
-//! Literals: what they are, and what they may become where something else is needed.
+//! Types of literals, and to which other types they convert.
 
 use udfleet_proto::types::{MAX_LENGTH, simple, sql};
 use udfleet_proto::v1::literal::Value;

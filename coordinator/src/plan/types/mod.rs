@@ -1,4 +1,4 @@
-//! Type rules of plans: pure functions over logical types. docs/plans.md has them as tables.
+//! Type rules of plans: pure functions over logical types. docs/plans.md shows them as tables.
 
 mod aggregate;
 mod arithmetic;

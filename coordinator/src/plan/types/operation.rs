@@ -1,4 +1,4 @@
-//! The type of each operator's result, or what it would have taken.
+//! The type of each operator's result, or the operand types that it accepts.
 
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{DataType, Literal, TypeRoot, literal};

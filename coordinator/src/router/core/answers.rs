@@ -1,4 +1,4 @@
-//! What comes back from executors: answers, errors, and the end of exchanges.
+//! Handles messages of executors: answers, errors, and the end of exchanges.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ impl<S: Candidate> ExchangeCore<S> {
         Ok(())
     }
 
-    /// Bundles are told of as they go on, whatever batch is due.
+    /// Progress of bundles is passed on at once, whichever batch is next.
     fn tell_of_bundle(&mut self, upstream: usize, bundle: BundleProgress) {
         let number = self.bundles.number(upstream, bundle.bundle, bundle.completed);
         let told = BundleProgress { bundle: number, ..bundle };

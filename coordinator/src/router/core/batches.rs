@@ -1,4 +1,4 @@
-//! Batches taken from the client and not yet answered: kept whole, because an executor may be lost under them.
+//! Batches taken from the client and not yet answered: kept whole, because their executor may be lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,7 @@ impl PendingBatches {
         self.unsent.first().copied()
     }
 
-    /// Counts an attempt; the message, and its sequence and attempt as the executor shall know them.
+    /// Counts an attempt; returns the message with its sequence and attempt.
     pub fn send(&mut self, position: u64) -> Option<(FlightData, BatchHeader)> {
         self.unsent.remove(&position);
         let pending = self.pending.get_mut(&position)?;

@@ -1,4 +1,4 @@
-//! What comes in: batches of the client, or what the stage before has made of them.
+//! Input of a stream: batches of the client, or of the stage before.
 
 use arrow_flight::FlightData;
 use prost::Message as _;
@@ -109,7 +109,7 @@ impl ClientInput {
         match spec.source {
             Source::Stage => {
                 let result = decode(metadata)?;
-                // A stage makes any number of batches of one: they are numbered anew.
+                // A stage makes any number of batches of one: they are renumbered.
                 let identity = BatchHeader { sequence: self.next_position, attempt: 1 };
                 Ok(Label { sequence: result.sequence, closes: result.last, identity })
             }

@@ -1,4 +1,4 @@
-//! Where batches go.
+//! Sends batches to executors.
 
 use std::time::Instant;
 

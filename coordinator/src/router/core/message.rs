@@ -1,4 +1,4 @@
-//! What a Flight message is, from its header alone.
+//! Classifies Flight messages by their headers.
 
 use arrow_flight::FlightData;
 use arrow_ipc::{Field, MessageHeader, Schema};

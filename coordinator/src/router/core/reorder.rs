@@ -1,4 +1,4 @@
-//! Answers come as executors finish; clients get them in the order of their batches.
+//! Reorders answers: executors finish in any order, clients get answers in the order of their batches.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What goes out: answers in the order of their batches, numbered as the client does.
+//! Answers to the client: in the order of their batches, with the client's numbers.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! When a batch that came back unanswered is sent again, and when it is given up.
+//! When a batch that was not answered is sent again, and when it fails.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

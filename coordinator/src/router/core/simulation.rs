@@ -1,4 +1,4 @@
-//! A client and executors around the core, without sockets. They check what must hold at each message.
+//! A client and executors around the core, without sockets. They check invariants at each message.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Exchanges with executors: what each has been sent and has not answered.
+//! Exchanges with executors, and the batches in flight at each.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;

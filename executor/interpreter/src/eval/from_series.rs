@@ -1,5 +1,5 @@
-//! From what a pandas function returned to the declared type. Objects are held to the rule for general functions, dtypes
-//! to the rule for Arrow arrays; they are the same rule. NaN in a Series is pandas' way to say null.
+//! Converts what a pandas function returned to the declared type: objects by the rules of general functions, dtypes by
+//! the rules of Arrow arrays, which are the same. NaN in a Series is pandas' null.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Calls whose failing rows do not fail the others.
+//! Calls in which failing rows do not fail the others.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::function::Function;
 const MOST_MESSAGE: usize = 512;
 
 /// Results of the rows that went well, and the errors of the others.
-pub struct Outcome {
+pub struct LenientResults {
     /// Only of good rows.
     pub results: ArrayRef,
     /// Which ones.
@@ -27,7 +27,7 @@ pub struct Outcome {
     pub failures: Vec<Error>,
 }
 
-impl Outcome {
+impl LenientResults {
     /// One result for each of `rows`, null for those that failed.
     pub fn with_nulls(&self, rows: usize) -> Result<ArrayRef, Error> {
         if self.good.len() == rows {
@@ -77,7 +77,12 @@ pub fn is_row_error(error: &Error) -> bool {
 }
 
 /// As [`super::evaluate`], row by row where it must be.
-pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<Outcome, Error> {
+pub fn evaluate(
+    py: Python<'_>,
+    function: &Function,
+    given: &Call<'_>,
+    run_ns: &mut u64,
+) -> Result<LenientResults, Error> {
     let mut pieces = Vec::new();
     let (mut good, mut failures) = (Vec::new(), Vec::new());
     let mut start = 0;
@@ -98,14 +103,14 @@ pub fn evaluate(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &
         [] => new_empty_array(&arrow_type(&function.result)),
         many => join(many)?,
     };
-    Ok(Outcome { results, good, failures })
+    Ok(LenientResults { results, good, failures })
 }
 
 /// A call of all columns that fails is made again with halves of the rows, down to single ones.
-fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<Outcome, Error> {
+fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<LenientResults, Error> {
     let error = match call(py, function, given, run_ns) {
         Ok(results) => {
-            return Ok(Outcome { results, good: (0..given.rows as u32).collect(), failures: Vec::new() });
+            return Ok(LenientResults { results, good: (0..given.rows as u32).collect(), failures: Vec::new() });
         }
         Err(error) if !is_row_error(&error) => return Err(error),
         Err(error) => error,
@@ -113,7 +118,7 @@ fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
     if given.rows <= 1 {
         let error = error.with(|info| info.row = Some(0));
         let results = new_empty_array(&arrow_type(&function.result));
-        return Ok(Outcome { results, good: Vec::new(), failures: vec![error] });
+        return Ok(LenientResults { results, good: Vec::new(), failures: vec![error] });
     }
     let half = given.rows / 2;
     let (first, second) = (given.slice(0, half), given.slice(half, given.rows - half));
@@ -128,7 +133,7 @@ fn halves(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
 }
 
 /// General functions: no row is called twice.
-fn singly(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<Outcome, Error> {
+fn singly(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<LenientResults, Error> {
     let (results, failures) = match &function.asynchronous {
         Some(settings) => asynchronous::call_each(py, function, settings, given, run_ns)?,
         None => general::call_each(py, function, given, run_ns)?,
@@ -137,12 +142,16 @@ fn singly(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u6
 }
 
 /// Results to a column; those that do not fit the declared type have failed too.
-fn convert(results: &Bound<'_, PyList>, called: Vec<(usize, Error)>, function: &Function) -> Result<Outcome, Error> {
+fn convert(
+    results: &Bound<'_, PyList>,
+    called: Vec<(usize, Error)>,
+    function: &Function,
+) -> Result<LenientResults, Error> {
     if called.is_empty()
         && let Some(results) = exact::of_list(results, &function.result)
     {
         let good = (0..results.len() as u32).collect();
-        return Ok(Outcome { results, good, failures: Vec::new() });
+        return Ok(LenientResults { results, good, failures: Vec::new() });
     }
     let mut failed: Vec<Option<Error>> = vec![None; results.len()];
     for (row, error) in called {
@@ -154,7 +163,7 @@ fn convert(results: &Bound<'_, PyList>, called: Vec<(usize, Error)>, function: &
         match to_array(&Column::of_items(items, good.clone()), &function.result) {
             Ok(results) => {
                 let good = good.into_iter().map(|row| row as u32).collect();
-                return Ok(Outcome { results, good, failures: failed.into_iter().flatten().collect() });
+                return Ok(LenientResults { results, good, failures: failed.into_iter().flatten().collect() });
             }
             Err(error) if !is_row_error(&error) => return Err(error),
             // Rare: each is looked at alone, so that all that do not fit are found at once.

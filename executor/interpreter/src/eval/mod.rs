@@ -1,4 +1,4 @@
-//! Calling a function over the columns of a batch, a bounded number of rows at a time.
+//! Calls a function over the columns of a batch, a bounded number of rows at a time.
 
 mod arrow;
 mod asynchronous;

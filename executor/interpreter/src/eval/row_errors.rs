@@ -1,4 +1,4 @@
-//! `on_error`: what becomes of rows that a scalar function fails for, wherever it is called.
+//! `on_error`: what happens to rows for which a scalar function fails, in calls and in stages.
 
 use arrow_array::{ArrayRef, UInt32Array};
 use pyo3::prelude::*;

@@ -1,5 +1,5 @@
-//! From Arrow columns to what pandas functions are given. Nothing changes on the way: integers stay integers where some
-//! are missing, at any depth.
+//! Converts Arrow columns to Series for pandas functions, without changing values: integers with nulls stay integers,
+//! at any depth.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::to_python::to_list;
 /// What may be done with a Series.
 #[derive(Clone, Copy)]
 pub enum Access<'a> {
-    /// User code may write to it: nobody else sees that.
+    /// User code may write to it; other users of the data don't see that.
     Writable(Option<&'a WritableInput>),
     /// It will be copied.
     ReadOnly,

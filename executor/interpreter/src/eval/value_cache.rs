@@ -1,5 +1,5 @@
-//! The results of general functions of this command as Python values: the next function of the stage is given them
-//! instead of new ones made from the column.
+//! Results of general functions in this command as Python values: the next function of the stage gets these instead of
+//! new ones made from the column.
 
 use std::cell::RefCell;
 use std::sync::Arc;

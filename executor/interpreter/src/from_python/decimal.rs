@@ -1,4 +1,4 @@
-//! DECIMAL(p, s): exact or refused.
+//! DECIMAL(p, s): exact, or an error.
 
 use std::sync::Arc;
 

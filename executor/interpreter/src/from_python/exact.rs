@@ -1,5 +1,5 @@
-//! The common case of results: every value is of the very class that the type stands for, or `None`. It converts in one
-//! pass, and the values are what converting back would give.
+//! The fast path of results: every value is exactly of the class that the type stands for, or `None`. One pass, and the
+//! values would be the same when converted back.
 
 use std::ffi::c_char;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! From Python values to Arrow columns, strictly: what fits converts, everything else is a typed error that names the
-//! row and the value. Nothing is truncated, rounded or wrapped.
+//! Converts Python values to Arrow columns, strictly: values that fit are converted, everything else is a typed error
+//! with row and value. Nothing is truncated, rounded or wrapped.
 
 mod decimal;
 pub mod exact;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Stage;
 
-/// Beyond this many stages the table starts anew, and the executor is asked for them again.
+/// Beyond this many stages the table is cleared, and the executor sends them again.
 const MAX: usize = 512;
 
 /// What the executor has sent, and stages made of single functions.

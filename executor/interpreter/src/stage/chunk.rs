@@ -1,4 +1,4 @@
-//! Rows on their way through a stage.
+//! Rows in a stage.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What steps need beside the rows: Python, and whom to tell what ran.
+//! What steps need besides rows: Python, tallies, output, caches.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! From a StageSpec to a stage that can run: everything is checked once.
+//! Decodes and validates a StageSpec.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! A table or aggregate function that is called by itself, as a stage.
+//! A stage for a table or aggregate function that is called by itself.
 
 use std::cell::RefCell;
 

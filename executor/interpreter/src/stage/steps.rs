@@ -1,4 +1,4 @@
-//! Steps that give at most one row per row.
+//! Steps with at most one output row per input row.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! What table functions give: which of their results are many rows, and the columns of these rows.
+//! Results of table functions: which of them are several rows, and the columns of these rows.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Where Pythons may be.
+//! Finds the Pythons of this node.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ print(json.dumps({
 "#;
 
 #[derive(Deserialize)]
-struct Answer {
+struct ProbeOutput {
     implementation: String,
     version: (u32, u32, u32),
     executable: PathBuf,
@@ -60,7 +60,8 @@ pub async fn probe(path: &Path) -> Result<Python, Error> {
         let last = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
         return Err(bad(format!("{}: {last}", output.status)));
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|e| bad(format!("unexpected answer: {e}")))?;
+    let answer: ProbeOutput =
+        serde_json::from_slice(&output.stdout).map_err(|e| bad(format!("unexpected answer: {e}")))?;
     if answer.implementation != "cpython" {
         return Err(bad(format!("is {}, only CPython can be embedded", answer.implementation)));
     }

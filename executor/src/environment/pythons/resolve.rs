@@ -1,4 +1,4 @@
-//! What `Environment.python` means on this node.
+//! Resolves `Environment.python` on this node.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::environment::paths;
 
 /// The forms in which users write a Python.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum PythonSpec {
     Default,
     /// "3", "3.11" or "3.11.7"
     Version(Vec<u32>),
@@ -20,7 +20,7 @@ enum Wanted {
     Command(String),
 }
 
-impl Wanted {
+impl PythonSpec {
     fn parse(text: &str, targets: &[String]) -> Self {
         let text = text.trim();
         let version = |text: &str| text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u32>>>();
@@ -40,7 +40,7 @@ impl Wanted {
 
 /// True where the Python comes with the environment.
 pub(super) fn is_inside_archive(wanted: &str, targets: &[String]) -> bool {
-    matches!(Wanted::parse(wanted, targets), Wanted::Path(path) if path.is_relative())
+    matches!(PythonSpec::parse(wanted, targets), PythonSpec::Path(path) if path.is_relative())
 }
 
 pub(super) async fn resolve(
@@ -49,12 +49,12 @@ pub(super) async fn resolve(
     archives: &Path,
     targets: &[String],
 ) -> Result<Python, Error> {
-    let python = match Wanted::parse(wanted, targets) {
-        Wanted::Default => pythons.usable().next().cloned().ok_or_else(|| absent(pythons, "at all"))?,
-        Wanted::Version(parts) => by_version(pythons, &parts, wanted)?,
-        Wanted::Path(path) if path.is_absolute() => probe(&path).await.map_err(|e| have(e, pythons))?,
-        Wanted::Path(path) => inside_archive(&path, archives).await?,
-        Wanted::Command(command) => {
+    let python = match PythonSpec::parse(wanted, targets) {
+        PythonSpec::Default => pythons.usable().next().cloned().ok_or_else(|| absent(pythons, "at all"))?,
+        PythonSpec::Version(parts) => by_version(pythons, &parts, wanted)?,
+        PythonSpec::Path(path) if path.is_absolute() => probe(&path).await.map_err(|e| have(e, pythons))?,
+        PythonSpec::Path(path) => inside_archive(&path, archives).await?,
+        PythonSpec::Command(command) => {
             let path = which::which(&command).map_err(|_| absent(pythons, &format!("{command:?} on its PATH")))?;
             probe(&path).await.map_err(|e| have(e, pythons))?
         }
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn forms() {
         let targets = ["env".to_owned()];
-        assert_eq!(Wanted::parse("env/bin/python", &targets), Wanted::Path("env/bin/python".into()));
-        assert_eq!(Wanted::parse("/usr/bin/python3", &targets), Wanted::Path("/usr/bin/python3".into()));
-        assert_eq!(Wanted::parse("pypy3", &targets), Wanted::Command("pypy3".to_owned()));
-        assert_eq!(Wanted::parse("3", &targets), Wanted::Version(vec![3]));
+        assert_eq!(PythonSpec::parse("env/bin/python", &targets), PythonSpec::Path("env/bin/python".into()));
+        assert_eq!(PythonSpec::parse("/usr/bin/python3", &targets), PythonSpec::Path("/usr/bin/python3".into()));
+        assert_eq!(PythonSpec::parse("pypy3", &targets), PythonSpec::Command("pypy3".to_owned()));
+        assert_eq!(PythonSpec::parse("3", &targets), PythonSpec::Version(vec![3]));
     }
 }

@@ -1,5 +1,5 @@
-//! Whose turn it is at a pool. The calls of each function or stage are a lane; the lane that has had the least
-//! interpreter time goes first, so that a slow function can't buy time with few calls. Pure: told the time.
+//! Fair queueing of calls. The calls of each function or stage are a lane; the lane that has had the least interpreter
+//! time goes first, so that a slow function gets no more than its share. Pure: the time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl<W> Lanes<W> {
         ticket
     }
 
-    /// A call waits no more, because nobody waits for it.
+    /// A waiting call whose caller has gone leaves the queue.
     pub(super) fn leave(&mut self, lane: u32, ticket: u64) -> Option<W> {
         let held = self.lanes.get_mut(&lane)?;
         let index = held.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()?;

@@ -1,4 +1,4 @@
-//! What a pool is doing: for scaling, for routing, and in words for people.
+//! The load of a pool: for scaling, for routing, and as text for people.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which interpreter of a pool takes a call. Pure.
+//! Chooses the interpreter of a pool that takes a call. Pure.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -70,14 +70,14 @@ class FleetFunctions:
         return registered or self.refer(function)
 
     def kind(self, function: Any) -> str:
-        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" where nobody knows the function."""
+        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" for an unknown function."""
         if isinstance(function, UserDefinedFunctionWrapper):
             return function.kind
         view = self._known(function)
         return "" if view is None else view.kind
 
     def result_type(self, function: Any) -> DataType | None:
-        """Its result type; None where nobody knows the function."""
+        """Its result type; None for an unknown function."""
         if isinstance(function, UserDefinedFunctionWrapper):
             return function.result_type
         view = self._known(function)
@@ -101,11 +101,11 @@ class FleetFunctions:
         return view
 
     def forget(self) -> None:
-        """What was known is asked for anew: functions were registered or dropped."""
+        """Clears the cache: functions were registered or dropped."""
         self._views.clear()
 
     def forget_inline(self) -> None:
-        """Declarations are registered anew when they are used: somebody dropped them."""
+        """Declarations are registered again when they are used, because they were dropped."""
         with self._lock:
             self._inline.clear()
         self.forget()

@@ -96,7 +96,7 @@ class StreamPool:
             other.pipeline.close()
 
     def _watch(self) -> None:
-        """Without calls nobody else would notice that a stream's time is over."""
+        """Without calls nothing else would notice that a stream has expired."""
         if self._reaper is None and self._idle and not self._closed:
             self._reaper = threading.Timer(STREAM_SECONDS, self._reap)
             self._reaper.daemon = True

@@ -23,7 +23,7 @@ from .views import FunctionView, function_view
 OnEvent = Callable[[str], None]
 
 _GRACE_SECONDS = 30.0
-"""How much longer the client waits than it told the coordinator to take: the typed answer should win."""
+"""How much longer than the coordinator's timeout the client waits, so that it gets the typed error."""
 DEFAULT_SECONDS = 600.0
 
 

@@ -93,7 +93,7 @@ class Runner:
         return PlanTarget(self._directory, plan, self._job, self._describe, names, on_error_value(on_error), bundles)
 
     def pipeline(self, target: Target, **options: Any) -> Pipeline:
-        """Streams to whoever serves it."""
+        """Streams to the peers that serve it."""
         return Pipeline(target, direct=self._direct, **options)
 
     def plan_schema(self, plan: plan_pb2.Plan) -> pa.Schema:
@@ -138,7 +138,7 @@ class Runner:
     def _aggregate(
         self, target: Target, batches: Batches, handler: BundleProgressHandler | None
     ) -> Iterator[pa.RecordBatch]:
-        """Runs anew what failed before any result came, where the same batches can be given again."""
+        """Retries a run that failed before its first result, if the same batches can be read again."""
         attempt, producer = 1, new_producer()
         while True:
             some = False
@@ -165,7 +165,7 @@ def _hears(handler: BundleProgressHandler | None) -> OnBundle | None:
 def _at_least_one(
     make: Callable[[], Iterable[pa.RecordBatch]], schema: pa.Schema
 ) -> Callable[[], Iterator[pa.RecordBatch]]:
-    """Without any batch nobody would know the columns that there are no rows of."""
+    """Without any batch the columns would be unknown."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         count = 0

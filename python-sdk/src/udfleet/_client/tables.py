@@ -73,7 +73,7 @@ class Tables:
 
         :param schema: names (`["a", "b"]` or `"a, b"`), a ROW type, its SQL text, or a list of types or fields; None:
             types that hold the values, and the rows' own names or `_1`, `_2`, ...
-        :param verify_schema: taken as PyFlink has it; what does not fit is refused either way.
+        :param verify_schema: accepted for PyFlink's sake and ignored: values are always checked.
         :raises InvalidInputError: naming row, column and value: out of range, of another type, null where none may be.
         """
         from ..table import sources

@@ -1,4 +1,4 @@
-"""Values that do not fit their declared types, before anybody knows which column of whose call they are in."""
+"""Values that do not fit their declared types, before column and call are known."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Directory:
         return Lookup(functools.partial(self._rpc.begin_flight_info, descriptor))
 
     def forget(self, function: str | None = None) -> None:
-        """Routes asked for anew: of one function and its versions, or all."""
+        """Invalidates routes: of one function and its versions, or all."""
         with self._lock:
             if function is None:
                 self._routes.clear()

@@ -55,7 +55,7 @@ class ExchangeStream:
             if connected:
                 self._writer, self._reader = client.do_exchange(descriptor, options)
             else:
-                # It waits for the connection, two seconds where nobody answers.
+                # It waits for the connection, two seconds if there is no answer.
                 self._writer, self._reader = _interrupts.interruptible(lambda: client.do_exchange(descriptor, options))
         except (pa.ArrowException, OSError) as error:
             if _interrupts.raised_by_handler(error):

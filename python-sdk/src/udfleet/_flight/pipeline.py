@@ -93,7 +93,7 @@ class Pipeline:
         """Addresses to open streams to; the last one is tried first."""
         executors = [a for a in self._target.executors() if a not in self._failed] if self._direct else []
         random.shuffle(executors)
-        # A coordinator forwards: good enough when nobody else can be reached.
+        # A coordinator forwards: good enough when no executor can be reached.
         return executors[: self._max_streams] or [self._coordinators.preferred]
 
     def __len__(self) -> int:

@@ -38,7 +38,7 @@ class Target(ABC):
 
     @abstractmethod
     def executors(self) -> list[str]:
-        """Addresses of peers that serve it; the coordinator's where nobody else does all of it."""
+        """Addresses of peers that serve it; the coordinator's if no executor serves all of it."""
 
     @abstractmethod
     def latest_executors(self) -> list[str]:
@@ -81,7 +81,7 @@ class Target(ABC):
         try:
             return bool(self._describe(name).deterministic)
         except FunctionNotFoundError:
-            # What plans call and nobody has registered is built in; a function that was dropped is found by nobody.
+            # Names in plans that are not registered are built-in functions; a dropped function is not found.
             return True
 
 
@@ -123,7 +123,7 @@ class FunctionTarget(Target):
 
 
 class PlanTarget(Target):
-    """A plan. Where one stage does all of it, executors are told that stage."""
+    """A plan. If it is a single stage, executors get that stage."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ def _spawner() -> concurrent.futures.ThreadPoolExecutor:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without the token and the files of another fleet: what a local one needs of these it is told."""
+    """Our environment variables, without the token and the files of another fleet."""
     meant_for_others = (key for key in os.environ if key.startswith("UDFLEET_") and key.endswith(_NOT_PASSED_ON))
     return {key: os.environ[key] for key in os.environ.keys() - set(meant_for_others)}
 

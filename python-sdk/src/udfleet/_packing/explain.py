@@ -1,4 +1,4 @@
-"""Why a function can't travel: which variable of which module holds what can't, and what to do about it."""
+"""Why a function can't be pickled: which variable of which module is at fault, and what to do about it."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _text(error: Exception) -> str:
 
 
 def _hint(module: str | None, local: set[str]) -> str:
-    """Of a module that lies in a file, the way out is to bring that file."""
+    """The hint for a module in a file: ship that file."""
     found = sys.modules.get(module or "")
     root = root_of(found) if found is not None and (module or "").split(".")[0] in local else None
     if root is None:

@@ -1,4 +1,4 @@
-"""Which modules the fleet can't import, so that what they define must travel by value."""
+"""Which modules the fleet can't import, so that their contents are pickled by value."""
 
 from __future__ import annotations
 

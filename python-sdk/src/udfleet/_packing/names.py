@@ -1,4 +1,4 @@
-"""Which names the code that travels may look up: a module that can't travel whole leaves out the others."""
+"""Which names pickled code may look up: of a module that can't be pickled as a whole, the others are left out."""
 
 from __future__ import annotations
 

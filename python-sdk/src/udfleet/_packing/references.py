@@ -35,7 +35,7 @@ def new_module(name: str) -> ModuleType:
 
 
 def fill_module(module: ModuleType, content: tuple[dict[str, Any], dict[str, str]]) -> None:
-    """Gives a module its variables; those that did not travel say why when they are asked for."""
+    """Gives a module its variables; those that were not pickled raise an error that says why."""
     variables, left_out = content
     module.__dict__.update(variables, __builtins__=__builtins__)
     if not left_out:

@@ -1,4 +1,4 @@
-"""Artifacts: files addressed by content, gathered for one registration and sent where missing."""
+"""Artifacts: files addressed by content, collected for one registration, and sent if missing."""
 
 from __future__ import annotations
 

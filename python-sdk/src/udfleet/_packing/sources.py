@@ -1,4 +1,4 @@
-"""The source lines of code that travels by value: tracebacks made on another machine show them."""
+"""The source lines of code that is pickled by value: tracebacks on another machine show them."""
 
 from __future__ import annotations
 

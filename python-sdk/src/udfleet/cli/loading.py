@@ -99,7 +99,7 @@ def _import(name: str) -> Any:
             f"there is no module {module!r} here nor installed", hint="a file can be named too: path/to/file.py:attr"
         ) from error
     except UdfleetError as error:
-        # What a declaration refuses keeps its code; only where it stands is added.
+        # An error of a declaration keeps its code; only its place is added.
         raise type(error)(f"{_place(error)}{error.message}", hint=error.hint) from error
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error

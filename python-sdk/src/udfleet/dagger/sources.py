@@ -86,7 +86,7 @@ def _source(name: str, file: str, text: bytes, listed: bool) -> Source:
 
 
 def top_level_names(source: Source) -> set[str]:
-    """What a file binds, told without running it."""
+    """The names that a file binds, found without running it."""
     try:
         tree = ast.parse(source.text, source.file)
     except (SyntaxError, ValueError) as error:

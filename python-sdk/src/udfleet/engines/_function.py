@@ -43,7 +43,7 @@ class EngineFunction:
         _check_on_error(view, engine, self.on_error)
         self.input_types = _declared(view, engine)
         self.result_type = view.result_type
-        # Nulls where none may be are told with their row by who sees them first: the interpreter.
+        # Nulls in NOT NULL columns are reported with their row by the interpreter.
         self.inputs = [to_arrow_field(f"arg{index}", t.nullable()) for index, t in enumerate(self.input_types)]
         self.result: pa.Field = to_arrow_field("result", self.result_type.nullable())
         self._calls = fleet._pool

@@ -71,5 +71,5 @@ def _stretched(column: pl.Series, rows: int) -> pl.Series:
 
 
 def _chunks(column: pl.Series) -> pa.ChunkedArray:
-    """Without copying what lies in several pieces into one."""
+    """Without copying chunks into one."""
     return pa.chunked_array([chunk.to_arrow() for chunk in column.get_chunks()])

@@ -104,7 +104,7 @@ def _checked(fleet: Fleet, name: str, on_error: str | None) -> EngineFunction:
 
 
 class _Remote:
-    """What travels to Spark's workers: where the fleet is, and which function is meant."""
+    """What Spark's workers are sent: the address of the fleet, and the function."""
 
     def __init__(self, fleet: Fleet, function: EngineFunction) -> None:
         self.settings = fleet._settings

@@ -26,7 +26,7 @@ class Derived(ABC):
     """Rows of other tables' results, as a source."""
 
     rows: int | None = None
-    """How many; None: nobody knows before it has run."""
+    """How many; None: unknown before it has run."""
 
     @property
     @abstractmethod

@@ -18,7 +18,7 @@ class FleetFunctions(Functions, Protocol):
     """The functions of a fleet."""
 
     def forget_inline(self) -> None:
-        """Declarations are registered anew when they are used next: somebody dropped them."""
+        """Declarations are registered again when they are used next, because they were dropped."""
 
 
 class PlanFleet(Protocol):

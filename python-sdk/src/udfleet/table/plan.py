@@ -21,10 +21,10 @@ class Functions(Protocol):
         """The registered name of a function that is a name or a declaration; registers declarations."""
 
     def kind(self, function: Any) -> str:
-        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" where nobody knows the function."""
+        """`scalar`, `table`, `aggregate` or `table_aggregate`; "" for an unknown function."""
 
     def result_type(self, function: Any) -> DataType | None:
-        """Its result type; None where nobody knows the function."""
+        """Its result type; None for an unknown function."""
 
 
 def build(fields: Sequence[Field], steps: Sequence[ops.Operator], functions: Functions) -> plan_pb2.Plan:

@@ -204,7 +204,7 @@ class Table:
         try:
             yield from self._fleet._run_plan(self._plan(), batches, source.replayable, on_error, handler)
         except FunctionNotFoundError:
-            # Perhaps one that was registered for this table, and that somebody dropped since.
+            # Perhaps one that was registered for this table and dropped since.
             self._fleet._functions.forget_inline()
             raise
 

@@ -1,4 +1,4 @@
-//! Definitions that are large together: executors fetch them, and an executor that comes back has them again.
+//! Large definitions: executors fetch them, and fetch them again after a restart.
 
 use udfleet_proto::v1::{ExecutorInfo, ListExecutorsRequest};
 use udfleet_tests::batches::{integers, numbers};

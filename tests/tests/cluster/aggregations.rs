@@ -23,7 +23,7 @@ async fn start(functions: &[Function]) -> (Cluster, String) {
     for function in functions {
         cluster.client().register(function).await;
     }
-    let executor = cluster.doors().remove(1);
+    let executor = cluster.endpoints().remove(1);
     (cluster, executor)
 }
 

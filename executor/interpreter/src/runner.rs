@@ -1,4 +1,4 @@
-//! Running batches: functions called by themselves and stages, results in parts, groups of streams.
+//! Runs batches: functions called by themselves and stages, results in parts, aggregations of streams.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -24,9 +24,9 @@ use crate::private::WritableInput;
 use crate::stage::{AggregationSession, Chunk, Context, Pipeline, Stage, Stages};
 use crate::tally::Tally;
 
-/// Everything between commands that has to do with functions.
+/// The state that batches need between commands: functions, schemas, stages, parked results.
 #[derive(Default)]
-pub struct Work {
+pub struct BatchRunner {
     pub functions: Functions,
     schemas: Schemas,
     stages: Stages,
@@ -74,14 +74,14 @@ fn no_batch(error: std::io::Error) -> Error {
     Error::internal(format!("shared memory with the executor: {error}"))
 }
 
-impl Work {
+impl BatchRunner {
     /// Adds a loaded function.
     pub fn insert(&mut self, py: Python<'_>, output: &mut Output, function: Function) {
         self.forget(py, output, function.number);
         self.functions.insert(function);
     }
 
-    /// Removes a function, and cancels what still runs with it.
+    /// Removes a function, and cancels what still uses it.
     pub fn remove(&mut self, py: Python<'_>, output: &mut Output, number: u32) -> Option<Rc<Function>> {
         self.forget(py, output, number);
         self.functions.remove(number)
@@ -99,7 +99,7 @@ impl Work {
     pub fn cancel(&mut self, py: Python<'_>, output: &mut Output, cancel: &Cancel) {
         self.sessions.remove(&cancel.session);
         if let Some(mut call) = self.parked.remove(&cancel.call) {
-            // What generators say while they end belongs to one of the call's functions.
+            // What generators print while they are closed is attributed to one of the call's functions.
             if let Some(function) = call.slots().first().cloned() {
                 output.switch_to(py, &function);
             }

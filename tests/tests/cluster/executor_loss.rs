@@ -27,8 +27,8 @@ struct Running {
     results: tokio::task::JoinHandle<Vec<i64>>,
 }
 
-async fn run(door: &str, descriptor: FlightDescriptor, batches: i64) -> Running {
-    let mut stream = Stream::open(door, descriptor).await.unwrap();
+async fn run(endpoint: &str, descriptor: FlightDescriptor, batches: i64) -> Running {
+    let mut stream = Stream::open(endpoint, descriptor).await.unwrap();
     let sender = stream.take_sender();
     let writer = tokio::spawn(async move {
         let mut encoder = Encoder::default();
@@ -238,7 +238,7 @@ async fn sigterm_lets_streams_go_on_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_finishes_what_runs_and_takes_nothing_new() {
     let cluster = start(2).await;
-    let direct = cluster.doors().swap_remove(1);
+    let direct = cluster.endpoints().swap_remove(1);
     let mut through = run(&cluster.address(), command("uneven"), 300).await;
     let mut straight = run(&direct, command("uneven"), 300).await;
     through.wait_answered(5).await;

@@ -1,4 +1,4 @@
-//! Executors' ids: one process has one at a time, and how it ended is told.
+//! Executor ids: one process holds an id at a time, and its end is reported.
 
 use udfleet_proto::v1::{ErrorCode, ListExecutorsRequest};
 use udfleet_tests::batches::{integers, numbers};
