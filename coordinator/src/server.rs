@@ -93,6 +93,7 @@ impl Server {
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
             registry: Arc::clone(&registry),
+            store: Arc::clone(&server.store),
             artifacts,
             fleet: fleet.clone(),
             routes,
@@ -111,7 +112,7 @@ impl Server {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
         server.serve_grpc(grpc, router, context, require_token.clone());
-        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines), require_token);
+        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines, Arc::clone(&server.store)), require_token);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
@@ -144,7 +145,8 @@ impl Server {
 
     fn serve_http(&mut self, port: Port, exporter: Exporter, require_token: RequireToken) {
         let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
-        let app = http::routes(Http { fleet, require_token, exporter, ready });
+        let store = Arc::clone(&self.store);
+        let app = http::routes(Http { fleet, require_token, exporter, ready, store });
         self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
     }
 

@@ -1,6 +1,8 @@
 //! The Fleet service: functions and executors, for clients.
 
 mod ask;
+mod backup;
+mod later;
 mod logs;
 mod page;
 mod register;

@@ -10,10 +10,11 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
 
+use super::later::{self, Outcome};
 use super::service::FleetContext;
 use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
-use crate::registry::{self, Function};
+use crate::registry::{self, Function, RegisterError};
 
 /// The receiver of events; they are dropped if it does not read.
 pub(super) struct Events(pub mpsc::Sender<Result<RegistrationEvent, Status>>);
@@ -43,7 +44,7 @@ pub(super) async fn run(context: Arc<FleetContext>, definition: FunctionDefiniti
 }
 
 async fn register(
-    context: &FleetContext,
+    context: &Arc<FleetContext>,
     mut definition: FunctionDefinition,
     timeout: Duration,
     events: &Events,
@@ -52,7 +53,14 @@ async fn register(
     registry::validate(&definition)?;
     present(context, &definition).await?;
     context.fleet.feasible(definition.clone()).await?;
-    let (function, new) = context.registry.register(definition).await?;
+    let (function, new) = match context.registry.register(definition).await {
+        Ok(registered) => registered,
+        Err(RegisterError::Failed(error)) => return Err(error),
+        Err(RegisterError::Unresolved(error, registration)) => {
+            tokio::spawn(later::resolve(Arc::clone(context), registration));
+            return Err(error);
+        }
+    };
     context.fleet.catalog_changed();
     let line = if new { "registering" } else { "identical to" };
     events.tell(Kind::Progress(format!("{line} {}", function.name)));
@@ -83,20 +91,25 @@ fn failures(info: &FunctionInfo) -> impl Iterator<Item = String> {
 /// When the store fails.
 pub async fn resume(context: Arc<FleetContext>) -> Result<(), Error> {
     for function in context.registry.take_over().await? {
-        let context = Arc::clone(&context);
-        tokio::spawn(async move {
-            let (nobody, _) = mpsc::channel(1);
-            let timeout = context.registration_timeout;
-            let mut served = false;
-            let result = watched(&context, &function, timeout, Unplaced::Waits, &Events(nobody), &mut served).await;
-            // It may have been called before the restart.
-            match end(&context, &function, true, result).await {
-                Ok(_) => tracing::info!(function = function.name, "registration from before the restart: ready"),
-                Err(error) => tracing::warn!(function = function.name, %error, "registration from before the restart"),
-            }
-        });
+        go_on(Arc::clone(&context), function);
     }
     Ok(())
+}
+
+/// Goes on with a registration that was cut short: nobody hears of it, but it too ends.
+pub(super) fn go_on(context: Arc<FleetContext>, function: Arc<Function>) {
+    context.fleet.catalog_changed();
+    tokio::spawn(async move {
+        let (nobody, _) = mpsc::channel(1);
+        let timeout = context.registration_timeout;
+        let mut served = false;
+        let result = watched(&context, &function, timeout, Unplaced::Waits, &Events(nobody), &mut served).await;
+        // It may have been called before.
+        match end(&context, &function, true, result).await {
+            Ok(_) => tracing::info!(function = function.name, "a registration that was cut short: ready"),
+            Err(error) => tracing::warn!(function = function.name, %error, "a registration that was cut short"),
+        }
+    });
 }
 
 async fn watched(
@@ -116,23 +129,23 @@ async fn watched(
 }
 
 /// Records how the registration of a new version ended. A failed one leaves nothing, not even a used version number,
-/// unless it was `served` for a while.
+/// unless it was `served` for a while. While the store is unavailable, that is recorded later.
 async fn end(
-    context: &FleetContext,
+    context: &Arc<FleetContext>,
     function: &Function,
     served: bool,
     result: Result<FunctionInfo, Error>,
 ) -> Result<FunctionInfo, Error> {
-    if result.is_ok() {
-        context.registry.settle(function).await?;
-    } else {
-        context.registry.abandon(function, served).await?;
-        context.fleet.show_catalog().await;
+    let outcome = Outcome { ready: result.is_ok(), served };
+    match later::record(context, function, outcome).await {
+        Err(error) if !error.code().retryable() => return Err(error),
+        Err(_) => drop(tokio::spawn(later::record_later(Arc::clone(context), function.clone(), outcome))),
+        Ok(()) => {}
     }
     result
 }
 
-async fn present(context: &FleetContext, definition: &FunctionDefinition) -> Result<(), Error> {
+pub(super) async fn present(context: &FleetContext, definition: &FunctionDefinition) -> Result<(), Error> {
     for (hash, artifact) in registry::artifacts(definition) {
         if !context.artifacts.reserve(hash).await {
             let message = format!("artifact {hash} ({:?}) has not been sent", artifact.name);

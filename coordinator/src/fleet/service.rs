@@ -13,22 +13,24 @@ use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
     ConfigKey, DescribeFunctionRequest, DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest,
-    DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse, FunctionInfo, ListExecutorsRequest,
-    ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProfileRequest,
-    ProfileResponse, ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RowErrorsRequest,
-    RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
+    DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse, ExportFunctionsRequest, ExportFunctionsResponse,
+    FunctionInfo, ImportFunctionRequest, ImportFunctionResponse, ListExecutorsRequest, ListExecutorsResponse,
+    ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse,
+    ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RowErrorsRequest, RowErrorsResponse,
+    ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
 use super::page::page;
 use super::register::{self, Events};
-use super::{ask, logs};
+use super::{ask, backup, logs};
 use crate::artifact::ArtifactStore;
 use crate::logs::{LogStore, WantedLines};
 use crate::membership::MembershipHandle;
 use crate::plan;
 use crate::registry::Registry;
 use crate::routes::RouteTable;
+use crate::store::SharedStore;
 use udfleet_edge::auth::SendToken;
 
 /// Bytes of the id that a client gives a registration.
@@ -41,6 +43,8 @@ const EVENTS: usize = 64;
 pub struct FleetContext {
     /// Registered functions.
     pub registry: Arc<Registry>,
+    /// Where they are kept.
+    pub store: SharedStore,
     /// Their files.
     pub artifacts: ArtifactStore,
     /// The executors.
@@ -123,6 +127,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
             config_keys: config::KEYS.iter().map(key).collect(),
             coordinators: vec![self.context.coordinator.clone()],
+            meta_store_outage: self.context.store.outage().map(|outage| outage.to_string()).unwrap_or_default(),
         }))
     }
 
@@ -219,6 +224,22 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let compiled = plan::compile(&plan, OnError::Unspecified, &*self.context.routes.load_full())?;
         let (text, outputs) = (compiled.explain(), compiled.outputs().to_vec());
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
+    }
+
+    type ExportFunctionsStream = BoxStream<ExportFunctionsResponse>;
+
+    async fn export_functions(
+        &self,
+        _: Request<ExportFunctionsRequest>,
+    ) -> Result<Response<Self::ExportFunctionsStream>, Status> {
+        Ok(Response::new(Box::pin(backup::export(&self.context).await?)))
+    }
+
+    async fn import_function(
+        &self,
+        request: Request<ImportFunctionRequest>,
+    ) -> Result<Response<ImportFunctionResponse>, Status> {
+        Ok(Response::new(backup::import(&self.context, request.into_inner()).await?))
     }
 
     type RowErrorsStream = BoxStream<RowErrorsResponse>;

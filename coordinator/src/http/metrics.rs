@@ -13,6 +13,7 @@ use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
 use crate::membership::MembershipHandle;
 use crate::router::Stats;
 use crate::snapshot::Snapshot;
+use crate::store::SharedStore;
 
 /// Functions with series of their own; further ones are left out, so that the page stays bounded.
 const MOST_FUNCTIONS: usize = 500;
@@ -24,13 +25,14 @@ pub struct Exporter {
     fleet: MembershipHandle,
     stats: Arc<Stats>,
     engines: Arc<Engines>,
+    store: SharedStore,
 }
 
 impl Exporter {
     /// Reads from these.
     #[must_use]
-    pub fn new(fleet: MembershipHandle, stats: Arc<Stats>, engines: Arc<Engines>) -> Self {
-        Self { fleet, stats, engines }
+    pub fn new(fleet: MembershipHandle, stats: Arc<Stats>, engines: Arc<Engines>, store: SharedStore) -> Self {
+        Self { fleet, stats, engines, store }
     }
 
     /// The page, in Prometheus' text format.
@@ -44,6 +46,7 @@ impl Exporter {
             describe();
             record_router(&self.stats);
             record_engines(&self.engines);
+            gauge!("udfleet_meta_store_up").set(if self.store.outage().is_none() { 1.0 } else { 0.0 });
             record_executors(&snapshot);
             record_snapshot(&snapshot);
             functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
@@ -65,6 +68,7 @@ fn describe() {
         "udfleet_batches_resent_total",
         "Batches sent again because an executor was lost or refused them"
     );
+    describe_gauge!("udfleet_meta_store_up", "1 while the coordinator's metadata store answers, else 0");
     describe_gauge!("udfleet_executors", "Executors by state");
     describe_counter!("udfleet_snapshot_revision_total", "Changes of the fleet that the coordinator has published");
     describe_counter!(

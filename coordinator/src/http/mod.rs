@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::membership::MembershipHandle;
+use crate::store::SharedStore;
 use udfleet_edge::auth::RequireToken;
 use udfleet_edge::metrics::answer;
 
@@ -30,6 +31,8 @@ pub struct Http {
     pub exporter: Arc<Exporter>,
     /// True while the coordinator serves.
     pub ready: Arc<AtomicBool>,
+    /// Whose outage /readyz tells.
+    pub store: SharedStore,
 }
 
 /// The routes of the second port.
@@ -42,12 +45,19 @@ pub fn routes(http: Http) -> axum::Router {
         .with_state(http)
 }
 
-async fn ready(State(http): State<Http>) -> (StatusCode, &'static str) {
-    if http.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the coordinator is starting or stopping\n")
+/// Without its metadata store a coordinator goes on routing, so it stays ready: were all coordinators taken out of
+/// service because of etcd, calls would fail that need none.
+async fn ready(State(http): State<Http>) -> (StatusCode, String) {
+    if !http.ready.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the coordinator is starting or stopping\n".to_owned());
     }
+    let text = match http.store.outage() {
+        None => "ready\n".to_owned(),
+        Some(outage) => format!(
+            "ready for calls; registrations and drains fail, since the metadata store is unavailable: {outage}\n"
+        ),
+    };
+    (StatusCode::OK, text)
 }
 
 async fn render(State(http): State<Http>) -> Result<impl IntoResponse, (StatusCode, String)> {

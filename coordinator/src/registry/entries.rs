@@ -19,9 +19,11 @@ pub(super) fn registering_key(name: &str, version: u32) -> String {
     format!("{REGISTERING}{name}/{version}")
 }
 
-/// The last version number that was given out.
+/// `versions/add`: the last version number that was given out.
+pub(super) const VERSIONS: &str = "versions/";
+
 pub(super) fn counter_key(name: &str) -> String {
-    format!("versions/{name}")
+    format!("{VERSIONS}{name}")
 }
 
 /// Name and version of a key under `prefix`.

@@ -1,10 +1,12 @@
 //! Registered functions: durable in the store, in memory as an immutable [`Catalog`].
 
+mod backup;
 mod catalog;
 mod entries;
 mod follow;
 mod kind;
 mod owner;
+mod unresolved;
 mod validate;
 
 use std::sync::Arc;
@@ -16,9 +18,11 @@ use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
+pub use backup::ExportedRegistry;
 pub use catalog::{Catalog, CatalogChange, Function};
 pub use kind::null_result_refused;
 pub use owner::Owner;
+pub use unresolved::{RegisterError, UnresolvedRegistration};
 pub use validate::{artifacts, validate};
 
 use crate::store::{Condition, Revision, SharedStore, StoreError, Write};
@@ -62,8 +66,8 @@ impl Registry {
     /// and this process sees to it.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn register(&self, mut definition: FunctionDefinition) -> Result<(Arc<Function>, bool), Error> {
+    /// When the store fails; [`RegisterError::Unresolved`] where nobody knows whether the definition was stored.
+    pub async fn register(&self, mut definition: FunctionDefinition) -> Result<(Arc<Function>, bool), RegisterError> {
         let _one = self.changes.lock().await;
         definition.created_unix_ms = unix_ms();
         let owner = serde_json::to_vec(&self.owner).map_err(|e| Error::internal(format!("the owner: {e}")))?;
@@ -78,21 +82,29 @@ impl Registry {
             let version = last + 1;
             definition.version = version;
             let key = function_key(&definition.name, version);
-            let conditions =
-                [Condition::unchanged(&counter, held.map(|entry| entry.revision)), Condition::absent(&key)];
+            let counter_read = held.map(|entry| entry.revision);
+            let conditions = [Condition::unchanged(&counter, counter_read), Condition::absent(&key)];
             let writes = vec![
                 Write::put(&counter, version.to_string()),
                 Write::put(&key, definition.encode_to_vec()),
                 Write::put(registering_key(&definition.name, version), owner.clone()),
             ];
-            if self.store.transact(&conditions, writes).await?.is_some() {
-                let function = Arc::new(Function::new(definition));
-                self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
-                return Ok((function, true));
+            match self.store.transact(&conditions, writes).await {
+                Ok(Some(_)) => {
+                    let function = Arc::new(Function::new(definition));
+                    self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
+                    return Ok((function, true));
+                }
+                Ok(None) => {}
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let registration = UnresolvedRegistration::new(definition, counter_read);
+                    return Err(RegisterError::Unresolved(error.into(), Box::new(registration)));
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         let message = format!("{}: too many registrations at once for a version number", definition.name);
-        Err(Error::new(ErrorCode::NoCapacity, message).hint("try again"))
+        Err(Error::new(ErrorCode::NoCapacity, message).hint("try again").into())
     }
 
     /// Takes in versions of a name that another coordinator has stored just now, up to the `last`.

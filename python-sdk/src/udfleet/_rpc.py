@@ -234,6 +234,15 @@ class Rpc:
 
         return self._first(drop)
 
+    def export(self, consume: Callable[[Iterator[fleet.ExportFunctionsResponse]], _T]) -> _T:
+        """What `consume` makes of everything that is registered: functions first, then version counters."""
+        request, answer = fleet.ExportFunctionsRequest(), fleet.ExportFunctionsResponse
+        return self._first(lambda address, _: consume(self._stream(address, "Fleet/ExportFunctions", request, answer)))
+
+    def import_function(self, request: fleet.ImportFunctionRequest) -> fleet.ImportFunctionResponse:
+        """Puts one function of a backup back."""
+        return self._unary("Fleet/ImportFunction", request, fleet.ImportFunctionResponse)
+
     def executors(self) -> Iterator[fleet.ExecutorInfo]:
         """All executors."""
         request = fleet.ListExecutorsRequest()
@@ -329,6 +338,15 @@ class Rpc:
         """Which of these artifacts the coordinator lacks."""
         request = fleet.MissingArtifactsRequest(hashes=hashes)
         return set(self._unary("Artifacts/Missing", request, fleet.MissingArtifactsResponse).hashes)
+
+    def get(self, digest: str, consume: Callable[[Iterator[bytes]], _T]) -> _T:
+        """What `consume` makes of an artifact; it begins anew with each coordinator that is tried."""
+        request = fleet.GetArtifactRequest(hash=digest)
+
+        def get(address: str, _: bool) -> _T:
+            return consume(chunk.data for chunk in self._stream(address, "Artifacts/Get", request, fleet.ArtifactChunk))
+
+        return self._first(get)
 
     def put(self, chunks: Callable[[], Iterator[fleet.ArtifactChunk]], timeout: float | None) -> None:
         """Sends one artifact, from its first chunk to each coordinator that is tried."""

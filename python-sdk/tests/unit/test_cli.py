@@ -32,6 +32,7 @@ def view(state: str, reason: str = "") -> FunctionView:
 def run(monkeypatch):
     monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
     monkeypatch.setattr(Fleet, "executors", lambda self: [])
+    monkeypatch.setattr(Fleet, "meta_store_outage", "")
     return CliRunner()
 
 
@@ -51,6 +52,15 @@ def test_status_says_why_and_fails(run, monkeypatch):
     assert run.invoke(cli, ["status", "--json"]).exit_code == 0
 
 
+def test_status_tells_of_a_metadata_store_that_is_away(run, monkeypatch):
+    monkeypatch.setattr(Fleet, "functions", lambda self: [view("READY")])
+    monkeypatch.setattr(Fleet, "meta_store_outage", "etcd at h:2379: no answer in time (for 7 s)")
+    done = run.invoke(cli, ["status"])
+    assert done.exit_code == 1 and "h:2379" in done.stderr
+    done = run.invoke(cli, ["status", "--json"])
+    assert done.exit_code == 1 and "h:2379" in json.loads(done.stdout)["meta_store_outage"]
+
+
 def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys):
     pythons = ["3.8.20", "3.9.1", "3.9.25", "3.10.4", "3.11.2", "3.11.15", "3.12.11", "3.13.5", "3.13.7"]
     executor = ExecutorView(
@@ -62,6 +72,7 @@ def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys)
     monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
     monkeypatch.setattr(Fleet, "executors", lambda self: [executor])
     monkeypatch.setattr(Fleet, "functions", lambda self: [function])
+    monkeypatch.setattr(Fleet, "meta_store_outage", "")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("UDFLEET_TOKEN", raising=False)

@@ -119,8 +119,9 @@ def test_public_surface_is_frozen():
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
     assert sorted(methods) == [
-        "call", "check", "close", "coordinators", "drain", "drop_function", "exchange", "executors", "function", "functions",
-        "http_address", "logs", "profile", "progress", "register_function", "row_errors", "stream",
+        "backup", "call", "check", "close", "coordinators", "drain", "drop_function", "exchange", "executors", "function",
+        "functions", "http_address", "logs", "meta_store_outage", "profile", "progress", "register_function", "restore",
+        "row_errors", "stream",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         _ = udfleet.nothing

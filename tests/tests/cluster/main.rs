@@ -9,6 +9,7 @@ mod aggregations;
 mod batch_layouts;
 mod clickhouse;
 mod engines;
+mod etcd_away;
 mod executor_ids;
 mod executor_loss;
 mod flight_info;

@@ -268,3 +268,5 @@ impl MetaStore for EtcdStore {
 mod process;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

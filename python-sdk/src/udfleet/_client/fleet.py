@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import pyarrow as pa
@@ -15,7 +15,8 @@ from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
-from . import arguments
+from . import arguments, backup
+from .backup import BackupSummary
 from .columns import to_batch
 from .connection_settings import ConnectionSettings
 from .exchange import Exchange
@@ -135,6 +136,11 @@ class Fleet(Tables):
         """host:port of /metrics, /healthz and /readyz."""
         return self._rpc.server_info(__version__).http_address
 
+    @property
+    def meta_store_outage(self) -> str:
+        """Why the coordinator's metadata store does not answer, so that registrations and drains fail; else empty."""
+        return self._rpc.server_info(__version__).meta_store_outage
+
     def register_function(
         self,
         name: str,
@@ -169,6 +175,26 @@ class Fleet(Tables):
             self._functions.forget()
         self._functions.remember(f, view.reference)
         return view
+
+    def backup(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
+        """Writes all registered functions and their files into a new folder. The fleet goes on meanwhile.
+
+        :param report: gets lines about what is going on.
+        :raises InvalidInputError: the folder exists or can't be written; nothing is left of it then.
+        """
+        return backup.backup(self._rpc, arguments.text(folder, "folder"), report or _silent)
+
+    def restore(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
+        """Registers what a backup holds, under the same versions. Nothing is overwritten.
+
+        All is checked before anything is changed. A restore that was interrupted can be run again.
+
+        :raises InvalidInputError: the backup is damaged, or a function is there with another definition.
+        """
+        try:
+            return backup.restore(self._rpc, arguments.text(folder, "folder"), report or _silent)
+        finally:
+            self._functions.forget()
 
     def _register_inline(self, f: UserDefinedFunctionWrapper) -> FunctionView:
         """Registers what a plan uses, under a name of its content."""
@@ -320,3 +346,7 @@ class Fleet(Tables):
 def _check_handler(handler: Any) -> None:
     hint = "subclass udfleet.BundleProgressHandler"
     arguments.has_methods(handler, ("on_progress", "on_completed"), "progress_handler", hint)
+
+
+def _silent(_: str) -> None:
+    pass

@@ -10,6 +10,7 @@ import click
 from .. import __version__
 from ..errors import UdfleetError
 from . import output
+from .backup import backup, restore
 from .call import call
 from .clickhouse import clickhouse
 from .completion import completion
@@ -73,7 +74,7 @@ def cli(ctx: click.Context, address: str, token: str | None) -> None:
 
 
 for _command in (
-    up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, clickhouse, completion,
-    coordinator, executor,
+    up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, backup, restore,
+    clickhouse, completion, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -24,15 +24,17 @@ _PENDING_LONG = datetime.timedelta(minutes=1)
 def status(ctx: click.Context, as_json: bool) -> None:
     """Functions and executors, and why anything waits. Exit status 1 when something failed or waits for long."""
     with connected(ctx) as fleet:
-        functions, executors = fleet.functions(), fleet.executors()
+        functions, executors, outage = fleet.functions(), fleet.executors(), fleet.meta_store_outage
     if as_json:
-        output.print_json({"functions": functions, "executors": executors})
+        output.print_json({"functions": functions, "executors": executors, "meta_store_outage": outage})
     else:
         _executors(executors)
         print()
         _functions(functions)
         _reasons(functions)
-    sys.exit(1 if any(map(_is_bad, functions)) or any(e.state == "lost" for e in executors) else 0)
+        if outage:
+            output.say(f"registrations and drains fail: the coordinator's metadata store is unavailable: {outage}")
+    sys.exit(1 if outage or any(map(_is_bad, functions)) or any(e.state == "lost" for e in executors) else 0)
 
 
 def _is_bad(function: FunctionView) -> bool:

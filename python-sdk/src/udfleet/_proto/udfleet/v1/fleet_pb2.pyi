@@ -36,20 +36,22 @@ class ServerInfoRequest(_message.Message):
     def __init__(self, version: _Optional[str] = ...) -> None: ...
 
 class ServerInfoResponse(_message.Message):
-    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys", "coordinators")
+    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys", "coordinators", "meta_store_outage")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_KEYS_FIELD_NUMBER: _ClassVar[int]
     COORDINATORS_FIELD_NUMBER: _ClassVar[int]
+    META_STORE_OUTAGE_FIELD_NUMBER: _ClassVar[int]
     version: str
     coordinator: str
     http_address: str
     max_frame_bytes: int
     config_keys: _containers.RepeatedCompositeFieldContainer[ConfigKey]
     coordinators: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ..., coordinators: _Optional[_Iterable[str]] = ...) -> None: ...
+    meta_store_outage: str
+    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ..., coordinators: _Optional[_Iterable[str]] = ..., meta_store_outage: _Optional[str] = ...) -> None: ...
 
 class ConfigKey(_message.Message):
     __slots__ = ("name", "type", "default", "scope", "meaning")
@@ -130,6 +132,44 @@ class ListFunctionsResponse(_message.Message):
     functions: _containers.RepeatedCompositeFieldContainer[FunctionInfo]
     next_page_token: str
     def __init__(self, functions: _Optional[_Iterable[_Union[FunctionInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExportFunctionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportFunctionsResponse(_message.Message):
+    __slots__ = ("definition", "counter", "artifacts")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    definition: _function_pb2.FunctionDefinition
+    counter: VersionCounter
+    artifacts: _containers.RepeatedCompositeFieldContainer[_function_pb2.Artifact]
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_function_pb2.Artifact, _Mapping]]] = ...) -> None: ...
+
+class VersionCounter(_message.Message):
+    __slots__ = ("name", "last")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    last: int
+    def __init__(self, name: _Optional[str] = ..., last: _Optional[int] = ...) -> None: ...
+
+class ImportFunctionRequest(_message.Message):
+    __slots__ = ("definition", "counter", "check_only")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    CHECK_ONLY_FIELD_NUMBER: _ClassVar[int]
+    definition: _function_pb2.FunctionDefinition
+    counter: VersionCounter
+    check_only: bool
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., check_only: _Optional[bool] = ...) -> None: ...
+
+class ImportFunctionResponse(_message.Message):
+    __slots__ = ("already_present",)
+    ALREADY_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    already_present: bool
+    def __init__(self, already_present: _Optional[bool] = ...) -> None: ...
 
 class DropFunctionRequest(_message.Message):
     __slots__ = ("name",)

@@ -1,0 +1,69 @@
+//! What a backup is made of, and what a restore puts back.
+
+use futures::Stream;
+use tonic::Status;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::export_functions_response::Kind as Exported;
+use udfleet_proto::v1::import_function_request::Kind as Imported;
+use udfleet_proto::v1::{
+    ErrorCode, ExportFunctionsResponse, FunctionDefinition, ImportFunctionRequest, ImportFunctionResponse,
+    VersionCounter,
+};
+
+use super::register::present;
+use super::service::FleetContext;
+use crate::registry;
+
+/// All functions, then all counters. Definitions are copied as the client takes them.
+pub(super) async fn export(
+    context: &FleetContext,
+) -> Result<impl Stream<Item = Result<ExportFunctionsResponse, Status>> + Send + use<>, Error> {
+    let exported = context.registry.export().await?;
+    let functions = exported.functions.into_iter().map(|function| {
+        let artifacts = registry::artifacts(&function.definition).into_values().cloned().collect();
+        ExportFunctionsResponse { kind: Some(Exported::Definition(function.definition.clone())), artifacts }
+    });
+    let counters = exported.counters.into_iter().map(|(name, last)| ExportFunctionsResponse {
+        kind: Some(Exported::Counter(VersionCounter { name, last })),
+        artifacts: Vec::new(),
+    });
+    Ok(futures::stream::iter(functions.chain(counters).map(Ok)))
+}
+
+pub(super) async fn import(
+    context: &FleetContext,
+    request: ImportFunctionRequest,
+) -> Result<ImportFunctionResponse, Error> {
+    let already_present = match request.kind {
+        Some(Imported::Definition(definition)) => import_function(context, definition, request.check_only).await?,
+        Some(Imported::Counter(VersionCounter { name, last })) => {
+            udfleet_proto::name::validate(&name).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
+            if !request.check_only {
+                context.registry.import_counter(&name, last).await?;
+            }
+            false
+        }
+        None => return Err(Error::new(ErrorCode::InvalidInput, "the request holds nothing to import")),
+    };
+    Ok(ImportFunctionResponse { already_present })
+}
+
+async fn import_function(
+    context: &FleetContext,
+    definition: FunctionDefinition,
+    check_only: bool,
+) -> Result<bool, Error> {
+    registry::validate(&definition)?;
+    if definition.version == 0 {
+        let message = format!("{}: a definition to import has a version", definition.name);
+        return Err(Error::new(ErrorCode::InvalidDefinition, message));
+    }
+    if !check_only {
+        present(context, &definition).await?;
+    }
+    let already_present = context.registry.import(definition, check_only).await?;
+    if !check_only && !already_present {
+        context.fleet.catalog_changed();
+    }
+    Ok(already_present)
+}
