@@ -13,6 +13,7 @@ from fake_fleet import add
 
 import udfleet
 from udfleet import Fleet
+from udfleet._flight import pipeline
 from udfleet._proto.udfleet.v1 import error_pb2
 
 
@@ -26,6 +27,25 @@ def test_a_lost_executor_is_replaced(cluster):
     assert again and len(again) == len(set(again)), "what was in flight, once"
     assert {header.attempt for header in other.headers} == {1, 2}
     assert lost.requests[0].producer == other.requests[0].producer
+
+
+def test_an_executor_that_was_busy_is_asked_again_by_the_same_stream(cluster, monkeypatch):
+    monkeypatch.setattr(pipeline, "_BUSY_SECONDS", 0.1)
+    busy, other = cluster.executors
+    busy.refuse = error_pb2.ErrorInfo(code=error_pb2.NO_CAPACITY, message="busy", has_no_side_effects=True)
+
+    def source():
+        for number in range(2000):
+            if busy.rows:
+                return
+            if number == 20:
+                busy.refuse = None
+            yield batch(number)
+            time.sleep(0.01)
+
+    assert len(list(cluster.fleet.stream("add", source()))) < 2000
+    assert len(other.rows) >= 19 and not cluster.coordinator.rows
+    assert {header.attempt for header in busy.headers} == {1}
 
 
 def test_when_all_executors_are_lost_the_coordinator_forwards(cluster):

@@ -27,6 +27,11 @@ _BACKOFF_SECONDS = 0.1
 _LOOK_SECONDS = 0.2
 """How often a running stream checks whether other executors serve its function now."""
 
+_BUSY_SECONDS = 2.0
+"""An executor that has refused is asked again by a running stream after this."""
+_LOST_SECONDS = 10.0
+"""The same of one that was lost: by then the coordinator has noticed, or it is back."""
+
 _TRY_ELSEWHERE = (errors.NoCapacityError, errors.ExecutorLostError, errors.UnreachableError)
 
 
@@ -69,7 +74,8 @@ class Pipeline:
         self._order: deque[PendingBatch] = deque()
         self._resend: deque[PendingBatch] = deque()
         self._streams: list[ExchangeStream] = []
-        self._failed: set[str] = set()
+        self._failed: dict[str, float] = {}
+        """Peers that have failed, and when they may be asked again."""
         self._silent: set[str] = set()
         """Peers that could not be reached, or went away, rather than refused."""
         self._rounds = 0
@@ -78,12 +84,13 @@ class Pipeline:
         self._next_look = time.monotonic() + _LOOK_SECONDS
 
     def _look_for_executors(self) -> None:
-        """Adds executors that have joined since the streams were opened as candidates. Never blocks."""
+        """Adds executors as candidates that have joined meanwhile, or may be asked again. Never blocks."""
         now = time.monotonic()
         if now < self._next_look or not self._direct or len(self._streams) >= self._max_streams:
             return
         self._next_look = now + _LOOK_SECONDS
-        known = {stream.address for stream in self._streams} | self._failed | set(self._candidates)
+        failed = {address for address, until in self._failed.items() if now < until}
+        known = {stream.address for stream in self._streams} | failed | set(self._candidates)
         new = [address for address in self._target.latest_executors() if address not in known]
         random.shuffle(new)
         room = self._max_streams - len(self._streams) - len(self._candidates)
@@ -174,7 +181,7 @@ class Pipeline:
                 stream = ExchangeStream(client, address, descriptor, options, connected)
                 self._directory.connected.add(address)
             except StreamLostError as lost:
-                self._failed.add(address)
+                self._failed[address] = time.monotonic() + _LOST_SECONDS
                 self._silent.add(address)
                 self._coordinators.failed(address)
                 self._next_candidates(lost.reason)
@@ -212,7 +219,8 @@ class Pipeline:
 
     def _lose(self, stream: ExchangeStream, reason: UdfleetError) -> None:
         """Drops a stream that failed and queues its unanswered batches to be sent again."""
-        self._failed.add(stream.address)
+        seconds = _BUSY_SECONDS if reason.has_no_side_effects else _LOST_SECONDS
+        self._failed[stream.address] = time.monotonic() + seconds
         self._directory.connected.discard(stream.address)
         self._target.forget()
         for item in stream.in_flight:

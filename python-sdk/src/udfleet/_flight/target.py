@@ -101,22 +101,28 @@ class FunctionTarget(Target):
         request = exchange_pb2.ExchangeRequest(function=function, job=job, on_error=on_error, bundle_progress=bundles)
         self._request = request.SerializeToString()
         request.refuse_if_busy = True
-        self._direct_request = request.SerializeToString()
+        self._choosy_request = request.SerializeToString()
         """An executor that can't run it soon refuses it: another may be idle, and the coordinator knows them all."""
+        self._others = False
+        """More than one executor serves it."""
         self._reference = ""
 
     def executors(self) -> list[str]:
         route = self.directory.route(self.name)
         self._reference = self._reference or route.reference
+        self._others = len(route.executors) > 1
         return route.executors
 
     def latest_executors(self) -> list[str]:
         route = self.directory.latest_route(self.name)
-        return route.executors if route is not None and route.reference == self._reference else []
+        if route is None or route.reference != self._reference:
+            return []
+        self._others = len(route.executors) > 1
+        return route.executors
 
     def descriptor(self, address: str, producer: str) -> flight.FlightDescriptor:
-        routed = address in self.directory.coordinators.known
-        return codec.descriptor(self._request if routed else self._direct_request, producer)
+        choosy = self._others and address not in self.directory.coordinators.known
+        return codec.descriptor(self._choosy_request if choosy else self._request, producer)
 
     def forget(self) -> None:
         self.directory.forget(self.name)

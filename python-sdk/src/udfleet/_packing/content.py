@@ -54,11 +54,15 @@ class PathContent(Content):
     :raises LimitExceededError: it is too large.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, within: str = "") -> None:
+        """:param within: the name of the folder in the tar that what is in the folder lies in."""
         self._path = path
         self._entries: list[Entry] | None = None
         if os.path.isdir(path):
             self._entries = list(entries(path))
+            if within:
+                inner = [entry._replace(name=f"{within}/{entry.name}") for entry in self._entries]
+                self._entries = [Entry(path, within, os.stat(path)), *inner]
             size = sum(e.status.st_size for e in self._entries if not e.is_folder and e.link is None)
         elif os.path.isfile(path):
             size = os.path.getsize(path)

@@ -17,9 +17,10 @@ from ..environment import CONFIG_KEYS, Environment, base_name
 from ..errors import InvalidDefinitionError, InvalidInputError
 from ..requirements import split_constraints
 from ..types.wire import accumulator_to_proto, to_proto
+from . import inner_imports
 from .archive import printable
 from .modules import modules_in, provided_by
-from .pickling import pickle_function
+from .pickling import Pickled, pickle_function
 from .shipment import Shipment, pickle_support
 
 _MAX_TEXT = 64 << 10
@@ -42,7 +43,7 @@ def build(
     """Packs a declared function; its artifacts go into the shipment."""
     settings = {key: config_text(value) for key, value in config.items()}
     environment = environment.with_config(settings)
-    pickled = pickle_function(wrapper, provided_by(environment.files))
+    pickled, modules = _pickled(wrapper, environment)
     python = environment.python or (_CLIENT_PYTHON if pickled.holds_bytecode else "")
     definition = function_pb2.FunctionDefinition(
         name=name,
@@ -55,7 +56,7 @@ def build(
         payload=shipment.add_bytes("payload.pickle", pickled.data),
         pickle_support=shipment.add_bytes("cloudpickle.zip", pickle_support()),
         payload_python=_CLIENT_PYTHON if pickled.holds_bytecode else "",
-        environment=_environment(environment, python, wrapper.func_type, shipment),
+        environment=_environment(environment, modules, python, wrapper.func_type, shipment),
         config={key: value for key, value in settings.items() if key not in CONFIG_KEYS},
         job_parameters={str(key): str(value) for key, value in job_parameters.items()},
         job=job,
@@ -72,6 +73,19 @@ def build(
     return definition
 
 
+def _pickled(wrapper: UserDefinedFunctionWrapper, environment: Environment) -> tuple[Pickled, dict[str, str]]:
+    """The payload, and where the modules lie that it imports when it runs and the fleet would not have."""
+    covered = provided_by(environment.files)
+    installed = {_project(line).replace("-", "_") for line in environment.requirements}
+    modules: dict[str, str] = {}
+    while True:
+        pickled = pickle_function(wrapper, covered | modules.keys())
+        missing = inner_imports.find(pickled.imports, covered | installed | modules.keys())
+        if not missing:
+            return pickled, modules
+        modules |= missing
+
+
 def on_error_value(on_error: str | None) -> function_pb2.OnError:
     """`fail`, `null` or `skip` as the fleet reads it; None: as the function, or the fleet, has it."""
     if on_error is None:
@@ -83,7 +97,9 @@ def on_error_value(on_error: str | None) -> function_pb2.OnError:
     return getattr(function_pb2.OnError, f"ON_ERROR_{on_error.upper()}")  # type: ignore[no-any-return]
 
 
-def _environment(environment: Environment, python: str, func_type: str, shipment: Shipment) -> function_pb2.Environment:
+def _environment(
+    environment: Environment, modules: dict[str, str], python: str, func_type: str, shipment: Shipment
+) -> function_pb2.Environment:
     requirements, constraints = split_constraints(environment.requirements)
     requirements += implicit_requirements(requirements, func_type, python)
     message = function_pb2.Environment(python=python, requirements=requirements, constraints=constraints)
@@ -94,6 +110,9 @@ def _environment(environment: Environment, python: str, func_type: str, shipment
         name = base_name(path)
         message.files.append(shipment.add_path(name if _is_code_file(path) else f"{name}.tar", path))
         _refuse_shadows(path)
+    for module, path in sorted(modules.items()):
+        add = shipment.add_package if os.path.isdir(path) else shipment.add_path
+        message.files.append(add(f"{module}.tar" if os.path.isdir(path) else f"{module}.py", path))
     for target, path in environment.archives.items():
         message.archives.append(shipment.add_path(target, path))
     return message

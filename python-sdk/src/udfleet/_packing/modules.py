@@ -8,7 +8,8 @@ import sysconfig
 import zipfile
 from types import ModuleType
 
-_ALWAYS_THERE = frozenset({"udfleet", "cloudpickle", "__main__", "__mp_main__"})
+ALWAYS_THERE = frozenset({"udfleet", "cloudpickle", "__main__", "__mp_main__"})
+"""Modules that never travel under their name."""
 
 
 def _installed_roots() -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def local_modules(covered: set[str]) -> list[ModuleType]:
     roots = _installed_roots()
     found = []
     for name, module in list(sys.modules.items()):
-        if "." in name or name in _ALWAYS_THERE or name in covered or not isinstance(module, ModuleType):
+        if "." in name or name in ALWAYS_THERE or name in covered or not isinstance(module, ModuleType):
             continue
         locations = _locations(module)
         if locations and not all(_is_installed(path, roots) for path in locations):

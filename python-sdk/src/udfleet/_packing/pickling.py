@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from ..declaration import UserDefinedFunctionWrapper
-from . import references
+from . import inner_imports, references
 from .explain import explain
 from .modules import local_modules
 from .names import root_of, used_names
@@ -40,6 +40,8 @@ class Pickled(NamedTuple):
     """Only the Python version that wrote it can load it."""
     source_files: dict[str, str]
     """The source lines of that bytecode, by file name."""
+    imports: set[str]
+    """Top-level modules that it imports when it runs."""
 
 
 class _ByName:
@@ -65,6 +67,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.names = names
         self.holds_bytecode = False
         self.sources = Sources()
+        self.imports: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
@@ -97,6 +100,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         reduced = super().reducer_override(obj)
         if isinstance(obj, FunctionType) and reduced is not NotImplemented:
             self.sources.add(obj)
+            self.imports |= inner_imports.of_function(obj)
         return reduced
 
     def _code(self, code: CodeType) -> Any:
@@ -173,7 +177,7 @@ def _dump(obj: Any, local: set[str], names: set[str] | None = None) -> Pickled:
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, local, names)
     pickler.dump(obj)
-    return Pickled(buffer.getvalue(), pickler.holds_bytecode, pickler.sources.texts())
+    return Pickled(buffer.getvalue(), pickler.holds_bytecode, pickler.sources.texts(), pickler.imports)
 
 
 def pickle_function(wrapper: UserDefinedFunctionWrapper, covered: set[str]) -> Pickled:

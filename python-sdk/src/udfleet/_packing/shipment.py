@@ -34,6 +34,10 @@ class Shipment:
         """A file as it is, or a folder as a tar."""
         return self._add(name, PathContent(path))
 
+    def add_package(self, name: str, path: str) -> function_pb2.Artifact:
+        """A tar that holds a folder under its own name."""
+        return self._add(name, PathContent(path, os.path.basename(path)))
+
     def _add(self, name: str, content: Content) -> function_pb2.Artifact:
         try:
             artifact = function_pb2.Artifact(hash=content.digest, name=name, size=content.size)
