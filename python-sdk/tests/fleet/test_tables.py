@@ -299,7 +299,8 @@ def test_rows_that_an_aggregate_can_not_take_are_left_out_of_their_groups(fleet)
     ]
     assert eventually("they are told", lambda: fleet.progress("spared").total.row_errors) == 2
     kept = [error for view in fleet.row_errors("spared") for error in view.first]
-    assert sorted(error.row for error in kept) == [1, 2] and all("invalid literal" in str(e) for e in kept)
+    # Their rows count in the parts of the batch that executors got: which those are depends on how many there are.
+    assert len(kept) == 2 and all(e.row is not None and "invalid literal" in str(e) for e in kept)
     strict = table.group_by("k").select("k, strict(text) as total")
     assert failure_of(udfleet.UserCodeError, strict.to_arrow).row == 1
     assert sum(row["total"] for batch in strict.execute(on_error="skip") for row in batch.to_pylist()) == 8
