@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROGRAMS, ROOT
+from service_programs import PROGRAMS, ROOT
 
 from udfleet._local import binaries
 

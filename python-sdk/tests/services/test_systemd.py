@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT
+from service_programs import ROOT
 
 from udfleet._local import binaries
 
