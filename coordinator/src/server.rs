@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
@@ -17,12 +18,13 @@ use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::artifact::{ArtifactStore, ArtifactsService};
-use crate::config::Config;
-use crate::fleet::{self, FleetContext, FleetService};
+use crate::config::{Config, MetaStoreUrl};
+use crate::fleet::{self, FleetContext, FleetService, StoreLookup};
 use crate::http::{self, Exporter, Http};
+use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
 use crate::membership::{MembershipHandle, MembershipService};
-use crate::registry::{self, Owner, Registry};
+use crate::registry::{self, Lookup, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::{self, SharedStore};
@@ -30,6 +32,10 @@ use udfleet_edge::auth::{RequireToken, SendToken};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// The lease where coordinators share the store: a new leader is there within 5 seconds.
+const SHARED: Timing = Timing { ttl: Duration::from_secs(3) };
+/// The lease where nobody else can have the store: nobody is kept waiting, and a busy machine ends nothing.
+const EXCLUSIVE: Timing = Timing { ttl: Duration::from_secs(30) };
 /// How often unused artifacts are looked for, at most and at least.
 const COLLECT_AT_MOST: Duration = Duration::from_millis(250);
 const COLLECT_AT_LEAST: Duration = Duration::from_secs(600);
@@ -43,6 +49,9 @@ pub struct Server {
     fleet: MembershipHandle,
     logs: Arc<LogStore>,
     store: SharedStore,
+    session: Session,
+    /// Ends this coordinator's part in the cluster; the task ends once that is done.
+    leave: (CancellationToken, JoinHandle<()>),
     stop: CancellationToken,
     tasks: tokio::task::JoinSet<()>,
 }
@@ -53,6 +62,18 @@ impl Server {
     /// # Errors
     /// When a port is taken, or the data folder can't be used or belongs to another coordinator.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let of = config.clone();
+        Box::pin(Self::start_on(config, async move { store::open(&of).await })).await
+    }
+
+    /// The same on a store that several coordinators may share; it is opened once the ports are bound.
+    ///
+    /// # Errors
+    /// As [`Server::start`], and what `open` says.
+    pub async fn start_on(
+        config: Config,
+        open: impl Future<Output = Result<SharedStore, Error>>,
+    ) -> Result<Self, Error> {
         config.check()?;
         // Ports first: a second coordinator by mistake fails here, before it touches data.
         let grpc = Port::bind("listen", config.listen).await?;
@@ -66,15 +87,23 @@ impl Server {
         let http_advertise = Advertise::told_beside(config.advertise.as_ref(), grpc_address, http_address);
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
         tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
-        let store = store::open(&config).await?;
+        let store = open.await?;
         let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await.map_err(unusable)?;
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
-        let (registry, revision) = Registry::open(Arc::clone(&store), owner).await?;
+        let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let registry = Arc::new(registry);
         let routes = Arc::new(RouteTable::default());
         let timeout = config.executor_timeout.0;
-        let fleet =
-            MembershipHandle::start(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&routes), timeout).await?;
+        let (address, http_address_told) = (advertise.clone(), http_advertise.clone());
+        let me = Announcement { owner, address, http_address: http_address_told };
+        let timing = match config.meta_store {
+            MetaStoreUrl::Embedded => EXCLUSIVE,
+            MetaStoreUrl::Etcd(_) => SHARED,
+        };
+        let leave = CancellationToken::new();
+        let (session, left) = Session::start(Arc::clone(&store), me, timing, leave.clone());
+        let (s, r) = (Arc::clone(&store), Arc::clone(&registry));
+        let fleet = MembershipHandle::start(s, session.clone(), r, Arc::clone(&routes), timeout).await?;
         let logs = Arc::<LogStore>::default();
         let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {
@@ -85,11 +114,15 @@ impl Server {
             fleet: fleet.clone(),
             logs: Arc::clone(&logs),
             store,
+            session: session.clone(),
+            leave: (leave, left),
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
         let token = SendToken::new(config.token.as_ref())?;
-        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats));
+        let lookup = StoreLookup { registry: Arc::clone(&registry), fleet: fleet.clone() };
+        let lookup: Arc<dyn Lookup> = Arc::new(lookup);
+        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats), Arc::clone(&lookup));
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
             registry: Arc::clone(&registry),
@@ -99,20 +132,24 @@ impl Server {
             routes,
             logs,
             token,
+            session,
+            lookup,
             coordinator: advertise.clone(),
             http_address: http_advertise,
             registration_timeout: config.registration_timeout.0,
             function_config: config.functions.clone(),
         };
         let context = Arc::new(context);
-        fleet::resume(Arc::clone(&context)).await?;
+        fleet::resume(&context).await?;
+        server.until_stopped(fleet::adopt(Arc::clone(&context)));
         server.collect(&context, config.artifact_ttl.0);
         let require_token = RequireToken::new(config.token.as_ref());
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
         server.serve_grpc(grpc, router, context, require_token.clone());
-        server.serve_http(http, Exporter::new(fleet.clone(), stats, engines, Arc::clone(&server.store)), require_token);
+        let (session, store) = (server.session.clone(), Arc::clone(&server.store));
+        server.serve_http(http, Exporter::new(fleet.clone(), session, stats, engines, store), require_token);
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
@@ -132,6 +169,7 @@ impl Server {
             context.fleet.clone(),
             Arc::clone(&context.registry),
             Arc::clone(&context.logs),
+            context.session.clone(),
             context.coordinator.clone(),
         );
         let control = MAX_CONTROL_BYTES;
@@ -184,10 +222,14 @@ impl Server {
     }
 
     fn follow(&mut self, registry: Arc<Registry>, fleet: MembershipHandle, revision: u64) {
+        self.until_stopped(async move { registry.follow(revision, || fleet.catalog_changed()).await });
+    }
+
+    fn until_stopped(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = registry.follow(revision, || fleet.catalog_changed()) => {}
+                () = task => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -211,17 +253,26 @@ impl Server {
         self.engine
     }
 
+    /// True while this coordinator is the one that places functions.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.session.standing().role.term().is_some()
+    }
+
     /// Ends attach streams, lets open streams finish for a while, then drops what is left and closes the store.
     pub async fn stop(mut self) {
         self.ready.store(false, Ordering::Relaxed);
         self.stop.cancel();
         self.fleet.stop();
+        self.leave.0.cancel();
         self.logs.close();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("streams were still open after {} s", GRACE.as_secs());
         }
         self.tasks.shutdown().await;
+        // Bounded by itself.
+        let _ = self.leave.1.await;
         // Connections that did not end in time still hold the store, but its file is free for the next coordinator.
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "closing the metadata store");

@@ -1,11 +1,11 @@
-//! Fetches definitions from the coordinator by their hashes.
+//! Fetches definitions from a coordinator by their hashes.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use udfleet_edge::auth::SendToken;
 use udfleet_edge::channel::error_of;
 use udfleet_proto::error::Error;
@@ -13,22 +13,31 @@ use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{FetchDefinitionsRequest, FunctionDefinition};
 
+use crate::coordinators::Coordinators;
+
 /// The most hashes of one request.
 pub const HASHES_AT_ONCE: usize = 1024;
 
 /// As messages call it.
-const COORDINATOR: &str = "the coordinator";
+const COORDINATOR: &str = "a coordinator";
 
 /// Where definitions come from.
 #[derive(Clone)]
-pub struct DefinitionSource(MembershipClient<InterceptedService<Channel, SendToken>>);
+pub struct DefinitionSource {
+    coordinators: Arc<Coordinators>,
+    token: SendToken,
+}
 
 impl DefinitionSource {
-    /// Fetches over `channel` to the coordinator.
+    /// Fetches from these.
     #[must_use]
-    pub fn new(channel: Channel, token: SendToken) -> Self {
-        let client = MembershipClient::with_interceptor(channel, token);
-        Self(client.max_decoding_message_size(MAX_CONTROL_BYTES))
+    pub fn new(coordinators: Arc<Coordinators>, token: SendToken) -> Self {
+        Self { coordinators, token }
+    }
+
+    /// What is missing could not be had from the coordinator that was asked last.
+    pub fn pass_over(&self) {
+        self.coordinators.pass_over();
     }
 
     /// The definitions with these hashes, at most [`HASHES_AT_ONCE`], as they come in: several at a time, each with its
@@ -41,8 +50,9 @@ impl DefinitionSource {
         hashes: Vec<Bytes>,
     ) -> Result<impl Stream<Item = Result<Vec<(Bytes, FunctionDefinition)>, Error>> + use<>, Error> {
         let request = FetchDefinitionsRequest { definitions: hashes };
-        let answers =
-            self.0.clone().fetch_definitions(request).await.map_err(|status| error_of(&status, COORDINATOR))?;
+        let client = MembershipClient::with_interceptor(self.coordinators.channel(), self.token.clone());
+        let mut client = client.max_decoding_message_size(MAX_CONTROL_BYTES);
+        let answers = client.fetch_definitions(request).await.map_err(|status| error_of(&status, COORDINATOR))?;
         let answers = answers.into_inner().map_err(|status| error_of(&status, COORDINATOR));
         Ok(answers.map(|answer| answer?.definitions.into_iter().map(checked).collect()))
     }

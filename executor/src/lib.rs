@@ -1,13 +1,15 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `artifact`, `config`, `logs`, `metrics` and `orphans` know nothing else of this crate; `environment` stands on
-//! `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http`
+//! Who may know whom: `config`, `coordinators`, `logs`, `metrics` and `orphans` know nothing else of this crate; `artifact` and
+//! `definition` stand on `coordinators`; `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`;
+//! `node` on these; `attach` and `http`
 //! on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
 pub mod config;
+pub mod coordinators;
 pub mod definition;
 pub mod environment;
 pub mod exchange;

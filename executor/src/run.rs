@@ -18,8 +18,9 @@ use udfleet_proto::v1::node_server::NodeServer;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
-use crate::attach::{self, Attachment, OrderlyStop};
+use crate::attach::{self, AttachmentSet, OrderlyStop};
 use crate::config::Settings;
+use crate::coordinators::Coordinators;
 use crate::definition::DefinitionSource;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
 use crate::exchange::{FunctionStreams, FunctionTable};
@@ -58,11 +59,13 @@ pub async fn run(
     };
     let (grpc_address, http_address) = (grpc.address(), http.address());
     let bearer = SendToken::new(settings.token.as_ref())?;
-    let channel = attach::channel(&settings.coordinator)?;
+    let named = settings.coordinator.as_slice().to_vec();
+    let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&named[0])?));
     let pythons = Pythons::discover(&settings.python).await;
-    let artifacts = Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(channel.clone(), bearer.clone()))?);
+    let artifacts =
+        Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
     let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons);
-    let definitions = DefinitionSource::new(channel.clone(), bearer.clone());
+    let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
     let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions)?);
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
@@ -103,9 +106,8 @@ pub async fn run(
     ready(&addresses);
     let (executor, advertise) = (&hello.executor, &hello.address);
     tracing::info!(executor, advertise, listen = %grpc_address, http = %http_address, "executor started");
-    let attachment =
-        Attachment::new(settings.coordinator.clone(), channel, bearer, hello, Arc::clone(&context), node.clone());
-    let mut attachment = tokio::spawn(attachment.run(stopping.clone()));
+    let attachments = AttachmentSet::new(coordinators, bearer, hello, Arc::clone(&context), node.clone());
+    let mut attachments = tokio::spawn(attachments.run(named, stopping.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
         ended = &mut server => ended.unwrap_or_else(|e| Err(Error::internal(format!("the gRPC server failed: {e}")))),
@@ -119,8 +121,8 @@ pub async fn run(
         tracing::warn!("interpreters did not end within {} s and are killed with the executor", STOP_WITHIN.as_secs());
     }
     stopping.finished.cancel();
-    if tokio::time::timeout(LAST_WORDS, &mut attachment).await.is_err() {
-        attachment.abort();
+    if tokio::time::timeout(LAST_WORDS, &mut attachments).await.is_err() {
+        attachments.abort();
     }
     // Streams learn why they end; one whose client does not listen holds nothing up.
     if !server.is_finished() {

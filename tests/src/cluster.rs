@@ -40,7 +40,7 @@ pub struct Cluster {
 
 /// Ports below those that the system gives to connections: a coordinator that is down keeps its own. None is given out
 /// twice: between this look and the coordinator's, or while it is down, another test would find it free.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let given = |port: u16| GIVEN.lock().expect("no test panics here").insert(port);
     let usable = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && given(*port);

@@ -1,12 +1,15 @@
 //! The Fleet service: functions and executors, for clients.
 
+mod adopt;
 mod ask;
 mod backup;
 mod later;
 mod logs;
+mod lookup;
 mod page;
 mod register;
 mod service;
 
-pub use register::resume;
+pub use adopt::{adopt, resume};
+pub use lookup::StoreLookup;
 pub use service::{FleetContext, FleetService};

@@ -85,17 +85,6 @@ fn failures(info: &FunctionInfo) -> impl Iterator<Item = String> {
     })
 }
 
-/// Completes registrations that the end of the last coordinator interrupted. No client follows them.
-///
-/// # Errors
-/// When the store fails.
-pub async fn resume(context: Arc<FleetContext>) -> Result<(), Error> {
-    for function in context.registry.take_over().await? {
-        go_on(Arc::clone(&context), function);
-    }
-    Ok(())
-}
-
 /// Goes on with a registration that was cut short: nobody hears of it, but it too ends.
 pub(super) fn go_on(context: Arc<FleetContext>, function: Arc<Function>) {
     context.fleet.catalog_changed();

@@ -25,10 +25,11 @@ use super::page::page;
 use super::register::{self, Events};
 use super::{ask, backup, logs};
 use crate::artifact::ArtifactStore;
+use crate::leader::Session;
 use crate::logs::{LogStore, WantedLines};
 use crate::membership::MembershipHandle;
 use crate::plan;
-use crate::registry::Registry;
+use crate::registry::{Lookup, Registry};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
 use udfleet_edge::auth::SendToken;
@@ -55,7 +56,11 @@ pub struct FleetContext {
     pub logs: Arc<LogStore>,
     /// Sent to executors.
     pub token: SendToken,
-    /// host:port of gRPC and Flight, as others are told.
+    /// This coordinator among the others.
+    pub session: Session,
+    /// Finds what others have registered.
+    pub lookup: Arc<dyn Lookup>,
+    /// The name the coordinator gives itself.
     pub coordinator: String,
     /// host:port of metrics and health, as others are told.
     pub http_address: String,
@@ -77,11 +82,29 @@ impl FleetService {
         Self { context }
     }
 
-    /// Refuses names that are not registered; an empty one means all.
-    fn known(&self, name: &str) -> Result<(), Error> {
+    /// Refuses names that nothing is registered under; an empty one means all.
+    async fn known(&self, name: &str) -> Result<(), Error> {
         let Some(which) = parse_optional(name)? else { return Ok(()) };
+        self.find(&which).await?;
         let catalog = self.context.registry.catalog();
         if catalog.matching(&which).is_empty() { Err(catalog.not_found(&which)) } else { Ok(()) }
+    }
+
+    /// Where coordinators can be reached; this one is among them, whatever the store says.
+    fn coordinators(&self) -> Vec<String> {
+        let mut all = self.context.session.peers().borrow().addresses();
+        if !all.contains(&self.context.coordinator) {
+            all.push(self.context.coordinator.clone());
+        }
+        all
+    }
+
+    /// Takes in a function that another coordinator may just have registered.
+    async fn find(&self, which: &FunctionRef) -> Result<(), Error> {
+        if self.context.registry.catalog().matching(which).is_empty() {
+            self.context.lookup.look_up(which).await?;
+        }
+        Ok(())
     }
 }
 
@@ -126,7 +149,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             http_address: self.context.http_address.clone(),
             max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
             config_keys: config::KEYS.iter().map(key).collect(),
-            coordinators: vec![self.context.coordinator.clone()],
+            coordinators: self.coordinators(),
             meta_store_outage: self.context.store.outage().map(|outage| outage.to_string()).unwrap_or_default(),
         }))
     }
@@ -156,6 +179,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DescribeFunctionRequest>,
     ) -> Result<Response<FunctionInfo>, Status> {
         let which = parse(&request.into_inner().name)?;
+        self.find(&which).await?;
         let snapshot = self.context.fleet.snapshot();
         let entry = snapshot.find(&which).ok_or_else(|| snapshot.catalog.not_found(&which))?;
         Ok(Response::new(entry.info()))
@@ -179,6 +203,8 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DropFunctionRequest>,
     ) -> Result<Response<DropFunctionResponse>, Status> {
         let which = parse(&request.into_inner().name)?;
+        // All versions of the name that there are, whoever has registered them.
+        self.context.lookup.look_up(&which).await?;
         let catalog = self.context.registry.catalog();
         let dropped = self.context.registry.drop_function(&which).await?;
         if dropped.is_empty() {
@@ -210,6 +236,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     async fn progress(&self, request: Request<ProgressRequest>) -> Result<Response<ProgressResponse>, Status> {
         let request = request.into_inner();
         let which = parse_optional(&request.function)?;
+        if let Some(which) = &which {
+            self.find(which).await?;
+        }
         let snapshot = self.context.fleet.fresh_snapshot().await?;
         let functions = snapshot.progress(which.as_ref());
         if let Some(which) = which.filter(|_| functions.is_empty()) {
@@ -246,7 +275,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
         let request = request.into_inner();
-        self.known(&request.function)?;
+        self.known(&request.function).await?;
         let nodes = self.context.fleet.nodes().await?;
         let ask = |mut node: ask::Node| {
             let request = request.clone();
@@ -259,7 +288,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let request = request.into_inner();
-        self.known(&request.function)?;
+        self.known(&request.function).await?;
         let nodes = self.context.fleet.nodes().await?;
         let ask = |mut node: ask::Node| {
             let request = request.clone();
@@ -278,7 +307,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         };
         // Of a function that has been dropped, its last lines may still be read.
         if self.context.logs.tail(&wanted, 1).is_empty() {
-            self.known(&request.function)?;
+            self.known(&request.function).await?;
         }
         let lines = logs::read(&self.context.logs, wanted, request.tail as usize, request.follow);
         Ok(Response::new(Box::pin(lines)))

@@ -10,6 +10,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
 use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
 
+use crate::leader::Session;
 use crate::membership::MembershipHandle;
 use crate::router::Stats;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,7 @@ const MOST_USER_SERIES: usize = 10_000;
 /// Renders the page.
 pub struct Exporter {
     fleet: MembershipHandle,
+    session: Session,
     stats: Arc<Stats>,
     engines: Arc<Engines>,
     store: SharedStore,
@@ -31,8 +33,14 @@ pub struct Exporter {
 impl Exporter {
     /// Reads from these.
     #[must_use]
-    pub fn new(fleet: MembershipHandle, stats: Arc<Stats>, engines: Arc<Engines>, store: SharedStore) -> Self {
-        Self { fleet, stats, engines, store }
+    pub fn new(
+        fleet: MembershipHandle,
+        session: Session,
+        stats: Arc<Stats>,
+        engines: Arc<Engines>,
+        store: SharedStore,
+    ) -> Self {
+        Self { fleet, session, stats, engines, store }
     }
 
     /// The page, in Prometheus' text format.
@@ -47,6 +55,7 @@ impl Exporter {
             record_router(&self.stats);
             record_engines(&self.engines);
             gauge!("udfleet_meta_store_up").set(if self.store.outage().is_none() { 1.0 } else { 0.0 });
+            record_coordinators(&self.session);
             record_executors(&snapshot);
             record_snapshot(&snapshot);
             functions.iter().take(MOST_FUNCTIONS).for_each(record_function);
@@ -69,6 +78,8 @@ fn describe() {
         "Batches sent again because an executor was lost or refused them"
     );
     describe_gauge!("udfleet_meta_store_up", "1 while the coordinator's metadata store answers, else 0");
+    describe_gauge!("udfleet_coordinators", "Coordinators that hold a lease in the metadata store");
+    describe_gauge!("udfleet_leader_term", "The term in which this coordinator leads; 0: another does");
     describe_gauge!("udfleet_executors", "Executors by state");
     describe_counter!("udfleet_snapshot_revision_total", "Changes of the fleet that the coordinator has published");
     describe_counter!(
@@ -95,6 +106,12 @@ fn record_router(stats: &Stats) {
     gauge!("udfleet_streams_open").set(stats.active.load(Ordering::Relaxed) as f64);
     counter!("udfleet_batches_forwarded_total").absolute(stats.batches.load(Ordering::Relaxed));
     counter!("udfleet_batches_resent_total").absolute(stats.retries.load(Ordering::Relaxed));
+}
+
+fn record_coordinators(session: &Session) {
+    gauge!("udfleet_coordinators").set(session.peers().borrow().coordinators.len() as f64);
+    let term = session.standing().role.term().unwrap_or_default();
+    gauge!("udfleet_leader_term").set(term as f64);
 }
 
 /// What keeping the snapshot up to date costs.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use udfleet_proto::types::sql;
-use udfleet_proto::v1::{ErrorInfo, FunctionStatus, OnError};
+use udfleet_proto::v1::{ErrorInfo, FunctionStatus, LoadState, OnError};
 
 use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
 
@@ -51,7 +51,12 @@ impl OnExecutor {
         Self {
             executor: executor.to_owned(),
             function: status.function.clone(),
-            state: status.state().as_str_name(),
+            // Of what another coordinator has yet to place nothing is reported.
+            state: match status.state() {
+                LoadState::Unspecified => LoadState::Pending,
+                state => state,
+            }
+            .as_str_name(),
             interpreters: status.interpreters,
             error: status.error.as_ref().map(Failure::of),
             waiting: status.waiting.clone(),

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt as _};
@@ -13,13 +14,14 @@ use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::{
-    CoordinatorMessage, ErrorCode, ExecutorMessage, FetchDefinitionsRequest, FetchDefinitionsResponse, Hello,
-    ReportRequest, Welcome,
+    CoordinatorAddress, CoordinatorMessage, Coordinators, ErrorCode, ExecutorMessage, FetchDefinitionsRequest,
+    FetchDefinitionsResponse, Hello, ReportRequest, Welcome,
 };
 use udfleet_proto::{VERSION, compatible};
 
 use super::message::{Message, NewAttachment, Origin, Outbound};
-use super::{MembershipHandle, definitions, record};
+use super::{MembershipHandle, definitions};
+use crate::leader::{Peers, Session};
 use crate::logs::LogStore;
 use crate::registry::Registry;
 
@@ -30,15 +32,38 @@ pub struct MembershipService {
     fleet: MembershipHandle,
     registry: Arc<Registry>,
     logs: Arc<LogStore>,
+    session: Session,
     coordinator: String,
+    /// Attaches so far.
+    attaches: AtomicU64,
 }
 
 impl MembershipService {
     /// What functions print goes to `logs`; `coordinator` is the name it gives itself.
     #[must_use]
-    pub fn new(fleet: MembershipHandle, registry: Arc<Registry>, logs: Arc<LogStore>, coordinator: String) -> Self {
-        Self { fleet, registry, logs, coordinator }
+    pub fn new(
+        fleet: MembershipHandle,
+        registry: Arc<Registry>,
+        logs: Arc<LogStore>,
+        session: Session,
+        coordinator: String,
+    ) -> Self {
+        Self { fleet, registry, logs, session, coordinator, attaches: AtomicU64::new(0) }
     }
+
+    fn welcome(&self, epoch: u64) -> Welcome {
+        Welcome {
+            epoch,
+            coordinator: self.coordinator.clone(),
+            coordinator_id: self.session.me().owner.coordinator.clone(),
+            coordinators: addresses(&self.session.peers().borrow()),
+        }
+    }
+}
+
+fn addresses(peers: &Peers) -> Vec<CoordinatorAddress> {
+    let reachable = peers.coordinators.iter().filter(|(_, peer)| !peer.address.is_empty());
+    reachable.map(|(id, peer)| CoordinatorAddress { id: id.clone(), address: peer.address.clone() }).collect()
 }
 
 #[tonic::async_trait]
@@ -53,21 +78,34 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let mut reports = request.into_inner();
         let hello = first_hello(&mut reports).await?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
-        let record = record::next_epoch(&self.fleet.store, &executor).await?;
+        let number = self.attaches.fetch_add(1, Ordering::Relaxed) + 1;
+        let record = self.fleet.admit(&hello, &origin).await?;
         let (link, outbound) = watch::channel(Outbound::default());
         let (reply, answer) = oneshot::channel();
         let (epoch, draining) = (record.epoch, record.draining);
-        let attachment = Box::new(NewAttachment { hello, epoch, draining, link, origin });
+        let attachment = Box::new(NewAttachment { hello, epoch, number, draining, link, origin });
         self.fleet.tell(Message::Attached { attachment, reply });
-        answer.await.map_err(|_| super::stopping())??;
-        let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, epoch };
+        let attached = answer.await.map_err(|_| super::stopping())?;
+        if attached.is_err() {
+            // It has been claimed already.
+            self.fleet.doubt(&executor);
+        }
+        attached?;
+        let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, number };
         tokio::spawn(pump.run(reports, outbound.clone()));
-        let welcome = Welcome { epoch, coordinator: self.coordinator.clone() };
-        let welcome = futures::stream::once(std::future::ready(Down::Welcome(welcome)));
+        let welcome = futures::stream::once(std::future::ready(Down::Welcome(self.welcome(epoch))));
+        let mut told = addresses(&self.session.peers().borrow());
+        let coordinators = WatchStream::from_changes(self.session.peers()).filter_map(move |peers| {
+            let now = addresses(&peers);
+            let news = (now != told).then(|| Down::Coordinators(Coordinators { coordinators: now.clone() }));
+            told = now;
+            std::future::ready(news)
+        });
         // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
         let mut sent = Outbound::default();
         let news = WatchStream::new(outbound).flat_map(move |newest| futures::stream::iter(news(&mut sent, newest)));
-        Ok(Response::new(Box::pin(welcome.chain(news).map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
+        let news = welcome.chain(while_first(news, coordinators));
+        Ok(Response::new(Box::pin(news.map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
     }
 
     type FetchDefinitionsStream = Pin<Box<dyn Stream<Item = Result<FetchDefinitionsResponse, Status>> + Send>>;
@@ -79,6 +117,13 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let answers = definitions::answers(request.into_inner(), &self.registry.catalog())?;
         Ok(Response::new(Box::pin(futures::stream::iter(answers.map(Ok)))))
     }
+}
+
+/// Both streams, until the first ends.
+fn while_first<T>(first: impl Stream<Item = T>, second: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    let first = first.map(Some).chain(futures::stream::once(std::future::ready(None)));
+    let both = futures::stream::select(first, second.map(Some));
+    both.take_while(|item| std::future::ready(item.is_some())).filter_map(std::future::ready)
 }
 
 /// What differs from what was sent before.
@@ -121,7 +166,7 @@ struct Pump {
     logs: Arc<LogStore>,
     executor: String,
     incarnation: String,
-    epoch: u64,
+    number: u64,
 }
 
 impl Pump {
@@ -141,15 +186,15 @@ impl Pump {
                 Ok(None) | Err(_) => break,
             }
         }
-        let Self { fleet, executor, epoch, .. } = self;
-        fleet.tell(Message::Detached { executor, epoch });
+        let Self { fleet, executor, number, .. } = self;
+        fleet.tell(Message::Detached { executor, number });
     }
 
     fn pass_on(&self, kind: Up) {
-        let (executor, epoch) = (self.executor.clone(), self.epoch);
+        let (executor, number) = (self.executor.clone(), self.number);
         match kind {
-            Up::Report(report) => self.fleet.tell(Message::Reported { executor, epoch, report: Box::new(report) }),
-            Up::Goodbye(_) => self.fleet.tell(Message::Goodbye { executor, epoch }),
+            Up::Report(report) => self.fleet.tell(Message::Reported { executor, number, report: Box::new(report) }),
+            Up::Goodbye(_) => self.fleet.tell(Message::Goodbye { executor, number }),
             Up::Logs(batch) => self.logs.push(&executor, &self.incarnation, batch.lines),
             // Only the first message counts.
             Up::Hello(_) => {}

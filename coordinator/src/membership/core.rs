@@ -8,16 +8,20 @@ use tokio::sync::{mpsc, oneshot};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinition, Report};
 
+use super::claims::Claims;
 use super::demand::{self, Demand};
+use super::leadership::Leadership;
 use super::member::{Member, NodeAddress};
 use super::message::{NewAttachment, Unplaced, WatchEvent};
 use super::publish::ShownDesired;
+use super::record::Record;
 use super::refresh::Refresh;
 use super::watches::Watches;
 use crate::registry::{Catalog, CatalogChange, Function};
 use crate::routes::{Endpoint, RouteTable};
 use crate::scheduler::{self, Offer, Placer};
 use crate::snapshot::{SnapshotBuilder, SnapshotCell};
+use crate::store::Revision;
 
 /// Lost executors that are still shown; older ones are forgotten.
 const LOST_KEPT: usize = 32;
@@ -32,9 +36,13 @@ pub(super) struct MembershipCore {
     pub(super) watches: Watches,
     pub(super) routes: Arc<RouteTable>,
     pub(super) snapshots: Arc<SnapshotCell>,
-    catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog>,
     refresh: Refresh,
     timeout: Duration,
+    pub(super) leadership: Leadership,
+    /// What the store holds of executors, as far as this coordinator has heard.
+    pub(super) records: BTreeMap<String, (Revision, Record)>,
+    claims_changed: bool,
 }
 
 impl MembershipCore {
@@ -56,6 +64,9 @@ impl MembershipCore {
             catalog: Arc::default(),
             refresh: Refresh::default(),
             timeout,
+            leadership: Leadership::default(),
+            records: BTreeMap::new(),
+            claims_changed: false,
         };
         core.set_catalog(catalog);
         core
@@ -64,13 +75,13 @@ impl MembershipCore {
     /// Lets an executor in. A process that attaches again replaces its older attachment; another process under the id
     /// of one that lives is refused, as the two would otherwise replace each other for ever.
     pub fn attach(&mut self, attachment: NewAttachment, now: Instant) -> Result<(), Error> {
-        let NewAttachment { hello, epoch, .. } = &attachment;
-        let epoch = *epoch;
+        let NewAttachment { hello, epoch, number, .. } = &attachment;
+        let (epoch, number) = (*epoch, *number);
         if let Some(held) = self.members.get(&hello.executor) {
             if held.staying() && held.hello.incarnation != hello.incarnation {
-                return Err(held.id_is_taken(self.timeout));
+                return Err(held.claim().id_is_taken(held.id()));
             }
-            if held.epoch >= epoch {
+            if (held.epoch, held.number) >= (epoch, number) {
                 let message = format!("a newer attachment of {} is here", hello.executor);
                 return Err(Error::new(ErrorCode::ExecutorLost, message));
             }
@@ -81,22 +92,74 @@ impl MembershipCore {
         if let Some(before) = self.members.get(member.id())
             && before.hello.incarnation == member.hello.incarnation
         {
-            member.log_seen = before.log_seen;
-            member.desired = Arc::clone(&before.desired);
+            member.succeed(before);
         }
         self.refresh.joined(&member);
         let id = Arc::clone(member.key());
         // Replacing drops the older attachment's link, which ends its stream.
         let replaced = self.members.insert(member.id().to_owned(), member);
-        self.show_built(&id, &replaced.map(|member| member.built).unwrap_or_default());
-        self.executor_changed(&id);
+        self.claims_changed = true;
+        // What it holds counts, and is changed, once it has said so: with its first report.
+        self.sync(&id);
+        if let Some(replaced) = replaced {
+            self.show_placement(replaced.desired.environments.iter().map(|(environment, _)| &**environment).collect());
+            self.show_built(&id, &replaced.built);
+        } else {
+            self.show_built(&id, &BTreeSet::new());
+        }
         self.show(&id);
         self.publish();
         Ok(())
     }
 
-    pub fn report(&mut self, executor: &str, epoch: u64, mut report: Report, now: Instant) {
-        let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
+    /// Whether a process may attach under the id; what is known of it without the store.
+    pub fn admit(&self, executor: &str, incarnation: &str) -> Result<Option<Record>, Error> {
+        if let Some(held) = self.members.get(executor)
+            && held.staying()
+            && held.hello.incarnation != incarnation
+        {
+            return Err(held.claim().id_is_taken(held.id()));
+        }
+        let known = self.records.get(executor).map(|(_, record)| record);
+        Ok(known.filter(|record| record.incarnation == incarnation).cloned())
+    }
+
+    /// What the store holds of an executor, as of a revision: any coordinator may have changed it.
+    pub fn remember(
+        &mut self,
+        executor: &str,
+        revision: Revision,
+        record: Record,
+        now: Instant,
+    ) -> Option<ExecutorInfo> {
+        if self.records.get(executor).is_none_or(|(known, _)| *known < revision) {
+            let (epoch, draining) = (record.epoch, record.draining);
+            self.records.insert(executor.to_owned(), (revision, record));
+            let member = self.members.get(executor)?;
+            if member.attached() && member.epoch < epoch {
+                tracing::warn!(executor, epoch, "another process serves under its id now");
+                let number = member.number;
+                self.detach(executor, number, now);
+            } else {
+                self.drain(executor, draining);
+            }
+        }
+        self.members.get(executor).map(|m| m.entry().info(now))
+    }
+
+    /// What is attached here, where that has changed since this was last asked.
+    pub fn take_claims(&mut self) -> Option<Claims> {
+        if !std::mem::take(&mut self.claims_changed) {
+            return None;
+        }
+        let attached = self.members.values().filter(|member| member.staying());
+        Some(attached.map(|member| (member.id().to_owned(), member.claim())).collect())
+    }
+
+    pub fn report(&mut self, executor: &str, number: u64, mut report: Report, now: Instant) {
+        let Some(member) = self.members.get_mut(executor).filter(|m| m.number == number && m.attached()) else {
+            return;
+        };
         let Some(news) = member.take(&mut report, now) else { return };
         let log_seen = member.log_seen;
         let fresh: Vec<BuildLogLine> = report.build_log.into_iter().filter(|line| line.sequence > log_seen).collect();
@@ -110,6 +173,9 @@ impl MembershipCore {
         self.builder.count(&id, &member.hello.incarnation, report.metrics, &report.forgotten);
         self.show_built(&id, &news.built_before);
         self.watches.build_log(&fresh);
+        if news.held {
+            self.take_held(executor, now);
+        }
         if news.drained {
             self.executor_changed(executor);
         }
@@ -120,23 +186,29 @@ impl MembershipCore {
     }
 
     /// The executor stops in order: nothing new goes to it. It goes on reporting until its stream ends.
-    pub fn goodbye(&mut self, executor: &str, epoch: u64) {
-        let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
-        tracing::info!(executor, epoch, "executor stops");
+    pub fn goodbye(&mut self, executor: &str, number: u64) {
+        let Some(member) = self.members.get_mut(executor).filter(|m| m.number == number && m.attached()) else {
+            return;
+        };
+        tracing::info!(executor, epoch = member.epoch, "executor stops");
         member.stopping = true;
+        self.claims_changed = true;
         self.executor_changed(executor);
         self.show(executor);
         self.publish();
     }
 
-    pub fn detach(&mut self, executor: &str, epoch: u64, now: Instant) {
-        let Some(member) = self.members.get_mut(executor).filter(|m| m.epoch == epoch && m.attached()) else { return };
+    pub fn detach(&mut self, executor: &str, number: u64, now: Instant) {
+        let Some(member) = self.members.get_mut(executor).filter(|m| m.number == number && m.attached()) else {
+            return;
+        };
         if member.stopping {
-            tracing::info!(executor, epoch, "executor stopped");
+            tracing::info!(executor, epoch = member.epoch, "executor stopped");
         } else {
-            tracing::warn!(executor, epoch, "executor lost");
+            tracing::warn!(executor, epoch = member.epoch, "executor lost");
         }
         member.link = None;
+        self.claims_changed = true;
         let (id, built) = (Arc::clone(member.key()), std::mem::take(&mut member.built));
         self.builder.stop_counting(&id);
         self.show_built(&id, &built);
@@ -165,14 +237,14 @@ impl MembershipCore {
         for hash in before.symmetric_difference(&member.built) {
             self.builder.set_built(hash, executor, member.built.contains(hash));
         }
-        if *before != member.built && member.staying() {
+        if *before != member.built && member.placeable() {
             self.placer.offer(executor, Some(member.offer()));
         }
     }
 
     /// An executor has come, gone or changed: what it has goes elsewhere, or it gets something.
-    fn executor_changed(&mut self, executor: &str) {
-        let offer = self.members.get(executor).filter(|member| member.staying()).map(Member::offer);
+    pub(super) fn executor_changed(&mut self, executor: &str) {
+        let offer = self.members.get(executor).filter(|member| member.placeable()).map(Member::offer);
         self.placer.offer(executor, offer);
         self.replan(&CatalogChange::default(), Some(executor));
     }
@@ -181,13 +253,17 @@ impl MembershipCore {
     pub fn tick(&mut self, now: Instant) {
         let silent = |m: &&Member| m.attached() && now.saturating_duration_since(m.heard) > self.timeout;
         let lost: Vec<(String, u64)> =
-            self.members.values().filter(silent).map(|m| (m.id().to_owned(), m.epoch)).collect();
-        for (executor, epoch) in lost {
+            self.members.values().filter(silent).map(|m| (m.id().to_owned(), m.number)).collect();
+        for (executor, number) in lost {
             tracing::warn!(executor, seconds = self.timeout.as_secs(), "no report in time");
             if let Some(member) = self.members.get(&executor) {
                 member.endpoint.give_up();
             }
-            self.detach(&executor, epoch, now);
+            self.detach(&executor, number, now);
+        }
+        if self.leadership.settle(&self.members, now) {
+            self.tell_all();
+            self.publish();
         }
         if self.placer.is_stale() {
             self.replan(&CatalogChange::default(), None);
@@ -212,12 +288,19 @@ impl MembershipCore {
         for environment in changed.collect::<BTreeSet<_>>() {
             self.placer.want(environment, self.demand.wanted(environment));
         }
+        if self.leadership.term().is_none() {
+            self.members.values_mut().for_each(|member| member.follow_reports(&self.catalog));
+        }
         self.replan(&change, None);
+        if self.leadership.term().is_none() {
+            let executors: Vec<String> = self.members.keys().cloned().collect();
+            executors.iter().for_each(|executor| self.sync(executor));
+        }
         self.publish();
     }
 
-    pub fn drain(&mut self, executor: &str, draining: bool, now: Instant) -> Option<ExecutorInfo> {
-        let member = self.members.get_mut(executor)?;
+    pub(super) fn drain(&mut self, executor: &str, draining: bool) {
+        let Some(member) = self.members.get_mut(executor) else { return };
         if member.draining != draining {
             tracing::info!(executor, draining, "drain");
             member.draining = draining;
@@ -226,7 +309,6 @@ impl MembershipCore {
             self.show(executor);
             self.publish();
         }
-        self.members.get(executor).map(|m| m.entry().info(now))
     }
 
     /// Whether any executor that is attached could ever run it.

@@ -30,7 +30,7 @@ impl DesiredFunction {
         self.function.hash == function.hash
     }
 
-    fn reference(&self) -> FunctionReference {
+    pub fn reference(&self) -> FunctionReference {
         FunctionReference {
             function: self.function.name.clone(),
             definition: self.function.hash.clone(),
@@ -43,7 +43,9 @@ impl DesiredFunction {
 /// The desired state of one executor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Desired {
-    /// Grows over attaches and restarts of the coordinator; 0: nothing has been desired yet.
+    /// Of the leader that desires it.
+    pub term: u64,
+    /// Grows over attaches and changes of leader; 0: nothing has been desired yet.
     pub revision: u64,
     /// It accepts nothing new.
     pub draining: bool,
@@ -114,6 +116,7 @@ impl Desired {
     pub fn messages(&self, before: Option<&Self>) -> Vec<DesiredState> {
         let mut messages = Messages {
             base: before.map_or(0, |before| before.revision),
+            term: self.term,
             revision: self.revision,
             draining: self.draining,
             done: Vec::new(),
@@ -147,6 +150,7 @@ impl Desired {
 /// Cuts what is to be said into messages.
 struct Messages {
     base: u64,
+    term: u64,
     revision: u64,
     draining: bool,
     done: Vec<DesiredState>,
@@ -169,6 +173,7 @@ impl Messages {
         self.done.push(self.open);
         let last = self.done.len() - 1;
         for (index, message) in self.done.iter_mut().enumerate() {
+            message.term = self.term;
             message.revision = self.revision;
             message.base = self.base;
             message.draining = self.draining;

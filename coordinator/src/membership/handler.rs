@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::watch;
 
+use super::claims::Claims;
 use super::core::MembershipCore;
 use super::message::Message;
 use crate::registry::Registry;
@@ -16,6 +18,8 @@ pub(super) struct Membership;
 pub(super) struct MembershipState {
     pub core: MembershipCore,
     pub registry: Arc<Registry>,
+    /// Executors that are attached here.
+    pub claims: watch::Sender<Claims>,
 }
 
 impl Actor for Membership {
@@ -40,27 +44,38 @@ impl Actor for Membership {
         state: &mut MembershipState,
     ) -> Result<(), ActorProcessingErr> {
         handle(message, state, Instant::now());
+        if let Some(claims) = state.core.take_claims() {
+            state.claims.send_replace(claims);
+        }
         Ok(())
     }
 }
 
 /// Who asked may be gone: answers that nobody takes are dropped.
-fn handle(message: Message, MembershipState { core, registry }: &mut MembershipState, now: Instant) {
+fn handle(message: Message, MembershipState { core, registry, .. }: &mut MembershipState, now: Instant) {
     match message {
         Message::Attached { attachment, reply } => drop(reply.send(core.attach(*attachment, now))),
-        Message::Reported { executor, epoch, report } => core.report(&executor, epoch, *report, now),
-        Message::Goodbye { executor, epoch } => core.goodbye(&executor, epoch),
-        Message::Detached { executor, epoch } => core.detach(&executor, epoch, now),
+        Message::Reported { executor, number, report } => core.report(&executor, number, *report, now),
+        Message::Goodbye { executor, number } => core.goodbye(&executor, number),
+        Message::Detached { executor, number } => core.detach(&executor, number, now),
         // Read here: whoever told of a change may have been overtaken by another.
         Message::CatalogChanged { reply } => {
             core.set_catalog(registry.catalog());
             reply.map(|reply| reply.send(()));
         }
-        Message::Drain { executor, draining, reply } => drop(reply.send(core.drain(&executor, draining, now))),
         Message::Feasible { definition, reply } => drop(reply.send(core.feasible(*definition))),
         Message::Watch { function, unplaced, events } => core.watch(&function, unplaced, events),
         Message::Refresh { reply } => core.refresh(reply, now),
         Message::Nodes { reply } => drop(reply.send(core.nodes())),
         Message::Tick => core.tick(now),
+        Message::Admit { executor, incarnation, reply } => drop(reply.send(core.admit(&executor, &incarnation))),
+        Message::Remembered { executor, revision, record, reply } => {
+            let info = core.remember(&executor, revision, record, now);
+            if let Some(reply) = reply {
+                drop(reply.send(info));
+            }
+        }
+        Message::Lead { term, awaited } => core.lead(term, awaited, now),
+        Message::Follow => core.follow(),
     }
 }

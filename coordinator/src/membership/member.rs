@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tonic::transport::Channel;
-use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, ExecutorState, FunctionStatus, Hello, LoadState, Report};
+use udfleet_proto::v1::{ExecutorState, FunctionStatus, Hello, LoadState, Report};
 
 use super::desired::Desired;
+use super::held::Held;
 use super::message::{Link, NewAttachment, Origin};
-use crate::registry::Function;
+use super::record::Claim;
+use crate::registry::{Catalog, Function};
 use crate::routes::{Endpoint, Server};
 use crate::scheduler::Offer;
 use crate::snapshot::{self, ExecutorEntry};
@@ -29,6 +30,8 @@ pub struct NodeAddress {
 pub(super) struct ReportNews {
     /// Functions (`add@3`) whose status has changed.
     pub functions: Vec<Arc<str>>,
+    /// What it holds is reported for the first time, or has changed.
+    pub held: bool,
     /// Environments that were on its disk before.
     pub built_before: BTreeSet<String>,
     /// It drains, and has ended what it was draining.
@@ -39,14 +42,26 @@ pub(super) struct ReportNews {
 pub(super) struct Member {
     id: Arc<str>,
     pub hello: Arc<Hello>,
+    /// Of its process.
     pub epoch: u64,
+    /// Of its attach.
+    pub number: u64,
     /// `None`: lost.
     pub link: Option<Link>,
     pub draining: bool,
     /// It has said goodbye.
     pub stopping: bool,
     pub origin: Origin,
+    /// What it has been told, by a leader; to others, what it reports that it was told.
     pub desired: Arc<Desired>,
+    /// What this coordinator would desire if it led; none where it does.
+    pub expected: Option<Arc<Desired>>,
+    /// What it reports of desired state.
+    pub held: Held,
+    /// The largest revision that this coordinator has sent to its process.
+    sent: u64,
+    /// The term in which it has sent anything to its process; 0: in none.
+    told_term: u64,
     /// As reported, by `add@3`.
     statuses: snapshot::Map<Arc<FunctionStatus>>,
     /// Its latest report, without what is kept elsewhere.
@@ -62,17 +77,22 @@ pub(super) struct Member {
 
 impl Member {
     pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
-        let NewAttachment { hello, epoch, draining, link, origin } = attachment;
+        let NewAttachment { hello, epoch, number, draining, link, origin } = attachment;
         Self {
             id: Arc::from(hello.executor.as_str()),
             built: hello.built_environments.iter().cloned().collect(),
             hello: Arc::new(hello),
             epoch,
+            number,
             link: Some(link),
             draining,
             stopping: false,
             origin,
             desired: Arc::default(),
+            expected: None,
+            held: Held::default(),
+            sent: 0,
+            told_term: 0,
             statuses: snapshot::Map::new_sync(),
             report: Report::default(),
             heard: now,
@@ -100,23 +120,37 @@ impl Member {
         self.attached() && !self.stopping
     }
 
-    /// The refusal of another process that claims the same id.
-    pub fn id_is_taken(&self, timeout: Duration) -> Error {
-        let from = self.origin.address.map_or_else(String::new, |address| format!(" from {address}"));
-        let (id, since) = (self.id(), humantime::format_rfc3339_seconds(self.origin.since));
-        let message = format!(
-            "executor id {id:?} is taken: the executor that serves at {} has been attached under it{from} since {since}",
-            self.hello.address
-        );
-        Error::new(ErrorCode::InvalidConfig, message).hint(format!(
-            "give each executor an id of its own (--id), or stop the other one; one that has died is forgotten after {} s",
-            timeout.as_secs()
-        ))
+    /// True once it has said what it holds: before, nobody places anything there or moves what may be there already.
+    pub fn placeable(&self) -> bool {
+        self.staying() && self.held.complete
+    }
+
+    /// True once desired state has been sent over this attach.
+    pub fn is_told(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.borrow().desired.is_some())
+    }
+
+    /// Goes on from an earlier attach of the same process.
+    pub fn succeed(&mut self, before: &Self) {
+        self.log_seen = before.log_seen;
+        self.desired = Arc::clone(&before.desired);
+        self.sent = before.sent;
+        self.told_term = before.told_term;
+    }
+
+    /// What it reports is what is known of its desired state: this coordinator has not sent any.
+    pub fn follow_reports(&mut self, catalog: &Catalog) {
+        self.desired = Arc::new(self.held.desired(catalog, self.draining));
+    }
+
+    /// What this coordinator says of it in the store.
+    pub fn claim(&self) -> Claim {
+        Claim::new(&self.hello, &self.origin)
     }
 
     /// True where a drain has nothing to wait for: it says so, or it has never been told to hold anything.
     pub fn holds_nothing(&self) -> bool {
-        let fresh = self.desired.revision == 0 && self.report.sequence > 0 && self.report.revision == 0;
+        let fresh = self.held.complete && self.desired.revision == 0 && self.held.revision() == 0;
         self.report.drained || fresh
     }
 
@@ -133,7 +167,11 @@ impl Member {
         }
         let waits = report.loads.iter().flat_map(|load| &load.waits);
         let waits = waits.map(|wait| (wait.function.as_str(), wait.reason.as_str())).collect();
-        let functions = self.take_statuses(std::mem::take(&mut report.functions), report.revision, &waits);
+        for name in &report.unassigned {
+            self.statuses.remove_mut(name.as_str());
+        }
+        let functions = self.take_statuses(std::mem::take(&mut report.functions), &waits);
+        let held = self.held.take(report);
         let mut built_before = self.built.clone();
         if report.built_changed {
             let built = std::mem::take(&mut report.built_environments).into_iter().collect();
@@ -152,34 +190,26 @@ impl Member {
             ..Report::default()
         };
         self.note_loads();
-        Some(ReportNews { functions, built_before, drained: self.draining && held_nothing != self.holds_nothing() })
+        Some(ReportNews {
+            functions,
+            held,
+            built_before,
+            drained: self.draining && held_nothing != self.holds_nothing(),
+        })
     }
 
-    /// Names of those that have changed, or that wait for something else than before.
-    fn take_statuses(
-        &mut self,
-        reported: Vec<FunctionStatus>,
-        revision: u64,
-        waits: &BTreeMap<&str, &str>,
-    ) -> Vec<Arc<str>> {
+    /// Names of those that are reported, or that wait for something else than before.
+    fn take_statuses(&mut self, reported: Vec<FunctionStatus>, waits: &BTreeMap<&str, &str>) -> Vec<Arc<str>> {
         let waiting = |name: &str| waits.get(name).map_or_else(String::new, |reason| (*reason).to_owned());
         let mut changed = Vec::new();
         for mut status in reported {
-            // Of a function that it should not hold, or an earlier load: it says so before it has heard what is new.
-            let stale = match self.desired.function(&status.function) {
-                Some(function) => revision < function.since,
-                None => self.desired.revision > 0,
-            };
             if status.state() == LoadState::Unspecified {
                 status.set_state(LoadState::Pending);
             }
             status.waiting = waiting(&status.function);
-            let held = self.statuses.get(status.function.as_str());
-            if !stale && held.is_none_or(|held| **held != status) {
-                let name: Arc<str> = Arc::from(status.function.as_str());
-                self.statuses.insert_mut(Arc::clone(&name), Arc::new(status));
-                changed.push(name);
-            }
+            let name: Arc<str> = Arc::from(status.function.as_str());
+            self.statuses.insert_mut(Arc::clone(&name), Arc::new(status));
+            changed.push(name);
         }
         let named = self.report.loads.iter().flat_map(|load| &load.waits).map(|wait| wait.function.as_str());
         for name in named.chain(waits.keys().copied()).collect::<BTreeSet<_>>() {
@@ -193,32 +223,38 @@ impl Member {
         changed
     }
 
-    /// What it holds, to be changed: numbered so that it grows over attaches and restarts of the coordinator.
+    /// What it holds, to be changed: numbered so that it grows over attaches and leaders.
     pub fn next_desired(&self) -> Desired {
-        let revision = (self.desired.revision + 1).max(self.epoch << 32 | 1);
+        let revision = self.desired.revision.max(self.held.revision()).max(self.sent) + 1;
         Desired { revision, ..Desired::clone(&self.desired) }
     }
 
-    /// Sends desired state, where it differs from what was sent.
-    pub fn desire(&mut self, next: Desired) {
+    /// True where its process has been sent desired state in this term.
+    pub fn is_told_in(&self, term: u64) -> bool {
+        self.told_term == term
+    }
+
+    /// Sends desired state of this term, where it differs from what was sent; not before it has said what it holds.
+    pub fn desire(&mut self, mut next: Desired, term: u64) {
+        self.expected = None;
         // A renewed attach knows what was desired before, yet has not sent it.
-        let sent = self.link.as_ref().is_some_and(|link| link.borrow().desired.is_some());
-        if sent && next.same(&self.desired) {
+        if self.is_told() && self.desired.term == term && next.same(&self.desired) {
             return;
         }
-        let before = std::mem::replace(&mut self.desired, Arc::new(next));
-        let outdated: Vec<Arc<str>> = if before.revision == 0 {
-            // Before the first one nobody but the executor knew what it held.
-            self.statuses.keys().filter(|name| self.desired.function(name).is_none()).cloned().collect()
-        } else {
-            self.desired.changed_functions(&before).into_iter().map(|changed| Arc::clone(changed.key)).collect()
-        };
-        for name in &outdated {
-            self.statuses.remove_mut(name);
+        next.term = term;
+        self.desired = Arc::new(next);
+        if !self.held.complete {
+            return;
         }
+        (self.sent, self.told_term) = (self.desired.revision, term);
         if let Some(link) = &self.link {
             link.send_modify(|outbound| outbound.desired = Some(Arc::clone(&self.desired)));
         }
+    }
+
+    /// What a leader would desire: another does.
+    pub fn expect(&mut self, desired: Desired) {
+        self.expected = Some(Arc::new(desired));
     }
 
     /// Asks it for a report.
@@ -230,22 +266,31 @@ impl Member {
 
     /// True where it should hold the function.
     pub fn wants(&self, function: &str) -> bool {
-        self.desired.function(function).is_some()
+        self.desired.function(function).is_some() || self.expects(function)
     }
 
-    /// What it reports of a function that it should hold.
+    fn expects(&self, function: &str) -> bool {
+        self.expected.as_ref().is_some_and(|expected| expected.function(function).is_some())
+    }
+
+    /// What it reports of a function that it should hold. Unspecified: another leads, and may or may not place it there.
     pub fn status(&self, function: &str) -> Arc<FunctionStatus> {
+        let Some(desired) = self.desired.function(function) else {
+            return Arc::new(FunctionStatus { function: function.to_owned(), ..FunctionStatus::default() });
+        };
         let pending = || {
             let state = LoadState::Pending as i32;
             Arc::new(FunctionStatus { function: function.to_owned(), state, ..FunctionStatus::default() })
         };
-        self.statuses.get(function).cloned().unwrap_or_else(pending)
+        let reported = self.statuses.get(function).filter(|_| self.held.is_about(desired));
+        reported.cloned().unwrap_or_else(pending)
     }
 
     /// Where it serves the function, and with how many interpreters; `None`: it does not report it READY.
     pub fn serves(&self, function: &str) -> Option<(&Arc<Endpoint>, u32)> {
-        let status = self.statuses.get(function).filter(|status| status.state() == LoadState::Ready)?;
-        (self.serving() && self.wants(function)).then(|| (&self.endpoint, status.interpreters.max(1)))
+        let desired = self.desired.function(function).filter(|f| self.serving() && self.held.is_about(f))?;
+        let status = self.statuses.get(desired.function.name.as_str()).filter(|s| s.state() == LoadState::Ready)?;
+        Some((&self.endpoint, status.interpreters.max(1)))
     }
 
     /// Itself as a route to the function, where it reports it READY.

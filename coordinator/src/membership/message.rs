@@ -1,5 +1,6 @@
 //! The messages of the membership actor.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +11,8 @@ use udfleet_proto::v1::{BuildLogLine, ErrorInfo, ExecutorInfo, FunctionDefinitio
 
 use super::desired::Desired;
 use super::member::NodeAddress;
+use super::record::Record;
+use crate::store::Revision;
 
 /// The newest of each kind on its way to an executor.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +28,10 @@ pub(super) type Link = watch::Sender<Outbound>;
 /// An executor that asks to attach.
 pub(super) struct NewAttachment {
     pub hello: Hello,
+    /// Of its process, the same at all coordinators.
     pub epoch: u64,
+    /// Counts up with each attach to this coordinator: what an earlier one says is refused.
+    pub number: u64,
     pub draining: bool,
     pub link: Link,
     pub origin: Origin,
@@ -71,27 +77,22 @@ pub(super) enum Message {
     },
     Reported {
         executor: String,
-        epoch: u64,
+        number: u64,
         report: Box<Report>,
     },
     /// The executor stops in order.
     Goodbye {
         executor: String,
-        epoch: u64,
+        number: u64,
     },
     /// Its stream has ended.
     Detached {
         executor: String,
-        epoch: u64,
+        number: u64,
     },
     /// `reply`: once that is published.
     CatalogChanged {
         reply: Option<oneshot::Sender<()>>,
-    },
-    Drain {
-        executor: String,
-        draining: bool,
-        reply: oneshot::Sender<Option<ExecutorInfo>>,
     },
     Feasible {
         definition: Box<FunctionDefinition>,
@@ -109,4 +110,24 @@ pub(super) enum Message {
         reply: oneshot::Sender<Vec<NodeAddress>>,
     },
     Tick,
+    /// Refused where another process of the executor is attached here; else what is known of this one.
+    Admit {
+        executor: String,
+        incarnation: String,
+        reply: oneshot::Sender<Result<Option<Record>, Error>>,
+    },
+    /// What the store holds of an executor has changed.
+    Remembered {
+        executor: String,
+        revision: Revision,
+        record: Record,
+        reply: Option<oneshot::Sender<Option<ExecutorInfo>>>,
+    },
+    /// This coordinator leads from now on. `awaited`: executors that are known to live, which it does not act without.
+    Lead {
+        term: Revision,
+        awaited: BTreeSet<String>,
+    },
+    /// It leads no more.
+    Follow,
 }

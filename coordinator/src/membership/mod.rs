@@ -1,11 +1,15 @@
 //! Membership: which executors are attached, what each should serve and what each reports. One actor owns all of it.
 
 mod attach;
+mod claims;
 mod core;
 mod definitions;
 mod demand;
 mod desired;
+mod follow;
 mod handler;
+mod held;
+mod leadership;
 mod member;
 mod message;
 mod plan;
@@ -21,23 +25,28 @@ mod scale;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor as _, ActorRef};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition};
+use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, Hello};
 
 pub use attach::MembershipService;
 pub use member::NodeAddress;
 pub use message::{Unplaced, WatchEvent};
 
+use crate::leader::Session;
 use crate::registry::Registry;
 use crate::routes::RouteTable;
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::store::SharedStore;
-use message::Message;
+use claims::ClaimKeeper;
+use message::{Message, Origin};
+use record::{Claim, Record};
 
 /// How long numbers of now are waited for.
 const REFRESH_WITHIN: Duration = Duration::from_millis(500);
@@ -47,7 +56,11 @@ const REFRESH_WITHIN: Duration = Duration::from_millis(500);
 pub struct MembershipHandle {
     actor: ActorRef<Message>,
     store: SharedStore,
+    session: Session,
     snapshots: Arc<SnapshotCell>,
+    /// Executors of which a claim was written that may not stand.
+    doubtful: mpsc::UnboundedSender<String>,
+    stop: CancellationToken,
 }
 
 fn stopping() -> Error {
@@ -61,21 +74,61 @@ impl MembershipHandle {
     /// When the actor can't start.
     pub async fn start(
         store: SharedStore,
+        session: Session,
         registry: Arc<Registry>,
         routes: Arc<RouteTable>,
         timeout: Duration,
     ) -> Result<Self, Error> {
         let snapshots = Arc::<SnapshotCell>::default();
+        let (claims, wanted) = watch::channel(BTreeMap::new());
         let core = core::MembershipCore::new(registry.catalog(), routes, Arc::clone(&snapshots), timeout);
-        let state = handler::MembershipState { core, registry };
+        let state = handler::MembershipState { core, registry: Arc::clone(&registry), claims };
         let spawned = handler::Membership::spawn(None, handler::Membership, state).await;
         let (actor, _) = spawned.map_err(|e| Error::internal(format!("membership can't start: {e}")))?;
-        Ok(Self { actor, store, snapshots })
+        let (doubtful, doubts) = mpsc::unbounded_channel();
+        let this = Self { actor, store, session, snapshots, doubtful, stop: CancellationToken::new() };
+        let keeper = ClaimKeeper {
+            store: Arc::clone(&this.store),
+            coordinator: this.session.me().owner.coordinator.clone(),
+            wanted,
+            standing: this.session.standings(),
+            doubtful: doubts,
+        };
+        this.spawn(keeper.run());
+        this.spawn(follow::leadership(this.clone(), this.session.clone(), registry));
+        this.spawn(follow::records(this.clone()));
+        Ok(this)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop => {}
+            }
+        });
     }
 
     /// Stops the actor: attach streams end.
     pub fn stop(&self) {
+        self.stop.cancel();
         self.actor.stop(None);
+    }
+
+    /// Whether a process may serve under its id, and what is remembered of that. Where the store is away, this
+    /// coordinator lets those in that it knows.
+    async fn admit(&self, hello: &Hello, origin: &Origin) -> Result<Record, Error> {
+        let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
+        let known = self.ask(|reply| Message::Admit { executor, incarnation, reply }).await??;
+        let coordinator = &self.session.me().owner.coordinator;
+        let lease = self.session.standing().lease;
+        let claim = Claim::new(hello, origin);
+        match (record::admit(&self.store, hello, &claim, coordinator, lease).await, known) {
+            // Its claim is written as soon as the store takes one.
+            (Err(error), Some(record)) if error.code() == ErrorCode::NoCapacity => Ok(record),
+            (result, _) => result,
+        }
     }
 
     fn tell(&self, message: Message) {
@@ -87,6 +140,12 @@ impl MembershipHandle {
         let (reply, answer) = oneshot::channel();
         self.tell(question(reply));
         answer.await.map_err(|_| stopping())
+    }
+
+    /// What was written of an executor may not be so.
+    fn doubt(&self, executor: &str) {
+        // Fails only while the process stops.
+        let _ = self.doubtful.send(executor.to_owned());
     }
 
     /// Says that the registered functions have changed.
@@ -152,9 +211,10 @@ impl MembershipHandle {
             let error = Error::new(ErrorCode::InvalidInput, format!("no executor {executor:?} is known"));
             return Err(error.hint("`udfleet status` lists executors"));
         }
-        record::set_draining(&self.store, executor, draining).await?;
+        let (revision, record) = record::set_draining(&self.store, executor, draining).await?;
         let executor = executor.to_owned();
-        let info = self.ask(|reply| Message::Drain { executor, draining, reply }).await?;
+        let remembered = |reply| Message::Remembered { executor, revision, record, reply: Some(reply) };
+        let info = self.ask(remembered).await?;
         info.ok_or_else(|| Error::new(ErrorCode::ExecutorLost, "the executor was forgotten meanwhile"))
     }
 }

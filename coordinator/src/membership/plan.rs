@@ -21,8 +21,14 @@ struct Concerns<'c> {
 }
 
 impl MembershipCore {
-    /// Places what has changed and tells executors what that changes for them. `renewed`: an executor that is told the
-    /// whole.
+    /// Tells every executor all that it should hold: a new leader.
+    pub(super) fn tell_all(&mut self) {
+        let executors: Vec<String> = self.members.keys().cloned().collect();
+        executors.iter().for_each(|executor| self.replan(&CatalogChange::default(), Some(executor)));
+    }
+
+    /// Places what has changed. A leader tells executors what that changes for them; others know what it is going to say.
+    /// `renewed`: an executor that is told the whole.
     pub(super) fn replan(&mut self, change: &CatalogChange<'_>, renewed: Option<&str>) {
         let moved = self.placer.settle();
         let mut concerned: BTreeMap<&str, Concerns<'_>> = BTreeMap::new();
@@ -40,18 +46,24 @@ impl MembershipCore {
                 concerned.entry(executor).or_default().functions.push(function);
             }
         }
+        let term = self.leadership.acting();
         for (executor, concerns) in &concerned {
-            let Some(member) = self.members.get_mut(*executor) else { continue };
-            // One that drains keeps what it has until it is done.
-            if member.serving() && renewed != Some(executor) {
-                let next = revised(member, concerns, &self.placer, &self.demand);
-                member.desire(next);
+            let Some(member) = self.members.get_mut(*executor).filter(|member| member.staying()) else { continue };
+            match term {
+                None => member.expect(whole(member, &self.placer, &self.demand)),
+                // One that drains keeps what it has until it is done.
+                Some(term) if member.serving() && renewed != Some(executor) => {
+                    member.desire(revised(member, concerns, &self.placer, &self.demand), term);
+                }
+                Some(_) => {}
             }
         }
-        if let Some(member) = renewed.and_then(|id| self.members.get_mut(id)).filter(|member| member.staying())
-            && let Some(desired) = whole(member, &self.placer, &self.demand)
-        {
-            member.desire(desired);
+        if let Some(member) = renewed.and_then(|id| self.members.get_mut(id)).filter(|member| member.staying()) {
+            let desired = whole(member, &self.placer, &self.demand);
+            match term {
+                Some(term) => member.desire(desired, term),
+                None => member.expect(desired),
+            }
         }
         let executors: Vec<String> = concerned.keys().copied().chain(renewed).map(str::to_owned).collect();
         executors.iter().for_each(|executor| self.sync(executor));
@@ -88,18 +100,15 @@ fn revised(member: &Member, concerns: &Concerns<'_>, placer: &Placer, demand: &D
     next
 }
 
-/// All that a member should hold. One that drains keeps what it has until it is done; `None` where only the member itself
-/// knows what that is.
-fn whole(member: &Member, placer: &Placer, demand: &Demand) -> Option<Desired> {
+/// All that a member should hold. One that drains keeps what it has until it is done.
+fn whole(member: &Member, placer: &Placer, demand: &Demand) -> Desired {
     let mut next = member.next_desired();
     next.draining = member.draining;
     if member.draining {
         if member.holds_nothing() {
             next.clear();
-        } else if member.desired.revision == 0 {
-            return None;
         }
-        return Some(next);
+        return next;
     }
     let offer = member.offer();
     next.keep_only(|environment| placer.places(environment).is_some_and(|places| places.contains_key(member.id())));
@@ -115,5 +124,5 @@ fn whole(member: &Member, placer: &Placer, demand: &Demand) -> Option<Desired> {
         next.functions.iter().map(|(name, _)| name).filter(|name| !desired.contains_key(*name)).cloned().collect();
     gone.iter().for_each(|name| next.remove_function(name));
     desired.into_iter().for_each(|(name, function)| next.set_function(name, Some(function)));
-    Some(next)
+    next
 }

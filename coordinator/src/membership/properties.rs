@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use proptest::prelude::*;
 use tokio::sync::watch;
 use udfleet_proto::v1::{
-    Environment, FunctionDefinition, FunctionMetrics, FunctionStatus, Hello, LoadState, PythonVersion, Report,
+    Environment, FunctionDefinition, FunctionMetrics, FunctionReference, FunctionStatus, Hello, LoadState,
+    PythonVersion, Report,
 };
 
 use super::core::MembershipCore;
@@ -31,6 +32,7 @@ enum Event {
     Drain { executor: u8, draining: bool },
     Register { function: u8, versions: u8 },
     Wait { seconds: u8 },
+    Lead { leads: bool },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -50,6 +52,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (executor, any::<bool>()).prop_map(|(executor, draining)| Event::Drain { executor, draining }),
         3 => (0..4u8, 0..3u8).prop_map(|(function, versions)| Event::Register { function, versions }),
         1 => (1..8u8).prop_map(|seconds| Event::Wait { seconds }),
+        1 => any::<bool>().prop_map(|leads| Event::Lead { leads }),
     ]
 }
 
@@ -110,7 +113,8 @@ fn function(number: u8, version: u32) -> Arc<Function> {
 impl Fleet {
     fn new() -> Self {
         let (routes, snapshots) = (Arc::<RouteTable>::default(), Arc::<SnapshotCell>::default());
-        let core = MembershipCore::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
+        let mut core = MembershipCore::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
+        core.lead(1, BTreeSet::new(), Instant::now());
         Self {
             core,
             routes,
@@ -140,7 +144,9 @@ impl Fleet {
         let draining = self.core.members.get(&id(executor)).is_some_and(|member| member.draining);
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
         // Refused where another process holds the id.
-        let _ = self.core.attach(NewAttachment { hello, epoch: self.epoch, draining, link, origin }, self.now);
+        let _ = self
+            .core
+            .attach(NewAttachment { hello, epoch: self.epoch, number: self.epoch, draining, link, origin }, self.now);
     }
 
     fn report(
@@ -151,14 +157,27 @@ impl Fleet {
         report: Report,
     ) {
         let Some(member) = self.core.members.get(executor).filter(|member| member.attached()) else { return };
-        let (epoch, revision, process) = (member.epoch, member.desired.revision, member.hello.incarnation.clone());
+        let (number, process) = (member.number, member.hello.incarnation.clone());
+        let desired = Arc::clone(&member.desired);
+        let reference = |status: &FunctionStatus| {
+            let wish = desired.function(&status.function)?;
+            Some(FunctionReference {
+                function: status.function.clone(),
+                definition: wish.function.hash.clone(),
+                environment: wish.function.environment.clone(),
+                since: wish.since,
+            })
+        };
+        let references = functions.iter().filter_map(reference).collect();
+        let (term, revision) = (desired.term, desired.revision);
         self.sequence += 1;
         let known = metrics.iter().filter(|m| self.catalog.iter().any(|f| f.name == m.function)).cloned();
         self.counted.report(executor, &process, &known.collect::<Vec<_>>());
         let counts = |f: &Function| metrics.iter().any(|m| m.function == f.name);
         let forgotten = self.catalog.iter().filter(|f| !counts(f)).map(|f| f.name.clone()).collect();
-        let report = Report { sequence: self.sequence, revision, functions, metrics, forgotten, ..report };
-        self.core.report(executor, epoch, report, self.now);
+        let report =
+            Report { sequence: self.sequence, term, revision, functions, references, metrics, forgotten, ..report };
+        self.core.report(executor, number, report, self.now);
     }
 
     fn happens(&mut self, event: Event) {
@@ -188,14 +207,14 @@ impl Fleet {
                 self.report(&id(executor), functions, metrics, report);
             }
             Event::Detach { executor } => {
-                let epoch = self.core.members.get(&id(executor)).map_or(0, |member| member.epoch);
-                self.core.detach(&id(executor), epoch, self.now);
+                let number = self.core.members.get(&id(executor)).map_or(0, |member| member.number);
+                self.core.detach(&id(executor), number, self.now);
             }
             Event::Goodbye { executor } => {
-                let epoch = self.core.members.get(&id(executor)).map_or(0, |member| member.epoch);
-                self.core.goodbye(&id(executor), epoch);
+                let number = self.core.members.get(&id(executor)).map_or(0, |member| member.number);
+                self.core.goodbye(&id(executor), number);
             }
-            Event::Drain { executor, draining } => drop(self.core.drain(&id(executor), draining, self.now)),
+            Event::Drain { executor, draining } => self.core.drain(&id(executor), draining),
             Event::Register { function: number, versions } => {
                 let name = function(number, 1).definition.name.clone();
                 let dropped: Vec<u32> = self.catalog.versions(&name).map(|f| f.definition.version).collect();
@@ -212,6 +231,11 @@ impl Fleet {
                 self.now += Duration::from_secs(u64::from(seconds));
                 self.core.tick(self.now);
             }
+            Event::Lead { leads: true } => {
+                self.epoch += 1;
+                self.core.lead(self.epoch, BTreeSet::new(), self.now);
+            }
+            Event::Lead { leads: false } => self.core.follow(),
         }
     }
 
@@ -230,7 +254,10 @@ impl Fleet {
             assert_eq!(shown, statuses, "{name}");
             let furthest = statuses.iter().map(|(_, s)| s.state()).filter(|s| *s != LoadState::Failed);
             let failed = if statuses.is_empty() { LoadState::Pending } else { LoadState::Failed };
-            assert_eq!(entry.state(), furthest.max_by_key(|s| *s as i32).unwrap_or(failed), "{name}");
+            let furthest = furthest.max_by_key(|s| *s as i32).unwrap_or(failed);
+            // Nothing is known of one that another leader may place it on.
+            let unknown = furthest == LoadState::Unspecified;
+            assert_eq!(entry.state(), if unknown { LoadState::Pending } else { furthest }, "{name}");
             if statuses.is_empty() {
                 assert_eq!(entry.reason(), unplaced_reason(&self.core.placer, function), "{name}");
             }
@@ -259,7 +286,8 @@ impl Fleet {
             let place = self.core.placer.places(environment).is_some();
             assert!(place != self.core.placer.unplaced(environment).is_some(), "{environment}: placed or not");
         }
-        for member in self.core.members.values().filter(|member| member.serving()) {
+        let told = self.core.leadership.acting().is_some();
+        for member in self.core.members.values().filter(|m| told && m.serving() && m.placeable()) {
             let (id, offer) = (member.id(), member.offer());
             let here = |hash: &str| self.core.placer.places(hash).and_then(|places| places.get(id)).copied();
             let should = self.catalog.iter().filter(|f| here(&f.environment).is_some() && loads(f, &offer));
@@ -334,6 +362,7 @@ fn touched_by_a_report(functions: u32, executors: u8) -> u64 {
     let mut fleet = Fleet::new();
     for executor in 0..executors {
         fleet.attach(executor, 0);
+        fleet.report(&id(executor), Vec::new(), Vec::new(), Report::default());
     }
     // One environment, so that everybody has room for all.
     let catalog = (1..=functions).fold(Catalog::default(), |all, version| all.with(function(0, version)));

@@ -14,9 +14,12 @@ use crate::snapshot::Touched;
 /// What the snapshot says that one executor should serve.
 #[derive(Default)]
 pub(super) struct ShownDesired {
-    epoch: u64,
+    /// Of its attach.
+    number: u64,
     /// Nothing where no new work may go to it.
     desired: Arc<Desired>,
+    /// What another leader is going to desire.
+    expected: Arc<Desired>,
 }
 
 impl MembershipCore {
@@ -71,21 +74,25 @@ impl MembershipCore {
     pub(super) fn sync(&mut self, executor: &str) {
         let Some(member) = self.members.get(executor) else { return };
         let shown = self.shown.entry(Arc::clone(member.key())).or_default();
-        let desired = if member.serving() { Arc::clone(&member.desired) } else { Arc::default() };
-        let renewed = shown.epoch != member.epoch;
-        if !renewed && shown.desired.revision == desired.revision {
-            return;
-        }
-        let before = std::mem::replace(shown, ShownDesired { epoch: member.epoch, desired: Arc::clone(&desired) });
-        for changed in desired.changed_functions(&before.desired) {
-            let status = changed.now.map(|_| member.status(changed.key));
-            self.builder.set_status(changed.key, member.key(), status);
-        }
-        if renewed {
+        let now = if member.serving() {
+            let (desired, expected) = (Arc::clone(&member.desired), member.expected.clone().unwrap_or_default());
+            ShownDesired { number: member.number, desired, expected }
+        } else {
+            ShownDesired { number: member.number, ..ShownDesired::default() }
+        };
+        let before = std::mem::replace(shown, now);
+        let changed = |now: &Desired, before: &Desired| -> Vec<Arc<str>> {
+            now.changed_functions(before).into_iter().map(|changed| Arc::clone(changed.key)).collect()
+        };
+        let mut touched = changed(&shown.desired, &before.desired);
+        touched.extend(changed(&shown.expected, &before.expected));
+        if before.number != shown.number {
             // Also of those that stay: a renewed attachment has reported nothing yet.
-            for (function, _) in desired.functions.iter() {
-                self.builder.set_status(function, member.key(), Some(member.status(function)));
-            }
+            touched.extend(shown.desired.functions.iter().map(|(name, _)| Arc::clone(name)));
+        }
+        for name in &touched {
+            let status = (member.serving() && member.wants(name)).then(|| member.status(name));
+            self.builder.set_status(name, member.key(), status);
         }
         self.show(executor);
     }

@@ -1,6 +1,7 @@
 //! What a change costs in a large fleet, on each of several coordinators: little, and it does not grow with the number of
 //! functions. `make bench` prints what these tests measure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,7 +37,9 @@ struct Coordinator {
 
 impl Coordinator {
     fn new(executors: usize, catalog: &Arc<Catalog>) -> Self {
-        let core = MembershipCore::new(Arc::clone(catalog), Arc::default(), Arc::default(), Duration::from_secs(10));
+        let timeout = Duration::from_secs(10);
+        let mut core = MembershipCore::new(Arc::clone(catalog), Arc::default(), Arc::default(), timeout);
+        core.lead(1, BTreeSet::new(), Instant::now());
         let mut coordinator = Self { core, links: Vec::new(), told: Vec::new() };
         (0..executors).for_each(|executor| coordinator.attach(executor));
         coordinator
@@ -54,8 +57,11 @@ impl Coordinator {
         let (link, receiver) = watch::channel(Outbound::default());
         self.links.push(receiver);
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
-        let attachment = NewAttachment { hello, epoch: self.links.len() as u64, draining: false, link, origin };
+        let number = self.links.len() as u64;
+        let id = hello.executor.clone();
+        let attachment = NewAttachment { hello, epoch: number, number, draining: false, link, origin };
         self.core.attach(attachment, Instant::now()).unwrap();
+        self.core.report(&id, number, Report::default(), Instant::now());
     }
 
     /// Everybody reports that it serves everything that it should.
@@ -72,13 +78,15 @@ impl Coordinator {
                     ..FunctionStatus::default()
                 };
                 let functions = member.desired.functions.iter().map(|(name, _)| status(name)).collect();
+                let references = member.desired.functions.iter().map(|(_, desired)| desired.reference()).collect();
                 let sequence = member.report.sequence + 1;
-                let report = Report { sequence, revision: member.desired.revision, functions, ..Report::default() };
-                (member.id().to_owned(), member.epoch, report)
+                let (term, revision) = (member.desired.term, member.desired.revision);
+                let report = Report { sequence, term, revision, functions, references, ..Report::default() };
+                (member.id().to_owned(), member.number, report)
             })
             .collect();
-        for (executor, epoch, report) in members {
-            self.core.report(&executor, epoch, report, Instant::now());
+        for (executor, number, report) in members {
+            self.core.report(&executor, number, report, Instant::now());
         }
     }
 
@@ -172,8 +180,8 @@ impl Fleet {
     fn lose(&mut self, executor: usize) -> Cost {
         let id = format!("executor-{executor}");
         self.cost("one executor lost", |core| {
-            let epoch = core.members.get(&id).map_or(0, |member| member.epoch);
-            core.detach(&id, epoch, Instant::now());
+            let number = core.members.get(&id).map_or(0, |member| member.number);
+            core.detach(&id, number, Instant::now());
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The actor's decisions without a network, with a clock of the tests. Endpoints need a runtime, nothing more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,7 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
-    ErrorCode, ExecutorState, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report,
+    EnvironmentReference, ErrorCode, ExecutorState, FunctionDefinition, FunctionReference, FunctionStatus, Hello,
+    LoadState, PythonVersion, Report,
 };
 
 use super::core::MembershipCore;
@@ -28,16 +30,21 @@ struct Fleet {
 impl Fleet {
     fn new(functions: &[&str]) -> Self {
         let routes = Arc::new(RouteTable::default());
-        let core = MembershipCore::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
-        Self { core, routes, now: Instant::now() }
+        let mut core = MembershipCore::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
+        let now = Instant::now();
+        core.lead(1, BTreeSet::new(), now);
+        Self { core, routes, now }
     }
 
     fn attach(&mut self, id: &str, epoch: u64) -> Desired {
         self.attach_again(id, epoch, false)
     }
 
+    /// With a first report: it holds nothing.
     fn attach_again(&mut self, id: &str, epoch: u64, draining: bool) -> Desired {
-        self.attach_process(id, "first", epoch, draining).unwrap()
+        let desired = self.attach_process(id, "first", epoch, draining).unwrap();
+        self.core.report(id, epoch, Report::default(), self.now);
+        desired
     }
 
     fn attach_process(&mut self, id: &str, process: &str, epoch: u64, draining: bool) -> Result<Desired, Error> {
@@ -51,7 +58,7 @@ impl Fleet {
         };
         let (link, desired) = watch::channel(Outbound::default());
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
-        self.core.attach(NewAttachment { hello, epoch, draining, link, origin }, self.now)?;
+        self.core.attach(NewAttachment { hello, epoch, number: epoch, draining, link, origin }, self.now)?;
         Ok(desired)
     }
 
@@ -62,7 +69,14 @@ impl Fleet {
 
     fn report_at(&mut self, id: &str, epoch: u64, sequence: u64, revision: u64, state: LoadState) {
         let functions = vec![FunctionStatus { function: "f@1".to_owned(), state: state as i32, ..Default::default() }];
-        self.core.report(id, epoch, Report { sequence, revision, functions, ..Report::default() }, self.now);
+        let desired = self.core.members.get(id).map(|member| Arc::clone(&member.desired)).unwrap_or_default();
+        let since = match desired.function("f@1") {
+            Some(wish) if desired.revision == revision => wish.since,
+            _ => revision,
+        };
+        let (references, term) = (vec![reference("f", since)], desired.term);
+        let report = Report { sequence, term, revision, functions, references, ..Report::default() };
+        self.core.report(id, epoch, report, self.now);
     }
 
     fn state(&self, id: &str) -> ExecutorState {
@@ -76,11 +90,18 @@ impl Fleet {
     }
 }
 
+fn function(name: &str) -> Function {
+    Function::new(FunctionDefinition { name: name.to_owned(), version: 1, ..Default::default() })
+}
+
 fn catalog(functions: &[&str]) -> Catalog {
-    functions.iter().fold(Catalog::default(), |catalog, name| {
-        let definition = FunctionDefinition { name: (*name).to_owned(), version: 1, ..Default::default() };
-        catalog.with(Arc::new(Function::new(definition)))
-    })
+    functions.iter().fold(Catalog::default(), |catalog, name| catalog.with(Arc::new(function(name))))
+}
+
+/// As desired state names it.
+fn reference(name: &str, since: u64) -> FunctionReference {
+    let Function { name, hash, environment, .. } = function(name);
+    FunctionReference { function: name, definition: hash, environment, since }
 }
 
 #[tokio::test]
@@ -121,7 +142,11 @@ async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
     let mut desired = fleet.attach("a", 3);
     let first = desired.borrow_and_update().desired.clone().unwrap();
     assert_eq!((first.functions.len(), first.environments.len()), (1, 1));
-    assert!(first.revision > 2 << 32, "larger than any of an earlier attach");
+    let again = fleet.attach("a", 4);
+    let renewed = again.borrow().desired.clone().unwrap();
+    assert!(renewed.revision > first.revision && renewed.same(&first), "all of it comes again with a new attach");
+    let mut desired = again;
+    desired.mark_unchanged();
     fleet.core.set_catalog(Arc::new(catalog(&["f"])));
     assert!(!desired.has_changed().unwrap());
     fleet.core.set_catalog(Arc::new(catalog(&["f", "g"])));
@@ -177,14 +202,14 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
     let mut fleet = Fleet::new(&["f"]);
     let mut desired = fleet.attach("a", 1);
     fleet.report("a", 1, 1, LoadState::Ready);
-    fleet.core.drain("a", true, fleet.now).unwrap();
+    fleet.core.drain("a", true);
     let draining = desired.borrow_and_update().desired.clone().unwrap();
     assert!(draining.draining && draining.functions.len() == 1);
     assert!(fleet.servers().is_empty(), "nothing new goes there");
     fleet.core.report("a", 1, Report { sequence: 2, drained: true, ..Report::default() }, fleet.now);
     assert!(desired.borrow_and_update().desired.clone().unwrap().functions.is_empty());
     assert_eq!(fleet.state("a"), ExecutorState::Drained);
-    fleet.core.drain("a", false, fleet.now).unwrap();
+    fleet.core.drain("a", false);
     let back = desired.borrow_and_update().desired.clone().unwrap();
     assert!(!back.draining && back.functions.len() == 1);
 }
@@ -193,7 +218,7 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
 async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
     let mut fleet = Fleet::new(&["f"]);
     let _first = fleet.attach("a", 1);
-    fleet.core.drain("a", true, fleet.now).unwrap();
+    fleet.core.drain("a", true);
     for detached in [false, true] {
         if detached {
             fleet.core.detach("a", 2, fleet.now);
@@ -205,19 +230,20 @@ async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
 }
 
 #[tokio::test]
-async fn after_a_restart_of_the_coordinator_a_draining_executor_is_left_alone_until_it_is_done() {
+async fn after_a_restart_of_the_coordinator_a_draining_executor_keeps_what_it_says_that_it_holds() {
     let mut fleet = Fleet::new(&["f"]);
-    let desired = fleet.attach_again("a", 2, true);
-    fleet.report_at("a", 2, 1, 1 << 32 | 1, LoadState::Ready);
+    let desired = fleet.attach_process("a", "first", 2, true).unwrap();
     assert!(desired.borrow().desired.is_none(), "nobody but the executor knows what it holds");
-    let done = Report { sequence: 2, revision: 1 << 32 | 1, drained: true, ..Report::default() };
+    fleet.report_at("a", 2, 1, 7, LoadState::Ready);
+    let kept = desired.borrow().desired.clone().unwrap();
+    assert!(kept.draining && kept.functions.len() == 1 && kept.revision > 7);
+    let done = Report { sequence: 2, revision: kept.revision, drained: true, ..Report::default() };
     fleet.core.report("a", 2, done, fleet.now);
     let empty = desired.borrow().desired.clone().unwrap();
     assert!(empty.draining && empty.functions.is_empty());
 
     // One that has restarted itself has yet to hear that it drains.
     let desired = fleet.attach_again("b", 2, true);
-    fleet.core.report("b", 2, Report { sequence: 1, ..Report::default() }, fleet.now);
     assert!(desired.borrow().desired.clone().unwrap().draining);
 }
 
@@ -296,4 +322,92 @@ async fn any_number_of_viewers_shares_one_round_of_reports() {
     fleet.core.report("a", 1, Report { sequence: 2, answers: 2, ..Report::default() }, fleet.now);
     assert!(viewers[1..].iter_mut().all(|viewer| viewer.try_recv().is_ok()));
     assert_eq!(a.borrow().request, 2);
+}
+
+/// A fleet whose coordinator follows: "a" and "b" report f of another leader.
+fn followed() -> (Fleet, Desired, Desired) {
+    let mut fleet = Fleet::new(&["f", "g"]);
+    fleet.core.follow();
+    let links = ["a", "b"].map(|id| fleet.attach_process(id, "first", 1, false).unwrap());
+    let environment = function("f").environment;
+    for id in ["a", "b"] {
+        let ready = |name: &str| FunctionStatus {
+            function: format!("{name}@1"),
+            state: LoadState::Ready as i32,
+            ..Default::default()
+        };
+        let report = Report {
+            sequence: 1,
+            term: 9,
+            revision: 40,
+            functions: vec![ready("f"), ready("g")],
+            references: vec![reference("f", 38), reference("g", 40)],
+            environments: vec![EnvironmentReference { hash: environment.clone(), interpreters: 1 }],
+            environments_changed: true,
+            ..Report::default()
+        };
+        fleet.core.report(id, 1, report, fleet.now);
+    }
+    let [a, b] = links;
+    (fleet, a, b)
+}
+
+#[tokio::test]
+async fn a_follower_routes_by_what_executors_report_and_tells_them_nothing() {
+    let (mut fleet, a, b) = followed();
+    assert_eq!(fleet.servers(), ["a", "b"]);
+    assert!(a.borrow().desired.is_none() && b.borrow().desired.is_none());
+    // Registered here, placed by the leader: a registration waits until an executor has heard of it.
+    fleet.core.set_catalog(Arc::new(catalog(&["f", "g", "h"])));
+    let (events, mut news) = mpsc::unbounded_channel();
+    fleet.core.watch("h@1", Unplaced::Fails, events);
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(_))), "it is going to be placed");
+    let ready = FunctionStatus { function: "h@1".to_owned(), state: LoadState::Ready as i32, ..Default::default() };
+    let report = Report {
+        sequence: 2,
+        term: 9,
+        revision: 41,
+        functions: vec![ready],
+        references: vec![reference("h", 41)],
+        ..Report::default()
+    };
+    fleet.core.report("a", 1, report, fleet.now);
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Served)));
+    assert!(matches!(news.try_recv(), Ok(WatchEvent::Ready(_))));
+    // What the leader takes away is not routed to any more.
+    let gone = Report { sequence: 3, term: 9, revision: 42, unassigned: vec!["f@1".to_owned()], ..Report::default() };
+    fleet.core.report("a", 1, gone, fleet.now);
+    assert_eq!(fleet.servers(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_change_of_leader_moves_nothing() {
+    let (mut fleet, a, b) = followed();
+    fleet.core.lead(10, BTreeSet::from(["a".to_owned(), "b".to_owned()]), fleet.now);
+    for link in [&a, &b] {
+        let desired = link.borrow().desired.clone().unwrap();
+        assert_eq!((desired.term, desired.revision, desired.functions.len()), (10, 41, 2));
+        let since: Vec<u64> = desired.functions.iter().map(|(_, function)| function.since).collect();
+        assert_eq!(since, [38, 40], "they go on as they were loaded");
+    }
+    assert_eq!(fleet.servers(), ["a", "b"], "what they have reported counts");
+    fleet.core.follow();
+    assert_eq!(fleet.servers(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_new_leader_waits_for_executors_that_live_but_not_for_ever() {
+    let (mut fleet, a, _b) = followed();
+    fleet.core.lead(10, ["a", "b", "c"].map(str::to_owned).into(), fleet.now);
+    fleet.core.set_catalog(Arc::new(catalog(&["f"])));
+    assert!(a.borrow().desired.is_none(), "c may hold what would be placed elsewhere");
+    let c = fleet.attach("c", 1);
+    assert!(a.borrow().desired.is_some() && c.borrow().desired.is_some());
+    fleet.core.follow();
+    fleet.core.lead(11, ["a", "z"].map(str::to_owned).into(), fleet.now);
+    let term = || a.borrow().desired.clone().unwrap().term;
+    assert_eq!(term(), 10);
+    fleet.now += Duration::from_secs(9);
+    fleet.core.tick(fleet.now);
+    assert_eq!(term(), 11);
 }

@@ -19,7 +19,7 @@ impl Registry {
     }
 
     /// True where the change was news.
-    async fn take_in(&self, key: &str) -> Result<bool, StoreError> {
+    pub(super) async fn take_in(&self, key: &str) -> Result<bool, StoreError> {
         let _one = self.changes.lock().await;
         let catalog = self.catalog();
         let Some((name, version)) = parse(key, FUNCTIONS) else { return Ok(false) };
@@ -34,7 +34,10 @@ impl Registry {
         };
         let next = match (known, now) {
             (Some(known), Some(now)) if known.hash == now.hash => return Ok(false),
-            (_, Some(now)) => catalog.with(Arc::new(now)),
+            (_, Some(now)) => {
+                self.arrivals.note(&now.name);
+                catalog.with(Arc::new(now))
+            }
             (Some(_), None) => catalog.without(name, version),
             (None, None) => return Ok(false),
         };

@@ -5,6 +5,7 @@ mod catalog;
 mod entries;
 mod follow;
 mod kind;
+mod lookup;
 mod owner;
 mod unresolved;
 mod validate;
@@ -21,12 +22,14 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 pub use backup::ExportedRegistry;
 pub use catalog::{Catalog, CatalogChange, Function};
 pub use kind::null_result_refused;
+pub use lookup::Lookup;
 pub use owner::Owner;
 pub use unresolved::{RegisterError, UnresolvedRegistration};
 pub use validate::{artifacts, validate};
 
 use crate::store::{Condition, Revision, SharedStore, StoreError, Write};
 use entries::{FUNCTIONS, REGISTERING, counted, counter_key, decode, function_key, parse, registering_key};
+use lookup::{Arrivals, Looks};
 
 /// How often a lost race for a version number is run again.
 const RACES: usize = 32;
@@ -42,6 +45,8 @@ pub struct Registry {
     catalog: ArcSwap<Catalog>,
     /// One change of this process at a time; other processes are met by conditions of transactions.
     changes: tokio::sync::Mutex<()>,
+    looks: Looks,
+    arrivals: Arrivals,
 }
 
 impl Registry {
@@ -52,7 +57,8 @@ impl Registry {
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
-        Ok((Self { store, owner, catalog, changes: tokio::sync::Mutex::new(()) }, revision))
+        let (changes, looks, arrivals) = Default::default();
+        Ok((Self { store, owner, catalog, changes, looks, arrivals }, revision))
     }
 
     /// What is registered now.
@@ -139,60 +145,69 @@ impl Registry {
 
     /// A registration has failed: the version is removed. Its number is given out again where nobody can have called
     /// it (`served` is false) and no later number was given out; otherwise it stays used up, so that `add@3` never
-    /// means two things to a caller.
+    /// means two things to a caller. One that has been dropped, or that another coordinator has taken over, is left alone.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn abandon(&self, function: &Function, served: bool) -> Result<(), Error> {
         let _one = self.changes.lock().await;
         let FunctionDefinition { name, version, .. } = &function.definition;
-        let (counter, key) = (counter_key(name), function_key(name, *version));
-        let remove = vec![Write::delete(&key), Write::delete(registering_key(name, *version))];
-        let (last, stored) = (self.store.get(&counter).await?, self.store.get(&key).await?);
-        let mut freed = false;
-        if let (false, Some(last), Some(stored)) = (served, last, stored)
-            && counted(Some(&last))? == *version
-        {
-            let conditions = [
-                Condition::unchanged(&counter, Some(last.revision)),
-                Condition::unchanged(&key, Some(stored.revision)),
-            ];
-            let mut writes = remove.clone();
-            writes.push(match version - 1 {
-                0 => Write::delete(&counter),
-                before => Write::put(&counter, before.to_string()),
-            });
-            freed = self.store.transact(&conditions, writes).await?.is_some();
+        let (counter, key, registering) =
+            (counter_key(name), function_key(name, *version), registering_key(name, *version));
+        for _ in 0..RACES {
+            let Some(mine) = self.store.get(&registering).await?.filter(|entry| self.owns(&entry.value)) else { break };
+            let mut conditions = vec![Condition::unchanged(&registering, Some(mine.revision))];
+            let mut writes = vec![Write::delete(&key), Write::delete(&registering)];
+            let last = self.store.get(&counter).await?;
+            if let (false, Some(last)) = (served, last)
+                && counted(Some(&last))? == *version
+            {
+                conditions.push(Condition::unchanged(&counter, Some(last.revision)));
+                writes.push(match version - 1 {
+                    0 => Write::delete(&counter),
+                    before => Write::put(&counter, before.to_string()),
+                });
+            }
+            if self.store.transact(&conditions, writes).await?.is_some() {
+                self.catalog.store(Arc::new(self.catalog().without(name, *version)));
+                return Ok(());
+            }
         }
-        if !freed {
-            self.store.transact(&[], remove).await?;
-        }
-        self.catalog.store(Arc::new(self.catalog().without(name, *version)));
         Ok(())
     }
 
-    /// Takes over the registrations that an earlier run of this coordinator has left under way. Those of other
-    /// coordinators are theirs.
+    fn owns(&self, value: &[u8]) -> bool {
+        serde_json::from_slice::<Owner>(value).is_ok_and(|owner| owner == self.owner)
+    }
+
+    /// Takes over the registrations that are under way whose owners `orphaned` names; `fence` has to hold for that.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn take_over(&self) -> Result<Vec<Arc<Function>>, Error> {
-        let (catalog, mut functions) = (self.catalog(), Vec::new());
+    pub async fn take_over(
+        &self,
+        fence: Option<Condition>,
+        orphaned: impl Fn(&Owner) -> bool,
+    ) -> Result<Vec<Arc<Function>>, Error> {
+        let mut functions = Vec::new();
         for entry in self.store.list(REGISTERING).await?.entries {
             // One without a readable owner was written by a version that knew only one coordinator.
             let owner = serde_json::from_slice::<Owner>(&entry.value).ok();
-            if owner.is_some_and(|owner| !self.owner.succeeds(&owner)) {
+            if owner.is_some_and(|owner| !orphaned(&owner)) {
                 continue;
             }
-            let function = parse(&entry.key, REGISTERING).and_then(|(name, version)| catalog.get(name, version));
+            let Some((name, version)) = parse(&entry.key, REGISTERING) else { continue };
+            self.take_in(&function_key(name, version)).await?;
+            let function = self.catalog().get(name, version).cloned();
             let mine = serde_json::to_vec(&self.owner).map_err(|e| Error::internal(format!("the owner: {e}")))?;
             let write = match function {
                 Some(_) => Write::put(&entry.key, mine),
                 None => Write::delete(&entry.key),
             };
-            let as_read = [Condition::unchanged(&entry.key, Some(entry.revision))];
-            if self.store.transact(&as_read, vec![write]).await?.is_some() {
-                functions.extend(function.cloned());
+            let as_read = Condition::unchanged(&entry.key, Some(entry.revision));
+            let conditions: Vec<Condition> = fence.iter().cloned().chain([as_read]).collect();
+            if self.store.transact(&conditions, vec![write]).await?.is_some() {
+                functions.extend(function);
             }
         }
         Ok(functions)
@@ -216,7 +231,11 @@ impl Registry {
         Ok(dropped)
     }
 
-    async fn reload(&self) -> Result<(), StoreError> {
+    /// Reads everything anew: nothing that was registered before this was called is missing afterwards.
+    ///
+    /// # Errors
+    /// When the store fails or holds an entry that can't be read.
+    pub async fn reload(&self) -> Result<(), StoreError> {
         let _one = self.changes.lock().await;
         let (catalog, _) = load(&self.store).await?;
         self.catalog.store(Arc::new(catalog));

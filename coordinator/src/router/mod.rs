@@ -1,6 +1,7 @@
 //! The Flight front door: streams go to executors and back. Only aggregations that are spread by key, and what is sent
 //! again in mid-answer, have their batches decoded.
 
+mod arrival;
 mod connection;
 mod core;
 mod exchange;

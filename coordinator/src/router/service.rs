@@ -16,8 +16,8 @@ use super::core::Counts;
 use super::exchange::Exchange;
 use super::input::InputSource;
 use super::routed_stage::RoutedStage;
-use super::{info, stages};
-use crate::registry::Function;
+use super::{arrival, info, stages};
+use crate::registry::{Function, Lookup};
 use crate::routes::{RouteTable, Target};
 
 /// Counts of all streams.
@@ -68,13 +68,14 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub struct Router {
     shared: Arc<Shared>,
+    lookup: Arc<dyn Lookup>,
 }
 
 impl Router {
-    /// Routes by this table; `token` is shown to executors.
+    /// Routes by this table; `token` is shown to executors, `lookup` finds what another coordinator has just registered.
     #[must_use]
-    pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>) -> Self {
-        Self { shared: Arc::new(Shared { routes, token, stats }) }
+    pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>, lookup: Arc<dyn Lookup>) -> Self {
+        Self { shared: Arc::new(Shared { routes, token, stats }), lookup }
     }
 
     /// The stages of one stream, in a row.
@@ -113,6 +114,10 @@ impl Admitted for AdmittedFunction {
 
 impl Backend for Router {
     type Admitted = AdmittedFunction;
+
+    async fn prepare(&self, route: &Route) {
+        arrival::await_functions(route, &self.shared.routes, &*self.lookup).await;
+    }
 
     fn admit(&self, function: &FunctionRef) -> Result<AdmittedFunction, Error> {
         let routes = self.shared.routes.load_full();

@@ -81,8 +81,8 @@ impl FunctionEntry {
     pub fn state(&self) -> LoadState {
         let any = |state: &LoadState| self.states[*state as usize] > 0;
         let furthest = [LoadState::Ready, LoadState::Loading, LoadState::Building, LoadState::Pending];
-        let failed = [LoadState::Failed].into_iter();
-        furthest.into_iter().chain(failed).find(any).unwrap_or(LoadState::Pending)
+        let rest = if any(&LoadState::Unspecified) { LoadState::Pending } else { LoadState::Failed };
+        furthest.into_iter().find(any).or_else(|| any(&LoadState::Failed).then_some(rest)).unwrap_or(LoadState::Pending)
     }
 
     /// Why it is not ready; empty where it is.
@@ -120,13 +120,16 @@ impl FunctionEntry {
     /// A registration ends when everybody who should serve the function has answered.
     #[must_use]
     pub fn outcome(&self) -> RegistrationOutcome {
-        let [ready, failed] = [LoadState::Ready, LoadState::Failed].map(|state| self.states[state as usize]);
+        let [ready, failed, unknown] =
+            [LoadState::Ready, LoadState::Failed, LoadState::Unspecified].map(|state| self.states[state as usize]);
         if self.on.is_empty() {
             let error = Error::new(ErrorCode::NoCapacity, self.unplaced.clone()).function(&*self.name);
             let hint = "start another executor (udfleet-executor --coordinator ...), or drop functions";
             return RegistrationOutcome::Failed(Box::new(error.hint(hint).into_info()));
         }
-        if ready + failed < self.on.size() {
+        // Where another coordinator leads, it decides whether those of which nothing is known shall serve it.
+        let optional = if ready > 0 { unknown } else { 0 };
+        if ready + failed + optional < self.on.size() {
             return RegistrationOutcome::Pending;
         }
         if ready > 0 {
@@ -148,9 +151,12 @@ impl FunctionEntry {
     /// As the Fleet service tells it.
     #[must_use]
     pub fn info(&self) -> FunctionInfo {
-        let on = |(executor, status): (&Arc<str>, &Arc<FunctionStatus>)| ExecutorFunctionStatus {
-            executor: executor.to_string(),
-            status: Some(FunctionStatus::clone(status)),
+        let on = |(executor, status): (&Arc<str>, &Arc<FunctionStatus>)| {
+            let mut status = FunctionStatus::clone(status);
+            if status.state() == LoadState::Unspecified {
+                status.set_state(LoadState::Pending);
+            }
+            ExecutorFunctionStatus { executor: executor.to_string(), status: Some(status) }
         };
         FunctionInfo {
             definition: Some(self.function.definition.clone()),

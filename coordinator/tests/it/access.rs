@@ -79,6 +79,7 @@ async fn a_newer_attach_fences_the_older() {
     let mut attach = async |version: &str| {
         let hello = Hello {
             executor: "twin".to_owned(),
+            incarnation: "one process".to_owned(),
             version: version.to_owned(),
             address: "127.0.0.1:1".to_owned(),
             ..Hello::default()
@@ -90,12 +91,15 @@ async fn a_newer_attach_fences_the_older() {
     let (_keep_first, mut first) = attach(udfleet_proto::VERSION).await.unwrap();
     let Some(Down::Welcome(welcome)) = first.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
     assert_eq!(welcome.epoch, 1);
-    let (_keep_second, mut second) = attach(udfleet_proto::VERSION).await.unwrap();
+    let (to_second, mut second) = attach(udfleet_proto::VERSION).await.unwrap();
     let Some(Down::Welcome(welcome)) = second.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
-    assert_eq!(welcome.epoch, 2);
+    assert_eq!(welcome.epoch, 1, "it is the same process");
+    let report = udfleet_proto::v1::Report { sequence: 1, ..Default::default() };
+    to_second.send(ExecutorMessage { kind: Some(Up::Report(report)) }).await.unwrap();
     let ended = async { while let Ok(Some(_)) = first.message().await {} };
     within(ended).await;
-    assert!(matches!(second.message().await.unwrap().unwrap().kind, Some(Down::Desired(_))));
+    let desired = async { while !matches!(second.message().await.unwrap().unwrap().kind, Some(Down::Desired(_))) {} };
+    within(desired).await;
     let other = attach("99.0.0").await.err().unwrap();
     assert_eq!(error_of(&other).code(), ErrorCode::VersionMismatch);
 }

@@ -1,5 +1,6 @@
 //! A fake executor without Python: it attaches, reports what a test tells it to, and echoes each batch.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -155,17 +156,24 @@ async fn attach(
     let mut down = client.attach(ReceiverStream::new(receive)).await?.into_inner();
     let mut sequence = 0;
     let mut report = Report::default();
+    let mut environments = BTreeMap::new();
     loop {
         tokio::select! {
             message = down.message() => match message?.and_then(|m| m.kind) {
                 Some(Down::Desired(desired)) => {
+                    if desired.base == 0 {
+                        environments.clear();
+                    }
+                    desired.removed_environments.iter().for_each(|hash| drop(environments.remove(hash)));
+                    environments.extend(desired.environments.iter().map(|e| (e.hash.clone(), e.clone())));
                     counts.named.store(desired.functions.len(), Ordering::SeqCst);
                     counts.desired_bytes.store(desired.encoded_len(), Ordering::SeqCst);
                     fetch(&mut client, &desired, counts).await?;
-                    report = Report { answers: report.answers, ..answer(&desired, behaviour) };
+                    let environments = environments.values().cloned().collect();
+                    report = Report { answers: report.answers, environments, ..answer(&desired, behaviour) };
                 }
                 Some(Down::Report(request)) => report.answers = request.number,
-                Some(Down::Welcome(_)) => {}
+                Some(Down::Welcome(_) | Down::Coordinators(_)) => {}
                 None => return Ok(()),
             },
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
@@ -175,6 +183,7 @@ async fn attach(
         send.send(ExecutorMessage { kind: Some(Up::Report(report.clone())) }).await?;
         // The next one says what has changed since, as executors' reports do.
         (report.functions, report.metrics, report.build_log) = Default::default();
+        (report.references, report.unassigned, report.environments_changed) = Default::default();
     }
 }
 
@@ -220,7 +229,11 @@ fn answer(desired: &DesiredState, behaviour: &Behaviour) -> Report {
         sequence: desired.revision,
     };
     Report {
+        term: desired.term,
         revision: desired.revision,
+        references: desired.functions.clone(),
+        unassigned: desired.removed_functions.clone(),
+        environments_changed: true,
         functions: names().map(status).collect(),
         metrics: names()
             .map(|function| FunctionMetrics { function, calls: 7, rows: 70, ..Default::default() })

@@ -12,4 +12,5 @@ mod many_functions;
 mod partial_answers;
 mod plans;
 mod registration;
+mod several;
 mod support;

@@ -22,6 +22,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// A function, and the room for one stream of calls.
     type Admitted: Admitted;
 
+    /// Learns what it can about what a stream or a question is about, before that is let in or refused. Where everything is
+    /// known it costs nothing.
+    fn prepare(&self, _route: &Route) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Lets a stream of calls of one function in.
     ///
     /// # Errors

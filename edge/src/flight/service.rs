@@ -51,10 +51,12 @@ impl<B: Backend> FlightFrontend<B> {
     }
 
     /// Lets a stream in or refuses it, by its first message.
-    fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
+    async fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
         let first = first.ok_or_else(no_message)?;
         let Opening { caller, connection, input } = opening;
-        match route(&first, &connection)? {
+        let route = route(&first, &connection)?;
+        self.backend.prepare(&route).await;
+        match route {
             Route::Path(function) => self.open_path(&function, caller, input, first),
             route => self.backend.exchange(route, first, Incoming::numbered(input)),
         }
@@ -83,7 +85,10 @@ impl<B: Backend> FlightFrontend<B> {
     fn open_late(self, mut opening: Opening) -> AnswerStream {
         let begin = async move {
             let first = opening.input.message().await;
-            let opened = first.map_err(|status| broken_input(&status)).and_then(|first| self.open(opening, first));
+            let opened = match first.map_err(|status| broken_input(&status)) {
+                Ok(first) => self.open(opening, first).await,
+                Err(error) => Err(error),
+            };
             opened.unwrap_or_else(|error| Box::pin(once(std::future::ready(Err(error.into())))))
         };
         Box::pin(once(begin).flatten())
@@ -134,7 +139,7 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
         match tokio::time::timeout(FIRST_MESSAGE_WAIT, opening.input.message()).await {
             Ok(first) => {
                 let first = first.map_err(|status| broken_input(&status))?;
-                Ok(Response::new(self.open(opening, first)?))
+                Ok(Response::new(self.open(opening, first).await?))
             }
             Err(_) => Ok(Response::new(self.clone().open_late(opening))),
         }
@@ -152,6 +157,7 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
             },
             Route::Exchange(..) | Route::Composed(_) => Engine::Other,
         };
+        self.backend.prepare(&route).await;
         Ok(Response::new(self.backend.describe(route, engine, descriptor)?))
     }
 

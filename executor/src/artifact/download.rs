@@ -1,13 +1,12 @@
-//! Fetches one artifact from the coordinator: checked while it streams in, visible only when whole.
+//! Fetches one artifact from a coordinator: checked while it streams in, visible only when whole.
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{ARTIFACT_CHUNK_BYTES, MAX_ARTIFACT_BYTES};
 use udfleet_proto::v1::artifacts_client::ArtifactsClient;
@@ -15,6 +14,8 @@ use udfleet_proto::v1::{Artifact, ErrorCode, GetArtifactRequest};
 
 use udfleet_edge::auth::SendToken;
 use udfleet_edge::channel::reason;
+
+use crate::coordinators::Coordinators;
 
 /// Tries of one download while the coordinator can't be reached.
 const ATTEMPTS: u32 = 6;
@@ -25,23 +26,32 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// Where artifacts come from.
 #[derive(Clone)]
-pub struct Source(ArtifactsClient<InterceptedService<Channel, SendToken>>);
+pub struct Source {
+    coordinators: Arc<Coordinators>,
+    bearer: SendToken,
+}
 
 impl Source {
-    /// Fetches over `channel` to the coordinator.
+    /// Fetches from these.
     #[must_use]
-    pub fn new(channel: Channel, bearer: SendToken) -> Self {
-        let client = ArtifactsClient::with_interceptor(channel, bearer);
-        Self(client.max_decoding_message_size(2 * ARTIFACT_CHUNK_BYTES))
+    pub fn new(coordinators: Arc<Coordinators>, bearer: SendToken) -> Self {
+        Self { coordinators, bearer }
     }
 
     /// Fetches `artifact` to `path`.
     pub(super) async fn download(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
         let mut pause = FIRST_PAUSE;
+        let mut others = self.coordinators.count() - 1;
         for _ in 1..ATTEMPTS {
             match self.once(artifact, path).await {
+                // It may lie at the one that it was sent to only.
+                Err(error) if error.code() == ErrorCode::ArtifactMissing && others > 0 => {
+                    others -= 1;
+                    self.coordinators.pass_over();
+                }
                 Err(error) if error.code().retryable() => {
                     tracing::debug!(artifact = artifact.name, "download is tried again: {error}");
+                    self.coordinators.pass_over();
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -54,7 +64,9 @@ impl Source {
     async fn once(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
         let request = GetArtifactRequest { hash: artifact.hash.clone() };
         let refused = |status: tonic::Status| refused(artifact, &status);
-        let mut chunks = self.0.clone().get(request).await.map_err(refused)?.into_inner();
+        let client = ArtifactsClient::with_interceptor(self.coordinators.channel(), self.bearer.clone());
+        let mut client = client.max_decoding_message_size(2 * ARTIFACT_CHUNK_BYTES);
+        let mut chunks = client.get(request).await.map_err(refused)?.into_inner();
         let folder = path.parent().unwrap_or(path);
         let mut file = NamedTempFile::new_in(folder).map_err(|e| disk(artifact, &e))?;
         let (mut digest, mut size) = (Sha256::new(), 0u64);

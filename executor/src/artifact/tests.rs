@@ -13,6 +13,8 @@ use udfleet_proto::v1::{
 use super::*;
 use udfleet_edge::auth::SendToken;
 
+use crate::coordinators::Coordinators;
+
 const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 /// Sends "hello" in two chunks, whatever is asked for; knows only hashes that begin with 2 or 3.
@@ -52,7 +54,7 @@ async fn store() -> (tempfile::TempDir, Arc<ArtifactStore>, Arc<AtomicUsize>) {
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let dir = tempfile::tempdir().unwrap();
-    let source = Source::new(channel, SendToken::new(None).unwrap());
+    let source = Source::new(Arc::new(Coordinators::new("test", channel)), SendToken::new(None).unwrap());
     let store = Arc::new(ArtifactStore::new(dir.path().join("artifacts"), source).unwrap());
     (dir, store, gets)
 }

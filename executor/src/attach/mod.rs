@@ -1,34 +1,36 @@
-//! Keeps this executor attached to its coordinator: hello and reports up, desired state down. Detached, it goes on
-//! serving and tries again for ever.
+//! Keeps this executor attached to each coordinator of the fleet: hello and reports up, desired state down. Detached, it goes
+//! on serving and tries again for ever.
 
 mod logs;
 mod report;
+mod roster;
+mod set;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
 use rand::Rng;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use udfleet_edge::address::Addresses;
+use tonic::transport::Channel;
 use udfleet_edge::auth::SendToken;
-use udfleet_edge::channel::error_of;
-use udfleet_edge::failover;
+use udfleet_edge::channel::{endpoint, error_of};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{
-    CoordinatorMessage, ErrorCode, ExecutorMessage, Goodbye, Hello, coordinator_message, executor_message,
+    CoordinatorAddress, CoordinatorMessage, ErrorCode, ExecutorMessage, Goodbye, Hello, coordinator_message,
+    executor_message,
 };
 
 use crate::node::{Context, DesiredFeed, NodeMessage};
 use logs::LogShipper;
 use report::Reporter;
+
+pub use set::AttachmentSet;
 
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
 /// Changes that come in quick succession (build output, say) share a report.
@@ -40,19 +42,20 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Unsent messages; a coordinator that takes no more than this is as good as gone.
 const OUTBOX: usize = 8;
 
-/// A connection to the coordinator that is made when first used and again whenever it breaks, then to the next of its
-/// addresses.
+/// A connection to a coordinator that is made when first used and again whenever it breaks.
 ///
 /// # Errors
 /// `INVALID_CONFIG` for an address that is none.
-pub fn channel(coordinator: &Addresses) -> Result<Channel, Error> {
-    let with = |endpoint: Endpoint| {
-        endpoint.http2_keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE).keep_alive_while_idle(true)
-    };
-    failover::channel(coordinator, with).map_err(|_| {
-        let message = format!("coordinator is {:?}, expected HOST:PORT", coordinator.to_string());
+pub fn channel(coordinator: &str) -> Result<Channel, Error> {
+    let endpoint = endpoint(coordinator).map_err(|_| {
+        let message = format!("coordinator is {coordinator:?}, expected HOST:PORT");
         Error::new(ErrorCode::InvalidConfig, message)
-    })
+    })?;
+    Ok(endpoint
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .connect_lazy())
 }
 
 /// How far the executor's orderly stop has come.
@@ -64,37 +67,38 @@ pub struct OrderlyStop {
     pub finished: CancellationToken,
 }
 
-/// This executor's side of the attachment.
-pub struct Attachment {
+/// What an attachment says to the set of all.
+enum News {
+    /// The coordinator has let this executor in.
+    Welcomed { id: String, coordinators: Vec<CoordinatorAddress> },
+    /// It says which coordinators there are.
+    Coordinators(Vec<CoordinatorAddress>),
+    /// It has sent what this executor shall hold.
+    Leads,
+    /// The attachment has ended, after a welcome.
+    Ended,
+}
+
+/// This executor's side of the attachment to one coordinator.
+struct Attachment {
+    address: String,
     client: MembershipClient<InterceptedService<Channel, SendToken>>,
     hello: Hello,
     context: Arc<Context>,
     node: ActorRef<NodeMessage>,
     reporter: Reporter,
-    /// Its address, for messages.
-    coordinator: Addresses,
+    news: UnboundedSender<(String, News)>,
 }
 
 impl Attachment {
-    /// Attaches to the coordinator at one of these addresses as `hello` says; desired state goes to `node`.
-    #[must_use]
-    pub fn new(
-        coordinator: Addresses,
-        channel: Channel,
-        bearer: SendToken,
-        hello: Hello,
-        context: Arc<Context>,
-        node: ActorRef<NodeMessage>,
-    ) -> Self {
-        let client = MembershipClient::with_interceptor(channel, bearer).max_decoding_message_size(MAX_CONTROL_BYTES);
-        let client = client.max_encoding_message_size(MAX_CONTROL_BYTES);
-        let reporter = Reporter::new(Arc::clone(&context));
-        Self { client, hello, context, node, reporter, coordinator }
+    fn tell(&self, news: News) {
+        // Fails only while the executor stops.
+        let _ = self.news.send((self.address.clone(), news));
     }
 
     /// Attaches, and again whenever the attachment ends. Says goodbye once `stop.begun`, and ends with a last report once
     /// `stop.finished`.
-    pub async fn run(mut self, stop: OrderlyStop) {
+    async fn run(mut self, stop: OrderlyStop) {
         let mut pause = FIRST_PAUSE;
         let mut said = String::new();
         loop {
@@ -104,12 +108,14 @@ impl Attachment {
                 Err(error) => error,
             };
             if welcomed {
+                self.tell(News::Ended);
                 (pause, said) = (FIRST_PAUSE, String::new());
             }
             // Said once, not with every try.
             let text = error.to_string();
             if text != said {
-                tracing::warn!("not attached to the coordinator, trying again: {text}");
+                let coordinator = &self.address;
+                tracing::warn!(coordinator, "not attached to the coordinator, trying again: {text}");
                 said = text;
             }
             let jitter = rand::rng().random_range(0.5..1.0);
@@ -130,7 +136,7 @@ impl Attachment {
         let _ = outbox.try_send(first);
         let mut inbox = match self.client.attach(ReceiverStream::new(messages)).await {
             Ok(response) => response.into_inner(),
-            Err(status) => return Err(error_of(&status, &self.coordinator.to_string())),
+            Err(status) => return Err(error_of(&status, &self.address)),
         };
         self.reporter.start_over();
         let mut feed = DesiredFeed::default();
@@ -146,7 +152,7 @@ impl Attachment {
                 message = inbox.message() => match message {
                     Ok(Some(message)) => news |= self.take(message, &mut feed, welcomed)?,
                     Ok(None) => return Err(Error::new(ErrorCode::NoCapacity, "the coordinator ended the attachment")),
-                    Err(status) => return Err(error_of(&status, &self.coordinator.to_string())),
+                    Err(status) => return Err(error_of(&status, &self.address)),
                 },
                 () = stop.begun.cancelled(), if !leaving => {
                     leaving = true;
@@ -188,10 +194,13 @@ impl Attachment {
         match message.kind {
             Some(coordinator_message::Kind::Welcome(welcome)) => {
                 *welcomed = true;
-                tracing::info!(coordinator = welcome.coordinator, epoch = welcome.epoch, "attached");
+                tracing::info!(coordinator = self.address, epoch = welcome.epoch, "attached");
+                self.tell(News::Welcomed { id: welcome.coordinator_id, coordinators: welcome.coordinators });
             }
+            Some(coordinator_message::Kind::Coordinators(all)) => self.tell(News::Coordinators(all.coordinators)),
             Some(coordinator_message::Kind::Desired(desired)) => {
                 if let Some(desired) = feed.take(desired)? {
+                    self.tell(News::Leads);
                     // Fails only while the executor stops.
                     let _ = self.node.send_message(NodeMessage::Desired(Box::new(desired)));
                 }

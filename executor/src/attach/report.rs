@@ -1,13 +1,16 @@
 //! Makes reports: changes since the previous one, cut into messages of bounded size.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use prost::Message as _;
 use udfleet_proto::error::shrink;
-use udfleet_proto::v1::{BuildLogLine, FunctionMetrics, FunctionStatus, Report};
+use udfleet_proto::v1::{
+    BuildLogLine, EnvironmentReference, FunctionMetrics, FunctionReference, FunctionStatus, Report,
+};
 
-use crate::node::{Context, View};
+use crate::node::{Context, Desired, View};
 
 /// What one report holds of each kind, bytes: far below the bound of a control message.
 const REPORT_BYTES: usize = 2 << 20;
@@ -46,16 +49,18 @@ impl Reporter {
         let loads = std::mem::take(&mut view.loads);
         let (interpreters, rss_bytes) = self.context.memory.totals();
         let in_flight = self.context.table.in_flight();
-        let (revision, draining) = (view.revision, view.draining);
-        let (news, more) = self.sent.next(view, self.context.stats.report());
+        let desired = Arc::clone(&view.desired);
+        let (news, more) = self.sent.next(view, self.context.stats.report(Instant::now()));
         self.sequence += 1;
         let report = Report {
             sequence: self.sequence,
-            revision,
+            term: desired.term,
+            revision: desired.revision,
+            more,
             interpreters,
             rss_bytes,
             in_flight: in_flight as u32,
-            drained: draining && in_flight == 0 && self.context.table.streams() == 0,
+            drained: desired.draining && in_flight == 0 && self.context.table.streams() == 0,
             answers: if more { 0 } else { self.answers },
             loads,
             ..news
@@ -72,6 +77,10 @@ struct SentReports {
     /// The last change of a function.
     change: u64,
     built: Option<Vec<String>>,
+    /// What of desired state has been told; `None`: nothing yet.
+    desired: Option<Arc<Desired>>,
+    /// Functions of which something has been told.
+    functions: HashSet<String>,
     metrics: HashMap<String, FunctionMetrics>,
     /// Metrics that there was no room for.
     unsent: BTreeMap<String, FunctionMetrics>,
@@ -87,7 +96,8 @@ impl SentReports {
                 self.unsent.insert(metrics.function.clone(), metrics);
             }
         }
-        let mut more = self.functions(view.functions, &mut report);
+        let mut more = self.desired(&view.desired, &mut report);
+        more |= self.functions(view.functions, &view.desired, &mut report);
         more |= self.lines(view.build_log, &mut report);
         more |= self.unsent(&mut report);
         if self.built.as_ref() != Some(&view.built) {
@@ -98,7 +108,35 @@ impl SentReports {
         (report, more)
     }
 
-    fn functions(&mut self, statuses: Vec<(u64, FunctionStatus)>, report: &mut Report) -> bool {
+    /// Where desired state is another than was told: its environments, and the functions that it names no more.
+    fn desired(&mut self, desired: &Arc<Desired>, report: &mut Report) -> bool {
+        let told = self.desired.as_ref();
+        if told.is_some_and(|told| Arc::ptr_eq(told, desired)) {
+            return false;
+        }
+        if told.is_none_or(|told| told.environments != desired.environments) {
+            report.environments_changed = true;
+            let environment = |(hash, interpreters): (&String, &u32)| EnvironmentReference {
+                hash: hash.clone(),
+                interpreters: *interpreters,
+            };
+            report.environments = desired.environments.iter().map(environment).collect();
+        }
+        let mut room = REPORT_BYTES;
+        let gone = |name: &String| {
+            let gone = !desired.functions.contains_key(name) && room > 0;
+            room = if gone { room.saturating_sub(name.len()) } else { room };
+            gone
+        };
+        report.unassigned = self.functions.extract_if(gone).collect();
+        if room == 0 {
+            return true;
+        }
+        self.desired = Some(Arc::clone(desired));
+        false
+    }
+
+    fn functions(&mut self, statuses: Vec<(u64, FunctionStatus)>, desired: &Desired, report: &mut Report) -> bool {
         let mut room = SizeBudget::default();
         for (change, status) in statuses {
             let status = cut_status(status);
@@ -106,6 +144,10 @@ impl SentReports {
                 return true;
             }
             self.change = change;
+            // The board has none that are not desired.
+            let reference = desired.functions.get(&status.function);
+            report.references.extend(reference.map(|reference| FunctionReference::clone(reference)));
+            self.functions.insert(status.function.clone());
             report.functions.push(status);
         }
         false
@@ -237,6 +279,41 @@ mod tests {
         assert_eq!((told(&report), report.forgotten.clone()), (vec![], vec!["g@1".to_owned()]));
         let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 3)]);
         assert_eq!(told(&report), [("g@1", 3)], "counted from zero again");
+    }
+
+    #[test]
+    fn what_is_desired_is_told_when_it_changes_and_whole_to_who_attaches_anew() {
+        let desired = |revision: u64, names: &[&str], environments: &[(&str, u32)]| {
+            let reference = |name: &&str| {
+                let function = (*name).to_owned();
+                (function.clone(), Arc::new(FunctionReference { function, since: 1, ..Default::default() }))
+            };
+            Arc::new(Desired {
+                revision,
+                functions: names.iter().map(reference).collect(),
+                environments: environments.iter().map(|(hash, n)| ((*hash).to_owned(), *n)).collect(),
+                ..Desired::default()
+            })
+        };
+        let view = |desired: &Arc<Desired>, names: &[&str]| View {
+            desired: Arc::clone(desired),
+            functions: names
+                .iter()
+                .map(|name| (1, FunctionStatus { function: (*name).to_owned(), ..Default::default() }))
+                .collect(),
+            ..View::default()
+        };
+        let mut one = SentReports::default();
+        let first = desired(1, &["f@1", "g@1"], &[("e", 2)]);
+        let report = one.next(view(&first, &["f@1", "g@1"]), Vec::new()).0;
+        assert_eq!((report.references.len(), report.environments_changed, report.environments.len()), (2, true, 1));
+        let report = one.next(view(&first, &[]), Vec::new()).0;
+        assert!(!report.environments_changed && report.references.is_empty() && report.unassigned.is_empty());
+        let second = desired(2, &["g@1"], &[("e", 2)]);
+        let report = one.next(view(&second, &[]), Vec::new()).0;
+        assert_eq!((report.unassigned, report.environments_changed), (vec!["f@1".to_owned()], false));
+        let anew = SentReports::default().next(view(&second, &["g@1"]), Vec::new()).0;
+        assert_eq!((anew.references.len(), anew.unassigned.len(), anew.environments_changed), (1, 0, true));
     }
 
     #[test]

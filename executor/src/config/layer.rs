@@ -14,8 +14,7 @@ use udfleet_edge::secret::Secret;
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layer {
-    /// host:port of the coordinator; of several, with commas between them, those that are sure to be known
-    /// [default: 127.0.0.1:8815]
+    /// host:port of a coordinator, which names the others; several with commas between them [default: 127.0.0.1:8815]
     #[arg(long, value_name = "HOST:PORT,...", env = "UDFLEET_COORDINATOR")]
     pub coordinator: Option<Addresses>,
     /// Address of Flight and the node service [default: 127.0.0.1:0]

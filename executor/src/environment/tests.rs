@@ -14,6 +14,8 @@ use super::*;
 use crate::artifact::{ArtifactStore, Source};
 use udfleet_edge::auth::SendToken;
 
+use crate::coordinators::Coordinators;
+
 /// A store whose coordinator can't be reached: artifacts are there already or fail.
 struct Bench {
     folder: tempfile::TempDir,
@@ -29,7 +31,7 @@ impl Bench {
 
     fn store(&self) -> EnvironmentStore {
         let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();
-        let source = Source::new(channel, SendToken::new(None).unwrap());
+        let source = Source::new(Arc::new(Coordinators::new("test", channel)), SendToken::new(None).unwrap());
         let artifacts = Arc::new(ArtifactStore::new(self.folder.path().join("artifacts"), source).unwrap());
         let dir = self.folder.path().join("environments");
         EnvironmentStore::new(dir, None, self.pythons.clone(), artifacts).unwrap()

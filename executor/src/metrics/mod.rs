@@ -4,7 +4,8 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use udfleet_proto::histogram::Histogram;
@@ -14,6 +15,8 @@ use user::UserNumbers;
 
 /// Of the rows of a function that failed and did not fail their stream, so many errors are kept whole.
 const KEPT_ERRORS: usize = 10;
+/// Counters of a function that has left stay for several reports to each coordinator.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
 
 /// What one answered batch adds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,8 +51,8 @@ pub struct BatchRecord {
 #[derive(Debug, Default)]
 pub struct FunctionStats {
     in_flight: AtomicU64,
-    /// To be forgotten once they have been reported.
-    leaving: AtomicBool,
+    /// Since when the executor has let the function go: they are forgotten once every coordinator has been told.
+    left: Mutex<Option<Instant>>,
     counted: Mutex<Counted>,
     user: Mutex<UserNumbers>,
     first_errors: Mutex<Vec<ErrorInfo>>,
@@ -142,7 +145,7 @@ impl StatsRegistry {
     pub fn function(&self, versioned: &str) -> Arc<FunctionStats> {
         let mut functions = self.functions.lock();
         if let Some(stats) = functions.get(versioned) {
-            stats.leaving.store(false, Ordering::Relaxed);
+            *stats.left.lock() = None;
             return Arc::clone(stats);
         }
         let stats = Arc::<FunctionStats>::default();
@@ -174,20 +177,21 @@ impl StatsRegistry {
         chosen.filter(|errors| errors.count > 0).collect()
     }
 
-    /// Forgets the counters of a function that this executor has let go, after the next report.
+    /// Forgets the counters of a function that this executor has let go, once each coordinator has had a report of them.
     pub fn forget(&self, versioned: &str) {
         if let Some(stats) = self.functions.lock().get(versioned) {
-            stats.leaving.store(true, Ordering::Relaxed);
+            *stats.left.lock() = Some(Instant::now());
         }
     }
 
-    /// All counters now, for who sums them: those of functions that have left are told for the last time.
+    /// All counters now, for who sums them: those of functions that have left are told for a while.
     #[must_use]
-    pub fn report(&self) -> Vec<FunctionMetrics> {
+    pub fn report(&self, now: Instant) -> Vec<FunctionMetrics> {
         let mut functions = self.functions.lock();
-        let all = snapshot(&functions);
-        functions.retain(|_, stats| !stats.leaving.load(Ordering::Relaxed));
-        all
+        let left = |stats: &FunctionStats| *stats.left.lock();
+        functions
+            .retain(|_, stats| left(stats).is_none_or(|left| now.saturating_duration_since(left) < FORGOTTEN_AFTER));
+        snapshot(&functions)
     }
 
     /// All counters now.
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_is_reported_once_more_unless_it_comes_back() {
+    fn what_has_left_is_reported_to_each_coordinator_unless_it_comes_back() {
         let registry = StatsRegistry::default();
         for name in ["f@1", "g@1"] {
             registry.function(name).answered(&BatchRecord { rows: 1, ..BatchRecord::default() });
@@ -261,7 +265,11 @@ mod tests {
         let _back = registry.function("g@1");
         let rows =
             |metrics: Vec<FunctionMetrics>| metrics.into_iter().map(|m| (m.function, m.rows)).collect::<Vec<_>>();
-        assert_eq!(rows(registry.report()), [("f@1".to_owned(), 1), ("g@1".to_owned(), 1)]);
-        assert_eq!(rows(registry.report()), [("g@1".to_owned(), 1)]);
+        let now = Instant::now();
+        // Each coordinator has a report of its own.
+        for _ in 0..3 {
+            assert_eq!(rows(registry.report(now)), [("f@1".to_owned(), 1), ("g@1".to_owned(), 1)]);
+        }
+        assert_eq!(rows(registry.report(now + 2 * FORGOTTEN_AFTER)), [("g@1".to_owned(), 1)]);
     }
 }

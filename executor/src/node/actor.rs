@@ -1,4 +1,4 @@
-//! The root of the tree: follows the coordinator's desired state.
+//! The root of the tree: follows the desired state of the coordinators' leader.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -26,7 +26,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// What the node is told.
 #[derive(Debug)]
 pub enum NodeMessage {
-    /// What the coordinator wants held here.
+    /// What a coordinator that leads, or has led, wants held here.
     Desired(Box<Desired>),
     /// Definitions have come from the coordinator, by their hashes.
     Defined(Vec<(Bytes, FunctionDefinition)>),
@@ -41,7 +41,7 @@ pub enum NodeMessage {
 /// What the node knows.
 pub struct NodeState {
     context: Arc<Context>,
-    desired: Desired,
+    desired: Arc<Desired>,
     /// Those that `desired` names, as far as they have come.
     definitions: Definitions,
     fetching: Fetching,
@@ -65,7 +65,7 @@ impl Actor for NodeActor {
         myself.send_interval(COLLECT_PERIOD.min(context.ttl).max(Duration::from_secs(1)), || NodeMessage::Collect);
         Ok(NodeState {
             context,
-            desired: Desired::default(),
+            desired: Arc::default(),
             definitions: Definitions::new(),
             fetching: Fetching::default(),
             wanted: Wanted::new(),
@@ -121,8 +121,14 @@ fn failed(hash: String, problem: &dyn std::fmt::Display, myself: &ActorRef<NodeM
 
 impl NodeState {
     async fn desired(&mut self, desired: Desired, myself: &ActorRef<NodeMessage>) {
-        tracing::info!(revision = desired.revision, draining = desired.draining, "desired state");
-        self.desired = desired;
+        let (term, revision) = (desired.term, desired.revision);
+        if !desired.supersedes(&self.desired) {
+            let (held_term, held_revision) = (self.desired.term, self.desired.revision);
+            tracing::warn!(term, revision, held_term, held_revision, "desired state that is not newer is refused");
+            return;
+        }
+        tracing::info!(term, revision, draining = desired.draining, "desired state");
+        self.desired = Arc::new(desired);
         let needed: HashSet<&Bytes> = self.desired.definitions().collect();
         self.definitions.retain(|hash, _| needed.contains(hash));
         self.context.table.set_draining(self.desired.draining);

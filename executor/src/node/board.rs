@@ -23,8 +23,7 @@ struct FunctionEntry {
 
 #[derive(Default)]
 struct BoardState {
-    revision: u64,
-    draining: bool,
+    desired: Arc<Desired>,
     functions: BTreeMap<String, FunctionEntry>,
     /// Counts changes of functions.
     changes: u64,
@@ -52,9 +51,7 @@ pub struct Board {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     /// The newest desired state that the node works on.
-    pub revision: u64,
-    /// Taking nothing new.
-    pub draining: bool,
+    pub desired: Arc<Desired>,
     /// Of wanted functions, each with the number of the change that made it so: those that are newer than asked for, in
     /// the order of their changes.
     pub functions: Vec<(u64, FunctionStatus)>,
@@ -81,9 +78,9 @@ impl Board {
 
     /// The node works on a new desired state: every function of it has a status from this moment on. One whose
     /// reference is new is told again, even if nothing changes for it here; with another definition it begins anew.
-    pub fn desired(&self, desired: &Desired) {
+    pub fn desired(&self, desired: &Arc<Desired>) {
         let mut state = self.state.lock();
-        (state.revision, state.draining) = (desired.revision, desired.draining);
+        state.desired = Arc::clone(desired);
         state.functions.retain(|name, _| desired.functions.contains_key(name));
         for (name, reference) in &desired.functions {
             let held = state.functions.get(name).map(|held| &held.reference);
@@ -170,8 +167,7 @@ impl Board {
         let mut functions: Vec<_> = newer.map(|entry| (entry.changed, entry.status.clone())).collect();
         functions.sort_unstable_by_key(|(changed, _)| *changed);
         View {
-            revision: state.revision,
-            draining: state.draining,
+            desired: Arc::clone(&state.desired),
             functions,
             build_log: state.build_log.iter().filter(|line| line.sequence > after_line).cloned().collect(),
             built: state.built.clone(),
@@ -199,7 +195,7 @@ fn new_entry(reference: &Arc<FunctionReference>) -> FunctionEntry {
 mod tests {
     use super::*;
 
-    fn desired(revision: u64, functions: &[(&str, &'static str, u64)]) -> Desired {
+    fn desired(revision: u64, functions: &[(&str, &'static str, u64)]) -> Arc<Desired> {
         let one = |(name, definition, since): &(&str, &'static str, u64)| {
             let reference = FunctionReference {
                 function: (*name).to_owned(),
@@ -209,7 +205,7 @@ mod tests {
             };
             ((*name).to_owned(), Arc::new(reference))
         };
-        Desired { revision, functions: functions.iter().map(one).collect(), ..Desired::default() }
+        Arc::new(Desired { revision, functions: functions.iter().map(one).collect(), ..Desired::default() })
     }
 
     fn ready(name: &str) -> FunctionStatus {
@@ -235,7 +231,10 @@ mod tests {
         board.functions(vec![ready("f@1")]);
         assert!(!changes.has_changed().unwrap(), "no news");
         let view = board.view(0, 0);
-        assert_eq!((view.revision, states(&view)), (7, vec![("g@1", LoadState::Pending), ("f@1", LoadState::Ready)]));
+        assert_eq!(
+            (view.desired.revision, states(&view)),
+            (7, vec![("g@1", LoadState::Pending), ("f@1", LoadState::Ready)])
+        );
         board.desired(&desired(8, &[("g@1", "g", 7)]));
         assert_eq!(board.view(0, 0).functions.len(), 1);
     }

@@ -1,4 +1,5 @@
-//! What the coordinator wants held here: references, put together from the messages in which they come. Pure.
+//! What the leader of the coordinators wants held here: references, put together from the messages in which they come.
+//! Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use udfleet_proto::v1::{DesiredState, ErrorCode, FunctionReference};
 /// What this node shall hold, as of one revision.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Desired {
-    /// Of the coordinator.
+    /// Of the leader that sent it.
+    pub term: u64,
+    /// Of the leader.
     pub revision: u64,
     /// Finish what runs, take nothing new.
     pub draining: bool,
@@ -21,6 +24,13 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// True where this is newer than what is held: a leader that does not know yet that another leads is refused, over
+    /// whatever attachment its messages come and however late.
+    #[must_use]
+    pub fn supersedes(&self, held: &Self) -> bool {
+        (self.term, self.revision) > (held.term, held.revision)
+    }
+
     /// The definitions that are needed, each once.
     pub fn definitions(&self) -> impl Iterator<Item = &Bytes> {
         self.functions.values().map(|reference| &reference.definition)
@@ -42,13 +52,13 @@ impl DesiredFeed {
     /// `INTERNAL` for one that does not go on from what came before: attach anew, and all comes again.
     pub fn take(&mut self, message: DesiredState) -> Result<Option<Desired>, Error> {
         let mut next = match self.coming.take() {
-            Some(coming) if coming.revision == message.revision => coming,
+            Some(coming) if (coming.term, coming.revision) == (message.term, message.revision) => coming,
             Some(coming) => return Err(out_of_order(message.revision, coming.revision)),
             None if message.base == 0 => Desired::default(),
             None if message.base == self.held.revision => self.held.clone(),
             None => return Err(out_of_order(message.base, self.held.revision)),
         };
-        next.revision = message.revision;
+        (next.term, next.revision) = (message.term, message.revision);
         next.draining = message.draining;
         for hash in &message.removed_environments {
             next.environments.remove(hash);
@@ -109,6 +119,15 @@ mod tests {
         assert_eq!(names(desired), ["f@1", "h@1"]);
         assert!(feed.take(change).is_err(), "it builds on what is no longer held");
         assert_eq!(names(feed.take(DesiredState { revision: 9, ..whole }).unwrap()), ["f@1", "g@1"]);
+    }
+
+    #[test]
+    fn only_a_newer_term_or_revision_supersedes() {
+        let at = |term: u64, revision: u64| Desired { term, revision, ..Desired::default() };
+        assert!(at(1, 1).supersedes(&Desired::default()));
+        assert!(at(3, 2).supersedes(&at(3, 1)) && at(4, 1).supersedes(&at(3, 9)));
+        assert!(!at(3, 9).supersedes(&at(4, 1)), "a stale leader's, however many changes it has made");
+        assert!(!at(3, 1).supersedes(&at(3, 1)) && !at(3, 1).supersedes(&at(3, 2)));
     }
 
     #[test]

@@ -51,10 +51,14 @@ impl Fetching {
 
 /// Fetches, and tells the node what came and that it has ended.
 pub(super) async fn fetch(source: DefinitionSource, missing: Vec<Bytes>, pause: Duration, node: ActorRef<NodeMessage>) {
+    if !pause.is_zero() {
+        // The last fetch has brought nothing.
+        source.pass_over();
+    }
     tokio::time::sleep(pause).await;
     for hashes in missing.chunks(HASHES_AT_ONCE) {
         if let Err(error) = one(&source, hashes.to_vec(), &node).await {
-            tracing::warn!("definitions can't be fetched from the coordinator, trying again: {error}");
+            tracing::warn!("definitions can't be fetched from a coordinator, trying again: {error}");
             break;
         }
     }

@@ -26,7 +26,7 @@ from . import error_pb2 as udfleet_dot_v1_dot_error__pb2
 from . import metrics_pb2 as udfleet_dot_v1_dot_metrics__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/cluster.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x18udfleet/v1/metrics.proto\"4\n\rPythonVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nexecutable\x18\x02 \x01(\t\"\xdb\x02\n\x05Hello\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12*\n\x07pythons\x18\x05 \x03(\x0b\x32\x19.udfleet.v1.PythonVersion\x12\r\n\x05\x63ores\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x18\n\x10max_interpreters\x18\x08 \x01(\r\x12$\n\x1cinterpreters_per_environment\x18\t \x01(\r\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.udfleet.v1.Hello.LabelsEntry\x12\x1a\n\x12\x62uilt_environments\x18\x0b \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x95\x01\n\x0e\x46unctionStatus\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12$\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x0f\n\x07waiting\x18\x05 \x01(\t\"s\n\x0f\x45nvironmentLoad\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x14\n\x0cinterpreters\x18\x02 \x01(\r\x12\x0c\n\x04held\x18\x03 \x01(\r\x12\'\n\x05waits\x18\x04 \x03(\x0b\x32\x18.udfleet.v1.FunctionWait\"R\n\x0c\x46unctionWait\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\r\x12\x11\n\toldest_ms\x18\x03 \x01(\x04\x12\x0e\n\x06reason\x18\x04 \x01(\t\"C\n\x0c\x42uildLogLine\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\x86\x03\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12-\n\tfunctions\x18\x03 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12,\n\x07metrics\x18\x04 \x03(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12+\n\tbuild_log\x18\x05 \x03(\x0b\x32\x18.udfleet.v1.BuildLogLine\x12\x1a\n\x12\x62uilt_environments\x18\x06 \x03(\t\x12\x14\n\x0cinterpreters\x18\x07 \x01(\r\x12\x11\n\trss_bytes\x18\x08 \x01(\x04\x12\x11\n\tin_flight\x18\t \x01(\r\x12\x0f\n\x07\x64rained\x18\n \x01(\x08\x12\x0f\n\x07\x61nswers\x18\x0b \x01(\x04\x12\x15\n\rbuilt_changed\x18\x0c \x01(\x08\x12\x11\n\tforgotten\x18\r \x03(\t\x12*\n\x05loads\x18\x0e \x03(\x0b\x32\x1b.udfleet.v1.EnvironmentLoad\"\t\n\x07Goodbye\".\n\x08LogBatch\x12\"\n\x05lines\x18\x01 \x03(\x0b\x32\x13.udfleet.v1.LogLine\"\xb1\x01\n\x0f\x45xecutorMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.udfleet.v1.ReportH\x00\x12&\n\x07goodbye\x18\x03 \x01(\x0b\x32\x13.udfleet.v1.GoodbyeH\x00\x12$\n\x04logs\x18\x04 \x01(\x0b\x32\x14.udfleet.v1.LogBatchH\x00\x42\x06\n\x04kind\":\n\x14\x45nvironmentReference\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x14\n\x0cinterpreters\x18\x02 \x01(\r\"]\n\x11\x46unctionReference\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\x04\"\xfd\x01\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x0c\n\x04\x62\x61se\x18\x05 \x01(\x04\x12\x36\n\x0c\x65nvironments\x18\x06 \x03(\x0b\x32 .udfleet.v1.EnvironmentReference\x12\x1c\n\x14removed_environments\x18\x07 \x03(\t\x12\x30\n\tfunctions\x18\x08 \x03(\x0b\x32\x1d.udfleet.v1.FunctionReference\x12\x19\n\x11removed_functions\x18\t \x03(\t\x12\x0c\n\x04more\x18\n \x01(\x08J\x04\x08\x02\x10\x03J\x04\x08\x03\x10\x04\".\n\x17\x46\x65tchDefinitionsRequest\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0c\"/\n\x18\x46\x65tchDefinitionsResponse\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0c\"-\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\"\x1f\n\rReportRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x9e\x01\n\x12\x43oordinatorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.udfleet.v1.WelcomeH\x00\x12+\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.DesiredStateH\x00\x12+\n\x06report\x18\x03 \x01(\x0b\x32\x19.udfleet.v1.ReportRequestH\x00\x42\x06\n\x04kind\"=\n\x0bLogsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0c\n\x04tail\x18\x02 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"{\n\x07LogLine\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03pid\x18\x06 \x01(\r\x12\x10\n\x08sequence\x18\x07 \x01(\x04\"$\n\x10RowErrorsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"A\n\x11RowErrorsResponse\x12,\n\tfunctions\x18\x01 \x03(\x0b\x32\x19.udfleet.v1.KeptRowErrors\"h\n\rKeptRowErrors\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12$\n\x05\x66irst\x18\x04 \x03(\x0b\x32\x15.udfleet.v1.ErrorInfo\"\"\n\x0eProfileRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"A\n\x0fProfileResponse\x12.\n\tfunctions\x18\x01 \x03(\x0b\x32\x1b.udfleet.v1.FunctionProfile\"r\n\x0f\x46unctionProfile\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12(\n\x06stacks\x18\x03 \x03(\x0b\x32\x18.udfleet.v1.StackSamples\x12\x11\n\tperiod_ns\x18\x04 \x01(\x04*f\n\tLoadState\x12\x1a\n\x16LOAD_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08\x42UILDING\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\t\n\x05READY\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x32\xb8\x01\n\nMembership\x12I\n\x06\x41ttach\x12\x1b.udfleet.v1.ExecutorMessage\x1a\x1e.udfleet.v1.CoordinatorMessage(\x01\x30\x01\x12_\n\x10\x46\x65tchDefinitions\x12#.udfleet.v1.FetchDefinitionsRequest\x1a$.udfleet.v1.FetchDefinitionsResponse0\x01\x32\x98\x01\n\x04Node\x12J\n\tRowErrors\x12\x1c.udfleet.v1.RowErrorsRequest\x1a\x1d.udfleet.v1.RowErrorsResponse0\x01\x12\x44\n\x07Profile\x12\x1a.udfleet.v1.ProfileRequest\x1a\x1b.udfleet.v1.ProfileResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/cluster.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\x1a\x18udfleet/v1/metrics.proto\"4\n\rPythonVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nexecutable\x18\x02 \x01(\t\"\xdb\x02\n\x05Hello\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12*\n\x07pythons\x18\x05 \x03(\x0b\x32\x19.udfleet.v1.PythonVersion\x12\r\n\x05\x63ores\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x18\n\x10max_interpreters\x18\x08 \x01(\r\x12$\n\x1cinterpreters_per_environment\x18\t \x01(\r\x12-\n\x06labels\x18\n \x03(\x0b\x32\x1d.udfleet.v1.Hello.LabelsEntry\x12\x1a\n\x12\x62uilt_environments\x18\x0b \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x95\x01\n\x0e\x46unctionStatus\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.udfleet.v1.LoadState\x12$\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x14\n\x0cinterpreters\x18\x04 \x01(\r\x12\x0f\n\x07waiting\x18\x05 \x01(\t\"s\n\x0f\x45nvironmentLoad\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x14\n\x0cinterpreters\x18\x02 \x01(\r\x12\x0c\n\x04held\x18\x03 \x01(\r\x12\'\n\x05waits\x18\x04 \x03(\x0b\x32\x18.udfleet.v1.FunctionWait\"R\n\x0c\x46unctionWait\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\r\x12\x11\n\toldest_ms\x18\x03 \x01(\x04\x12\x0e\n\x06reason\x18\x04 \x01(\t\"C\n\x0c\x42uildLogLine\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"\xbf\x04\n\x06Report\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12-\n\tfunctions\x18\x03 \x03(\x0b\x32\x1a.udfleet.v1.FunctionStatus\x12,\n\x07metrics\x18\x04 \x03(\x0b\x32\x1b.udfleet.v1.FunctionMetrics\x12+\n\tbuild_log\x18\x05 \x03(\x0b\x32\x18.udfleet.v1.BuildLogLine\x12\x1a\n\x12\x62uilt_environments\x18\x06 \x03(\t\x12\x14\n\x0cinterpreters\x18\x07 \x01(\r\x12\x11\n\trss_bytes\x18\x08 \x01(\x04\x12\x11\n\tin_flight\x18\t \x01(\r\x12\x0f\n\x07\x64rained\x18\n \x01(\x08\x12\x0f\n\x07\x61nswers\x18\x0b \x01(\x04\x12\x15\n\rbuilt_changed\x18\x0c \x01(\x08\x12\x11\n\tforgotten\x18\r \x03(\t\x12*\n\x05loads\x18\x0e \x03(\x0b\x32\x1b.udfleet.v1.EnvironmentLoad\x12\x0c\n\x04term\x18\x0f \x01(\x04\x12\x31\n\nreferences\x18\x10 \x03(\x0b\x32\x1d.udfleet.v1.FunctionReference\x12\x12\n\nunassigned\x18\x11 \x03(\t\x12\x36\n\x0c\x65nvironments\x18\x12 \x03(\x0b\x32 .udfleet.v1.EnvironmentReference\x12\x1c\n\x14\x65nvironments_changed\x18\x13 \x01(\x08\x12\x0c\n\x04more\x18\x14 \x01(\x08\"\t\n\x07Goodbye\".\n\x08LogBatch\x12\"\n\x05lines\x18\x01 \x03(\x0b\x32\x13.udfleet.v1.LogLine\"\xb1\x01\n\x0f\x45xecutorMessage\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.udfleet.v1.HelloH\x00\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x12.udfleet.v1.ReportH\x00\x12&\n\x07goodbye\x18\x03 \x01(\x0b\x32\x13.udfleet.v1.GoodbyeH\x00\x12$\n\x04logs\x18\x04 \x01(\x0b\x32\x14.udfleet.v1.LogBatchH\x00\x42\x06\n\x04kind\":\n\x14\x45nvironmentReference\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x14\n\x0cinterpreters\x18\x02 \x01(\r\"]\n\x11\x46unctionReference\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\x12\x13\n\x0b\x65nvironment\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\x04\"\x8b\x02\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x0c\n\x04\x62\x61se\x18\x05 \x01(\x04\x12\x36\n\x0c\x65nvironments\x18\x06 \x03(\x0b\x32 .udfleet.v1.EnvironmentReference\x12\x1c\n\x14removed_environments\x18\x07 \x03(\t\x12\x30\n\tfunctions\x18\x08 \x03(\x0b\x32\x1d.udfleet.v1.FunctionReference\x12\x19\n\x11removed_functions\x18\t \x03(\t\x12\x0c\n\x04more\x18\n \x01(\x08\x12\x0c\n\x04term\x18\x0b \x01(\x04J\x04\x08\x02\x10\x03J\x04\x08\x03\x10\x04\".\n\x17\x46\x65tchDefinitionsRequest\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0c\"/\n\x18\x46\x65tchDefinitionsResponse\x12\x13\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0c\"{\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\x16\n\x0e\x63oordinator_id\x18\x03 \x01(\t\x12\x34\n\x0c\x63oordinators\x18\x04 \x03(\x0b\x32\x1e.udfleet.v1.CoordinatorAddress\"1\n\x12\x43oordinatorAddress\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"D\n\x0c\x43oordinators\x12\x34\n\x0c\x63oordinators\x18\x01 \x03(\x0b\x32\x1e.udfleet.v1.CoordinatorAddress\"\x1f\n\rReportRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\xd0\x01\n\x12\x43oordinatorMessage\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.udfleet.v1.WelcomeH\x00\x12+\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x18.udfleet.v1.DesiredStateH\x00\x12+\n\x06report\x18\x03 \x01(\x0b\x32\x19.udfleet.v1.ReportRequestH\x00\x12\x30\n\x0c\x63oordinators\x18\x04 \x01(\x0b\x32\x18.udfleet.v1.CoordinatorsH\x00\x42\x06\n\x04kind\"=\n\x0bLogsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0c\n\x04tail\x18\x02 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"{\n\x07LogLine\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03pid\x18\x06 \x01(\r\x12\x10\n\x08sequence\x18\x07 \x01(\x04\"$\n\x10RowErrorsRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"A\n\x11RowErrorsResponse\x12,\n\tfunctions\x18\x01 \x03(\x0b\x32\x19.udfleet.v1.KeptRowErrors\"h\n\rKeptRowErrors\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12$\n\x05\x66irst\x18\x04 \x03(\x0b\x32\x15.udfleet.v1.ErrorInfo\"\"\n\x0eProfileRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\"A\n\x0fProfileResponse\x12.\n\tfunctions\x18\x01 \x03(\x0b\x32\x1b.udfleet.v1.FunctionProfile\"r\n\x0f\x46unctionProfile\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12(\n\x06stacks\x18\x03 \x03(\x0b\x32\x18.udfleet.v1.StackSamples\x12\x11\n\tperiod_ns\x18\x04 \x01(\x04*f\n\tLoadState\x12\x1a\n\x16LOAD_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\x0c\n\x08\x42UILDING\x10\x02\x12\x0b\n\x07LOADING\x10\x03\x12\t\n\x05READY\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x32\xb8\x01\n\nMembership\x12I\n\x06\x41ttach\x12\x1b.udfleet.v1.ExecutorMessage\x1a\x1e.udfleet.v1.CoordinatorMessage(\x01\x30\x01\x12_\n\x10\x46\x65tchDefinitions\x12#.udfleet.v1.FetchDefinitionsRequest\x1a$.udfleet.v1.FetchDefinitionsResponse0\x01\x32\x98\x01\n\x04Node\x12J\n\tRowErrors\x12\x1c.udfleet.v1.RowErrorsRequest\x1a\x1d.udfleet.v1.RowErrorsResponse0\x01\x12\x44\n\x07Profile\x12\x1a.udfleet.v1.ProfileRequest\x1a\x1b.udfleet.v1.ProfileResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_LOADSTATE']._serialized_start=2915
-  _globals['_LOADSTATE']._serialized_end=3017
+  _globals['_LOADSTATE']._serialized_start=3363
+  _globals['_LOADSTATE']._serialized_end=3465
   _globals['_PYTHONVERSION']._serialized_start=90
   _globals['_PYTHONVERSION']._serialized_end=142
   _globals['_HELLO']._serialized_start=145
@@ -52,47 +52,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUILDLOGLINE']._serialized_start=847
   _globals['_BUILDLOGLINE']._serialized_end=914
   _globals['_REPORT']._serialized_start=917
-  _globals['_REPORT']._serialized_end=1307
-  _globals['_GOODBYE']._serialized_start=1309
-  _globals['_GOODBYE']._serialized_end=1318
-  _globals['_LOGBATCH']._serialized_start=1320
-  _globals['_LOGBATCH']._serialized_end=1366
-  _globals['_EXECUTORMESSAGE']._serialized_start=1369
-  _globals['_EXECUTORMESSAGE']._serialized_end=1546
-  _globals['_ENVIRONMENTREFERENCE']._serialized_start=1548
-  _globals['_ENVIRONMENTREFERENCE']._serialized_end=1606
-  _globals['_FUNCTIONREFERENCE']._serialized_start=1608
-  _globals['_FUNCTIONREFERENCE']._serialized_end=1701
-  _globals['_DESIREDSTATE']._serialized_start=1704
-  _globals['_DESIREDSTATE']._serialized_end=1957
-  _globals['_FETCHDEFINITIONSREQUEST']._serialized_start=1959
-  _globals['_FETCHDEFINITIONSREQUEST']._serialized_end=2005
-  _globals['_FETCHDEFINITIONSRESPONSE']._serialized_start=2007
-  _globals['_FETCHDEFINITIONSRESPONSE']._serialized_end=2054
-  _globals['_WELCOME']._serialized_start=2056
-  _globals['_WELCOME']._serialized_end=2101
-  _globals['_REPORTREQUEST']._serialized_start=2103
-  _globals['_REPORTREQUEST']._serialized_end=2134
-  _globals['_COORDINATORMESSAGE']._serialized_start=2137
-  _globals['_COORDINATORMESSAGE']._serialized_end=2295
-  _globals['_LOGSREQUEST']._serialized_start=2297
-  _globals['_LOGSREQUEST']._serialized_end=2358
-  _globals['_LOGLINE']._serialized_start=2360
-  _globals['_LOGLINE']._serialized_end=2483
-  _globals['_ROWERRORSREQUEST']._serialized_start=2485
-  _globals['_ROWERRORSREQUEST']._serialized_end=2521
-  _globals['_ROWERRORSRESPONSE']._serialized_start=2523
-  _globals['_ROWERRORSRESPONSE']._serialized_end=2588
-  _globals['_KEPTROWERRORS']._serialized_start=2590
-  _globals['_KEPTROWERRORS']._serialized_end=2694
-  _globals['_PROFILEREQUEST']._serialized_start=2696
-  _globals['_PROFILEREQUEST']._serialized_end=2730
-  _globals['_PROFILERESPONSE']._serialized_start=2732
-  _globals['_PROFILERESPONSE']._serialized_end=2797
-  _globals['_FUNCTIONPROFILE']._serialized_start=2799
-  _globals['_FUNCTIONPROFILE']._serialized_end=2913
-  _globals['_MEMBERSHIP']._serialized_start=3020
-  _globals['_MEMBERSHIP']._serialized_end=3204
-  _globals['_NODE']._serialized_start=3207
-  _globals['_NODE']._serialized_end=3359
+  _globals['_REPORT']._serialized_end=1492
+  _globals['_GOODBYE']._serialized_start=1494
+  _globals['_GOODBYE']._serialized_end=1503
+  _globals['_LOGBATCH']._serialized_start=1505
+  _globals['_LOGBATCH']._serialized_end=1551
+  _globals['_EXECUTORMESSAGE']._serialized_start=1554
+  _globals['_EXECUTORMESSAGE']._serialized_end=1731
+  _globals['_ENVIRONMENTREFERENCE']._serialized_start=1733
+  _globals['_ENVIRONMENTREFERENCE']._serialized_end=1791
+  _globals['_FUNCTIONREFERENCE']._serialized_start=1793
+  _globals['_FUNCTIONREFERENCE']._serialized_end=1886
+  _globals['_DESIREDSTATE']._serialized_start=1889
+  _globals['_DESIREDSTATE']._serialized_end=2156
+  _globals['_FETCHDEFINITIONSREQUEST']._serialized_start=2158
+  _globals['_FETCHDEFINITIONSREQUEST']._serialized_end=2204
+  _globals['_FETCHDEFINITIONSRESPONSE']._serialized_start=2206
+  _globals['_FETCHDEFINITIONSRESPONSE']._serialized_end=2253
+  _globals['_WELCOME']._serialized_start=2255
+  _globals['_WELCOME']._serialized_end=2378
+  _globals['_COORDINATORADDRESS']._serialized_start=2380
+  _globals['_COORDINATORADDRESS']._serialized_end=2429
+  _globals['_COORDINATORS']._serialized_start=2431
+  _globals['_COORDINATORS']._serialized_end=2499
+  _globals['_REPORTREQUEST']._serialized_start=2501
+  _globals['_REPORTREQUEST']._serialized_end=2532
+  _globals['_COORDINATORMESSAGE']._serialized_start=2535
+  _globals['_COORDINATORMESSAGE']._serialized_end=2743
+  _globals['_LOGSREQUEST']._serialized_start=2745
+  _globals['_LOGSREQUEST']._serialized_end=2806
+  _globals['_LOGLINE']._serialized_start=2808
+  _globals['_LOGLINE']._serialized_end=2931
+  _globals['_ROWERRORSREQUEST']._serialized_start=2933
+  _globals['_ROWERRORSREQUEST']._serialized_end=2969
+  _globals['_ROWERRORSRESPONSE']._serialized_start=2971
+  _globals['_ROWERRORSRESPONSE']._serialized_end=3036
+  _globals['_KEPTROWERRORS']._serialized_start=3038
+  _globals['_KEPTROWERRORS']._serialized_end=3142
+  _globals['_PROFILEREQUEST']._serialized_start=3144
+  _globals['_PROFILEREQUEST']._serialized_end=3178
+  _globals['_PROFILERESPONSE']._serialized_start=3180
+  _globals['_PROFILERESPONSE']._serialized_end=3245
+  _globals['_FUNCTIONPROFILE']._serialized_start=3247
+  _globals['_FUNCTIONPROFILE']._serialized_end=3361
+  _globals['_MEMBERSHIP']._serialized_start=3468
+  _globals['_MEMBERSHIP']._serialized_end=3652
+  _globals['_NODE']._serialized_start=3655
+  _globals['_NODE']._serialized_end=3807
 # @@protoc_insertion_point(module_scope)

@@ -114,7 +114,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +129,12 @@ class Report(_message.Message):
     BUILT_CHANGED_FIELD_NUMBER: _ClassVar[int]
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     LOADS_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    UNASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -143,7 +149,13 @@ class Report(_message.Message):
     built_changed: bool
     forgotten: _containers.RepeatedScalarFieldContainer[str]
     loads: _containers.RepeatedCompositeFieldContainer[EnvironmentLoad]
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ...) -> None: ...
+    term: int
+    references: _containers.RepeatedCompositeFieldContainer[FunctionReference]
+    unassigned: _containers.RepeatedScalarFieldContainer[str]
+    environments: _containers.RepeatedCompositeFieldContainer[EnvironmentReference]
+    environments_changed: bool
+    more: bool
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ()
@@ -188,7 +200,7 @@ class FunctionReference(_message.Message):
     def __init__(self, function: _Optional[str] = ..., definition: _Optional[bytes] = ..., environment: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
 
 class DesiredState(_message.Message):
-    __slots__ = ("revision", "draining", "base", "environments", "removed_environments", "functions", "removed_functions", "more")
+    __slots__ = ("revision", "draining", "base", "environments", "removed_environments", "functions", "removed_functions", "more", "term")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +209,7 @@ class DesiredState(_message.Message):
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
     revision: int
     draining: bool
     base: int
@@ -205,7 +218,8 @@ class DesiredState(_message.Message):
     functions: _containers.RepeatedCompositeFieldContainer[FunctionReference]
     removed_functions: _containers.RepeatedScalarFieldContainer[str]
     more: bool
-    def __init__(self, revision: _Optional[int] = ..., draining: _Optional[bool] = ..., base: _Optional[int] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., removed_environments: _Optional[_Iterable[str]] = ..., functions: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., removed_functions: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ...) -> None: ...
+    term: int
+    def __init__(self, revision: _Optional[int] = ..., draining: _Optional[bool] = ..., base: _Optional[int] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., removed_environments: _Optional[_Iterable[str]] = ..., functions: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., removed_functions: _Optional[_Iterable[str]] = ..., more: _Optional[bool] = ..., term: _Optional[int] = ...) -> None: ...
 
 class FetchDefinitionsRequest(_message.Message):
     __slots__ = ("definitions",)
@@ -220,12 +234,30 @@ class FetchDefinitionsResponse(_message.Message):
     def __init__(self, definitions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("epoch", "coordinator")
+    __slots__ = ("epoch", "coordinator", "coordinator_id", "coordinators")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    COORDINATORS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     coordinator: str
-    def __init__(self, epoch: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
+    coordinator_id: str
+    coordinators: _containers.RepeatedCompositeFieldContainer[CoordinatorAddress]
+    def __init__(self, epoch: _Optional[int] = ..., coordinator: _Optional[str] = ..., coordinator_id: _Optional[str] = ..., coordinators: _Optional[_Iterable[_Union[CoordinatorAddress, _Mapping]]] = ...) -> None: ...
+
+class CoordinatorAddress(_message.Message):
+    __slots__ = ("id", "address")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    address: str
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class Coordinators(_message.Message):
+    __slots__ = ("coordinators",)
+    COORDINATORS_FIELD_NUMBER: _ClassVar[int]
+    coordinators: _containers.RepeatedCompositeFieldContainer[CoordinatorAddress]
+    def __init__(self, coordinators: _Optional[_Iterable[_Union[CoordinatorAddress, _Mapping]]] = ...) -> None: ...
 
 class ReportRequest(_message.Message):
     __slots__ = ("number",)
@@ -234,14 +266,16 @@ class ReportRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "desired", "report")
+    __slots__ = ("welcome", "desired", "report", "coordinators")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    COORDINATORS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     desired: DesiredState
     report: ReportRequest
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
+    coordinators: Coordinators
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., coordinators: _Optional[_Union[Coordinators, _Mapping]] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("function", "tail", "follow")

@@ -1,0 +1,53 @@
+//! Registrations that nobody sees to any more: those of an earlier run of this coordinator, and, where it leads, those of
+//! coordinators that have gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use udfleet_proto::error::Error;
+
+use super::register;
+use super::service::FleetContext;
+use crate::registry::Owner;
+
+/// After a failure of the store.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Goes on with registrations that the end of the last run cut short.
+///
+/// # Errors
+/// When the store fails.
+pub async fn resume(context: &Arc<FleetContext>) -> Result<(), Error> {
+    let me = context.session.me().owner.clone();
+    for function in context.registry.take_over(None, |owner| me.succeeds(owner)).await? {
+        register::go_on(Arc::clone(context), function);
+    }
+    Ok(())
+}
+
+/// Goes on with registrations of coordinators that have gone, whenever this one leads.
+pub async fn adopt(context: Arc<FleetContext>) {
+    let (mut standings, mut peers) = (context.session.standings(), context.session.peers());
+    loop {
+        let fence = standings.borrow_and_update().fence();
+        let living = peers.borrow_and_update().clone();
+        let mut failed = false;
+        let me = context.session.me().owner.clone();
+        // Who does not see itself has not heard yet who else lives.
+        if let Some(fence) = fence.filter(|_| living.lives(&me)) {
+            let orphaned = |owner: &Owner| *owner != me && !living.lives(owner);
+            match context.registry.take_over(Some(fence), orphaned).await {
+                Ok(functions) => functions.into_iter().for_each(|f| register::go_on(Arc::clone(&context), f)),
+                Err(error) => {
+                    failed = true;
+                    tracing::warn!(%error, "registrations of coordinators that have gone can't be read");
+                }
+            }
+        }
+        tokio::select! {
+            changed = standings.changed() => if changed.is_err() { return },
+            changed = peers.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(PAUSE), if failed => {}
+        }
+    }
+}

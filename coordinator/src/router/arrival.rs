@@ -1,0 +1,52 @@
+//! Functions that another coordinator has just registered: who calls them here the next moment finds them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::flight::Route;
+use udfleet_proto::name::FunctionRef;
+use udfleet_proto::v1::ErrorCode;
+
+use super::stages;
+use crate::registry::Lookup;
+use crate::routes::{RouteTable, Routes};
+
+/// How long executors may take to say here, too, that they serve a new function.
+const REPORTED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Takes in functions that the route names and this coordinator does not know, and waits until new ones are served here.
+/// What stands in the way of the call is told by the call itself.
+pub(super) async fn await_functions(route: &Route, table: &RouteTable, lookup: &dyn Lookup) {
+    let mut asked = BTreeSet::new();
+    while let Some(unknown) = unknown(route, &table.load_full()) {
+        let name = unknown.to_string();
+        if !asked.insert(name) || !matches!(lookup.look_up(&unknown).await, Ok(true)) {
+            return;
+        }
+    }
+    let (Route::Path(function) | Route::Exchange(function, _)) = route else { return };
+    if new_and_unserved(function, &table.load(), lookup) {
+        let mut changes = table.changes();
+        let served =
+            async { while new_and_unserved(function, &table.load(), lookup) && changes.changed().await.is_ok() {} };
+        // What is not served by then is refused as retryable.
+        let _ = tokio::time::timeout(REPORTED_WITHIN, served).await;
+    }
+}
+
+/// The first function of the route that is not known.
+fn unknown(route: &Route, routes: &Routes) -> Option<FunctionRef> {
+    let missing = |error: Error| {
+        let which = FunctionRef::parse(&error.info().function).ok()?;
+        (error.code() == ErrorCode::FunctionNotFound).then_some(which)
+    };
+    match route {
+        Route::Path(function) | Route::Exchange(function, _) => routes.find(function).err().and_then(missing),
+        Route::Composed(_) => stages::of(route.clone(), routes).err().and_then(missing),
+    }
+}
+
+fn new_and_unserved(function: &FunctionRef, routes: &Routes, lookup: &dyn Lookup) -> bool {
+    routes.find(function).is_ok_and(|target| target.servers.is_empty() && lookup.is_new(&target.function.name))
+}
