@@ -108,7 +108,7 @@ test-wheel: wheel ## The wheel in empty environments of every Python that is fou
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/wheel
 
 # The programs of this build, in containers: docs/deploy.md.
-cluster: setup ## A fleet in containers: etcd, a coordinator, three executors; runs the flights job through it
+cluster: setup ## A fleet in containers: etcd, two coordinators, three executors; runs the flights job through it
 	cd deploy && ../$(PYTHON) -m cluster up $(CLUSTER_OPTIONS)
 
 cluster-down: $(VENV)/.installed ## Stop and remove what `make cluster` has started

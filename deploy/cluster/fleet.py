@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -14,8 +15,8 @@ from . import engine, images
 from .shell import DEPLOY, ROOT, STATE, run, say, wait_for
 
 PROJECT = "udfleet"
-COORDINATORS = ["127.0.0.1:8815"]
-HTTP = ["127.0.0.1:8816"]
+COORDINATORS = ["127.0.0.1:8815", "127.0.0.1:8825"]
+HTTP = ["127.0.0.1:8816", "127.0.0.1:8826"]
 EXECUTORS = 3
 _SECRETS = STATE / "secrets"
 _VARIABLES = STATE / "env"
@@ -53,7 +54,7 @@ def up(profiles: Sequence[str] = ()) -> None:
     options = [option for profile in profiles for option in ("--profile", profile)]
     compose(*options, "up", "-d")
     wait_for("the executors are ready", 180, lambda: all(ready(http) == EXECUTORS for http in HTTP))
-    say(f"{EXECUTORS} executors serve, {len(COORDINATORS)} coordinator")
+    say(f"{EXECUTORS} executors serve, {len(COORDINATORS)} coordinators")
 
 
 def _remember(images_made: dict[str, str]) -> None:
@@ -90,7 +91,7 @@ def job() -> None:
 
 def tell() -> None:
     """How to look around, and how to stop."""
-    udfleet = Path(sys.executable).with_name("udfleet")
+    udfleet = Path(os.path.normpath(sys.executable)).with_name("udfleet")
     client = " ".join([*engine.compose_command(), "-p", PROJECT, "-f", str(DEPLOY / "docker-compose.yml")])
     print(  # noqa: T201 - to paste
         f"""

@@ -1,4 +1,4 @@
-"""The smoke test: a stream outlives an executor, what is killed comes back, and nothing is left behind."""
+"""The smoke test: a stream and a registration outlive a coordinator and an executor, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .shell import fail, say, wait_for
 
 BATCHES, ROWS = 400, 200
 _EXECUTORS = ["executor-1", "executor-2", "executor-3"]
-KILLS = {100: "executor-1"}
+KILLS = {100: "coordinator-1", 250: "executor-1"}
 
 
 def test() -> int:
