@@ -27,6 +27,7 @@ use crate::exchange::{FunctionStreams, FunctionTable};
 use crate::http;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
+use crate::node::devices::{self, CUDA_VARIABLE, Devices};
 use crate::node::reconcile::Limits;
 use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
@@ -64,9 +65,11 @@ pub async fn run(
     let pythons = Pythons::discover(&settings.python).await;
     let artifacts =
         Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
-    let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons);
+    let visible = std::env::var(CUDA_VARIABLE).ok();
+    let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
+    let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
-    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions)?);
+    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?);
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
@@ -142,6 +145,7 @@ fn context(
     pythons: Pythons,
     artifacts: Arc<ArtifactStore>,
     definitions: DefinitionSource,
+    devices: Arc<Devices>,
 ) -> Result<Context, Error> {
     let own = std::env::current_exe().map_err(|e| Error::internal(format!("this executable can't be found: {e}")))?;
     let environments =
@@ -169,6 +173,7 @@ fn context(
         table: Arc::new(FunctionTable::default()),
         stats: Arc::new(StatsRegistry::default()),
         board,
+        devices,
         memory: Arc::new(MemoryWatch::new(settings.memory.0)),
         numbers: AtomicU32::new(0),
         executor,
@@ -182,7 +187,7 @@ fn install_sdk(work_dir: &Path) -> Result<std::path::PathBuf, Error> {
     })
 }
 
-fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons) -> Hello {
+fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons, devices: &Devices) -> Hello {
     Hello {
         executor,
         incarnation: format!("{:016x}", rand::rng().random::<u64>()),
@@ -195,5 +200,6 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         interpreters_per_environment: settings.interpreters_per_environment,
         labels: settings.labels.clone(),
         built_environments: Vec::new(),
+        resources: devices.list(),
     }
 }

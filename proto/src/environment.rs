@@ -3,7 +3,7 @@
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::v1::Environment;
+use crate::v1::{Environment, FunctionDefinition};
 
 /// The environment's name: 16 hex digits of the SHA-256 of its canonical form.
 ///
@@ -19,6 +19,30 @@ pub fn hash(environment: &Environment) -> String {
     }
     let digest = Sha256::digest(canonical.encode_to_vec());
     hex::encode(&digest[..8])
+}
+
+/// The name of the group of interpreters that a function shares: that of its environment, unless it asks for labels or
+/// resources, which only functions with the same wishes share.
+#[must_use]
+pub fn group(definition: &FunctionDefinition) -> String {
+    let environment = definition.environment.as_ref().map_or_else(|| hash(&Environment::default()), hash);
+    if definition.labels.is_empty() && definition.resources.is_empty() {
+        return environment;
+    }
+    // Maps are ordered, so that equal wishes have one encoding.
+    let wishes = FunctionDefinition {
+        labels: definition.labels.clone(),
+        resources: definition.resources.clone(),
+        ..FunctionDefinition::default()
+    };
+    let digest = Sha256::digest(wishes.encode_to_vec());
+    format!("{environment}-{}", hex::encode(&digest[..4]))
+}
+
+/// The name of the environment that a group of interpreters runs.
+#[must_use]
+pub fn of_group(group: &str) -> &str {
+    group.split_once('-').map_or(group, |(environment, _)| environment)
 }
 
 /// The lines that mean something: trimmed, without comments and blanks.
@@ -52,5 +76,20 @@ mod tests {
         let constrained = Environment { constraints: vec!["numpy<2 # old".to_owned()], ..environment(&["haversine"]) };
         assert_ne!(plain, hash(&constrained));
         assert_eq!(plain.len(), 16);
+    }
+
+    #[test]
+    fn functions_with_other_wishes_share_the_environment_and_not_its_interpreters() {
+        let plain = FunctionDefinition { environment: Some(environment(&[])), ..FunctionDefinition::default() };
+        let with = |gpus: u32| FunctionDefinition {
+            resources: [("gpu".to_owned(), gpus)].into_iter().collect(),
+            ..plain.clone()
+        };
+        assert_eq!(group(&plain), hash(&environment(&[])));
+        assert_ne!(group(&with(1)), group(&plain));
+        assert_ne!(group(&with(1)), group(&with(2)));
+        assert_eq!(group(&with(1)), group(&with(1)));
+        assert_eq!(of_group(&group(&with(1))), group(&plain));
+        assert_eq!(of_group(&group(&plain)), group(&plain));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use udfleet_proto::types::sql;
-use udfleet_proto::v1::{ErrorInfo, FunctionStatus, LoadState, OnError};
+use udfleet_proto::v1::{ErrorInfo, FunctionStatus, HeldDevice, LoadState, OnError};
 
 use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
 
@@ -85,6 +85,8 @@ pub struct Function {
     requirements: Vec<String>,
     environment: String,
     config: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    resources: BTreeMap<String, u32>,
     job: String,
     doc: String,
     source: String,
@@ -120,10 +122,26 @@ impl Function {
             python: definition.environment.as_ref().map(|e| e.python.clone()).unwrap_or_default(),
             requirements: definition.environment.as_ref().map(|e| e.requirements.clone()).unwrap_or_default(),
             config: definition.config.clone().into_iter().collect(),
+            labels: definition.labels.clone(),
+            resources: definition.resources.clone(),
             job: definition.job.clone(),
             doc: definition.doc.clone(),
             source: definition.source.clone(),
         }
+    }
+}
+
+/// A device that an interpreter has for itself.
+#[derive(Debug, Serialize)]
+pub struct Device {
+    kind: String,
+    device: String,
+    environment: String,
+}
+
+impl Device {
+    fn of(held: &HeldDevice) -> Self {
+        Self { kind: held.kind.clone(), device: held.device.clone(), environment: held.environment.clone() }
     }
 }
 
@@ -142,6 +160,10 @@ pub struct Executor {
     rss_bytes: u64,
     in_flight: u32,
     labels: BTreeMap<String, String>,
+    /// Ids of the devices that it offers, by kind.
+    resources: BTreeMap<String, Vec<String>>,
+    /// Devices that interpreters hold.
+    devices: Vec<Device>,
     report_age_ms: u64,
     functions: Vec<OnExecutor>,
 }
@@ -164,6 +186,8 @@ impl Executor {
             rss_bytes: entry.rss_bytes,
             in_flight: entry.in_flight,
             labels: hello.labels.clone().into_iter().collect(),
+            resources: hello.resources.iter().map(|(kind, all)| (kind.clone(), all.devices.clone())).collect(),
+            devices: entry.devices.iter().map(Device::of).collect(),
             report_age_ms: entry.report_age_ms(now),
             functions: entry.functions.values().map(status).collect(),
         }

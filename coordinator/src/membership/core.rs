@@ -235,7 +235,9 @@ impl MembershipCore {
     fn show_built(&mut self, executor: &Arc<str>, before: &BTreeSet<String>) {
         let Some(member) = self.members.get(&**executor) else { return };
         for hash in before.symmetric_difference(&member.built) {
-            self.builder.set_built(hash, executor, member.built.contains(hash));
+            for group in self.builder.groups(hash) {
+                self.builder.set_built(&group, executor, member.built.contains(hash));
+            }
         }
         if *before != member.built && member.placeable() {
             self.placer.offer(executor, Some(member.offer()));
@@ -279,7 +281,9 @@ impl MembershipCore {
         for function in &change.added {
             // An environment that is new here may lie on a disk from an earlier time.
             if self.demand.wanted(&function.environment).is_none() {
-                let built = self.members.values().filter(|member| member.built.contains(&function.environment));
+                let built = self.members.values().filter(|member| {
+                    member.built.contains(udfleet_proto::environment::of_group(&function.environment))
+                });
                 built.for_each(|member| self.builder.set_built(&function.environment, member.key(), true));
             }
         }

@@ -24,6 +24,8 @@ pub(super) fn placement_request(function: &Function) -> PlacementRequest {
         payloads: Some(definition.payload_python.clone()).filter(|p| !p.is_empty()).into_iter().collect(),
         interpreters: number(definition, config::INTERPRETERS),
         executors: number(definition, config::EXECUTORS),
+        labels: definition.labels.clone(),
+        resources: definition.resources.clone(),
     }
 }
 

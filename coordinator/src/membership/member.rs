@@ -187,6 +187,7 @@ impl Member {
             drained: report.drained,
             answers: report.answers,
             loads: std::mem::take(&mut report.loads),
+            devices: std::mem::take(&mut report.devices),
             ..Report::default()
         };
         self.note_loads();
@@ -206,7 +207,10 @@ impl Member {
             if status.state() == LoadState::Unspecified {
                 status.set_state(LoadState::Pending);
             }
-            status.waiting = waiting(&status.function);
+            // What it says itself is why it does not serve the function yet.
+            if status.waiting.is_empty() {
+                status.waiting = waiting(&status.function);
+            }
             let name: Arc<str> = Arc::from(status.function.as_str());
             self.statuses.insert_mut(Arc::clone(&name), Arc::new(status));
             changed.push(name);
@@ -319,6 +323,13 @@ impl Member {
             default_interpreters: self.hello.interpreters_per_environment.max(1),
             built: self.built.clone(),
             draining: self.draining,
+            labels: self.hello.labels.clone(),
+            resources: self
+                .hello
+                .resources
+                .iter()
+                .map(|(kind, all)| (kind.clone(), all.devices.len() as u32))
+                .collect(),
         }
     }
 
@@ -341,6 +352,7 @@ impl Member {
             interpreters: self.report.interpreters,
             rss_bytes: self.report.rss_bytes,
             in_flight: self.report.in_flight,
+            devices: self.report.devices.clone(),
             functions: self.statuses.clone(),
             heard: self.heard,
         }

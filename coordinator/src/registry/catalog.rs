@@ -19,7 +19,7 @@ pub struct Function {
     pub name: String,
     /// As registered.
     pub definition: FunctionDefinition,
-    /// Hash of its environment.
+    /// The group of interpreters that it shares: the hash of its environment, and of its wishes where it has any.
     pub environment: String,
     /// SHA-256 of its definition as it travels, version and all: what executors know it by.
     pub hash: Bytes,
@@ -29,10 +29,9 @@ impl Function {
     /// Derives the names.
     #[must_use]
     pub fn new(definition: FunctionDefinition) -> Self {
-        let environment = definition.environment.clone().unwrap_or_default();
         Self {
             name: versioned(&definition.name, definition.version),
-            environment: udfleet_proto::environment::hash(&environment),
+            environment: udfleet_proto::environment::group(&definition),
             hash: Bytes::copy_from_slice(&Sha256::digest(definition.encode_to_vec())),
             definition,
         }

@@ -39,6 +39,7 @@ fn check(definition: &FunctionDefinition) -> Result<(), Error> {
     runnable(definition)?;
     signature(definition)?;
     config::validate(&definition.config)?;
+    wishes(definition)?;
     let environment = definition.environment.as_ref();
     PythonRequirement::parse(environment.map_or("", |e| e.python.as_str()))?;
     if !definition.payload_python.is_empty() {
@@ -80,6 +81,23 @@ fn signature(definition: &FunctionDefinition) -> Result<(), Error> {
     }
     let result = definition.result_type.as_ref().ok_or_else(|| bad("the definition has no result type"))?;
     within("result".to_owned(), result)
+}
+
+/// The most devices of a kind that an interpreter may ask for.
+const MOST_DEVICES: u32 = 1024;
+
+fn wishes(definition: &FunctionDefinition) -> Result<(), Error> {
+    if definition.labels.keys().any(String::is_empty) {
+        return Err(bad("a label without a name is asked for").hint("labels={\"zone\": \"a\"}"));
+    }
+    for (kind, count) in &definition.resources {
+        if kind.is_empty() || !(1..=MOST_DEVICES).contains(count) {
+            let message =
+                format!("resources: {kind:?} = {count}: a kind needs a name, and 1 to {MOST_DEVICES} devices");
+            return Err(bad(message).hint("resources={\"gpu\": 1}"));
+        }
+    }
+    Ok(())
 }
 
 fn sized(artifact: &Artifact) -> Result<(), Error> {
@@ -140,6 +158,8 @@ mod tests {
         assert!(wrong(|d| d.input_types.push(DataType::default())).contains("input 1"));
         assert!(wrong(|d| drop(d.config.insert("x".to_owned(), String::new()))).contains("unknown config key"));
         assert!(wrong(|d| d.payload = None).contains("payload"));
+        assert!(wrong(|d| d.resources = [("gpu".to_owned(), 0)].into_iter().collect()).contains("\"gpu\" = 0"));
+        assert!(wrong(|d| drop(d.labels.insert(String::new(), "a".to_owned()))).contains("label"));
         let old = wrong(|d| d.environment = Some(Environment { python: "3.8".to_owned(), ..Default::default() }));
         assert!(old.contains("3.9"), "{old}");
     }

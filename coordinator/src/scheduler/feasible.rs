@@ -13,6 +13,14 @@ pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obsta
     if !wanted.payloads.is_empty() && !wanted.payloads.iter().any(loads) {
         return Some(Obstacle::Bytecode);
     }
+    if wanted.labels.iter().any(|(label, value)| offer.labels.get(label) != Some(value)) {
+        return Some(Obstacle::Labels);
+    }
+    let offered = |kind: &String| offer.resources.get(kind).copied().unwrap_or(0);
+    let needed = |count: u32| count.saturating_mul(wanted.interpreters.max(1));
+    if wanted.resources.iter().any(|(kind, count)| needed(*count) > offered(kind)) {
+        return Some(Obstacle::Resources);
+    }
     (wanted.interpreters > offer.capacity || offer.capacity == 0).then_some(Obstacle::TooSmall)
 }
 
@@ -21,6 +29,8 @@ pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obsta
 pub(super) enum Obstacle {
     NoPython,
     Bytecode,
+    Labels,
+    Resources,
     TooSmall,
 }
 
@@ -38,6 +48,14 @@ pub fn feasible(wanted: &PlacementRequest, offers: &[&Offer]) -> Result<(), Stri
     }
     if obstacles.iter().all(|o| *o == Obstacle::NoPython) {
         return Err(format!("needs {}; {}", wanted.python, offered(offers)));
+    }
+    if obstacles.contains(&Obstacle::Resources) {
+        return Err(lacking_resources(wanted, offers));
+    }
+    if obstacles.contains(&Obstacle::Labels) {
+        let wishes: Vec<String> = wanted.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let labels = offers.iter().flat_map(|offer| &offer.labels).map(|(label, value)| format!("{label}={value}"));
+        return Err(format!("needs an executor with {}; {}", wishes.join(", "), counted(labels, "no label")));
     }
     if obstacles.contains(&Obstacle::TooSmall) {
         let most = offers.iter().map(|offer| offer.capacity).max().unwrap_or(0);
@@ -58,7 +76,11 @@ pub fn feasible(wanted: &PlacementRequest, offers: &[&Offer]) -> Result<(), Stri
 #[must_use]
 pub fn remedy(wanted: &PlacementRequest, offers: &[&Offer]) -> &'static str {
     let obstacles: Vec<Obstacle> = offers.iter().filter_map(|offer| obstacle(wanted, offer)).collect();
-    if obstacles.contains(&Obstacle::TooSmall) {
+    if obstacles.contains(&Obstacle::Resources) {
+        "ask for fewer devices or interpreters, or start an executor that has them (udfleet-executor --resource gpu=2)"
+    } else if obstacles.contains(&Obstacle::Labels) {
+        "ask for labels that executors have, or start one with these (udfleet-executor --label KEY=VALUE)"
+    } else if obstacles.contains(&Obstacle::TooSmall) {
         "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
     } else if obstacles.contains(&Obstacle::Bytecode) {
         "register it from the Python that it shall run on, or ship its module with the environment's files, from which \
@@ -70,12 +92,26 @@ pub fn remedy(wanted: &PlacementRequest, offers: &[&Offer]) -> &'static str {
 
 /// "the fleet offers 3.11.2 on 2 executors, 3.12.1 on 1 executor"
 fn offered(offers: &[&Offer]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for version in offers.iter().flat_map(|offer| &offer.pythons) {
-        *counts.entry(version).or_default() += 1;
-    }
+    counted(offers.iter().flat_map(|offer| offer.pythons.iter().cloned()), "no Python")
+}
+
+/// "needs 2 gpu for each of 3 interpreters on one executor; the fleet offers gpu=2 on 1 executor"
+fn lacking_resources(wanted: &PlacementRequest, offers: &[&Offer]) -> String {
+    let wishes: Vec<String> = wanted.resources.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let interpreters = match wanted.interpreters {
+        0 | 1 => "an interpreter".to_owned(),
+        several => format!("each of {several} interpreters on one executor"),
+    };
+    let offered = offers.iter().flat_map(|offer| &offer.resources).map(|(kind, count)| format!("{kind}={count}"));
+    format!("needs {} for {interpreters}; {}", wishes.join(" and "), counted(offered, "no devices"))
+}
+
+/// "the fleet offers a on 2 executors, b on 1 executor"
+fn counted(offered: impl Iterator<Item = String>, nothing: &str) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    offered.for_each(|what| *counts.entry(what).or_default() += 1);
     if counts.is_empty() {
-        return "the fleet offers no Python".to_owned();
+        return format!("the fleet offers {nothing}");
     }
     let plural = |n: usize| if n == 1 { "1 executor".to_owned() } else { format!("{n} executors") };
     let parts: Vec<String> = counts.iter().map(|(version, n)| format!("{version} on {}", plural(*n))).collect();
@@ -97,7 +133,35 @@ mod tests {
             payloads: std::iter::once(payload.to_owned()).filter(|p| !p.is_empty()).collect(),
             interpreters,
             executors: 0,
+            labels: BTreeMap::new(),
+            resources: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn labels_and_devices_that_nobody_has_are_refused_with_what_there_is() {
+        let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let a = Offer {
+            labels: text("zone", "b"),
+            resources: BTreeMap::from([("gpu".to_owned(), 2)]),
+            ..offer("a", "3.11.2")
+        };
+        let in_zone = |zone: &str| PlacementRequest { labels: text("zone", zone), ..wanted("", "", 0) };
+        assert_eq!(feasible(&in_zone("b"), &[&a]), Ok(()));
+        let refused = feasible(&in_zone("a"), &[&a]).unwrap_err();
+        assert_eq!(refused, "needs an executor with zone=a; the fleet offers zone=b on 1 executor");
+        assert!(remedy(&in_zone("a"), &[&a]).contains("--label"));
+        let with = |gpus: u32, interpreters: u32| PlacementRequest {
+            resources: BTreeMap::from([("gpu".to_owned(), gpus)]),
+            ..wanted("", "", interpreters)
+        };
+        assert_eq!(feasible(&with(1, 2), &[&a]), Ok(()));
+        let refused = feasible(&with(1, 3), &[&a]).unwrap_err();
+        assert!(
+            refused.starts_with("needs 1 gpu for each of 3") && refused.contains("gpu=2 on 1 executor"),
+            "{refused}"
+        );
+        assert!(remedy(&with(3, 0), &[&a]).contains("--resource"));
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct PlacementRequest {
     pub interpreters: u32,
     /// On how many executors; 0: on all that can.
     pub executors: u32,
+    /// What an executor's labels must be.
+    pub labels: BTreeMap<String, String>,
+    /// Devices of each kind that each of its interpreters gets for itself.
+    pub resources: BTreeMap<String, u32>,
 }
 
 /// An executor as placement sees it.
@@ -46,6 +50,10 @@ pub struct Offer {
     pub built: BTreeSet<String>,
     /// Draining: it accepts nothing.
     pub draining: bool,
+    /// As it was started with.
+    pub labels: BTreeMap<String, String>,
+    /// How many devices it has of each kind.
+    pub resources: BTreeMap<String, u32>,
 }
 
 /// Executor -> interpreters: where one environment is.

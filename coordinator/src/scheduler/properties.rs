@@ -34,15 +34,32 @@ fn place(wanted: &[PlacementRequest], offers: &[Offer], current: &Assignment) ->
     Placement::of(&placer, wanted)
 }
 
+/// Devices of two kinds, mostly none.
+fn devices(most: u32) -> impl Strategy<Value = BTreeMap<String, u32>> {
+    let kind = prop::sample::select(vec!["gpu", "fpga"]).prop_map(str::to_owned);
+    prop_oneof![2 => Just(BTreeMap::new()), 1 => prop::collection::btree_map(kind, 1..=most, 1..3)]
+}
+
+/// Nearly always none, else one of two zones.
+fn zone() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let zone =
+        prop::sample::select(vec!["a", "b"]).prop_map(|zone| BTreeMap::from([("zone".to_owned(), zone.to_owned())]));
+    prop_oneof![2 => Just(BTreeMap::new()), 1 => zone]
+}
+
 fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
-    let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4);
+    let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4, zone(), devices(2));
     prop::collection::vec(one, 0..12).prop_map(|all| {
-        let row = |(index, (python, interpreters, executors)): (usize, (&str, u32, u32))| PlacementRequest {
-            environment: format!("env{index}"),
-            python: PythonRequirement::parse(python).unwrap(),
-            payloads: BTreeSet::new(),
-            interpreters,
-            executors,
+        let row = |(index, (python, interpreters, executors, labels, resources)): (usize, (&str, u32, u32, _, _))| {
+            PlacementRequest {
+                environment: format!("env{index}"),
+                python: PythonRequirement::parse(python).unwrap(),
+                payloads: BTreeSet::new(),
+                interpreters,
+                executors,
+                labels,
+                resources,
+            }
         };
         all.into_iter().enumerate().map(row).collect()
     })
@@ -51,19 +68,23 @@ fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
     let pythons = prop::sample::subsequence(vec!["3.11.2", "3.12.1"], 0..=2);
     let built = prop::collection::btree_set((0usize..12).prop_map(|i| format!("env{i}")), 0..4);
-    let one = (pythons, 0u32..9, 1u32..4, built, prop::bool::weighted(0.2));
+    let one = (pythons, 0u32..9, 1u32..4, built, prop::bool::weighted(0.2), zone(), devices(5));
     prop::collection::vec(one, 0..6).prop_map(|all| {
-        let row =
-            |(index, (pythons, capacity, default_interpreters, built, draining)): (usize, (Vec<&str>, _, _, _, _))| {
-                Offer {
-                    executor: format!("exec{index}"),
-                    pythons: pythons.into_iter().map(str::to_owned).collect(),
-                    capacity,
-                    default_interpreters,
-                    built,
-                    draining,
-                }
-            };
+        let row = |(index, (pythons, capacity, default_interpreters, built, draining, labels, resources)): (
+            usize,
+            (Vec<&str>, _, _, _, _, _, _),
+        )| {
+            Offer {
+                executor: format!("exec{index}"),
+                pythons: pythons.into_iter().map(str::to_owned).collect(),
+                capacity,
+                default_interpreters,
+                built,
+                draining,
+                labels,
+                resources,
+            }
+        };
         all.into_iter().enumerate().map(row).collect()
     })
 }
@@ -82,6 +103,13 @@ proptest! {
         let placement = place(&wanted, &offers, &Assignment::new());
         for offer in &offers {
             prop_assert!(used(&placement, &offer.executor) <= offer.capacity, "capacity of {}", offer.executor);
+            for (kind, count) in &offer.resources {
+                let held = |w: &PlacementRequest| {
+                    let interpreters = placement.assigned.get(&w.environment).and_then(|on| on.get(&offer.executor));
+                    w.resources.get(kind).copied().unwrap_or(0) * interpreters.copied().unwrap_or(0)
+                };
+                prop_assert!(wanted.iter().map(held).sum::<u32>() <= *count, "{} of {}", kind, offer.executor);
+            }
             prop_assert!(!offer.draining || used(&placement, &offer.executor) == 0, "nothing on draining ones");
         }
         for want in &wanted {
@@ -94,7 +122,7 @@ proptest! {
                 prop_assert!(want.interpreters == 0 || *interpreters == want.interpreters);
             }
             prop_assert!(want.executors == 0 || on.is_none_or(|on| on.len() <= want.executors as usize));
-            if on.is_none() && want.interpreters <= 1 {
+            if on.is_none() && want.interpreters <= 1 && want.resources.is_empty() {
                 // Everybody's first executor goes before anybody's second, and before growth.
                 for offer in offers.iter().filter(|o| !o.draining && feasible(want, std::slice::from_ref(o)).is_ok()) {
                     let firsts = wanted.iter().filter(|w| {
@@ -229,7 +257,15 @@ fn one(id: &str, capacity: u32) -> Offer {
 
 fn simple(name: &str, interpreters: u32, executors: u32) -> PlacementRequest {
     let python = PythonRequirement::Default;
-    PlacementRequest { environment: name.to_owned(), python, payloads: BTreeSet::new(), interpreters, executors }
+    PlacementRequest {
+        environment: name.to_owned(),
+        python,
+        payloads: BTreeSet::new(),
+        interpreters,
+        executors,
+        labels: BTreeMap::new(),
+        resources: BTreeMap::new(),
+    }
 }
 
 #[test]

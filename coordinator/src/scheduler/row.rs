@@ -61,6 +61,10 @@ impl Row {
     /// True where whatever holds for one holds for the other.
     pub fn is_like(&self, other: &Self) -> bool {
         let (mine, theirs) = (&self.wanted, &other.wanted);
-        self.need == other.need && mine.python == theirs.python && mine.payloads == theirs.payloads
+        self.need == other.need
+            && mine.python == theirs.python
+            && mine.payloads == theirs.payloads
+            && mine.labels == theirs.labels
+            && mine.resources == theirs.resources
     }
 }

@@ -253,7 +253,8 @@ impl Placer {
 
 fn suitability(row: &Row, host: &Host) -> Suitability {
     let environment = &row.wanted.environment;
-    (host.offer.built.contains(environment), host.free(), spread(environment, &host.offer.executor))
+    let built = udfleet_proto::environment::of_group(environment);
+    (host.offer.built.contains(built), host.free(), spread(environment, &host.offer.executor))
 }
 
 fn reason(row: &Row, all: &[&Offer], hosts: &BTreeMap<String, Host>) -> String {
@@ -267,6 +268,15 @@ fn reason(row: &Row, all: &[&Offer], hosts: &BTreeMap<String, Host>) -> String {
         return format!("every executor that could run it is draining: {draining}");
     }
     let most = able.iter().map(|host| host.free()).max().unwrap_or(0);
+    for (kind, count) in &row.wanted.resources {
+        let (needs, most) = (count * row.need, able.iter().map(|host| host.free_devices(kind)).max().unwrap_or(0));
+        if most < needs {
+            return format!(
+                "waits for {needs} {kind} on one executor: of {} that have as many, none has more than {most} left",
+                able.len()
+            );
+        }
+    }
     format!(
         "needs room for {} interpreters on one executor; of {} executors that could run it, none has more than {most} left",
         row.need,

@@ -2,6 +2,7 @@
 //! any moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use udfleet_proto::v1::{FunctionMetrics, FunctionStatus};
@@ -170,6 +171,16 @@ impl SnapshotBuilder {
         self.change_environment(hash, None, |environment| {
             (environment.assigned, environment.unplaced) = (assigned, unplaced);
         });
+    }
+
+    /// Groups of interpreters that run an environment.
+    pub fn groups(&self, environment: &str) -> Vec<Arc<str>> {
+        let from = self
+            .now
+            .environments
+            .range::<str, _>((Bound::Included(environment), Bound::Unbounded))
+            .map(|(group, _)| group);
+        from.take_while(|group| group.starts_with(environment)).cloned().collect()
     }
 
     /// Whether an executor has an environment on disk.

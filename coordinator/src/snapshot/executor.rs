@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use udfleet_proto::v1::{ExecutorInfo, ExecutorState, FunctionStatus, Hello};
+use udfleet_proto::v1::{ExecutorInfo, ExecutorState, FunctionStatus, HeldDevice, Hello};
 
 use super::Map;
 
@@ -22,6 +22,8 @@ pub struct ExecutorEntry {
     pub rss_bytes: u64,
     /// Batches accepted and not yet answered.
     pub in_flight: u32,
+    /// Devices that its interpreters hold.
+    pub devices: Vec<HeldDevice>,
     /// What it reports of functions, by `add@3`.
     pub functions: Map<Arc<FunctionStatus>>,
     /// When its last report came.
@@ -47,6 +49,7 @@ impl ExecutorEntry {
             in_flight: self.in_flight,
             functions: self.functions.values().map(|status| FunctionStatus::clone(status)).collect(),
             report_age_ms: self.report_age_ms(now),
+            devices: self.devices.clone(),
         }
     }
 }

@@ -99,7 +99,7 @@ impl FunctionEntry {
     /// Why one has failed is told once, at the end of the registration.
     #[must_use]
     pub fn progress_line(&self) -> String {
-        self.line(|status| word(status.state()).to_owned())
+        self.line(progress)
     }
 
     /// True where an executor serves it.
@@ -172,7 +172,15 @@ impl FunctionEntry {
 fn describe(status: &FunctionStatus) -> String {
     match status.error.clone() {
         Some(error) if status.state() == LoadState::Failed => Error::from(error).to_string(),
-        _ => word(status.state()).to_owned(),
+        _ => progress(status),
+    }
+}
+
+/// How far it is, with what it waits for.
+fn progress(status: &FunctionStatus) -> String {
+    match (word(status.state()), status.waiting.as_str()) {
+        (word, "") => word.to_owned(),
+        (word, waiting) => format!("{word}, {waiting}"),
     }
 }
 

@@ -63,6 +63,7 @@ impl Reporter {
             drained: desired.draining && in_flight == 0 && self.context.table.streams() == 0,
             answers: if more { 0 } else { self.answers },
             loads,
+            devices: self.context.devices.held(),
             ..news
         };
         (report, more)

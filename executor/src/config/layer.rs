@@ -60,7 +60,7 @@ pub struct Layer {
     /// A further Python to offer; repeatable
     #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_PYTHON", value_delimiter = ',')]
     pub python: Vec<PathBuf>,
-    /// A label that tells executors apart in listings; repeatable, a table in the file
+    /// A label that functions may ask for; repeatable, a table in the file
     #[arg(
         long = "label",
         value_name = "KEY=VALUE",
@@ -70,6 +70,16 @@ pub struct Layer {
     )]
     #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
     pub labels: Vec<(String, String)>,
+    /// So many devices of a kind for interpreters, such as gpu=2; repeatable, a table in the file [default: the GPUs found]
+    #[arg(
+        long = "resource",
+        value_name = "KIND=COUNT",
+        env = "UDFLEET_EXECUTOR_RESOURCES",
+        value_delimiter = ',',
+        value_parser = resource
+    )]
+    #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
+    pub resources: Vec<(String, u32)>,
     /// The uv that builds environments [default: uv on PATH]
     #[arg(long, value_name = "PATH", env = "UDFLEET_UV")]
     pub uv: Option<PathBuf>,
@@ -94,10 +104,17 @@ fn label(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn as_table<S: Serializer>(labels: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+/// `KIND=COUNT`.
+fn resource(text: &str) -> Result<(String, u32), String> {
+    let (kind, count) = text.split_once('=').ok_or_else(|| format!("resource {text:?} is not KIND=COUNT"))?;
+    let count = count.parse().map_err(|_| format!("resource {text:?}: {count:?} is no number of devices"))?;
+    Ok((kind.to_owned(), count))
+}
+
+fn as_table<T: Serialize, S: Serializer>(labels: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(labels.iter().map(|(key, value)| (key, value)))
 }
 
-fn from_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
-    Ok(BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().collect())
+fn from_table<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, T)>, D::Error> {
+    Ok(BTreeMap::<String, T>::deserialize(deserializer)?.into_iter().collect())
 }

@@ -90,8 +90,10 @@ pub struct Settings {
     pub insecure_non_loopback: bool,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
-    /// Labels that tell executors apart in listings.
+    /// Labels that functions may ask for.
     pub labels: BTreeMap<String, String>,
+    /// Devices by kind; GPUs are looked for where they are not named.
+    pub resources: BTreeMap<String, u32>,
 }
 
 impl Settings {

@@ -34,6 +34,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         interpreter_idle: layer.interpreter_idle.unwrap_or(DEFAULT_INTERPRETER_IDLE),
         token: Secret::resolve(layer.token, layer.token_file)?,
         labels: layer.labels.into_iter().collect(),
+        resources: layer.resources.into_iter().collect(),
         memory: layer.memory.unwrap_or_else(|| Size(memory_limit(Path::new("/")) / 5 * 4)),
         environment_ttl: layer.environment_ttl.unwrap_or(DEFAULT_ENVIRONMENT_TTL),
         coordinator: layer.coordinator.unwrap_or_default(),

@@ -9,6 +9,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::board::Board;
+use super::devices::Devices;
 use super::memory::MemoryWatch;
 use super::reconcile::Limits;
 use super::scaling::ScalingRule;
@@ -77,6 +78,8 @@ pub struct Context {
     pub stats: Arc<StatsRegistry>,
     /// For reports.
     pub board: Arc<Board>,
+    /// Devices that interpreters have for themselves.
+    pub devices: Arc<Devices>,
     /// Memory of interpreters.
     pub memory: Arc<MemoryWatch>,
     /// The last function number given out.

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinHandle;
+use udfleet_proto::environment::of_group as environment_of;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{FunctionStatus, LoadState};
 
 use super::context::Context;
+use super::devices::DeviceGrant;
 use super::interpreter::{InterpreterEvent, InterpreterMessage};
 use super::reconcile::WantedEnvironment;
 use super::roster::Roster;
@@ -84,6 +86,10 @@ pub(super) struct EnvironmentState {
     scaler: Scaler,
     /// Interpreters that take calls, by slot.
     in_service: BTreeMap<u32, Interpreter>,
+    /// Devices of each slot: they stay with it while its interpreter is replaced.
+    grants: BTreeMap<u32, Arc<DeviceGrant>>,
+    /// An interpreter can't be started because devices are missing.
+    starved: bool,
     /// The slot whose interpreter is to be stopped once it is idle.
     retiring: Option<u32>,
 }
@@ -117,6 +123,8 @@ impl Actor for EnvironmentActor {
             scaler: Scaler::new(wanted.interpreters),
             in_service: BTreeMap::new(),
             retiring: None,
+            grants: BTreeMap::new(),
+            starved: false,
         };
         myself.send_interval(scaling::PERIOD, || EnvironmentMessage::Look);
         state.want(wanted, &myself);
@@ -196,7 +204,7 @@ fn build(
     Build::Running(tokio::spawn(async move {
         let (board, named) = (Arc::clone(&context.board), hash.clone());
         let log: BuildLog = Arc::new(move |line: &str| board.build_line(&named, line));
-        let result = context.environments.obtain(&hash, &environment, &log).await;
+        let result = context.environments.obtain(environment_of(&hash), &environment, &log).await;
         // Fails once the environment is no longer desired.
         let _ = myself.send_message(EnvironmentMessage::Built(result));
     }))
@@ -251,6 +259,12 @@ impl EnvironmentState {
 
     fn publish(&self) {
         let statuses = match &self.build {
+            Build::Done(_) if self.starved && self.interpreters.is_empty() => {
+                let (reason, mut statuses) =
+                    (self.context.devices.reason(&self.device_needs()), self.roster.statuses());
+                statuses.iter_mut().for_each(|status| status.waiting.clone_from(&reason));
+                statuses
+            }
             Build::Done(_) => self.roster.statuses(),
             Build::Running(_) => self.all(LoadState::Building, None),
             Build::Failed(error) => self.all(LoadState::Failed, Some(error)),

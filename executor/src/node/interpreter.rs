@@ -11,6 +11,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 
 use super::child_env::child_env;
 use super::context::Context;
+use super::devices::DeviceGrant;
 use super::environment::EnvironmentMessage;
 use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
@@ -93,6 +94,8 @@ pub(super) struct Arguments {
     pub(super) slot: u32,
     pub(super) subtask: Subtask,
     pub(super) functions: Functions,
+    /// Held until its process has ended.
+    pub(super) devices: Arc<DeviceGrant>,
     pub(super) environment: ActorRef<EnvironmentMessage>,
 }
 
@@ -242,7 +245,10 @@ fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
         libpython: built.libpython.clone(),
         sys_path: built.sys_path.iter().chain([&context.sdk]).cloned().collect(),
         working_dir: built.working_dir.clone(),
-        env: child_env(&built.python, temporary, |name| std::env::var(name).ok()),
+        env: child_env(&built.python, temporary, |name| std::env::var(name).ok())
+            .into_iter()
+            .chain(arguments.devices.variables())
+            .collect(),
         executor: context.executor.clone(),
     }
 }
@@ -303,9 +309,10 @@ impl InterpreterState {
 
     fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
         interpreter.observe(Box::new(StatsObserver::new(&self.arguments.context)));
-        let (process, myself) = (interpreter.clone(), myself.clone());
+        let (process, myself, devices) = (interpreter.clone(), myself.clone(), Arc::clone(&self.arguments.devices));
         tokio::spawn(async move {
             let exit = process.exited().await;
+            drop(devices);
             // Fails once the actor has been stopped, which ends the process itself.
             let _ = myself.send_message(InterpreterMessage::Exited(exit));
         });

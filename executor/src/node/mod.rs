@@ -8,6 +8,7 @@ pub mod board;
 mod child_env;
 mod context;
 pub mod desired;
+pub mod devices;
 mod environment;
 mod fetch;
 mod interpreter;

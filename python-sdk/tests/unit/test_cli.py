@@ -217,14 +217,16 @@ def test_register_loads_and_passes_everything_on(run, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     given = {}
 
-    def register(self, name, f, environment, config, timeout, on_event, on_error):
-        given.update(name=name, f=f, environment=environment, config=config)
+    def register(self, name, f, environment, config, timeout, on_event, on_error, labels, resources):
+        given.update(name=name, f=f, environment=environment, config=config, labels=labels, resources=resources)
         return view("READY")
 
     monkeypatch.setattr(Fleet, "register_function", register)
     options = ["--name", "add", "--python", "3.12", "-r", "numpy", "--archive", "d.zip#data", "-c", "k=v"]
+    options += ["--label", "zone=a", "--resource", "gpu=2"]
     done = run.invoke(cli, ["register", "cli_module:add", *options])
     assert done.stdout == "add@3 (BIGINT) -> DOUBLE\n", done.output
+    assert (given["labels"], given["resources"]) == ({"zone": "a"}, {"gpu": 2})
     environment = given["environment"]
     assert (environment.python, environment.requirements, environment.archives) == (
         "3.12",

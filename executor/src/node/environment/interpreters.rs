@@ -1,8 +1,8 @@
 //! The interpreters of an environment: started, scaled, replaced and stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorId, ActorRef};
 use udfleet_proto::config::INTERPRETERS;
@@ -11,6 +11,7 @@ use udfleet_proto::v1::Subtask;
 
 use super::{EnvironmentMessage, EnvironmentState};
 use crate::environment::store::LeasedEnvironment;
+use crate::node::devices::{self, DeviceGrant};
 use crate::node::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
 use crate::node::scaling::{self, Bounds, LoadSample, ScalingStep};
 
@@ -29,8 +30,16 @@ impl EnvironmentState {
         let (load, context) = (self.pool.load(), &self.context);
         context.board.load(load.report(&self.hash));
         let (running, _) = context.memory.totals();
-        let room = context.memory.room().min(context.limits.max_interpreters.saturating_sub(running));
-        let (sample, idle) = (LoadSample::of(&load), context.scaling.idle);
+        let needs = self.device_needs();
+        let devices = context.devices.room(&needs).unwrap_or(u32::MAX);
+        if self.starved && devices > 0 {
+            return true;
+        }
+        let room = context.memory.room().min(context.limits.max_interpreters.saturating_sub(running)).min(devices);
+        // Devices that others wait for are not kept.
+        let wanted = context.devices.wanted_by_others(&self.hash, &needs);
+        let idle = if wanted { Duration::ZERO } else { context.scaling.idle };
+        let sample = LoadSample::of(&load);
         match self.scaler.look(&sample, self.bounds(), room, idle, Instant::now()) {
             ScalingStep::Keep => {
                 self.keep_retiring();
@@ -107,6 +116,7 @@ impl EnvironmentState {
     ) {
         let regular = self.scaler.target();
         let slots = regular + self.roster.spares(regular);
+        self.starved = false;
         for slot in 0..slots {
             let functions = self.roster.assigned(slot, regular);
             let numbers: BTreeSet<u32> = functions.keys().copied().collect();
@@ -115,7 +125,13 @@ impl EnvironmentState {
                 // Fails for one that is ending, which reports that itself.
                 Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions))),
                 None if self.waiting.contains(&slot) => continue,
-                None => self.start_interpreter(slot, held, functions, myself).await,
+                None => match self.grant(slot) {
+                    Some(grant) => self.start_interpreter(slot, held, functions, grant, myself).await,
+                    None => {
+                        self.starved = true;
+                        continue;
+                    }
+                },
             }
             self.told.insert(slot, numbers);
         }
@@ -125,6 +141,25 @@ impl EnvironmentState {
             self.told.remove(&slot);
             surplus.stop(None);
         }
+        self.grants.retain(|slot, _| *slot < slots);
+        if !self.starved {
+            self.context.devices.give_up(&self.hash);
+        }
+    }
+
+    /// The devices that each interpreter needs.
+    pub(super) fn device_needs(&self) -> BTreeMap<String, u32> {
+        devices::needs(self.wanted.functions.values().map(Arc::as_ref))
+    }
+
+    /// The devices of a slot's interpreters; `None`: others hold them.
+    fn grant(&mut self, slot: u32) -> Option<Arc<DeviceGrant>> {
+        if let Some(held) = self.grants.get(&slot) {
+            return Some(Arc::clone(held));
+        }
+        let grant = Arc::new(self.context.devices.acquire(&self.hash, &self.device_needs())?);
+        self.grants.insert(slot, Arc::clone(&grant));
+        Some(grant)
     }
 
     fn subtask(&mut self, slot: u32) -> Subtask {
@@ -140,6 +175,7 @@ impl EnvironmentState {
         slot: u32,
         held: &Arc<LeasedEnvironment>,
         functions: Functions,
+        devices: Arc<DeviceGrant>,
         myself: &ActorRef<EnvironmentMessage>,
     ) {
         let arguments = interpreter::Arguments {
@@ -149,6 +185,7 @@ impl EnvironmentState {
             slot,
             subtask: self.subtask(slot),
             functions,
+            devices,
             environment: myself.clone(),
         };
         match Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await {

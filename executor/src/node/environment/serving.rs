@@ -56,6 +56,8 @@ impl EnvironmentState {
         self.pool.close(stopped.hint("call again: another executor may serve it"));
         self.context.board.functions(self.all(LoadState::Pending, None));
         self.context.board.forget_load(&self.hash);
+        self.context.devices.give_up(&self.hash);
+        self.grants.clear();
     }
 
     /// Functions leave the table before they are unloaded, and enter it after they are loaded.

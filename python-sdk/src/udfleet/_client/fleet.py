@@ -150,6 +150,8 @@ class Fleet(Tables):
         timeout: float | None = None,
         on_event: OnEvent | None = None,
         on_error: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        resources: Mapping[str, int] | None = None,
     ) -> FunctionView:
         """Registers what `udf`, `udtf`, `udaf` or `udtaf` declared; returns when it can be called.
 
@@ -159,6 +161,8 @@ class Fleet(Tables):
         :param on_error: what becomes of rows that it raises for: `fail` (the default) fails the call, `null` gives
             null for the row, `skip` leaves the row out. What a call is given wins.
         :param on_event: gets each line about what is going on; without it, stderr does when it is a terminal.
+        :param labels: only executors with these labels serve it: `{"zone": "a"}`.
+        :param resources: devices that each interpreter that serves it has for itself: `{"gpu": 1}`.
         :raises UdfleetError: why the function can't be called; nothing is registered then.
         """
         arguments.new_name(name)
@@ -168,7 +172,18 @@ class Fleet(Tables):
         merged = {**self._config, **arguments.mapping(config, "config")}
         try:
             view = register(
-                self._rpc, name, f, environment, merged, self._job_parameters, self.job, timeout, on_event, on_error
+                self._rpc,
+                name,
+                f,
+                environment,
+                merged,
+                self._job_parameters,
+                self.job,
+                timeout,
+                on_event,
+                on_error,
+                arguments.mapping(labels, "labels"),
+                arguments.mapping(resources, "resources"),
             )
         finally:
             self._directory.forget(name)

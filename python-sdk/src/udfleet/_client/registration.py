@@ -50,6 +50,8 @@ def register(
     timeout: float | None = None,
     on_event: OnEvent | None = None,
     on_error: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    resources: Mapping[str, int] | None = None,
 ) -> FunctionView:
     """Registers a declared function; returns when it can be called or raises why it can't.
 
@@ -64,7 +66,18 @@ def register(
     report = on_event or to_stderr
     seconds = DEFAULT_SECONDS if timeout is None else timeout
     shipment = Shipment()
-    definition = build(name or "", f, environment or Environment(), config, job_parameters, job, shipment, on_error)
+    definition = build(
+        name or "",
+        f,
+        environment or Environment(),
+        config,
+        job_parameters,
+        job,
+        shipment,
+        on_error,
+        labels,
+        resources,
+    )
     if name is None:
         definition.name = _content_name(f.name, definition)
     shipment.send(rpc, report, seconds)

@@ -46,7 +46,7 @@ class FunctionView:
     python: str
     requirements: list[str]
     environment: str
-    """The hash that names its environment."""
+    """The group of interpreters that it shares: the hash of its environment, and of its labels and resources."""
     config: dict[str, str]
     job: str
     doc: str
@@ -58,6 +58,10 @@ class FunctionView:
     """Groups are aggregated in parts all over the fleet."""
     on_error: str = "fail"
     """What becomes of rows that it raises for: `fail`, `null` or `skip`."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Only executors with these labels serve it."""
+    resources: dict[str, int] = field(default_factory=dict)
+    """Devices that each interpreter that serves it has for itself."""
 
     @property
     def reference(self) -> str:
@@ -72,6 +76,16 @@ class FunctionView:
 
     def __repr__(self) -> str:
         return f"<function {self.reference}{shortened(self.signature)}, {self.kind}, {self.state}>"
+
+
+@dataclass(frozen=True)
+class HeldDevice:
+    """A device that an interpreter has for itself."""
+
+    kind: str
+    device: str
+    environment: str
+    """As in `FunctionView.environment` of the functions that use it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,10 @@ class ExecutorView:
     labels: dict[str, str]
     report_age_ms: int
     functions: list[FunctionOnExecutor]
+    resources: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the devices that it offers, by kind."""
+    devices: list[HeldDevice] = field(default_factory=list)
+    """Those that interpreters hold."""
 
     def __repr__(self) -> str:
         return f"<executor {self.id} at {self.address}, {self.state}, {len(self.functions)} functions>"
@@ -223,6 +241,8 @@ def function_view(info: fleet_pb2.FunctionInfo) -> FunctionView:
         asynchronous=definition.asynchronous,
         merges=definition.merges,
         on_error=_on_error(definition.on_error),
+        labels=dict(definition.labels),
+        resources=dict(definition.resources),
         python=definition.environment.python,
         requirements=list(definition.environment.requirements),
         environment=info.environment,
@@ -253,6 +273,8 @@ def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
         labels=dict(hello.labels),
         report_age_ms=info.report_age_ms,
         functions=[_status(hello.executor, status) for status in info.functions],
+        resources={kind: list(offered.devices) for kind, offered in hello.resources.items()},
+        devices=[HeldDevice(held.kind, held.device, held.environment) for held in info.devices],
     )
 
 

@@ -39,6 +39,8 @@ def build(
     job: str,
     shipment: Shipment,
     on_error: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    resources: Mapping[str, int] | None = None,
 ) -> function_pb2.FunctionDefinition:
     """Packs a declared function; its artifacts go into the shipment."""
     settings = {key: config_text(value) for key, value in config.items()}
@@ -66,6 +68,8 @@ def build(
         on_error=on_error_value(on_error),
         asynchronous=wrapper.asynchronous,
         merges=wrapper.merges,
+        labels=label_texts(labels),
+        resources=device_counts(resources),
     )
     if wrapper.accumulator_type is not None:
         definition.accumulator_type.CopyFrom(accumulator_to_proto(wrapper.accumulator_type))
@@ -84,6 +88,26 @@ def _pickled(wrapper: UserDefinedFunctionWrapper, environment: Environment) -> t
         if not missing:
             return pickled, modules
         modules |= missing
+
+
+def label_texts(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """What executors' labels must be."""
+    for label, value in (labels or {}).items():
+        if not isinstance(label, str) or not isinstance(value, str) or not label:
+            raise InvalidInputError(f"labels are texts, not {shown({label: value})}", hint='labels={"zone": "a"}')
+    return dict(labels or {})
+
+
+def device_counts(resources: Mapping[str, int] | None) -> dict[str, int]:
+    """How many devices of each kind an interpreter has for itself."""
+    for kind, count in (resources or {}).items():
+        whole = isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 1024
+        if not isinstance(kind, str) or not kind or not whole:
+            raise InvalidInputError(
+                f"resources are whole numbers of devices from 1 to 1024, not {shown({kind: count})}",
+                hint='resources={"gpu": 1}',
+            )
+    return dict(resources or {})
 
 
 def on_error_value(on_error: str | None) -> function_pb2.OnError:

@@ -17,6 +17,10 @@ from .shared import connected, json_option
 @click.option("--requirement", "-r", "requirements", multiple=True, help="A package, as in a requirements file.")
 @click.option("--file", "files", multiple=True, type=click.Path(exists=True), help="A .py, .zip, .whl or folder.")
 @click.option("--archive", "archives", multiple=True, help="PATH[#TARGET], unpacked in the working folder.")
+@click.option("--label", "labels", multiple=True, help="KEY=VALUE: only executors with this label serve it.")
+@click.option(
+    "--resource", "resources", multiple=True, help="KIND=COUNT: devices that each interpreter has for itself."
+)
 @click.option("--config", "-c", "config", multiple=True, help="KEY=VALUE.")
 @click.option(
     "--on-error", type=click.Choice(["fail", "null", "skip"]), default=None, help="Of rows that it raises for."
@@ -33,6 +37,8 @@ def register(
     requirements: tuple[str, ...],
     files: tuple[str, ...],
     archives: tuple[str, ...],
+    labels: tuple[str, ...],
+    resources: tuple[str, ...],
     config: tuple[str, ...],
     on_error: str | None,
     timeout: float | None,
@@ -44,7 +50,15 @@ def register(
     """
     settings = dict(loading.pairs(config, "--config"))
     if dagger_file is not None:
-        dagger.refuse(target=target, name=name, requirement=requirements, file=files, archive=archives)
+        dagger.refuse(
+            target=target,
+            name=name,
+            requirement=requirements,
+            file=files,
+            archive=archives,
+            label=labels,
+            resource=resources,
+        )
         dagger.register(ctx, dagger_file, python, settings, timeout, on_error, as_json)
         return
     if not target:
@@ -57,9 +71,25 @@ def register(
         environment = environment.with_config({"python.archives": ",".join(archives)})
     with connected(ctx) as fleet:
         view = fleet.register_function(
-            name or attribute, function, environment, settings, timeout, on_event=output.say, on_error=on_error
+            name or attribute,
+            function,
+            environment,
+            settings,
+            timeout,
+            on_event=output.say,
+            on_error=on_error,
+            labels=dict(loading.pairs(labels, "--label")),
+            resources={kind: _count(kind, count) for kind, count in loading.pairs(resources, "--resource").items()},
         )
     if as_json:
         output.print_json(view)
     else:
         print(f"{view.reference} {view.signature}")
+
+
+def _count(kind: str, count: str) -> int:
+    try:
+        return int(count)
+    except ValueError as error:
+        message = f"{kind}={count}: {count!r} is no number of devices"
+        raise click.BadParameter(message, param_hint="'--resource'") from error

@@ -29,6 +29,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         output.print_json({"functions": functions, "executors": executors, "meta_store_outage": outage})
     else:
         _executors(executors)
+        _devices(executors, functions)
         print()
         _functions(functions)
         _reasons(functions)
@@ -51,6 +52,24 @@ def _executors(executors: list[ExecutorView]) -> None:
     table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
     if not executors:
         output.say("hint: no executor is attached; start one with `udfleet-executor --coordinator HOST:PORT`")
+
+
+def _devices(executors: list[ExecutorView], functions: list[FunctionView]) -> None:
+    """Who holds what."""
+    users: dict[str, list[str]] = {}
+    for function in functions:
+        users.setdefault(function.environment, []).append(function.reference)
+    rows = []
+    for executor in executors:
+        held = {(device.kind, device.device): device.environment for device in executor.devices}
+        for kind, devices in executor.resources.items():
+            for device in devices:
+                environment = held.get((kind, device))
+                holder = "" if environment is None else ", ".join(users.get(environment, [environment]))
+                rows.append([executor.id, kind, device, holder])
+    if rows:
+        print()
+        table(["EXECUTOR", "DEVICE", "ID", "HELD FOR"], rows)
 
 
 def _minor_versions(pythons: list[str]) -> str:

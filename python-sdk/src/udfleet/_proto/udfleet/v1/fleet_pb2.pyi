@@ -190,7 +190,7 @@ class ListExecutorsRequest(_message.Message):
     def __init__(self, page_token: _Optional[str] = ...) -> None: ...
 
 class ExecutorInfo(_message.Message):
-    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state")
+    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state", "devices")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +199,7 @@ class ExecutorInfo(_message.Message):
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     REPORT_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     hello: _cluster_pb2.Hello
     epoch: int
     interpreters: int
@@ -207,7 +208,8 @@ class ExecutorInfo(_message.Message):
     functions: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.FunctionStatus]
     report_age_ms: int
     state: ExecutorState
-    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ...) -> None: ...
+    devices: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.HeldDevice]
+    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ..., devices: _Optional[_Iterable[_Union[_cluster_pb2.HeldDevice, _Mapping]]] = ...) -> None: ...
 
 class ListExecutorsResponse(_message.Message):
     __slots__ = ("executors", "next_page_token")
