@@ -44,12 +44,12 @@ class Fleets:
     def __init__(self) -> None:
         self._open: list[object] = []
         try:
-            self.echo = self._keep(yardsticks.echo())
-            self.arrow_udf = self._keep(yardsticks.arrow_udf())
-            self.one = self._keep(udfleet.local(executors=1, interpreters=1, max_interpreters=1))
-            self.two = self._keep(udfleet.local(executors=1, interpreters=2, max_interpreters=2))
-            self.elastic = self._keep(udfleet.local(executors=1, interpreters=2))
-            self.routed = self._keep(udfleet.connect(self.one.address, self.one.token, direct=False))
+            self.echo = self.keep(yardsticks.echo())
+            self.arrow_udf = self.keep(yardsticks.arrow_udf())
+            self.one = self.keep(udfleet.local(executors=1, interpreters=1, max_interpreters=1))
+            self.two = self.keep(udfleet.local(executors=1, interpreters=2, max_interpreters=2))
+            self.elastic = self.keep(udfleet.local(executors=1, interpreters=2))
+            self.routed = self.keep(udfleet.connect(self.one.address, self.one.token, direct=False))
             for name, function in functions.REGISTERED.items():
                 self.one.register_function(name, function)
             for name in ("double_arrow", "double_pandas"):
@@ -60,7 +60,8 @@ class Fleets:
             self.close()
             raise
 
-    def _keep(self, it):
+    def keep(self, it):
+        """Closed with the others."""
         self._open.append(it)
         return it
 

@@ -13,6 +13,7 @@ import statistics
 from pathlib import Path
 
 import kinds
+import many_functions
 import reports
 import slow_beside
 import small_calls
@@ -87,6 +88,8 @@ def other_figures(rounds: int) -> dict[str, object]:
         "registration to READY, warm environment, s": statistics.median(warm),
     }
     figures |= {f"idle memory of {kind}, MiB": mib for kind, mib in reports.idle_memory().items()}
+    replanning = many_functions.replanning()
+    figures |= {f"replanning after {change}, ms of CPU": figure for change, figure in replanning.items()}
     figures |= {f"demo, {name}, rows/s": rate for name, rate in reports.demo_rates().items()}
     return figures
 
@@ -107,6 +110,7 @@ def main() -> None:
                 *kinds.lines(fleets),
                 *small_calls.lines(fleets),
                 *slow_beside.lines(fleets),
+                *many_functions.lines(fleets),
             ]
             if options.only in line.name
         ]
