@@ -69,7 +69,8 @@ pub async fn run(
     let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
     let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
-    let context = Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?);
+    let context =
+        Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?);
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;

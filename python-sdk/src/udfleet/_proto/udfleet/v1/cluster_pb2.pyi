@@ -33,7 +33,7 @@ class PythonVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments")
+    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,13 @@ class Hello(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: DeviceList
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[DeviceList, _Mapping]] = ...) -> None: ...
     EXECUTOR_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +59,7 @@ class Hello(_message.Message):
     INTERPRETERS_PER_ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     executor: str
     incarnation: str
     version: str
@@ -63,7 +71,24 @@ class Hello(_message.Message):
     interpreters_per_environment: int
     labels: _containers.ScalarMap[str, str]
     built_environments: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ...) -> None: ...
+    resources: _containers.MessageMap[str, DeviceList]
+    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ...) -> None: ...
+
+class DeviceList(_message.Message):
+    __slots__ = ("devices",)
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    devices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, devices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HeldDevice(_message.Message):
+    __slots__ = ("kind", "device", "environment")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    device: str
+    environment: str
+    def __init__(self, kind: _Optional[str] = ..., device: _Optional[str] = ..., environment: _Optional[str] = ...) -> None: ...
 
 class FunctionStatus(_message.Message):
     __slots__ = ("function", "state", "error", "interpreters", "waiting")
@@ -114,7 +139,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more", "devices")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +160,7 @@ class Report(_message.Message):
     ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENTS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -155,7 +181,8 @@ class Report(_message.Message):
     environments: _containers.RepeatedCompositeFieldContainer[EnvironmentReference]
     environments_changed: bool
     more: bool
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ...) -> None: ...
+    devices: _containers.RepeatedCompositeFieldContainer[HeldDevice]
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ..., devices: _Optional[_Iterable[_Union[HeldDevice, _Mapping]]] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ()
