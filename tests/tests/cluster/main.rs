@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod aggregations;
+mod backup;
 mod batch_layouts;
 mod clickhouse;
 mod coordinators;

@@ -150,6 +150,26 @@ async fn a_member_that_dies_or_stands_still_is_passed_over() {
     assert_eq!(store.outage(), None, "a majority was there all the time");
 }
 
+#[tokio::test]
+async fn without_a_majority_nothing_is_said_to_be_stored() {
+    let Some(mut etcd) = EtcdCluster::start(3) else { return };
+    let store = fleet(&etcd).open().await;
+    eventually_put(&store, "before").await;
+    etcd.kill(0);
+    etcd.kill(1);
+    let start = Instant::now();
+    while store.outage().is_none() {
+        // The leader may have been asked before it noticed.
+        assert!(!matches!(put(&store, "b", "1").await, Ok(Some(_))), "one of three can't store anything");
+        assert!(start.elapsed() < Duration::from_secs(30), "nobody notices");
+    }
+    assert!(matches!(store.get("a").await, Err(StoreError::Unavailable(_))), "nor read what may be old");
+    etcd.restart(0);
+    eventually_back(&store).await;
+    eventually_put(&store, "after").await;
+    assert_eq!(store.get("a").await.unwrap().unwrap().value, "after");
+}
+
 /// What may fail while etcd elects a leader.
 async fn eventually_put(store: &EtcdStore, value: &'static str) {
     let start = Instant::now();
