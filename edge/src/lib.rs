@@ -3,8 +3,7 @@
 //!
 //! Which module may use which: `address`, `config`, `content`, `engine` and `secret` use no other of this
 //! crate; `auth` uses `secret`; `flight` and
-//! `metrics` use `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`; `failover` uses `address`
-//! and `channel`.
+//! `metrics` use `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
 pub mod address;
 pub mod auth;
@@ -12,7 +11,6 @@ pub mod channel;
 pub mod config;
 pub mod content;
 pub mod engine;
-pub mod failover;
 pub mod flight;
 pub mod metrics;
 pub mod process;
