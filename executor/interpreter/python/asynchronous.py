@@ -2,8 +2,18 @@
 
 import asyncio
 import inspect
+import os
 
 _loop = None
+_forked = False
+
+
+def _note_fork():
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 def loop():
@@ -86,19 +96,25 @@ async def _call(function, arguments, timeout_ms, retries):
     while True:
         try:
             value = function(*arguments)
-            if not inspect.isawaitable(value):
-                return value
-            if not timeout_ms:
-                return await value
-            try:
-                return _opened(await asyncio.wait_for(_closed(value), timeout_ms / 1000))
-            except asyncio.TimeoutError:
-                shown = ", ".join(map(repr, arguments))[:200]
-                raise TimeoutError("the call with ({}) took longer than {} ms".format(shown, timeout_ms)) from None
-        except Exception:
-            if retries <= 0:
+            if inspect.isawaitable(value):
+                value = await (_within(value, arguments, timeout_ms) if timeout_ms else value)
+            if _forked:
+                end_child(None)
+            return value
+        except BaseException as error:
+            if _forked:
+                end_child(error)
+            if retries <= 0 or not isinstance(error, Exception):
                 raise
             retries -= 1
+
+
+async def _within(value, arguments, timeout_ms):
+    try:
+        return _opened(await asyncio.wait_for(_closed(value), timeout_ms / 1000))
+    except asyncio.TimeoutError:
+        shown = ", ".join(map(repr, arguments))[:200]
+        raise TimeoutError("the call with ({}) took longer than {} ms".format(shown, timeout_ms)) from None
 
 
 class _Raised:

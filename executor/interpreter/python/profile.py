@@ -9,6 +9,8 @@ PERIOD_NS = 1_000_000
 MAX_DEPTH = 128
 MAX_STACKS = 10_000
 
+_OWN = sys._getframe().f_code.co_filename
+
 
 class Sampler:
     """Counts stacks of the thread that made it, while a profiled function runs there."""
@@ -67,6 +69,9 @@ class Sampler:
 
     def _describe(self, frame):
         frames, base = [], self._base
+        while frame is not None and frame.f_code.co_filename == _OWN:
+            # It has just been entered, or is about to be left.
+            frame = frame.f_back
         while frame is not None and frame is not base:
             code = frame.f_code
             text = "{}:{}:{}".format(os.path.basename(code.co_filename), code.co_name, frame.f_lineno or 0)

@@ -71,11 +71,19 @@ impl Drop for Loop {
     }
 }
 
-/// Ends a child that Python's own `fork` made: cheap enough for every call.
-pub fn end_if_forked(py: Python<'_>) {
+/// Ends a child that Python's own `fork` made, where user code has returned, or raised what is given: cheap enough for
+/// every call.
+pub fn end_if_forked(py: Python<'_>, error: Option<&PyErr>) {
     if FORKED.load(Ordering::Relaxed) {
-        end(py, None);
+        end(py, error);
     }
+}
+
+/// The same for code of ours in Python, which knows by itself that it is in a child.
+#[pyfunction]
+#[pyo3(signature = (error))]
+pub fn end_child(py: Python<'_>, error: Option<Bound<'_, PyAny>>) {
+    end(py, error.map(PyErr::from_value).as_ref());
 }
 
 /// Ends a child, whoever forked.

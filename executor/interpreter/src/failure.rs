@@ -22,7 +22,7 @@ pub fn user_error(py: Python<'_>, error: &PyErr) -> Error {
 
 /// What a call of user code gave.
 pub fn returned<T>(py: Python<'_>, outcome: PyResult<T>) -> Result<T, Error> {
-    end_if_forked(py);
+    end_if_forked(py, outcome.as_ref().err());
     outcome.map_err(|error| user_error(py, &error))
 }
 

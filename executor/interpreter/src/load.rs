@@ -12,6 +12,7 @@ use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
 
 use crate::arguments::Declared;
+use crate::child::end_if_forked;
 use crate::encode::Encoder;
 use crate::eval;
 use crate::failure::python_error;
@@ -65,11 +66,17 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
     Ok(function)
 }
 
+/// What user code gave in this process: a child that it has forked ends here.
+fn own<T>(py: Python<'_>, outcome: PyResult<T>) -> PyResult<T> {
+    end_if_forked(py, outcome.as_ref().err());
+    outcome
+}
+
 /// Calls `close()` of an instance of a function class.
 pub fn close(py: Python<'_>, function: &Function) -> PyResult<()> {
     let object = function.object.bind(py);
     if is_instance(object, FUNCTION)? {
-        eval::finish(&object.call_method0("close")?)?;
+        own(py, object.call_method0("close").and_then(|closed| eval::finish(&closed)))?;
     }
     Ok(())
 }
@@ -127,7 +134,7 @@ fn merge_lines(text: &str, mut lines: Vec<String>) -> Vec<String> {
 }
 
 fn unpickle<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),))
+    own(py, py.import("pickle")?.call_method1("loads", (PyBytes::new(py, payload),)))
 }
 
 /// Instances of a base class of the SDK; anything else is called as it is, whatever its methods are called: torch's
@@ -152,7 +159,7 @@ fn open<'py>(
     if !is_instance(object, FUNCTION)? {
         return Ok(object.clone());
     }
-    eval::finish(&object.call_method1("open", (context()?,))?)?;
+    own(object.py(), object.call_method1("open", (context()?,)).and_then(|opened| eval::finish(&opened)))?;
     if is_instance(object, AGGREGATE)? { Ok(object.clone()) } else { object.getattr("eval") }
 }
 

@@ -17,7 +17,7 @@ impl Output {
     /// Output and samples belong to this function from here on.
     pub fn switch_to(&mut self, py: Python<'_>, function: &Function) {
         // In a child that the function before has forked, no other function runs.
-        end_if_forked(py);
+        end_if_forked(py, None);
         self.stdio.switch_to(py, function.number);
         self.profiler.enter(py, function);
     }

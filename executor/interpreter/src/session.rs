@@ -93,6 +93,7 @@ impl Session {
             }
             command::Kind::Cancel(cancel) => {
                 self.runner.cancel(py, &mut self.output, &cancel);
+                crate::child::end_if_child(py, None);
                 return None;
             }
             command::Kind::Resume(resume) => {

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
-use super::client_stream::BatchIdentity;
+use super::busy;
+use super::client_stream::{BatchIdentity, Begun};
 use super::input::Batch;
 use super::merge::{self, MergedShare};
 use super::parts::{self, PartReader};
@@ -55,6 +56,8 @@ pub(super) struct BatchRun {
     attempt: u64,
     /// Any of them may have run.
     ran: bool,
+    /// From the first of them on.
+    begun: Option<Begun>,
     tally: Tally,
     /// Cancelled when the stream ends.
     pub(super) ended: CancellationToken,
@@ -69,6 +72,7 @@ impl BatchRun {
             batch,
             attempt: 1,
             ran: false,
+            begun: None,
             ended: ended.clone(),
         }
     }
@@ -79,7 +83,9 @@ impl BatchRun {
         loop {
             let target = Arc::clone(&self.call.target);
             let demand = Demand { keeps: self.input.session != 0, ..target.demand.clone() };
-            let credit = self.credit(target.pool.acquire(&demand)).await?;
+            let waiting = Instant::now();
+            let credit = self.turn(target.pool.acquire(&demand)).await??;
+            self.tally.waited(waiting.elapsed());
             if let Some(received) = self.attempt(credit).await? {
                 return Ok(received);
             }
@@ -107,13 +113,10 @@ impl BatchRun {
     /// `None`: it has to be run alone.
     async fn with_others(&mut self, rows: u64) -> Result<Option<InterpreterOutput>, Error> {
         let joined = Instant::now();
-        let share = merge::join(&self.call.target, &self.input, rows);
-        let share = tokio::select! {
-            biased;
-            () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
-            share = share => share.ok().flatten(),
-        };
-        let MergedShare { output, at, began, shared } = match share {
+        let (client, place) = (Arc::clone(&self.call.client), self.batch.place);
+        let share = merge::join(&self.call.target, &self.input, rows, move || client.begin(place));
+        let share = self.turn(share).await?.ok().flatten();
+        let MergedShare { output, at, began, shared, begun } = match share {
             Some(Ok(share)) => share,
             Some(Err(failure)) => return self.may_retry(failure).map(|()| None),
             None => {
@@ -123,9 +126,7 @@ impl BatchRun {
         };
         self.tally.waited(began.duration_since(joined));
         self.tally.merged(shared);
-        // Marked as begun only now: while it waits it may still be refused. Merged batches are deterministic, so one that has
-        // run unnoticed may run again.
-        let _ = self.call.client.begin(self.batch.place);
+        self.begun = Some(begun);
         self.ran = true;
         let timing = self.tally.record_output(&output, began.elapsed());
         Ok(Some(InterpreterOutput { output, timing, at, groups: None }))
@@ -138,11 +139,36 @@ impl BatchRun {
 
     /// `None`: to be retried.
     async fn attempt(&mut self, mut credit: Credit) -> Result<Option<InterpreterOutput>, Error> {
-        self.call.client.begin(self.batch.place)?;
+        self.begun = Some(self.call.client.begin(self.batch.place)?);
         let calling = Instant::now();
         match credit.invoke(&self.input, self.caller(0)).await {
             Ok(output) => Ok(Some(self.received(output, calling, &credit))),
             Err(failure) => self.may_retry(failure).map(|()| None),
+        }
+    }
+
+    /// Waits for its turn at an interpreter, until the stream ends. Where long calls are in the way and other executors may
+    /// be free, the client gets the batch back.
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Result<T, Error> {
+        let mut turn = std::pin::pin!(turn);
+        let give_back = self.call.client.give_back.filter(|_| !self.input.end);
+        loop {
+            let look = async {
+                match give_back {
+                    Some(give_back) => tokio::time::sleep(give_back.after).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
+                turn = &mut turn => return Ok(turn),
+                () = look => {}
+            }
+            let busy = give_back.and_then(|rule| busy::in_the_way(&self.call.target, rule));
+            if let Some(busy) = busy.filter(|_| self.call.client.give_back(self.batch.place)) {
+                return Err(busy);
+            }
         }
     }
 
@@ -208,7 +234,9 @@ impl BatchRun {
 
     /// The batch has failed: the error for the caller.
     pub(super) fn failed(self, error: Error) -> Error {
-        self.tally.end(self.attempt - 1, Some(&error));
+        if !error.info().busy {
+            self.tally.end(self.attempt - 1, Some(&error));
+        }
         self.call.explain(error, self.batch, self.attempt as u32, self.ran)
     }
 

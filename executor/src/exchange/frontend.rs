@@ -10,6 +10,7 @@ use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, OnError};
 
+use super::busy;
 use super::served::{FunctionTable, ServedFunction, StreamSlot};
 use super::stream::serve;
 use super::target::Call;
@@ -31,17 +32,6 @@ impl FunctionStreams {
         let slot = self.table.admit().map_err(|error| error.function(&call.target.name))?;
         Ok(Box::pin(serve(call, slot, Some(first), input)))
     }
-}
-
-/// Where others may serve the stream, it need not wait behind long calls.
-fn refuse_if_busy(call: &Call) -> Result<(), Error> {
-    let load = call.target.pool.load();
-    if !load.is_blocked() {
-        return Ok(());
-    }
-    let held = load.held.first().map_or_else(String::new, |longest| format!(", the longest by {}", longest.name));
-    let message = format!("long calls hold all {} interpreters here{held}", load.interpreters);
-    Err(Error::new(ErrorCode::NoCapacity, message).function(&call.target.name).hint("use another executor"))
 }
 
 /// A function with the place of one stream.
@@ -100,7 +90,7 @@ impl Backend for FunctionStreams {
         if let Route::Exchange(_, request) | Route::Composed(request) = &route
             && request.refuse_if_busy
         {
-            refuse_if_busy(&call)?;
+            busy::check(&call.target)?;
         }
         self.serve(call, first, input)
     }

@@ -4,6 +4,7 @@
 //! more than the rows. Only batches that have to wait anyway are merged, so nothing is delayed by it.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -20,6 +21,7 @@ use udfleet_proto::frame::guarded;
 use udfleet_proto::ipc;
 use udfleet_proto::v1::{Done, FuncType, FunctionDefinition, FunctionKind, OnError};
 
+use super::client_stream::Begun;
 use super::target::Target;
 use crate::link::{CallFailure, Caller, Credit, Input, Interpreter, Output};
 
@@ -56,17 +58,47 @@ pub(super) struct MergedShare {
     pub(super) began: Instant,
     /// The call had other batches too.
     pub(super) shared: bool,
+    pub(super) begun: Begun,
 }
 
 /// The result of a batch that has waited; none if it has to be run alone.
 pub(super) type MergeOutcome = Option<Result<MergedShare, CallFailure>>;
 
+/// Notes that a batch is about to run, unless it was refused meanwhile.
+type Begin = Box<dyn FnOnce() -> Result<Begun, Error> + Send>;
+
 /// A batch that waits for an interpreter.
-#[derive(Debug)]
 struct WaitingBatch {
     size: Size,
     input: Input,
+    begin: Begin,
     reply: oneshot::Sender<MergeOutcome>,
+}
+
+/// A batch that goes to an interpreter.
+#[derive(Debug)]
+struct MergedBatch {
+    size: Size,
+    input: Input,
+    begun: Begun,
+    reply: oneshot::Sender<MergeOutcome>,
+}
+
+impl fmt::Debug for WaitingBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitingBatch").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl WaitingBatch {
+    /// None if its caller has gone, or was given the batch back.
+    fn begin(self) -> Option<MergedBatch> {
+        let Self { size, input, begin, reply } = self;
+        if reply.is_closed() {
+            return None;
+        }
+        begin().ok().map(|begun| MergedBatch { size, input, begun, reply })
+    }
 }
 
 /// What merged batches have in common: their schema and on_error.
@@ -106,27 +138,25 @@ impl Merger {
     }
 
     /// Queues a batch; true if no task sends the batches of its key yet.
-    fn push(&self, member: WaitingBatch) -> bool {
+    fn push(&self, batch: WaitingBatch) -> bool {
         let mut waiting = self.waiting.lock();
-        let key = merge_key(&member.input);
+        let key = merge_key(&batch.input);
         let new = !waiting.contains_key(&key);
-        waiting.entry(key).or_default().push_back(member);
+        waiting.entry(key).or_default().push_back(batch);
         new
     }
 
     /// The batches at the front that fit one call; none, once, when the queue is empty.
-    fn take(&self, key: MergeKey) -> Vec<WaitingBatch> {
+    fn take(&self, key: MergeKey) -> Vec<MergedBatch> {
         let mut waiting = self.waiting.lock();
-        let Some(members) = waiting.get_mut(&key) else { return Vec::new() };
+        let Some(batches) = waiting.get_mut(&key) else { return Vec::new() };
         let (mut taken, mut size, most) = (Vec::new(), Size { rows: 0, bytes: 0 }, self.most());
-        while let Some(member) = members.pop_front() {
-            if member.reply.is_closed() {
-                continue;
-            }
-            if !taken.is_empty() && !size.plus(member.size).within(most) {
-                members.push_front(member);
+        while let Some(batch) = batches.pop_front() {
+            if !taken.is_empty() && !size.plus(batch.size).within(most) {
+                batches.push_front(batch);
                 break;
             }
+            let Some(member) = batch.begin() else { continue };
             size = size.plus(member.size);
             taken.push(member);
         }
@@ -143,12 +173,18 @@ pub(super) fn is_small(input: &Input, rows: u64) -> bool {
     whole && Size { rows, bytes: input.body.len() }.within(SMALL)
 }
 
-/// Queues a batch. The receiver gets its share of a call's result, or none: then it has to be run alone.
-pub(super) fn join(target: &Arc<Target>, input: &Input, rows: u64) -> oneshot::Receiver<MergeOutcome> {
+/// Queues a batch. The receiver gets its share of a call's result, or none: then it has to be run alone. `begin` is called
+/// when its call is made.
+pub(super) fn join(
+    target: &Arc<Target>,
+    input: &Input,
+    rows: u64,
+    begin: impl FnOnce() -> Result<Begun, Error> + Send + 'static,
+) -> oneshot::Receiver<MergeOutcome> {
     let (reply, share) = oneshot::channel();
     if let Some(merger) = &target.merger {
         let size = Size { rows, bytes: input.body.len() };
-        if merger.push(WaitingBatch { size, input: input.clone(), reply }) {
+        if merger.push(WaitingBatch { size, input: input.clone(), begin: Box::new(begin), reply }) {
             // A task of its own: the first caller may leave before the others.
             tokio::spawn(send_merged(Arc::clone(target), merge_key(input)));
         }
@@ -171,7 +207,7 @@ async fn send_merged(target: Arc<Target>, key: MergeKey) {
     }
 }
 
-async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<WaitingBatch>) {
+async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<MergedBatch>) {
     let (began, shared) = (Instant::now(), members.len() > 1);
     let called = match merged(&members) {
         Ok(input) => {
@@ -194,16 +230,16 @@ async fn call(target: Arc<Target>, mut credit: Credit, mut members: Vec<WaitingB
     };
     let at = || credit.interpreter().clone();
     let mut outputs = outputs.into_iter().flatten();
-    for member in members {
-        let share = outputs.next().map(|output| Ok(MergedShare { output, at: at(), began, shared }));
+    for MergedBatch { begun, reply, .. } in members {
+        let share = outputs.next().map(|output| Ok(MergedShare { output, at: at(), began, shared, begun }));
         // A caller that has gone needs none.
-        let _ = member.reply.send(share);
+        let _ = reply.send(share);
     }
 }
 
 /// The rows of all batches, in their order, as one call. It fails with any of its rows: these are reported, each with its
 /// position in its own batch, when the batches are run one by one.
-fn merged(members: &[WaitingBatch]) -> Result<Input, Error> {
+fn merged(members: &[MergedBatch]) -> Result<Input, Error> {
     let first = match members {
         [one] => return Ok(one.input.clone()),
         [first, ..] => &first.input,
@@ -212,7 +248,7 @@ fn merged(members: &[WaitingBatch]) -> Result<Input, Error> {
     // A malformed batch gets its error from the interpreter, when it is run alone.
     let message = guarded(|| {
         let schema = Arc::new(try_schema_from_flatbuffer_bytes(&first.schema)?);
-        let read = |member: &WaitingBatch| ipc::decode(&schema, &member.input.header, member.input.body.clone());
+        let read = |member: &MergedBatch| ipc::decode(&schema, &member.input.header, member.input.body.clone());
         let batches = members.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         ipc::encode(&concat_batches(&schema, &batches)?)
     })?;
@@ -221,7 +257,7 @@ fn merged(members: &[WaitingBatch]) -> Result<Input, Error> {
 }
 
 /// Each batch's share of the result; `None` if it can't be split.
-fn split(results: &SchemaRef, output: Output, members: &[WaitingBatch]) -> Option<Vec<Output>> {
+fn split(results: &SchemaRef, output: Output, members: &[MergedBatch]) -> Option<Vec<Output>> {
     if let [_] = members {
         return Some(vec![output]);
     }
@@ -231,7 +267,7 @@ fn split(results: &SchemaRef, output: Output, members: &[WaitingBatch]) -> Optio
     }
     let batch = ipc::decode(results, &output.header, output.body).ok()?;
     let mut start = 0;
-    let part = |member: &WaitingBatch| {
+    let part = |member: &MergedBatch| {
         let rows = member.size.rows;
         let message = ipc::encode(&batch.slice(start, rows as usize)).ok()?;
         start += rows as usize;
@@ -258,7 +294,10 @@ mod tests {
     use arrow_array::{Int64Array, RecordBatch, StringArray};
     use arrow_schema::{DataType, Field, Schema};
 
+    use udfleet_proto::v1::ExchangeRequest;
+
     use super::*;
+    use crate::exchange::client_stream::ClientStream;
 
     fn batch(values: std::ops::Range<i64>) -> RecordBatch {
         let fields = vec![Field::new("a", DataType::Int64, true), Field::new("s", DataType::Utf8, true)];
@@ -267,14 +306,30 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
-    fn member(values: std::ops::Range<i64>, schema_id: u64) -> (WaitingBatch, oneshot::Receiver<MergeOutcome>) {
+    fn waiting(values: std::ops::Range<i64>, schema_id: u64) -> (WaitingBatch, oneshot::Receiver<MergeOutcome>) {
+        of_stream(&ClientStream::of(&ExchangeRequest::default()), values, schema_id)
+    }
+
+    /// The first batch of a stream.
+    fn of_stream(
+        stream: &Arc<ClientStream>,
+        values: std::ops::Range<i64>,
+        schema_id: u64,
+    ) -> (WaitingBatch, oneshot::Receiver<MergeOutcome>) {
         let (reply, share) = oneshot::channel();
+        let stream = Arc::clone(stream);
         let batch = batch(values);
         let message = ipc::encode(&batch).unwrap();
         let (header, body) = (message.data_header, message.data_body);
         let size = Size { rows: batch.num_rows() as u64, bytes: body.len() };
         let schema = ipc::schema_message(&batch.schema()).data_header;
-        (WaitingBatch { size, input: Input { schema_id, schema, header, body, ..Input::default() }, reply }, share)
+        let input = Input { schema_id, schema, header, body, ..Input::default() };
+        (WaitingBatch { size, input, begin: Box::new(move || stream.begin(1)), reply }, share)
+    }
+
+    fn member(values: std::ops::Range<i64>) -> MergedBatch {
+        let (batch, _share) = waiting(values, 1);
+        batch.begin().unwrap()
     }
 
     #[test]
@@ -282,19 +337,32 @@ mod tests {
         let (merger, fail) = (Merger::default(), OnError::Unspecified);
         let mut shares = Vec::new();
         let mut push = |values, schema_id| {
-            let (member, share) = member(values, schema_id);
+            let (batch, share) = waiting(values, schema_id);
             shares.push(share);
-            merger.push(member)
+            merger.push(batch)
         };
         assert!(push(0..2000, 1) && !push(0..2000, 1) && push(0..5, 2), "each schema has its own queue");
         (0..3).for_each(|_| assert!(!push(0..2000, 1)));
         drop(shares.remove(1));
         assert_eq!(merger.take((1, fail)).len(), 4, "one has gone away, and 8,000 rows are enough");
         assert!(merger.take((1, fail)).is_empty());
-        let (member, _share) = member(0..1, 1);
-        assert!(merger.push(member), "the queue has ended: a new task has to send it");
+        let (batch, _share) = waiting(0..1, 1);
+        assert!(merger.push(batch), "the queue has ended: a new task has to send it");
         assert!(merger.take((1, OnError::Column)).is_empty());
         assert_eq!(merger.take((2, fail)).len(), 1);
+    }
+
+    #[test]
+    fn a_batch_that_was_given_back_is_in_no_call() {
+        let merger = Merger::default();
+        let streams = [(); 2].map(|()| ClientStream::of(&ExchangeRequest::default()));
+        let (batches, mut shares): (Vec<_>, Vec<_>) = streams.iter().map(|stream| of_stream(stream, 0..5, 1)).unzip();
+        batches.into_iter().for_each(|batch| _ = merger.push(batch));
+        assert!(streams[0].give_back(1));
+        let taken = merger.take((1, OnError::Unspecified));
+        assert_eq!(taken.len(), 1);
+        assert!(shares[0].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+        assert!(!streams[1].give_back(1), "its call is under way");
     }
 
     #[test]
@@ -302,7 +370,7 @@ mod tests {
         let merger = Merger::default();
         let took = |rows, run_ns| merger.answered(&Done { rows, run_ns, ..Done::default() });
         let taken = |rows: i64| {
-            let (members, _shares): (Vec<_>, Vec<_>) = (0..10).map(|_| member(0..rows, 1)).unzip();
+            let (members, _shares): (Vec<_>, Vec<_>) = (0..10).map(|_| waiting(0..rows, 1)).unzip();
             let began: Vec<_> = members.into_iter().map(|member| merger.push(member)).collect();
             assert_eq!(began.iter().filter(|began| **began).count(), 1);
             std::iter::from_fn(|| Some(merger.take((1, OnError::Unspecified)).len()).filter(|count| *count > 0))
@@ -322,10 +390,10 @@ mod tests {
     #[test]
     fn failing_rows_are_told_of_by_their_own_batches() {
         let asks = |_| {
-            let member = member(0..2, 1).0;
-            WaitingBatch { input: Input { on_error: OnError::Column, ..member.input }, ..member }
+            let member = member(0..2);
+            MergedBatch { input: Input { on_error: OnError::Column, ..member.input }, ..member }
         };
-        let members: Vec<WaitingBatch> = (0..2).map(asks).collect();
+        let members: Vec<MergedBatch> = (0..2).map(asks).collect();
         assert_eq!(merged(&members[..1]).unwrap().on_error, OnError::Column);
         assert_eq!(merged(&members).unwrap().on_error, OnError::Fail);
     }
@@ -333,7 +401,7 @@ mod tests {
     #[test]
     fn what_is_merged_is_split_again() {
         let ranges = [0..10, 10..10, 10..300, 300..301];
-        let members: Vec<WaitingBatch> = ranges.iter().map(|range| member(range.clone(), 1).0).collect();
+        let members: Vec<MergedBatch> = ranges.iter().map(|range| member(range.clone())).collect();
         let input = merged(&members).unwrap();
         let schema = batch(0..1).schema();
         assert_eq!(ipc::decode(&schema, &input.header, input.body.clone()).unwrap(), batch(0..301));

@@ -3,6 +3,7 @@
 mod aggregation;
 mod batch;
 mod bundle;
+mod busy;
 mod client_stream;
 mod dictionary;
 mod frontend;

@@ -196,12 +196,7 @@ impl Call {
                     .function(name)
                     .hint("ask for \"skip\" or \"fail\", or register the function with a nullable result type"))
             }
-            _ => Ok(Self {
-                target,
-                on_error,
-                client: Arc::new(ClientStream::of(request)),
-                bundles: request.bundle_progress,
-            }),
+            _ => Ok(Self { target, on_error, client: ClientStream::of(request), bundles: request.bundle_progress }),
         }
     }
 

@@ -117,6 +117,11 @@ impl Runner {
         Self { folder, logs, interpreter }
     }
 
+    /// A file of its working folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Loads an attribute of the module; classes are instantiated.
     pub async fn load(&self, number: u32, definition: FunctionDefinition) {
         self.load_spec(number, definition, 100).await;

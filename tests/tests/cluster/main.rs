@@ -21,6 +21,7 @@ mod large_definitions;
 mod logs;
 mod malformed;
 mod memory;
+mod merged;
 mod metrics_and_bundles;
 mod restart;
 mod routing;

@@ -12,7 +12,7 @@ use udfleet_proto::error::Error;
 
 use super::Call;
 use super::general::{Called, iterables};
-use crate::child::Loop;
+use crate::child::{Loop, end_child};
 use crate::failure::{returned, user_error};
 use crate::from_python::{Column, to_array};
 use crate::function::{Asynchronous, Function};
@@ -21,7 +21,9 @@ fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE.get_or_try_init(py, || {
         let code = c_str!(include_str!("../../python/asynchronous.py"));
-        PyModule::from_code(py, code, c"_udfleet_asynchronous.py", c"_udfleet_asynchronous").map(Bound::unbind)
+        let module = PyModule::from_code(py, code, c"_udfleet_asynchronous.py", c"_udfleet_asynchronous")?;
+        module.add_function(wrap_pyfunction!(end_child, &module)?)?;
+        Ok::<_, PyErr>(module.unbind())
     });
     Ok(module?.bind(py))
 }

@@ -21,19 +21,14 @@ use crate::to_python::to_list;
 
 /// `list(map(f, *columns))`: CPython's own loop makes the calls, with no argument tuples and no per-row work of ours.
 pub fn call(py: Python<'_>, function: &Function, given: &Call<'_>, run_ns: &mut u64) -> Result<ArrayRef, Error> {
-    let columns = iterables(py, given)?;
+    let (callable, columns) = counted(py, function, iterables(py, given)?, given.rows)?;
     let rows = given.rows;
     let running = Loop::over(&columns);
     let started = Instant::now();
-    let called = match columns.as_slice() {
-        [] => call_without_arguments(py, function, rows)?,
-        [first, rest @ ..] => {
-            // How far the loop came is read off the first column's iterator.
-            let counter = first.try_iter().map_err(unexpected)?;
-            let iterables = std::iter::once(counter.clone().into_any()).chain(rest.iter().cloned());
-            run(py, function, iterables.collect(), rows, &|| consumed(&counter, rows))?
-        }
-    };
+    // How far the loop came is read off the first column's iterator.
+    let counter = columns[0].try_iter().map_err(unexpected)?;
+    let iterables = std::iter::once(counter.clone().into_any()).chain(columns[1..].iter().cloned());
+    let called = finish(py, collect(py, &callable, iterables.collect()), rows, &|| consumed(&counter, rows))?;
     *run_ns += started.elapsed().as_nanos() as u64;
     drop((running, columns));
     finished(function, given, &called)
@@ -75,21 +70,19 @@ fn repeat<'py>(py: Python<'py>, one: &Bound<'py, PyAny>, rows: usize) -> PyResul
     one.mul(rows.into_pyobject(py)?)
 }
 
-/// An iterator that calls for each row when asked for the next.
-pub fn calls<'py>(
+/// What `map` calls, and over which columns: where there are none, one that counts the rows.
+pub fn counted<'py>(
     py: Python<'py>,
     function: &Function,
-    mut columns: Vec<Bound<'py, PyAny>>,
+    columns: Vec<Bound<'py, PyAny>>,
     rows: usize,
-) -> Result<Bound<'py, PyAny>, Error> {
-    let callable = if columns.is_empty() {
-        let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((rows,)));
-        columns.push(range.map_err(unexpected)?);
-        dropper(py, function).map_err(unexpected)?
-    } else {
-        function.callable.bind(py).clone()
-    };
-    map(py, &callable, columns).map_err(unexpected)
+) -> Result<(Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>), Error> {
+    if !columns.is_empty() {
+        return Ok((function.callable.bind(py).clone(), columns));
+    }
+    // A list, as columns are: a fork empties it in the child.
+    let one = PyList::new(py, [py.None()]).and_then(|one| repeat(py, one.as_any(), rows));
+    Ok((dropper(py, function).map_err(unexpected)?, vec![one.map_err(unexpected)?]))
 }
 
 /// What calls gave, row by row, and the errors of rows that failed.
@@ -102,17 +95,19 @@ pub fn call_each<'py>(
     given: &Call<'_>,
     run_ns: &mut u64,
 ) -> Result<Called<'py>, Error> {
-    let columns = iterables(py, given)?;
+    let (callable, columns) = counted(py, function, iterables(py, given)?, given.rows)?;
     let _running = Loop::over(&columns);
-    let calls = calls(py, function, columns, given.rows)?;
+    let calls = map(py, &callable, columns).map_err(unexpected)?;
     let started = Instant::now();
     let results = PyList::empty(py);
     let mut failures = Vec::new();
     while results.len() < given.rows {
         // What `extend` has taken before an exception stays, and `map` goes on behind it.
-        let row = match results.call_method1(intern!(py, "extend"), (&calls,)) {
+        let outcome = results.call_method1(intern!(py, "extend"), (&calls,));
+        end_if_forked(py, outcome.as_ref().err());
+        let row = match outcome {
             Ok(_) if results.len() == given.rows => break,
-            Ok(_) => (results.len(), stop_iteration(py, results.len())),
+            Ok(_) => (results.len(), stop_iteration(results.len())),
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 let row = results.len();
                 (row, user_error(py, &error).with(|info| info.row = Some(row as u64)))
@@ -126,30 +121,11 @@ pub fn call_each<'py>(
     Ok((results, failures))
 }
 
-fn call_without_arguments<'py>(py: Python<'py>, function: &Function, rows: usize) -> Result<Bound<'py, PyList>, Error> {
-    let dropper = dropper(py, function).map_err(unexpected)?;
-    let range = py.import("builtins").and_then(|b| b.getattr("range")?.call1((rows,))).map_err(unexpected)?;
-    let counter = range.try_iter().map_err(unexpected)?;
-    let collected = collect(py, &dropper, vec![counter.clone().into_any()]);
-    finish(py, collected, rows, &|| consumed(&counter, rows))
-}
-
 /// A callable of one argument that drops it: `map` needs something to count.
 fn dropper<'py>(py: Python<'py>, function: &Function) -> PyResult<Bound<'py, PyAny>> {
     let scope = PyDict::new(py);
     scope.set_item("f", &function.callable)?;
     py.eval(c"lambda _, f=f: f()", Some(&scope), None)
-}
-
-fn run<'py>(
-    py: Python<'py>,
-    function: &Function,
-    iterables: Vec<Bound<'py, PyAny>>,
-    rows: usize,
-    row: &dyn Fn() -> u64,
-) -> Result<Bound<'py, PyList>, Error> {
-    let collected = collect(py, function.callable.bind(py), iterables);
-    finish(py, collected, rows, row)
 }
 
 fn collect<'py>(
@@ -174,9 +150,7 @@ pub fn map<'py>(
 }
 
 /// `map` takes a StopIteration from the function for the end of its input.
-pub fn stop_iteration(py: Python<'_>, row: usize) -> Error {
-    // Or a fork has taken the rest of its input away.
-    end_if_forked(py);
+pub fn stop_iteration(row: usize) -> Error {
     Error::new(ErrorCode::UserCode, "StopIteration")
         .hint("catch StopIteration inside the function, or give next() a default")
         .with(|info| info.row = Some(row as u64))
@@ -188,9 +162,10 @@ fn finish<'py>(
     rows: usize,
     row: &dyn Fn() -> u64,
 ) -> Result<Bound<'py, PyList>, Error> {
+    end_if_forked(py, collected.as_ref().err());
     match collected {
         Ok(list) if list.len() == rows => Ok(list),
-        Ok(list) => Err(stop_iteration(py, list.len())),
+        Ok(list) => Err(stop_iteration(list.len())),
         Err(error) => Err(user_error(py, &error).with(|info| info.row = Some(row()))),
     }
 }

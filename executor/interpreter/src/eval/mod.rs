@@ -22,7 +22,7 @@ use udfleet_proto::v1::FuncType;
 
 pub use arrow::{not_handed_over, to_pyarrow};
 pub use asynchronous::finish;
-pub use general::{calls, iterables, map, stop_iteration};
+pub use general::{counted, iterables, map, stop_iteration};
 pub use lenient::is_row_error;
 pub use row_errors::{Messages, effective as effective_policy, evaluate_rows, policy};
 pub use series::{Access, to_series};

@@ -80,7 +80,8 @@ impl Unnesting {
         let arguments = context.arguments(of.function, of.call, &input).map_err(located)?;
         let given = Call { arguments: &arguments, rows: input.rows, values: None, writable: None };
         let columns = eval::iterables(context.py, &given)?;
-        let calls = eval::calls(context.py, of.function, columns, input.rows)?.unbind();
+        let (callable, columns) = eval::counted(context.py, of.function, columns, input.rows)?;
+        let calls = eval::map(context.py, &callable, columns).map_err(unexpected)?.unbind();
         Ok(Self { input, calls, row: 0, current: None })
     }
 
@@ -132,7 +133,7 @@ impl Unnesting {
                 Some(current) => self.go_on(py, of, current, limit, rows),
                 None => self.call(py, of, limit, rows)?,
             };
-            end_if_forked(py);
+            end_if_forked(py, outcome.as_ref().err());
             let Err(error) = outcome else { continue };
             let row = self.row - 1;
             let lenient = error.is_instance_of::<PyException>(py) && policy != OnError::Fail;
@@ -216,9 +217,12 @@ impl Unnesting {
     pub fn close(&mut self, py: Python<'_>) {
         let Some(current) = self.current.take() else { return };
         let results = current.results.bind(py);
-        if results.hasattr("close").unwrap_or(false)
-            && let Err(error) = results.call_method0("close")
-        {
+        if !results.hasattr("close").unwrap_or(false) {
+            return;
+        }
+        let closed = results.call_method0("close");
+        end_if_forked(py, closed.as_ref().err());
+        if let Err(error) = closed {
             log(py, &error);
         }
     }

@@ -13,7 +13,7 @@ use udfleet_proto::v1::{ErrorCode, OnError};
 
 use super::super::context::Context;
 use super::{Aggregate, Selected, arguments, unexpected};
-use crate::child::Loop;
+use crate::child::{Loop, end_if_forked};
 use crate::eval::{Call, effective_policy, iterables, map, stop_iteration};
 use crate::failure::{python_error, returned, user_error};
 use crate::function::Function;
@@ -129,10 +129,11 @@ fn run_all(py: Python<'_>, calls: &Bound<'_, PyAny>, rows: usize, skip: bool) ->
     let mut failures = Vec::new();
     loop {
         let outcome = results.call_method1(intern!(py, "extend"), (calls,));
+        end_if_forked(py, outcome.as_ref().err());
         let row = results.len() + failures.len();
         let (error, spared) = match outcome {
             Ok(_) if row >= rows => return Ok(failures),
-            Ok(_) => (stop_iteration(py, row), true),
+            Ok(_) => (stop_iteration(row), true),
             Err(error) => {
                 let spared = error.is_instance_of::<PyException>(py);
                 (user_error(py, &error).with(|info| info.row = Some(row as u64)), spared)
@@ -149,7 +150,9 @@ fn run_all(py: Python<'_>, calls: &Bound<'_, PyAny>, rows: usize, skip: bool) ->
 /// By pickle, or, where a class can't be imported by its name, by cloudpickle, which travels with functions.
 fn dumps(accumulator: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let py = accumulator.py();
-    let pickled = match py.import("pickle")?.call_method1("dumps", (accumulator, 5)) {
+    let pickled = py.import("pickle")?.call_method1("dumps", (accumulator, 5));
+    end_if_forked(py, pickled.as_ref().err());
+    let pickled = match pickled {
         Ok(pickled) => pickled,
         Err(error) => match py.import("cloudpickle") {
             Ok(module) => module.call_method1("dumps", (accumulator,))?,

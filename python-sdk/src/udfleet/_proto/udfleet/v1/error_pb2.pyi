@@ -99,7 +99,7 @@ class ProcessExit(_message.Message):
     def __init__(self, signal: _Optional[int] = ..., status: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., last_stderr: _Optional[str] = ...) -> None: ...
 
 class ErrorInfo(_message.Message):
-    __slots__ = ("code", "message", "hint", "function", "row", "value", "executor", "attempt", "exception", "exit", "expression", "has_no_side_effects", "producer", "sequence")
+    __slots__ = ("code", "message", "hint", "function", "row", "value", "executor", "attempt", "exception", "exit", "expression", "has_no_side_effects", "producer", "sequence", "busy")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,7 @@ class ErrorInfo(_message.Message):
     HAS_NO_SIDE_EFFECTS_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
     code: ErrorCode
     message: str
     hint: str
@@ -128,7 +129,8 @@ class ErrorInfo(_message.Message):
     has_no_side_effects: bool
     producer: str
     sequence: int
-    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., function: _Optional[str] = ..., row: _Optional[int] = ..., value: _Optional[str] = ..., executor: _Optional[str] = ..., attempt: _Optional[int] = ..., exception: _Optional[_Union[PythonException, _Mapping]] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ..., expression: _Optional[str] = ..., has_no_side_effects: _Optional[bool] = ..., producer: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+    busy: bool
+    def __init__(self, code: _Optional[_Union[ErrorCode, str]] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., function: _Optional[str] = ..., row: _Optional[int] = ..., value: _Optional[str] = ..., executor: _Optional[str] = ..., attempt: _Optional[int] = ..., exception: _Optional[_Union[PythonException, _Mapping]] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ..., expression: _Optional[str] = ..., has_no_side_effects: _Optional[bool] = ..., producer: _Optional[str] = ..., sequence: _Optional[int] = ..., busy: _Optional[bool] = ...) -> None: ...
 
 class RowErrors(_message.Message):
     __slots__ = ("functions",)

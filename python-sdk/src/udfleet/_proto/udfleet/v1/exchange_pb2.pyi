@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress", "producer", "refuse_if_busy")
+    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress", "producer", "refuse_if_busy", "give_back_after_ms")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     FORWARDED_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,7 @@ class ExchangeRequest(_message.Message):
     BUNDLE_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     REFUSE_IF_BUSY_FIELD_NUMBER: _ClassVar[int]
+    GIVE_BACK_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     function: str
     job: str
     forwarded: bool
@@ -31,7 +32,8 @@ class ExchangeRequest(_message.Message):
     bundle_progress: bool
     producer: str
     refuse_if_busy: bool
-    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ..., refuse_if_busy: _Optional[bool] = ...) -> None: ...
+    give_back_after_ms: int
+    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ..., refuse_if_busy: _Optional[bool] = ..., give_back_after_ms: _Optional[int] = ...) -> None: ...
 
 class BatchHeader(_message.Message):
     __slots__ = ("sequence", "attempt")
