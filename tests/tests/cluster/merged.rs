@@ -12,7 +12,7 @@ use udfleet_tests::wait::eventually;
 
 /// A stream with one batch, which stops at the gate.
 async fn waits(cluster: &Cluster, function: &str, gate: &Gate) -> Stream {
-    let mut stream = Stream::open(&cluster.doors()[1], path(function)).await.unwrap();
+    let mut stream = Stream::open(&cluster.endpoints()[1], path(function)).await.unwrap();
     stream.send_all(Encoder::default().all(&[texts(&[gate.argument()])])).await;
     stream.half_close();
     stream
@@ -24,7 +24,7 @@ async fn together(cluster: &Cluster, name: &str, gate: &Gate) -> [Stream; 2] {
     // What is known to be long goes alone: until now, calls of `wait` are short.
     through.open();
     for _ in 0..3 {
-        call(&cluster.doors()[1], path("wait"), &[texts(&[through.argument()])]).await.unwrap();
+        call(&cluster.endpoints()[1], path("wait"), &[texts(&[through.argument()])]).await.unwrap();
     }
     let held = Gate::new(&cluster.folder(), &format!("{name}-held"));
     let mut holder = waits(cluster, "hold", &held).await;
@@ -78,7 +78,7 @@ async fn a_merged_call_goes_on_while_one_of_its_callers_waits_and_ends_with_the_
     eventually("the merged call has ended", ended(&closed)).await;
     let open = Gate::new(&cluster.folder(), "open");
     open.open();
-    let answer = call(&cluster.doors()[1], path("wait"), &[texts(&[open.argument()])]).await.unwrap();
+    let answer = call(&cluster.endpoints()[1], path("wait"), &[texts(&[open.argument()])]).await.unwrap();
     assert_eq!(integers(&answer), [1], "another interpreter has taken its place");
     assert_eq!(closed.entered(), 1, "what nobody waits for is not run again");
     wait_idle(&cluster.http_addresses()).await;
