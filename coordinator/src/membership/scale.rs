@@ -19,8 +19,6 @@ use crate::registry::{Catalog, Function};
 const COORDINATORS: usize = 3;
 const EXECUTORS: usize = 100;
 const FUNCTIONS: u32 = 1_000;
-/// For one change on one coordinator, even where nothing is optimised; optimised it is a tenth of that at most.
-const AT_MOST: Duration = Duration::from_millis(100);
 
 /// CPU time of this thread: others on the machine do not count.
 fn cpu() -> Duration {
@@ -195,9 +193,6 @@ async fn one_environment_for_all_functions() {
     assert_eq!((fewer.messages.len(), fewer.named()), (EXECUTORS, (0, EXECUTORS)));
     let lost = fleet.lose(50);
     assert!(lost.messages.is_empty(), "the others hold it already");
-    for cost in [more, fewer, lost] {
-        assert!(cost.cpu <= AT_MOST, "{:?}", cost.cpu);
-    }
 }
 
 #[tokio::test]
@@ -211,9 +206,6 @@ async fn an_environment_for_each_function_where_not_all_have_room_everywhere() {
     assert!(named <= EXECUTORS, "where it was, another takes its place: {named} functions named");
     let lost = fleet.lose(50);
     assert!(lost.named().1 <= 64, "those that it had");
-    for cost in [more, fewer, lost] {
-        assert!(cost.cpu <= AT_MOST, "{:?}", cost.cpu);
-    }
 }
 
 #[tokio::test]
