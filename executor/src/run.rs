@@ -201,6 +201,7 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         interpreters_per_environment: settings.interpreters_per_environment,
         labels: settings.labels.clone(),
         built_environments: Vec::new(),
+        holds_desired_state: false,
         resources: devices.list(),
     }
 }

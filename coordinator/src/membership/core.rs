@@ -99,8 +99,15 @@ impl MembershipCore {
         // Replacing drops the older attachment's link, which ends its stream.
         let replaced = self.members.insert(member.id().to_owned(), member);
         self.claims_changed = true;
-        // What it holds counts, and is changed, once it has said so: with its first report.
-        self.sync(&id);
+        if self.members.get(&*id).is_some_and(Member::placeable) {
+            self.executor_changed(&id);
+            if self.leadership.settle(&self.members, now) {
+                self.tell_all();
+            }
+        } else {
+            // What it holds counts, and is changed, once it has said so: with its first report.
+            self.sync(&id);
+        }
         if let Some(replaced) = replaced {
             self.show_placement(replaced.desired.environments.iter().map(|(environment, _)| &**environment).collect());
             self.show_built(&id, &replaced.built);

@@ -21,6 +21,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Of a new attach: `nothing` is desired of the executor yet, or its first reports say what is.
+    pub fn new(nothing: bool) -> Self {
+        Self { complete: nothing, ..Self::default() }
+    }
+
     /// Takes in what a report says of it; true where that changes anything.
     pub fn take(&mut self, report: &mut Report) -> bool {
         let completed = !self.complete && !report.more;

@@ -78,6 +78,7 @@ pub(super) struct Member {
 impl Member {
     pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
         let NewAttachment { hello, epoch, number, draining, link, origin } = attachment;
+        let held = Held::new(!hello.holds_desired_state);
         Self {
             id: Arc::from(hello.executor.as_str()),
             built: hello.built_environments.iter().cloned().collect(),
@@ -90,7 +91,7 @@ impl Member {
             origin,
             desired: Arc::default(),
             expected: None,
-            held: Held::default(),
+            held,
             sent: 0,
             told_term: 0,
             statuses: snapshot::Map::new_sync(),

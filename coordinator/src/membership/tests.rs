@@ -49,6 +49,7 @@ impl Fleet {
 
     fn attach_process(&mut self, id: &str, process: &str, epoch: u64, draining: bool) -> Result<Desired, Error> {
         let hello = Hello {
+            holds_desired_state: true,
             executor: id.to_owned(),
             incarnation: process.to_owned(),
             address: "127.0.0.1:1".to_owned(),

@@ -130,7 +130,11 @@ impl Attachment {
     /// One attachment, until it breaks off or the executor has stopped.
     async fn attached(&mut self, welcomed: &mut bool, stop: &OrderlyStop) -> Result<(), Error> {
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        let hello = Hello { built_environments: self.context.board.built_environments(), ..self.hello.clone() };
+        let hello = Hello {
+            built_environments: self.context.board.built_environments(),
+            holds_desired_state: self.context.board.holds_desired_state(),
+            ..self.hello.clone()
+        };
         let first = ExecutorMessage { kind: Some(executor_message::Kind::Hello(hello)) };
         // The channel is empty.
         let _ = outbox.try_send(first);

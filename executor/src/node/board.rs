@@ -175,6 +175,12 @@ impl Board {
         }
     }
 
+    /// True once a coordinator has said what this node shall hold.
+    #[must_use]
+    pub fn holds_desired_state(&self) -> bool {
+        self.state.lock().desired.revision > 0
+    }
+
     /// Hashes of environments on disk.
     #[must_use]
     pub fn built_environments(&self) -> Vec<String> {

@@ -33,7 +33,7 @@ class PythonVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources")
+    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources", "holds_desired_state")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Hello(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
     executor: str
     incarnation: str
     version: str
@@ -72,7 +73,8 @@ class Hello(_message.Message):
     labels: _containers.ScalarMap[str, str]
     built_environments: _containers.RepeatedScalarFieldContainer[str]
     resources: _containers.MessageMap[str, DeviceList]
-    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ...) -> None: ...
+    holds_desired_state: bool
+    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ...) -> None: ...
 
 class DeviceList(_message.Message):
     __slots__ = ("devices",)
