@@ -33,7 +33,7 @@ struct Coordinator {
 }
 
 /// One function of a fleet.
-pub struct Fleet {
+pub struct RemoteFunction {
     coordinators: VecDeque<Coordinator>,
     function: String,
     on_error: OnError,
@@ -42,7 +42,7 @@ pub struct Fleet {
     pub patience: Duration,
 }
 
-impl Fleet {
+impl RemoteFunction {
     /// As the command line says.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Fleet {
         Ok(inputs)
     }
 
-    /// Opens an exchange of these messages; the first of them needs [`Fleet::descriptor`].
+    /// Opens an exchange of these messages; the first of them needs [`RemoteFunction::descriptor`].
     ///
     /// # Errors
     /// As the fleet says.

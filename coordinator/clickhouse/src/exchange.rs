@@ -11,7 +11,7 @@ use udfleet_proto::v1::BatchHeader;
 use crate::Stop;
 use crate::answer::{self, AnswerMessage};
 use crate::carry::{Results, relabelled, renamed};
-use crate::channel::Fleet;
+use crate::channel::RemoteFunction;
 use crate::chunk::Chunk;
 use crate::frame::{Kind, Message};
 use crate::input::{Event, Input};
@@ -49,7 +49,7 @@ impl From<Error> for Interrupted {
 /// # Errors
 /// Why it ended early; the chunk knows what has been answered by then.
 pub async fn attempt(
-    fleet: &mut Fleet,
+    fleet: &mut RemoteFunction,
     chunk: &mut Chunk,
     input: &mut Input,
     output: &mut Output,

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 
-use crate::channel::Fleet;
+use crate::channel::RemoteFunction;
 use crate::flags::Flags;
 use crate::input::{Event, Input};
 use crate::output::{Output, reader_gone};
@@ -98,7 +98,7 @@ async fn answer_all(flags: &Flags, input: &mut Input, output: &mut Output) -> Re
         let Event::Begin(rows) = event else { return Err(Error::internal("a message outside of a stream").into()) };
         let fleet = match &mut fleet {
             Some(fleet) => fleet,
-            none => none.insert(Fleet::new(flags)?),
+            none => none.insert(RemoteFunction::new(flags)?),
         };
         stream::answer(fleet, rows, input, output).await?;
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::Stop;
-use crate::channel::Fleet;
+use crate::channel::RemoteFunction;
 use crate::chunk::{Chunk, malformed};
 use crate::exchange::{Interrupted, attempt};
 use crate::frame::Kind;
@@ -15,7 +15,12 @@ use crate::retry::Retry;
 ///
 /// # Errors
 /// What failed, once the rest of the stream may be thrown away.
-pub async fn answer(fleet: &mut Fleet, rows: Option<u64>, input: &mut Input, output: &mut Output) -> Result<(), Stop> {
+pub async fn answer(
+    fleet: &mut RemoteFunction,
+    rows: Option<u64>,
+    input: &mut Input,
+    output: &mut Output,
+) -> Result<(), Stop> {
     if rows == Some(0) {
         // ClickHouse reads no answer, and would take one for that of the next chunk.
         input.drain().await;

@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How a registration has ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
+pub(super) struct RegistrationOutcome {
     /// It can be called.
     pub ready: bool,
     /// It could be called for a while.
@@ -22,7 +22,11 @@ pub(super) struct Outcome {
 }
 
 /// Records how a registration has ended.
-pub(super) async fn record(context: &FleetContext, function: &Function, outcome: Outcome) -> Result<(), Error> {
+pub(super) async fn record(
+    context: &FleetContext,
+    function: &Function,
+    outcome: RegistrationOutcome,
+) -> Result<(), Error> {
     if outcome.ready {
         return context.registry.settle(function).await;
     }
@@ -32,7 +36,7 @@ pub(super) async fn record(context: &FleetContext, function: &Function, outcome:
 }
 
 /// The same, until the store has taken it.
-pub(super) async fn record_later(context: Arc<FleetContext>, function: Function, outcome: Outcome) {
+pub(super) async fn record_later(context: Arc<FleetContext>, function: Function, outcome: RegistrationOutcome) {
     loop {
         tokio::time::sleep(PAUSE).await;
         match record(&context, &function, outcome).await {

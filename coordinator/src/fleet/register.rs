@@ -10,7 +10,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, RegistrationEvent};
 
-use super::later::{self, Outcome};
+use super::later::{self, RegistrationOutcome};
 use super::service::FleetContext;
 use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
@@ -125,7 +125,7 @@ async fn end(
     served: bool,
     result: Result<FunctionInfo, Error>,
 ) -> Result<FunctionInfo, Error> {
-    let outcome = Outcome { ready: result.is_ok(), served };
+    let outcome = RegistrationOutcome { ready: result.is_ok(), served };
     match later::record(context, function, outcome).await {
         Err(error) if !error.code().retryable() => return Err(error),
         Err(_) => drop(tokio::spawn(later::record_later(Arc::clone(context), function.clone(), outcome))),

@@ -10,7 +10,7 @@ use crate::registry::{Catalog, Function};
 
 /// See the module. Empty with each attach, as its first reports say all.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct ReportedState {
     term: u64,
     revision: u64,
     /// By `add@3`: what a function's status is about.
@@ -20,7 +20,7 @@ pub(super) struct Held {
     pub complete: bool,
 }
 
-impl Held {
+impl ReportedState {
     /// Of a new attach: `nothing` is desired of the executor yet, or its first reports say what is.
     pub fn new(nothing: bool) -> Self {
         Self { complete: nothing, ..Self::default() }

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use udfleet_proto::v1::{ExecutorState, FunctionStatus, Hello, LoadState, Report};
 
 use super::desired::Desired;
-use super::held::Held;
+use super::held::ReportedState;
 use super::message::{Link, NewAttachment, Origin};
 use super::record::Claim;
 use crate::registry::{Catalog, Function};
@@ -57,7 +57,7 @@ pub(super) struct Member {
     /// What this coordinator would desire if it led; none where it does.
     pub expected: Option<Arc<Desired>>,
     /// What it reports of desired state.
-    pub held: Held,
+    pub held: ReportedState,
     /// The largest revision that this coordinator has sent to its process.
     sent: u64,
     /// The term in which it has sent anything to its process; 0: in none.
@@ -78,7 +78,7 @@ pub(super) struct Member {
 impl Member {
     pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
         let NewAttachment { hello, epoch, number, draining, link, origin } = attachment;
-        let held = Held::new(!hello.holds_desired_state);
+        let held = ReportedState::new(!hello.holds_desired_state);
         Self {
             id: Arc::from(hello.executor.as_str()),
             built: hello.built_environments.iter().cloned().collect(),

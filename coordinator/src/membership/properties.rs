@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// The fleet, and what is needed to check it.
-struct Fleet {
+struct SimulatedFleet {
     core: MembershipCore,
     routes: Arc<RouteTable>,
     snapshots: Arc<SnapshotCell>,
@@ -110,7 +110,7 @@ fn function(number: u8, version: u32) -> Arc<Function> {
     Arc::new(Function::new(definition))
 }
 
-impl Fleet {
+impl SimulatedFleet {
     fn new() -> Self {
         let (routes, snapshots) = (Arc::<RouteTable>::default(), Arc::<SnapshotCell>::default());
         let mut core = MembershipCore::new(Arc::default(), Arc::clone(&routes), Arc::clone(&snapshots), TIMEOUT);
@@ -349,7 +349,7 @@ proptest! {
         // Endpoints need a runtime, nothing more.
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _inside = runtime.enter();
-        let mut fleet = Fleet::new();
+        let mut fleet = SimulatedFleet::new();
         for event in events {
             fleet.happens(event);
             fleet.check();
@@ -359,7 +359,7 @@ proptest! {
 
 /// Entries that one report touches in a fleet of this size, where one function's state and numbers have changed.
 fn touched_by_a_report(functions: u32, executors: u8) -> u64 {
-    let mut fleet = Fleet::new();
+    let mut fleet = SimulatedFleet::new();
     for executor in 0..executors {
         fleet.attach(executor, 0);
         fleet.report(&id(executor), Vec::new(), Vec::new(), Report::default());

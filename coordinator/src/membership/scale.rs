@@ -116,7 +116,7 @@ impl Cost {
 }
 
 /// A fleet with so many functions, `sharing` of them in one environment each time.
-struct Fleet {
+struct LargeFleet {
     coordinators: Vec<Coordinator>,
     catalog: Arc<Catalog>,
     sharing: u32,
@@ -129,7 +129,7 @@ fn function(number: u32, sharing: u32) -> Arc<Function> {
     Arc::new(Function::new(definition))
 }
 
-impl Fleet {
+impl LargeFleet {
     fn new(executors: usize, functions: u32, sharing: u32) -> Self {
         let all = (0..functions).fold(Catalog::default(), |all, number| all.with(function(number, sharing)));
         let catalog = Arc::new(all);
@@ -186,7 +186,7 @@ impl Fleet {
 
 #[tokio::test]
 async fn one_environment_for_all_functions() {
-    let mut fleet = Fleet::new(EXECUTORS, FUNCTIONS, FUNCTIONS + 1);
+    let mut fleet = LargeFleet::new(EXECUTORS, FUNCTIONS, FUNCTIONS + 1);
     let more = fleet.register(FUNCTIONS);
     assert_eq!((more.messages.len(), more.named()), (EXECUTORS, (0, EXECUTORS)), "everybody hears of the one function");
     let fewer = fleet.drop_function(7);
@@ -197,7 +197,7 @@ async fn one_environment_for_all_functions() {
 
 #[tokio::test]
 async fn an_environment_for_each_function_where_not_all_have_room_everywhere() {
-    let mut fleet = Fleet::new(EXECUTORS, FUNCTIONS, 1);
+    let mut fleet = LargeFleet::new(EXECUTORS, FUNCTIONS, 1);
     let more = fleet.register(FUNCTIONS);
     let (_, named) = more.named();
     assert!((1..=EXECUTORS).contains(&named), "{named} functions named");
@@ -213,7 +213,7 @@ async fn the_cost_of_a_function_does_not_grow_with_the_number_of_functions() {
     let cost = |functions: u32| {
         let catalog = (0..functions).fold(Catalog::default(), |all, number| all.with(function(number, u32::MAX)));
         let coordinators = vec![Coordinator::new(10, &Arc::new(catalog.clone()))];
-        let mut fleet = Fleet { coordinators, catalog: Arc::new(catalog), sharing: u32::MAX };
+        let mut fleet = LargeFleet { coordinators, catalog: Arc::new(catalog), sharing: u32::MAX };
         (0..20).map(|more| fleet.register(functions + more).cpu).min().unwrap()
     };
     let (few, many) = (cost(50), cost(5_000));

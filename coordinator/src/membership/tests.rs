@@ -21,13 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 type Desired = watch::Receiver<Outbound>;
 
-struct Fleet {
+struct TestFleet {
     core: MembershipCore,
     routes: Arc<RouteTable>,
     now: Instant,
 }
 
-impl Fleet {
+impl TestFleet {
     fn new(functions: &[&str]) -> Self {
         let routes = Arc::new(RouteTable::default());
         let mut core = MembershipCore::new(Arc::new(catalog(functions)), Arc::clone(&routes), Arc::default(), TIMEOUT);
@@ -107,7 +107,7 @@ fn reference(name: &str, since: u64) -> FunctionReference {
 
 #[tokio::test]
 async fn silent_executors_are_lost() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let (a, _b) = (fleet.attach("a", 1), fleet.attach("b", 1));
     for id in ["a", "b"] {
         fleet.report(id, 1, 1, LoadState::Ready);
@@ -123,7 +123,7 @@ async fn silent_executors_are_lost() {
 
 #[tokio::test]
 async fn stale_epochs_and_old_reports_change_nothing() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let first = fleet.attach("a", 1);
     fleet.report("a", 1, 1, LoadState::Ready);
     let _second = fleet.attach("a", 2);
@@ -139,7 +139,7 @@ async fn stale_epochs_and_old_reports_change_nothing() {
 
 #[tokio::test]
 async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let mut desired = fleet.attach("a", 3);
     let first = desired.borrow_and_update().desired.clone().unwrap();
     assert_eq!((first.functions.len(), first.environments.len()), (1, 1));
@@ -158,7 +158,7 @@ async fn desired_state_has_growing_revisions_and_comes_only_with_changes() {
 
 #[tokio::test]
 async fn what_was_said_of_an_earlier_load_counts_no_more() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let desired = fleet.attach("a", 1);
     let revision = |desired: &Desired| desired.borrow().desired.clone().unwrap().revision;
     fleet.report("a", 1, 1, LoadState::Ready);
@@ -176,7 +176,7 @@ async fn what_was_said_of_an_earlier_load_counts_no_more() {
 
 #[tokio::test]
 async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
-    let mut fleet = Fleet::new(&["f", "g"]);
+    let mut fleet = TestFleet::new(&["f", "g"]);
     let _a = fleet.attach("a", 1);
     let (events, mut news) = mpsc::unbounded_channel();
     fleet.core.watch("f@1", Unplaced::Fails, events.clone());
@@ -200,7 +200,7 @@ async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
 
 #[tokio::test]
 async fn a_draining_executor_keeps_its_work_until_it_is_done() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let mut desired = fleet.attach("a", 1);
     fleet.report("a", 1, 1, LoadState::Ready);
     fleet.core.drain("a", true);
@@ -217,7 +217,7 @@ async fn a_draining_executor_keeps_its_work_until_it_is_done() {
 
 #[tokio::test]
 async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let _first = fleet.attach("a", 1);
     fleet.core.drain("a", true);
     for detached in [false, true] {
@@ -232,7 +232,7 @@ async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
 
 #[tokio::test]
 async fn after_a_restart_of_the_coordinator_a_draining_executor_keeps_what_it_says_that_it_holds() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let desired = fleet.attach_process("a", "first", 2, true).unwrap();
     assert!(desired.borrow().desired.is_none(), "nobody but the executor knows what it holds");
     fleet.report_at("a", 2, 1, 7, LoadState::Ready);
@@ -250,8 +250,8 @@ async fn after_a_restart_of_the_coordinator_a_draining_executor_keeps_what_it_sa
 
 #[tokio::test]
 async fn numbers_of_now_wait_for_every_attached_executor() {
-    let mut fleet = Fleet::new(&["f"]);
-    let ask = |fleet: &mut Fleet| {
+    let mut fleet = TestFleet::new(&["f"]);
+    let ask = |fleet: &mut TestFleet| {
         let (reply, answer) = oneshot::channel();
         fleet.core.refresh(reply, fleet.now);
         answer
@@ -274,7 +274,7 @@ async fn numbers_of_now_wait_for_every_attached_executor() {
 
 #[tokio::test]
 async fn another_process_of_an_id_is_let_in_only_when_the_first_is_gone() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let first = fleet.attach("a", 1);
     let refused = fleet.attach_process("a", "second", 2, false).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidConfig);
@@ -290,7 +290,7 @@ async fn another_process_of_an_id_is_let_in_only_when_the_first_is_gone() {
 
 #[tokio::test]
 async fn who_says_goodbye_gets_nothing_new_and_is_not_lost() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let (a, _b) = (fleet.attach("a", 1), fleet.attach("b", 1));
     for id in ["a", "b"] {
         fleet.report(id, 1, 1, LoadState::Ready);
@@ -307,7 +307,7 @@ async fn who_says_goodbye_gets_nothing_new_and_is_not_lost() {
 
 #[tokio::test]
 async fn any_number_of_viewers_shares_one_round_of_reports() {
-    let mut fleet = Fleet::new(&["f"]);
+    let mut fleet = TestFleet::new(&["f"]);
     let a = fleet.attach("a", 1);
     let mut viewers: Vec<_> = (0..50)
         .map(|_| {
@@ -326,8 +326,8 @@ async fn any_number_of_viewers_shares_one_round_of_reports() {
 }
 
 /// A fleet whose coordinator follows: "a" and "b" report f of another leader.
-fn followed() -> (Fleet, Desired, Desired) {
-    let mut fleet = Fleet::new(&["f", "g"]);
+fn followed() -> (TestFleet, Desired, Desired) {
+    let mut fleet = TestFleet::new(&["f", "g"]);
     fleet.core.follow();
     let links = ["a", "b"].map(|id| fleet.attach_process(id, "first", 1, false).unwrap());
     let environment = function("f").environment;

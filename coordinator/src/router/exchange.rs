@@ -23,7 +23,7 @@ use super::connection::{self, UpstreamConnection, UpstreamMessages};
 use super::core::{Candidate, Effect, Event, ExchangeCore};
 use super::input::InputSource;
 use super::routed_stage::RoutedStage;
-use super::service::{ActiveStream, Shared};
+use super::service::{ActiveStream, RouterContext};
 use super::status;
 use crate::routes::{InFlight, Routes, Server};
 
@@ -53,7 +53,7 @@ impl Candidate for Server {
 
 /// See the module.
 pub(super) struct Exchange {
-    shared: Arc<Shared>,
+    shared: Arc<RouterContext>,
     stage: RoutedStage,
     core: ExchangeCore<Server>,
     /// Those that the core's executors were looked up in.
@@ -75,7 +75,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When a function of the stage is gone.
-    pub fn new(shared: Arc<Shared>, stage: RoutedStage, input: InputSource) -> Result<Self, Error> {
+    pub fn new(shared: Arc<RouterContext>, stage: RoutedStage, input: InputSource) -> Result<Self, Error> {
         let changes = shared.routes.changes();
         let routes = shared.routes.load_full();
         let serving = stage.serving(&routes)?;

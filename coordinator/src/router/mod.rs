@@ -1,4 +1,4 @@
-//! The Flight front door: streams go to executors and back. Only aggregations that are spread by key, and what is sent
+//! The Flight service: streams go to executors and back. Only aggregations that are spread by key, and what is sent
 //! again in mid-answer, have their batches decoded.
 
 mod arrival;

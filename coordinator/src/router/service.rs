@@ -58,7 +58,7 @@ impl Drop for ActiveStream {
 }
 
 /// What all streams share.
-pub(super) struct Shared {
+pub(super) struct RouterContext {
     pub routes: Arc<RouteTable>,
     pub token: SendToken,
     pub stats: Arc<Stats>,
@@ -67,7 +67,7 @@ pub(super) struct Shared {
 /// Routes streams to executors.
 #[derive(Clone)]
 pub struct Router {
-    shared: Arc<Shared>,
+    shared: Arc<RouterContext>,
     lookup: Arc<dyn Lookup>,
 }
 
@@ -75,7 +75,7 @@ impl Router {
     /// Routes by this table; `token` is shown to executors, `lookup` finds what another coordinator has just registered.
     #[must_use]
     pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>, lookup: Arc<dyn Lookup>) -> Self {
-        Self { shared: Arc::new(Shared { routes, token, stats }), lookup }
+        Self { shared: Arc::new(RouterContext { routes, token, stats }), lookup }
     }
 
     /// The stages of one stream, in a row.

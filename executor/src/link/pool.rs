@@ -377,12 +377,12 @@ impl PoolState {
         Some((waiter, granted))
     }
 
-    fn begin(&mut self, place: Place, demand: &Demand, now: Instant) -> Granted {
+    fn begin(&mut self, place: CallTarget, demand: &Demand, now: Instant) -> Granted {
         self.last_call += 1;
         let call = self.last_call;
         match place {
-            Place::Gone(interpreter) => Granted { interpreter, call },
-            Place::Member(index) => {
+            CallTarget::Gone(interpreter) => Granted { interpreter, call },
+            CallTarget::Member(index) => {
                 let pace = self.lanes.turn(demand.lane, now).pace;
                 let charged = self.lanes.begin(demand.lane, &demand.name, now);
                 let member = &mut self.members[index];
@@ -408,23 +408,23 @@ impl PoolState {
 }
 
 /// Where a call goes.
-enum Place {
+enum CallTarget {
     /// To a member of the pool, by its index.
     Member(usize),
     /// To an interpreter that has ended: the call learns how.
     Gone(Interpreter),
 }
 
-fn find(members: &[Member], demand: &Demand, at: Option<&Interpreter>, turn: Turn, now: Instant) -> Option<Place> {
+fn find(members: &[Member], demand: &Demand, at: Option<&Interpreter>, turn: Turn, now: Instant) -> Option<CallTarget> {
     let usable = |member: &Member| member.interpreter.alive() && member.interpreter.serves(&demand.functions);
     if let Some(wanted) = at {
         let index = members.iter().position(|member| member.interpreter.pid() == wanted.pid());
-        let Some(index) = index.filter(|_| wanted.alive()) else { return Some(Place::Gone(wanted.clone())) };
+        let Some(index) = index.filter(|_| wanted.alive()) else { return Some(CallTarget::Gone(wanted.clone())) };
         let member = &members[index];
-        return (usable(member) && member.seat.has_room(turn.pace, now)).then_some(Place::Member(index));
+        return (usable(member) && member.seat.has_room(turn.pace, now)).then_some(CallTarget::Member(index));
     }
     let seats = members.iter().enumerate().filter(|(_, member)| !member.retiring && usable(member));
     let seats = seats.map(|(index, member)| (index, &member.seat));
     let kept = |index: usize| if demand.keeps { members[index].interpreter.kept() } else { 0 };
-    choose(seats, kept, turn, now).map(Place::Member)
+    choose(seats, kept, turn, now).map(CallTarget::Member)
 }

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::desired::Desired;
 use super::environment::{self, EnvironmentActor, EnvironmentMessage};
 use super::fetch::{Fetching, fetch};
-use super::reconcile::{self, Definitions, Wanted};
+use super::reconcile::{self, Definitions, WantedEnvironments};
 
 /// Longer than environments take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -45,7 +45,7 @@ pub struct NodeState {
     /// Those that `desired` names, as far as they have come.
     definitions: Definitions,
     fetching: Fetching,
-    wanted: Wanted,
+    wanted: WantedEnvironments,
     environments: BTreeMap<String, ActorRef<EnvironmentMessage>>,
 }
 
@@ -68,7 +68,7 @@ impl Actor for NodeActor {
             desired: Arc::default(),
             definitions: Definitions::new(),
             fetching: Fetching::default(),
-            wanted: Wanted::new(),
+            wanted: WantedEnvironments::new(),
             environments: BTreeMap::new(),
         })
     }

@@ -44,7 +44,7 @@ impl WantedEnvironment {
 pub type Definitions = HashMap<Bytes, Arc<FunctionDefinition>>;
 
 /// What the node shall hold, by environment hash.
-pub type Wanted = BTreeMap<String, WantedEnvironment>;
+pub type WantedEnvironments = BTreeMap<String, WantedEnvironment>;
 
 /// What to do to get there.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -61,8 +61,8 @@ pub struct EnvironmentChanges {
 /// and are left out. Every environment gets at least one interpreter; what goes beyond the node's bound is cut, the
 /// largest first.
 #[must_use]
-pub fn wanted(desired: &Desired, definitions: &Definitions, limits: Limits) -> Wanted {
-    let mut wanted = Wanted::new();
+pub fn wanted(desired: &Desired, definitions: &Definitions, limits: Limits) -> WantedEnvironments {
+    let mut wanted = WantedEnvironments::new();
     for (name, reference) in &desired.functions {
         let Some(definition) = definitions.get(&reference.definition) else { continue };
         let entry = wanted.entry(reference.environment.clone()).or_insert_with(|| WantedEnvironment {
@@ -79,7 +79,7 @@ pub fn wanted(desired: &Desired, definitions: &Definitions, limits: Limits) -> W
     wanted
 }
 
-fn cut(wanted: &mut Wanted, most: u32) {
+fn cut(wanted: &mut WantedEnvironments, most: u32) {
     let mut total: u32 = wanted.values().map(|environment| environment.interpreters).sum();
     while total > most {
         let largest = wanted.values_mut().max_by_key(|environment| environment.interpreters);
@@ -93,7 +93,7 @@ fn cut(wanted: &mut Wanted, most: u32) {
 
 /// Compares what is held with what is wanted.
 #[must_use]
-pub fn plan(held: &Wanted, wanted: &Wanted) -> EnvironmentChanges {
+pub fn plan(held: &WantedEnvironments, wanted: &WantedEnvironments) -> EnvironmentChanges {
     let mut plan = EnvironmentChanges {
         stop: held.keys().filter(|hash| !wanted.contains_key(*hash)).cloned().collect(),
         ..EnvironmentChanges::default()

@@ -39,12 +39,12 @@ class Counting(ScalarFunction):
 "#;
 
 #[derive(Clone, Default)]
-struct Seen {
+struct ObservedErrors {
     errors: Arc<Mutex<Vec<FunctionRowErrors>>>,
     metrics: Arc<Mutex<Vec<Vec<UserMetric>>>>,
 }
 
-impl Observer for Seen {
+impl Observer for ObservedErrors {
     fn user_metrics(&self, _: &str, metrics: Vec<UserMetric>) {
         self.metrics.lock().push(metrics);
     }
@@ -57,7 +57,7 @@ impl Observer for Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn null_and_skip_spare_the_good_rows() {
     let runner = Runner::start(MODULE).await;
-    let seen = Seen::default();
+    let seen = ObservedErrors::default();
     runner.interpreter.observe(Box::new(seen.clone()));
     runner.load(1, scalar("odd", &[bigint()], bigint())).await;
     let result = schema(&[field("result", &bigint())]);
@@ -167,7 +167,7 @@ async fn table_functions_lose_the_whole_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_that_changed_come_with_the_answer() {
     let runner = Runner::start(MODULE).await;
-    let seen = Seen::default();
+    let seen = ObservedErrors::default();
     runner.interpreter.observe(Box::new(seen.clone()));
     runner.load(1, scalar("Counting", &[bigint()], bigint())).await;
     runner.call(input(1, &[&some([3, 4])])).await.unwrap();

@@ -125,7 +125,7 @@ def frames(
 
 
 @dataclass
-class Answer:
+class WireResult:
     """What came back of one call."""
 
     schemas: list[pa.Schema] = field(default_factory=list)
@@ -151,7 +151,7 @@ class Answer:
 class _Decoder:
     """From messages back to batches."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: WireResult) -> None:
         self._answer = answer
         self._stream = b""
 
@@ -174,7 +174,7 @@ class Call:
     def __init__(
         self, stub: Any, requests: Iterator[Any], metadata: tuple[tuple[str, str], ...], timeout: float
     ) -> None:
-        self.answer = Answer()
+        self.answer = WireResult()
         self._decoder = _Decoder(self.answer)
         self._call = stub(requests, metadata=metadata, timeout=timeout)
 
@@ -192,7 +192,7 @@ class Call:
             return False
         return True
 
-    def finish(self) -> Answer:
+    def finish(self) -> WireResult:
         while self.next():
             pass
         return self.answer
@@ -263,7 +263,7 @@ class Wire:
         framing: Framing = on_every_message,
         schema: pa.Schema | None = None,
         timeout: float = 120,
-    ) -> Answer:
+    ) -> WireResult:
         """Writes all of it, closes its half, then reads."""
         return self.open(iter(frames(name, *batches, framing=framing, schema=schema)), timeout).finish()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-from flight_wire import Answer
+from flight_wire import WireResult
 from remote_servers import is_decimal_text
 
 _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
@@ -37,7 +37,7 @@ def _values(value: Any) -> Any:
     return [_values(part) for part in value] if isinstance(value, list) else value
 
 
-def columns(answer: Answer) -> list[list[Any]]:
+def columns(answer: WireResult) -> list[list[Any]]:
     found = []
     for index, field in enumerate(answer.schema):
         column = answer.table.column(index)
@@ -52,6 +52,6 @@ def columns(answer: Answer) -> list[list[Any]]:
     return found
 
 
-def assert_same(theirs: Answer, ours: Answer) -> None:
+def assert_same(theirs: WireResult, ours: WireResult) -> None:
     assert shapes(ours.schema) == shapes(theirs.schema)
     assert columns(ours) == columns(theirs)

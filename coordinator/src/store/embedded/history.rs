@@ -15,14 +15,14 @@ const KEPT: usize = 4096;
 const KEPT_BYTES: usize = 64 << 20;
 
 #[derive(Default)]
-struct Kept {
+struct RetainedChanges {
     /// Changes up to here are not in `changes`.
     floor: Revision,
     bytes: usize,
     changes: VecDeque<Arc<Changes>>,
 }
 
-impl Kept {
+impl RetainedChanges {
     /// The oldest changes after `seen`; `None` where there are none yet.
     fn after(&self, seen: Revision) -> Result<Option<Arc<Changes>>, StoreError> {
         if seen < self.floor {
@@ -35,14 +35,14 @@ impl Kept {
 
 /// A bounded history. Watchers end when it is dropped.
 pub(super) struct History {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<RetainedChanges>>,
     newest: watch::Sender<Revision>,
 }
 
 impl History {
     /// Begins after `revision`.
     pub(super) fn new(revision: Revision) -> Self {
-        let kept = Arc::new(Mutex::new(Kept { floor: revision, ..Kept::default() }));
+        let kept = Arc::new(Mutex::new(RetainedChanges { floor: revision, ..RetainedChanges::default() }));
         Self { kept, newest: watch::channel(revision).0 }
     }
 
@@ -67,7 +67,7 @@ impl History {
 
     /// Forgets everything up to `revision`: watchers that have not seen it have to list.
     pub(super) fn forget(&self, revision: Revision) {
-        *self.kept.lock() = Kept { floor: revision, ..Kept::default() };
+        *self.kept.lock() = RetainedChanges { floor: revision, ..RetainedChanges::default() };
         self.newest.send_replace(revision);
     }
 
@@ -104,7 +104,7 @@ fn weight(changes: &Changes) -> usize {
 struct Reader {
     prefix: String,
     seen: Revision,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<RetainedChanges>>,
     newest: watch::Receiver<Revision>,
 }
 

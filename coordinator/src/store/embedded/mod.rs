@@ -41,7 +41,7 @@ enum Medium {
     Closed,
 }
 
-struct Shared {
+struct SharedFile {
     open_file: OpenFile,
     /// Read by every operation for as long as it runs.
     medium: RwLock<Medium>,
@@ -51,7 +51,7 @@ struct Shared {
 
 /// A [`MetaStore`] in one file. Nobody else can open the file until this is closed or dropped.
 pub struct EmbeddedStore {
-    shared: Arc<Shared>,
+    shared: Arc<SharedFile>,
     sweeper: tokio::task::JoinHandle<()>,
 }
 
@@ -78,7 +78,7 @@ impl EmbeddedStore {
             let leases = found.leases.into_iter().map(|(id, ttl)| (id, (ttl, now + ttl))).collect();
             let history = Mutex::new(History::new(found.revision));
             let medium = RwLock::new(Medium::Open(OpenStore { database, history, leases: Mutex::new(leases) }));
-            Ok(Arc::new(Shared { open_file, medium, outage: Mutex::new(None) }))
+            Ok(Arc::new(SharedFile { open_file, medium, outage: Mutex::new(None) }))
         })
         .await?;
         let sweeper = tokio::spawn(sweep(Arc::downgrade(&shared)));
@@ -100,7 +100,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|e| StoreError::Failed(e.to_string()))?
 }
 
-async fn sweep(shared: std::sync::Weak<Shared>) {
+async fn sweep(shared: std::sync::Weak<SharedFile>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(shared) = shared.upgrade() else { return };
@@ -112,7 +112,7 @@ async fn sweep(shared: std::sync::Weak<Shared>) {
     }
 }
 
-impl Shared {
+impl SharedFile {
     fn run<T>(&self, work: impl FnOnce(&OpenStore) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut medium = self.medium.read();
         if matches!(*medium, Medium::Suspended { .. }) {
