@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manifest = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let package = manifest.join("../python-sdk/src/udfleet");
-    println!("cargo:rerun-if-changed={}", package.display());
     let mut files = Vec::new();
     collect(&package, &package, &mut files)?;
     files.sort();
     let mut code = "&[\n".to_owned();
     for (name, path) in files {
+        // Not the folder: CPython writes bytecode into it. A new file counts once another file imports it.
+        println!("cargo:rerun-if-changed={path}");
         writeln!(code, "    ({name:?}, include_str!({path:?})),")?;
     }
     code.push_str("]\n");
