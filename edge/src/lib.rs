@@ -1,7 +1,7 @@
 //! What the edges of udfleet's processes share: who may come in, how ports are served, what Flight clients and data
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
-//! Which module may use which: `address`, `config`, `content`, `engine` and `secret` use no other of this
+//! Which module may use which: `address`, `config`, `engine` and `secret` use no other of this
 //! crate; `auth` uses `secret`; `flight` and
 //! `metrics` use `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
@@ -9,7 +9,6 @@ pub mod address;
 pub mod auth;
 pub mod channel;
 pub mod config;
-pub mod content;
 pub mod engine;
 pub mod flight;
 pub mod metrics;

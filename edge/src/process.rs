@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use sd_notify::NotifyState;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,11 +27,20 @@ pub fn init_logging() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
-/// Says on stdout where the process listens, as a line of JSON.
+/// Says on stdout where the process listens, as a line of JSON, and tells systemd, where that has started it, that it is
+/// ready.
 pub fn announce(line: &serde_json::Value) {
     let mut stdout = std::io::stdout();
     // Whoever closed the pipe does not want to know.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    tell_systemd(NotifyState::Ready);
+}
+
+/// Nobody listens unless `NOTIFY_SOCKET` says so.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd can't be told");
+    }
 }
 
 /// The exit of a program. Errors are for a person at a terminal: tracing may not be up.
@@ -65,6 +75,7 @@ pub fn stop_requested(parent: Option<u32>) -> Result<impl Future<Output = ()> + 
             _ = int.recv() => {}
             () = orphaned => tracing::info!("the parent process has ended"),
         }
+        tell_systemd(NotifyState::Stopping);
     })
 }
 

@@ -57,21 +57,13 @@ impl CoordinatorCluster {
             "--data-dir".into(),
             self.folder.path().join(&name).into(),
             format!("--meta-store={}", self.etcd.url("tests")).into(),
+            "--artifact-store".into(),
+            self.folder.path().join("artifacts").into(),
+            "--artifact-store-shared".into(),
             "--executor-timeout=3s".into(),
         ];
-        self.share_artifacts(&name);
         let process = Process::start("udfleet-coordinator", &name, self.folder.path(), &arguments).await;
         self.seats[index].process = Some(process);
-    }
-
-    /// Files are the same for all coordinators, as on a volume that they share.
-    fn share_artifacts(&self, name: &str) {
-        let (shared, own) = (self.folder.path().join("artifacts"), self.folder.path().join(name));
-        std::fs::create_dir_all(&shared).expect("a folder");
-        std::fs::create_dir_all(&own).expect("a folder");
-        if !own.join("artifacts").exists() {
-            std::os::unix::fs::symlink(&shared, own.join("artifacts")).expect("a link");
-        }
     }
 
     /// Starts an executor that is told of the first coordinator only; does not wait until it is attached.

@@ -1,13 +1,12 @@
 //! The Artifacts service.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::BytesMut;
-use futures::Stream;
-use tokio::io::AsyncReadExt as _;
+use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::ARTIFACT_CHUNK_BYTES;
 use udfleet_proto::v1::artifacts_server::Artifacts;
 use udfleet_proto::v1::{
     ArtifactChunk, ErrorCode, GetArtifactRequest, MissingArtifactsRequest, MissingArtifactsResponse,
@@ -16,15 +15,20 @@ use udfleet_proto::v1::{
 
 use super::{ArtifactStore, Upload};
 
+/// Artifacts that are looked for at the same time.
+const LOOKUPS: usize = 16;
+/// The longest wait for a client's next chunk.
+const STALL: Duration = Duration::from_secs(60);
+
 /// Serves an [`ArtifactStore`] to clients and executors.
 pub struct ArtifactsService {
-    store: ArtifactStore,
+    store: Arc<ArtifactStore>,
 }
 
 impl ArtifactsService {
     /// Serves this store.
     #[must_use]
-    pub fn new(store: ArtifactStore) -> Self {
+    pub fn new(store: Arc<ArtifactStore>) -> Self {
         Self { store }
     }
 }
@@ -35,26 +39,26 @@ impl Artifacts for ArtifactsService {
         &self,
         request: Request<MissingArtifactsRequest>,
     ) -> Result<Response<MissingArtifactsResponse>, Status> {
-        let mut hashes = Vec::new();
-        for hash in request.into_inner().hashes {
-            if !self.store.reserve(&hash).await {
-                hashes.push(hash);
-            }
-        }
-        Ok(Response::new(MissingArtifactsResponse { hashes }))
+        let look = |hash: String| async move {
+            let here = self.store.reserve(&hash, None).await?;
+            Ok::<_, Error>((!here).then_some(hash))
+        };
+        let looked = futures::stream::iter(request.into_inner().hashes).map(look).buffered(LOOKUPS);
+        let hashes: Vec<Option<String>> = looked.try_collect().await?;
+        Ok(Response::new(MissingArtifactsResponse { hashes: hashes.into_iter().flatten().collect() }))
     }
 
     async fn put(&self, request: Request<Streaming<ArtifactChunk>>) -> Result<Response<PutArtifactResponse>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?;
+        let first = next(&mut chunks).await?;
         let first = first.ok_or_else(|| Error::new(ErrorCode::InvalidInput, "the upload holds no chunk"))?;
-        if self.store.reserve(&first.hash).await {
+        if self.store.reserve(&first.hash, Some(first.size)).await? {
             return Ok(Response::new(PutArtifactResponse { already_present: true }));
         }
         let mut upload = Upload::begin(&self.store, &first.hash, first.size).await?;
-        upload.write(&first.data).await?;
-        while let Some(chunk) = chunks.message().await? {
-            upload.write(&chunk.data).await?;
+        upload.write(first.data).await?;
+        while let Some(chunk) = next(&mut chunks).await? {
+            upload.write(chunk.data).await?;
         }
         upload.finish().await?;
         Ok(Response::new(PutArtifactResponse { already_present: false }))
@@ -64,18 +68,18 @@ impl Artifacts for ArtifactsService {
 
     async fn get(&self, request: Request<GetArtifactRequest>) -> Result<Response<Self::GetStream>, Status> {
         let hash = request.into_inner().hash;
-        let (file, size) = self.store.read(&hash).await?;
+        let (chunks, size) = self.store.read(&hash).await?;
         let head = ArtifactChunk { hash, size, data: bytes::Bytes::new() };
-        let chunks = futures::stream::try_unfold((file, Some(head)), |(mut file, head)| async move {
-            if let Some(head) = head {
-                return Ok(Some((head, (file, None))));
-            }
-            let mut data = BytesMut::with_capacity(ARTIFACT_CHUNK_BYTES);
-            let read = file.read_buf(&mut data).await;
-            let read = read.map_err(|e| Error::internal(format!("reading an artifact: {e}")))?;
-            let chunk = ArtifactChunk { data: data.freeze(), ..ArtifactChunk::default() };
-            Ok((read > 0).then_some((chunk, (file, None))))
-        });
+        let chunks = chunks.map_ok(|data| ArtifactChunk { data, ..ArtifactChunk::default() });
+        let chunks = futures::stream::once(std::future::ready(Ok(head))).chain(chunks.err_into());
         Ok(Response::new(Box::pin(chunks)))
     }
+}
+
+async fn next(chunks: &mut Streaming<ArtifactChunk>) -> Result<Option<ArtifactChunk>, Status> {
+    let next = tokio::time::timeout(STALL, chunks.message()).await;
+    next.map_err(|_| {
+        let message = format!("an upload sent nothing for {} s", STALL.as_secs());
+        Error::new(ErrorCode::NoCapacity, message).hint("send it again")
+    })?
 }

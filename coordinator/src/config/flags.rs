@@ -7,6 +7,8 @@ use serde::Serialize;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
 use udfleet_edge::secret::Secret;
 
+use super::ArtifactLocation;
+
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]
 #[command(name = "udfleet-coordinator", version)]
@@ -41,7 +43,7 @@ pub struct Layer {
     /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
     #[arg(long, env = "UDFLEET_ENGINE_LISTEN", value_name = "ADDRESS")]
     pub engine_listen: Option<SocketAddr>,
-    /// Where functions and artifacts are kept [default: udfleet-data]
+    /// Where functions are kept, and artifacts unless artifact_store says otherwise [default: udfleet-data]
     #[arg(long, env = "UDFLEET_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Where functions are kept: embedded, in DATA_DIR, or etcd://HOST:PORT,HOST:PORT/PREFIX (etcds:// with TLS) [default: embedded]
@@ -62,6 +64,21 @@ pub struct Layer {
     /// File that holds the user's password
     #[arg(long, env = "UDFLEET_META_STORE_PASSWORD_FILE", value_name = "FILE")]
     pub meta_store_password_file: Option<PathBuf>,
+    /// Where artifacts are kept: s3://BUCKET/PREFIX or a folder [default: artifacts in data_dir]
+    #[arg(long, env = "UDFLEET_ARTIFACT_STORE", value_name = "PLACE")]
+    pub artifact_store: Option<ArtifactLocation>,
+    /// Say that all coordinators have mounted the folder of artifact_store
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_ARTIFACT_STORE_SHARED")]
+    pub artifact_store_shared: Option<bool>,
+    /// Where the bucket is, such as https://minio:9000 [default: at Amazon's, or as AWS_ENDPOINT_URL says]
+    #[arg(long, env = "UDFLEET_ARTIFACT_STORE_ENDPOINT", value_name = "URL")]
+    pub artifact_store_endpoint: Option<String>,
+    /// The bucket's region [default: as AWS_REGION says, else us-east-1]
+    #[arg(long, env = "UDFLEET_ARTIFACT_STORE_REGION", value_name = "NAME")]
+    pub artifact_store_region: Option<String>,
+    /// Allow an endpoint without TLS: http://
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_ARTIFACT_STORE_ALLOW_HTTP")]
+    pub artifact_store_allow_http: Option<bool>,
     /// Token that callers and executors have to show; a file keeps it out of process lists
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     #[serde(serialize_with = "Secret::serialize_exposed")]

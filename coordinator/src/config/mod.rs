@@ -1,5 +1,6 @@
 //! The coordinator's settings.
 
+mod artifacts;
 mod flags;
 mod functions;
 mod meta_store;
@@ -14,6 +15,7 @@ use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
+pub use artifacts::{ArtifactLocation, ArtifactStoreSettings};
 pub use flags::{Flags, Layer};
 pub use functions::fill;
 pub use meta_store::{EtcdConfig, EtcdUrl, MetaStoreUrl};
@@ -32,7 +34,7 @@ pub struct Config {
     /// Where engines are served without a token; none: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_listen: Option<SocketAddr>,
-    /// Where functions and artifacts are kept.
+    /// Where functions are kept, and artifacts unless `artifact_store` says otherwise.
     pub data_dir: PathBuf,
     /// Where functions are kept, if not in the data folder.
     pub meta_store: MetaStoreUrl,
@@ -51,6 +53,19 @@ pub struct Config {
     /// The file that holds the user's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta_store_password_file: Option<PathBuf>,
+    /// Where artifacts are kept; none: in the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_store: Option<ArtifactLocation>,
+    /// All coordinators have mounted the folder.
+    pub artifact_store_shared: bool,
+    /// Where the bucket is, unless at Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_store_endpoint: Option<String>,
+    /// The bucket's region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_store_region: Option<String>,
+    /// Allows an endpoint without TLS.
+    pub artifact_store_allow_http: bool,
     /// What every caller and executor has to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -84,6 +99,11 @@ impl Default for Config {
             meta_store_key: None,
             meta_store_user: None,
             meta_store_password_file: None,
+            artifact_store: None,
+            artifact_store_shared: false,
+            artifact_store_endpoint: None,
+            artifact_store_region: None,
+            artifact_store_allow_http: false,
             token: None,
             token_file: None,
             insecure_non_loopback: false,
@@ -114,6 +134,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         functions::check(&self.functions)?;
         self.etcd()?;
+        artifacts::check(self)?;
         let listeners = Listeners {
             listen: self.listen,
             http_listen: self.http_listen,

@@ -136,7 +136,7 @@ async fn end(
 
 pub(super) async fn present(context: &FleetContext, definition: &FunctionDefinition) -> Result<(), Error> {
     for (hash, artifact) in registry::artifacts(definition) {
-        if !context.artifacts.reserve(hash).await {
+        if !context.artifacts.reserve(hash, Some(artifact.size)).await? {
             let message = format!("artifact {hash} ({:?}) has not been sent", artifact.name);
             return Err(Error::new(ErrorCode::ArtifactMissing, message)
                 .function(definition.name.as_str())

@@ -47,7 +47,7 @@ pub struct FleetContext {
     /// Where they are kept.
     pub store: SharedStore,
     /// Their files.
-    pub artifacts: ArtifactStore,
+    pub artifacts: Arc<ArtifactStore>,
     /// The executors.
     pub fleet: MembershipHandle,
     /// Which executors serve which functions.

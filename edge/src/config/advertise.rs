@@ -42,6 +42,10 @@ impl FromStr for Advertise {
     fn from_str(text: &str) -> Result<Self, String> {
         let refused =
             |why: &str| format!("{text:?} {why}: expected HOST or HOST:PORT, as other machines reach this one");
+        // As orchestrators give the address of a container.
+        if let Ok(address) = text.parse::<Ipv6Addr>() {
+            return format!("[{address}]").parse();
+        }
         let (host, port) = match text.rsplit_once(':') {
             // The colons of an address in brackets are its own.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(told("10.0.0.7:1"), "10.0.0.7:1");
         assert_eq!(told("[2001:db8::1]"), "[2001:db8::1]:8815");
         assert_eq!(told("[2001:db8::1]:9"), "[2001:db8::1]:9");
+        assert_eq!(told("2001:db8::1"), "[2001:db8::1]:8815");
         assert_eq!(Advertise::told(None, address("127.0.0.1:8815")), "127.0.0.1:8815");
         for text in ["node-1", "node-1:9", "[::1]:9", "[::1]"] {
             assert_eq!(text.parse::<Advertise>().unwrap().to_string(), text);
@@ -128,7 +133,7 @@ mod tests {
             "0.0.0.0",
             "0.0.0.0:1",
             "[::]:1",
-            "::1:1",
+            "::",
             "node:0",
             "node:port",
             "node:70000",

@@ -1,6 +1,7 @@
 //! Artifacts on this node, addressed by content; missing ones are fetched from the coordinator.
 
 mod download;
+mod verified;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -8,12 +9,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use udfleet_edge::content::VerifiedFiles;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_ARTIFACT_BYTES;
 use udfleet_proto::v1::{Artifact, ErrorCode};
 
 pub use download::Source;
+use verified::VerifiedFiles;
 
 /// The artifacts of this node.
 pub struct ArtifactStore {

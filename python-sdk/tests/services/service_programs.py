@@ -1,8 +1,162 @@
-"""Where what `make test-deploy` installs lies."""
+"""An S3 server, and processes of fleets that keep their artifacts there. `make test-s3` installs the server."""
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from udfleet._local import binaries
+from udfleet._local.process import Child
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ROOT / "target" / "services" / "bin"
+KEY, SECRET = "udfleet-key", "udfleet-secret"
+BUCKET = "udfleet"
+START_SECONDS = 60.0
+
+
+@dataclass
+class Bucket:
+    """A bucket on a server of its own."""
+
+    endpoint: str
+    process: subprocess.Popen[bytes]
+
+    def options(self, prefix: str) -> list[str]:
+        """What a coordinator is told."""
+        place = ["--artifact-store", f"s3://{BUCKET}/{prefix}", "--artifact-store-endpoint", self.endpoint]
+        return [*place, "--artifact-store-allow-http"]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports whose gRPC ports, 10,000 higher, are free too."""
+    found: list[int] = []
+    for port in range(20_000 + time.time_ns() % 9_000, 50_000):
+        try:
+            for number in (port, port + 10_000):
+                with socket.socket() as tried:
+                    tried.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no free ports")
+
+
+def _until(what: str, check: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not check():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not in time\n{log.read_text()[-3000:]}")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True  # Without credentials a bucket refuses: it is there.
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    weed = PROGRAMS / "weed"
+    folder = tmp_path_factory.mktemp("s3")
+    # No administrator: for one the server makes whatever bucket is named.
+    actions = [f"{action}:{BUCKET}" for action in ("Read", "Write", "List")]
+    identity = {"name": "udfleet", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": actions}
+    config, log = folder / "s3.json", folder / "weed.log"
+    config.write_text(json.dumps({"identities": [identity]}))
+    master, volume, filer, s3, debug = _free_ports(5)
+    ports = {"master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": s3, "debug.port": debug}
+    # Further services would take fixed ports.
+    ports |= {"s3.port.iceberg": 0, "s3.port.lance": 0}
+    command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={config}"]
+    command += ["-master.volumeSizeLimitMB=64", "-volume.max=50", "-master.telemetry=false"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+    try:
+        _until("the S3 server", lambda: _answers(f"http://127.0.0.1:{s3}/"), process, log)
+
+        def made() -> bool:
+            shell = [str(weed), "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
+            done = subprocess.run(
+                shell, input=f"s3.bucket.create -name {BUCKET}\n".encode(), capture_output=True, timeout=60, cwd=folder
+            )
+            return done.returncode == 0 and b"error" not in done.stdout + done.stderr
+
+        _until("its bucket", made, process, log)
+        yield Bucket(f"http://127.0.0.1:{s3}", process)
+    finally:
+        process.kill()  # It takes its time to end otherwise.
+        process.wait()
+
+
+@dataclass
+class Nodes:
+    """Processes of a test, in a folder of its own."""
+
+    folder: Path
+    children: list[Child]
+
+    def _start(self, name: str, command: list[str]) -> dict[str, Any]:
+        child = Child(name, command, self.folder / f"{name}.log")
+        self.children.append(child)
+        return child.wait_ready(30.0)
+
+    def coordinator(self, name: str, *options: str) -> str:
+        """Starts a coordinator; its address."""
+        command = [str(binaries.find_program(binaries.COORDINATOR)), "--listen", "127.0.0.1:0", "--http-listen"]
+        command += ["127.0.0.1:0", "--data-dir", str(self.folder / name), *options]
+        address: str = self._start(name, command)["grpc"]
+        return address
+
+    def executor(self, name: str, coordinator: str, *options: str) -> None:
+        """Starts an executor of a coordinator."""
+        command = [str(binaries.find_program(binaries.EXECUTOR)), "--coordinator", coordinator, "--id", name]
+        command += ["--work-dir", str(self.folder / name), "--interpreters-per-environment", "1"]
+        uv = binaries.find_uv()
+        self._start(name, [*command, *(["--uv", uv] if uv else []), *options])
+
+    def stop(self, name: str) -> None:
+        """Stops one of them."""
+        for child in [child for child in self.children if child.name == name]:
+            child.terminate()
+            child.reap()
+            self.children.remove(child)
+
+    def log(self, name: str) -> str:
+        """What it has logged."""
+        return (self.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    started = Nodes(tmp_path, [])
+    yield started
+    for child in started.children:
+        child.terminate()
+    for child in started.children:
+        child.reap()
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As variables, where Amazon's tools look first."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -13,7 +13,7 @@ from service_programs import PROGRAMS, ROOT
 from udfleet._local import binaries
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("base",)
+OVERLAYS = ("base", "three")
 WORKLOADS = ("Deployment", "StatefulSet")
 
 
@@ -82,7 +82,19 @@ def test_selectors_find_their_pods(overlay):
     for selector in selectors:
         assert sum(selector.items() <= labels.items() for labels in pods) == 1, selector
     claims = {one["metadata"]["name"] for one in documents if one["kind"] == "PersistentVolumeClaim"}
-    assert claims == {"udfleet-coordinator"}
+    assert claims == ({"udfleet-coordinator"} if overlay[0] == "base" else set())
+
+
+def test_three_share_their_stores(overlay):
+    replicas = {name: spec["replicas"] for name, spec in workloads(overlay[1]).items()}
+    if overlay[0] == "base":
+        assert replicas["udfleet-coordinator"] == 1, "its volume is its own"
+        return
+    assert replicas == {"udfleet-coordinator": 3, "udfleet-executor": 3}
+    (stores,) = (one["data"] for one in overlay[1] if one["kind"] == "ConfigMap")
+    assert stores["UDFLEET_ARTIFACT_STORE"].startswith("s3://")
+    coordinator = workloads(overlay[1])["udfleet-coordinator"]["template"]["spec"]
+    assert [volume for volume in coordinator["volumes"] if "persistentVolumeClaim" in volume] == []
 
 
 def test_the_programs_take_the_settings(overlay, tmp_path: Path):

@@ -1,12 +1,14 @@
-"""The units, as systemd itself reads them."""
+"""The units, as systemd itself reads them; and that the programs tell it when they are ready."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 
 import pytest
-from service_programs import ROOT
+from service_programs import ROOT, Nodes
 
 from udfleet._local import binaries
 
@@ -40,3 +42,16 @@ def test_they_are_exposed_little(units):
         command = [ANALYZE, "security", "--offline=true", "--threshold=20", unit]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_programs_say_when_they_are_ready(nodes: Nodes, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(os.fspath(tmp_path / "notify"))
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", os.fspath(tmp_path / "notify"))
+        address = nodes.coordinator("c")
+        assert manager.recv(1024).split() == [b"READY=1"]
+        nodes.executor("e", address)
+        assert manager.recv(1024).split() == [b"READY=1"]
+        nodes.stop("c")
+        assert manager.recv(1024).split() == [b"STOPPING=1"]

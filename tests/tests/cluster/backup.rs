@@ -46,7 +46,8 @@ async fn functions_move_from_a_file_into_etcd() {
     assert_eq!(definitions.iter().map(|d| d.version).collect::<Vec<_>>(), [1, 2]);
 
     let url: &'static str = Box::leak(format!("--meta-store={}", etcd.url("fleet")).into_boxed_str());
-    let in_etcd = Cluster::with(1, Options { coordinator: vec![url], ..Options::default() }).await;
+    let in_etcd =
+        Cluster::with(1, Options { coordinator: vec![url, "--artifact-store-shared"], ..Options::default() }).await;
     let early = import(&in_etcd, Imported::Definition(definitions[0].clone()), false).await.unwrap_err();
     assert_eq!(early.code(), ErrorCode::ArtifactMissing);
     for function in [&one, &two] {

@@ -18,7 +18,7 @@ const SECONDS: Duration = Duration::from_secs(15);
 
 async fn start(url: String) -> Cluster {
     let url: &'static str = Box::leak(format!("--meta-store={url}").into_boxed_str());
-    let options = Options { coordinator: vec![url], ..Options::default() };
+    let options = Options { coordinator: vec![url, "--artifact-store-shared"], ..Options::default() };
     Cluster::with(2, options).await
 }
 

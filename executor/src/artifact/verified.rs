@@ -57,10 +57,7 @@ impl VerifiedFiles {
 }
 
 /// The SHA-256 of the file's content, in lower-case hex.
-///
-/// # Errors
-/// When it can't be read.
-pub fn hash_file(path: &Path) -> io::Result<String> {
+fn hash_file(path: &Path) -> io::Result<String> {
     let mut digest = Sha256::new();
     io::copy(&mut File::open(path)?, &mut digest)?;
     Ok(hex::encode(digest.finalize()))
