@@ -20,7 +20,7 @@ demo test-rust test-python test-engines test-flink test-datafusion test-wheel te
 demo test-python test-engines test-flink test-datafusion test-s3 bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 system: # Tools that come from Debian: as root they are installed, as another user they are named
 	@deploy/system-packages
@@ -122,11 +122,13 @@ $(SERVICES)/.installed: python-sdk/requirements-services.lock | $(VENV)/.install
 	$(call environment,$(SERVICES),services)
 	@touch $@
 
-test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py
+test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server; backups from there to a folder and back
+	@deploy/system-packages etcd
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py tests/services/test_backup_between_stores.py
 
-test-deploy: setup $(SERVICES)/.installed ## The manifests for Kubernetes and the units for systemd
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_kubernetes.py tests/services/test_systemd.py
+test-deploy: setup $(SERVICES)/.installed ## What is in deploy: manifests for Kubernetes, units for systemd, rules and dashboards of monitoring
+	@deploy/system-packages prometheus
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_kubernetes.py tests/services/test_systemd.py tests/services/test_monitoring.py
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json
