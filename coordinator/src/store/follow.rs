@@ -32,6 +32,7 @@ pub async fn follow(store: &dyn MetaStore, prefix: &str, after: Revision, follow
         let error = match watch(store, prefix, &mut position, follower).await {
             Ok(()) | Err(StoreError::Closed) => return,
             Err(StoreError::Compacted(_)) if !position.compacted => {
+                tracing::info!(prefix, "the metadata store has forgotten what came meanwhile: all is read again");
                 position.compacted = true;
                 continue;
             }

@@ -33,6 +33,7 @@ _OPTIONS = [
     # A coordinator that hangs without closing its connection is given up after this.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # A fleet that restarts should be found again at once, not after gRPC's two minutes of backoff.
     ("grpc.initial_reconnect_backoff_ms", 100),
     # Also how long a connection may take; 20 s by default.

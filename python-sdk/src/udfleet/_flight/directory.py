@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from .. import _fork
+from .. import _fork, _keepalive
 from .._grpc import grpc
 from .._rpc import Rpc
 
@@ -21,9 +21,7 @@ ROUTE_SECONDS = 2.0
 _KIND = b"x-udfleet-kind"
 
 _OPTIONS = [
-    # A peer that hangs without closing its connection is given up after this.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    *_keepalive.OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 100),
     # Also how long a connection may take; 20 s by default.
     ("grpc.min_reconnect_backoff_ms", 2000),

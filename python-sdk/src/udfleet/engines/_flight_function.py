@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
-from .. import _fork
+from .. import _fork, _keepalive
 from .._address import addresses, host_and_port, joined
 from .._coordinators import Coordinators
 from .._failure_text import from_flight, is_unsent, told
@@ -30,9 +30,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     # How long a connection may take: 20 s by default.
     ("grpc.min_reconnect_backoff_ms", 2000),
-    # A peer that hangs without closing its connection is given up after this.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    *_keepalive.OPTIONS,
 ]
 _TOKEN_VARIABLE = "UDFLEET_TOKEN"  # noqa: S105 - the name of a variable
 

@@ -1,0 +1,82 @@
+"""Random faults under a load that is checked, for as long as one likes: `make chaos SECONDS=600`, `make chaos SEED=7`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import cluster_disks
+import cluster_etcd
+import cluster_fleet
+import cluster_network
+from cluster_fleet import HOSTS, ClusterFleet
+from cluster_history import longest_gap
+from cluster_network import Network
+from cluster_schedule import KINDS, Fault, rounds
+from cluster_workload import Workload, prepare
+
+
+def main() -> int:
+    """0: what clients have seen is right. 1: it is not. 2: it can't be run here."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seed", type=int, default=None)
+    given = parser.parse_args()
+    if reason := cluster_network.missing() or cluster_etcd.missing():
+        print(f"chaos can't be run here: {reason}", file=sys.stderr)
+        return 2
+    seed = random.SystemRandom().randrange(1 << 31) if given.seed is None else given.seed
+    print(f"seed {seed}: `make chaos SEED={seed}` makes the same faults again", flush=True)
+    cluster_fleet.environment()
+    cluster_disks.hide_mounts()
+    folder = Path(tempfile.mkdtemp(prefix="udfleet-chaos-"))
+    with cluster_network.network(HOSTS) as network:
+        return run(network, folder, seed, given.seconds)
+
+
+def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
+    """Rounds of faults; each has to end with a fleet that is whole and a history that is right."""
+    fleet = ClusterFleet(network, folder)
+    end = time.monotonic() + seconds
+    made: Counter[str] = Counter()
+    try:
+        fleet.start()
+        prepare(fleet)
+        for number, faults in enumerate(rounds(seed), start=1):
+            if time.monotonic() >= end:
+                break
+            print(f"round {number}:\n" + "\n".join(f"  {fault}" for fault in faults), flush=True)
+            with Workload(fleet, f"round{number}") as load:
+                make(fleet, faults)
+                fleet.repair()
+                load.goes_on()
+            made.update(fault.kind for fault in faults)
+            gaps = ", ".join(f"{op} {longest_gap(load.events, op):.1f} s" for op in ("stream", "call"))
+            print(f"  right; longest time without success: {gaps}", flush=True)
+    except BaseException as error:
+        wrong = not isinstance(error, KeyboardInterrupt)
+        if wrong:
+            print(f"{fleet.tails()}\n\nWRONG, seed {seed}: {error}\nhistories and whole logs: {folder}")
+        return 1 if wrong else 130
+    finally:
+        fleet.close()
+    print(f"right, seed {seed}: {', '.join(f'{count} {kind}' for kind, count in sorted(made.items()))}")
+    return 0
+
+
+def make(fleet: ClusterFleet, faults: list[Fault]) -> None:
+    """Makes the faults of one round, each at its time, and undoes them."""
+    steps = [(fault.at, 0, fault) for fault in faults] + [(fault.at + fault.lasts, 1, fault) for fault in faults]
+    begun = time.monotonic()
+    for at, part, fault in sorted(steps, key=lambda step: step[:2]):
+        time.sleep(max(0.0, begun + at - time.monotonic()))
+        KINDS[fault.kind][part](fleet, *fault.hosts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
