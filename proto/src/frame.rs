@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::Error;
-use crate::limits::MAX_FRAME_BYTES;
+use crate::expanded::expanded_bytes;
+use crate::limits::{MAX_BATCH_ROWS, MAX_FRAME_BYTES};
 use crate::v1::ErrorCode;
 use arrow_ipc::RecordBatch;
 use arrow_schema::ArrowError;
@@ -34,11 +35,10 @@ pub fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Err
 ///
 /// # Errors
 /// [`ErrorCode::InvalidInput`] for a header that contradicts itself or its body; [`ErrorCode::LimitExceeded`] for a
-/// batch that would be too large once uncompressed.
+/// batch of too many rows, or one that would be too large once uncompressed.
 pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
-    if batch.length() < 0 {
-        return Err(malformed(format_args!("it has {} rows", batch.length())));
-    }
+    let rows = usize::try_from(batch.length()).map_err(|_| malformed(format_args!("it has {} rows", batch.length())))?;
+    bounded_rows(rows, MAX_BATCH_ROWS)?;
     for (index, node) in batch.nodes().into_iter().flatten().enumerate() {
         if node.length() < 0 || node.null_count() < 0 || node.null_count() > node.length() {
             let (nulls, values) = (node.null_count(), node.length());
@@ -51,9 +51,32 @@ pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
             let (offset, length, held) = (buffer.offset(), buffer.length(), body.len());
             malformed(format_args!("buffer {index} at {offset} of {length} bytes lies outside a body of {held} bytes"))
         })?;
-        total = total.saturating_add(if compressed { uncompressed(index, bytes)? } else { 0 });
+        // Buffers may share bytes of the body: each counts.
+        total = total.saturating_add(if compressed { uncompressed(index, bytes)? } else { bytes.len() });
     }
-    bounded(total, "uncompressed")
+    bounded(total, if compressed { "uncompressed" } else { "in its buffers" })
+}
+
+/// Refuses a batch of more than `limit` rows.
+///
+/// # Errors
+/// [`ErrorCode::LimitExceeded`].
+pub fn bounded_rows(rows: usize, limit: usize) -> Result<(), Error> {
+    if rows <= limit {
+        return Ok(());
+    }
+    let message = format!("the batch has {rows} rows, more than the limit of {limit}");
+    Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"))
+}
+
+/// Refuses a batch whose values would take more memory than a frame may once they are written out: layouts in which values
+/// share bytes (views, dictionaries) make a small frame stand for any size.
+///
+/// # Errors
+/// [`ErrorCode::LimitExceeded`]; [`ErrorCode::InvalidInput`] where it can't be measured.
+pub fn bounded_values(batch: &arrow_array::RecordBatch) -> Result<(), Error> {
+    let bytes = guarded(|| Ok(expanded_bytes(batch)))?;
+    bounded(usize::try_from(bytes).unwrap_or(usize::MAX), "with all of its values written out")
 }
 
 /// Refuses what would take more memory than a frame may.

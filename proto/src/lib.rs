@@ -4,6 +4,7 @@
 pub mod config;
 pub mod environment;
 pub mod error;
+pub mod expanded;
 mod executor_state;
 pub mod flight;
 pub mod flight_info;

@@ -3,6 +3,10 @@
 /// The largest Flight message (one record batch with its header), bytes. Larger ones are refused.
 pub const MAX_FRAME_BYTES: usize = 256 << 20;
 
+/// The most rows of one record batch: those of a frame of four-byte values. Columns without bytes (none at all, NULLs) have
+/// no other bound.
+pub const MAX_BATCH_ROWS: usize = MAX_FRAME_BYTES / 4;
+
 /// The largest control message outside Flight, bytes.
 pub const MAX_CONTROL_BYTES: usize = 16 << 20;
 

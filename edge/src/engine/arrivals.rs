@@ -12,6 +12,7 @@ use super::recent::{Repeated, hash};
 use super::{Caller, Engine, Engines};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
+use udfleet_proto::limits::MAX_BATCH_ROWS;
 
 /// What is of interest about the batches of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,8 @@ impl Arrivals {
                     state.repeated = Some(error);
                     return false;
                 }
-                let rows = u64::try_from(rows).unwrap_or(0);
+                // More than a batch may have is refused by who reads it, and no row of it is answered.
+                let rows = u64::try_from(rows).ok().filter(|rows| *rows <= MAX_BATCH_ROWS as u64).unwrap_or(0);
                 let message = keep.then(|| (header.clone(), data.data_body.clone()));
                 state.batches.push_back(Batch { rows, message });
             }

@@ -22,6 +22,9 @@ use udfleet_proto::ipc;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{ErrorCode, FunctionKind};
 
+/// The most rows of a question whether a node is healthy: the answer is larger than the question.
+const MAX_HEALTH_ROWS: usize = 1 << 16;
+
 /// Names that begin with it are not registered.
 pub const RESERVED_PREFIX: &str = "builtin_";
 
@@ -114,6 +117,10 @@ impl Builtin {
             let (given, wanted) = (batch.num_columns(), self.inputs().len());
             return Err(self.refused(&format!("{given} columns in place of {wanted}")));
         }
+        if self == Self::Healthy {
+            frame::bounded_rows(batch.num_rows(), MAX_HEALTH_ROWS).map_err(|error| error.function(self.name()))?;
+        }
+        frame::bounded_values(batch).map_err(|error| error.function(self.name()))?;
         let column: ArrayRef = match self {
             Self::Healthy => Arc::new(Int32Array::from_value(1, batch.num_rows())),
             Self::Echo => match batch.column(0).data_type() {
@@ -142,7 +149,8 @@ fn check(message: &FlightData) -> Result<(), Error> {
 mod tests {
     use arrow_array::cast::AsArray as _;
     use arrow_array::types::Int32Type;
-    use arrow_array::{Array as _, RecordBatchOptions, StringViewArray};
+    use arrow_array::builder::StringViewBuilder;
+    use arrow_array::{Array as _, NullArray, RecordBatchOptions, StringViewArray};
 
     use super::*;
 
@@ -159,6 +167,22 @@ mod tests {
         let answer = builtin.answer(&batch).unwrap();
         let answer = ipc::decode(&builtin.schema(), &answer.data_header, answer.data_body).unwrap();
         assert_eq!(answer.column(0).as_primitive::<Int32Type>().values(), &[1, 1]);
+    }
+
+    #[test]
+    fn answers_are_bounded_before_they_are_made() {
+        let (healthy, echo) = (named("builtin_healthy").unwrap(), named("builtin_echo").unwrap());
+        let options = RecordBatchOptions::new().with_row_count(Some(1 << 33));
+        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
+        assert_eq!(healthy.answer(&rows).unwrap_err().code(), ErrorCode::LimitExceeded);
+        let mut views = StringViewBuilder::new();
+        let block = views.append_block(vec![b'x'; 1 << 20].into());
+        (0..100_000).for_each(|_| views.try_append_view(block, 0, 1 << 20).unwrap());
+        let nulls: ArrayRef = Arc::new(NullArray::new(1 << 40));
+        for column in [Arc::new(views.finish()) as ArrayRef, nulls] {
+            let batch = RecordBatch::try_from_iter_with_nullable([("a", column, true)]).unwrap();
+            assert_eq!(echo.answer(&batch).unwrap_err().code(), ErrorCode::LimitExceeded);
+        }
     }
 
     #[test]

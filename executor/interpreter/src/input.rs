@@ -1,7 +1,6 @@
 //! From IPC messages in shared memory to batches.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -11,6 +10,7 @@ use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::root_as_message;
 use arrow_schema::SchemaRef;
 use udfleet_proto::error::Error;
+use udfleet_proto::frame::{bounded_values, guarded};
 use udfleet_proto::v1::{ErrorCode, Invoke};
 
 use crate::mapping::Mapping;
@@ -60,8 +60,8 @@ impl Schemas {
         // The executor has checked header against body; should the reader still trip over what came from outside, it
         // is the caller's error and no reason to lose the interpreter.
         let read = || read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version());
-        let read = catch_unwind(AssertUnwindSafe(read));
-        read.map_err(|_| invalid("malformed batch", "the Arrow reader gave up on it"))?
-            .map_err(|e| invalid("malformed batch", e))
+        let batch = guarded(read)?;
+        bounded_values(&batch)?;
+        Ok(batch)
     }
 }

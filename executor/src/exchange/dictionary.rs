@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, make_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_cast::cast;
 use arrow_ipc::Message;
@@ -13,7 +12,7 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::frame::{bounded, guarded, malformed};
+use udfleet_proto::frame::{bounded, bounded_values, guarded, malformed};
 use udfleet_proto::ipc;
 
 /// Decodes a stream whose schema holds dictionaries.
@@ -74,9 +73,7 @@ impl Hydrator {
         let schema = Arc::clone(&self.schema);
         let batch =
             guarded(|| read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version()))?;
-        // A few bytes may name a long value a million times.
-        let bytes = guarded(|| Ok(batch.columns().iter().map(|column| plain_bytes(column)).sum()))?;
-        bounded(bytes, "with the values of its dictionaries")?;
+        bounded_values(&batch)?;
         guarded(|| self.plain_batch(&batch))
     }
 
@@ -87,59 +84,5 @@ impl Hydrator {
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.plain), columns, &options)?;
         let message = ipc::encode(&batch)?;
         Ok((message.data_header, message.data_body))
-    }
-}
-
-/// How many bytes the values take that dictionary columns stand for.
-fn plain_bytes(array: &dyn Array) -> usize {
-    if let Some(dictionary) = array.as_any_dictionary_opt() {
-        let values = dictionary.values();
-        if values.is_empty() {
-            return 0;
-        }
-        let keys = dictionary.normalized_keys();
-        return match value_bytes(values) {
-            Some(lengths) => keys.iter().map(|key| lengths[*key]).fold(0, usize::saturating_add),
-            // Of nested values the sum of all is known: an upper bound for each.
-            None => keys.len().saturating_mul(values.get_buffer_memory_size()),
-        };
-    }
-    let data = array.to_data();
-    data.child_data().iter().map(|child| plain_bytes(&make_array(child.clone()))).fold(0, usize::saturating_add)
-}
-
-/// The size of each value, where it is simple.
-fn value_bytes(values: &ArrayRef) -> Option<Vec<usize>> {
-    let lengths = |lengths: &mut dyn Iterator<Item = usize>| Some(lengths.collect());
-    match values.data_type() {
-        DataType::Utf8 => lengths(&mut values.as_string::<i32>().offsets().lengths()),
-        DataType::LargeUtf8 => lengths(&mut values.as_string::<i64>().offsets().lengths()),
-        DataType::Binary => lengths(&mut values.as_binary::<i32>().offsets().lengths()),
-        DataType::LargeBinary => lengths(&mut values.as_binary::<i64>().offsets().lengths()),
-        DataType::Utf8View => lengths(&mut values.as_string_view().lengths().map(|length| length as usize)),
-        DataType::BinaryView => lengths(&mut values.as_binary_view().lengths().map(|length| length as usize)),
-        DataType::FixedSizeBinary(width) => Some(vec![usize::try_from(*width).unwrap_or(0); values.len()]),
-        simple => simple.primitive_width().map(|width| vec![width; values.len()]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow_array::types::Int32Type;
-    use arrow_array::{DictionaryArray, Int32Array, StringArray, StructArray};
-
-    use super::*;
-
-    #[test]
-    fn a_long_value_that_many_rows_name_is_counted_for_each() {
-        let keys = Int32Array::from_iter((0..1000).map(|row| (row % 10 != 0).then_some(row % 2)));
-        let values = StringArray::from(vec!["x".repeat(1 << 20), "y".to_owned()]);
-        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)));
-        let bytes = plain_bytes(&column);
-        assert!((400 << 20..=500 << 20).contains(&(bytes - 500)), "{bytes}");
-        let field = Field::new("d", column.data_type().clone(), true);
-        let nested = StructArray::from(vec![(Arc::new(field), column)]);
-        assert_eq!(plain_bytes(&nested), bytes);
-        assert_eq!(plain_bytes(&StringArray::from(vec!["plain"])), 0);
     }
 }
