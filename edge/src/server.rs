@@ -1,22 +1,32 @@
 //! Ports, and gRPC on them. Every connection of every process is accepted here.
 
+mod accept;
+mod budget;
+mod connection;
+mod http;
+mod metered;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
-use tonic::transport::server::{Router, TcpIncoming};
+use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 
 use crate::auth::RequireToken;
 use crate::config::invalid;
-use crate::engine::accepted;
 use crate::flight::{Backend, FlightFrontend};
+
+use accept::{Acceptor, Taken, most_connections};
+pub(crate) use connection::{Accepted, Patience};
+use metered::MeterLayer;
 
 /// HTTP/2 frame: large, so that big batches take few of them.
 pub(crate) const FRAME_BYTES: u32 = 1 << 20;
@@ -25,12 +35,22 @@ pub const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
 /// Streams of one connection: a coordinator brings all of its streams over a few, and what is beyond this would wait
 /// without a word.
 const MAX_STREAMS: u32 = 1 << 16;
+/// The same where no token is asked for: engines open a stream per call, on connections of their own.
+const MAX_OPEN_STREAMS: u32 = 1 << 10;
+/// What a port holds of messages that have begun and not come whole, bytes: of callers with a token, and without.
+pub const MAX_INCOMPLETE_BYTES: u64 = 2 << 30;
+/// See [`MAX_INCOMPLETE_BYTES`].
+pub const MAX_OPEN_INCOMPLETE_BYTES: u64 = 512 << 20;
+/// What a connection without a token may have sent ahead of those who read it, bytes.
+const OPEN_CONNECTION_WINDOW_BYTES: u32 = 128 << 20;
+/// The longest headers of one call, bytes.
+pub const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// Finds peers that vanished without a word.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// A gRPC server whose calls have passed the token check.
 pub type GrpcServer = Server<Guarded>;
-type Guarded = Stack<InterceptorLayer<RequireToken>, Identity>;
+type Guarded = Stack<MeterLayer, Stack<InterceptorLayer<RequireToken>, Identity>>;
 
 /// A port that is bound.
 #[derive(Debug)]
@@ -77,7 +97,10 @@ impl Port {
         flight: FlightFrontend<B>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let services = grpc(RequireToken::new(None)).add_service(flight_service(flight));
+        let mut server = metered(RequireToken::new(None), MAX_OPEN_INCOMPLETE_BYTES)
+            .initial_connection_window_size(OPEN_CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(MAX_OPEN_STREAMS);
+        let services = server.add_service(flight_service(flight));
         self.serve_connections(services, true, stop).await
     }
 
@@ -87,8 +110,11 @@ impl Port {
         open: bool,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let served = services.serve_with_incoming_shutdown(accepted(incoming, open), stop).await;
+        let taken = Acceptor::new(self.listener, most_connections()).stream();
+        let accepted = taken.map(move |Taken { stream, counted }| {
+            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)))
+        });
+        let served = services.serve_with_incoming_shutdown(accepted, stop).await;
         served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
     }
 
@@ -101,14 +127,18 @@ impl Port {
         routes: axum::Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Error> {
-        let served = axum::serve(self.listener, routes).with_graceful_shutdown(stop).await;
-        served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
+        http::serve(Acceptor::new(self.listener, most_connections()), routes, http::HEADERS_WITHIN, stop).await;
+        Ok(())
     }
 }
 
 /// A server to which services are added.
 #[must_use]
 pub fn grpc(token: RequireToken) -> GrpcServer {
+    metered(token, MAX_INCOMPLETE_BYTES)
+}
+
+fn metered(token: RequireToken, incomplete: u64) -> GrpcServer {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -116,7 +146,9 @@ pub fn grpc(token: RequireToken) -> GrpcServer {
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
         .layer(InterceptorLayer::new(token))
+        .layer(MeterLayer::new(incomplete))
 }
 
 /// Flight as a service.

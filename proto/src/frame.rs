@@ -37,7 +37,8 @@ pub fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Err
 /// [`ErrorCode::InvalidInput`] for a header that contradicts itself or its body; [`ErrorCode::LimitExceeded`] for a
 /// batch of too many rows, or one that would be too large once uncompressed.
 pub fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<(), Error> {
-    let rows = usize::try_from(batch.length()).map_err(|_| malformed(format_args!("it has {} rows", batch.length())))?;
+    let rows =
+        usize::try_from(batch.length()).map_err(|_| malformed(format_args!("it has {} rows", batch.length())))?;
     bounded_rows(rows, MAX_BATCH_ROWS)?;
     for (index, node) in batch.nodes().into_iter().flatten().enumerate() {
         if node.length() < 0 || node.null_count() < 0 || node.null_count() > node.length() {

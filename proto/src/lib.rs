@@ -4,8 +4,8 @@
 pub mod config;
 pub mod environment;
 pub mod error;
-pub mod expanded;
 mod executor_state;
+pub mod expanded;
 pub mod flight;
 pub mod flight_info;
 pub mod frame;

@@ -116,7 +116,10 @@ fn bounds() {
     let rows = [
         ("one Flight message (a record batch with its header)", mib(limits::MAX_FRAME_BYTES as u64)),
         ("rows of one record batch", limits::MAX_BATCH_ROWS.to_string()),
-        ("values of one record batch, each written out (views and dictionaries share them)", mib(limits::MAX_FRAME_BYTES as u64)),
+        (
+            "values of one record batch, each written out (views and dictionaries share them)",
+            mib(limits::MAX_FRAME_BYTES as u64),
+        ),
         ("one control message; a function's definition may take half of it", mib(limits::MAX_CONTROL_BYTES as u64)),
         ("one artifact (payload, file, archive)", mib(limits::MAX_ARTIFACT_BYTES)),
         ("batches of one stream in flight at one executor", limits::STREAM_WINDOW.to_string()),

@@ -147,9 +147,9 @@ fn check(message: &FlightData) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::builder::StringViewBuilder;
     use arrow_array::cast::AsArray as _;
     use arrow_array::types::Int32Type;
-    use arrow_array::builder::StringViewBuilder;
     use arrow_array::{Array as _, NullArray, RecordBatchOptions, StringViewArray};
 
     use super::*;

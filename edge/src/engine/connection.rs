@@ -1,22 +1,19 @@
-//! State of a TCP connection, shared by its calls.
+//! State of a connection, shared by its calls.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use futures::{Stream, TryStreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tonic::Request;
-use tonic::transport::server::Connected;
 
 #[derive(Debug, Default)]
 struct ConnectionState {
     /// The peer has asked for the version of the arrow-udf protocol.
     asked: AtomicBool,
     open: bool,
+    /// Calls that have not ended.
+    calls: AtomicUsize,
+    /// Calls that have begun.
+    begun: AtomicUsize,
 }
 
 /// A connection, as handlers of its calls see it.
@@ -52,59 +49,28 @@ impl Connection {
     pub fn has_asked_for_version(&self) -> bool {
         self.0.asked.load(Ordering::Relaxed)
     }
+
+    /// Notes a call, which lasts until what is returned is dropped.
+    #[must_use]
+    pub(crate) fn begin(&self) -> CallOfConnection {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        CallOfConnection(Self::clone(self))
+    }
+
+    /// How many calls have begun; `None` while some have not ended.
+    pub(crate) fn calls_while_idle(&self) -> Option<usize> {
+        let idle = self.0.calls.load(Ordering::Relaxed) == 0;
+        idle.then(|| self.0.begun.load(Ordering::Relaxed))
+    }
 }
 
-/// An accepted connection that tells its calls who they came with.
+/// A call under way.
 #[derive(Debug)]
-pub struct Accepted {
-    stream: TcpStream,
-    connection: Connection,
-}
+pub(crate) struct CallOfConnection(Connection);
 
-/// Connections of a listener.
-pub fn accepted(
-    incoming: impl Stream<Item = io::Result<TcpStream>>,
-    open: bool,
-) -> impl Stream<Item = io::Result<Accepted>> {
-    incoming.map_ok(move |stream| Accepted { stream, connection: Connection::new(open) })
-}
-
-impl Connected for Accepted {
-    type ConnectInfo = Connection;
-
-    fn connect_info(&self) -> Connection {
-        self.connection.clone()
-    }
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+impl Drop for CallOfConnection {
+    fn drop(&mut self) {
+        self.0.0.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }

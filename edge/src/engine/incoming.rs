@@ -59,6 +59,10 @@ impl Incoming {
 /// Why reading from the client ended early. The client may well read on: it is told.
 #[must_use]
 pub fn broken_input(status: &Status) -> Error {
+    // One of ours says what it is.
+    if !status.details().is_empty() {
+        return Error::from(status);
+    }
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => {
             let message = format!("a Flight message is larger than the limit of {MAX_FRAME_BYTES} bytes");

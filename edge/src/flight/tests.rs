@@ -22,7 +22,8 @@ use udfleet_proto::types::simple;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError, TypeRoot};
 
 use super::{Admitted, Backend, FlightFrontend};
-use crate::engine::{AnswerStream, Engine, Engines, Incoming, accepted, describe};
+use crate::engine::{AnswerStream, Engine, Engines, Incoming, describe};
+use crate::server::{Accepted, Patience};
 
 /// The largest message that the service takes.
 const LIMIT: usize = 4096;
@@ -82,7 +83,9 @@ async fn serve(open: bool) -> Channel {
     let address = listener.local_addr().unwrap();
     let service = FlightServiceServer::new(FlightFrontend::new(OneFunction, Arc::<Engines>::default()));
     let server = Server::builder().add_service(service.max_decoding_message_size(LIMIT));
-    tokio::spawn(server.serve_with_incoming(accepted(TcpIncoming::from(listener), open)));
+    let accepted = TcpIncoming::from(listener)
+        .map(move |stream| stream.map(|stream| Accepted::new(stream, open, Patience::default(), None)));
+    tokio::spawn(server.serve_with_incoming(accepted));
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 

@@ -1,0 +1,114 @@
+//! Serves HTTP/1.
+
+use std::future::Future;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::accept::{Acceptor, Taken};
+
+/// Until a request's headers have come, also since the request before.
+pub const HEADERS_WITHIN: Duration = Duration::from_secs(45);
+/// Headers of one request.
+pub const MAX_HEADERS: usize = 100;
+/// What a connection buffers, bytes: the longest headers.
+pub const BUFFER_BYTES: usize = 64 << 10;
+
+/// Serves until `stop` resolves and requests that are under way have been answered. Connections end with what is returned.
+pub(super) async fn serve(
+    mut acceptor: Acceptor,
+    routes: axum::Router,
+    headers_within: Duration,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let (stopping, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            Taken { stream, counted } = acceptor.next() => {
+                let served = connection(stream, routes.clone(), headers_within, stopped.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(counted);
+                });
+            }
+            // Reaped as they end.
+            Some(_) = connections.join_next() => {}
+            () = &mut stop => break,
+        }
+    }
+    drop((acceptor, stopping));
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(
+    stream: TcpStream,
+    routes: axum::Router,
+    headers_within: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(headers_within);
+    server.max_headers(MAX_HEADERS).max_buf_size(BUFFER_BYTES);
+    let served = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        // Who breaks off is told nothing.
+        _ = &mut served => return,
+        _ = stopped.changed() => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_answered_and_long_headers_refused_and_it_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = axum::Router::new().route("/", axum::routing::get(|| async { "here" }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { stopped.await.unwrap_or_default() };
+        let served = tokio::spawn(serve(Acceptor::new(listener, 8), routes, HEADERS_WITHIN, stopped));
+        let ask = async |request: String| {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        let answer = ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned()).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
+        let many: String = (0..=MAX_HEADERS).map(|number| format!("h{number}: x\r\n")).collect();
+        let answer = ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        // One that is open and silent does not hold the end up.
+        let _silent = TcpStream::connect(address).await.unwrap();
+        stop.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_a_request_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (soon, never) = (Duration::from_millis(50), std::future::pending());
+        tokio::spawn(serve(Acceptor::new(listener, 8), axum::Router::new(), soon, never));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHos").await.unwrap();
+        let (mut answer, within) = (Vec::new(), HEADERS_WITHIN / 2);
+        tokio::time::timeout(within, stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
+    }
+}
