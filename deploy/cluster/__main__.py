@@ -1,11 +1,11 @@
-"""up, job, down, test: see the Makefile."""
+"""up, down, test, test-python: see the Makefile."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import fleet, smoke
+from . import fleet, newest_python, smoke
 
 
 def main() -> int:
@@ -17,12 +17,15 @@ def main() -> int:
     up.add_argument("--no-job", action="store_true", help="without the job")
     commands.add_parser("down", help="stop it and remove it, data and all")
     commands.add_parser("test", help="bring it up, break it under a stream, take it down")
+    commands.add_parser("test-python", help="tests and the flights job on a Python that only Debian's sid has")
     given = parser.parse_args()
     if given.command == "down":
         fleet.down()
         return 0
     if given.command == "test":
         return smoke.test()
+    if given.command == "test-python":
+        return newest_python.test()
     fleet.up(given.profile)
     if not given.no_job:
         fleet.job()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from . import firewall
@@ -46,21 +47,34 @@ def runs() -> bool:
     return client is not None and run([client, "version"], quiet=True, check=False).returncode == 0
 
 
-def ensure() -> None:
-    """Returns when an engine answers and there is a Compose."""
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """Within this an engine answers; one that was started for it is stopped afterwards."""
+    started = ensure()
+    try:
+        yield
+    finally:
+        if started:
+            stop()
+
+
+def ensure() -> bool:
+    """Returns when an engine answers and there is a Compose; true where it was started here and now."""
     root, debian = os.geteuid() == 0, Path("/etc/debian_version").exists()
     answers = runs()
     composed = program("docker-compose") or (answers and compose_command())
     if answers and composed:
-        return
+        return False
     if not (root and debian):
         missing = [] if answers else ["an engine that answers `docker version`"]
         missing += [] if composed else ["Docker Compose"]
         fail(f"this needs {' and '.join(missing)}", _by_hand())
     if not composed or (not answers and program("dockerd") is None):
         _install(_PACKAGES)
-    if not answers:
-        _start()
+    if answers:
+        return False
+    _start()
+    return True
 
 
 def _install(packages: list[str]) -> None:

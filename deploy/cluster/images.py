@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import engine
@@ -43,23 +44,31 @@ def _pulled(image: str) -> bool:
 
 def build() -> dict[str, str]:
     """Makes the images; returns what Compose has to be told."""
+    build_udfleet()
+    if _pulled(OFFICIAL_ETCD):
+        return {"UDFLEET_IMAGE": IMAGE, "UDFLEET_ETCD_IMAGE": OFFICIAL_ETCD}
+    say(f"building the image {ETCD} of Debian's package: etcd's own can't be pulled")
+    _build("etcd.Dockerfile", "-t", ETCD)
+    return {"UDFLEET_IMAGE": IMAGE, "UDFLEET_ETCD_IMAGE": ETCD}
+
+
+def build_udfleet(image: str = IMAGE, certificates: str = "keep") -> None:
+    """Makes the image of the programs; with "drop" it does not trust what only this machine trusts."""
     if not _pulled(BASE):
-        _bootstrap()
-    official = _pulled(OFFICIAL_ETCD)
-    context = _context()
-    arguments = ["--build-arg", f"BASE={BASE}"]
+        say(f"{BASE} can't be pulled")
+        bootstrap(BASE, "bookworm")
+    arguments = ["--build-arg", f"CERTIFICATES={certificates}"]
     for name in ("PIP_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         if value := os.environ.get(name):
             arguments += ["--build-arg", f"{name}={value}"]
-    say(f"building the image {IMAGE}, with the programs of target/release")
-    docker(
-        "build", "-f", str(context / "deploy/Dockerfile"), "--target", "built", "-t", IMAGE, *arguments, str(context)
-    )
-    if official:
-        return {"UDFLEET_IMAGE": IMAGE, "UDFLEET_ETCD_IMAGE": OFFICIAL_ETCD}
-    say(f"building the image {ETCD} of Debian's package: etcd's own can't be pulled")
-    docker("build", "-f", str(context / "deploy/etcd.Dockerfile"), "-t", ETCD, *arguments[:2], str(context))
-    return {"UDFLEET_IMAGE": IMAGE, "UDFLEET_ETCD_IMAGE": ETCD}
+    say(f"building the image {image}, with the programs of target/release")
+    _build("Dockerfile", "--target", "built", "-t", image, *arguments)
+
+
+def _build(dockerfile: str, *arguments: str) -> None:
+    context = _context()
+    file = str(context / "deploy" / dockerfile)
+    docker("build", "-f", file, "--build-arg", f"BASE={BASE}", *arguments, str(context))
 
 
 def _context() -> Path:
@@ -81,21 +90,22 @@ def _context() -> Path:
     return context
 
 
-def _bootstrap() -> None:
-    """Debian's base image, from the mirror that apt uses."""
+def bootstrap(image: str, suite: str, packages: Sequence[str] = ()) -> None:
+    """Makes a base image of a suite of Debian and further packages, from the mirror that apt uses."""
     if os.geteuid() != 0:
-        fail(f"{BASE} can't be pulled", "import it: docker load, or docker import of what debootstrap makes")
+        fail(f"{image} is missing", "import it: docker load, or docker import of what debootstrap makes")
     engine.install_debootstrap()
-    say(f"making {BASE} with debootstrap: it can't be pulled")
+    say(f"making {image} of Debian's {suite} with debootstrap")
     with tempfile.TemporaryDirectory(dir=STATE) as folder:
         root = Path(folder) / "root"
-        command = [program("debootstrap") or "debootstrap", "--variant=minbase", "--include=ca-certificates"]
-        run([*command, "bookworm", str(root), _mirror()], quiet=True)
+        included = ",".join(["ca-certificates", *packages])
+        command = [program("debootstrap") or "debootstrap", "--variant=minbase", f"--include={included}"]
+        run([*command, suite, str(root), _mirror()], quiet=True)
         for path in _UNWANTED:
             shutil.rmtree(root / path, ignore_errors=True)
         archive = Path(folder) / "root.tar"
         run(["tar", "-C", str(root), "-cf", str(archive), "."], quiet=True)
-        docker("import", str(archive), BASE)
+        docker("import", str(archive), image)
 
 
 def _mirror() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -107,17 +108,41 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         process.wait()
 
 
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The `meta_store` of an etcd of its own."""
+    program = shutil.which("etcd")
+    if program is None:
+        pytest.skip("etcd is not installed (Debian: etcd-server)")
+    folder = tmp_path_factory.mktemp("etcd")
+    client, peer = (f"http://127.0.0.1:{port}" for port in _free_ports(2))
+    command = [program, "--data-dir", str(folder / "data"), "--logger=zap", "--log-level=warn"]
+    command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
+    command += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
+    with (folder / "etcd.log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        _until("etcd", lambda: _answers(f"{client}/health"), process, folder / "etcd.log")
+        yield f"etcd://{client.removeprefix('http://')}/tests"
+    finally:
+        process.kill()
+        process.wait()
+
+
 @dataclass
 class Nodes:
     """Processes of a test, in a folder of its own."""
 
     folder: Path
     children: list[Child]
+    ready: dict[str, dict[str, Any]]
+    """Where each listens."""
 
     def _start(self, name: str, command: list[str]) -> dict[str, Any]:
         child = Child(name, command, self.folder / f"{name}.log")
         self.children.append(child)
-        return child.wait_ready(30.0)
+        self.ready[name] = child.wait_ready(30.0)
+        return self.ready[name]
 
     def coordinator(self, name: str, *options: str) -> str:
         """Starts a coordinator; its address."""
@@ -147,7 +172,7 @@ class Nodes:
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[Nodes]:
-    started = Nodes(tmp_path, [])
+    started = Nodes(tmp_path, [], {})
     yield started
     for child in started.children:
         child.terminate()

@@ -1,0 +1,1 @@
+"""`make release`: wheel, source distribution, image, bills of materials and checksums."""

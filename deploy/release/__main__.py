@@ -1,0 +1,81 @@
+"""Puts into a folder what is published, from the wheel and the source distribution that lie there already."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from cluster import engine, images
+from cluster.shell import STATE, say
+from cyclonedx.model.component import Component, ComponentType
+
+from . import bills, crates
+from .crates import ROOT
+
+SUMS = "SHA256SUMS"
+
+
+def main() -> int:
+    """The folder is the one argument."""
+    folder = Path(sys.argv[1]).resolve()
+    project = tomllib.loads((ROOT / "python-sdk" / "pyproject.toml").read_text())["project"]
+    version, when = project["version"], _committed()
+    compiled = crates.compiled_in()
+    (wheel,) = folder.glob("*.whl")
+    others = bills.required(project["dependencies"])
+    text = bills.bill(wheel, ComponentType.APPLICATION, version, when, compiled, others)
+    (folder / f"udfleet-{version}-wheel.cdx.json").write_text(text)
+    image = folder / f"udfleet-{version}-image.tar.gz"
+    others = _image(image, f"udfleet:{version}")
+    text = bills.bill(image, ComponentType.CONTAINER, version, when, compiled, others)
+    (folder / f"udfleet-{version}-image.cdx.json").write_text(text)
+    _sum(folder)
+    say(f"{len(list(folder.iterdir()))} files are in {folder}")
+    return 0
+
+
+def _committed() -> float:
+    """When the source was committed: the same source has the same bill."""
+    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def _image(file: Path, name: str) -> list[Component]:
+    """Builds the image and saves it; what is installed in it."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with engine.running():
+        images.build_udfleet(name, certificates="drop")
+        say(f"saving the image {name}")
+        archive = file.with_suffix("")
+        engine.docker("save", "--output", str(archive), name)
+        # Without a name and a time the same content gives the same file.
+        with archive.open("rb") as source, file.open("wb") as target, gzip.GzipFile("", "wb", 6, target, 0) as packed:
+            shutil.copyfileobj(source, packed, 1 << 20)
+        archive.unlink()
+        return _installed(name)
+
+
+def _installed(image: str) -> list[Component]:
+    inside = ["run", "--rm", "--network=none", image]
+    listed = engine.docker(*inside, "dpkg-query", "--show", "--showformat=${Package}\\t${Version}\\n").stdout
+    debian = [tuple(line.split("\t")) for line in listed.splitlines()]
+    python = json.loads(engine.docker(*inside, "/opt/uv/bin/pip", "list", "--format=json").stdout)
+    pypi = [(package["name"], package["version"]) for package in python]
+    return bills.installed("deb", debian) + bills.installed("pypi", pypi)
+
+
+def _sum(folder: Path) -> None:
+    """As `sha256sum --check` reads it."""
+    files = sorted(file for file in folder.iterdir() if file.name != SUMS)
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
