@@ -20,7 +20,7 @@ impl Binder<'_, '_> {
         }
         let operands = operation.operands.iter().map(|e| self.bind(e)).collect::<Result<Vec<_>, _>>()?;
         match (operator, &operands[..]) {
-            (Operator::Get, [row]) => return self.field(*row, &operation.field, text),
+            (Operator::Get, [row]) => return self.field(*row, operation, text),
             (Operator::Get, _) => return Err(invalid(text, "GET takes one ROW")),
             _ => {}
         }
@@ -144,16 +144,20 @@ impl Binder<'_, '_> {
         Some(self.graph.add(Kind::Literal(literal), data_type, &text, self.level, Traits::PLAIN))
     }
 
-    /// A field of a ROW.
-    pub(super) fn field(&mut self, row: NodeId, name: &str, text: &str) -> Result<NodeId, Error> {
+    /// A field of a ROW, named or by its position.
+    fn field(&mut self, row: NodeId, operation: &Operation, text: &str) -> Result<NodeId, Error> {
         let data_type = self.graph.node(row).data_type.clone();
         if data_type.root() != TypeRoot::Row {
             return Err(invalid(text, format_args!("only a ROW has fields, given {}", type_list([&data_type]))));
         }
-        let position = data_type.fields.iter().position(|field| field.name == name).ok_or_else(|| {
-            let names = data_type.fields.iter().map(|field| field.name.as_str());
-            suggest(invalid(text, format_args!("the ROW has no field {name:?}")), name, names)
-        })?;
+        let position = match operation.position {
+            Some(position) if (position as usize) < data_type.fields.len() => position as usize,
+            Some(position) => {
+                let count = data_type.fields.len();
+                return Err(invalid(text, format_args!("the ROW has {count} fields: there is no field {position}")));
+            }
+            None => named_field(&data_type, &operation.field, text)?,
+        };
         Ok(self.field_at(row, &data_type, position, text))
     }
 
@@ -164,6 +168,13 @@ impl Binder<'_, '_> {
         let kind = Kind::Compute { operator: Operator::Get, operands: vec![row], field: position as u32 };
         self.graph.add(kind, types::with_nulls(&field, nullable), text, self.level, Traits::PLAIN)
     }
+}
+
+fn named_field(row: &DataType, name: &str, text: &str) -> Result<usize, Error> {
+    row.fields.iter().position(|field| field.name == name).ok_or_else(|| {
+        let names = row.fields.iter().map(|field| field.name.as_str());
+        suggest(invalid(text, format_args!("the ROW has no field {name:?}")), name, names)
+    })
 }
 
 /// Whether the kernel may refuse a value.
@@ -217,7 +228,10 @@ pub(super) fn show(operation: &Operation) -> String {
         (Operator::Cast, _, [one]) => {
             format!("CAST({one} AS {})", operation.r#type.as_ref().map_or_else(|| "?".to_owned(), sql))
         }
-        (Operator::Get, _, [one]) => format!("{one}.{}", operation.field),
+        (Operator::Get, _, [one]) => match operation.position {
+            Some(position) => format!("{one}[{position}]"),
+            None => format!("{one}.{}", operation.field),
+        },
         (Operator::Extract, _, [one]) => format!("{}({one})", operation.field),
         (Operator::Like, _, [value, pattern]) => format!("{value} LIKE {pattern}"),
         _ => format!("{}({})", operator.as_str_name(), operands.join(", ")),

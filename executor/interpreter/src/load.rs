@@ -183,5 +183,5 @@ fn function_context<'py>(
     task.set_item("max_number_of_parallel_subtasks", subtask.max_parallelism.max(1))?;
     task.set_item("attempt_number", subtask.attempt)?;
     let group = metrics.map(|metrics| metrics.group(py));
-    py.import("udfleet")?.getattr("FunctionContext")?.call((parameters, group), Some(&task))
+    py.import("udfleet")?.getattr("FunctionContext")?.call((group, parameters), Some(&task))
 }

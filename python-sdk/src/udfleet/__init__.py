@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ._client.fleet import Fleet, connect
     from ._local.fleet import LocalFleet, local
     from .progress import BundleProgressHandler
-    from .table.expression import Expression, call, col, if_then_else, lit
+    from .table.expression import Expression, and_, call, coalesce, col, concat, if_then_else, lit, not_, null_of, or_
     from .table.table import Table
 
 __version__ = "0.1.0"
@@ -69,6 +69,12 @@ _LAZY = {
     "LocalFleet": "._local.fleet",
     "Table": ".table.table",
     "call": ".table.expression",
+    "or_": ".table.expression",
+    "null_of": ".table.expression",
+    "not_": ".table.expression",
+    "concat": ".table.expression",
+    "coalesce": ".table.expression",
+    "and_": ".table.expression",
     "col": ".table.expression",
     "connect": "._client.fleet",
     "if_then_else": ".table.expression",
@@ -126,12 +132,18 @@ __all__ = [
     "UserDefinedFunction",
     "VersionMismatchError",
     "__version__",
+    "and_",
     "call",
+    "coalesce",
     "col",
+    "concat",
     "connect",
     "if_then_else",
     "lit",
     "local",
+    "not_",
+    "null_of",
+    "or_",
     "udaf",
     "udf",
     "udtaf",

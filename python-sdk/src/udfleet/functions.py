@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 class FunctionContext:
     """What a function may ask of its surroundings.
 
-    :param job_parameters: of the client that registered the function.
     :param metric_group: None: metrics are off.
+    :param job_parameters: of the client that registered the function.
     :param task: PyFlink's newer fields: `task_name`, `number_of_parallel_subtasks`,
         `max_number_of_parallel_subtasks`, `index_of_this_subtask`, `attempt_number`.
     """
 
     def __init__(
         self,
-        job_parameters: Mapping[str, str] | None = None,
         metric_group: MetricGroup | None = None,
+        job_parameters: Mapping[str, str] | None = None,
         **task: Any,
     ) -> None:
         self._job_parameters = dict(job_parameters or {})

@@ -41,9 +41,17 @@ class Row:
     def __call__(self, /, *args: Any) -> Row:
         """A row with this template's values as its field names."""
         if len(args) > len(self._values):
-            raise TypeError(f"the template has {len(self._values)} fields, {len(args)} values were given")
+            raise ValueError(f"the template has {len(self._values)} fields, {len(args)} values were given")
         row = Row(*args)
+        row._kind = self._kind
         row.set_field_names([str(name) for name in self._values[: len(args)]])
+        return row
+
+    @staticmethod
+    def of_kind(row_kind: RowKind, /, *args: Any, **kwargs: Any) -> Row:
+        """A row of that kind of change, its values by position or by name."""
+        row = Row(*args, **kwargs)
+        row._kind = row_kind
         return row
 
     def as_dict(self, recursive: bool = False) -> dict[str, Any]:
@@ -68,13 +76,13 @@ class Row:
             raise ValueError(f"{len(field_names)} names for {len(self._values)} values")
         self._names = tuple(field_names)
 
-    def get_fields_by_names(self, names: list[str]) -> Row:
-        """A row of the named fields, in the order asked."""
-        return Row(**{name: self[name] for name in names})
+    def get_fields_by_names(self, names: list[str]) -> list[Any]:
+        """The values of the named fields, in the order asked; of a row without names all of its values."""
+        return list(self._values) if self._names is None else [self[name] for name in names]
 
     def _index(self, name: str) -> int:
         if self._names is None or name not in self._names:
-            raise KeyError(name)
+            raise ValueError(f"the Row has no field {name!r}")
         return self._names.index(name)
 
     def __getattr__(self, name: str) -> Any:
@@ -82,8 +90,8 @@ class Row:
             raise AttributeError(name)
         try:
             return self._values[self._index(name)]
-        except KeyError:
-            raise AttributeError(f"the Row has no field {name!r}") from None
+        except ValueError as error:
+            raise AttributeError(str(error)) from None
 
     def __getitem__(self, item: Any) -> Any:
         return self._values[self._index(item) if isinstance(item, str) else item]
@@ -101,7 +109,11 @@ class Row:
         return len(self._values)
 
     def _parts(self) -> tuple[object, ...]:
-        return (self._names, self._kind, tuple(self._values))
+        """What makes rows equal: named values in any order, values without names in theirs."""
+        if self._names is None:
+            return (None, self._kind, tuple(self._values))
+        order = sorted(range(len(self._names)), key=self._names.__getitem__)
+        return (tuple(self._names[i] for i in order), self._kind, tuple(self._values[i] for i in order))
 
     def __eq__(self, other: object) -> bool:
         return self._parts() == other._parts() if isinstance(other, Row) else NotImplemented

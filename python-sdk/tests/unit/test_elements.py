@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import datetime
+import types as types_module
 from decimal import Decimal
 
 import pyarrow as pa
@@ -57,6 +60,27 @@ def test_names():
     assert types(from_elements([(1,)], [DataTypes.INT()])) == [("f0", "INT")]
     assert types(from_elements([(1,)], DataTypes.ROW([DataTypes.FIELD("a", DataTypes.INT())]))) == [("a", "INT")]
     assert types(from_elements([(1,)], pa.schema([pa.field("a", pa.int8(), False)]))) == [("a", "TINYINT NOT NULL")]
+
+
+def test_rows_name_their_columns():
+    Point = collections.namedtuple("Point", "x y")
+    thing = types_module.SimpleNamespace(b="q", a=1)
+    assert types(from_elements([Point(1, "a")])) == [("x", "BIGINT"), ("y", "STRING")]
+    assert rows(from_elements([thing])) == [{"b": "q", "a": 1}]
+    assert rows(from_elements([{"a": 1}, {"b": 2}])) == [{"a": 1, "b": None}, {"a": None, "b": 2}]
+    assert rows(from_elements([{"a": 1, "b": 2}], ["b"])) == [{"b": 2, "a": 1}]
+    assert types(from_elements([(1, "x", 2.5)], ["a"])) == [("a", "BIGINT"), ("_2", "STRING"), ("_3", "DOUBLE")]
+    assert rows(from_elements([Point(1, "a")], ["p", "q"])) == [{"p": 1, "q": "a"}]
+
+
+def test_typed_arrays_keep_their_width():
+    codes = {"b": "TINYINT", "B": "SMALLINT", "h": "SMALLINT", "H": "INT", "i": "INT", "I": "BIGINT", "q": "BIGINT"}
+    codes |= {"f": "FLOAT", "d": "DOUBLE"}
+    source = from_elements([tuple(array.array(code, [1, 2]) for code in codes)])
+    assert [found for _, found in types(source)] == [f"ARRAY<{name} NOT NULL>" for name in codes.values()]
+    assert all(value == [1, 2] for value in rows(source)[0].values())
+    with pytest.raises(InvalidInputError, match="no type holds array"):
+        from_elements([(array.array("Q", [1]),)])
 
 
 def test_special_carriers():
@@ -123,6 +147,7 @@ def test_edges_fit():
 def test_shape_mistakes():
     for match, make in [
         ("row 1 has 1 values, the schema has 2", lambda: from_elements([(1, 2), (1,)])),
+        ("names a column 'z', the rows have a", lambda: from_elements([{"a": 1}], ["z"])),
         ("without rows needs a schema", lambda: from_elements([])),
         ("types BIGINT and STRING", lambda: from_elements([(1,), ("x",)])),
         ("no type holds", lambda: from_elements([(object(),)])),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfleet import DataTypes, InvalidInputError, InvalidPlanError, udf
+from udfleet import DataTypes, InvalidInputError, InvalidPlanError, and_, coalesce, concat, not_, null_of, or_, udf
 from udfleet._proto.udfleet.v1 import plan_pb2
 from udfleet.table import call, col, if_then_else, lit
 from udfleet.table.expression import Call, Column, Expression, Operation
@@ -175,7 +175,8 @@ def test_misuse():
         (TypeError, "names a function", lambda: call(3, a)),
         (TypeError, "alias", lambda: a.alias()),
         (TypeError, "cast", lambda: a.cast(object)),
-        (TypeError, "name of a field", lambda: a.get(0)),
+        (TypeError, "position of a field", lambda: a.get(1.5)),
+        (TypeError, "position from 0", lambda: a.get(-1)),
         (InvalidInputError, "out of range", lambda: lit(300, "TINYINT")),
         (InvalidInputError, "not a str", lambda: lit(3, "STRING")),
         (ValueError, "38 digits", lambda: lit(10**40)),
@@ -267,3 +268,33 @@ def test_any_text_is_parsed_or_refused(text):
 def test_columns_are_not_python():
     assert isinstance(parse_expression("None_"), Column)
     assert plan_pb2.Expression(column="a") == message(parse_expression("a"))
+
+
+def test_built_in_methods_mean_the_functions():
+    x = col("x")
+    for made, text in [
+        (x.upper_case, "UPPER(x)"),
+        (x.substring(2, 3).trim(), "TRIM(SUBSTRING(x, 2, 3))"),
+        (x.extract("year"), "EXTRACT(YEAR FROM x)"),
+        (x.count, "count(x)"),
+        (x.sum.distinct, "sum(DISTINCT x)"),
+        (and_(x > 1, x < 3, x.is_not_null), "((x > 1) AND (x < 3)) AND (x IS NOT NULL)"),
+        (or_(x == 1, not_(x)), "(x = 1) OR (NOT x)"),
+        (x.in_(1, 2), "(x = 1) OR (x = 2)"),
+        (x.not_between(1, 2), "(x < 1) OR (x > 2)"),
+        (x.get(0), "x[0]"),
+        (x.is_not_true, "if_then_else(x, FALSE, TRUE)"),
+        (coalesce(x, 1), "if_then_else(x IS NULL, 1, x)"),
+        (concat("a", x), "CONCAT('a', x)"),
+    ]:
+        assert str(made) == text
+    assert null_of("INT").data_type == DataTypes.INT()
+    with pytest.raises(TypeError, match="one value or more"):
+        coalesce()
+
+
+def test_what_is_not_deterministic_runs_for_each_row():
+    roll = udf(lambda *sides: sides, result_type="BIGINT", deterministic=False, name="roll")
+    twice = udf(lambda n: roll(n) * 2, result_type="BIGINT", name="twice")
+    assert str(roll()) == "roll()" and str(roll(6) + 1) == "roll(6) + 1"
+    assert roll.run(6) == (6,) and twice(6) == (6, 6)

@@ -18,7 +18,7 @@ class Add(ScalarFunction):
     def open(self, context): self.n = int(context.get_job_parameter("n", "1"))
     def eval(self, a): return a + self.n
 add = udf(Add, DataTypes.parse("BIGINT"), DataTypes.BIGINT())
-add.func.open(FunctionContext({"n": "2"}))
+add.func.open(FunctionContext(None, {"n": "2"}))
 assert add(1) == 3 and Row(a=1).a == 1
 from udfleet import col, lit
 assert str(add(col("a") + lit(1))) == "Add(a + 1)"
@@ -105,6 +105,12 @@ def test_public_surface_is_frozen():
         "VersionMismatchError",
         "__version__",
         "call",
+        "or_",
+        "null_of",
+        "not_",
+        "concat",
+        "coalesce",
+        "and_",
         "col",
         "connect",
         "if_then_else",

@@ -22,7 +22,7 @@ def told(group, changed_only=True):
 
 
 def test_all_kinds_are_told():
-    group = FunctionContext({}, MetricGroup()).get_metric_group()
+    group = FunctionContext(MetricGroup()).get_metric_group()
     group.counter("rows").inc()
     group.counter("rows").inc(4)
     group.counter("rows").dec(7)

@@ -135,6 +135,41 @@ def test_whole_rows(table):
     assert emitted._plan().operators[0].aggregate.table.function == "top2" and emitted.columns == ["a", "t"]
 
 
+def test_names_of_keys_are_not_taken_again(table):
+    both = udaf(lambda v: (1, "x"), [BIGINT], PAIR, name="both", func_type="pandas")
+    KNOWN["both"] = both
+    assert table.group_by("a as p").aggregate(both(col("b"))).columns == ["p", "p_0", "q"]
+    assert table.group_by("a as p, b as p_0").aggregate(both(col("b"))).columns == ["p", "p_0", "p_1", "q"]
+    assert table.group_by("a as p").aggregate(both(col("b")).alias("q", "r")).columns == ["p", "q", "r"]
+    assert table.group_by("a").aggregate(both(col("b"))).columns == ["a", "p", "q"]
+
+
+def test_columns_are_attributes(table):
+    assert table.select(table.a, table.s.alias("t")).columns == ["a", "t"]
+    assert not hasattr(table, "z") and not hasattr(table, "_z") and callable(table.alias)
+    with pytest.raises(AttributeError, match="neither a method nor a column 'z'"):
+        _ = table.z
+
+
+def test_columns_with_types_are_shown(table, capsys):
+    schema = table.get_schema()
+    assert schema.get_field_names() == ["a", "b", "s"] and schema.get_field_count() == 3
+    assert schema.get_field_data_types() == [BIGINT, BIGINT, STRING] and schema.get_field_name(3) is None
+    assert schema.get_field_data_type("s") == schema.get_field_data_type(2) == STRING
+    assert schema.get_field_data_type("z") is None and schema.to_row_data_type().names == ["a", "b", "s"]
+    assert schema == table.get_schema() and hash(schema) == hash(table.get_schema())
+    table.print_schema()
+    assert capsys.readouterr().out == "(\n  `a` BIGINT,\n  `b` BIGINT,\n  `s` STRING\n)\n"
+
+
+def test_lateral_joins_with_a_predicate(table):
+    joined = table.join_lateral(split(col("s")).alias("w"), col("w") == "x")
+    assert told(joined) == ["correlate", "filter"]
+    assert told(table.left_outer_join_lateral("split(s) as w", "TRUE")) == ["correlate"]
+    with pytest.raises(InvalidPlanError, match="no predicate but TRUE"):
+        table.left_outer_join_lateral("split(s) as w", "w = s")
+
+
 def test_columns_are_added_renamed_dropped(table):
     assert table.add_columns("add(a, b) as c").columns == ["a", "b", "s", "c"]
     replaced = table.add_or_replace_columns((col("a") + 1).alias("a"), col("b").alias("d"))

@@ -14,7 +14,15 @@ def test_positional_named_and_template_rows():
     assert named != Row("Ann", 7)
     assert "name" in named and "Ann" in Row("Ann", 7)
     assert repr(named) == "Row(name='Ann', age=7)" and repr(Row(1, "a")) == "Row(1, 'a')"
-    assert named.get_fields_by_names(["age"]) == Row(age=7)
+    assert named == Row(age=7, name="Ann") and hash(named) == hash(Row(age=7, name="Ann"))
+    assert named != Row(name=7, age="Ann") and named != Row(name="Ann") and Row(1, 2) != Row(2, 1)
+    assert named.get_fields_by_names(["age"]) == [7] and Row(1, 2).get_fields_by_names(["a"]) == [1, 2]
+    assert Row("a", "b")(1) == Row(a=1)
+    with pytest.raises(ValueError, match="2 fields, 3 values"):
+        Row("a", "b")(1, 2, 3)
+    for wrong in (named, Row("Ann")):
+        with pytest.raises(ValueError, match="no field 'x'"):
+            _ = wrong["x"]
 
 
 def test_as_dict_and_kinds():
@@ -25,6 +33,9 @@ def test_as_dict_and_kinds():
     other = Row(a=Row(b=1), c=[Row(d=2)])
     other.set_row_kind(RowKind.DELETE)
     assert other != row and other.get_row_kind() is RowKind.DELETE
+    assert other == Row.of_kind(RowKind.DELETE, c=[Row(d=2)], a=Row(b=1))
+    template = Row.of_kind(RowKind.UPDATE_AFTER, "a", "b")
+    assert template(1, 2).get_row_kind() is RowKind.UPDATE_AFTER
 
 
 def test_rows_travel_and_refuse_a_mix():
@@ -59,7 +70,7 @@ def test_fields_may_have_any_name(name):
     row = Row(**{name: 1, "other": 2})
     assert (row[name], row["other"], list(row), row.as_dict()) == (1, 2, [1, 2], {name: 1, "other": 2})
     assert Row(name, "other")(1, 2) == row == pickle.loads(pickle.dumps(row))
-    assert row.get_fields_by_names([name]) == Row(**{name: 1}) and name in repr(row)
+    assert row.get_fields_by_names([name]) == [1] and name in repr(row)
     assert MapView(**{name: 1}).get(name) == 1
     if not hasattr(Row, name):
         assert getattr(row, name) == 1

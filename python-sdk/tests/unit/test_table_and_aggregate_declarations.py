@@ -90,8 +90,8 @@ class MaxAdd(AggregateFunction):
 
 
 def test_flip_58_declarations():
-    assert (Multiply(3, 4), Multiply.deterministic, Multiply.name) == (12, False, "Multiply")
-    assert (multiply(3, 4), multiply.deterministic) == (12, False)
+    assert (Multiply.run(3, 4), Multiply.deterministic, Multiply.name) == (12, False, "Multiply")
+    assert (multiply.run(3, 4), multiply.deterministic) == (12, False)
     assert list(Split("a#b")) == list(split("a#b")) == ["a", "b"]
     assert [f.kind for f in (Multiply, Split, multiply, split)] == ["scalar", "table", "scalar", "table"]
     assert elsewhere(pickle_function(split, set()).data, "list(f('a#b'))") == "['a', 'b']"

@@ -138,3 +138,22 @@ def test_the_arrow_table():
 def test_views_stay_out_of_signatures():
     with pytest.raises(ValueError, match="accumulator"):
         to_proto(T.LIST_VIEW(T.INT()))
+
+
+def test_rows_are_read_as_pyflinks():
+    row = DataTypes.ROW().add("a", DataTypes.INT()).add(DataTypes.FIELD("b", DataTypes.STRING()))
+    assert row == DataTypes.parse("ROW<a INT, b STRING>")
+    assert (row.names, row.field_names(), len(row)) == (["a", "b"], ["a", "b"], 2)
+    assert row.field_types() == [DataTypes.INT(), DataTypes.STRING()] == [field.data_type for field in row]
+    assert row[1].name == "b" and row["a"].data_type == DataTypes.INT() and row[:1] == DataTypes.parse("ROW<a INT>")
+    assert bool(DataTypes.ROW()) and bool(DataTypes.INT())
+    for wrong, error in [
+        (lambda: row["c"], KeyError),
+        (lambda: row[2], IndexError),
+        (lambda: row.add("c"), ValueError),
+    ]:
+        with pytest.raises(error):
+            wrong()
+    for wrong in (lambda: DataTypes.INT()["a"], lambda: len(DataTypes.INT()), lambda: DataTypes.INT().names):
+        with pytest.raises(TypeError, match="only ROW has"):
+            wrong()

@@ -101,7 +101,7 @@ def test_refusals():
 
 
 def test_function_context():
-    context = FunctionContext({"subtract": "2"})
+    context = FunctionContext(None, {"subtract": "2"})
     assert context.get_job_parameter("subtract", "0") == "2"
     assert context.get_job_parameter("other", "0") == "0"
     with pytest.raises(RuntimeError, match="metrics"):

@@ -15,9 +15,10 @@ from .._packing.definition import build
 from .._packing.shipment import Shipment
 from .._proto.udfleet.v1 import fleet_pb2, function_pb2
 from .._rpc import Rpc
-from ..declaration import UserDefinedFunctionWrapper
+from ..declaration import UserDefinedFunctionWrapper, declared
 from ..environment import Environment
 from ..errors import InternalError, InvalidDefinitionError
+from ..functions import UserDefinedFunction
 from .views import FunctionView, function_view
 
 OnEvent = Callable[[str], None]
@@ -39,6 +40,13 @@ def _content_name(name: str, definition: function_pb2.FunctionDefinition) -> str
     return f"{plain[:80]}-{digest[:12]}"
 
 
+def _declared(function: UserDefinedFunction, name: str | None) -> UserDefinedFunctionWrapper[..., Any]:
+    try:
+        return declared(function)
+    except (TypeError, ValueError) as error:
+        raise InvalidDefinitionError(str(error), function=name, hint="declare it with @udf(...)") from None
+
+
 def register(
     rpc: Rpc,
     name: str | None,
@@ -57,6 +65,8 @@ def register(
 
     :param name: None: one that follows from its content, so that the same function has the same name again.
     """
+    if isinstance(f, UserDefinedFunction):
+        f = _declared(f, name)
     if not isinstance(f, UserDefinedFunctionWrapper):
         raise InvalidDefinitionError(
             f"register_function() takes what udf() and its like return, not {shown(f)}",

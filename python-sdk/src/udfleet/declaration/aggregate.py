@@ -72,10 +72,10 @@ class UserDefinedAggregateFunctionWrapper(UserDefinedFunctionWrapper):
             self.result_type = declared.result_types(result, own, "udtaf", "result_type")
         self.accumulator_type = declared.accumulator_type(accumulator)
 
-    def run(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Aggregates columns here: lists of values (general), Series (pandas) or arrays (arrow)."""
+    def _run(self, /, *args: Any, **kwargs: Any) -> Any:
+        # Over columns: lists of values (general), Series (pandas) or arrays (arrow).
         if not isinstance(self.func, ImperativeAggregateFunction):
-            return super().run(*args, **kwargs)
+            return super()._run(*args, **kwargs)
         accumulator = self.func.create_accumulator()
         for row in zip(*args):
             self.func.accumulate(accumulator, *row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -15,6 +16,12 @@ class PlanExpression:
     def _call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
         """The call of a function with these arguments, of which this expression is one."""
         raise NotImplementedError
+
+
+class ConstantCalls:
+    """How a call without columns becomes an expression: known where tables are, which is never in an interpreter."""
+
+    make: Callable[[Any, tuple[Any, ...]], Any] | None = None
 
 
 class AliasedFunction:

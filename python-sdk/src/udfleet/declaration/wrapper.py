@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from ..functions import UserDefinedFunction
 from ..types.datatype import shortened
 from .asynchronous import is_asynchronous
 from .declared_types import input_types as listed_types
-from .expression import AliasedFunction, PlanExpression
+from .expression import AliasedFunction, ConstantCalls, PlanExpression
 from .selves import bind_self
 
 TYPE_CHECKING = False
@@ -34,6 +36,9 @@ else:
         def __class_getitem__(cls, parameters: Any) -> type:
             return cls
 
+
+_RUNNING: ContextVar[bool] = ContextVar("udfleet_running", default=False)
+"""Whether a declared function runs in this process: what it calls is run too."""
 
 FUNC_TYPES = ("general", "pandas", "arrow")
 
@@ -97,10 +102,17 @@ class UserDefinedFunctionWrapper(Signature[P, R]):
 
     def run(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the function here, in this process."""
+        token = _RUNNING.set(True)
+        try:
+            return self._run(*args, **kwargs)  # type: ignore[no-any-return]
+        finally:
+            _RUNNING.reset(token)
+
+    def _run(self, /, *args: Any, **kwargs: Any) -> Any:
         call: Any = self.func
         if isinstance(self.func, UserDefinedFunction):
-            call = getattr(self.func, "eval")  # noqa: B009 - kinds without it have a run() of their own
-        return call(*args, **kwargs)  # type: ignore[no-any-return]
+            call = getattr(self.func, "eval")  # noqa: B009 - kinds without it have a _run() of their own
+        return call(*args, **kwargs)
 
     if TYPE_CHECKING:
 
@@ -114,12 +126,18 @@ class UserDefinedFunctionWrapper(Signature[P, R]):
         def __call__(self, first: Any, second: E, /, *arguments: Any) -> E: ...
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """With an expression among the arguments: a call of the function, for a plan. Else runs it here."""
+        """With an expression among the arguments: a call of the function, for a plan. Else runs it here.
+
+        Once there are tables, what is not deterministic gives a call without expressions too, for its value is another
+        one for each row. `run` runs it here, and so does a call by a function that runs here.
+        """
         for argument in args:
             if isinstance(argument, PlanExpression):
                 if kwargs:
                     raise TypeError(f"{self.name!r}: calls in plans take no keyword arguments")
                 return argument._call(self, args)
+        if not (self.deterministic or kwargs or _RUNNING.get()) and ConstantCalls.make is not None:
+            return ConstantCalls.make(self, args)
         return self.run(*args, **kwargs)
 
     def alias(self, *names: str) -> AliasedFunction:

@@ -5,7 +5,8 @@ Needs no other package. Expressions never change; operators make new ones.
 
 from __future__ import annotations
 
-from ..declaration import PlanExpression, UserDefinedFunctionWrapper
+from ..declaration import ConstantCalls, PlanExpression, UserDefinedFunctionWrapper
+from .builtins import BuiltinMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MAX_DEPTH = 40
 """Deepest nesting of expressions in a plan; the coordinator's limit too."""
 
 
-class Expression(PlanExpression):
+class Expression(PlanExpression, BuiltinMethods):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
     __slots__ = ("text",)
@@ -34,6 +35,12 @@ class Expression(PlanExpression):
 
     def _call(self, function: Any, arguments: tuple[Any, ...]) -> Call:
         return Call(function, arguments)
+
+    def _operation(self, operator: str, *operands: Any, field: str = "") -> Expression:
+        return Operation(operator, self, *operands, field=field)
+
+    def _aggregate(self, name: str) -> Call:
+        return Call(name, (self,))
 
     def __bool__(self) -> bool:
         raise TypeError(f"{self} is an expression, not a value: use & for AND, | for OR, ~ for NOT")
@@ -133,6 +140,41 @@ class Expression(PlanExpression):
         """Whether it lies between two values, both included."""
         return Operation("AND", Operation("GREATER_OR_EQUAL", self, least), Operation("LESS_OR_EQUAL", self, most))
 
+    def not_between(self, least: Any, most: Any) -> Expression:
+        """Whether it lies outside of two values."""
+        return Operation("OR", Operation("LESS", self, least), Operation("GREATER", self, most))
+
+    def in_(self, first: Any, *others: Any) -> Expression:
+        """Whether it equals one of the values."""
+        found: Expression = Operation("EQUAL", self, first)
+        for other in others:
+            found = Operation("OR", found, Operation("EQUAL", self, other))
+        return found
+
+    @property
+    def is_true(self) -> Expression:
+        """Whether it is true: neither false nor null."""
+        return if_then_else(self, True, False)
+
+    @property
+    def is_false(self) -> Expression:
+        """Whether it is false: neither true nor null."""
+        return if_then_else(Operation("NOT", self), True, False)
+
+    @property
+    def is_not_true(self) -> Expression:
+        """Whether it is false or null."""
+        return if_then_else(self, False, True)
+
+    @property
+    def is_not_false(self) -> Expression:
+        """Whether it is true or null."""
+        return if_then_else(Operation("NOT", self), False, True)
+
+    def if_null(self, otherwise: Any) -> Expression:
+        """Itself, or another value where it is null."""
+        return if_then_else(self.is_null, otherwise, self)
+
     @property
     def asc(self) -> Ordering:
         """In `order_by`: the least first, nulls before them."""
@@ -149,11 +191,15 @@ class Expression(PlanExpression):
 
         return Operation("CAST", self, data_type=as_data_type(data_type, "cast()"))
 
-    def get(self, field: str) -> Expression:
-        """A field of a ROW."""
-        if not isinstance(field, str):
-            raise TypeError(f"get() takes the name of a field, not {field!r}")
-        return Operation("GET", self, field=field)
+    def get(self, field: str | int) -> Expression:
+        """A field of a ROW, by its name or its position from 0."""
+        if isinstance(field, bool) or not isinstance(field, (str, int)):
+            raise TypeError(f"get() takes the name or the position of a field, not {field!r}")
+        if isinstance(field, str):
+            return Operation("GET", self, field=field)
+        if field < 0:
+            raise TypeError(f"get() takes a position from 0, not {field}")
+        return Operation("GET", self, index=field)
 
     __getitem__ = get
 
@@ -222,17 +268,28 @@ class Call(Expression):
         return Call(self.function, self.arguments, distinct=self.is_distinct, condition=expression(condition))
 
 
+ConstantCalls.make = Call
+
+
 class Operation(Expression):
     """An operator over expressions; `operator` is a name of plan.proto's Operation.Operator."""
 
-    __slots__ = ("data_type", "field", "operands", "operator")
+    __slots__ = ("data_type", "field", "index", "operands", "operator")
 
-    def __init__(self, operator: str, *operands: Any, data_type: DataType | None = None, field: str = "") -> None:
+    def __init__(
+        self,
+        operator: str,
+        *operands: Any,
+        data_type: DataType | None = None,
+        field: str = "",
+        index: int | None = None,
+    ) -> None:
         super().__init__()
         self.operator = operator
         self.operands = tuple(map(expression, operands))
         self.data_type = data_type
         self.field = field
+        self.index = index
 
 
 class Named(Expression):
@@ -280,6 +337,48 @@ def lit(value: Any, data_type: TypeLike | None = None) -> Expression:
 def call(function: Function, *arguments: Any) -> Call:
     """A call: of the function of that name, or of what `udf` and its like made."""
     return Call(function, arguments)
+
+
+def and_(first: Any, second: Any, *others: Any) -> Expression:
+    """Whether all are true."""
+    return _chained("AND", first, second, *others)
+
+
+def or_(first: Any, second: Any, *others: Any) -> Expression:
+    """Whether one is true."""
+    return _chained("OR", first, second, *others)
+
+
+def not_(condition: Any) -> Expression:
+    """Whether it is false."""
+    return Operation("NOT", condition)
+
+
+def concat(first: Any, *others: Any) -> Expression:
+    """Texts behind one another."""
+    return Operation("CONCAT", first, *others)
+
+
+def coalesce(*values: Any) -> Expression:
+    """The first of the values that is not null."""
+    if not values:
+        raise TypeError("coalesce() takes one value or more")
+    found = expression(values[-1])
+    for value in reversed(values[:-1]):
+        found = expression(value).if_null(found)
+    return found
+
+
+def null_of(data_type: TypeLike) -> Expression:
+    """Null, of a type."""
+    return lit(None, data_type)
+
+
+def _chained(operator: str, first: Any, *others: Any) -> Expression:
+    found = expression(first)
+    for other in others:
+        found = Operation(operator, found, other)
+    return found
 
 
 def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:

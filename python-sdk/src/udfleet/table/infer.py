@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import datetime
 from collections.abc import Iterable
 from decimal import Decimal
@@ -42,6 +43,8 @@ def _type_of(value: Any, where: str) -> DataType:
     for kind, data_type in _PLAIN:
         if isinstance(value, kind):
             return data_type
+    if isinstance(value, array.array):
+        return DataTypes.ARRAY(_typed_array(value, where))
     if isinstance(value, list) or getattr(value, "ndim", None) == 1:
         return DataTypes.ARRAY(infer(value, where))
     if isinstance(value, dict):
@@ -51,6 +54,27 @@ def _type_of(value: Any, where: str) -> DataType:
         fields = [Field(name, _type_of(item, f"{where}.{name}")) for name, item in zip(names, value, strict=True)]
         return DataTypes.ROW(fields)
     raise InvalidInputError(f"{where}: no type holds {value!r:.100}", hint="give a schema, or other values")
+
+
+_ARRAYS: dict[str, DataType] = {
+    "f": DataTypes.FLOAT(False),
+    "d": DataTypes.DOUBLE(False),
+    "u": DataTypes.STRING(False),
+    "w": DataTypes.STRING(False),
+}
+_INTEGERS = {1: DataTypes.TINYINT(False), 2: DataTypes.SMALLINT(False), 4: DataTypes.INT(False)}
+
+
+def _typed_array(value: array.array[Any], where: str) -> DataType:
+    """The type of an array.array's items: by its type code and the size that it has on this machine."""
+    known = _ARRAYS.get(value.typecode)
+    if known is not None:
+        return known
+    # An unsigned type's values fit the next wider signed one.
+    size = value.itemsize * (2 if value.typecode.isupper() else 1)
+    if size > 8:
+        raise InvalidInputError(f"{where}: no type holds array({value.typecode!r})", hint="give a schema, or a list")
+    return _INTEGERS.get(size, DataTypes.BIGINT(False))
 
 
 def _common(left: DataType, right: DataType, where: str) -> DataType:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
-from ..declaration import AliasedFunction, UserDefinedFunctionWrapper
-from .expression import Call, Column, Expression, Named, lit
+from ..declaration import AliasedFunction, UserDefinedFunctionWrapper, declared
+from ..functions import UserDefinedFunction
+from .expression import Call, Column, Expression, Literal, Named, lit
 from .parser import parse_item, parse_items
 
 
@@ -113,8 +114,15 @@ def one(given: Any) -> Expression:
     return given if isinstance(given, Expression) else lit(given)
 
 
+def is_true(value: Expression) -> bool:
+    """Whether it is the literal TRUE."""
+    return isinstance(value, Literal) and value.value is True
+
+
 def function(given: Any, what: str) -> tuple[Expression, tuple[str, ...]]:
     """A function that works on rows: a declared one, its name, or a call of it; and names for its columns."""
+    if isinstance(given, UserDefinedFunction):
+        given = declared(given)
     if isinstance(given, UserDefinedFunctionWrapper):
         return Call(given, takes_row=True), ()
     if isinstance(given, AliasedFunction):

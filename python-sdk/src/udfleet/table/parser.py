@@ -135,8 +135,10 @@ class _Converter:
             return made.if_then_else(self.convert(node.test), self.convert(node.body), self.convert(node.orelse))
         if isinstance(node, ast.Attribute):
             return self.convert(node.value).get(self.source.names.get(node.attr, node.attr))
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and type(node.slice.value) is str:
-            return self.convert(node.value).get(node.slice.value)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            field = node.slice.value
+            if isinstance(field, (int, str)) and not isinstance(field, bool):
+                return self.convert(node.value).get(field)
         if isinstance(node, ast.Call):
             return self.call(node)
         return self.fail(node, "expressions have no such form")  # type: ignore[no-any-return]

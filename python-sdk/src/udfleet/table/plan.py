@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from .._proto.udfleet.v1 import plan_pb2
@@ -89,12 +90,21 @@ class _Builder:
         if step.table:
             assert isinstance(step.call, Call)
             aggregate.table.CopyFrom(call_message(step.call, self.refer))
-            aggregate.names.extend(step.names)
-            self.columns = _names(keys) + (list(step.names) or self.own_names(step.call))
+            names = list(step.names) or _beside(_names(keys), self.own_names(step.call))
+            aggregate.names.extend(names)
+            self.columns = _names(keys) + names
             return
-        items = [self.item(_again(key)) for key in step.keys] + [self.whole(step.call, step.names)]
+        items = [self.item(_again(key)) for key in step.keys] + [self.whole(step.call, self.whole_names(step, keys))]
         aggregate.items.extend(item for item, _ in items)
         self.columns = _names(items)
+
+    def whole_names(self, step: ops.GroupWhole, keys: list[tuple[plan_pb2.Item, list[str]]]) -> tuple[str, ...]:
+        """The names that were given, or those of a ROW's fields where keys have some of them already."""
+        result = self.functions.result_type(step.call.function) if isinstance(step.call, Call) else None
+        if step.names or result is None or result.root != "ROW":
+            return step.names
+        own = result.field_names()
+        return tuple(_beside(_names(keys), own)) if set(own) & set(_names(keys)) else ()
 
     def map_row(self, step: ops.MapRow) -> None:
         self.project([self.whole(step.call, step.names)])
@@ -198,6 +208,17 @@ def _parts(expression: Expression) -> tuple[Expression, ...]:
 def _names(items: list[tuple[plan_pb2.Item, list[str]]]) -> list[str]:
     names = [name for _, names in items for name in names]
     return [name or f"_c{index}" for index, name in enumerate(names)]
+
+
+def _beside(keys: list[str], names: list[str]) -> list[str]:
+    """Names for columns behind keys; what is a key's name gets a number, as in Flink."""
+    taken = {*keys, *names}
+    found = []
+    for name in names:
+        free = name if name not in keys else next(f"{name}_{i}" for i in count() if f"{name}_{i}" not in taken)
+        taken.add(free)
+        found.append(free)
+    return found
 
 
 def _again(key: Expression) -> Expression:

@@ -47,6 +47,8 @@ def to_message(expression: Expression, refer: Refer, depth: int = 1) -> plan_pb2
         if expression.data_type is not None:
             operation.type.CopyFrom(to_proto(expression.data_type))
         operation.field = expression.field
+        if expression.index is not None:
+            operation.position = expression.index
     # Last: rendering recurses as deep as the expression goes, which is known to be bounded by now.
     message.text = str(expression)[:_MAX_TEXT]
     return message

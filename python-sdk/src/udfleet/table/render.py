@@ -12,6 +12,9 @@ _INFIX = {
     "LESS": "<", "LESS_OR_EQUAL": "<=", "GREATER": ">", "GREATER_OR_EQUAL": ">=", "AND": "AND", "OR": "OR",
 }  # fmt: skip
 
+_OPEN = frozenset({*_INFIX, "NEGATE", "NOT", "LIKE", "IS_NULL", "IS_NOT_NULL"})
+"""Operators whose text needs parentheses within that of another."""
+
 
 def render(expression: Expression) -> str:
     """The text."""
@@ -68,6 +71,8 @@ def _operation(operation: Operation) -> str:
         return f"NOT {operands[0]}"
     if operator == "CAST":
         return f"CAST({operation.operands[0]} AS {operation.data_type})"
+    if operator == "GET" and operation.index is not None:
+        return f"{operands[0]}[{operation.index}]"
     if operator == "GET":
         return f"{operands[0]}.{identifier(operation.field)}"
     if operator == "LIKE":
@@ -76,12 +81,14 @@ def _operation(operation: Operation) -> str:
         return f"EXTRACT({operation.field} FROM {operation.operands[0]})"
     if operator == "IF":
         return f"if_then_else({', '.join(map(str, operation.operands))})"
-    return f"{operands[0]} {operator.replace('_', ' ')}"
+    if operator in ("IS_NULL", "IS_NOT_NULL"):
+        return f"{operands[0]} {operator.replace('_', ' ')}"
+    return f"{operator}({', '.join(map(str, operation.operands))})"
 
 
 def _operand(expression: Expression) -> str:
     text = str(expression)
     whole = isinstance(expression, (Column, Literal, Call)) or (
-        isinstance(expression, Operation) and expression.operator in ("CAST", "GET", "IF", "EXTRACT")
+        isinstance(expression, Operation) and expression.operator not in _OPEN
     )
     return text if whole else f"({text})"

@@ -126,8 +126,8 @@ def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
     """Rows as tuples, lists, Rows or dicts; single values are rows of one column."""
     given = declared_fields(schema)
     _check_iterable(elements, "from_elements() takes a list of rows")
-    rows = [_as_row(element) for element in elements]
-    fields = _typed(rows, given)
+    rows = [_as_row(element, own_names=given is None) for element in elements]
+    fields, rows = _typed(rows, given)
     _unique([field.name for field in fields])
     row_type = DataTypes.ROW(fields)
     columns: list[list[Any]] = [[] for _ in fields]
@@ -144,21 +144,25 @@ def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
     return Source(fields, lambda: _batches(table), len(rows))
 
 
-def _as_row(element: Any) -> Any:
-    return element if isinstance(element, (tuple, list, dict)) or hasattr(element, "as_dict") else (element,)
+def _as_row(element: Any, own_names: bool) -> Any:
+    """A row as what holds its values: a tuple, list, Row, or a dict, which objects with attributes become too."""
+    if own_names and isinstance(element, tuple) and hasattr(element, "_fields"):
+        return dict(zip(element._fields, element, strict=True))
+    if isinstance(element, (tuple, list, dict)) or hasattr(element, "as_dict"):
+        return element
+    plain = type(element).__module__ == "builtins" or hasattr(element, "dtype") or not hasattr(element, "__dict__")
+    return (element,) if plain or not vars(element) else dict(vars(element))
 
 
-def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> list[Field]:
+def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> tuple[list[Field], list[Any]]:
+    """The columns, and the rows with all of them."""
     fields = [field for field in given or () if isinstance(field, Field)]
     if fields:
-        return fields
+        return fields, rows
     names = [name for name in given or () if isinstance(name, str)]
     if not rows and not names:
         raise InvalidInputError("a table without rows needs a schema")
-    first = rows[0] if rows else ()
-    own = list(first) if isinstance(first, dict) else list(getattr(first, "_names", None) or ())
-    width = len(first) if rows else len(names)
-    found = names or own or [f"_{index}" for index in range(1, width + 1)]
+    found, rows = _named(rows, names)
     for index, row in enumerate(rows):
         if len(row) != len(found):
             raise InvalidInputError(f"row {index} has {len(row)} values, the schema has {len(found)} columns")
@@ -166,7 +170,21 @@ def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> list[Field
         infer([row[name] if isinstance(row, dict) else row[index] for row in rows], f"column {name!r}")
         for index, name in enumerate(found)
     ]
-    return [Field(name, data_type) for name, data_type in zip(found, columns, strict=True)]
+    return [Field(name, data_type) for name, data_type in zip(found, columns, strict=True)], rows
+
+
+def _named(rows: list[Any], names: list[str]) -> tuple[list[str], list[Any]]:
+    """Names of columns: those given, then the rows' own, then `_1`, `_2`, ...; what a dict lacks is null."""
+    if rows and all(isinstance(row, dict) for row in rows):
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        unknown = next((name for name in names if name not in keys), None)
+        if unknown is not None:
+            raise InvalidInputError(f"the schema names a column {unknown!r}, the rows have {', '.join(map(str, keys))}")
+        found = [*names, *(key for key in keys if key not in names)]
+        return found, [{name: row.get(name) for name in found} for row in rows]
+    first = rows[0] if rows else ()
+    own = list(getattr(first, "_names", None) or ()) or [f"_{index}" for index in range(1, len(first) + 1)]
+    return [*names, *own[len(names) :]] if rows else names, rows
 
 
 def from_table(table: pa.Table | pa.RecordBatch) -> Source:

@@ -15,9 +15,10 @@ from ..types.arrow import from_arrow
 from ..types.datatype import shortened
 from . import operators as ops
 from .derived import Derived, Limited, Ordered, Union
-from .expression import Column, Expression, Named
+from .expression import Column, Expression, Named, lit
 from .ordering import SortKey, key_names, orderings
 from .plan import build, column_names
+from .schema import TableSchema
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -43,10 +44,24 @@ class Table:
         columns = ", ".join(f"{field.name} {field.data_type}" for field in self._source.fields)
         return f"<udfleet.Table ({shortened(columns)}), {len(self._steps)} steps>"
 
+    def __getattr__(self, name: str) -> Expression:
+        # Only what is no method comes here. `col(name)` is for columns that are named like one.
+        if name.startswith("_") or name not in self.columns:
+            raise AttributeError(f"a table has neither a method nor a column {name!r}", name=name, obj=self)
+        return Column(name)
+
     @property
     def columns(self) -> list[str]:
         """The names of its columns."""
         return column_names(self._source.fields, self._steps, self._fleet._functions)
+
+    def get_schema(self) -> TableSchema:
+        """The columns with their types. The fleet is asked where there are steps."""
+        return TableSchema(self._fields())
+
+    def print_schema(self) -> None:
+        """Prints the columns with their types."""
+        print(self.get_schema().summary())  # noqa: T201 - what it is for
 
     def alias(self, *names: str) -> Table:
         """The columns renamed, in order: `alias("a, b")` or `alias("a", "b")`."""
@@ -62,12 +77,25 @@ class Table:
 
     filter = where
 
-    def join_lateral(self, call: Any) -> Table:
-        """Each row with each row that a table function gives for it: `join_lateral("split(s) as (w)")`."""
-        return self._then(ops.lateral(call, outer=False))
+    def join_lateral(self, call: Any, predicate: Any = None) -> Table:
+        """Each row with each row that a table function gives for it: `join_lateral("split(s) as (w)")`.
 
-    def left_outer_join_lateral(self, call: Any) -> Table:
-        """As `join_lateral`; rows for which the function gives none stay, with nulls."""
+        :param predicate: only the pairs for which it is true.
+        """
+        joined = self._then(ops.lateral(call, outer=False))
+        return joined if predicate is None else joined.where(predicate)
+
+    def left_outer_join_lateral(self, call: Any, predicate: Any = None) -> Table:
+        """As `join_lateral`; rows for which the function gives none stay, with nulls.
+
+        :param predicate: none but TRUE, as in Flink.
+        """
+        if predicate is not None and not ops.is_true(ops.one(predicate)):
+            raise InvalidPlanError(
+                "left_outer_join_lateral() takes no predicate but TRUE: rows without a match would have to stay",
+                hint="let the table function give only the rows that match",
+                expression=str(predicate),
+            )
         return self._then(ops.lateral(call, outer=True))
 
     def group_by(self, *keys: Any) -> GroupedTable:
@@ -148,6 +176,28 @@ class Table:
     def union(self, other: Table) -> Table:
         """As `union_all`, each different row once."""
         return self.union_all(other).distinct()
+
+    def intersect(self, other: Table) -> Table:
+        """Each different row that both tables have, once; nulls are equal."""
+        return self._with_counts(other, "`{ours}` > 0 AND `{theirs}` > 0")
+
+    def minus(self, other: Table) -> Table:
+        """Each different row that the other table does not have, once; nulls are equal."""
+        return self._with_counts(other, "`{ours}` > 0 AND `{theirs}` = 0")
+
+    def _with_counts(self, other: Table, predicate: str) -> Table:
+        """The different rows of both tables for which it is true of how often each of them has the row."""
+        names = self.columns
+        ours, theirs = _free("__ours", names), _free("__theirs", names)
+        counted = self.add_columns(lit(1).alias(ours), lit(0).alias(theirs)).union_all(
+            other.add_columns(
+                lit(0).alias(_free("__ours", other.columns)), lit(1).alias(_free("__theirs", other.columns))
+            )
+        )
+        keys = tuple(Column(name) for name in names)
+        sums = tuple(Column(name).sum.alias(name) for name in (ours, theirs))
+        grouped = counted._then(ops.Group(keys, (*keys, *sums)))
+        return grouped.where(predicate.format(ours=ours, theirs=theirs)).select(*keys)
 
     def distinct(self) -> Table:
         """Each different row once."""
@@ -242,6 +292,11 @@ class GroupedTable:
         """Any number of rows per group: the keys, and the columns of a table aggregate function."""
         call, names = ops.function(function, "flat_aggregate")
         return self._table._then(ops.GroupWhole(self._keys, call, names, table=True))
+
+
+def _free(name: str, taken: list[str]) -> str:
+    """The name, or one like it that no column has."""
+    return name if name not in taken else _free(f"_{name}", taken)
 
 
 def _count(value: Any, what: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 MAX_LENGTH = 2147483647
@@ -129,6 +129,53 @@ class DataType:
     def not_null(self) -> DataType:
         """The same type, refusing nulls."""
         return self._with(False)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of a ROW's fields."""
+        return [field.name for field in self._row().fields]
+
+    def field_names(self) -> list[str]:
+        """The names of a ROW's fields."""
+        return self.names
+
+    def field_types(self) -> list[DataType]:
+        """The types of a ROW's fields."""
+        return [field.data_type for field in self._row().fields]
+
+    def add(self, field: Field | str, data_type: DataType | None = None) -> DataType:
+        """A ROW type with a further field, given whole or by name and type. This one stays as it is."""
+        if not isinstance(field, Field):
+            if data_type is None:
+                raise ValueError(f"field {field!r}: add() takes a Field, or a name and a type")
+            field = Field(field, data_type)
+        return DataType("ROW", self._row().is_nullable, fields=[*self.fields, field])
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        """A field of a ROW, by name or position; of a slice a ROW of these fields."""
+        fields = self._row().fields
+        if isinstance(key, slice):
+            return DataType("ROW", self.is_nullable, fields=fields[key])
+        if isinstance(key, str):
+            found = next((field for field in fields if field.name == key), None)
+            if found is None:
+                raise KeyError(f"{self} has no field {key!r}")
+            return found
+        return fields[key]
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._row().fields)
+
+    def __len__(self) -> int:
+        return len(self._row().fields)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _row(self) -> DataType:
+        if self.root != "ROW":
+            raise TypeError(f"{self} has no fields: only ROW has")
+        return self
 
     def sql(self) -> str:
         """As SQL text: `ARRAY<BIGINT NOT NULL>`. `DataTypes.parse` reads it back."""

@@ -105,7 +105,7 @@ class Call(_message.Message):
     def __init__(self, function: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., takes_row: _Optional[bool] = ..., distinct: _Optional[bool] = ..., filter: _Optional[_Union[Expression, _Mapping]] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("operator", "operands", "type", "field")
+    __slots__ = ("operator", "operands", "type", "field", "position")
     class Operator(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OPERATOR_UNSPECIFIED: _ClassVar[Operation.Operator]
@@ -216,11 +216,13 @@ class Operation(_message.Message):
     OPERANDS_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     operator: Operation.Operator
     operands: _containers.RepeatedCompositeFieldContainer[Expression]
     type: _types_pb2.DataType
     field: str
-    def __init__(self, operator: _Optional[_Union[Operation.Operator, str]] = ..., operands: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., field: _Optional[str] = ...) -> None: ...
+    position: int
+    def __init__(self, operator: _Optional[_Union[Operation.Operator, str]] = ..., operands: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., field: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
 
 class Literal(_message.Message):
     __slots__ = ("type", "boolean", "integer", "number", "text", "binary")
