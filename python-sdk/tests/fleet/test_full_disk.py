@@ -31,11 +31,7 @@ def small(tmp_path: Path) -> Iterator[tuple[udfleet.Fleet, Path]]:
     children = [Child("coordinator", [*isolated, *coordinator, *LISTEN], tmp_path / "coordinator.log")]
     try:
         address = children[0].wait_ready(30.0)["grpc"]
-        executor = [str(binaries.find_program(binaries.EXECUTOR)), "--coordinator", address, "--id", "e1"]
-        executor += ["--work-dir", str(tmp_path / "e1"), "--interpreters-per-environment", "1"]
-        uv = binaries.find_uv()
-        children.append(Child("e1", [*executor, *(["--uv", uv] if uv else [])], tmp_path / "e1.log"))
-        children[1].wait_ready(30.0)
+        children.append(executor("e1", address, tmp_path))
         with udfleet.connect(address) as fleet:
             eventually("it is attached", lambda: [e.state for e in fleet.executors()] == ["ready"])
             yield fleet, Path(f"/proc/{children[0].pid}/root{disk}")
@@ -44,6 +40,16 @@ def small(tmp_path: Path) -> Iterator[tuple[udfleet.Fleet, Path]]:
             child.terminate()
         for child in children:
             child.reap()
+
+
+def executor(name: str, address: str, tmp_path: Path) -> Child:
+    """Starts one."""
+    command = [str(binaries.find_program(binaries.EXECUTOR)), "--coordinator", address, "--id", name]
+    command += ["--work-dir", str(tmp_path / name), "--interpreters-per-environment", "1"]
+    uv = binaries.find_uv()
+    child = Child(name, [*command, *(["--uv", uv] if uv else [])], tmp_path / f"{name}.log")
+    child.wait_ready(30.0)
+    return child
 
 
 LISTEN = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
@@ -82,3 +88,28 @@ def test_what_does_not_fit_is_refused_and_taken_once_there_is_room(small, tmp_pa
     filler.unlink()
     fleet.register_function("number", scalar, environment=environment)
     assert fleet.call("number", [1]).to_pylist() == [1 + size]
+
+
+def test_what_was_stored_empty_is_found_and_sent_again(small, tmp_path):
+    """As a disk leaves files that was full, or was cut off from its power, before anybody checked what it had written."""
+    fleet, disk = small
+    function = udf(lambda a: a + 1, BIGINT, BIGINT)
+    fleet.register_function("plus", function)
+    stored = [path for path in disk.glob("artifacts/??/*") if path.stat().st_size > 0]
+    assert len(stored) >= 2
+    for path in stored:
+        path.write_bytes(b"")
+    fleet.register_function("plus", function)
+    for path in stored:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    second = executor("e2", fleet.address, tmp_path)
+    try:
+        served = {"e1": "READY", "e2": "READY"}
+        eventually(
+            "who has nothing loads it too",
+            lambda: {e.executor: e.state for e in fleet.function("plus").executors} == served,
+        )
+        assert fleet.call("plus", [1]).to_pylist() == [2]
+    finally:
+        second.terminate()
+        second.reap()
