@@ -48,6 +48,27 @@ class SmallDisk:
         _run("umount", "--lazy", str(self._folder))
 
 
+def cannot_be_away() -> str:
+    """Why no disk can go away here; empty where one can."""
+    return "" if Path("/dev/fuse").exists() else "there is no /dev/fuse"
+
+
+@contextmanager
+def away(folder: Path) -> Iterator[None]:
+    """A folder is a file system whose server has gone, while the context lasts: every access fails with ENOTCONN."""
+    server = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    failed = _LIBC.mount(b"away", os.fsencode(folder), b"fuse", 0, options)
+    reason = os.strerror(ctypes.get_errno())
+    os.close(server)
+    if failed:
+        raise OSError(f"mounting {folder}: {reason}")
+    try:
+        yield
+    finally:
+        _run("umount", "--lazy", str(folder))
+
+
 class SlowableDisk:
     """A disk in a file, which takes few writes a second from chosen processes once that is asked for."""
 

@@ -27,6 +27,9 @@ Event = Mapping[str, Any]
 ALWAYS_WORK = frozenset({"stream", "call"})
 """Operations that may never fail: they can be sent again."""
 
+GONE = frozenset({"lost", "unreachable"})
+"""States of an executor that a coordinator does not route to, although nobody has asked for that."""
+
 
 class Recorder:
     """Takes events from any thread, and writes each as a line."""
@@ -180,7 +183,7 @@ def _registrations(events: list[Event], finals: list[Event]) -> list[str]:
 def flaps(events: Iterable[Event], coordinator: str, executor: str) -> int:
     """How often a coordinator has lost an executor."""
     seen = [e["executors"][executor][0] for e in events if _tells_of(e, coordinator, executor)]
-    return sum(before == "ready" and after == "lost" for before, after in zip(seen, seen[1:], strict=False))
+    return sum(before == "ready" and after in GONE for before, after in zip(seen, seen[1:], strict=False))
 
 
 def _tells_of(event: Event, coordinator: str, executor: str) -> bool:
