@@ -85,6 +85,7 @@ def _context() -> Path:
     shutil.copytree(DEPLOY / "certificates", context / "deploy/certificates")
     for certificate in Path("/usr/local/share/ca-certificates").glob("*.crt"):
         shutil.copy(certificate, context / "deploy/certificates")
+    shutil.copy(ROOT / "LICENSE", context)
     for dockerfile in DEPLOY.glob("*Dockerfile"):
         shutil.copy(dockerfile, context / "deploy")
     return context

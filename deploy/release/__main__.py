@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
@@ -12,13 +13,14 @@ import tomllib
 from pathlib import Path
 
 from cluster import engine, images
-from cluster.shell import STATE, say
+from cluster.shell import STATE, fail, say, wait_for
 from cyclonedx.model.component import Component, ComponentType
 
 from . import bills, crates
 from .crates import ROOT
 
 SUMS = "SHA256SUMS"
+COMMANDS = ("udfleet-coordinator", "udfleet-executor", "udfleet-clickhouse")
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
     text = bills.bill(wheel, ComponentType.APPLICATION, version, when, compiled, others)
     (folder / f"udfleet-{version}-wheel.cdx.json").write_text(text)
     image = folder / f"udfleet-{version}-image.tar.gz"
-    others = _image(image, f"udfleet:{version}")
+    others = _image(image, f"udfleet:{version}", version)
     text = bills.bill(image, ComponentType.CONTAINER, version, when, compiled, others)
     (folder / f"udfleet-{version}-image.cdx.json").write_text(text)
     _sum(folder)
@@ -46,11 +48,12 @@ def _committed() -> float:
     return float(done.stdout)
 
 
-def _image(file: Path, name: str) -> list[Component]:
+def _image(file: Path, name: str, version: str) -> list[Component]:
     """Builds the image and saves it; what is installed in it."""
     STATE.mkdir(parents=True, exist_ok=True)
     with engine.running():
         images.build_udfleet(name, certificates="drop")
+        _check(name, version)
         say(f"saving the image {name}")
         archive = file.with_suffix("")
         engine.docker("save", "--output", str(archive), name)
@@ -59,6 +62,26 @@ def _image(file: Path, name: str) -> list[Component]:
             shutil.copyfileobj(source, packed, 1 << 20)
         archive.unlink()
         return _installed(name)
+
+
+def _check(image: str, version: str) -> None:
+    """Its commands start, and those that serve become healthy, as nobody in particular."""
+    for command in COMMANDS:
+        said = engine.docker("run", "--rm", "--network=none", image, command, "--version").stdout.split()
+        if said != [command, version]:
+            fail(f"{command} of the image says {' '.join(said)}, not {version}", "make build")
+    for command in COMMANDS[:2]:
+        container = engine.docker("run", "--detach", "--network=none", image, command).stdout.strip()
+        try:
+            wait_for(f"{command} is healthy", 60, functools.partial(_healthy, container))
+            if engine.docker("exec", container, "id", "--user").stdout.strip() == "0":
+                fail(f"{command} runs as root", "see USER in deploy/Dockerfile")
+        finally:
+            engine.docker("rm", "--force", "--volumes", container)
+
+
+def _healthy(container: str) -> bool:
+    return engine.docker("inspect", "--format", "{{.State.Health.Status}}", container).stdout.strip() == "healthy"
 
 
 def _installed(image: str) -> list[Component]:

@@ -44,3 +44,19 @@ def test_images_have_all_programs_and_the_compiler_that_is_needed():
     assert f"ARG RUST=rust:{needed}-" in dockerfile
     assert f"ARG BASE={images.BASE}\n" in dockerfile and f"ARG BASE={images.BASE}\n" in text("deploy/etcd.Dockerfile")
     assert images.OFFICIAL_ETCD in text("deploy/docker-compose.yml")
+
+
+def test_the_engine_is_sent_all_that_the_build_needs():
+    """Of what .dockerignore leaves out, nothing is a member of the workspace or copied by a Dockerfile."""
+    lines = text(".dockerignore").splitlines()
+    sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+    def is_sent(path: str) -> bool:
+        return any(path == one or path.startswith(f"{one}/") for one in sent)
+
+    workspace = re.search(r"^members = \[(.*?)\]", text("Cargo.toml"), re.MULTILINE | re.DOTALL)[1]
+    members = re.findall(r'"([^"]+)"', workspace)
+    assert len(members) > 5 and all(is_sent(f"{member}/Cargo.toml") for member in members)
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text("deploy/Dockerfile"), re.MULTILINE)
+    named = {word.replace("[s]", "s").rstrip("/") for line in copied for word in line.split()} - {"."}
+    assert named and all(is_sent(path) for path in named), named
