@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -118,6 +119,13 @@ def echoed(fleets: Fleets, name: str, function: str, batch: pa.RecordBatch, coun
     )
 
 
+def call_latency(fleet: LocalFleet, function: str, batch: pa.RecordBatch, count: int) -> float:
+    """Median seconds of `fleet.call` with Arrow columns, which is what people type."""
+    columns = batch.columns
+    fleet.call(function, *columns)
+    return statistics.median(clients.timed(lambda: fleet.call(function, *columns)) for _ in range(count))
+
+
 def lines(fleets: Fleets) -> list[Line]:
     """All of them, in the order in which they are shown."""
     one: LocalFleet = fleets.one
@@ -150,6 +158,14 @@ def lines(fleets: Fleets) -> list[Line]:
             1.6,
             "s",
             lambda: (clients.latency(fleets.executor("add"), ONE, 1500), clients.latency(echo, ONE, 1500)),
+            at_most=True,
+        ),
+        Line(
+            "one-row fleet.call, p50",
+            "echo server, open stream",
+            1.6,
+            "s",
+            lambda: (call_latency(one, "add", ONE, 1500), clients.latency(echo, ONE, 1500)),
             at_most=True,
         ),
         Line(

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from fleet_support import BIGINT, batches
+from fleet_support import BIGINT, batches, eventually
 
 import udfleet
 from udfleet import udf
@@ -40,3 +40,14 @@ def test_a_stream_outlives_one_of_two_executors(direct):
         served = [values[0] % SHIFT for values in answers]
         assert {*served[KILLED_AT + 40 :]} == executors - {killed}, "the other one takes over"
         assert fleet.call("shifted", [1, 2]).to_pylist() == [SHIFT + served[-1], 2 * SHIFT + served[-1]]
+
+
+def test_a_call_that_runs_once_is_not_lost_with_a_kept_stream():
+    with udfleet.local(executors=2, interpreters=1) as fleet:
+        executor_of = udf(shifted_with_executor, BIGINT, BIGINT, deterministic=False)
+        fleet.register_function("where", executor_of)
+        (killed,) = fleet.call("where", [0]).to_pylist()
+        os.kill(killed, signal.SIGKILL)
+        eventually("the loss is known", lambda: "lost" in [e.state for e in fleet.executors()])
+        (serving,) = fleet.call("where", [0]).to_pylist()
+        assert serving in fleet.pids.values() and serving != killed

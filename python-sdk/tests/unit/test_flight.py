@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -47,6 +48,41 @@ def test_call_refuses_what_does_not_fit(cluster, columns, complaint):
     with pytest.raises(udfleet.InvalidInputError, match=complaint) as caught:
         cluster.fleet.call("add", *columns)
     assert caught.value.function == "add"
+
+
+def test_small_calls_share_a_stream(cluster):
+    def streams():
+        return sum(len(peer.requests) for peer in cluster.executors)
+
+    for number in range(20):
+        assert cluster.fleet.call("add", number, 1).to_pylist() == [number + 1]
+    assert streams() == 1
+    cluster.fleet.call("add", 1, 1, on_error="null")
+    assert streams() == 2, "another mode is another stream"
+    cluster.coordinator.ticket = b"add@2"
+    cluster.fleet._directory.forget("add")
+    cluster.fleet.call("add", 1, 1)
+    assert streams() == 3, "a stream serves the version that it was opened for"
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda n: cluster.fleet.call("add", n, 1).to_pylist(), range(200)))
+    assert answers == [[n + 1] for n in range(200)]
+    assert streams() <= 3 + 8, "no more than calls at a time"
+
+
+def test_a_kept_stream_that_fails_is_not_used_again(cluster):
+    for peer in cluster.executors:
+        peer.function = fails_for_seven
+    for _ in range(3):
+        assert cluster.fleet.call("add", 1, 1).to_pylist() == [2]
+        with pytest.raises(udfleet.UserCodeError):
+            cluster.fleet.call("add", 7, 7)
+    assert sum(len(peer.requests) for peer in cluster.executors) == 3
+
+
+def fails_for_seven(given):
+    if given.column(0)[0].as_py() == 7:
+        raise ValueError("seven")
+    return add(given)
 
 
 def test_streams_are_ordered_and_use_all_executors(cluster):

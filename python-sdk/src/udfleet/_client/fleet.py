@@ -240,7 +240,11 @@ class Fleet(Tables):
         _check_handler(progress_handler)
         route = self._directory.route(name)
         batches = [to_batch(name, columns, route.inputs, rows)]
-        parts = list(self._runner.run_function(name, Batches.of(batches), on_error, progress_handler))
+        if route.kind == "SCALAR" and progress_handler is None:
+            # Over a stream that is kept: opening one costs several times what a small call does.
+            parts = self._pool.call(name, batches[0].schema, batches, on_error)
+        else:
+            parts = list(self._runner.run_function(name, Batches.of(batches), on_error, progress_handler))
         if route.kind in ("TABLE", "TABLE_AGGREGATE"):
             return pa.Table.from_batches(parts)
         return parts[0].column(0) if len(parts) == 1 else pa.concat_batches(parts).column(0)

@@ -1,4 +1,4 @@
-"""Streams kept open between calls: for engines, whose many threads make many small calls."""
+"""Streams kept open between calls, for `Fleet.call` and for engines, whose many threads make many small calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ streams, which it waits for."""
 MAX_IDLE = 64
 """Streams kept while no call uses them, over all functions."""
 
-_Key = tuple[str, "str | None", pa.Schema]
+_Key = tuple[str, str, "str | None", pa.Schema]
+"""A function, the version that its route leads to, what becomes of failing rows, and the columns."""
 
 
 class _Kept:
@@ -54,7 +55,7 @@ class StreamPool:
         self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], on_error: str | None = None
     ) -> list[pa.RecordBatch]:
         """One batch of results for each batch; several go to several executors. Errors count rows from the first."""
-        kept = self._take((name, on_error, schema))
+        kept = self._take((name, self._runner.reference(name), on_error, schema))
         try:
             limit = self._runner.max_frame_bytes
             answers = list(streaming.run(kept.pipeline, batches, limit, JoinedResults(), whole=True))
@@ -82,7 +83,7 @@ class StreamPool:
             for index in range(len(self._idle) - 1, -1, -1):
                 if self._idle[index].key == key and self._idle[index].until > now:
                     return self._idle.pop(index)
-        name, on_error, _ = key
+        name, _, on_error, _ = key
         return _Kept(key, self._runner.pipeline(self._runner.function(name, on_error)))
 
     def _give_back(self, kept: _Kept) -> None:

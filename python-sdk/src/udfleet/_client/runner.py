@@ -92,6 +92,10 @@ class Runner:
         names = function_names(plan)
         return PlanTarget(self._directory, plan, self._job, self._describe, names, on_error_value(on_error), bundles)
 
+    def reference(self, name: str) -> str:
+        """The version that calls of a function go to now, as `name@version`; empty where no executor serves it."""
+        return self._directory.route(name).reference
+
     def pipeline(self, target: Target, **options: Any) -> Pipeline:
         """Streams to the peers that serve it."""
         return Pipeline(target, direct=self._direct, **options)

@@ -79,6 +79,7 @@ class ExchangeStream:
                 self._schema = item.batch.schema
                 self._writer.begin(self._schema)
             self._writer.write_with_metadata(item.batch, codec.header(item.sequence, item.attempt))
+            item.written = True
         except (pa.ArrowException, OSError) as error:
             self._fail_write(error)
 

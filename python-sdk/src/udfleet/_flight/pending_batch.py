@@ -26,6 +26,7 @@ class PendingBatch:
         "sequence",
         "size",
         "stream",
+        "written",
     )
 
     def __init__(self, batch: pa.RecordBatch, size: int, offset: int) -> None:
@@ -38,6 +39,8 @@ class PendingBatch:
         self.attempt = 1
         """Counts tries that may have run it."""
         self.stream: ExchangeStream | None = None
+        self.written = False
+        """It was given to its stream's connection, which was open: the peer may have it."""
         self.parts: deque[pa.RecordBatch] = deque()
         """What has come and was not handed out yet."""
         self.done = False
@@ -70,6 +73,7 @@ class PendingBatch:
     def reset(self) -> None:
         """It goes out again: only what was not handed out before counts of the next answer."""
         self.stream = None
+        self.written = False
         self.done = False
         if self.delivered:
             self._skip = self._rows

@@ -228,7 +228,7 @@ class Pipeline:
             if accumulated or (item.delivered and not self._target.deterministic()):
                 stream.cancel()
                 raise self._can_not_repeat(reason, item)
-            if not reason.has_no_side_effects or item.parts:
+            if item.written and (not reason.has_no_side_effects or item.parts):
                 item.attempt += 1
             tries = item.attempt - self._attempt
             if tries and tries >= (most := self._target.max_attempts()):
