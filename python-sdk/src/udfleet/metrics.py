@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     Number = Union[int, float]
 
+MAX_TEXT = 256
+"""The longest name of a metric or a group, and the longest value of a group, in bytes."""
+
+MAX_GROUPS = 16
+"""The deepest nesting of groups."""
+
 COUNTER, GAUGE, HISTOGRAM, DISTRIBUTION, METER = 1, 2, 3, 4, 5
 """MetricKind of metrics.proto."""
 
@@ -195,6 +201,12 @@ class Histogram(Distribution):
         return (self.count, self.sum, self.min, self.max, 0.0, 0, 0, self._sketch.parts())
 
 
+def _check(text: str) -> None:
+    length = len(text.encode("utf-8", "surrogatepass"))
+    if length > MAX_TEXT:
+        raise ValueError(f"a metric's name has {length} bytes, more than {MAX_TEXT}: {text[:40]!r}...")
+
+
 class MetricGroup:
     """A place for metrics: a function's own, or one within it. The same name gives the same metric again."""
 
@@ -211,6 +223,10 @@ class MetricGroup:
         name, extra = str(name), None if extra is None else str(extra)
         group = self._groups.get((name, extra))
         if group is None:
+            _check(name)
+            _check(extra or "")
+            if len(self._path) >= MAX_GROUPS:
+                raise ValueError(f"groups of metrics are nested at most {MAX_GROUPS} deep")
             group = self._groups.setdefault((name, extra), MetricGroup(name, extra, self))
         return group
 
@@ -246,6 +262,7 @@ class MetricGroup:
     def _metric(self, name: str, kind: Any, *args: Any) -> Any:
         metric = self._metrics.get(name)
         if metric is None:
+            _check(str(name))
             metric = self._metrics.setdefault(str(name), kind(MetricName(self.group_name, str(name)), *args))
         if type(metric) is not kind:
             kinds = f"a {type(metric).__name__.lower()}, not a {kind.__name__.lower()}"

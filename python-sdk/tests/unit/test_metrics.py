@@ -101,3 +101,15 @@ def test_buckets_are_bounded():
     positive, counts, *_ = sketch.parts()
     assert len(positive) == MAX_BUCKETS and sum(counts) == 6000
     assert abs(sketch.quantile(0.9) / (10.0**240) - 1) < 0.02
+
+
+def test_names_without_end_are_refused():
+    group = MetricGroup()
+    for make in (group.counter, group.gauge, group.histogram, group.distribution, group.meter, group.add_group):
+        with pytest.raises(ValueError, match="more than 256"):
+            make("x" * 300)
+    with pytest.raises(ValueError, match="more than 256"):
+        group.add_group("g", "é" * 200)
+    with pytest.raises(ValueError, match="deep"):
+        for _ in range(20):
+            group = group.add_group("g")

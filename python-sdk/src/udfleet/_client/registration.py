@@ -15,6 +15,7 @@ from .._packing.definition import build
 from .._packing.shipment import Shipment
 from .._proto.udfleet.v1 import fleet_pb2, function_pb2
 from .._rpc import Rpc
+from .._terminal import visible
 from ..declaration import UserDefinedFunctionWrapper, declared
 from ..environment import Environment
 from ..errors import InternalError, InvalidDefinitionError
@@ -31,7 +32,7 @@ DEFAULT_SECONDS = 600.0
 def to_stderr(line: str) -> None:
     """Tells people at a terminal what is going on; programs are left alone."""
     if sys.stderr.isatty():
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
 
 
 def _content_name(name: str, definition: function_pb2.FunctionDefinition) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .._terminal import visible
 from . import output
 from .shared import connected, function_name, json_option
 
@@ -23,7 +24,8 @@ def errors(ctx: click.Context, name: str, as_json: bool) -> None:
         rows = "row" if view.count == 1 else "rows"
         print(f"{view.function} on {view.executor}: {view.count} {rows} failed")
         for error in view.first:
-            print("\n".join(f"    {line}" for line in f"{error.code}: {error}".splitlines()))
+            text = visible(f"{error.code}: {error}")
+            print("\n".join(f"    {line}" for line in text.splitlines()))
         print()
     if not found:
         output.say("no row has failed; rows are kept here where on_error is null or skip")

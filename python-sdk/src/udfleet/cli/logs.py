@@ -6,6 +6,7 @@ import json
 
 import click
 
+from .._terminal import visible
 from . import output
 from .shared import connected, function_name, json_option
 
@@ -24,4 +25,5 @@ def logs(ctx: click.Context, name: str, follow: bool, tail: int, as_json: bool) 
                 print(json.dumps(output.plain(line), default=str), flush=True)
             else:
                 stamp = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
-                print(f"{stamp} {line.executor} {line.function} {line.stream} | {line.text}", flush=True)
+                text = f"{stamp} {line.executor} {line.function} {line.stream} | {line.text}"
+                print(visible(text), flush=True)

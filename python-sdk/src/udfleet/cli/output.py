@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from .._terminal import visible
 from ..errors import UdfleetError
 from ..types import DataType
 
@@ -41,7 +42,7 @@ def print_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """Talk, for people."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def size(value: float) -> str:

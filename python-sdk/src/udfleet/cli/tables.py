@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._terminal import visible
+
 _WHOLE = frozenset({"EXECUTOR", "ADDRESS", "FUNCTION"})
 """Columns that stay on one line: people copy them."""
 
@@ -30,7 +32,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _shown(cell: Any) -> str:
-    return " ".join(str(cell).split()) or "-"
+    return visible(" ".join(str(cell).split())) or "-"
 
 
 def _aligned(lines: list[list[str]], numeric: list[bool]) -> Iterable[str]:
