@@ -17,7 +17,7 @@ import cluster_network
 from cluster_fleet import HOSTS, ClusterFleet
 from cluster_history import longest_gap
 from cluster_network import Network
-from cluster_schedule import KINDS, Fault, rounds
+from cluster_schedule import KINDS, Fault, possible, rounds
 from cluster_workload import Workload, prepare
 
 
@@ -47,7 +47,7 @@ def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
     try:
         fleet.start()
         prepare(fleet)
-        for number, faults in enumerate(rounds(seed), start=1):
+        for number, faults in enumerate(rounds(seed, possible()), start=1):
             if time.monotonic() >= end:
                 break
             print(f"round {number}:\n" + "\n".join(f"  {fault}" for fault in faults), flush=True)
@@ -71,11 +71,12 @@ def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
 
 def make(fleet: ClusterFleet, faults: list[Fault]) -> None:
     """Makes the faults of one round, each at its time, and undoes them."""
-    steps = [(fault.at, 0, fault) for fault in faults] + [(fault.at + fault.lasts, 1, fault) for fault in faults]
+    steps = [(fault.at, KINDS[fault.kind].do, fault) for fault in faults]
+    steps += [(fault.at + fault.lasts, KINDS[fault.kind].undo, fault) for fault in faults]
     begun = time.monotonic()
-    for at, part, fault in sorted(steps, key=lambda step: step[:2]):
+    for at, step, fault in sorted(steps, key=lambda step: step[0]):
         time.sleep(max(0.0, begun + at - time.monotonic()))
-        KINDS[fault.kind][part](fleet, *fault.hosts)
+        step(fleet, *fault.targets)
 
 
 if __name__ == "__main__":

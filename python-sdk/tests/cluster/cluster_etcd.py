@@ -64,7 +64,7 @@ class EtcdCluster:
         for host in self._hosts:
             asked = urllib.request.Request(f"http://{host.address}:{_CLIENT}/v3/{method}", json.dumps(request).encode())
             try:
-                with urllib.request.urlopen(asked, timeout=10) as answer:
+                with urllib.request.urlopen(asked, timeout=3) as answer:
                     found: dict[str, dict[str, str]] = json.load(answer)
                     return found
             except OSError:

@@ -27,7 +27,6 @@ TWIN = "twin"
 """A host on which a second executor of a name may be started."""
 HOSTS = (*ETCD, *COORDINATORS, *EXECUTORS, TWIN)
 _GRPC, _HTTP, _FLIGHT = 8815, 8816, 8817
-_ENVIRONMENT = {"UV_OFFLINE": "1", "UDFLEET_LOG": "info"}
 
 
 class ClusterFleet:
@@ -38,6 +37,9 @@ class ClusterFleet:
         self.folder = folder
         self.token = secrets.token_hex(16)
         (folder / "token").write_text(self.token)
+        self.effects = folder / "effects"
+        self.effects.mkdir()
+        self._environment = {"UV_OFFLINE": "1", "UDFLEET_EXECUTOR_SANDBOX_WRITE": str(self.effects)}
         self.artifacts_disk = SmallDisk(folder / "shared", 32)
         self.artifacts = folder / "shared" / "artifacts"
         self.artifacts.mkdir()
@@ -47,6 +49,8 @@ class ClusterFleet:
         self.coordinators = {name: self._coordinator(name) for name in COORDINATORS}
         self.executors = {name: self._executor(name, name) for name in EXECUTORS}
         self._twins: list[Program] = []
+        self.away = contextlib.ExitStack()
+        """What is held while artifacts are away."""
 
     @property
     def programs(self) -> list[Program]:
@@ -90,25 +94,28 @@ class ClusterFleet:
         """Returns when all serve."""
         self.etcd.start()
         for program in self.coordinators.values():
-            program.start(_ENVIRONMENT)
+            program.start(self._environment)
         for program in self.executors.values():
-            program.start(_ENVIRONMENT)
+            program.start(self._environment)
         self.wait_whole()
 
     def restart(self, program: Program) -> None:
         """Starts a program that has ended."""
-        program.start(_ENVIRONMENT)
+        program.start(self._environment)
 
     def start_twin(self, name: str) -> Program:
         """A second executor of this name, on a host of its own."""
         twin = self._executor(name, TWIN)
         self._twins.append(twin)
-        twin.start(_ENVIRONMENT)
+        twin.start(self._environment)
         return twin
 
     def repair(self) -> None:
         """Heals the network, starts what has ended, and waits until the fleet is whole."""
         self.network.heal()
+        self.away.close()
+        for disk in (self.artifacts_disk, *self.work_disks.values()):
+            disk.empty()
         for twin in self._twins:
             twin.kill()
         self._twins = []

@@ -48,7 +48,7 @@ def prepare(fleet: ClusterFleet) -> None:
 
 def effects_path(fleet: ClusterFleet) -> Any:
     """Where the function that must run once says that it has run."""
-    return fleet.folder / "effects"
+    return fleet.effects / "rows"
 
 
 class Workload:
