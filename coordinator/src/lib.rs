@@ -6,6 +6,7 @@
 //! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
 //! `router`; `server` starts all.
 
+pub mod access;
 pub mod artifact;
 pub mod config;
 pub mod fleet;

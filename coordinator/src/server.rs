@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
+use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
 use udfleet_edge::server::{self, Port};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
@@ -17,6 +18,7 @@ use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
 
+use crate::access::AccessTable;
 use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, StoreLookup};
@@ -28,7 +30,7 @@ use crate::registry::{self, Lookup, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::{self, SharedStore};
-use udfleet_edge::auth::{RequireToken, SendToken};
+use udfleet_edge::auth::{Gate, LoginFailures, SendToken, Surface};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -92,6 +94,8 @@ impl Server {
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let registry = Arc::new(registry);
+        let (access, access_revision) = AccessTable::open(Arc::clone(&store), config.token.as_ref()).await?;
+        let (access, failures) = (Arc::new(access), Arc::<LoginFailures>::default());
         let routes = Arc::new(RouteTable::default());
         let timeout = config.executor_timeout.0;
         let (address, http_address_told) = (advertise.clone(), http_advertise.clone());
@@ -125,6 +129,7 @@ impl Server {
         let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats), Arc::clone(&lookup));
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
+            access: Arc::clone(&access),
             registry: Arc::clone(&registry),
             store: Arc::clone(&server.store),
             artifacts,
@@ -135,7 +140,7 @@ impl Server {
             session,
             lookup,
             coordinator: advertise.clone(),
-            http_address: http_advertise,
+            http_address: http_advertise.clone(),
             registration_timeout: config.registration_timeout.0,
             function_config: config.functions.clone(),
         };
@@ -143,13 +148,17 @@ impl Server {
         fleet::resume(&context).await?;
         server.until_stopped(fleet::adopt(Arc::clone(&context)));
         server.collect(&context, config.artifact_ttl.0);
-        let require_token = RequireToken::new(config.token.as_ref());
+        let gate = |surface| Gate::new(surface, access.clone(), Arc::clone(&failures));
+        let hosts = AllowedHosts::new(config.http_hosts.iter().chain([&advertise, &http_advertise]));
+        let guard = HttpGuard { gate: gate(Surface::CoordinatorHttp), hosts: Arc::new(hosts) };
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
-        server.serve_grpc(grpc, router, context, require_token.clone());
+        server.serve_grpc(grpc, router, context, gate(Surface::Coordinator));
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
-        server.serve_http(http, Exporter::new(fleet.clone(), session, stats, engines, store), require_token);
+        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures);
+        server.serve_http(http, exporter, guard);
+        server.until_stopped(async move { access.follow(access_revision).await });
         server.follow(registry, fleet, revision);
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
@@ -157,23 +166,18 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(
-        &mut self,
-        port: Port,
-        flight: FlightFrontend<Router>,
-        context: Arc<FleetContext>,
-        token: RequireToken,
-    ) {
+    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, context: Arc<FleetContext>, gate: Gate) {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts));
         let membership = MembershipService::new(
             context.fleet.clone(),
             Arc::clone(&context.registry),
             Arc::clone(&context.logs),
+            Arc::clone(&context.access),
             context.session.clone(),
             context.coordinator.clone(),
         );
         let control = MAX_CONTROL_BYTES;
-        let services = server::grpc(token)
+        let services = server::grpc(gate)
             .add_service(server::flight_service(flight))
             .add_service(FleetServer::new(FleetService::new(context)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
@@ -181,10 +185,10 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, exporter: Exporter, require_token: RequireToken) {
+    fn serve_http(&mut self, port: Port, exporter: Exporter, guard: HttpGuard) {
         let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
         let store = Arc::clone(&self.store);
-        let app = http::routes(Http { fleet, require_token, exporter, ready, store });
+        let app = guarded(http::routes(Http { fleet, exporter, ready, store }), guard);
         self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
     }
 

@@ -2,8 +2,8 @@
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
 //! Which module may use which: `address`, `config`, `engine` and `secret` use no other of this
-//! crate; `auth` uses `secret`; `flight` and
-//! `metrics` use `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`.
+//! crate; `auth` uses `secret` and `engine`'s connections; `http` uses `auth`; `flight` and
+//! `metrics` use `auth` and `engine`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
 pub mod address;
 pub mod auth;
@@ -11,6 +11,7 @@ pub mod channel;
 pub mod config;
 pub mod engine;
 pub mod flight;
+pub mod http;
 pub mod metrics;
 pub mod process;
 pub mod secret;

@@ -6,6 +6,7 @@ use metrics::{Label, counter, describe_counter, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use udfleet_proto::user_series::Series;
 
+use crate::auth::LoginFailures;
 use crate::engine::Engines;
 
 /// A page of the numbers that `record` sets. Each page has a recorder of its own: series of what has gone end.
@@ -30,6 +31,14 @@ pub fn record_engines(engines: &Engines) {
     }
     for (engine, repeats) in engines.repeats() {
         counter!("udfleet_engine_repeats_total", "engine" => engine.name()).absolute(repeats);
+    }
+}
+
+/// Failed logins, by reason.
+pub fn record_login_failures(failures: &LoginFailures) {
+    describe_counter!("udfleet_logins_failed_total", "Calls whose caller was not known, by reason");
+    for (reason, count) in failures.counts() {
+        counter!("udfleet_logins_failed_total", "reason" => reason).absolute(count);
     }
 }
 

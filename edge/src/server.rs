@@ -13,14 +13,13 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
-use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 
-use crate::auth::RequireToken;
+use crate::auth::{Gate, GateLayer};
 use crate::config::invalid;
 use crate::flight::{Backend, FlightFrontend};
 
@@ -48,9 +47,9 @@ pub const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// Finds peers that vanished without a word.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// A gRPC server whose calls have passed the token check.
+/// A gRPC server whose calls have passed a [`Gate`].
 pub type GrpcServer = Server<Guarded>;
-type Guarded = Stack<MeterLayer, Stack<InterceptorLayer<RequireToken>, Identity>>;
+type Guarded = Stack<MeterLayer, Stack<GateLayer, Identity>>;
 
 /// A port that is bound.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ impl Port {
         self.address
     }
 
-    /// Serves gRPC to callers that show the token, until `stop` resolves and the streams that are open then have ended.
+    /// Serves gRPC to callers that pass the gate, until `stop` resolves and the streams that are open then have ended.
     ///
     /// # Errors
     /// `INTERNAL` when the listener fails.
@@ -97,7 +96,7 @@ impl Port {
         flight: FlightFrontend<B>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let mut server = metered(RequireToken::new(None), MAX_OPEN_INCOMPLETE_BYTES)
+        let mut server = metered(Gate::engines(), MAX_OPEN_INCOMPLETE_BYTES)
             .initial_connection_window_size(OPEN_CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(MAX_OPEN_STREAMS);
         let services = server.add_service(flight_service(flight));
@@ -112,7 +111,8 @@ impl Port {
     ) -> Result<(), Error> {
         let taken = Acceptor::new(self.listener, most_connections()).stream();
         let accepted = taken.map(move |Taken { stream, counted }| {
-            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)))
+            let peer = stream.peer_addr().ok();
+            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)).from_peer(peer))
         });
         let served = services.serve_with_incoming_shutdown(accepted, stop).await;
         served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
@@ -132,13 +132,13 @@ impl Port {
     }
 }
 
-/// A server to which services are added.
+/// A server behind a gate, to which services are added.
 #[must_use]
-pub fn grpc(token: RequireToken) -> GrpcServer {
-    metered(token, MAX_INCOMPLETE_BYTES)
+pub fn grpc(gate: Gate) -> GrpcServer {
+    metered(gate, MAX_INCOMPLETE_BYTES)
 }
 
-fn metered(token: RequireToken, incomplete: u64) -> GrpcServer {
+fn metered(gate: Gate, incomplete: u64) -> GrpcServer {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -147,7 +147,7 @@ fn metered(token: RequireToken, incomplete: u64) -> GrpcServer {
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .layer(InterceptorLayer::new(token))
+        .layer(GateLayer::new(gate))
         .layer(MeterLayer::new(incomplete))
 }
 

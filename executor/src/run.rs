@@ -11,6 +11,7 @@ use rand::Rng;
 use udfleet_edge::config::Advertise;
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
+use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
 use udfleet_edge::server::{self, Port};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
@@ -34,7 +35,7 @@ use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::orphans;
 use crate::work_dir::WorkDir;
-use udfleet_edge::auth::{RequireToken, SendToken};
+use udfleet_edge::auth::{FleetToken, Gate, LoginFailures, SendToken, Surface};
 
 /// The longest that an orderly stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -78,7 +79,9 @@ pub async fn run(
     let end = stopping.begun.clone();
     let engines = Arc::new(Engines::default());
     let frontend = FlightFrontend::new(FunctionStreams::new(Arc::clone(&context.table)), Arc::clone(&engines));
-    let guard = RequireToken::new(settings.token.as_ref());
+    let (authenticator, failures) =
+        (Arc::new(FleetToken::new(settings.token.as_ref())), Arc::<LoginFailures>::default());
+    let gate = |surface| Gate::new(surface, authenticator.clone(), Arc::clone(&failures));
     let (stats, table) = (Arc::clone(&context.stats), Arc::clone(&context.table));
     let service = NodeService::new(context.executor.clone(), stats, table);
     let engine_address = engine.as_ref().map(|port| port.address().to_string());
@@ -90,10 +93,13 @@ pub async fn run(
         }
     };
     let node_server = NodeServer::new(service).max_decoding_message_size(MAX_CONTROL_BYTES);
-    let services = server::grpc(guard).add_service(server::flight_service(frontend)).add_service(node_server);
+    let services =
+        server::grpc(gate(Surface::Executor)).add_service(server::flight_service(frontend)).add_service(node_server);
     let closed = grpc.serve(services, end.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
-    let pages = http::router(Arc::clone(&context), engines);
+    let hosts = AllowedHosts::new(settings.http_hosts.iter().map(String::as_str).chain([hello.address.as_str()]));
+    let guard = HttpGuard { gate: gate(Surface::ExecutorHttp), hosts: Arc::new(hosts) };
+    let pages = guarded(http::router(Arc::clone(&context), engines, Arc::clone(&failures)), guard);
     let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });

@@ -12,9 +12,25 @@ use crate::wait::{eventually, within};
 /// # Panics
 /// When the server does not answer.
 pub async fn get(address: &str, path: &str) -> (u16, String) {
+    get_with(address, path, "").await
+}
+
+/// The same with further header lines, each with its line end.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn get_with(address: &str, path: &str, headers: &str) -> (u16, String) {
+    get_as(address, address, path, headers).await
+}
+
+/// The same as if the server were called `host`.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn get_as(address: &str, host: &str, path: &str, headers: &str) -> (u16, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");

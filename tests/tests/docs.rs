@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use clap::CommandFactory as _;
+use udfleet_edge::auth::{Demand, FunctionCheck, METHODS};
 use udfleet_proto::config::{KEYS, ValueType};
 use udfleet_proto::error::Fault;
 use udfleet_proto::limits;
@@ -164,6 +165,49 @@ fn error_codes() {
     let files: BTreeSet<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(files, pages, "docs/errors holds a page per code and nothing else");
     section("docs/errors/README.md", "codes", &table);
+}
+
+/// What each method takes, as processes check it.
+#[test]
+fn methods() {
+    let mut table = "| method | port | takes | functions |\n|---|---|---|---|\n".to_owned();
+    for method in METHODS {
+        let ports: Vec<&str> = method.surfaces.iter().map(|surface| surface.name()).collect();
+        let takes = match method.demand {
+            Demand::Nothing => "nothing".to_owned(),
+            Demand::Known => "any token".to_owned(),
+            Demand::OneOf(rights) => {
+                let sources: Vec<&str> = rights.iter().map(|right| right.source()).collect();
+                sources.join(" or ")
+            }
+        };
+        let functions = match method.functions {
+            FunctionCheck::None => "",
+            FunctionCheck::Named => "its patterns",
+        };
+        writeln!(table, "| `{}` | {} | {takes} | {functions} |", method.path, ports.join(", ")).unwrap();
+    }
+    section("docs/security.md", "methods", &table);
+}
+
+/// A service or method without an entry is refused: so each has one.
+#[test]
+fn every_method_of_every_service_has_an_entry() {
+    for file in ["fleet", "cluster"] {
+        let text = read(&format!("proto/proto/udfleet/v1/{file}.proto"));
+        let mut service = "";
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+            match words[..] {
+                ["service", name] => service = name,
+                ["rpc", name, ..] => {
+                    let path = format!("/udfleet.v1.{service}/{name}");
+                    assert!(METHODS.iter().any(|method| method.path == path), "edge/src/auth/table.rs lacks {path}");
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub struct Layer {
     /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:8816]
     #[arg(long, env = "UDFLEET_HTTP_LISTEN", value_name = "ADDRESS")]
     pub http_listen: Option<SocketAddr>,
+    /// A name under which the HTTP port may be called, beside addresses, localhost and the one advertised; repeatable; * for
+    /// any
+    #[arg(long = "http-host", env = "UDFLEET_HTTP_HOSTS", value_name = "NAME", value_delimiter = ',')]
+    pub http_hosts: Vec<String>,
     /// The address that executors and clients are told, where it differs from the one listened on; without a port, the port
     /// listened on
     #[arg(long, env = "UDFLEET_ADVERTISE", value_name = "HOST[:PORT]")]

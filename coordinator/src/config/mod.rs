@@ -28,6 +28,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of /metrics, /healthz and /readyz.
     pub http_listen: SocketAddr,
+    /// Names under which the HTTP port may be called, beside addresses, `localhost` and `advertise`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_hosts: Vec<String>,
     /// What executors and clients are told; none: the address that `listen` got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<Advertise>,
@@ -90,6 +93,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8815)),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8816)),
+            http_hosts: Vec::new(),
             advertise: None,
             engine_listen: None,
             data_dir: PathBuf::from("udfleet-data"),

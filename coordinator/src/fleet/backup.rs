@@ -14,7 +14,7 @@ use super::register::present;
 use super::service::FleetContext;
 use crate::registry;
 
-/// All functions, then all counters. Definitions are copied as the client takes them.
+/// All functions, then all counters, then all tokens. Definitions are copied as the client takes them.
 pub(super) async fn export(
     context: &FleetContext,
 ) -> Result<impl Stream<Item = Result<ExportFunctionsResponse, Status>> + Send + use<>, Error> {
@@ -27,7 +27,13 @@ pub(super) async fn export(
         kind: Some(Exported::Counter(VersionCounter { name, last })),
         artifacts: Vec::new(),
     });
-    Ok(futures::stream::iter(functions.chain(counters).map(Ok)))
+    let access = context
+        .access
+        .export()
+        .await?
+        .into_iter()
+        .map(|record| ExportFunctionsResponse { kind: Some(Exported::Access(record)), artifacts: Vec::new() });
+    Ok(futures::stream::iter(functions.chain(counters).chain(access).map(Ok)))
 }
 
 pub(super) async fn import(
@@ -43,6 +49,7 @@ pub(super) async fn import(
             }
             false
         }
+        Some(Imported::Access(record)) => context.access.import(record, request.check_only).await?,
         None => return Err(Error::new(ErrorCode::InvalidInput, "the request holds nothing to import")),
     };
     Ok(ImportFunctionResponse { already_present })

@@ -9,6 +9,7 @@ mod lookup;
 mod page;
 mod register;
 mod service;
+mod tokens;
 
 pub use adopt::{adopt, resume};
 pub use lookup::StoreLookup;

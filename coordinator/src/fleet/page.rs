@@ -2,7 +2,7 @@
 
 use prost::Message;
 use udfleet_proto::runs::runs;
-use udfleet_proto::v1::{ExecutorInfo, FunctionInfo, FunctionProgress};
+use udfleet_proto::v1::{AccessRecord, ExecutorInfo, FunctionInfo, FunctionProgress};
 
 /// Has a place in its list that stays what it is while others come and go.
 pub(super) trait Listed: Message {
@@ -25,6 +25,13 @@ impl Listed for ExecutorInfo {
 impl Listed for FunctionProgress {
     fn place(&self) -> Option<(String, u32)> {
         self.total.as_ref().map(|total| parse(&total.function))
+    }
+}
+
+impl Listed for AccessRecord {
+    fn place(&self) -> Option<(String, u32)> {
+        // A name may have a token of each kind.
+        Some((self.name.clone(), self.kind.unsigned_abs()))
     }
 }
 

@@ -12,18 +12,20 @@ use tonic::{Request, Response, Status};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
-    ConfigKey, DescribeFunctionRequest, DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest,
-    DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse, ExportFunctionsRequest, ExportFunctionsResponse,
-    FunctionInfo, ImportFunctionRequest, ImportFunctionResponse, ListExecutorsRequest, ListExecutorsResponse,
-    ListFunctionsRequest, ListFunctionsResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse,
-    ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RowErrorsRequest, RowErrorsResponse,
-    ServerInfoRequest, ServerInfoResponse,
+    ConfigKey, CreateTokenRequest, CreateTokenResponse, DescribeFunctionRequest, DrainExecutorRequest,
+    DrainExecutorResponse, DropFunctionRequest, DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse,
+    ExportFunctionsRequest, ExportFunctionsResponse, FunctionInfo, ImportFunctionRequest, ImportFunctionResponse,
+    ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, ListTokensRequest,
+    ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse, ProgressRequest,
+    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RevokeTokenRequest, RevokeTokenResponse,
+    RowErrorsRequest, RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
 use super::page::page;
 use super::register::{self, Events};
-use super::{ask, backup, logs};
+use super::{ask, backup, logs, tokens};
+use crate::access::AccessTable;
 use crate::artifact::ArtifactStore;
 use crate::leader::Session;
 use crate::logs::{LogStore, WantedLines};
@@ -32,7 +34,7 @@ use crate::plan;
 use crate::registry::{Lookup, Registry};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
-use udfleet_edge::auth::SendToken;
+use udfleet_edge::auth::{Principal, SendToken};
 
 /// Bytes of the id that a client gives a registration.
 const MAX_REQUEST_ID: usize = 64;
@@ -44,6 +46,8 @@ const EVENTS: usize = 64;
 pub struct FleetContext {
     /// Registered functions.
     pub registry: Arc<Registry>,
+    /// Who may come in.
+    pub access: Arc<AccessTable>,
     /// Where they are kept.
     pub store: SharedStore,
     /// Their files.
@@ -160,10 +164,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<RegisterFunctionRequest>,
     ) -> Result<Response<Self::RegisterFunctionStream>, Status> {
+        let caller = Principal::of(&request);
         let request = request.into_inner();
         let definition = request.definition;
         let mut definition =
             definition.ok_or_else(|| Error::new(ErrorCode::InvalidDefinition, "the request holds no definition"))?;
+        caller.demand_function(&definition.name)?;
         definition.request_id = request_id(request.request_id)?;
         let timeout = match request.timeout_ms {
             0 => self.context.registration_timeout,
@@ -202,7 +208,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<DropFunctionRequest>,
     ) -> Result<Response<DropFunctionResponse>, Status> {
+        let caller = Principal::of(&request);
         let which = parse(&request.into_inner().name)?;
+        caller.demand_function(&which.name)?;
         // All versions of the name that there are, whoever has registered them.
         self.context.lookup.look_up(&which).await?;
         let catalog = self.context.registry.catalog();
@@ -249,8 +257,12 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let caller = Principal::of(&request);
         let plan = request.into_inner().plan.unwrap_or_default();
         let compiled = plan::compile(&plan, OnError::Unspecified, &*self.context.routes.load_full())?;
+        for function in compiled.stages.iter().flat_map(|stage| &stage.functions) {
+            caller.demand_function(&parse(function)?.name)?;
+        }
         let (text, outputs) = (compiled.explain(), compiled.outputs().to_vec());
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
     }
@@ -269,6 +281,25 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<ImportFunctionRequest>,
     ) -> Result<Response<ImportFunctionResponse>, Status> {
         Ok(Response::new(backup::import(&self.context, request.into_inner()).await?))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<CreateTokenResponse>, Status> {
+        let caller = Principal::of(&request);
+        Ok(Response::new(tokens::create(&self.context, request.into_inner(), &caller).await?))
+    }
+
+    async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
+        Ok(Response::new(tokens::list(&self.context, request.get_ref())))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        Ok(Response::new(tokens::revoke(&self.context, request.get_ref()).await?))
     }
 
     type RowErrorsStream = BoxStream<RowErrorsResponse>;

@@ -3,23 +3,20 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
 use axum::routing::get;
+use udfleet_edge::http::HttpError;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
 use super::Http;
 use super::progress::Progress;
-use super::views::{Environment, Executor, Failure, Function};
+use super::views::{Environment, Executor, Function};
 use crate::snapshot::Snapshot;
 
-/// The routes below `/api/v1`. They ask for the fleet's token, as gRPC does.
-pub fn routes(http: Http) -> axum::Router<Http> {
+/// The routes below `/api/v1`.
+pub fn routes() -> axum::Router<Http> {
     axum::Router::new()
         .route("/functions", get(functions))
         .route("/functions/{name}", get(function))
@@ -27,36 +24,14 @@ pub fn routes(http: Http) -> axum::Router<Http> {
         .route("/environments", get(environments))
         .route("/progress", get(all_progress))
         .route("/progress/{name}", get(progress))
-        .layer(middleware::from_fn_with_state(http, require_token))
 }
 
-async fn require_token(State(http): State<Http>, request: Request, next: Next) -> Result<Response, Refusal> {
-    http.require_token.check(request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()))?;
-    Ok(next.run(request).await)
-}
-
-/// An error as an HTTP answer: the status of its code, and a body that says why.
-struct Refusal(Error);
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(serde_json::json!({ "error": Failure::of(self.0.info()) }))).into_response()
-    }
-}
-
-fn parse(name: &str) -> Result<FunctionRef, Refusal> {
+fn parse(name: &str) -> Result<FunctionRef, HttpError> {
     Ok(FunctionRef::parse(name).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?)
 }
 
 /// JSON made from one snapshot, with its revision: who polls sees whether anything has changed.
-type FromSnapshot<T> = Result<([(&'static str, String); 1], Json<T>), Refusal>;
+type FromSnapshot<T> = Result<([(&'static str, String); 1], Json<T>), HttpError>;
 
 fn answer<T>(snapshot: &Snapshot, body: T) -> FromSnapshot<T> {
     Ok(([("udfleet-revision", snapshot.revision.to_string())], Json(body)))

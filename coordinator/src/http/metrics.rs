@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_series};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series};
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
 use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
@@ -28,6 +29,7 @@ pub struct Exporter {
     stats: Arc<Stats>,
     engines: Arc<Engines>,
     store: SharedStore,
+    failures: Arc<LoginFailures>,
 }
 
 impl Exporter {
@@ -39,8 +41,9 @@ impl Exporter {
         stats: Arc<Stats>,
         engines: Arc<Engines>,
         store: SharedStore,
+        failures: Arc<LoginFailures>,
     ) -> Self {
-        Self { fleet, session, stats, engines, store }
+        Self { fleet, session, stats, engines, store, failures }
     }
 
     /// The page, in Prometheus' text format.
@@ -54,6 +57,7 @@ impl Exporter {
             describe();
             record_router(&self.stats);
             record_engines(&self.engines);
+            record_login_failures(&self.failures);
             gauge!("udfleet_meta_store_up").set(if self.store.outage().is_none() { 1.0 } else { 0.0 });
             record_coordinators(&self.session);
             record_executors(&snapshot);

@@ -15,7 +15,6 @@ use axum::routing::get;
 
 use crate::membership::MembershipHandle;
 use crate::store::SharedStore;
-use udfleet_edge::auth::RequireToken;
 use udfleet_edge::metrics::answer;
 
 pub use metrics::Exporter;
@@ -25,8 +24,6 @@ pub use metrics::Exporter;
 pub struct Http {
     /// What there is to tell of.
     pub fleet: MembershipHandle,
-    /// In front of the JSON API.
-    pub require_token: RequireToken,
     /// Renders /metrics.
     pub exporter: Arc<Exporter>,
     /// True while the coordinator serves.
@@ -41,7 +38,7 @@ pub fn routes(http: Http) -> axum::Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .nest("/api/v1", api::routes(http.clone()))
+        .nest("/api/v1", api::routes())
         .with_state(http)
 }
 

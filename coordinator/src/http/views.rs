@@ -5,35 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
+use udfleet_edge::http::Failure;
 use udfleet_proto::types::sql;
-use udfleet_proto::v1::{ErrorInfo, FunctionStatus, HeldDevice, LoadState, OnError};
+use udfleet_proto::v1::{FunctionStatus, HeldDevice, LoadState, OnError};
 
 use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
-
-/// Why something is not as it should be.
-#[derive(Debug, Serialize)]
-pub struct Failure {
-    code: &'static str,
-    message: String,
-    hint: String,
-    function: String,
-    row: Option<u64>,
-    executor: String,
-}
-
-impl Failure {
-    /// The parts of an error that are short.
-    pub fn of(info: &ErrorInfo) -> Self {
-        Self {
-            code: info.code().as_str_name(),
-            message: info.message.clone(),
-            hint: info.hint.clone(),
-            function: info.function.clone(),
-            row: info.row,
-            executor: info.executor.clone(),
-        }
-    }
-}
 
 /// One function as one executor has it.
 #[derive(Debug, Serialize)]

@@ -9,18 +9,21 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming};
+use udfleet_edge::auth::{Principal, PrincipalKind, SecretHash};
+use udfleet_edge::engine::Connection;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::{
     CoordinatorAddress, CoordinatorMessage, Coordinators, ErrorCode, ExecutorMessage, FetchDefinitionsRequest,
-    FetchDefinitionsResponse, Hello, ReportRequest, Welcome,
+    FetchDefinitionsResponse, Hello, JoinRequest, JoinResponse, ReportRequest, Welcome,
 };
 use udfleet_proto::{VERSION, compatible};
 
 use super::message::{Message, NewAttachment, Origin, Outbound};
 use super::{MembershipHandle, definitions};
+use crate::access::AccessTable;
 use crate::leader::{Peers, Session};
 use crate::logs::LogStore;
 use crate::registry::Registry;
@@ -32,6 +35,7 @@ pub struct MembershipService {
     fleet: MembershipHandle,
     registry: Arc<Registry>,
     logs: Arc<LogStore>,
+    access: Arc<AccessTable>,
     session: Session,
     coordinator: String,
     /// Attaches so far.
@@ -45,10 +49,11 @@ impl MembershipService {
         fleet: MembershipHandle,
         registry: Arc<Registry>,
         logs: Arc<LogStore>,
+        access: Arc<AccessTable>,
         session: Session,
         coordinator: String,
     ) -> Self {
-        Self { fleet, registry, logs, session, coordinator, attaches: AtomicU64::new(0) }
+        Self { fleet, registry, logs, access, session, coordinator, attaches: AtomicU64::new(0) }
     }
 
     fn welcome(&self, epoch: u64) -> Welcome {
@@ -74,9 +79,11 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         &self,
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let origin = Origin { address: request.remote_addr(), since: SystemTime::now() };
+        let origin = Origin { address: Connection::of(&request).peer(), since: SystemTime::now() };
+        let caller = Principal::of(&request);
         let mut reports = request.into_inner();
         let hello = first_hello(&mut reports).await?;
+        may_attach(&caller, &hello)?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let number = self.attaches.fetch_add(1, Ordering::Relaxed) + 1;
         let record = self.fleet.admit(&hello, &origin).await?;
@@ -92,7 +99,9 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         }
         attached?;
         let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, number };
-        tokio::spawn(pump.run(reports, outbound.clone()));
+        let access = Arc::clone(&self.access);
+        let revoked = async move { access.revoked(&caller).await };
+        tokio::spawn(pump.run(reports, outbound.clone(), revoked));
         let welcome = futures::stream::once(std::future::ready(Down::Welcome(self.welcome(epoch))));
         let mut told = addresses(&self.session.peers().borrow());
         let coordinators = WatchStream::from_changes(self.session.peers()).filter_map(move |peers| {
@@ -117,6 +126,24 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let answers = definitions::answers(request.into_inner(), &self.registry.catalog())?;
         Ok(Response::new(Box::pin(futures::stream::iter(answers.map(Ok)))))
     }
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        let caller = Principal::of(&request);
+        let JoinRequest { executor, secret_sha256 } = request.into_inner();
+        let hash = SecretHash::stored(&secret_sha256)
+            .ok_or_else(|| Error::new(ErrorCode::InvalidInput, "secret_sha256 is no SHA-256"))?;
+        let expires_unix_s = self.access.join(&caller, &executor, hash).await?;
+        Ok(Response::new(JoinResponse { expires_unix_s }))
+    }
+}
+
+/// A credential is good for its own executor only: nobody takes over another's name.
+fn may_attach(caller: &Principal, hello: &Hello) -> Result<(), Error> {
+    if caller.kind == PrincipalKind::Executor && caller.name != hello.executor {
+        let message = format!("{} may not attach as {:?}", caller.title(), hello.executor);
+        return Err(Error::new(ErrorCode::PermissionDenied, message).hint("start it with the id of its credential"));
+    }
+    Ok(())
 }
 
 /// Both streams, until the first ends.
@@ -170,14 +197,23 @@ struct Pump {
 }
 
 impl Pump {
-    /// Passes on what comes until the executor or the actor ends the attachment.
-    async fn run(self, mut messages: Streaming<ExecutorMessage>, mut outbound: watch::Receiver<Outbound>) {
+    /// Passes on what comes until the executor or the actor ends the attachment, or its credential is `revoked`.
+    async fn run(
+        self,
+        mut messages: Streaming<ExecutorMessage>,
+        mut outbound: watch::Receiver<Outbound>,
+        revoked: impl Future<Output = ()>,
+    ) {
         let closed = async { while outbound.changed().await.is_ok() {} };
-        tokio::pin!(closed);
+        tokio::pin!(closed, revoked);
         loop {
             let message = tokio::select! {
                 message = messages.message() => message,
                 () = &mut closed => return,
+                () = &mut revoked => {
+                    tracing::warn!(executor = self.executor, "its credential has ended, and so does its attachment");
+                    break;
+                }
             };
             match message {
                 Ok(Some(ExecutorMessage { kind: Some(kind) })) => self.pass_on(kind),

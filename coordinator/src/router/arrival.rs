@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use udfleet_edge::auth::{Principal, PrincipalKind};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
@@ -43,10 +44,15 @@ fn unknown(route: &Route, routes: &Routes) -> Option<FunctionRef> {
     };
     match route {
         Route::Path(function) | Route::Exchange(function, _) => routes.find(function).err().and_then(missing),
-        Route::Composed(_) => stages::of(route.clone(), routes).err().and_then(missing),
+        Route::Composed(_) => stages::of(route.clone(), &anyone(), routes).err().and_then(missing),
     }
 }
 
 fn new_and_unserved(function: &FunctionRef, routes: &Routes, lookup: &dyn Lookup) -> bool {
     routes.find(function).is_ok_and(|target| target.servers.is_empty() && lookup.is_new(&target.function.name))
+}
+
+/// Whoever asks: what the caller may not use is refused later.
+fn anyone() -> Principal {
+    Principal::unlimited(PrincipalKind::Anonymous)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
-use udfleet_edge::auth::SendToken;
+use udfleet_edge::auth::{Principal, SendToken};
 use udfleet_edge::engine::{AnswerStream, Engine, Incoming};
 use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
@@ -140,23 +140,41 @@ impl Backend for Router {
         self.run(vec![RoutedStage::of_function(&admitted.0, &request)], input, first)
     }
 
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error> {
-        let stages = stages::of(route, &self.shared.routes.load_full())?;
+    fn exchange(
+        &self,
+        route: Route,
+        caller: &Principal,
+        first: FlightData,
+        input: Incoming,
+    ) -> Result<AnswerStream, Error> {
+        let stages = stages::of(route, caller, &self.shared.routes.load_full())?;
         self.run(stages, input, Some(first))
     }
 
-    fn describe(&self, route: Route, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+    fn describe(
+        &self,
+        route: Route,
+        caller: &Principal,
+        engine: Engine,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Error> {
         let routes = self.shared.routes.load_full();
         match route {
             Route::Path(function) | Route::Exchange(function, _) => {
                 info::flight_info(routes.find(&function)?, engine, descriptor)
             }
-            Route::Composed(_) => info::of_stages(stages::of(route, &routes)?, &routes, descriptor),
+            Route::Composed(_) => info::of_stages(stages::of(route, caller, &routes)?, &routes, descriptor),
         }
     }
 
-    fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
-        let targets: Vec<Arc<Target>> = self.shared.routes.load_full().by_name().cloned().collect();
+    fn list(
+        &self,
+        caller: Arc<Principal>,
+        engine: Engine,
+    ) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
+        let routes = self.shared.routes.load_full();
+        let usable = |target: &&Arc<Target>| caller.functions.include(&target.function.definition.name);
+        let targets: Vec<Arc<Target>> = routes.by_name().filter(usable).cloned().collect();
         targets.into_iter().map(move |target| {
             let name = target.function.definition.name.clone();
             info::flight_info(&target, engine, FlightDescriptor::new_path(vec![name]))

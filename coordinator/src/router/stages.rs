@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use udfleet_edge::auth::Principal;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
@@ -15,8 +16,8 @@ use crate::routes::Routes;
 /// The stages, in order; all of them are served now.
 ///
 /// # Errors
-/// For unknown functions, invalid plans, and stages that no executor serves.
-pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
+/// For unknown functions, functions that the caller may not use, invalid plans, and stages that no executor serves.
+pub(super) fn of(route: Route, caller: &Principal, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
     let route = match route {
         Route::Exchange(function, request) => Route::Exchange(function, identified(request)),
         Route::Composed(request) => Route::Composed(identified(request)),
@@ -25,7 +26,7 @@ pub(super) fn of(route: Route, routes: &Routes) -> Result<Vec<RoutedStage>, Erro
     let stages = match route {
         Route::Path(function) => vec![single(&function, ExchangeRequest::default(), routes)?],
         Route::Exchange(function, request) => vec![single(&function, *request, routes)?],
-        Route::Composed(request) => composed(*request, routes)?,
+        Route::Composed(request) => composed(*request, caller, routes)?,
     };
     for stage in &stages {
         if stage.servers(routes)?.is_empty() {
@@ -56,7 +57,7 @@ fn single(function: &FunctionRef, request: ExchangeRequest, routes: &Routes) -> 
     Ok(RoutedStage::of_function(&target.function, &request))
 }
 
-fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
+fn composed(mut request: ExchangeRequest, caller: &Principal, routes: &Routes) -> Result<Vec<RoutedStage>, Error> {
     let on_error = request.on_error();
     let stages = match (request.plan.take(), request.stage.take()) {
         (Some(plan), _) => compile(&plan, on_error, routes)?.stages,
@@ -67,6 +68,7 @@ fn composed(mut request: ExchangeRequest, routes: &Routes) -> Result<Vec<RoutedS
     let mut all = Vec::with_capacity(count);
     for (index, stage) in stages.into_iter().enumerate() {
         let (functions, aggregates) = (functions_of(&stage, routes)?, stage.pipeline_breaker);
+        functions.iter().try_for_each(|function| caller.demand_function(&function.definition.name))?;
         // The progress of a plan is that of its last stage: rows would be counted more than once.
         let last = index + 1 == count;
         let asked = ExchangeRequest { bundle_progress: request.bundle_progress && last, ..request.clone() };

@@ -22,7 +22,7 @@ pub async fn get(address: &str, page: &str) -> String {
 
 async fn get_with(address: &str, page: &str, header: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {page} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");
+    let request = format!("GET {page} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

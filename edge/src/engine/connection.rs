@@ -1,5 +1,6 @@
 //! State of a connection, shared by its calls.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,6 +15,7 @@ struct ConnectionState {
     calls: AtomicUsize,
     /// Calls that have begun.
     begun: AtomicUsize,
+    peer: Option<SocketAddr>,
 }
 
 /// A connection, as handlers of its calls see it.
@@ -25,6 +27,18 @@ impl Connection {
     #[must_use]
     pub fn new(open: bool) -> Self {
         Self(Arc::new(ConnectionState { open, ..ConnectionState::default() }))
+    }
+
+    /// The same, from this peer.
+    #[must_use]
+    pub fn from_peer(open: bool, peer: Option<SocketAddr>) -> Self {
+        Self(Arc::new(ConnectionState { open, peer, ..ConnectionState::default() }))
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer
     }
 
     /// The one that a call came on; a fresh one where the server was not given [`accepted`] connections.

@@ -6,6 +6,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use tonic::Status;
 use udfleet_proto::error::Error;
@@ -13,6 +15,7 @@ use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{FunctionDefinition, OnError};
 
+use crate::auth::Principal;
 use crate::engine::{AnswerStream, Engine, Incoming};
 
 pub use service::FlightFrontend;
@@ -46,20 +49,38 @@ pub trait Backend: Clone + Send + Sync + 'static {
         input: Incoming,
     ) -> Result<AnswerStream, Error>;
 
-    /// Answers a stream that one of ours has opened, under CMD.
+    /// Answers a stream that one of ours has opened, under CMD. The function that the route names is one that `caller`
+    /// may use; those that a plan or a stage is made of are for the backend to check.
     ///
     /// # Errors
     /// As [`Backend::admit`].
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error>;
+    fn exchange(
+        &self,
+        route: Route,
+        caller: &Principal,
+        first: FlightData,
+        input: Incoming,
+    ) -> Result<AnswerStream, Error>;
 
-    /// What `engine` is told about what a stream would ask for.
+    /// What `engine` is told about what a stream would ask for; `caller` as in [`Backend::exchange`].
     ///
     /// # Errors
     /// `FUNCTION_NOT_FOUND` and others.
-    fn describe(&self, route: Route, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error>;
+    fn describe(
+        &self,
+        route: Route,
+        caller: &Principal,
+        engine: Engine,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Error>;
 
-    /// All functions, as `engine` is told about them; described one after the other as the client reads.
-    fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static;
+    /// All functions that `caller` may use, as `engine` is told about them; described one after the other as the client
+    /// reads.
+    fn list(
+        &self,
+        caller: Arc<Principal>,
+        engine: Engine,
+    ) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static;
 }
 
 /// The function of an admitted stream.

@@ -19,6 +19,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::actions::{action, actions};
 use super::{Admitted as _, Backend, unsupported};
+use crate::auth::{Principal, check_action};
 use crate::engine::{
     AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input,
 };
@@ -39,6 +40,7 @@ pub struct FlightFrontend<B> {
 /// A stream before its first message.
 struct Opening {
     caller: Caller,
+    principal: Arc<Principal>,
     connection: Connection,
     input: Streaming<FlightData>,
 }
@@ -53,12 +55,12 @@ impl<B: Backend> FlightFrontend<B> {
     /// Lets a stream in or refuses it, by its first message.
     async fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
         let first = first.ok_or_else(no_message)?;
-        let Opening { caller, connection, input } = opening;
-        let route = route(&first, &connection)?;
+        let Opening { caller, principal, connection, input } = opening;
+        let route = route(&first, &connection, &principal)?;
         self.backend.prepare(&route).await;
         match route {
             Route::Path(function) => self.open_path(&function, caller, input, first),
-            route => self.backend.exchange(route, first, Incoming::numbered(input)),
+            route => self.backend.exchange(route, &principal, first, Incoming::numbered(input)),
         }
     }
 
@@ -96,15 +98,21 @@ impl<B: Backend> FlightFrontend<B> {
 }
 
 /// What a stream asks for. On the listener that demands no token that is a function.
-fn route(first: &FlightData, connection: &Connection) -> Result<Route, Error> {
+fn route(first: &FlightData, connection: &Connection, principal: &Principal) -> Result<Route, Error> {
     let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| {
         Error::new(ErrorCode::InvalidInput, "the stream's first message carries no Flight descriptor")
             .hint("put a PATH descriptor [function name] on it")
     })?;
-    allowed(Route::parse(descriptor)?, connection)
+    allowed(Route::parse(descriptor)?, connection, principal)
 }
 
-fn allowed(route: Route, connection: &Connection) -> Result<Route, Error> {
+/// The functions of a composed route are known once it has been compiled: the backend checks these.
+fn allowed(route: Route, connection: &Connection, principal: &Principal) -> Result<Route, Error> {
+    if let Route::Path(function) | Route::Exchange(function, _) = &route
+        && Builtin::named(function).is_none()
+    {
+        principal.demand_function(&function.name)?;
+    }
     match route {
         Route::Exchange(..) | Route::Composed(_) if connection.is_open() => {
             Err(Error::new(ErrorCode::InvalidInput, "engine_listen takes PATH descriptors [function name] only")
@@ -135,7 +143,8 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let connection = Connection::of(&request);
         let caller = Caller::of(request.metadata(), &connection)?;
-        let mut opening = Opening { caller, connection, input: request.into_inner() };
+        let principal = Principal::of(&request);
+        let mut opening = Opening { caller, principal, connection, input: request.into_inner() };
         match tokio::time::timeout(FIRST_MESSAGE_WAIT, opening.input.message()).await {
             Ok(first) => {
                 let first = first.map_err(|status| broken_input(&status))?;
@@ -148,8 +157,9 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let connection = Connection::of(&request);
         let caller = Caller::of(request.metadata(), &connection)?;
+        let principal = Principal::of(&request);
         let descriptor = request.into_inner();
-        let route = allowed(Route::parse(&descriptor)?, &connection)?;
+        let route = allowed(Route::parse(&descriptor)?, &connection, &principal)?;
         let engine = match &route {
             Route::Path(function) => match Builtin::named(function) {
                 Some(builtin) => return Ok(Response::new(builtin.describe(descriptor)?)),
@@ -158,7 +168,7 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
             Route::Exchange(..) | Route::Composed(_) => Engine::Other,
         };
         self.backend.prepare(&route).await;
-        Ok(Response::new(self.backend.describe(route, engine, descriptor)?))
+        Ok(Response::new(self.backend.describe(route, &principal, engine, descriptor)?))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -168,13 +178,16 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
         let engine = Caller::of(request.metadata(), &Connection::of(&request))?.engine;
-        let flights = self.backend.list(engine).map(|info| info.map_err(Status::from));
+        let flights = self.backend.list(Principal::of(&request), engine).map(|info| info.map_err(Status::from));
         Ok(Response::new(Box::pin(iter(flights))))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let connection = Connection::of(&request);
-        let body = action(&request.into_inner().r#type, &connection)?;
+        let principal = Principal::of(&request);
+        let request = request.into_inner();
+        check_action(&principal, &request.r#type)?;
+        let body = action(&request.r#type, &connection)?;
         Ok(Response::new(Box::pin(iter([Ok(arrow_flight::Result { body })]))))
     }
 

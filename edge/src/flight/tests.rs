@@ -22,6 +22,7 @@ use udfleet_proto::types::simple;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError, TypeRoot};
 
 use super::{Admitted, Backend, FlightFrontend};
+use crate::auth::{Everybody, Gate, GateLayer, Principal, Surface};
 use crate::engine::{AnswerStream, Engine, Engines, Incoming, describe};
 use crate::server::{Accepted, Patience};
 
@@ -63,17 +64,27 @@ impl Backend for OneFunction {
         Ok(Box::pin(futures::stream::once(read).filter_map(|()| std::future::ready(None))))
     }
 
-    fn exchange(&self, _: Route, _: FlightData, _: Incoming) -> Result<AnswerStream, Error> {
+    fn exchange(&self, _: Route, _: &Principal, _: FlightData, _: Incoming) -> Result<AnswerStream, Error> {
         Ok(Box::pin(futures::stream::empty()))
     }
 
-    fn describe(&self, route: Route, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+    fn describe(
+        &self,
+        route: Route,
+        _: &Principal,
+        engine: Engine,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Error> {
         describe(&self.admit(route.function()?)?, engine, descriptor, Vec::new())
     }
 
-    fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
+    fn list(
+        &self,
+        caller: Arc<Principal>,
+        engine: Engine,
+    ) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
         let route = Route::Path(FunctionRef { name: "f".to_owned(), version: None });
-        std::iter::once(self.describe(route, engine, FlightDescriptor::default()))
+        std::iter::once(self.describe(route, &caller, engine, FlightDescriptor::default()))
     }
 }
 
@@ -82,7 +93,9 @@ async fn serve(open: bool) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = FlightServiceServer::new(FlightFrontend::new(OneFunction, Arc::<Engines>::default()));
-    let server = Server::builder().add_service(service.max_decoding_message_size(LIMIT));
+    let everybody = Arc::new(Everybody::unlimited());
+    let gate = if open { Gate::engines() } else { Gate::new(Surface::Coordinator, everybody, Arc::default()) };
+    let server = Server::builder().layer(GateLayer::new(gate)).add_service(service.max_decoding_message_size(LIMIT));
     let accepted = TcpIncoming::from(listener)
         .map(move |stream| stream.map(|stream| Accepted::new(stream, open, Patience::default(), None)));
     tokio::spawn(server.serve_with_incoming(accepted));

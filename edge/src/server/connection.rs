@@ -1,6 +1,7 @@
 //! A connection that ends when its peer says nothing.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -50,6 +51,12 @@ impl<S> Accepted<S> {
     pub fn new(stream: S, open: bool, patience: Patience, counted: Option<OwnedSemaphorePermit>) -> Self {
         let timer = Box::pin(sleep(patience.handshake));
         Self { stream, connection: Connection::new(open), patience, greeted: 0, timer, calls: 0, _counted: counted }
+    }
+
+    /// The same, and its calls are told where it comes from.
+    pub fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
+        self.connection = Connection::from_peer(self.connection.is_open(), peer);
+        self
     }
 
     fn note(&mut self, bytes: usize) {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use axum::extract::connect_info::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -53,6 +54,11 @@ async fn connection(
     headers_within: Duration,
     mut stopped: watch::Receiver<()>,
 ) {
+    // Handlers are told where a request comes from.
+    let routes = match stream.peer_addr() {
+        Ok(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),
+        Err(_) => routes,
+    };
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(headers_within);
     server.max_headers(MAX_HEADERS).max_buf_size(BUFFER_BYTES);

@@ -23,6 +23,10 @@ pub struct Layer {
     /// Address of /metrics and /healthz [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
+    /// A name under which the HTTP port may be called, beside addresses, localhost and the one advertised; repeatable; * for
+    /// any
+    #[arg(long = "http-host", value_name = "NAME", env = "UDFLEET_EXECUTOR_HTTP_HOSTS", value_delimiter = ',')]
+    pub http_hosts: Vec<String>,
     /// Address of Flight for engines, which show no token: PATH descriptors only [default: none]
     #[arg(long, value_name = "ADDRESS", env = "UDFLEET_EXECUTOR_ENGINE_LISTEN")]
     pub engine_listen: Option<SocketAddr>,

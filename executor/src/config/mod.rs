@@ -56,6 +56,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where /metrics and /healthz listen.
     pub http_listen: SocketAddr,
+    /// Names under which the HTTP port may be called, beside addresses, `localhost` and `advertise`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_hosts: Vec<String>,
     /// Where engines are served without a token; none: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_listen: Option<SocketAddr>,

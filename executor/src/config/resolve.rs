@@ -40,6 +40,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         coordinator: layer.coordinator.unwrap_or_default(),
         listen: layer.listen.unwrap_or(ANY_PORT),
         http_listen: layer.http_listen.unwrap_or(ANY_PORT),
+        http_hosts: layer.http_hosts,
         engine_listen: layer.engine_listen,
         advertise: layer.advertise,
         work_dir,

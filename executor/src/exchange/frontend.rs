@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use udfleet_edge::auth::Principal;
 use udfleet_edge::engine::{AnswerStream, Engine, Incoming, describe};
 use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
@@ -71,7 +72,13 @@ impl Backend for FunctionStreams {
         Ok(Box::pin(serve(call, admitted.slot, first, input)))
     }
 
-    fn exchange(&self, route: Route, first: FlightData, input: Incoming) -> Result<AnswerStream, Error> {
+    fn exchange(
+        &self,
+        route: Route,
+        caller: &Principal,
+        first: FlightData,
+        input: Incoming,
+    ) -> Result<AnswerStream, Error> {
         let call = match &route {
             Route::Path(function) => {
                 Call::new(Arc::clone(&self.table.resolve(function)?.target), OnError::Unspecified)?
@@ -80,7 +87,10 @@ impl Backend for FunctionStreams {
                 Call::asked(Arc::clone(&self.table.resolve(function)?.target), request)?
             }
             Route::Composed(request) => match &request.stage {
-                Some(stage) => Call::asked(self.table.stage(stage)?, request)?,
+                Some(stage) => {
+                    may_use_all(caller, &stage.functions)?;
+                    Call::asked(self.table.stage(stage)?, request)?
+                }
                 None => {
                     return Err(Error::new(ErrorCode::InvalidInput, "an executor runs stages, not plans")
                         .hint("send the plan to the coordinator, which makes stages of it"));
@@ -95,15 +105,34 @@ impl Backend for FunctionStreams {
         self.serve(call, first, input)
     }
 
-    fn describe(&self, route: Route, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+    fn describe(
+        &self,
+        route: Route,
+        _: &Principal,
+        engine: Engine,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Error> {
         let function = self.table.resolve(route.function()?)?;
         describe(&function.definition, engine, descriptor, Vec::new())
     }
 
-    fn list(&self, engine: Engine) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
-        self.table.all().into_iter().map(move |function| {
+    fn list(
+        &self,
+        caller: Arc<Principal>,
+        engine: Engine,
+    ) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static {
+        let usable = move |function: &Arc<ServedFunction>| caller.functions.include(&function.definition.name);
+        self.table.all().into_iter().filter(usable).map(move |function| {
             let descriptor = FlightDescriptor::new_path(vec![function.definition.name.clone()]);
             describe(&function.definition, engine, descriptor, Vec::new())
         })
     }
+}
+
+/// Checks the functions of a stage, which are named with their versions.
+fn may_use_all(caller: &Principal, functions: &[String]) -> Result<(), Error> {
+    functions.iter().try_for_each(|function| {
+        let parsed = FunctionRef::parse(function).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
+        caller.demand_function(&parsed.name)
+    })
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
 use udfleet_edge::metrics::answer;
 
@@ -16,8 +17,8 @@ use crate::node::Context;
 use prometheus::Exporter;
 
 /// The routes.
-pub fn router(context: Arc<Context>, engines: Arc<Engines>) -> Router {
-    let exporter = Arc::new(Exporter::new(context, engines));
+pub fn router(context: Arc<Context>, engines: Arc<Engines>, failures: Arc<LoginFailures>) -> Router {
+    let exporter = Arc::new(Exporter::new(context, engines, failures));
     Router::new().route("/metrics", get(metrics)).route("/healthz", get(|| async { "ok\n" })).with_state(exporter)
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
+use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_series};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series};
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;
@@ -18,11 +19,12 @@ const MAX_USER_SERIES: usize = 10_000;
 pub(super) struct Exporter {
     context: Arc<Context>,
     engines: Arc<Engines>,
+    failures: Arc<LoginFailures>,
 }
 
 impl Exporter {
-    pub(super) fn new(context: Arc<Context>, engines: Arc<Engines>) -> Self {
-        Self { context, engines }
+    pub(super) fn new(context: Arc<Context>, engines: Arc<Engines>, failures: Arc<LoginFailures>) -> Self {
+        Self { context, engines, failures }
     }
 
     pub(super) fn render(&self) -> String {
@@ -34,6 +36,7 @@ impl Exporter {
             gauge!("udfleet_executor_streams").set(self.context.table.streams() as f64);
             gauge!("udfleet_executor_environments").set(self.context.board.built_environments().len() as f64);
             record_engines(&self.engines);
+            record_login_failures(&self.failures);
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);
             functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(record_series);

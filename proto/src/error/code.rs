@@ -15,7 +15,7 @@ pub enum Fault {
 
 impl ErrorCode {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::UserCode,
         Self::ResultType,
         Self::LoadFailed,
@@ -26,6 +26,7 @@ impl ErrorCode {
         Self::InvalidConfig,
         Self::LimitExceeded,
         Self::Unauthenticated,
+        Self::PermissionDenied,
         Self::ArtifactMissing,
         Self::InvalidPlan,
         Self::Infeasible,
@@ -45,6 +46,7 @@ impl ErrorCode {
         const INVALID_ARGUMENT: i32 = 3;
         const DEADLINE_EXCEEDED: i32 = 4;
         const NOT_FOUND: i32 = 5;
+        const PERMISSION_DENIED: i32 = 7;
         const RESOURCE_EXHAUSTED: i32 = 8;
         const FAILED_PRECONDITION: i32 = 9;
         const ABORTED: i32 = 10;
@@ -66,6 +68,7 @@ impl ErrorCode {
             }
             Self::InterpreterCrashed => ABORTED,
             Self::Unauthenticated => UNAUTHENTICATED,
+            Self::PermissionDenied => PERMISSION_DENIED,
             Self::NoCapacity | Self::ExecutorLost => UNAVAILABLE,
             Self::Internal | Self::Unspecified => INTERNAL,
         }
@@ -76,6 +79,7 @@ impl ErrorCode {
     pub fn http(self) -> u16 {
         const BAD_REQUEST: u16 = 400;
         const UNAUTHORIZED: u16 = 401;
+        const FORBIDDEN: u16 = 403;
         const NOT_FOUND: u16 = 404;
         const CONFLICT: u16 = 409;
         const CONTENT_TOO_LARGE: u16 = 413;
@@ -91,6 +95,7 @@ impl ErrorCode {
             | Self::InvalidConfig
             | Self::InvalidPlan => BAD_REQUEST,
             Self::Unauthenticated => UNAUTHORIZED,
+            Self::PermissionDenied => FORBIDDEN,
             Self::FunctionNotFound | Self::ArtifactMissing => NOT_FOUND,
             Self::LoadFailed | Self::Infeasible | Self::EnvironmentFailed | Self::VersionMismatch => CONFLICT,
             Self::LimitExceeded => CONTENT_TOO_LARGE,
@@ -117,6 +122,7 @@ impl ErrorCode {
             | Self::InvalidConfig
             | Self::LimitExceeded
             | Self::Unauthenticated
+            | Self::PermissionDenied
             | Self::ArtifactMissing
             | Self::InvalidPlan
             | Self::Infeasible
@@ -137,6 +143,7 @@ impl ErrorCode {
             | Self::InvalidDefinition
             | Self::InvalidConfig
             | Self::Unauthenticated
+            | Self::PermissionDenied
             | Self::ArtifactMissing
             | Self::InvalidPlan
             | Self::Infeasible
@@ -171,6 +178,7 @@ impl ErrorCode {
             | Self::InvalidConfig
             | Self::LimitExceeded
             | Self::Unauthenticated
+            | Self::PermissionDenied
             | Self::ArtifactMissing
             | Self::InvalidPlan
             | Self::Infeasible
@@ -194,6 +202,7 @@ mod tests {
             let (http, grpc) = (code.http(), code.grpc());
             assert!((400..600).contains(&http), "{code:?}");
             assert_eq!(http == 401, grpc == 16, "{code:?}");
+            assert_eq!(http == 403, grpc == 7, "{code:?}");
             assert_eq!(http == 404, grpc == 5, "{code:?}");
             assert_eq!(http == 503, grpc == 14, "{code:?}");
             assert_eq!(http == 504, grpc == 4, "{code:?}");

@@ -55,7 +55,8 @@ impl From<&Status> for Error {
             Code::NotFound => ErrorCode::FunctionNotFound,
             Code::InvalidArgument => ErrorCode::InvalidInput,
             Code::ResourceExhausted | Code::OutOfRange => ErrorCode::LimitExceeded,
-            Code::Unauthenticated | Code::PermissionDenied => ErrorCode::Unauthenticated,
+            Code::Unauthenticated => ErrorCode::Unauthenticated,
+            Code::PermissionDenied => ErrorCode::PermissionDenied,
             Code::Unavailable => ErrorCode::ExecutorLost,
             _ => ErrorCode::Internal,
         };

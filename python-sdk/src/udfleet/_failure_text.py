@@ -13,7 +13,7 @@ _STATUS = {
     "RESOURCE_EXHAUSTED": errors.LimitExceededError,
     "OUT_OF_RANGE": errors.LimitExceededError,
     "UNAUTHENTICATED": errors.UnauthenticatedError,
-    "PERMISSION_DENIED": errors.UnauthenticatedError,
+    "PERMISSION_DENIED": errors.PermissionDeniedError,
     "UNAVAILABLE": errors.UnreachableError,
     # A call that ran too long has its own code; this is a peer that hangs.
     "DEADLINE_EXCEEDED": errors.UnreachableError,

@@ -244,6 +244,24 @@ class Rpc:
         """Puts one function of a backup back."""
         return self._unary("Fleet/ImportFunction", request, fleet.ImportFunctionResponse)
 
+    def create_token(self, request: fleet.CreateTokenRequest) -> fleet.CreateTokenResponse:
+        """Makes a token."""
+        return self._unary("Fleet/CreateToken", request, fleet.CreateTokenResponse)
+
+    def tokens(self) -> Iterator[fleet.AccessRecord]:
+        """All tokens, without their secrets."""
+        request = fleet.ListTokensRequest()
+        while True:
+            page = self._unary("Fleet/ListTokens", request, fleet.ListTokensResponse)
+            yield from page.records
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def revoke_token(self, request: fleet.RevokeTokenRequest) -> fleet.AccessRecord:
+        """Revokes a token."""
+        return self._unary("Fleet/RevokeToken", request, fleet.RevokeTokenResponse).record
+
     def executors(self) -> Iterator[fleet.ExecutorInfo]:
         """All executors."""
         request = fleet.ListExecutorsRequest()

@@ -247,6 +247,13 @@ class UnauthenticatedError(UdfleetError):
     has_no_side_effects = True
 
 
+class PermissionDeniedError(UdfleetError):
+    """The caller is known, and may not do this; the message names what is missing."""
+
+    code = "PERMISSION_DENIED"
+    has_no_side_effects = True
+
+
 class ArtifactMissingError(UdfleetError):
     """The coordinator lacks a file that a definition names."""
 
@@ -349,6 +356,7 @@ BY_CODE: dict[str, type[UdfleetError]] = {
         InvalidConfigError,
         LimitExceededError,
         UnauthenticatedError,
+        PermissionDeniedError,
         ArtifactMissingError,
         InfeasibleError,
         EnvironmentFailedError,

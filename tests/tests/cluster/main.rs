@@ -24,6 +24,7 @@ mod memory;
 mod merged;
 mod metrics_and_bundles;
 mod restart;
+mod roles;
 mod routing;
 mod settings;
 mod slow_functions;

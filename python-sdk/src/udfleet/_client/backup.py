@@ -60,7 +60,7 @@ def backup(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
 def _write(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
     os.mkdir(os.path.join(folder, "functions"))
     os.mkdir(os.path.join(folder, "artifacts"))
-    functions, versions, artifacts = rpc.export(functools.partial(_write_functions, folder))
+    functions, versions, artifacts, access = rpc.export(functools.partial(_write_functions, folder))
     report(f"{len(functions)} functions, {len(artifacts)} artifacts, {human(sum(artifacts.values()))}")
     for digest in artifacts:
         rpc.get(digest, functools.partial(_write_artifact, folder, digest))
@@ -70,6 +70,7 @@ def _write(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
         "functions": functions,
         "versions": versions,
         "artifacts": artifacts,
+        "access": access,
     }
     _save(os.path.join(folder, _MANIFEST), iter([json.dumps(manifest, indent=2).encode()]))
     return BackupSummary(len(functions), len(artifacts), sum(artifacts.values()))
@@ -77,11 +78,12 @@ def _write(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
 
 def _write_functions(
     folder: str, exported: Iterator[fleet_pb2.ExportFunctionsResponse]
-) -> tuple[list[dict[str, str]], dict[str, int], dict[str, int]]:
-    """Definitions with their hashes, last versions by name, sizes of artifacts by hash."""
+) -> tuple[list[dict[str, str]], dict[str, int], dict[str, int], list[str]]:
+    """Definitions with their hashes, last versions by name, sizes of artifacts by hash, records of tokens."""
     functions: list[dict[str, str]] = []
     versions: dict[str, int] = {}
     artifacts: dict[str, int] = {}
+    access: list[str] = []
     for item in exported:
         if item.HasField("definition"):
             definition = item.definition
@@ -90,9 +92,11 @@ def _write_functions(
             _save(os.path.join(folder, "functions", f"{name}.pb"), iter([content]))
             functions.append({"function": name, "sha256": hashlib.sha256(content).hexdigest()})
             artifacts.update({artifact.hash: artifact.size for artifact in item.artifacts})
+        elif item.HasField("access"):
+            access.append(item.access.SerializeToString(deterministic=True).hex())
         else:
             versions[item.counter.name] = item.counter.last
-    return functions, versions, artifacts
+    return functions, versions, artifacts, access
 
 
 def _write_artifact(folder: str, digest: str, pieces: Iterator[bytes]) -> None:
@@ -113,6 +117,8 @@ def restore(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
         definitions = [entry["function"] for entry in manifest["functions"]]
         for definition in _definitions(folder, manifest):
             rpc.import_function(fleet_pb2.ImportFunctionRequest(definition=definition, check_only=True))
+        for record in _access(manifest):
+            rpc.import_function(fleet_pb2.ImportFunctionRequest(access=record, check_only=True))
         missing = _missing(rpc, list(manifest["artifacts"]))
         report(f"{len(definitions)} functions; sending {len(missing)} of {len(manifest['artifacts'])} artifacts")
         for digest in missing:
@@ -124,6 +130,8 @@ def restore(rpc: Rpc, folder: str, report: Report) -> BackupSummary:
         for name, last in manifest["versions"].items():
             counter = fleet_pb2.VersionCounter(name=name, last=last)
             rpc.import_function(fleet_pb2.ImportFunctionRequest(counter=counter))
+        for record in _access(manifest):
+            rpc.import_function(fleet_pb2.ImportFunctionRequest(access=record))
     return BackupSummary(len(definitions), len(missing), sum(manifest["artifacts"].values()), present)
 
 
@@ -151,6 +159,11 @@ def _definitions(folder: str, manifest: dict[str, Any]) -> Iterator[function_pb2
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise _damaged(path)
         yield function_pb2.FunctionDefinition.FromString(content)
+
+
+def _access(manifest: dict[str, Any]) -> Iterator[fleet_pb2.AccessRecord]:
+    for record in manifest.get("access", []):
+        yield fleet_pb2.AccessRecord.FromString(bytes.fromhex(record))
 
 
 def _missing(rpc: Rpc, digests: list[str]) -> list[str]:

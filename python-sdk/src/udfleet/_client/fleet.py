@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from .. import __version__
 from .._address import addresses, joined
+from .._credentials import find_token
 from .._flight.directory import Directory
 from .._rpc import Rpc
 from ..declaration import UserDefinedFunctionWrapper
@@ -16,6 +18,7 @@ from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
 from . import arguments, backup
+from . import tokens as token_calls
 from .backup import BackupSummary
 from .columns import to_batch
 from .connection_settings import ConnectionSettings
@@ -26,6 +29,7 @@ from .progress import RowCount, shown
 from .registration import OnEvent, register
 from .runner import Batches, Runner
 from .tables import Tables
+from .tokens import NewToken, TokenView
 from .views import (
     ExecutorView,
     FunctionView,
@@ -59,12 +63,14 @@ def connect(
 
     :param address: `host:port` of a coordinator, or of several with commas between them, or a list; port 8815 where
         none is given. The others are learned. One that is away is left alone as long as another answers.
-    :param token: the fleet's token, where it has one.
+    :param token: the fleet's token, or one with roles; None: what UDFLEET_TOKEN holds, else what the file holds that
+        UDFLEET_TOKEN_FILE names, else that of the fleet that `udfleet up` runs there on this machine.
     :param job: the name of this session.
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here.
     :param config: configuration of functions registered here; what `register_function` is given wins.
     :param direct: False sends all batches through the coordinator.
     """
+    token = find_token(token, addresses(address))
     fleet = Fleet(address, token, job, job_parameters, config, direct=direct)
     try:
         fleet.check()
@@ -190,6 +196,38 @@ class Fleet(Tables):
             self._functions.forget()
         self._functions.remember(f, view.reference)
         return view
+
+    def create_token(
+        self,
+        name: str,
+        roles: Sequence[str] = (),
+        *,
+        functions: Sequence[str] = (),
+        tenant: str = "",
+        expires: datetime.timedelta | None = None,
+        join: bool = False,
+    ) -> NewToken:
+        """Makes a token. Its text is in what this returns, and nowhere else: the fleet keeps a hash.
+
+        :param roles: of `admin`, `register`, `call`, `observe`.
+        :param functions: patterns of the functions that it may register, drop and call; none: all.
+        :param tenant: whose use it counts as; empty: its name.
+        :param expires: how long it lasts; None: for ever, or a day for a join token.
+        :param join: lets the executor `name` join the fleet, once.
+        """
+        name = arguments.text(name, "the name of a token")
+        return token_calls.create(self._rpc, name, roles, functions, tenant, expires, join)
+
+    def tokens(self) -> list[TokenView]:
+        """All tokens and credentials of executors, without their secrets."""
+        return list(token_calls.listed(self._rpc))
+
+    def revoke_token(self, name: str, kind: str = "roles") -> TokenView:
+        """Lets the holder of a token in no longer. Streams that are open go on; an executor is detached.
+
+        :param kind: `roles`, or `join` or `executor` for those of an executor.
+        """
+        return token_calls.revoke(self._rpc, arguments.text(name, "the name of a token"), kind)
 
     def backup(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
         """Writes all registered functions and their files into a new folder. The fleet goes on meanwhile.

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _POLL_SECONDS = 0.05
+_SECRET = ".token"  # noqa: S105 - the end of a file's name
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ class FleetRecord:
 
 
 @contextlib.contextmanager
-def recorded(address: str) -> Iterator[None]:
-    """Records this process's fleet for as long as the block runs."""
+def recorded(address: str, token: str) -> Iterator[None]:
+    """Records this process's fleet and its token for as long as the block runs."""
     folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{address.replace('/', '_')}.json"
+    path, secret = _paths(address)
+    _keep(secret, token)
     unnamed = folder / f".{os.getpid()}"
     with unnamed.open("w") as file:
         json.dump(asdict(FleetRecord(address, os.getpid(), time.time())), file)
@@ -61,6 +63,7 @@ def recorded(address: str) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            secret.unlink(missing_ok=True)
 
 
 def find(address: str) -> FleetRecord | None:
@@ -79,7 +82,30 @@ def running() -> list[FleetRecord]:
                 found.append(FleetRecord(**json.load(file)))
             else:
                 path.unlink(missing_ok=True)
+                path.with_suffix(_SECRET).unlink(missing_ok=True)
     return found
+
+
+def token_of(address: str) -> str | None:
+    """The token of the fleet that this user's `udfleet up` runs at `address`."""
+    secret = _paths(address)[1]
+    # Of a fleet that was killed the token stays behind: whoever listens there now must not be sent it.
+    if not secret.exists() or find(address) is None:
+        return None
+    with contextlib.suppress(OSError):
+        return secret.read_text().strip() or None
+    return None
+
+
+def _paths(address: str) -> tuple[Path, Path]:
+    path = _folder() / f"{address.replace('/', '_')}.json"
+    return path, path.with_suffix(_SECRET)
+
+
+def _keep(path: Path, token: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
 
 
 def _folder() -> Path:

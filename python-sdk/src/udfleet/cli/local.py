@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,6 +15,10 @@ import click
 
 from ..errors import StartupError
 from . import output
+
+_KEY_NOTE = (
+    "\nits token, which your programs on this machine find by themselves, and which is not shown again:\n\n    {}\n"
+)
 
 
 @click.command(short_help="Run a fleet on this machine.")
@@ -40,13 +45,14 @@ def up(
     from .._local.fleet import Processes
     from .._local.record import recorded
 
-    _, token = ctx.find_root().obj
+    _, given = ctx.find_root().obj
+    token = given or secrets.token_hex(32)
     _refuse_second(listen)
     if detach:
         options = ["--executors", str(executors), "--listen", listen, "--http-listen", http_listen]
         options += ["--interpreters", str(interpreters)] if interpreters else []
         options += ["--data-dir", data_dir] if data_dir else []
-        return _detach(options, token)
+        return _detach(options, token, given is None)
     processes = Processes(
         executors,
         interpreters,
@@ -59,10 +65,12 @@ def up(
     try:
         with connect(processes.address, token) as fleet:
             processes.wait_attached(fleet)
-        with recorded(processes.address):
+        with recorded(processes.address, token):
             output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")
             output.say(f'    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
-            output.say("or, for the udfleet command" + (", with UDFLEET_TOKEN as given here:" if token else ":"))
+            output.say("or, for the udfleet command:")
+            if given is None:
+                output.say(_KEY_NOTE.format(token))
             print(f"export UDFLEET_ADDRESS={processes.address}", flush=True)
             _wait(processes.children)
     finally:
@@ -82,10 +90,10 @@ def _refuse_second(listen: str) -> None:
         )
 
 
-def _detach(options: list[str], token: str | None) -> None:
+def _detach(options: list[str], token: str, show: bool) -> None:
     """Runs `up` in a session of its own, and passes on what it says until the fleet is up."""
     descriptor, log = tempfile.mkstemp(prefix="udfleet-up-", suffix=".log")
-    environment = {**os.environ, "UDFLEET_TOKEN": token} if token else None
+    environment = {**os.environ, "UDFLEET_TOKEN": token}
     process = subprocess.Popen(
         [sys.executable, "-m", "udfleet", "up", *options],
         stdin=subprocess.DEVNULL,
@@ -105,6 +113,8 @@ def _detach(options: list[str], token: str | None) -> None:
     bare = address.strip().partition("=")[2]
     how = f"its log is {log}; stop it with: udfleet --address {bare} down"
     output.say(said.replace("Ctrl-C stops it", how).rstrip())
+    if show:
+        output.say(_KEY_NOTE.format(token))
     print(address, end="", flush=True)
 
 

@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import UdfleetError
-from . import output
+from . import output, shared
 from .backup import backup, restore
 from .call import call
 from .clickhouse import clickhouse
@@ -23,6 +23,7 @@ from .profile import profile
 from .programs import coordinator, executor
 from .register import register
 from .status import drain, functions, progress, status
+from .token import token as token_group
 
 
 class _Group(click.Group):
@@ -66,15 +67,25 @@ class _Group(click.Group):
     show_default=True,
     help="The coordinator; several with commas between them.",
 )
-@click.option("--token", envvar="UDFLEET_TOKEN", default=None, help="The fleet's token.")
+@click.option(
+    "--token",
+    default=None,
+    help="The token to show. Other users of this machine see it in lists of processes: rather set UDFLEET_TOKEN, or "
+    "use --token-file.",
+)
+@click.option("--token-file", type=click.Path(dir_okay=False), default=None, help="A file that holds the token.")
 @click.pass_context
-def cli(ctx: click.Context, address: str, token: str | None) -> None:
-    """Run Python functions on a fleet. Data goes to stdout, everything else to stderr."""
-    ctx.obj = (address, token)
+def cli(ctx: click.Context, address: str, token: str | None, token_file: str | None) -> None:
+    """Run Python functions on a fleet. Data goes to stdout, everything else to stderr.
+
+    Without --token and --token-file: what UDFLEET_TOKEN holds, what the file holds that UDFLEET_TOKEN_FILE names, or
+    the token of the fleet that `udfleet up` runs at the address on this machine.
+    """
+    ctx.obj = (address, shared.chosen_token(token, token_file))
 
 
 for _command in (
     up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, backup, restore,
-    clickhouse, completion, coordinator, executor,
+    token_group, clickhouse, completion, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from .._credentials import find_token, read_token
 from ..errors import UdfleetError
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ def connected(ctx: click.Context) -> Fleet:
 
     address, token = ctx.find_root().obj
     return connect(address, token)
+
+
+def chosen_token(token: str | None, token_file: str | None) -> str | None:
+    """What the options and the environment say of the token; None where they say nothing."""
+    if token and token_file:
+        raise click.UsageError("--token and --token-file are both given")
+    if token_file:
+        return read_token(token_file)
+    return find_token(token or None, [])
 
 
 def function_name(parameter: str, *, required: bool = True) -> Callable[[F], F]:
@@ -53,7 +63,8 @@ def _complete(
     # A shell completes without running the commands: the options of the group are parsed, and no more.
     options = ctx.find_root().params
     try:
-        with connect(options["address"], options["token"]) as fleet:
+        token = chosen_token(options["token"], options["token_file"])
+        with connect(options["address"], token) as fleet:
             found = names(fleet)
     except UdfleetError:
         return []

@@ -6,7 +6,6 @@ Engines' workers have their own protobuf and gRPC, which udfleet's client must n
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import threading
 import time
@@ -18,6 +17,7 @@ from pyarrow import flight
 from .. import _fork, _keepalive
 from .._address import addresses, host_and_port, joined
 from .._coordinators import Coordinators
+from .._credentials import VARIABLE, find_token
 from .._failure_text import from_flight, is_unsent, told
 from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
@@ -32,7 +32,6 @@ _OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 2000),
     *_keepalive.OPTIONS,
 ]
-_TOKEN_VARIABLE = "UDFLEET_TOKEN"  # noqa: S105 - the name of a variable
 
 
 class FlightFunction:
@@ -178,7 +177,7 @@ class FlightFunction:
         return flight.FlightDescriptor.for_path(self.name)
 
     def _options(self, seconds: float | None = None) -> flight.FlightCallOptions:
-        token = self.token or os.environ.get(_TOKEN_VARIABLE)
+        token = find_token(self.token or None, addresses(self.address))
         headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         return flight.FlightCallOptions(timeout=seconds, headers=headers)
 
@@ -187,7 +186,7 @@ class FlightFunction:
         if not typed.message.startswith(f"{self.name}: "):
             typed.function = typed.function or self.name
         if isinstance(typed, UnauthenticatedError):
-            typed.hint = f"pass token=..., or set {_TOKEN_VARIABLE} here and where the engine's workers run"
+            typed.hint = f"pass token=..., or set {VARIABLE} here and where the engine's workers run"
         return typed
 
 

@@ -76,6 +76,20 @@ class Hello(_message.Message):
     holds_desired_state: bool
     def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ...) -> None: ...
 
+class JoinRequest(_message.Message):
+    __slots__ = ("executor", "secret_sha256")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    SECRET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    secret_sha256: bytes
+    def __init__(self, executor: _Optional[str] = ..., secret_sha256: _Optional[bytes] = ...) -> None: ...
+
+class JoinResponse(_message.Message):
+    __slots__ = ("expires_unix_s",)
+    EXPIRES_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    expires_unix_s: int
+    def __init__(self, expires_unix_s: _Optional[int] = ...) -> None: ...
+
 class DeviceList(_message.Message):
     __slots__ = ("devices",)
     DEVICES_FIELD_NUMBER: _ClassVar[int]

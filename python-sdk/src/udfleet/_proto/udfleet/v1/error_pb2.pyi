@@ -21,6 +21,7 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_EXCEEDED: _ClassVar[ErrorCode]
     UNAUTHENTICATED: _ClassVar[ErrorCode]
     ARTIFACT_MISSING: _ClassVar[ErrorCode]
+    PERMISSION_DENIED: _ClassVar[ErrorCode]
     INVALID_PLAN: _ClassVar[ErrorCode]
     INFEASIBLE: _ClassVar[ErrorCode]
     ENVIRONMENT_FAILED: _ClassVar[ErrorCode]
@@ -42,6 +43,7 @@ INVALID_CONFIG: ErrorCode
 LIMIT_EXCEEDED: ErrorCode
 UNAUTHENTICATED: ErrorCode
 ARTIFACT_MISSING: ErrorCode
+PERMISSION_DENIED: ErrorCode
 INVALID_PLAN: ErrorCode
 INFEASIBLE: ErrorCode
 ENVIRONMENT_FAILED: ErrorCode

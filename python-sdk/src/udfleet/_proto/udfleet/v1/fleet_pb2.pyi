@@ -14,6 +14,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TokenKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOKEN_KIND_UNSPECIFIED: _ClassVar[TokenKind]
+    TOKEN_KIND_ROLES: _ClassVar[TokenKind]
+    TOKEN_KIND_JOIN: _ClassVar[TokenKind]
+    TOKEN_KIND_EXECUTOR: _ClassVar[TokenKind]
+
 class ExecutorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXECUTOR_STATE_UNSPECIFIED: _ClassVar[ExecutorState]
@@ -22,6 +29,10 @@ class ExecutorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXECUTOR_STATE_DRAINED: _ClassVar[ExecutorState]
     EXECUTOR_STATE_LOST: _ClassVar[ExecutorState]
     EXECUTOR_STATE_STOPPED: _ClassVar[ExecutorState]
+TOKEN_KIND_UNSPECIFIED: TokenKind
+TOKEN_KIND_ROLES: TokenKind
+TOKEN_KIND_JOIN: TokenKind
+TOKEN_KIND_EXECUTOR: TokenKind
 EXECUTOR_STATE_UNSPECIFIED: ExecutorState
 EXECUTOR_STATE_READY: ExecutorState
 EXECUTOR_STATE_DRAINING: ExecutorState
@@ -138,14 +149,16 @@ class ExportFunctionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ExportFunctionsResponse(_message.Message):
-    __slots__ = ("definition", "counter", "artifacts")
+    __slots__ = ("definition", "counter", "access", "artifacts")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
     definition: _function_pb2.FunctionDefinition
     counter: VersionCounter
+    access: AccessRecord
     artifacts: _containers.RepeatedCompositeFieldContainer[_function_pb2.Artifact]
-    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_function_pb2.Artifact, _Mapping]]] = ...) -> None: ...
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., access: _Optional[_Union[AccessRecord, _Mapping]] = ..., artifacts: _Optional[_Iterable[_Union[_function_pb2.Artifact, _Mapping]]] = ...) -> None: ...
 
 class VersionCounter(_message.Message):
     __slots__ = ("name", "last")
@@ -156,14 +169,96 @@ class VersionCounter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., last: _Optional[int] = ...) -> None: ...
 
 class ImportFunctionRequest(_message.Message):
-    __slots__ = ("definition", "counter", "check_only")
+    __slots__ = ("definition", "counter", "access", "check_only")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     COUNTER_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
     CHECK_ONLY_FIELD_NUMBER: _ClassVar[int]
     definition: _function_pb2.FunctionDefinition
     counter: VersionCounter
+    access: AccessRecord
     check_only: bool
-    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., check_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, definition: _Optional[_Union[_function_pb2.FunctionDefinition, _Mapping]] = ..., counter: _Optional[_Union[VersionCounter, _Mapping]] = ..., access: _Optional[_Union[AccessRecord, _Mapping]] = ..., check_only: _Optional[bool] = ...) -> None: ...
+
+class AccessRecord(_message.Message):
+    __slots__ = ("kind", "name", "secret_sha256", "roles", "functions", "tenant", "created_unix_s", "expires_unix_s", "revoked_unix_s", "created_by", "used_for_sha256", "used")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SECRET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    USED_FOR_SHA256_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    kind: TokenKind
+    name: str
+    secret_sha256: bytes
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    tenant: str
+    created_unix_s: int
+    expires_unix_s: int
+    revoked_unix_s: int
+    created_by: str
+    used_for_sha256: bytes
+    used: bool
+    def __init__(self, kind: _Optional[_Union[TokenKind, str]] = ..., name: _Optional[str] = ..., secret_sha256: _Optional[bytes] = ..., roles: _Optional[_Iterable[str]] = ..., functions: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., created_unix_s: _Optional[int] = ..., expires_unix_s: _Optional[int] = ..., revoked_unix_s: _Optional[int] = ..., created_by: _Optional[str] = ..., used_for_sha256: _Optional[bytes] = ..., used: _Optional[bool] = ...) -> None: ...
+
+class CreateTokenRequest(_message.Message):
+    __slots__ = ("kind", "name", "roles", "functions", "tenant", "lifetime_s")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    kind: TokenKind
+    name: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    tenant: str
+    lifetime_s: int
+    def __init__(self, kind: _Optional[_Union[TokenKind, str]] = ..., name: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., functions: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., lifetime_s: _Optional[int] = ...) -> None: ...
+
+class CreateTokenResponse(_message.Message):
+    __slots__ = ("token", "record")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    record: AccessRecord
+    def __init__(self, token: _Optional[str] = ..., record: _Optional[_Union[AccessRecord, _Mapping]] = ...) -> None: ...
+
+class ListTokensRequest(_message.Message):
+    __slots__ = ("page_token",)
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    def __init__(self, page_token: _Optional[str] = ...) -> None: ...
+
+class ListTokensResponse(_message.Message):
+    __slots__ = ("records", "next_page_token")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[AccessRecord]
+    next_page_token: str
+    def __init__(self, records: _Optional[_Iterable[_Union[AccessRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RevokeTokenRequest(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: TokenKind
+    name: str
+    def __init__(self, kind: _Optional[_Union[TokenKind, str]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RevokeTokenResponse(_message.Message):
+    __slots__ = ("record",)
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    record: AccessRecord
+    def __init__(self, record: _Optional[_Union[AccessRecord, _Mapping]] = ...) -> None: ...
 
 class ImportFunctionResponse(_message.Message):
     __slots__ = ("already_present",)

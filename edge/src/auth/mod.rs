@@ -1,0 +1,24 @@
+//! Who may come in, and what for: callers are known by what they show ([`Authenticator`]), each method takes a right
+//! ([`METHODS`]), and a [`Gate`] in front of each port checks both, once for each call or stream.
+
+mod failures;
+mod fleet_token;
+mod gate;
+mod layer;
+mod pattern;
+mod principal;
+mod right;
+mod send;
+mod table;
+mod token;
+
+pub use failures::LoginFailures;
+pub use fleet_token::FleetToken;
+pub use gate::{Authenticator, Everybody, Gate, GateRefusal, LoginFailure, check_action};
+pub use layer::{GateLayer, GatedService};
+pub use pattern::{FunctionPatterns, MOST_PATTERNS};
+pub use principal::{DEFAULT_TENANT, Principal, PrincipalKind};
+pub use right::{Right, Rights, Role};
+pub use send::{HEADER, SendToken};
+pub use table::{Demand, FunctionCheck, METHODS, Method, Surface, method};
+pub use token::{ParsedToken, SecretHash, TokenType, token_of};

@@ -1,0 +1,51 @@
+//! Errors as HTTP responses.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorInfo;
+
+/// Why something is not as it should be, as JSON.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    code: &'static str,
+    message: String,
+    hint: String,
+    function: String,
+    row: Option<u64>,
+    executor: String,
+}
+
+impl Failure {
+    /// The parts of an error that are short.
+    #[must_use]
+    pub fn of(info: &ErrorInfo) -> Self {
+        Self {
+            code: info.code().as_str_name(),
+            message: info.message.clone(),
+            hint: info.hint.clone(),
+            function: info.function.clone(),
+            row: info.row,
+            executor: info.executor.clone(),
+        }
+    }
+}
+
+/// An error as an HTTP response: the status of its code, and a body that says why.
+#[derive(Debug)]
+pub struct HttpError(Error);
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(serde_json::json!({ "error": Failure::of(self.0.info()) }))).into_response()
+    }
+}
