@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use crate::registry::{self, Lookup, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::{self, SharedStore};
-use udfleet_edge::auth::{Gate, LoginFailures, SendToken, Surface};
+use udfleet_edge::auth::{Gate, LoginFailures, SendToken, Surface, TicketSigner};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,6 +41,9 @@ const EXCLUSIVE: Timing = Timing { ttl: Duration::from_secs(30) };
 /// How often unused artifacts are looked for, at most and at least.
 const COLLECT_AT_MOST: Duration = Duration::from_millis(250);
 const COLLECT_AT_LEAST: Duration = Duration::from_secs(600);
+
+/// How often the keys of tickets are looked at.
+const ROTATE_EVERY: Duration = Duration::from_secs(60);
 
 /// A running coordinator.
 pub struct Server {
@@ -123,10 +126,12 @@ impl Server {
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
-        let token = SendToken::new(config.token.as_ref())?;
+        let tickets = Arc::new(TicketSigner::new(&advertise)?);
+        let token = SendToken::changing(tickets.clone());
+        server.rotate(&tickets);
         let lookup = StoreLookup { registry: Arc::clone(&registry), fleet: fleet.clone() };
         let lookup: Arc<dyn Lookup> = Arc::new(lookup);
-        let router = Router::new(Arc::clone(&routes), token.clone(), Arc::clone(&stats), Arc::clone(&lookup));
+        let router = Router::new(Arc::clone(&routes), Arc::clone(&tickets), Arc::clone(&stats), Arc::clone(&lookup));
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
             access: Arc::clone(&access),
@@ -154,7 +159,7 @@ impl Server {
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
-        server.serve_grpc(grpc, router, context, gate(Surface::Coordinator));
+        server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator));
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
         let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures);
         server.serve_http(http, exporter, guard);
@@ -166,13 +171,21 @@ impl Server {
         Ok(server)
     }
 
-    fn serve_grpc(&mut self, port: Port, flight: FlightFrontend<Router>, context: Arc<FleetContext>, gate: Gate) {
+    fn serve_grpc(
+        &mut self,
+        port: Port,
+        flight: FlightFrontend<Router>,
+        context: Arc<FleetContext>,
+        tickets: Arc<TicketSigner>,
+        gate: Gate,
+    ) {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts));
         let membership = MembershipService::new(
             context.fleet.clone(),
             Arc::clone(&context.registry),
             Arc::clone(&context.logs),
             Arc::clone(&context.access),
+            tickets,
             context.session.clone(),
             context.coordinator.clone(),
         );
@@ -196,6 +209,20 @@ impl Server {
         self.tasks.spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(%error, "a port is not served any more");
+            }
+        });
+    }
+
+    /// Lets the keys of tickets follow one another.
+    fn rotate(&mut self, tickets: &Arc<TicketSigner>) {
+        let tickets = Arc::clone(tickets);
+        self.until_stopped(async move {
+            let mut turns = tokio::time::interval(ROTATE_EVERY);
+            loop {
+                turns.tick().await;
+                if let Err(error) = tickets.rotate(SystemTime::now()) {
+                    tracing::error!(%error, "the key of tickets can't be changed");
+                }
             }
         });
     }

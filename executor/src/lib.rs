@@ -1,8 +1,8 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `logs`, `metrics` and `orphans` know nothing else of this crate; `artifact` and
-//! `definition` stand on `coordinators`; `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`;
+//! Who may know whom: `config`, `coordinators`, `logs`, `metrics` and `orphans` know nothing else of this crate; `artifact`,
+//! `credential` and `definition` stand on `coordinators`; `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`;
 //! `node` on these; `attach` and `http`
 //! on `node`; `run` starts all.
 
@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod attach;
 pub mod config;
 pub mod coordinators;
+pub mod credential;
 pub mod definition;
 pub mod environment;
 pub mod exchange;

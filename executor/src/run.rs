@@ -19,9 +19,10 @@ use udfleet_proto::v1::node_server::NodeServer;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
-use crate::attach::{self, AttachmentSet, OrderlyStop};
+use crate::attach::{self, AttachmentIdentity, AttachmentSet, OrderlyStop};
 use crate::config::Settings;
 use crate::coordinators::Coordinators;
+use crate::credential::{self, Identification};
 use crate::definition::DefinitionSource;
 use crate::environment::{EnvironmentStore, Pythons, sdk};
 use crate::exchange::{FunctionStreams, FunctionTable};
@@ -35,7 +36,7 @@ use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::orphans;
 use crate::work_dir::WorkDir;
-use udfleet_edge::auth::{FleetToken, Gate, LoginFailures, SendToken, Surface};
+use udfleet_edge::auth::{Gate, LoginFailures, Surface, TicketCheck};
 
 /// The longest that an orderly stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -60,7 +61,12 @@ pub async fn run(
         None => None,
     };
     let (grpc_address, http_address) = (grpc.address(), http.address());
-    let bearer = SendToken::new(settings.token.as_ref())?;
+    let id = match settings.token.as_ref().and_then(credential::join_name) {
+        Some(name) if settings.id.is_empty() => name,
+        _ => work_dir.id(&settings.id)?,
+    };
+    let identification = Arc::new(Identification::new(settings.token.as_ref(), &settings.work_dir, &id)?);
+    let bearer = identification.bearer()?;
     let named = settings.coordinator.as_slice().to_vec();
     let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&named[0])?));
     let pythons = Pythons::discover(&settings.python).await;
@@ -68,7 +74,7 @@ pub async fn run(
         Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
     let visible = std::env::var(CUDA_VARIABLE).ok();
     let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
-    let hello = hello(&settings, work_dir.id(&settings.id)?, grpc_address, &pythons, &devices);
+    let hello = hello(&settings, id, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
     let context =
         Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?);
@@ -79,9 +85,10 @@ pub async fn run(
     let end = stopping.begun.clone();
     let engines = Arc::new(Engines::default());
     let frontend = FlightFrontend::new(FunctionStreams::new(Arc::clone(&context.table)), Arc::clone(&engines));
-    let (authenticator, failures) =
-        (Arc::new(FleetToken::new(settings.token.as_ref())), Arc::<LoginFailures>::default());
-    let gate = |surface| Gate::new(surface, authenticator.clone(), Arc::clone(&failures));
+    let has_credential = matches!(&*identification, Identification::Own(_));
+    let tickets = Arc::new(TicketCheck::new(identification.fleet_token(), has_credential));
+    let failures = Arc::<LoginFailures>::default();
+    let gate = |surface| Gate::new(surface, tickets.clone(), Arc::clone(&failures));
     let (stats, table) = (Arc::clone(&context.stats), Arc::clone(&context.table));
     let service = NodeService::new(context.executor.clone(), stats, table);
     let engine_address = engine.as_ref().map(|port| port.address().to_string());
@@ -116,7 +123,10 @@ pub async fn run(
     ready(&addresses);
     let (executor, advertise) = (&hello.executor, &hello.address);
     tracing::info!(executor, advertise, listen = %grpc_address, http = %http_address, "executor started");
-    let attachments = AttachmentSet::new(coordinators, bearer, hello, Arc::clone(&context), node.clone());
+    let (renewing, asked) = (Arc::clone(&identification), Arc::clone(&coordinators));
+    let renewal = tokio::spawn(async move { renewing.keep(&asked).await });
+    let identity = AttachmentIdentity { bearer, identification, tickets };
+    let attachments = AttachmentSet::new(coordinators, identity, hello, Arc::clone(&context), node.clone());
     let mut attachments = tokio::spawn(attachments.run(named, stopping.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
@@ -142,6 +152,7 @@ pub async fn run(
     http.abort();
     memory.abort();
     orphans.abort();
+    renewal.abort();
     outcome
 }
 

@@ -11,6 +11,9 @@ pub const ROW_COLUMN: &str = "row";
 /// Metadata of the schema: the kind of the function, as in `FunctionKind`.
 pub const KIND_METADATA: &str = "x-udfleet-kind";
 
+/// Metadata of the schema: what the caller shows to executors, as the bearer of a call's authorization.
+pub const TICKET_METADATA: &str = "x-udfleet-ticket";
+
 /// The columns that a plain call of the function gives back: `result`; of table functions `row`, the row of the input
 /// batch that they belong to, then the columns of the result; of table aggregate functions the columns alone.
 #[must_use]

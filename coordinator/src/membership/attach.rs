@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming};
-use udfleet_edge::auth::{Principal, PrincipalKind, SecretHash};
+use udfleet_edge::auth::{Principal, PrincipalKind, SecretHash, TicketSigner};
 use udfleet_edge::engine::Connection;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_NAME_BYTES;
@@ -36,6 +36,7 @@ pub struct MembershipService {
     registry: Arc<Registry>,
     logs: Arc<LogStore>,
     access: Arc<AccessTable>,
+    tickets: Arc<TicketSigner>,
     session: Session,
     coordinator: String,
     /// Attaches so far.
@@ -43,17 +44,18 @@ pub struct MembershipService {
 }
 
 impl MembershipService {
-    /// What functions print goes to `logs`; `coordinator` is the name it gives itself.
+    /// What functions print goes to `logs`; executors check callers with the keys of `tickets`; `coordinator` is the name it gives itself.
     #[must_use]
     pub fn new(
         fleet: MembershipHandle,
         registry: Arc<Registry>,
         logs: Arc<LogStore>,
         access: Arc<AccessTable>,
+        tickets: Arc<TicketSigner>,
         session: Session,
         coordinator: String,
     ) -> Self {
-        Self { fleet, registry, logs, access, session, coordinator, attaches: AtomicU64::new(0) }
+        Self { fleet, registry, logs, access, tickets, session, coordinator, attaches: AtomicU64::new(0) }
     }
 
     fn welcome(&self, epoch: u64) -> Welcome {
@@ -113,7 +115,12 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         // Only the newest desired state matters: the stream skips what was replaced unsent, and ends with the link.
         let mut sent = Outbound::default();
         let news = WatchStream::new(outbound).flat_map(move |newest| futures::stream::iter(news(&mut sent, newest)));
-        let news = welcome.chain(while_first(news, coordinators));
+        // The keys are there before anything that callers with tickets could be sent for.
+        let keys = self.tickets.keys();
+        let known = Down::TicketKeys(keys.borrow().clone());
+        let welcome = welcome.chain(futures::stream::once(std::future::ready(known)));
+        let beside = futures::stream::select(coordinators, WatchStream::from_changes(keys).map(Down::TicketKeys));
+        let news = welcome.chain(while_first(news, beside));
         Ok(Response::new(Box::pin(news.map(|kind| Ok(CoordinatorMessage { kind: Some(kind) })))))
     }
 

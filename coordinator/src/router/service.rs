@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
-use udfleet_edge::auth::{Principal, SendToken};
+use udfleet_edge::auth::{Principal, SendToken, TicketSigner};
 use udfleet_edge::engine::{AnswerStream, Engine, Incoming};
 use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
@@ -61,6 +61,7 @@ impl Drop for ActiveStream {
 pub(super) struct RouterContext {
     pub routes: Arc<RouteTable>,
     pub token: SendToken,
+    pub tickets: Arc<TicketSigner>,
     pub stats: Arc<Stats>,
 }
 
@@ -72,10 +73,16 @@ pub struct Router {
 }
 
 impl Router {
-    /// Routes by this table; `token` is shown to executors, `lookup` finds what another coordinator has just registered.
+    /// Routes by this table; `tickets` are shown to executors and given to callers for these, `lookup` finds what another coordinator has just registered.
     #[must_use]
-    pub fn new(routes: Arc<RouteTable>, token: SendToken, stats: Arc<Stats>, lookup: Arc<dyn Lookup>) -> Self {
-        Self { shared: Arc::new(RouterContext { routes, token, stats }), lookup }
+    pub fn new(
+        routes: Arc<RouteTable>,
+        tickets: Arc<TicketSigner>,
+        stats: Arc<Stats>,
+        lookup: Arc<dyn Lookup>,
+    ) -> Self {
+        let token = SendToken::changing(tickets.clone());
+        Self { shared: Arc::new(RouterContext { routes, token, tickets, stats }), lookup }
     }
 
     /// The stages of one stream, in a row.
@@ -165,6 +172,10 @@ impl Backend for Router {
             }
             Route::Composed(_) => info::of_stages(stages::of(route, caller, &routes)?, &routes, descriptor),
         }
+    }
+
+    fn ticket(&self, caller: &Principal) -> Option<String> {
+        self.shared.tickets.ticket(caller)
     }
 
     fn list(

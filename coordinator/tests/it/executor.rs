@@ -173,7 +173,7 @@ async fn attach(
                     report = Report { answers: report.answers, environments, ..answer(&desired, behaviour) };
                 }
                 Some(Down::Report(request)) => report.answers = request.number,
-                Some(Down::Welcome(_) | Down::Coordinators(_)) => {}
+                Some(Down::Welcome(_) | Down::Coordinators(_) | Down::TicketKeys(_)) => {}
                 None => return Ok(()),
             },
             () = tokio::time::sleep(Duration::from_millis(200)) => {}

@@ -10,6 +10,8 @@ mod principal;
 mod right;
 mod send;
 mod table;
+mod ticket_check;
+mod ticket_sign;
 mod token;
 
 pub use failures::LoginFailures;
@@ -19,6 +21,8 @@ pub use layer::{GateLayer, GatedService};
 pub use pattern::{FunctionPatterns, MOST_PATTERNS};
 pub use principal::{DEFAULT_TENANT, Principal, PrincipalKind};
 pub use right::{Right, Rights, Role};
-pub use send::{HEADER, SendToken};
+pub use send::{BearerSource, HEADER, SendToken, header};
 pub use table::{Demand, FunctionCheck, METHODS, Method, Surface, method};
+pub use ticket_check::TicketCheck;
+pub use ticket_sign::TicketSigner;
 pub use token::{ParsedToken, SecretHash, TokenType, token_of};

@@ -1,5 +1,8 @@
 //! The header of outgoing calls.
 
+use std::fmt;
+use std::sync::Arc;
+
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -10,11 +13,23 @@ use crate::secret::Secret;
 /// The header that carries the secret, of gRPC and HTTP alike.
 pub const HEADER: &str = "authorization";
 
-/// Adds the fleet's token to outgoing calls.
-#[derive(Debug, Clone, Default)]
-pub struct SendToken {
-    header: Option<MetadataValue<Ascii>>,
+/// What outgoing calls show, where that changes.
+pub trait BearerSource: Send + Sync + 'static {
+    /// The header's text of now; none where there is nothing to show.
+    fn bearer(&self) -> Option<MetadataValue<Ascii>>;
 }
+
+#[derive(Clone, Default)]
+enum Bearer {
+    #[default]
+    None,
+    Fixed(MetadataValue<Ascii>),
+    Changing(Arc<dyn BearerSource>),
+}
+
+/// Adds a token to outgoing calls.
+#[derive(Clone, Default)]
+pub struct SendToken(Bearer);
 
 impl SendToken {
     /// `None` sends none.
@@ -22,20 +37,45 @@ impl SendToken {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] for a token that can't be a header. [`Secret::token`] makes none of these.
     pub fn new(token: Option<&Secret>) -> Result<Self, Error> {
-        let header = |token: &Secret| {
-            let mut value: MetadataValue<Ascii> =
-                format!("Bearer {}", token.expose()).parse().map_err(|_| Secret::not_a_token())?;
-            value.set_sensitive(true);
-            Ok::<_, Error>(value)
-        };
-        Ok(Self { header: token.map(header).transpose()? })
+        Ok(Self(token.map(header).transpose()?.map_or(Bearer::None, Bearer::Fixed)))
+    }
+
+    /// Sends what the source has at each call.
+    #[must_use]
+    pub fn changing(source: Arc<dyn BearerSource>) -> Self {
+        Self(Bearer::Changing(source))
+    }
+}
+
+/// A token as the text of a [`HEADER`].
+///
+/// # Errors
+/// As [`SendToken::new`].
+pub fn header(token: &Secret) -> Result<MetadataValue<Ascii>, Error> {
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {}", token.expose()).parse().map_err(|_| Secret::not_a_token())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for SendToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Bearer::None => "SendToken(none)",
+            Bearer::Fixed(_) | Bearer::Changing(_) => "SendToken(<redacted>)",
+        })
     }
 }
 
 impl Interceptor for SendToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(header) = &self.header {
-            request.metadata_mut().insert(HEADER, header.clone());
+        let header = match &self.0 {
+            Bearer::None => None,
+            Bearer::Fixed(header) => Some(header.clone()),
+            Bearer::Changing(source) => source.bearer(),
+        };
+        if let Some(header) = header {
+            request.metadata_mut().insert(HEADER, header);
         }
         Ok(request)
     }

@@ -6,7 +6,7 @@ use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, Sch
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::flight_info::KIND_METADATA;
+use udfleet_proto::flight_info::{KIND_METADATA, TICKET_METADATA};
 use udfleet_proto::v1::{FunctionDefinition, FunctionKind};
 
 use super::Engine;
@@ -56,4 +56,19 @@ pub(super) fn of_columns(
         ordered: true,
         app_metadata: Bytes::new(),
     })
+}
+
+/// The same, with what the caller shows to executors in the schema's metadata, which every Flight client can read.
+///
+/// # Errors
+/// `INTERNAL` where the schema can't be read or encoded.
+pub fn with_ticket(info: FlightInfo, ticket: String) -> Result<FlightInfo, Error> {
+    let failed = |e: arrow_schema::ArrowError| Error::internal(format!("the schema of a FlightInfo: {e}"));
+    let schema = Schema::try_from(IpcMessage(info.schema)).map_err(failed)?;
+    let mut metadata = schema.metadata;
+    metadata.insert(TICKET_METADATA.to_owned(), ticket);
+    let schema = Schema::new_with_metadata(schema.fields, metadata);
+    let options = Default::default();
+    let message = IpcMessage::try_from(SchemaAsIpc::new(&schema, &options)).map_err(failed)?;
+    Ok(FlightInfo { schema: message.0, ..info })
 }

@@ -29,4 +29,4 @@ pub(crate) use connection::CallOfConnection;
 pub use connection::Connection;
 pub use gateway::Gateway;
 pub use incoming::{Incoming, broken_input};
-pub use info::describe;
+pub use info::{describe, with_ticket};

@@ -74,6 +74,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Error>;
 
+    /// What `caller` shows to executors in place of its token; none where it needs nothing.
+    fn ticket(&self, _caller: &Principal) -> Option<String> {
+        None
+    }
+
     /// All functions that `caller` may use, as `engine` is told about them; described one after the other as the client
     /// reads.
     fn list(

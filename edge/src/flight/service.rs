@@ -21,7 +21,7 @@ use super::actions::{action, actions};
 use super::{Admitted as _, Backend, unsupported};
 use crate::auth::{Principal, check_action};
 use crate::engine::{
-    AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input,
+    AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input, with_ticket,
 };
 
 /// How long response headers wait for the first message, whose function decides whether the call is admitted: some
@@ -168,7 +168,13 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
             Route::Exchange(..) | Route::Composed(_) => Engine::Other,
         };
         self.backend.prepare(&route).await;
-        Ok(Response::new(self.backend.describe(route, &principal, engine, descriptor)?))
+        let info = self.backend.describe(route, &principal, engine, descriptor)?;
+        // Engines go to no executor by themselves.
+        let ticket = if engine == Engine::Other { self.backend.ticket(&principal) } else { None };
+        Ok(Response::new(match ticket {
+            Some(ticket) => with_ticket(info, ticket)?,
+            None => info,
+        }))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

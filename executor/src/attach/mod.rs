@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use udfleet_edge::auth::SendToken;
+use udfleet_edge::auth::{SendToken, TicketCheck};
 use udfleet_edge::channel::{endpoint, error_of};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -26,6 +26,7 @@ use udfleet_proto::v1::{
     executor_message,
 };
 
+use crate::credential::Identification;
 use crate::node::{Context, DesiredFeed, NodeMessage};
 use logs::LogShipper;
 use report::Reporter;
@@ -67,6 +68,17 @@ pub struct OrderlyStop {
     pub finished: CancellationToken,
 }
 
+/// Who this executor is to coordinators, and how it knows its callers.
+#[derive(Clone)]
+pub struct AttachmentIdentity {
+    /// On every call to a coordinator.
+    pub bearer: SendToken,
+    /// What that is made from.
+    pub identification: Arc<Identification>,
+    /// Is given the keys of coordinators.
+    pub tickets: Arc<TicketCheck>,
+}
+
 /// What an attachment says to the set of all.
 enum News {
     /// The coordinator has let this executor in.
@@ -82,6 +94,8 @@ enum News {
 /// This executor's side of the attachment to one coordinator.
 struct Attachment {
     address: String,
+    channel: Channel,
+    identity: AttachmentIdentity,
     client: MembershipClient<InterceptedService<Channel, SendToken>>,
     hello: Hello,
     context: Arc<Context>,
@@ -107,6 +121,9 @@ impl Attachment {
                 Ok(()) => return,
                 Err(error) => error,
             };
+            if error.code() == ErrorCode::Unauthenticated {
+                self.identity.identification.refused();
+            }
             if welcomed {
                 self.tell(News::Ended);
                 (pause, said) = (FIRST_PAUSE, String::new());
@@ -129,6 +146,7 @@ impl Attachment {
 
     /// One attachment, until it breaks off or the executor has stopped.
     async fn attached(&mut self, welcomed: &mut bool, stop: &OrderlyStop) -> Result<(), Error> {
+        self.identity.identification.prepare(&self.channel, &self.address).await?;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         let hello = Hello {
             built_environments: self.context.board.built_environments(),
@@ -201,6 +219,7 @@ impl Attachment {
                 tracing::info!(coordinator = self.address, epoch = welcome.epoch, "attached");
                 self.tell(News::Welcomed { id: welcome.coordinator_id, coordinators: welcome.coordinators });
             }
+            Some(coordinator_message::Kind::TicketKeys(keys)) => self.identity.tickets.add(keys),
             Some(coordinator_message::Kind::Coordinators(all)) => self.tell(News::Coordinators(all.coordinators)),
             Some(coordinator_message::Kind::Desired(desired)) => {
                 if let Some(desired) = feed.take(desired)? {

@@ -6,21 +6,20 @@ use std::sync::Arc;
 use ractor::ActorRef;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use udfleet_edge::auth::SendToken;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::Hello;
 use udfleet_proto::v1::membership_client::MembershipClient;
 
 use super::report::Reporter;
 use super::roster::CoordinatorRoster;
-use super::{Attachment, News, OrderlyStop, channel};
+use super::{Attachment, AttachmentIdentity, News, OrderlyStop, channel};
 use crate::coordinators::Coordinators;
 use crate::node::{Context, NodeMessage};
 
 /// The attachments of this executor.
 pub struct AttachmentSet {
     coordinators: Arc<Coordinators>,
-    bearer: SendToken,
+    identity: AttachmentIdentity,
     hello: Hello,
     context: Arc<Context>,
     node: ActorRef<NodeMessage>,
@@ -31,12 +30,12 @@ impl AttachmentSet {
     #[must_use]
     pub fn new(
         coordinators: Arc<Coordinators>,
-        bearer: SendToken,
+        identity: AttachmentIdentity,
         hello: Hello,
         context: Arc<Context>,
         node: ActorRef<NodeMessage>,
     ) -> Self {
-        Self { coordinators, bearer, hello, context, node }
+        Self { coordinators, identity, hello, context, node }
     }
 
     /// Keeps attached to the coordinators at these addresses and to those that they tell of. Says goodbye to each once
@@ -86,10 +85,12 @@ impl AttachmentSet {
     ) -> Result<Attachment, udfleet_proto::error::Error> {
         let channel = channel(address)?;
         self.coordinators.add(address, &channel);
-        let client = MembershipClient::with_interceptor(channel, self.bearer.clone());
+        let client = MembershipClient::with_interceptor(channel.clone(), self.identity.bearer.clone());
         let client = client.max_decoding_message_size(MAX_CONTROL_BYTES).max_encoding_message_size(MAX_CONTROL_BYTES);
         Ok(Attachment {
             address: address.to_owned(),
+            channel,
+            identity: self.identity.clone(),
             client,
             hello: self.hello.clone(),
             context: Arc::clone(&self.context),

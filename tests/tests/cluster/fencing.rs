@@ -14,7 +14,7 @@ use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::membership_server::{Membership, MembershipServer};
 use udfleet_proto::v1::{
     CoordinatorAddress, CoordinatorMessage, DesiredState, ExecutorMessage, FetchDefinitionsRequest,
-    FetchDefinitionsResponse, Report, Welcome,
+    FetchDefinitionsResponse, JoinRequest, JoinResponse, Report, Welcome,
 };
 use udfleet_tests::binaries::uv;
 use udfleet_tests::process::Process;
@@ -64,6 +64,10 @@ impl Membership for Service {
         _: Request<FetchDefinitionsRequest>,
     ) -> Result<Response<Self::FetchDefinitionsStream>, Status> {
         Err(Status::unimplemented("nothing is desired"))
+    }
+
+    async fn join(&self, _: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        Err(Status::unimplemented("nobody has a credential"))
     }
 }
 

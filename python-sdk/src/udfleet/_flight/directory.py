@@ -19,6 +19,7 @@ ROUTE_SECONDS = 2.0
 """How long a route is used before it is asked for again: what a fleet gains or drops is noticed within this."""
 
 _KIND = b"x-udfleet-kind"
+_TICKET = b"x-udfleet-ticket"
 
 _OPTIONS = [
     *_keepalive.OPTIONS,
@@ -49,8 +50,9 @@ class Directory:
 
     def __init__(self, rpc: Rpc, token: str | None) -> None:
         self.coordinators = rpc.coordinators
-        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
-        self.call_options = flight.FlightCallOptions(headers=headers)
+        self._token_options = _bearer(token)
+        self._ticket_options = self._token_options
+        """With what coordinators last gave this client for executors, which are shown no token."""
         self._rpc = rpc
         self._lock = threading.Lock()
         self._clients: dict[str, flight.FlightClient] = {}
@@ -70,6 +72,17 @@ class Directory:
                 self._clients[address] = found
             return found
 
+    def call_options(self, address: str) -> flight.FlightCallOptions:
+        """Options of calls to this address: coordinators are shown the token, executors the ticket."""
+        return self._token_options if address in self.coordinators.known else self._ticket_options
+
+    def take_ticket(self, info: flight.FlightInfo) -> flight.FlightInfo:
+        """Keeps the ticket of a coordinator's response; it is a new one each time, so that it never ends."""
+        ticket = (info.schema.metadata or {}).get(_TICKET)
+        if ticket:
+            self._ticket_options = _bearer(ticket.decode())
+        return info
+
     def route(self, function: str) -> Route:
         """The route of a function; fails when no such function is registered."""
         _fork.check()
@@ -78,7 +91,7 @@ class Directory:
             known = self._routes.get(function)
         if known is not None and now < known[0]:
             return known[1]
-        route = _route(self._rpc.flight_info(flight.FlightDescriptor.for_path(function)))
+        route = _route(self.take_ticket(self._rpc.flight_info(flight.FlightDescriptor.for_path(function))))
         with self._lock:
             self._routes[function] = (now + ROUTE_SECONDS, route)
         return route
@@ -92,7 +105,7 @@ class Directory:
                 lookup = self._lookups.setdefault(function, self.lookup(flight.FlightDescriptor.for_path(function)))
                 info = lookup.poll()
                 if info is not None:
-                    known = self._routes[function] = (now + ROUTE_SECONDS, _route(info))
+                    known = self._routes[function] = (now + ROUTE_SECONDS, _route(self.take_ticket(info)))
                     del self._lookups[function]
         return known[1] if known else None
 
@@ -112,11 +125,11 @@ class Directory:
 
     def plan_info(self, descriptor: flight.FlightDescriptor) -> list[tuple[str, bytes]]:
         """Addresses that serve a plan, each with the ticket for it."""
-        return places(self._rpc.flight_info(descriptor))
+        return places(self.take_ticket(self._rpc.flight_info(descriptor)))
 
     def plan_schema(self, descriptor: flight.FlightDescriptor) -> pa.Schema:
         """The columns of a plan's results."""
-        return self._rpc.flight_info(descriptor).schema
+        return self.take_ticket(self._rpc.flight_info(descriptor)).schema.remove_metadata()
 
     def close(self) -> None:
         """Closes all connections."""
@@ -166,6 +179,11 @@ def _route(info: flight.FlightInfo) -> Route:
     reference = served[0][1].decode(errors="replace") if served else ""
     inputs = None if info.total_records < 0 else fields[:count]
     return Route(inputs, kind, fields[count:], [address for address, _ in served], reference)
+
+
+def _bearer(credential: str | None) -> flight.FlightCallOptions:
+    headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
+    return flight.FlightCallOptions(headers=headers)
 
 
 def _address(location: flight.Location) -> str:

@@ -175,7 +175,7 @@ class Pipeline:
         while self._candidates:
             address = self._candidates.pop()
             try:
-                client, options = self._directory.client(address), self._directory.call_options
+                client, options = self._directory.client(address), self._directory.call_options(address)
                 connected = address in self._directory.connected
                 descriptor = self._target.descriptor(address, self._producer)
                 stream = ExchangeStream(client, address, descriptor, options, connected)

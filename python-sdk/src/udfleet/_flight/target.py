@@ -164,7 +164,7 @@ class PlanTarget(Target):
             info = self._lookup.poll()
             if info is not None:
                 self._asked = time.monotonic()
-                served = self._stages_of(places(info))
+                served = self._stages_of(places(self.directory.take_ticket(info)))
                 if self._tickets.issuperset(served.values()):
                     self._stages = served
         return list(self._stages or ())

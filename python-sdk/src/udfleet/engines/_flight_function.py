@@ -57,6 +57,7 @@ class FlightFunction:
         self._lock = threading.Lock()
         self._idle: Stream | None = None
         self._executors: list[flight.Location] = []
+        self._ticket: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FlightFunction, (self.address, self.name, self.token, self.direct, self.repeatable)
@@ -112,7 +113,8 @@ class FlightFunction:
         coordinator = None if executor else self._coordinators.preferred
         client = self._connect(executor or _location(self._coordinators.preferred))
         try:
-            stream = Stream(client, self._descriptor(), self._options(), schema, coordinator)
+            options = self._options() if coordinator else self._executor_options()
+            stream = Stream(client, self._descriptor(), options, schema, coordinator)
         except BaseException as error:
             self._notice(coordinator, error)
             raise
@@ -167,6 +169,8 @@ class FlightFunction:
         with self._connect(_location(coordinator)) as client:
             info = client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
         self._coordinators.answered(coordinator)
+        ticket = (info.schema.metadata or {}).get(b"x-udfleet-ticket")
+        self._ticket = ticket.decode() if ticket else None
         return info
 
     def _connect(self, location: flight.Location) -> flight.FlightClient:
@@ -178,8 +182,11 @@ class FlightFunction:
 
     def _options(self, seconds: float | None = None) -> flight.FlightCallOptions:
         token = find_token(self.token or None, addresses(self.address))
-        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
-        return flight.FlightCallOptions(timeout=seconds, headers=headers)
+        return _shown(token, seconds)
+
+    def _executor_options(self) -> flight.FlightCallOptions:
+        """Executors are shown what a coordinator has given for that, and no token."""
+        return self._options() if self._ticket is None else _shown(self._ticket)
 
     def _typed(self, error: pa.ArrowException) -> UdfleetError:
         typed = from_flight(error, self.address)
@@ -188,6 +195,11 @@ class FlightFunction:
         if isinstance(typed, UnauthenticatedError):
             typed.hint = f"pass token=..., or set {VARIABLE} here and where the engine's workers run"
         return typed
+
+
+def _shown(credential: str | None, seconds: float | None = None) -> flight.FlightCallOptions:
+    headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
+    return flight.FlightCallOptions(timeout=seconds, headers=headers)
 
 
 def _location(address: str) -> flight.Location:

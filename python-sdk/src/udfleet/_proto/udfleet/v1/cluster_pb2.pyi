@@ -309,16 +309,50 @@ class ReportRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "desired", "report", "coordinators")
+    __slots__ = ("welcome", "desired", "report", "coordinators", "ticket_keys")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     COORDINATORS_FIELD_NUMBER: _ClassVar[int]
+    TICKET_KEYS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     desired: DesiredState
     report: ReportRequest
     coordinators: Coordinators
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., coordinators: _Optional[_Union[Coordinators, _Mapping]] = ...) -> None: ...
+    ticket_keys: TicketKeys
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., coordinators: _Optional[_Union[Coordinators, _Mapping]] = ..., ticket_keys: _Optional[_Union[TicketKeys, _Mapping]] = ...) -> None: ...
+
+class TicketKeys(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[TicketKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[TicketKey, _Mapping]]] = ...) -> None: ...
+
+class TicketKey(_message.Message):
+    __slots__ = ("id", "public_key", "expires_unix_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    public_key: bytes
+    expires_unix_ms: int
+    def __init__(self, id: _Optional[str] = ..., public_key: _Optional[bytes] = ..., expires_unix_ms: _Optional[int] = ...) -> None: ...
+
+class TicketClaims(_message.Message):
+    __slots__ = ("key", "name", "functions", "tenant", "expires_unix_ms", "coordinator")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    name: str
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    tenant: str
+    expires_unix_ms: int
+    coordinator: bool
+    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., coordinator: _Optional[bool] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("function", "tail", "follow")

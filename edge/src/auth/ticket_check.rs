@@ -1,0 +1,223 @@
+//! Tickets, checked: by executors, with the public keys that coordinators give them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use prost::Message as _;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use udfleet_proto::v1::{TicketClaims, TicketKeys};
+
+use super::fleet_token::FleetToken;
+use super::gate::{Authenticator, LoginFailure};
+use super::pattern::FunctionPatterns;
+use super::principal::{Principal, PrincipalKind};
+use super::right::{Right, Rights};
+use super::ticket_sign::{PREFIX, unix_ms};
+use crate::secret::Secret;
+
+/// The most keys that are kept: two of each coordinator, and those of coordinators that were started anew.
+const MOST_KEYS: usize = 256;
+/// The most tickets whose signature is remembered to be good: checking one takes about as long as a short call.
+const MOST_CHECKED: usize = 1024;
+/// No ticket is longer.
+const MOST_BYTES: usize = 32 << 10;
+
+struct PublicKey {
+    bytes: Vec<u8>,
+    expires_unix_ms: i64,
+}
+
+struct CheckedTicket {
+    principal: Arc<Principal>,
+    expires_unix_ms: i64,
+}
+
+#[derive(Default)]
+struct KnownTickets {
+    keys: HashMap<String, PublicKey>,
+    checked: HashMap<String, CheckedTicket>,
+}
+
+/// Knows who comes to an executor: with a ticket, or with the fleet's own token where the executor has it.
+pub struct TicketCheck {
+    fleet_token: FleetToken,
+    /// Nobody comes in without showing something.
+    closed: bool,
+    known: Mutex<KnownTickets>,
+}
+
+impl TicketCheck {
+    /// `closed`: the executor has a credential of its own, so its fleet has tokens.
+    #[must_use]
+    pub fn new(fleet_token: Option<&Secret>, closed: bool) -> Self {
+        let fleet_token = FleetToken::new(fleet_token);
+        let closed = closed || fleet_token.is_set();
+        Self { fleet_token, closed, known: Mutex::default() }
+    }
+
+    /// Takes in what a coordinator says of its keys. Keys stay until they expire: tickets outlive an attachment.
+    pub fn add(&self, keys: TicketKeys) {
+        let now = unix_ms(SystemTime::now());
+        let mut known = self.known.lock();
+        known.keys.retain(|_, key| key.expires_unix_ms > now);
+        for key in keys.keys {
+            if known.keys.len() < MOST_KEYS || known.keys.contains_key(&key.id) {
+                let bytes = key.public_key.to_vec();
+                known.keys.insert(key.id, PublicKey { bytes, expires_unix_ms: key.expires_unix_ms });
+            }
+        }
+    }
+
+    fn check(&self, ticket: &str, now: i64) -> Result<Arc<Principal>, LoginFailure> {
+        let mut known = self.known.lock();
+        if let Some(checked) = known.checked.get(ticket) {
+            if checked.expires_unix_ms > now {
+                return Ok(Arc::clone(&checked.principal));
+            }
+            return Err(LoginFailure::Expired(checked.principal.name.clone()));
+        }
+        let claims = verified(&known.keys, ticket).ok_or(LoginFailure::Wrong)?;
+        if claims.expires_unix_ms <= now {
+            return Err(LoginFailure::Expired(claims.name));
+        }
+        let expires_unix_ms = claims.expires_unix_ms;
+        let principal = Arc::new(principal(claims)?);
+        if known.checked.len() >= MOST_CHECKED {
+            known.checked.retain(|_, checked| checked.expires_unix_ms > now);
+        }
+        if known.checked.len() >= MOST_CHECKED {
+            known.checked.clear();
+        }
+        known.checked.insert(ticket.to_owned(), CheckedTicket { principal: Arc::clone(&principal), expires_unix_ms });
+        Ok(principal)
+    }
+}
+
+fn verified(keys: &HashMap<String, PublicKey>, ticket: &str) -> Option<TicketClaims> {
+    if ticket.len() > MOST_BYTES {
+        return None;
+    }
+    let (claims, signature) = ticket.strip_prefix(PREFIX)?.split_once('.')?;
+    let (claims, signature) = (hex::decode(claims).ok()?, hex::decode(signature).ok()?);
+    let decoded = TicketClaims::decode(claims.as_slice()).ok()?;
+    let key = keys.get(&decoded.key)?;
+    UnparsedPublicKey::new(&ED25519, &key.bytes).verify(&claims, &signature).ok()?;
+    Some(decoded)
+}
+
+fn principal(claims: TicketClaims) -> Result<Principal, LoginFailure> {
+    let rights: &[Right] = if claims.coordinator { &[Right::Call, Right::Coordinate] } else { &[Right::Call] };
+    Ok(Principal {
+        kind: PrincipalKind::Ticket,
+        name: claims.name,
+        rights: Rights::of(rights),
+        functions: FunctionPatterns::new(claims.functions).map_err(|_| LoginFailure::Wrong)?,
+        tenant: claims.tenant,
+    })
+}
+
+impl Authenticator for TicketCheck {
+    fn authenticate(&self, token: Option<&str>) -> Result<Arc<Principal>, LoginFailure> {
+        match token {
+            _ if !self.closed => Ok(self.fleet_token.anyone()),
+            None => Err(LoginFailure::Missing),
+            Some(ticket) if ticket.starts_with(PREFIX) => self.check(ticket, unix_ms(SystemTime::now())),
+            Some(token) => self.fleet_token.holder(token).ok_or(LoginFailure::Wrong),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use udfleet_proto::v1::ErrorCode;
+
+    use super::*;
+    use crate::auth::send::BearerSource as _;
+    use crate::auth::ticket_sign::TicketSigner;
+
+    fn caller() -> Principal {
+        Principal {
+            kind: PrincipalKind::Token,
+            name: "ci".to_owned(),
+            rights: Rights::of(&[Right::Call]),
+            functions: FunctionPatterns::new(vec!["team_*".to_owned()]).unwrap(),
+            tenant: "acme".to_owned(),
+        }
+    }
+
+    fn executor_of(signer: &TicketSigner) -> TicketCheck {
+        let check = TicketCheck::new(None, true);
+        check.add(signer.keys().borrow().clone());
+        check
+    }
+
+    #[test]
+    fn a_ticket_holds_what_its_caller_may_do_and_no_more() {
+        let signer = TicketSigner::new("c").unwrap();
+        let check = executor_of(&signer);
+        let ticket = signer.ticket(&caller()).unwrap();
+        for _ in 0..2 {
+            let known = check.authenticate(Some(&ticket)).unwrap();
+            assert_eq!((known.name.as_str(), known.tenant.as_str()), ("ci", "acme"));
+            assert!(known.demand_function("team_a").is_ok());
+            assert_eq!(known.demand_function("other").unwrap_err().code(), ErrorCode::PermissionDenied);
+            assert!(known.rights.has(Right::Call) && !known.rights.has(Right::Coordinate));
+        }
+        let observer = Principal { rights: Rights::of(&[Right::Observe]), ..caller() };
+        assert_eq!(signer.ticket(&observer), None);
+        assert_eq!(signer.ticket(&Principal::unlimited(PrincipalKind::Anonymous)), None);
+        let own = signer.bearer().unwrap();
+        let own = check.authenticate(own.to_str().unwrap().strip_prefix("Bearer ")).unwrap();
+        assert!(own.rights.has(Right::Coordinate) && !own.rights.has(Right::Attach));
+    }
+
+    #[test]
+    fn what_was_changed_or_signed_by_another_is_refused() {
+        let (signer, stranger) = (TicketSigner::new("c").unwrap(), TicketSigner::new("c").unwrap());
+        let check = executor_of(&signer);
+        let ticket = signer.ticket(&caller()).unwrap();
+        let all = Principal { functions: FunctionPatterns::all(), ..caller() };
+        let wider = signer.ticket(&all).unwrap();
+        let (claims, signature) = ticket.rsplit_once('.').unwrap();
+        let (wider_claims, _) = wider.rsplit_once('.').unwrap();
+        for forged in [
+            stranger.ticket(&caller()).unwrap(),
+            format!("{wider_claims}.{signature}"),
+            claims.to_owned(),
+            format!("{claims}."),
+            ticket[..ticket.len() - 2].to_owned(),
+            PREFIX.to_owned(),
+            format!("{PREFIX}zz.zz"),
+        ] {
+            assert_eq!(check.authenticate(Some(&forged)).unwrap_err(), LoginFailure::Wrong, "{forged}");
+        }
+        assert_eq!(check.authenticate(Some("udfleet.ci.00")).unwrap_err(), LoginFailure::Wrong);
+        assert_eq!(check.authenticate(None).unwrap_err(), LoginFailure::Missing);
+        assert!(TicketCheck::new(None, false).authenticate(None).is_ok(), "a fleet without tokens");
+    }
+
+    #[test]
+    fn tickets_end_and_keys_rotate() {
+        let signer = TicketSigner::new("c").unwrap();
+        let check = executor_of(&signer);
+        let (now, old) = (SystemTime::now(), signer.ticket(&caller()).unwrap());
+        let at = |hours: u64| now + Duration::from_secs(hours * 3600);
+        let later = unix_ms(at(1));
+        assert_eq!(check.check(&old, later).unwrap_err(), LoginFailure::Expired("ci".to_owned()));
+        // Executors have the next key before it signs.
+        signer.rotate(at(11)).unwrap();
+        assert_eq!(signer.keys().borrow().keys.len(), 1);
+        signer.rotate(at(12) - KEY_AHEAD_IN_TEST).unwrap();
+        check.add(signer.keys().borrow().clone());
+        assert_eq!(signer.keys().borrow().keys.len(), 2);
+        signer.rotate(at(12)).unwrap();
+        let new = signer.ticket(&caller()).unwrap();
+        assert!(check.authenticate(Some(&new)).is_ok() && check.authenticate(Some(&old)).is_ok());
+    }
+
+    const KEY_AHEAD_IN_TEST: Duration = Duration::from_secs(300);
+}
