@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod artifact;
+pub mod audit;
 pub mod config;
 pub mod fleet;
 pub mod http;

@@ -20,6 +20,7 @@ use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::access::AccessTable;
 use crate::artifact::{ArtifactStore, ArtifactsService};
+use crate::audit::AuditLog;
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, StoreLookup};
 use crate::http::{self, Exporter, Http};
@@ -98,6 +99,7 @@ impl Server {
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let registry = Arc::new(registry);
         let (access, access_revision) = AccessTable::open(Arc::clone(&store), config.token.as_ref()).await?;
+        let audit = AuditLog::open(&config.data_dir.join("audit")).map_err(unusable)?;
         let (access, failures) = (Arc::new(access), Arc::<LoginFailures>::default());
         let routes = Arc::new(RouteTable::default());
         let timeout = config.executor_timeout.0;
@@ -135,6 +137,7 @@ impl Server {
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
             access: Arc::clone(&access),
+            audit,
             registry: Arc::clone(&registry),
             store: Arc::clone(&server.store),
             artifacts,
@@ -186,6 +189,7 @@ impl Server {
             Arc::clone(&context.logs),
             Arc::clone(&context.access),
             tickets,
+            context.audit.clone(),
             context.session.clone(),
             context.coordinator.clone(),
         );

@@ -50,13 +50,7 @@ impl AccessTable {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] where it can't be made as asked or its name is taken; when the store fails.
     pub async fn create(&self, token: NewToken, by: &Principal) -> Result<(Secret, AccessRecord), Error> {
-        if !self.has_fleet_token() {
-            return Err(Error::new(
-                ErrorCode::InvalidConfig,
-                "this coordinator has no token of its own, so everybody may do everything",
-            )
-            .hint("start coordinators with token_file: its holder is the first admin"));
-        }
+        self.demand_fleet_token()?;
         let now = unix_now();
         let lifetime = match (token.kind, token.lifetime) {
             (TokenType::Executor, _) => {
@@ -223,6 +217,7 @@ impl AccessTable {
     /// [`ErrorCode::InvalidInput`] for a record that can't be; when the store fails.
     pub async fn import(&self, record: AccessRecord, check_only: bool) -> Result<bool, Error> {
         validate(&record)?;
+        self.demand_fleet_token()?;
         let (kind, _) = StoredToken::new(record.clone(), 0)?;
         if check_only {
             return Ok(self.stored(kind, &record.name).await?.is_some());
@@ -230,6 +225,16 @@ impl AccessTable {
         let _one = self.changes.lock().await;
         let stored = self.write(&[Condition::absent(key(kind, &record.name))], vec![record]).await?;
         Ok(!stored)
+    }
+
+    /// Tokens in a fleet without its own would lock everybody out.
+    fn demand_fleet_token(&self) -> Result<(), Error> {
+        if self.has_fleet_token() {
+            return Ok(());
+        }
+        let message = "this coordinator has no token of its own, so everybody may do everything";
+        Err(Error::new(ErrorCode::InvalidConfig, message)
+            .hint("start coordinators with token_file: its holder is the first admin"))
     }
 
     async fn stored(&self, kind: TokenType, name: &str) -> Result<Option<StoredToken>, Error> {

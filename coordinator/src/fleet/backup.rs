@@ -36,6 +36,16 @@ pub(super) async fn export(
     Ok(futures::stream::iter(functions.chain(counters).chain(access).map(Ok)))
 }
 
+/// What is imported.
+pub(super) fn subject(request: &ImportFunctionRequest) -> String {
+    match &request.kind {
+        Some(Imported::Definition(definition)) => format!("{}@{}", definition.name, definition.version),
+        Some(Imported::Counter(counter)) => counter.name.clone(),
+        Some(Imported::Access(record)) => format!("token {}", record.name),
+        None => String::new(),
+    }
+}
+
 pub(super) async fn import(
     context: &FleetContext,
     request: ImportFunctionRequest,

@@ -12,6 +12,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionInfo, LoadState, 
 
 use super::later::{self, RegistrationOutcome};
 use super::service::FleetContext;
+use crate::audit::AuditEvent;
 use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
 use crate::registry::{self, Function, RegisterError};
@@ -31,10 +32,20 @@ fn event(kind: Kind) -> Result<RegistrationEvent, Status> {
 }
 
 /// Runs one registration; its last event is `ready` or `failed`.
-pub(super) async fn run(context: Arc<FleetContext>, definition: FunctionDefinition, timeout: Duration, events: Events) {
+pub(super) async fn run(
+    context: Arc<FleetContext>,
+    definition: FunctionDefinition,
+    timeout: Duration,
+    events: Events,
+    asked: AuditEvent,
+) {
     // Lines can't take the last event's place. Fails only if the receiver is gone.
     let place = events.0.clone().try_reserve_owned();
-    let last = match register(&context, definition, timeout, &events).await {
+    let wanted = Function::new(definition.clone());
+    let registered = register(&context, definition, timeout, &events).await;
+    let function = registered.as_ref().ok().and_then(|info| info.definition.clone()).map_or(wanted, Function::new);
+    context.audit.note(asked.function(&function.hash, &function.environment).ended(&registered)).await;
+    let last = match registered {
         Ok(info) => Kind::Ready(info),
         Err(error) => Kind::Failed(error.into_info()),
     };

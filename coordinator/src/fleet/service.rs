@@ -27,6 +27,7 @@ use super::register::{self, Events};
 use super::{ask, backup, logs, tokens};
 use crate::access::AccessTable;
 use crate::artifact::ArtifactStore;
+use crate::audit::{AuditEvent, AuditLog};
 use crate::leader::Session;
 use crate::logs::{LogStore, WantedLines};
 use crate::membership::MembershipHandle;
@@ -35,6 +36,7 @@ use crate::registry::{Lookup, Registry};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
 use udfleet_edge::auth::{Principal, SendToken};
+use udfleet_edge::engine::Connection;
 
 /// Bytes of the id that a client gives a registration.
 const MAX_REQUEST_ID: usize = 64;
@@ -48,6 +50,8 @@ pub struct FleetContext {
     pub registry: Arc<Registry>,
     /// Who may come in.
     pub access: Arc<AccessTable>,
+    /// Notes who changes what.
+    pub audit: AuditLog,
     /// Where they are kept.
     pub store: SharedStore,
     /// Their files.
@@ -103,6 +107,23 @@ impl FleetService {
         all
     }
 
+    /// Drops a function or a version, on behalf of a caller.
+    async fn dropped(&self, caller: &Principal, name: &str) -> Result<Vec<String>, Error> {
+        let which = parse(name)?;
+        caller.demand_function(&which.name)?;
+        // All versions of the name that there are, whoever has registered them.
+        self.context.lookup.look_up(&which).await?;
+        let catalog = self.context.registry.catalog();
+        let dropped = self.context.registry.drop_function(&which).await?;
+        if dropped.is_empty() { Err(catalog.not_found(&which)) } else { Ok(dropped) }
+    }
+
+    /// Notes how what `asked` is about has ended.
+    async fn noted<T>(&self, asked: AuditEvent, result: Result<T, Error>) -> Result<T, Error> {
+        self.context.audit.note(asked.ended(&result)).await;
+        result
+    }
+
     /// Takes in a function that another coordinator may just have registered.
     async fn find(&self, which: &FunctionRef) -> Result<(), Error> {
         if self.context.registry.catalog().matching(which).is_empty() {
@@ -110,6 +131,15 @@ impl FleetService {
         }
         Ok(())
     }
+}
+
+fn no_definition() -> Status {
+    Error::new(ErrorCode::InvalidDefinition, "the request holds no definition").into()
+}
+
+/// A change that a request asks for.
+fn asked<T>(request: &Request<T>, what: &'static str, subject: &str) -> AuditEvent {
+    AuditEvent::new(&Principal::of(request), Connection::of(request).peer(), what, subject)
 }
 
 fn parse(name: &str) -> Result<FunctionRef, Error> {
@@ -165,18 +195,22 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<RegisterFunctionRequest>,
     ) -> Result<Response<Self::RegisterFunctionStream>, Status> {
         let caller = Principal::of(&request);
+        let name = request.get_ref().definition.as_ref().map_or("", |definition| definition.name.as_str());
+        let asked = asked(&request, "RegisterFunction", name);
+        if !name.is_empty()
+            && let Err(denied) = caller.demand_function(name)
+        {
+            return Err(self.noted::<()>(asked, Err(denied)).await.err().map_or_else(no_definition, Status::from));
+        }
         let request = request.into_inner();
-        let definition = request.definition;
-        let mut definition =
-            definition.ok_or_else(|| Error::new(ErrorCode::InvalidDefinition, "the request holds no definition"))?;
-        caller.demand_function(&definition.name)?;
+        let mut definition = request.definition.ok_or_else(no_definition)?;
         definition.request_id = request_id(request.request_id)?;
         let timeout = match request.timeout_ms {
             0 => self.context.registration_timeout,
             millis => Duration::from_millis(millis),
         };
         let (sender, events) = mpsc::channel(EVENTS);
-        tokio::spawn(register::run(Arc::clone(&self.context), definition, timeout, Events(sender)));
+        tokio::spawn(register::run(Arc::clone(&self.context), definition, timeout, Events(sender), asked));
         Ok(Response::new(Box::pin(ReceiverStream::new(events))))
     }
 
@@ -208,16 +242,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<DropFunctionRequest>,
     ) -> Result<Response<DropFunctionResponse>, Status> {
-        let caller = Principal::of(&request);
-        let which = parse(&request.into_inner().name)?;
-        caller.demand_function(&which.name)?;
-        // All versions of the name that there are, whoever has registered them.
-        self.context.lookup.look_up(&which).await?;
-        let catalog = self.context.registry.catalog();
-        let dropped = self.context.registry.drop_function(&which).await?;
-        if dropped.is_empty() {
-            return Err(catalog.not_found(&which).into());
-        }
+        let asked = asked(&request, "DropFunction", &request.get_ref().name);
+        let dropped = self.dropped(&Principal::of(&request), &request.get_ref().name).await;
+        let dropped = self.noted(asked, dropped).await?;
         self.context.fleet.show_catalog().await;
         Ok(Response::new(DropFunctionResponse { dropped }))
     }
@@ -236,8 +263,11 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<DrainExecutorRequest>,
     ) -> Result<Response<DrainExecutorResponse>, Status> {
+        let what = if request.get_ref().undo { "UndrainExecutor" } else { "DrainExecutor" };
+        let asked = asked(&request, what, &request.get_ref().executor);
         let request = request.into_inner();
-        let info = self.context.fleet.drain(&request.executor, !request.undo).await?;
+        let drained = self.context.fleet.drain(&request.executor, !request.undo).await;
+        let info = self.noted(asked, drained).await?;
         Ok(Response::new(DrainExecutorResponse { executor: Some(info) }))
     }
 
@@ -271,16 +301,21 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn export_functions(
         &self,
-        _: Request<ExportFunctionsRequest>,
+        request: Request<ExportFunctionsRequest>,
     ) -> Result<Response<Self::ExportFunctionsStream>, Status> {
-        Ok(Response::new(Box::pin(backup::export(&self.context).await?)))
+        let exported = backup::export(&self.context).await;
+        Ok(Response::new(Box::pin(self.noted(asked(&request, "ExportFunctions", ""), exported).await?)))
     }
 
     async fn import_function(
         &self,
         request: Request<ImportFunctionRequest>,
     ) -> Result<Response<ImportFunctionResponse>, Status> {
-        Ok(Response::new(backup::import(&self.context, request.into_inner()).await?))
+        let asked = asked(&request, "ImportFunction", &backup::subject(request.get_ref()));
+        let request = request.into_inner();
+        let check_only = request.check_only;
+        let imported = backup::import(&self.context, request).await;
+        Ok(Response::new(if check_only { imported? } else { self.noted(asked, imported).await? }))
     }
 
     async fn create_token(
@@ -288,7 +323,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<CreateTokenRequest>,
     ) -> Result<Response<CreateTokenResponse>, Status> {
         let caller = Principal::of(&request);
-        Ok(Response::new(tokens::create(&self.context, request.into_inner(), &caller).await?))
+        let asked = asked(&request, "CreateToken", &request.get_ref().name);
+        let created = tokens::create(&self.context, request.into_inner(), &caller).await;
+        Ok(Response::new(self.noted(asked, created).await?))
     }
 
     async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
@@ -299,7 +336,9 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<RevokeTokenRequest>,
     ) -> Result<Response<RevokeTokenResponse>, Status> {
-        Ok(Response::new(tokens::revoke(&self.context, request.get_ref()).await?))
+        let revoked = tokens::revoke(&self.context, request.get_ref()).await;
+        let asked = asked(&request, "RevokeToken", &request.get_ref().name);
+        Ok(Response::new(self.noted(asked, revoked).await?))
     }
 
     type RowErrorsStream = BoxStream<RowErrorsResponse>;

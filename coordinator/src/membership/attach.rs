@@ -24,6 +24,7 @@ use udfleet_proto::{VERSION, compatible};
 use super::message::{Message, NewAttachment, Origin, Outbound};
 use super::{MembershipHandle, definitions};
 use crate::access::AccessTable;
+use crate::audit::{AuditEvent, AuditLog};
 use crate::leader::{Peers, Session};
 use crate::logs::LogStore;
 use crate::registry::Registry;
@@ -37,6 +38,7 @@ pub struct MembershipService {
     logs: Arc<LogStore>,
     access: Arc<AccessTable>,
     tickets: Arc<TicketSigner>,
+    audit: AuditLog,
     session: Session,
     coordinator: String,
     /// Attaches so far.
@@ -52,10 +54,11 @@ impl MembershipService {
         logs: Arc<LogStore>,
         access: Arc<AccessTable>,
         tickets: Arc<TicketSigner>,
+        audit: AuditLog,
         session: Session,
         coordinator: String,
     ) -> Self {
-        Self { fleet, registry, logs, access, tickets, session, coordinator, attaches: AtomicU64::new(0) }
+        Self { fleet, registry, logs, access, tickets, audit, session, coordinator, attaches: AtomicU64::new(0) }
     }
 
     fn welcome(&self, epoch: u64) -> Welcome {
@@ -85,7 +88,10 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let caller = Principal::of(&request);
         let mut reports = request.into_inner();
         let hello = first_hello(&mut reports).await?;
-        may_attach(&caller, &hello)?;
+        let asked = AuditEvent::new(&caller, origin.address, "Attach", hello.executor.as_str());
+        let allowed = may_attach(&caller, &hello);
+        self.audit.note(asked.ended(&allowed)).await;
+        allowed?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let number = self.attaches.fetch_add(1, Ordering::Relaxed) + 1;
         let record = self.fleet.admit(&hello, &origin).await?;
@@ -136,10 +142,13 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
         let caller = Principal::of(&request);
+        let from = Connection::of(&request).peer();
         let JoinRequest { executor, secret_sha256 } = request.into_inner();
         let hash = SecretHash::stored(&secret_sha256)
             .ok_or_else(|| Error::new(ErrorCode::InvalidInput, "secret_sha256 is no SHA-256"))?;
-        let expires_unix_s = self.access.join(&caller, &executor, hash).await?;
+        let joined = self.access.join(&caller, &executor, hash).await;
+        self.audit.note(AuditEvent::new(&caller, from, "Join", executor).ended(&joined)).await;
+        let expires_unix_s = joined?;
         Ok(Response::new(JoinResponse { expires_unix_s }))
     }
 }

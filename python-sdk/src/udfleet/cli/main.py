@@ -10,6 +10,7 @@ import click
 from .. import __version__
 from ..errors import UdfleetError
 from . import output, shared
+from .audit import audit
 from .backup import backup, restore
 from .call import call
 from .clickhouse import clickhouse
@@ -86,6 +87,6 @@ def cli(ctx: click.Context, address: str, token: str | None, token_file: str | N
 
 for _command in (
     up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, backup, restore,
-    token_group, clickhouse, completion, coordinator, executor,
+    token_group, audit, clickhouse, completion, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

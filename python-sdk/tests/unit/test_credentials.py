@@ -1,0 +1,47 @@
+"""Which token a client shows, and where `udfleet up` keeps its own."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from udfleet import InvalidConfigError
+from udfleet._credentials import find_token
+from udfleet._local import record
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("UDFLEET_TOKEN", raising=False)
+    monkeypatch.delenv("UDFLEET_TOKEN_FILE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def test_what_is_given_goes_over_the_environment(monkeypatch, tmp_path):
+    assert find_token(None, ["127.0.0.1:1"]) is None
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    monkeypatch.setenv("UDFLEET_TOKEN_FILE", str(file))
+    assert find_token(None, []) == "from-file"
+    monkeypatch.setenv("UDFLEET_TOKEN", "from-variable")
+    assert find_token(None, []) == "from-variable"
+    assert find_token("given", []) == "given"
+
+
+def test_a_file_without_a_token_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("UDFLEET_TOKEN_FILE", str(tmp_path / "nothing"))
+    with pytest.raises(InvalidConfigError, match="nothing"):
+        find_token(None, [])
+
+
+def test_the_token_of_a_fleet_of_this_machine_is_found_while_it_runs(tmp_path):
+    with record.recorded("127.0.0.1:1", "secret"):
+        (kept,) = tmp_path.rglob("*.token")
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert find_token(None, ["127.0.0.1:9", "127.0.0.1:1"]) == "secret"
+        assert find_token(None, ["127.0.0.1:9"]) is None
+    assert not kept.exists()
+    # A fleet that was killed leaves its files: whoever listens there now is sent nothing.
+    kept.write_text("secret")
+    assert find_token(None, ["127.0.0.1:1"]) is None
