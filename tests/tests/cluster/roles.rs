@@ -273,3 +273,80 @@ async fn pages_of_other_hosts_read_nothing() {
         assert_eq!(status, 200);
     }
 }
+
+/// What GetFlightInfo gives for executors: the ticket, and their addresses.
+async fn ticket(address: &str, token: &str, function: &str) -> (Option<String>, Vec<String>) {
+    let info = flight(address, Some(token)).await.get_flight_info(path(function)).await.unwrap().into_inner();
+    let places = info.endpoint.iter().flat_map(|endpoint| &endpoint.location);
+    let places = places.map(|location| location.uri.rsplit_once('/').unwrap().1.to_owned()).collect();
+    let schema = arrow_schema::Schema::try_from(arrow_flight::IpcMessage(info.schema)).unwrap();
+    (schema.metadata.get("x-udfleet-ticket").cloned(), places)
+}
+
+/// One batch through a function, under a PATH descriptor.
+async fn doubled(address: &str, token: Option<&str>, function: &str) -> Result<usize, ErrorCode> {
+    let mut first = vec![arrow_flight::FlightData::new().with_descriptor(path(function))];
+    first.extend(Encoder::default().all(&[numbers([4])]));
+    let answers = async {
+        let mut stream = Stream::open_with(address, token, first).await?;
+        stream.half_close();
+        stream.rest().await
+    };
+    answers.await.map(|answers| answers.len()).map_err(|status| typed(&status).code())
+}
+
+async fn start_executor(cluster: &Cluster, id: &str, more: &[&str]) -> udfleet_tests::process::Process {
+    let folder = cluster.folder().join(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    let (work, environments, uv) =
+        (folder.join("work"), cluster.folder().join("environments"), udfleet_tests::binaries::uv());
+    let address = cluster.address();
+    let mut arguments: Vec<std::ffi::OsString> = vec!["--coordinator".into(), address.into(), "--work-dir".into()];
+    arguments.extend([work.into(), "--environments-dir".into(), environments.into(), "--uv".into(), uv.into()]);
+    arguments.extend(more.iter().map(std::ffi::OsString::from));
+    udfleet_tests::process::Process::start("udfleet-executor", id, &folder, &arguments).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_joins_once_and_sees_tickets_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cluster = Cluster::with(0, Options { token: Some(TOKEN), ..Options::default() }).await;
+    let (client, address) = (cluster.client(), cluster.address());
+    let join_token = create(&client, TokenKind::Join, "e7", &[], &[]).await;
+    let file = cluster.folder().join("join");
+    std::fs::write(&file, &join_token).unwrap();
+    let token_file = ["--token-file", file.to_str().unwrap()];
+    let executor = start_executor(&cluster, "e7", &token_file).await;
+    // Its name is the join token's.
+    cluster.wait_state("e7", "ready").await;
+    let kept = cluster.folder().join("e7/work/credential");
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    client.register(&Function::new("double").named("team_double")).await;
+    client.register(&Function::new("double").named("other")).await;
+    let caller = create(&client, TokenKind::Roles, "caller", &["call"], &["team_*"]).await;
+    let (given, places) = ticket(&address, &caller, "team_double").await;
+    let (given, place) = (given.expect("a ticket"), &places[0]);
+    assert_eq!(place, executor.ready("grpc"));
+    assert_eq!(doubled(place, Some(&given), "team_double").await, Ok(2));
+    assert_eq!(doubled(place, Some(&given), "other").await, Err(ErrorCode::PermissionDenied));
+    for stranger in [None, Some(caller.as_str()), Some(TOKEN), Some(&given[..given.len() - 2])] {
+        assert_eq!(doubled(place, stranger, "team_double").await, Err(ErrorCode::Unauthenticated), "{stranger:?}");
+    }
+    assert_eq!(doubled(&address, Some(&given), "team_double").await, Err(ErrorCode::Unauthenticated), "no token");
+    assert_eq!(doubled(&address, Some(&caller), "team_double").await, Ok(2), "through the coordinator");
+    let profile = call(place, "/udfleet.v1.Node/Profile", Some(&given)).await;
+    assert_eq!(profile.code(), Code::PermissionDenied, "a caller's ticket is no coordinator's");
+    // The credential is enough for ever after; the join token is not good for another executor.
+    drop(executor);
+    let gone = async || (cluster.states().await.get("e7").map(String::as_str) != Some("ready")).then_some(());
+    eventually("it is gone", gone).await;
+    let again = start_executor(&cluster, "e7", &["--id", "e7"]).await;
+    cluster.wait_state("e7", "ready").await;
+    let thief = start_executor(&cluster, "thief", &[token_file[0], token_file[1], "--id", "e7"]).await;
+    let told = async || thief.log().contains("UNAUTHENTICATED").then_some(());
+    eventually("it says why it is not attached", told).await;
+    let secret = std::fs::read_to_string(kept).unwrap();
+    for log in [again.log(), thief.log()] {
+        assert!(!log.contains(&secret) && !log.contains(&join_token), "{log}");
+    }
+}

@@ -52,8 +52,8 @@ def audit() -> None:
 @audit.command(short_help="Check that nothing was changed.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def verify(paths: tuple[Path, ...]) -> None:
-    """Check files of an audit log, in the order given, or a folder with all of them: each line must be as it was written
-    and follow the one before.
+    """Check files of an audit log, in the order given, or a folder with all of them: each line must be as it was
+    written and follow the one before.
     """
     chain = _Chain()
     for path in _files(paths):
