@@ -331,6 +331,37 @@ def test_up_and_left_running():
         eventually("nothing is left", lambda: not {pid for pid in started if alive(pid)})
 
 
+def test_up_makes_a_token_and_only_its_user_finds_it(up, tmp_path):
+    process, address = up
+    command = [sys.executable, "-m", "udfleet", "--address", address]
+
+    def run(*arguments, **variables):
+        environment = {**os.environ, **variables}
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+
+    assert run("status").returncode == 0
+    strange = run("status", XDG_STATE_HOME=str(tmp_path))
+    assert strange.returncode == 1 and strange.stderr.startswith("error: UNAUTHENTICATED: ")
+    made = run("token", "create", "ci", "--role", "observe")
+    token = made.stdout.strip()
+    assert made.returncode == 0 and token.startswith("udfleet.ci.")
+    file = tmp_path / "ci"
+    file.write_text(token)
+    assert run("--token-file", str(file), "status", XDG_STATE_HOME=str(tmp_path)).returncode == 0
+    denied = run("drop", "f", UDFLEET_TOKEN=token)
+    assert denied.returncode == 1 and denied.stderr.startswith("error: PERMISSION_DENIED: ")
+    (listed,) = json.loads(run("token", "list", "--json").stdout)
+    assert (listed["name"], listed["state"]) == ("ci", "valid") and token not in str(listed)
+    assert run("token", "revoke", "ci").returncode == 0
+    revoked = run("status", UDFLEET_TOKEN=token)
+    assert revoked.returncode == 1 and "revoked" in revoked.stderr
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in {process.pid} | descendants(process.pid)]
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    (shown,) = re.findall(r"^ {4}([0-9a-f]{64})$", said, re.MULTILINE)
+    assert not any(shown in command for command in commands)
+
+
 def test_down_stops_what_up_has_started(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     environment.pop("UDFLEET_TOKEN", None)
