@@ -86,6 +86,7 @@ def test_public_surface_is_frozen():
         "MemoryExceededError",
         "NoCapacityError",
         "NotPicklableError",
+        "PermissionDeniedError",
         "ProcessExit",
         "RemoteException",
         "RemoteFrame",
@@ -125,9 +126,9 @@ def test_public_surface_is_frozen():
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
     assert sorted(methods) == [
-        "backup", "call", "check", "close", "coordinators", "drain", "drop_function", "exchange", "executors", "function",
+        "backup", "call", "check", "close", "coordinators", "create_token", "drain", "drop_function", "exchange", "executors", "function",
         "functions", "http_address", "logs", "meta_store_outage", "profile", "progress", "register_function", "restore",
-        "row_errors", "stream",
+        "revoke_token", "row_errors", "stream", "tokens",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         _ = udfleet.nothing
