@@ -178,7 +178,7 @@ def test_an_executor_and_a_coordinator_that_do_not_answer(fleet):
         directory = Directory(fleet._rpc, None)
         descriptor = pyarrow.flight.FlightDescriptor.for_path("x")
         when(lambda: True)
-        interrupted(KeyboardInterrupt, ExchangeStream, directory.client(address), address, descriptor, directory.call_options)
+        interrupted(KeyboardInterrupt, ExchangeStream, directory.client(address), address, descriptor, directory.call_options(address))
         """
         run_client(fleet, code, SILENT=f"127.0.0.1:{silent.getsockname()[1]}")
 
