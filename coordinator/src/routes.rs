@@ -182,7 +182,8 @@ impl Routes {
             None => self.targets.get(function.name.as_str()),
             Some(_) => self.targets.get(function.to_string().as_str()),
         };
-        found.ok_or_else(|| self.catalog.not_found(function))
+        let target = found.ok_or_else(|| self.catalog.not_found(function))?;
+        target.function.check().map(|()| target)
     }
 
     /// By `add@3`.

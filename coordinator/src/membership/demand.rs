@@ -91,7 +91,11 @@ impl EnvironmentDemand {
 pub(super) struct Demand(HashMap<String, EnvironmentDemand>);
 
 impl Demand {
+    /// A function that can't be read asks for nothing.
     pub fn add(&mut self, function: &Arc<Function>) {
+        if function.unreadable.is_some() {
+            return;
+        }
         let demand = self.0.entry(function.environment.clone()).or_default();
         let name: Arc<str> = Arc::from(function.name.as_str());
         if demand.functions.insert(name, Arc::clone(function)).is_none() {

@@ -302,7 +302,9 @@ impl Member {
     pub fn server(&mut self, function: &Function) -> Option<Server> {
         let (endpoint, interpreters) = self.serves(&function.name)?;
         let endpoint = Arc::clone(endpoint);
-        let blocked = Arc::clone(self.blocked.entry(function.environment.clone()).or_default());
+        let held = self.is_held(&function.environment);
+        let blocked = self.blocked.entry(function.environment.clone());
+        let blocked = Arc::clone(blocked.or_insert_with(|| Arc::new(AtomicBool::new(held))));
         Some(Server { endpoint, interpreters, blocked })
     }
 
@@ -310,10 +312,14 @@ impl Member {
     fn note_loads(&mut self) {
         self.blocked.retain(|_, blocked| Arc::strong_count(blocked) > 1);
         for (environment, blocked) in &self.blocked {
-            let load = self.report.loads.iter().find(|load| load.environment == *environment);
-            let held = load.is_some_and(|load| load.interpreters > 0 && load.held >= load.interpreters);
-            blocked.store(held, Ordering::Relaxed);
+            blocked.store(self.is_held(environment), Ordering::Relaxed);
         }
+    }
+
+    /// True where long calls hold all interpreters of an environment.
+    fn is_held(&self, environment: &str) -> bool {
+        let load = self.report.loads.iter().find(|load| load.environment == environment);
+        load.is_some_and(|load| load.interpreters > 0 && load.held >= load.interpreters)
     }
 
     pub fn offer(&self) -> Offer {

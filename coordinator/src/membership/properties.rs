@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 use tokio::sync::watch;
 use udfleet_proto::v1::{
-    Environment, FunctionDefinition, FunctionMetrics, FunctionReference, FunctionStatus, Hello, LoadState,
-    PythonVersion, Report,
+    Environment, EnvironmentLoad, FunctionDefinition, FunctionMetrics, FunctionReference, FunctionStatus, FunctionWait,
+    Hello, LoadState, PythonVersion, Report,
 };
 
 use super::core::MembershipCore;
@@ -22,11 +23,20 @@ use crate::snapshot::SnapshotCell;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the interpreters of an environment do.
+#[derive(Debug, Clone)]
+struct Load {
+    interpreters: u8,
+    held: u8,
+    /// Functions whose calls wait, as bits.
+    waiting: u8,
+}
+
 /// One thing that happens to a fleet; small numbers name executors and functions.
 #[derive(Debug, Clone)]
 enum Event {
     Attach { executor: u8, process: u8 },
-    Report { executor: u8, states: Vec<u8>, calls: Vec<u8>, built: u8, drained: bool },
+    Report { executor: u8, states: Vec<u8>, calls: Vec<u8>, built: u8, drained: bool, loads: Vec<Load> },
     Detach { executor: u8 },
     Goodbye { executor: u8 },
     Drain { executor: u8, draining: bool },
@@ -35,17 +45,29 @@ enum Event {
     Lead { leads: bool },
 }
 
+fn load() -> impl Strategy<Value = Load> {
+    (0..3u8, 0..3u8, any::<u8>()).prop_map(|(interpreters, held, waiting)| Load { interpreters, held, waiting })
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let executor = 0..4u8;
     prop_oneof![
         3 => (executor.clone(), 0..2u8).prop_map(|(executor, process)| Event::Attach { executor, process }),
-        6 => (executor.clone(), prop::collection::vec(0..6u8, 8), prop::collection::vec(0..5u8, 8), 0..8u8, any::<bool>())
-            .prop_map(|(executor, states, calls, built, drained)| Event::Report {
+        6 => (
+            executor.clone(),
+            prop::collection::vec(0..6u8, 8),
+            prop::collection::vec(0..5u8, 8),
+            0..8u8,
+            any::<bool>(),
+            prop::collection::vec(load(), 0..4),
+        )
+            .prop_map(|(executor, states, calls, built, drained, loads)| Event::Report {
                 executor,
                 states,
                 calls,
                 built,
-                drained
+                drained,
+                loads,
             }),
         1 => executor.clone().prop_map(|executor| Event::Detach { executor }),
         1 => executor.clone().prop_map(|executor| Event::Goodbye { executor }),
@@ -62,6 +84,8 @@ struct SimulatedFleet {
     routes: Arc<RouteTable>,
     snapshots: Arc<SnapshotCell>,
     catalog: Catalog,
+    /// The loads of each executor's latest report under its present attachment.
+    reported: BTreeMap<String, Vec<EnvironmentLoad>>,
     now: Instant,
     epoch: u64,
     sequence: u64,
@@ -120,6 +144,7 @@ impl SimulatedFleet {
             routes,
             snapshots,
             catalog: Catalog::default(),
+            reported: BTreeMap::new(),
             now: Instant::now(),
             epoch: 0,
             sequence: 0,
@@ -144,9 +169,10 @@ impl SimulatedFleet {
         let draining = self.core.members.get(&id(executor)).is_some_and(|member| member.draining);
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
         // Refused where another process holds the id.
-        let _ = self
-            .core
-            .attach(NewAttachment { hello, epoch: self.epoch, number: self.epoch, draining, link, origin }, self.now);
+        let attachment = NewAttachment { hello, epoch: self.epoch, number: self.epoch, draining, link, origin };
+        if self.core.attach(attachment, self.now).is_ok() {
+            self.reported.remove(&id(executor));
+        }
     }
 
     fn report(
@@ -175,6 +201,7 @@ impl SimulatedFleet {
         self.counted.report(executor, &process, &known.collect::<Vec<_>>());
         let counts = |f: &Function| metrics.iter().any(|m| m.function == f.name);
         let forgotten = self.catalog.iter().filter(|f| !counts(f)).map(|f| f.name.clone()).collect();
+        self.reported.insert(executor.to_owned(), report.loads.clone());
         let report =
             Report { sequence: self.sequence, term, revision, functions, references, metrics, forgotten, ..report };
         self.core.report(executor, number, report, self.now);
@@ -184,7 +211,7 @@ impl SimulatedFleet {
         self.now += Duration::from_millis(100);
         match event {
             Event::Attach { executor, process } => self.attach(executor, process),
-            Event::Report { executor, states, calls, built, drained } => {
+            Event::Report { executor, states, calls, built, drained, loads } => {
                 let names: Vec<String> = self.catalog.iter().map(|f| f.name.clone()).collect();
                 let status = |(name, state): (&String, &u8)| {
                     (*state > 0).then(|| FunctionStatus {
@@ -203,7 +230,8 @@ impl SimulatedFleet {
                 let environments: BTreeSet<String> = (0..3).map(|n| function(n, 1).environment.clone()).collect();
                 let on_disk = |(bit, hash): (usize, String)| (built & (1 << bit) != 0).then_some(hash);
                 let built_environments = environments.into_iter().enumerate().filter_map(on_disk).collect();
-                let report = Report { built_environments, built_changed: true, drained, ..Report::default() };
+                let loads = self.loads(executor, &loads);
+                let report = Report { built_environments, built_changed: true, drained, loads, ..Report::default() };
                 self.report(&id(executor), functions, metrics, report);
             }
             Event::Detach { executor } => {
@@ -236,6 +264,50 @@ impl SimulatedFleet {
                 self.core.lead(self.epoch, BTreeSet::new(), self.now);
             }
             Event::Lead { leads: false } => self.core.follow(),
+        }
+    }
+
+    /// Loads of the environments, as executors report them.
+    fn loads(&self, executor: u8, loads: &[Load]) -> Vec<EnvironmentLoad> {
+        let environments: BTreeSet<String> = self.catalog.iter().map(|f| f.environment.clone()).collect();
+        let load = |(environment, load): (String, &Load)| {
+            let of_it = self.catalog.iter().filter(|f| f.environment == environment).enumerate();
+            let waits = of_it.filter(|(bit, _)| load.waiting & (1 << (bit % 8)) != 0).map(|(_, f)| FunctionWait {
+                function: f.name.clone(),
+                reason: format!("{} waits on {executor} behind {}", f.name, load.held),
+                ..FunctionWait::default()
+            });
+            EnvironmentLoad {
+                interpreters: u32::from(load.interpreters),
+                held: u32::from(load.held),
+                waits: waits.collect(),
+                environment,
+            }
+        };
+        environments.into_iter().zip(loads).map(load).collect()
+    }
+
+    /// What the latest report of each attached executor says of loads, against what is published.
+    fn check_loads(&self) {
+        let (snapshot, routes) = (self.snapshots.load(), self.routes.load());
+        let none = Vec::new();
+        for function in self.catalog.iter() {
+            let on = |executor: &str| {
+                let loads = self.reported.get(executor).unwrap_or(&none).iter();
+                let waits = loads.clone().flat_map(|load| &load.waits).find(|wait| wait.function == function.name);
+                let blocked = loads.filter(|load| load.environment == function.environment);
+                let blocked = blocked.clone().any(|load| load.interpreters > 0 && load.held >= load.interpreters);
+                (waits.map_or("", |wait| wait.reason.as_str()), blocked)
+            };
+            for (executor, status) in snapshot.functions.get(function.name.as_str()).unwrap().on.iter() {
+                if status.state() == LoadState::Ready {
+                    assert_eq!(status.waiting, on(executor).0, "{} on {executor}", function.name);
+                }
+            }
+            for server in &routes.exact(&function.name).unwrap().servers {
+                let executor = &server.endpoint.executor;
+                assert_eq!(server.blocked.load(Ordering::Relaxed), on(executor).1, "{} on {executor}", function.name);
+            }
         }
     }
 
@@ -277,6 +349,7 @@ impl SimulatedFleet {
         self.check_executors();
         self.check_numbers();
         self.check_desired();
+        self.check_loads();
     }
 
     /// What each executor is told to hold, against where the environments of all functions are.

@@ -132,6 +132,9 @@ fn set_server(servers: &mut Vec<Server>, executor: &str, server: Option<Server>)
 
 /// Why no executor should serve the function.
 pub(super) fn unplaced_reason(placer: &Placer, function: &Function) -> String {
+    if let Err(error) = function.check() {
+        return format!("{}; {}", error.info().message, error.info().hint);
+    }
     if let Some(reason) = placer.unplaced(&function.environment) {
         return reason.clone();
     }

@@ -412,3 +412,20 @@ async fn a_new_leader_waits_for_executors_that_live_but_not_for_ever() {
     fleet.core.tick(fleet.now);
     assert_eq!(term(), 11);
 }
+
+#[tokio::test]
+async fn a_function_that_cant_be_read_is_shown_with_the_reason_and_goes_nowhere() {
+    let mut fleet = TestFleet::new(&["a"]);
+    let broken = Function::unreadable("broken", 1, "its entry can't be read".to_owned());
+    fleet.core.set_catalog(Arc::new(catalog(&["a"]).with(Arc::new(broken))));
+    let desired = fleet.attach("e", 1);
+    let wanted = desired.borrow().desired.clone().unwrap();
+    let names: Vec<_> = wanted.functions.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["a@1"]);
+    for which in ["broken", "broken@1"] {
+        let refused = fleet.routes.load().find(&FunctionRef::parse(which).unwrap()).map(drop).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::FunctionNotFound, "not as if it would come by itself");
+    }
+    let target = fleet.routes.load();
+    assert!(target.exact("broken@1").unwrap().reason.contains("can't be read"));
+}

@@ -20,7 +20,7 @@ pub struct ExportedRegistry {
 }
 
 impl Registry {
-    /// Everything whose registration has ended.
+    /// Everything whose registration has ended, and that can be read.
     ///
     /// # Errors
     /// When the store fails.
@@ -29,7 +29,9 @@ impl Registry {
         let under_way = self.store.list(REGISTERING).await?.entries;
         let under_way: BTreeSet<(&str, u32)> = under_way.iter().filter_map(|e| parse(&e.key, REGISTERING)).collect();
         let ended = |f: &&Arc<Function>| !under_way.contains(&(f.definition.name.as_str(), f.definition.version));
-        let functions = self.catalog().iter().filter(ended).cloned().collect();
+        let catalog = self.catalog();
+        let readable = catalog.iter().filter(|function| function.unreadable.is_none());
+        let functions = readable.filter(ended).cloned().collect();
         let mut counters = Vec::new();
         for entry in self.store.list(VERSIONS).await?.entries {
             let last = counted(Some(&entry))?;
@@ -50,8 +52,8 @@ impl Registry {
         let (counter, key) = (counter_key(name), function_key(name, *version));
         for _ in 0..RACES {
             let held = self.store.get(&counter).await?;
-            if let Some(stored) = self.store.get(&key).await? {
-                return same(&decode(&stored)?, &function).map(|()| true);
+            if let Some(stored) = self.store.get(&key).await?.and_then(|entry| decode(&entry)) {
+                return same(&stored, &function).map(|()| true);
             }
             if check_only {
                 return Ok(false);

@@ -23,6 +23,8 @@ pub struct Function {
     pub environment: String,
     /// SHA-256 of its definition as it travels, version and all: what executors know it by.
     pub hash: Bytes,
+    /// Why the store's entry can't be read: then there is nothing but the name.
+    pub unreadable: Option<String>,
 }
 
 impl Function {
@@ -34,7 +36,25 @@ impl Function {
             environment: udfleet_proto::environment::group(&definition),
             hash: Bytes::copy_from_slice(&Sha256::digest(definition.encode_to_vec())),
             definition,
+            unreadable: None,
         }
+    }
+
+    /// A version of which the store holds something else than a definition.
+    #[must_use]
+    pub fn unreadable(name: &str, version: u32, reason: String) -> Self {
+        let named = FunctionDefinition { name: name.to_owned(), version, ..FunctionDefinition::default() };
+        Self { unreadable: Some(reason), ..Self::new(named) }
+    }
+
+    /// The refusal of a version that can't be read.
+    ///
+    /// # Errors
+    /// [`ErrorCode::FunctionNotFound`], with what to do.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(reason) = &self.unreadable else { return Ok(()) };
+        let hint = format!("`udfleet drop {}`, then register it again; or restore the data folder's backup", self.name);
+        Err(Error::new(ErrorCode::FunctionNotFound, reason).function(&self.name).hint(hint))
     }
 
     /// True where both would run alike: everything but version, time and request is the same.

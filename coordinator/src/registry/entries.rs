@@ -1,6 +1,7 @@
 //! The keys and values of the registry in the store.
 
 use prost::Message as _;
+use udfleet_proto::name::versioned;
 use udfleet_proto::v1::FunctionDefinition;
 
 use super::Function;
@@ -39,7 +40,25 @@ pub(super) fn counted(entry: Option<&Entry>) -> Result<u32, StoreError> {
     number.ok_or_else(|| StoreError::Failed(format!("{} is no number", entry.key)))
 }
 
-pub(super) fn decode(entry: &Entry) -> Result<Function, StoreError> {
-    let definition = FunctionDefinition::decode(entry.value.clone());
-    definition.map(Function::new).map_err(|e| StoreError::Failed(format!("{} can't be read: {e}", entry.key)))
+/// The function of an entry. One that can't be read is known by its name: the others are served all the same.
+pub(super) fn decode(entry: &Entry) -> Option<Function> {
+    let Some((name, version)) = parse(&entry.key, FUNCTIONS) else {
+        tracing::error!(key = entry.key, "an entry of the store is left out: its key names no function");
+        return None;
+    };
+    let read = FunctionDefinition::decode(entry.value.clone()).map_err(|e| e.to_string());
+    let read = read.and_then(|definition| match (definition.name == name, definition.version == version) {
+        (true, true) => Ok(definition),
+        _ => Err(format!("it holds {}", versioned(&definition.name, definition.version))),
+    });
+    Some(read.map(Function::new).unwrap_or_else(|why| {
+        let reason = format!("its entry {} in the coordinator's store can't be read: {why}", entry.key);
+        let function = Function::unreadable(name, version, reason);
+        tracing::error!(
+            function = function.name,
+            error = function.check().err().map(tracing::field::display),
+            "not served"
+        );
+        function
+    }))
 }

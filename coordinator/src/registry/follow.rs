@@ -25,15 +25,11 @@ impl Registry {
         let Some((name, version)) = parse(key, FUNCTIONS) else { return Ok(false) };
         let known = catalog.get(name, version);
         // Only what the store holds now counts: this change may be older than one made here.
-        let now = match self.store.get(&function_key(name, version)).await?.map(|entry| decode(&entry)).transpose() {
-            Ok(now) => now,
-            Err(error) => {
-                tracing::error!(%error, "a function is left out");
-                None
-            }
-        };
+        let now = self.store.get(&function_key(name, version)).await?.and_then(|entry| decode(&entry));
         let next = match (known, now) {
-            (Some(known), Some(now)) if known.hash == now.hash => return Ok(false),
+            (Some(known), Some(now)) if known.hash == now.hash && known.unreadable == now.unreadable => {
+                return Ok(false);
+            }
             (_, Some(now)) => {
                 self.arrivals.note(&now.name);
                 catalog.with(Arc::new(now))

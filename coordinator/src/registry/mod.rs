@@ -50,10 +50,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads everything registered; also returns the revision from which to [`Registry::follow`].
+    /// Reads everything registered, and names what can't be read; also returns the revision from which to [`Registry::follow`].
     ///
     /// # Errors
-    /// When the store fails or holds an entry that can't be read.
+    /// When the store fails.
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
@@ -117,9 +117,9 @@ impl Registry {
     async fn catch_up(&self, name: &str, last: u32) -> Result<(), StoreError> {
         let known = self.catalog().newest(name).map_or(0, |newest| newest.definition.version);
         for version in known.max(last.saturating_sub(CAUGHT_UP)) + 1..=last {
-            if let Some(entry) = self.store.get(&function_key(name, version)).await? {
-                let function = Arc::new(decode(&entry)?);
-                self.catalog.store(Arc::new(self.catalog().with(function)));
+            if let Some(function) = self.store.get(&function_key(name, version)).await?.and_then(|entry| decode(&entry))
+            {
+                self.catalog.store(Arc::new(self.catalog().with(Arc::new(function))));
             }
         }
         Ok(())
@@ -247,7 +247,7 @@ async fn load(store: &SharedStore) -> Result<(Catalog, Revision), StoreError> {
     let listing = store.list(FUNCTIONS).await?;
     let mut catalog = Catalog::default();
     for entry in &listing.entries {
-        catalog.insert(Arc::new(decode(entry)?));
+        decode(entry).into_iter().for_each(|function| catalog.insert(Arc::new(function)));
     }
     Ok((catalog, listing.revision))
 }

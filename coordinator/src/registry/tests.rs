@@ -182,3 +182,34 @@ async fn changes_of_another_coordinator_arrive() {
         result = tokio::time::timeout(std::time::Duration::from_secs(10), act) => result.unwrap(),
     }
 }
+
+#[tokio::test]
+async fn an_entry_that_cant_be_read_is_named_and_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder).await;
+    registry.register(definition("add", "a")).await.unwrap();
+    registry.register(definition("add", "b")).await.unwrap();
+    registry.register(definition("sub", "c")).await.unwrap();
+    let elsewhere = FunctionDefinition { version: 9, ..definition("other", "d") };
+    let writes = vec![
+        Write::put(function_key("add", 2), "no definition"),
+        Write::put(function_key("sub", 2), elsewhere.encode_to_vec()),
+        Write::put("functions/nameless", "no version"),
+    ];
+    registry.store.transact(&[], writes).await.unwrap();
+    drop(registry);
+
+    let registry = open(&folder).await;
+    let read: Vec<_> = registry.catalog().iter().map(|f| (f.name.clone(), f.check().is_ok())).collect();
+    let expected = [("add@1", true), ("add@2", false), ("sub@1", true), ("sub@2", false)];
+    assert_eq!(read, expected.map(|(name, good)| (name.to_owned(), good)));
+    let refusal = registry.catalog().get("add", 2).unwrap().check().unwrap_err();
+    assert_eq!((refusal.code(), refusal.info().function.as_str()), (ErrorCode::FunctionNotFound, "add@2"));
+    assert!(refusal.info().message.contains("functions/add/2") && refusal.info().hint.contains("udfleet drop add@2"));
+    // The way out: drop it, register it anew.
+    assert_eq!(registry.drop_function(&FunctionRef::parse("add@2").unwrap()).await.unwrap(), ["add@2"]);
+    assert_eq!(registry.register(definition("add", "b")).await.unwrap().0.name, "add@3");
+    drop(registry);
+    let registry = open(&folder).await;
+    assert!(registry.catalog().get("add", 2).is_none() && registry.catalog().get("add", 3).unwrap().check().is_ok());
+}

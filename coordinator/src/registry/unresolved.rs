@@ -69,12 +69,11 @@ impl Registry {
                 return Ok(None);
             }
         }
-        let Some(stored) = self.store.get(&function_key(name, *version)).await? else { return Ok(None) };
-        let stored = decode(&stored)?;
+        let stored = self.store.get(&function_key(name, *version)).await?.and_then(|entry| decode(&entry));
         // Another registration may have got the number.
-        if stored.definition != registration.definition {
+        let Some(stored) = stored.filter(|stored| stored.definition == registration.definition) else {
             return Ok(None);
-        }
+        };
         let function = Arc::new(stored);
         self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
         Ok(Some(function))

@@ -46,6 +46,10 @@ impl Candidate for Server {
         self.blocked.load(Ordering::Relaxed)
     }
 
+    fn note_blocked(&self) {
+        self.blocked.store(true, Ordering::Relaxed);
+    }
+
     fn begin(&self) -> InFlight {
         self.endpoint.begin()
     }

@@ -34,10 +34,12 @@ pub(super) fn of_stages(
         .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;
     let endpoint = match &stages[..] {
         [stage] if stage.spec.partition_by.is_empty() => {
+            let servers = stage.servers(routes)?;
             let request = ExchangeRequest {
                 forwarded: false,
                 producer: String::new(),
-                refuse_if_busy: true,
+                refuse_if_busy: servers.len() > 1,
+                give_back_after_ms: 0,
                 ..stage.request.clone()
             };
             let ticket = Bytes::from(request.encode_to_vec());
@@ -46,7 +48,7 @@ pub(super) fn of_stages(
                     .with_ticket(Ticket::new(ticket.clone()))
                     .with_location(format!("grpc+tcp://{}", server.endpoint.address))
             };
-            stage.servers(routes)?.into_iter().map(direct).collect()
+            servers.into_iter().map(direct).collect()
         }
         _ => vec![FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()))],
     };

@@ -14,6 +14,10 @@ use super::core::{ExchangeSpec, Serving, Source};
 use crate::registry::Function;
 use crate::routes::{Routes, Server, Target};
 
+/// How long a batch waits at an executor behind long calls of other functions before it comes back, milliseconds: longer
+/// than it takes until the executors' reports tell who is free.
+const GIVE_BACK_AFTER_MS: u32 = 2_000;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct RoutedStage {
@@ -24,6 +28,11 @@ pub(super) struct RoutedStage {
     environment: String,
     /// What executors are sent.
     pub request: ExchangeRequest,
+}
+
+/// What goes for every exchange with an executor.
+fn forwarded(asked: &ExchangeRequest) -> ExchangeRequest {
+    ExchangeRequest { forwarded: true, refuse_if_busy: false, give_back_after_ms: GIVE_BACK_AFTER_MS, ..asked.clone() }
 }
 
 fn attempts(functions: &[Arc<Function>]) -> u32 {
@@ -45,7 +54,7 @@ impl RoutedStage {
         Self {
             functions: vec![function.name.clone()],
             environment: String::new(),
-            request: ExchangeRequest { function: function.name.clone(), forwarded: true, ..asked.clone() },
+            request: ExchangeRequest { function: function.name.clone(), ..forwarded(asked) },
             spec: ExchangeSpec {
                 name: function.name.clone(),
                 function: function.name.clone(),
@@ -75,6 +84,9 @@ impl RoutedStage {
             0 => (Source::Client, asked.producer.clone()),
             _ => (Source::Stage, format!("{}/{index}", asked.producer)),
         };
+        // What groups are at, or are to be, is decided already.
+        let moves = !stage.pipeline_breaker && stage.partition_by.is_empty();
+        let give_back_after_ms = if moves { GIVE_BACK_AFTER_MS } else { 0 };
         let function = match &stage.functions[..] {
             [one] => one.clone(),
             _ => String::new(),
@@ -95,7 +107,7 @@ impl RoutedStage {
                 partition_by: stage.partition_by.clone(),
                 after_aggregation,
             },
-            request: ExchangeRequest { stage: Some(stage), forwarded: true, producer, ..asked.clone() },
+            request: ExchangeRequest { give_back_after_ms, stage: Some(stage), producer, ..forwarded(asked) },
         }
     }
 

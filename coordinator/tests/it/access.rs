@@ -76,10 +76,10 @@ async fn the_second_port_tells_health_and_numbers() {
 async fn a_newer_attach_fences_the_older() {
     let coordinator = start().await;
     let mut client = MembershipClient::new(coordinator.channel().await);
-    let mut attach = async |version: &str| {
+    let mut attach = async |version: &str, process: &str| {
         let hello = Hello {
             executor: "twin".to_owned(),
-            incarnation: "one process".to_owned(),
+            incarnation: process.to_owned(),
             version: version.to_owned(),
             address: "127.0.0.1:1".to_owned(),
             ..Hello::default()
@@ -88,19 +88,23 @@ async fn a_newer_attach_fences_the_older() {
         send.send(ExecutorMessage { kind: Some(Up::Hello(hello)) }).await.unwrap();
         client.attach(ReceiverStream::new(receive)).await.map(|answer| (send, answer.into_inner()))
     };
-    let (_keep_first, mut first) = attach(udfleet_proto::VERSION).await.unwrap();
+    let (_keep_first, mut first) = attach(udfleet_proto::VERSION, "one").await.unwrap();
     let Some(Down::Welcome(welcome)) = first.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
     assert_eq!(welcome.epoch, 1);
-    let (to_second, mut second) = attach(udfleet_proto::VERSION).await.unwrap();
+    for _ in 0..3 {
+        let rival = attach(udfleet_proto::VERSION, "two").await.err().unwrap();
+        assert_eq!(error_of(&rival).code(), ErrorCode::InvalidConfig);
+    }
+    let (to_second, mut second) = attach(udfleet_proto::VERSION, "one").await.unwrap();
     let Some(Down::Welcome(welcome)) = second.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
-    assert_eq!(welcome.epoch, 1, "it is the same process");
+    assert_eq!(welcome.epoch, 1, "it is the same process, and those that were refused have used up none");
     let report = udfleet_proto::v1::Report { sequence: 1, ..Default::default() };
     to_second.send(ExecutorMessage { kind: Some(Up::Report(report)) }).await.unwrap();
     let ended = async { while let Ok(Some(_)) = first.message().await {} };
     within(ended).await;
     let desired = async { while !matches!(second.message().await.unwrap().unwrap().kind, Some(Down::Desired(_))) {} };
     within(desired).await;
-    let other = attach("99.0.0").await.err().unwrap();
+    let other = attach("99.0.0", "one").await.err().unwrap();
     assert_eq!(error_of(&other).code(), ErrorCode::VersionMismatch);
 }
 

@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from fleet_support import eventually
 
@@ -54,3 +55,30 @@ def test_a_quick_function_does_not_wait_for_a_slow_one(tmp_path, direct, executo
         marker.touch()
         slow.join(60)
         assert answers == [[1]]
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_open_streams_move_from_an_executor_that_a_slow_function_holds(tmp_path, direct):
+    marker = tmp_path / "go"
+    with udfleet.local(executors=2, interpreters=1) as fleet, contextlib.ExitStack() as stack:
+        stack.callback(marker.touch)
+        client = stack.enter_context(udfleet.connect(fleet.address, fleet.token, direct=direct))
+        client.register_function("slow", blocks_until, config={"udfleet.interpreters": 1})
+        client.register_function("quick", udf(doubles.func, BIGINT, BIGINT, deterministic=False))
+        batch = pa.record_batch({"a": pa.array([4], pa.int64())})
+        # With so many, some are open to the executor that the slow function will hold.
+        exchanges = [stack.enter_context(client.exchange("quick")) for _ in range(8)]
+        for exchange in exchanges:
+            assert exchange.call(batch).to_pylist() == [8]
+        other = stack.enter_context(udfleet.connect(fleet.address, fleet.token, direct=direct))
+        slow = threading.Thread(target=other.call, args=("slow", str(marker)), daemon=True)
+        slow.start()
+        eventually("the slow call runs", lambda: Path(f"{marker}.entered").exists() or None)
+        for _ in range(3):
+            for exchange in exchanges:
+                assert exchange.call(batch).to_pylist() == [8]
+        assert slow.is_alive(), "the slow call ran all along"
+        calls = client.progress("quick").total.calls
+        assert calls == 4 * len(exchanges), "each batch has run once"
+        marker.touch()
+        slow.join(60)

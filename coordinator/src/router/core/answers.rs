@@ -126,7 +126,11 @@ impl<S: Candidate> ExchangeCore<S> {
         let unanswered = upstream.unanswered();
         let (function, producer, batches) = (&self.spec.name, &self.spec.producer, unanswered.len());
         tracing::warn!(function, producer, batches, %error, "sending batches elsewhere");
-        self.ejected.failed(upstream.executor(), now);
+        if error.info().busy {
+            upstream.note_blocked();
+        } else {
+            self.ejected.failed(upstream.executor(), now);
+        }
         let waited = self.waited(upstream, error, now);
         if upstream.holds_groups {
             let oldest = unanswered.first().copied().unwrap_or(self.input.next_position());
@@ -153,7 +157,10 @@ impl<S: Candidate> ExchangeCore<S> {
     /// the rest waits for that one: no time runs.
     fn waited(&mut self, upstream: &Upstream<S>, cause: &Error, now: Instant) -> Duration {
         let Some(sent) = upstream.busy_since() else { return Duration::ZERO };
-        if !cause.has_no_side_effects() {
+        if cause.info().busy {
+            // It lay in line there, as it will elsewhere.
+            self.refusals.accepted();
+        } else if !cause.has_no_side_effects() {
             self.refusals.accepted();
         } else if self.has_usable_upstream() {
             return Duration::ZERO;

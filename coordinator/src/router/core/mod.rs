@@ -66,6 +66,8 @@ pub(super) trait Candidate: Clone {
     fn interpreters(&self) -> u32;
     /// Long calls hold all of these, as far as is known.
     fn is_blocked(&self) -> bool;
+    /// It has said so itself; its next report tells more.
+    fn note_blocked(&self);
     /// Counts one batch more.
     fn begin(&self) -> Self::InFlight;
 }

@@ -81,6 +81,8 @@ mod tests {
             self.blocked
         }
 
+        fn note_blocked(&self) {}
+
         fn begin(&self) {}
     }
 

@@ -9,7 +9,8 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (prop::bool::weighted(0.1), any::<bool>()).prop_map(|(large, dictionary)| Step::Send { large, dictionary }),
         24 => (0usize..8, prop::bool::weighted(0.2)).prop_map(|(upstream, large)| Step::Answer { upstream, large }),
         3 => (0usize..8).prop_map(|upstream| Step::Lose { upstream }),
-        3 => (0usize..8).prop_map(|upstream| Step::Refuse { upstream }),
+        3 => (0usize..8, any::<bool>()).prop_map(|(upstream, busy)| Step::Refuse { upstream, busy }),
+        1 => (0usize..8).prop_map(|index| Step::ReportFree { index }),
         1 => (0usize..8).prop_map(|upstream| Step::Raise { upstream }),
         3 => Just(Step::AddExecutor),
         1 => Just(Step::DropFunction),
@@ -52,6 +53,26 @@ proptest! {
     fn each_batch_is_answered_once_and_in_order_or_the_stream_fails_for_a_reason(scenario in scenario()) {
         Simulation::new(scenario).run();
     }
+}
+
+#[test]
+fn long_calls_everywhere_may_last_as_long_as_they_like() {
+    let mut steps = vec![Step::Send { large: false, dictionary: false }];
+    for _ in 0..30 {
+        steps.extend([Step::Wait { milliseconds: 1000 }, Step::Refuse { upstream: 0, busy: true }]);
+    }
+    let scenario = Scenario {
+        executors: 2,
+        parts: 1,
+        aggregates: false,
+        dictionaries: false,
+        from_stage: false,
+        deterministic: false,
+        max_attempts: 1,
+        seed: 0,
+        steps,
+    };
+    Simulation::new(scenario).run();
 }
 
 #[test]

@@ -47,6 +47,10 @@ impl<S: Candidate> Upstream<S> {
         self.server.executor()
     }
 
+    pub fn note_blocked(&self) {
+        self.server.note_blocked();
+    }
+
     /// Batches of this stream that the executor has not answered.
     pub fn in_flight(&self) -> usize {
         self.sent.len()

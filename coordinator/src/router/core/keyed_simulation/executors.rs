@@ -1,7 +1,6 @@
 //! Executors: collect rows by key, give them back at the end, and fail.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
@@ -35,7 +34,7 @@ pub(super) struct AggregatingExecutor {
 impl KeyedSimulation {
     pub(super) fn add_executor(&mut self, interpreters: u32) {
         let executor = format!("e{}", self.servers.len() + self.peers.len());
-        self.servers.push(CandidateExecutor { executor, interpreters, in_flight: Arc::default() });
+        self.servers.push(CandidateExecutor { executor, interpreters, ..CandidateExecutor::default() });
         self.tell_servers();
     }
 

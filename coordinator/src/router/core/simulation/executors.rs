@@ -35,7 +35,7 @@ impl Simulation {
     pub(super) fn add_executor(&mut self) {
         let executor = format!("e{}", self.names);
         self.names += 1;
-        self.servers.push(CandidateExecutor { executor, interpreters: 2, in_flight: Arc::default() });
+        self.servers.push(CandidateExecutor { executor, interpreters: 2, ..CandidateExecutor::default() });
         self.tell_servers();
     }
 
@@ -108,6 +108,7 @@ impl Simulation {
 
     /// It gives its batches back, which may have run.
     pub(super) fn lose(&mut self, id: usize) {
+        self.turned_away = true;
         let begun = self.give_back(id, true);
         let error = Error::new(ErrorCode::ExecutorLost, "gone");
         match begun && id.is_multiple_of(2) {
@@ -116,9 +117,10 @@ impl Simulation {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: usize) {
+    pub(super) fn refuse(&mut self, id: usize, busy: bool) {
+        self.turned_away |= !busy;
         self.give_back(id, false);
-        self.in_band(id, Error::new(ErrorCode::NoCapacity, "draining"));
+        self.in_band(id, Error::new(ErrorCode::NoCapacity, "draining").with(|info| info.busy = busy));
     }
 
     pub(super) fn give_back(&mut self, id: usize, ran: bool) -> bool {

@@ -56,6 +56,12 @@ pub(super) enum Step {
     },
     Refuse {
         upstream: usize,
+        /// Because of long calls there.
+        busy: bool,
+    },
+    /// An executor reports that an interpreter is free.
+    ReportFree {
+        index: usize,
     },
     /// The function raises.
     Raise {
@@ -91,6 +97,8 @@ pub(super) struct Simulation {
     error: Option<Error>,
     /// Something has happened that an error may follow from.
     may_fail: bool,
+    /// An executor was lost, or refused for another reason than long calls: those may last as long as they like.
+    turned_away: bool,
     /// The exchange whose executor holds groups.
     groups_at: Option<usize>,
     large: Bytes,
@@ -132,6 +140,7 @@ impl Simulation {
             next_answer: 0,
             error: None,
             may_fail: false,
+            turned_away: false,
             groups_at: None,
             large: Bytes::from(vec![0; 24 << 20]),
             scenario,
@@ -166,9 +175,14 @@ impl Simulation {
                     self.lose(id);
                 }
             }
-            Step::Refuse { upstream } => {
+            Step::Refuse { upstream, busy } => {
                 if let Some(id) = self.peer(*upstream, |peer| !peer.queue.is_empty() && peer.said == 0) {
-                    self.refuse(id);
+                    self.refuse(id, *busy);
+                }
+            }
+            Step::ReportFree { index } => {
+                if let Some(server) = self.servers.get(index % self.servers.len().max(1)) {
+                    server.report_free();
                 }
             }
             Step::Raise { upstream } => {

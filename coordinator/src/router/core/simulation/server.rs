@@ -1,15 +1,23 @@
 //! An executor as the core knows it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::super::Candidate;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::router::core) struct CandidateExecutor {
     pub executor: String,
     pub interpreters: u32,
     pub in_flight: Arc<AtomicUsize>,
+    pub blocked: Arc<AtomicBool>,
+}
+
+impl CandidateExecutor {
+    /// An interpreter is free.
+    pub fn report_free(&self) {
+        self.blocked.store(false, Ordering::Relaxed);
+    }
 }
 
 pub(in crate::router::core) struct InFlight(Arc<AtomicUsize>);
@@ -36,7 +44,11 @@ impl Candidate for CandidateExecutor {
     }
 
     fn is_blocked(&self) -> bool {
-        false
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    fn note_blocked(&self) {
+        self.blocked.store(true, Ordering::Relaxed);
     }
 
     fn begin(&self) -> InFlight {

@@ -19,7 +19,7 @@ impl Simulation {
             }
         }
         self.now = until;
-        self.may_fail |= self.now - self.started >= retry::REFUSAL_DEADLINE;
+        self.may_fail |= self.turned_away && self.now - self.started >= retry::REFUSAL_DEADLINE;
     }
 
     pub(super) fn handle(&mut self, event: Event<CandidateExecutor>) {
