@@ -4,6 +4,8 @@
 //! it could create that. The key's revision is the term: whoever creates it next has a larger one. A leader counts its
 //! lease from when it asked for the renewal, not from when the answer came, and steps down a margin before the lease can
 //! have ended. Should it be paused just then, its writes still name its term and are refused.
+//!
+//! One that may not lead ([`Event::MayLead`]) gives the key back and creates none, and keeps its lease.
 
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,8 @@ pub enum Operation {
     Renew(LeaseId),
     /// Create the leader's key under the lease, unless another's is there.
     Campaign(LeaseId),
+    /// Delete the leader's key where it is this coordinator's.
+    Resign,
 }
 
 /// Why an operation has not done what it should.
@@ -96,6 +100,10 @@ pub enum Event {
     Renewed(Result<(), Failure>),
     /// The answer to [`Operation::Campaign`]: this coordinator's term, or `None` where another leads.
     Campaigned(Result<Option<Revision>, Failure>),
+    /// The answer to [`Operation::Resign`]: the key is not this coordinator's.
+    Resigned(Result<(), Failure>),
+    /// Whether this coordinator may lead: one that reaches no executor may not while another does.
+    MayLead(bool),
     /// The leader's key was written by somebody at this revision.
     KeyWritten(Revision),
     /// It was deleted at this revision.
@@ -120,13 +128,22 @@ pub struct Election {
     operation: Option<(Operation, Instant)>,
     grant_at: Instant,
     campaign_at: Instant,
+    may_lead: bool,
 }
 
 impl Election {
     /// A coordinator that has just started.
     #[must_use]
     pub fn new(timing: Timing, now: Instant) -> Self {
-        Self { timing, role: Role::Detached, lease: None, operation: None, grant_at: now, campaign_at: now }
+        Self {
+            timing,
+            role: Role::Detached,
+            lease: None,
+            operation: None,
+            grant_at: now,
+            campaign_at: now,
+            may_lead: true,
+        }
     }
 
     /// What this coordinator is.
@@ -182,6 +199,8 @@ impl Election {
             Event::Granted(answer) => self.granted(answer, now),
             Event::Renewed(answer) => self.renewed(answer, now),
             Event::Campaigned(answer) => self.campaigned(answer, now),
+            Event::Resigned(answer) => self.resigned(answer, now),
+            Event::MayLead(may_lead) => self.set_may_lead(may_lead, now),
             Event::KeyWritten(revision) => {
                 if self.role.term().is_some_and(|term| revision > term) {
                     self.step_down(now);
@@ -229,11 +248,27 @@ impl Election {
     fn campaigned(&mut self, answer: Result<Option<Revision>, Failure>, now: Instant) {
         self.operation = None;
         match answer {
+            Ok(Some(_)) if !self.may_lead => self.campaign_at = now,
             // Expires at once where the lease has run out meanwhile.
             Ok(Some(term)) if self.role == Role::Follower => self.role = Role::Leader { term },
             Ok(_) => self.campaign_at = now + self.timing.poll(),
             Err(Failure::LeaseEnded) => self.lease_ended(now),
             Err(Failure::Unknown) => self.campaign_at = now + self.timing.pause(),
+        }
+    }
+
+    fn resigned(&mut self, answer: Result<(), Failure>, now: Instant) {
+        self.operation = None;
+        // A campaign that was not answered may win late: it is looked for again.
+        self.campaign_at = now + if answer.is_ok() { self.timing.poll() } else { self.timing.pause() };
+    }
+
+    fn set_may_lead(&mut self, may_lead: bool, now: Instant) {
+        self.may_lead = may_lead;
+        if may_lead {
+            self.campaign_at = now;
+        } else {
+            self.step_down(now);
         }
     }
 
@@ -267,6 +302,6 @@ impl Election {
             return Some(Operation::Renew(lease.id));
         }
         let campaigns = self.role == Role::Follower && now >= self.campaign_at && now < self.steps_down_at(&lease);
-        campaigns.then_some(Operation::Campaign(lease.id))
+        campaigns.then_some(if self.may_lead { Operation::Campaign(lease.id) } else { Operation::Resign })
     }
 }

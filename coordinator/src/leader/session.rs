@@ -40,6 +40,7 @@ pub struct Session {
     me: Arc<Announcement>,
     standing: watch::Receiver<Standing>,
     peers: watch::Receiver<Peers>,
+    may_lead: Arc<watch::Sender<bool>>,
 }
 
 impl Session {
@@ -56,16 +57,17 @@ impl Session {
         let (standing, standings) = watch::channel(Standing::default());
         let (told, peers) = watch::channel(Peers::default());
         let (events, news) = watch::channel(None);
+        let (may_lead, allowed) = watch::channel(true);
         let follow = peers::follow(Arc::clone(&store), told, events);
         let candidate = Candidate { store, me: Arc::clone(&me), timing, first: true };
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = run(candidate, standing, news, stop) => {}
+                () = run(candidate, standing, ElectionNews { key: news, may_lead: allowed }, stop) => {}
                 // Ends with the store.
                 () = follow => {}
             }
         });
-        (Self { me, standing: standings, peers }, task)
+        (Self { me, standing: standings, peers, may_lead: Arc::new(may_lead) }, task)
     }
 
     /// What this coordinator is now.
@@ -78,6 +80,11 @@ impl Session {
     #[must_use]
     pub fn standings(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
+    }
+
+    /// Says whether this coordinator may lead: where not, it gives leadership up.
+    pub fn set_may_lead(&self, may_lead: bool) {
+        self.may_lead.send_if_modified(|now| std::mem::replace(now, may_lead) != may_lead);
     }
 
     /// The coordinators of the fleet, and whenever that changes.
@@ -93,12 +100,19 @@ impl Session {
     }
 }
 
+/// What the election hears besides answers of the store.
+struct ElectionNews {
+    /// Of the leader's key.
+    key: watch::Receiver<Option<Event>>,
+    may_lead: watch::Receiver<bool>,
+}
+
 type UnderWay = Pin<Box<dyn Future<Output = Event> + Send>>;
 
 async fn run(
     mut candidate: Candidate,
     standing: watch::Sender<Standing>,
-    mut news: watch::Receiver<Option<Event>>,
+    mut news: ElectionNews,
     stop: CancellationToken,
 ) {
     let mut election = Election::new(candidate.timing, Instant::now());
@@ -115,14 +129,15 @@ async fn run(
                 under_way = None;
                 done
             }
-            Ok(()) = news.changed() => news.borrow_and_update().unwrap_or(Event::Time),
+            Ok(()) = news.key.changed() => news.key.borrow_and_update().unwrap_or(Event::Time),
+            Ok(()) = news.may_lead.changed() => Event::MayLead(*news.may_lead.borrow_and_update()),
             () = tokio::time::sleep_until(deadline.into()) => Event::Time,
             () = stop.cancelled() => break,
         };
     }
-    let fence = standing.borrow().fence();
+    let leads = standing.borrow().role.term().is_some();
     standing.send_replace(Standing::default());
-    if tokio::time::timeout(RESIGN_WITHIN, candidate.resign(fence)).await.is_err() {
+    if tokio::time::timeout(RESIGN_WITHIN, candidate.leave(leads)).await.is_err() {
         tracing::warn!("the store does not answer: this coordinator's lease ends by itself");
     }
 }
@@ -172,6 +187,9 @@ impl Candidate {
             Operation::Renew(lease) => {
                 Box::pin(async move { Event::Renewed(answer(within, store.keep_alive(lease)).await) })
             }
+            Operation::Resign => {
+                Box::pin(async move { Event::Resigned(answer(within, resign(&store, &me.owner)).await) })
+            }
             Operation::Campaign(lease) => {
                 let first = std::mem::take(&mut self.first);
                 Box::pin(
@@ -181,10 +199,10 @@ impl Candidate {
         }
     }
 
-    async fn resign(&self, fence: Option<Condition>) {
-        if let Some(fence) = fence {
-            // Refused where another leads already.
-            let _ = self.store.transact(&[fence], vec![Write::delete(LEADER)]).await;
+    /// The coordinator stops.
+    async fn leave(&self, leads: bool) {
+        if leads {
+            let _ = resign(&self.store, &self.me.owner).await;
         }
         // What it claims stays until the lease ends: its next run, or the next leader, waits for these executors.
         let _ = self.store.transact(&[], vec![Write::delete(self.me.key())]).await;
@@ -207,6 +225,18 @@ async fn grant(store: &SharedStore, me: &Announcement, ttl: Duration) -> Result<
     let lease = store.grant_lease(ttl).await?;
     store.transact(&[], vec![Write::leased(me.key(), encode(me), lease)]).await?;
     Ok(lease)
+}
+
+/// Deletes the leader's key where it is this process's.
+async fn resign(store: &SharedStore, me: &Owner) -> Result<(), StoreError> {
+    let held = store.get(LEADER).await?;
+    let mine = held.filter(|entry| decode::<Owner>(&entry.value).is_some_and(|owner| owner == *me));
+    if let Some(entry) = mine {
+        // Refused where another leads meanwhile: that is as good.
+        let unchanged = Condition::unchanged(LEADER, Some(entry.revision));
+        store.transact(&[unchanged], vec![Write::delete(LEADER)]).await?;
+    }
+    Ok(())
 }
 
 /// The term, where the key could be created. One's own key is written anew: a term is never led twice.

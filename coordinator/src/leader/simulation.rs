@@ -61,6 +61,13 @@ impl Store {
                 self.key = Some((self.revision, lease, who));
                 Event::Campaigned(Ok(Some(self.revision)))
             }
+            Operation::Resign => {
+                if self.key.is_some_and(|(_, _, owner)| owner == who) {
+                    self.revision += 1;
+                    (self.key, self.deleted) = (None, self.revision);
+                }
+                Event::Resigned(Ok(()))
+            }
         }
     }
 
@@ -80,6 +87,7 @@ fn lost(operation: Operation) -> Event {
         Operation::Grant => Event::Granted(Err(Failure::Unknown)),
         Operation::Renew(_) => Event::Renewed(Err(Failure::Unknown)),
         Operation::Campaign(_) => Event::Campaigned(Err(Failure::Unknown)),
+        Operation::Resign => Event::Resigned(Err(Failure::Unknown)),
     }
 }
 
@@ -91,6 +99,8 @@ struct Coordinator {
     answer: Option<Event>,
     paused_until: Instant,
     cut_off_until: Instant,
+    /// Whether it may lead, and whether it has heard so.
+    may_lead: (bool, bool),
     heard: Revision,
     /// A write on its way, with the term that it names.
     write: Option<(Revision, Instant)>,
@@ -103,6 +113,8 @@ enum Fault {
     Pause(usize, u64),
     /// It does not reach the store.
     CutOff(usize, u64),
+    /// It may not lead, or may again.
+    MayLead(usize, bool),
     /// Nothing but time.
     Run(u64),
 }
@@ -111,7 +123,8 @@ fn faults() -> impl Strategy<Value = Vec<(Fault, u64)>> {
     let who = 0..COORDINATORS;
     let fault = prop_oneof![
         2 => (who.clone(), 100..8000u64).prop_map(|(who, ms)| Fault::Pause(who, ms)),
-        2 => (who, 100..8000u64).prop_map(|(who, ms)| Fault::CutOff(who, ms)),
+        2 => (who.clone(), 100..8000u64).prop_map(|(who, ms)| Fault::CutOff(who, ms)),
+        2 => (who, any::<bool>()).prop_map(|(who, may_lead)| Fault::MayLead(who, may_lead)),
         3 => (500..6000u64).prop_map(Fault::Run),
     ];
     // Beside each: how late messages are, at most.
@@ -136,6 +149,7 @@ impl World {
             answer: None,
             paused_until: now,
             cut_off_until: now,
+            may_lead: (true, true),
             heard: 0,
             write: None,
         };
@@ -195,7 +209,10 @@ impl World {
         let (deleted, key, cut_off) = (self.store.deleted, self.store.key, self.coordinators[who].cut_off_until > now);
         let coordinator = &mut self.coordinators[who];
         let mut event = Event::Time;
-        if let Some((operation, _, answered)) = coordinator.under_way {
+        if coordinator.may_lead.0 != coordinator.may_lead.1 {
+            coordinator.may_lead.1 = coordinator.may_lead.0;
+            event = Event::MayLead(coordinator.may_lead.0);
+        } else if let Some((operation, _, answered)) = coordinator.under_way {
             let sent_long_ago = answered + TIMING.renewal() <= now;
             if answered <= now && coordinator.answer.is_some() && !cut_off {
                 (event, coordinator.under_way) = (coordinator.answer.take().unwrap(), None);
@@ -256,15 +273,25 @@ proptest! {
                     world.coordinators[who].cut_off_until = world.now + Duration::from_millis(ms);
                     world.run(Duration::from_millis(ms / 2));
                 }
+                Fault::MayLead(who, may_lead) => {
+                    world.coordinators[who].may_lead.0 = may_lead;
+                    world.run(Duration::from_millis(late));
+                }
                 Fault::Run(ms) => world.run(Duration::from_millis(ms)),
             }
         }
         world.late = 50;
+        // Somebody may always lead.
+        if world.coordinators.iter().all(|c| !c.may_lead.0) {
+            world.coordinators[0].may_lead.0 = true;
+        }
         let quiet = world.coordinators.iter().map(|c| c.paused_until.max(c.cut_off_until)).max().unwrap();
         let wait = quiet.saturating_duration_since(world.now);
         world.run(wait + TIMING.ttl * 2);
         let roles: Vec<Role> = world.coordinators.iter().map(|c| c.election.role()).collect();
         prop_assert_eq!(roles.iter().filter(|role| role.term().is_some()).count(), 1, "{:?}", roles);
+        let mut leading = world.coordinators.iter().filter(|c| c.election.role().term().is_some());
+        prop_assert!(leading.all(|c| c.may_lead.0), "who may not lead does not");
         prop_assert!(roles.iter().all(|role| *role != Role::Detached), "{:?}", roles);
         let writes = world.store.writes.len();
         world.run(Duration::from_secs(1));
@@ -309,4 +336,22 @@ fn one_alone_leads_at_once_and_goes_on() {
     world.late = 300;
     world.run(Duration::from_secs(600));
     assert_eq!(world.coordinators[0].election.role().term(), term);
+}
+
+#[test]
+fn who_may_not_lead_gives_up_at_once_keeps_its_lease_and_takes_nothing_back() {
+    let mut world = World::new();
+    world.late = 50;
+    world.run(Duration::from_secs(5));
+    let leader = (0..COORDINATORS).find(|who| world.coordinators[*who].election.role().term().is_some()).unwrap();
+    let lease = world.coordinators[leader].election.lease();
+    world.coordinators[leader].may_lead.0 = false;
+    let took = until_another_leads(&mut world, leader);
+    assert!(took <= Duration::from_secs(2), "{took:?}");
+    world.run(Duration::from_secs(60));
+    let term = world.store.key.map(|(term, _, _)| term);
+    world.coordinators[leader].may_lead.0 = true;
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.coordinators[leader].election.lease(), lease);
+    assert_eq!(world.store.key.map(|(term, _, _)| term), term, "who leads goes on leading");
 }

@@ -1,7 +1,6 @@
 //! Executors: take batches, answer them, and fail.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use arrow_flight::FlightData;
 use bytes::Bytes;
