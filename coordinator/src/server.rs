@@ -133,7 +133,15 @@ impl Server {
         server.rotate(&tickets);
         let lookup = StoreLookup { registry: Arc::clone(&registry), fleet: fleet.clone() };
         let lookup: Arc<dyn Lookup> = Arc::new(lookup);
-        let router = Router::new(Arc::clone(&routes), Arc::clone(&tickets), Arc::clone(&stats), Arc::clone(&lookup));
+        let peers = session.peers();
+        let coordinators = Arc::new(move || peers.borrow().addresses());
+        let router = Router::new(
+            Arc::clone(&routes),
+            Arc::clone(&tickets),
+            Arc::clone(&stats),
+            Arc::clone(&lookup),
+            coordinators,
+        );
         let router = FlightFrontend::new(router, Arc::clone(&engines));
         let context = FleetContext {
             access: Arc::clone(&access),

@@ -14,6 +14,13 @@ pub const KIND_METADATA: &str = "x-udfleet-kind";
 /// Metadata of the schema: what the caller shows to executors, as the bearer of a call's authorization.
 pub const TICKET_METADATA: &str = "x-udfleet-ticket";
 
+/// Metadata of the schema, of functions that may have side effects: how often a batch may run. Others may run as often as one
+/// likes.
+pub const MAX_ATTEMPTS_METADATA: &str = "x-udfleet-max-attempts";
+
+/// Metadata of the schema, as coordinators tell it: where all of them can be reached, `host:port` with commas between them.
+pub const COORDINATORS_METADATA: &str = "x-udfleet-coordinators";
+
 /// The columns that a plain call of the function gives back: `result`; of table functions `row`, the row of the input
 /// batch that they belong to, then the columns of the result; of table aggregate functions the columns alone.
 #[must_use]

@@ -17,7 +17,7 @@ use udfleet_edge::channel::endpoint;
 use udfleet_edge::server::MAX_MESSAGE_BYTES;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::exchange_descriptor;
-use udfleet_proto::flight_info::KIND_METADATA;
+use udfleet_proto::flight_info::{KIND_METADATA, MAX_ATTEMPTS_METADATA};
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionKind, OnError};
 
 use crate::flags::Flags;
@@ -38,6 +38,7 @@ pub struct RemoteFunction {
     function: String,
     on_error: OnError,
     inputs: Option<Arc<[FieldRef]>>,
+    max_attempts: Option<u32>,
     /// For how long to try again.
     pub patience: Duration,
 }
@@ -64,6 +65,7 @@ impl RemoteFunction {
             function: flags.function.to_string(),
             on_error: flags.on_error.map_or(OnError::Unspecified, OnError::from),
             inputs: None,
+            max_attempts: None,
             patience: Duration::from_secs(flags.retry_seconds),
         })
     }
@@ -98,9 +100,15 @@ impl RemoteFunction {
         let asked = self.coordinator()?;
         let answer = asked.flight.get_flight_info(descriptor).await;
         let info = answer.map_err(|status| Failure::of(&status, &asked.address))?.into_inner();
-        let inputs: Arc<[FieldRef]> = declared_inputs(info)?.into();
-        self.inputs = Some(Arc::clone(&inputs));
+        let (inputs, max_attempts) = declared(info)?;
+        let inputs: Arc<[FieldRef]> = inputs.into();
+        (self.inputs, self.max_attempts) = (Some(Arc::clone(&inputs)), max_attempts);
         Ok(inputs)
+    }
+
+    /// How often a batch may run; `None`: as often as one likes, or the inputs have not been asked for yet.
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.max_attempts
     }
 
     /// Opens an exchange of these messages; the first of them needs [`RemoteFunction::descriptor`].
@@ -137,8 +145,8 @@ impl AnswerStream {
     }
 }
 
-/// The first columns of what the fleet says of a function.
-fn declared_inputs(info: FlightInfo) -> Result<Vec<FieldRef>, Error> {
+/// The first columns of what the fleet says of a function, and how often a batch of it may run.
+fn declared(info: FlightInfo) -> Result<(Vec<FieldRef>, Option<u32>), Error> {
     // Negative where the function takes any columns: they go out as they are.
     let count = usize::try_from(info.total_records).unwrap_or(0);
     let schema = info.try_decode_schema().map_err(|e| Error::internal(format!("reading a schema: {e}")))?;
@@ -147,6 +155,9 @@ fn declared_inputs(info: FlightInfo) -> Result<Vec<FieldRef>, Error> {
             let message = format!("this is a function of kind {kind}, and ClickHouse calls scalar functions only");
             Err(Error::new(ErrorCode::InvalidInput, message))
         }
-        _ => Ok(schema.fields().iter().take(count).cloned().collect()),
+        _ => {
+            let attempts = schema.metadata.get(MAX_ATTEMPTS_METADATA).and_then(|attempts| attempts.parse().ok());
+            Ok((schema.fields().iter().take(count).cloned().collect(), attempts))
+        }
     }
 }

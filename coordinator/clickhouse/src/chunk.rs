@@ -62,6 +62,11 @@ impl Chunk {
         self.ended && self.unanswered == 0
     }
 
+    /// Whether a batch that was sent has no answer.
+    pub fn is_waiting(&self) -> bool {
+        self.unanswered > 0
+    }
+
     /// What has to be sent when an exchange begins anew.
     pub fn kept(&self) -> impl Iterator<Item = &Message> {
         self.kept.iter()

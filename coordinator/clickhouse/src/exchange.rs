@@ -44,7 +44,7 @@ impl From<Error> for Interrupted {
     }
 }
 
-/// Sends what is kept of the stream and what comes of it, and writes the answers.
+/// Sends what is kept of the stream and what comes of it, and writes the answers. `number`: of this attempt, for the fleet.
 ///
 /// # Errors
 /// Why it ended early; the chunk knows what has been answered by then.
@@ -53,6 +53,7 @@ pub async fn attempt(
     chunk: &mut Chunk,
     input: &mut Input,
     output: &mut Output,
+    number: u32,
 ) -> Result<(), Interrupted> {
     let declared = fleet.inputs().await?;
     let header = match relabelled(&chunk.schema, &declared) {
@@ -61,7 +62,7 @@ pub async fn attempt(
     };
     // Never holds more than the batches that a chunk keeps.
     let (sender, messages) = unbounded_channel();
-    let mut sending = Sending { sender: Some(sender), next: 0 };
+    let mut sending = Sending { sender: Some(sender), next: 0, attempt: number };
     sending.push(FlightData::new().with_descriptor(fleet.descriptor()).with_data_header(header));
     chunk.kept().for_each(|message| sending.send(message));
     sending.close_if(chunk.ended);
@@ -135,6 +136,7 @@ fn begin(header: &Bytes, chunk: &mut Chunk, output: &mut Output) -> Result<Resul
 struct Sending {
     sender: Option<UnboundedSender<FlightData>>,
     next: u64,
+    attempt: u32,
 }
 
 impl Sending {
@@ -148,7 +150,7 @@ impl Sending {
     fn send(&mut self, message: &Message) {
         let data = FlightData::new().with_data_header(message.header.clone()).with_data_body(message.body.clone());
         if let Kind::Batch { .. } = message.kind {
-            let header = BatchHeader { sequence: self.next, attempt: 1 };
+            let header = BatchHeader { sequence: self.next, attempt: self.attempt };
             self.next += 1;
             self.push(data.with_app_metadata(header.encode_to_vec()));
         } else {

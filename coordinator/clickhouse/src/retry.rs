@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
-use udfleet_edge::channel::reason;
+use udfleet_edge::channel::{is_unreached, reason};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -17,7 +17,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub enum Failure {
     /// What the fleet says.
     Told(Error),
-    /// The connection is gone, or there was none.
+    /// There was no connection: nothing was sent.
+    Unreached(String),
+    /// The connection is gone: what was sent may have run.
     Lost(String),
 }
 
@@ -41,13 +43,23 @@ impl Failure {
     }
 
     fn lost(address: &str, status: &Status) -> Self {
-        Self::Lost(format!("no answer from {address}: {}", reason(status)))
+        let text = format!("no answer from {address}: {}", reason(status));
+        if is_unreached(status) { Self::Unreached(text) } else { Self::Lost(text) }
+    }
+
+    /// True where batches that were sent may have run.
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::Told(error) => !error.has_no_side_effects(),
+            Self::Unreached(_) => false,
+            Self::Lost(_) => true,
+        }
     }
 
     /// True where the same call may work a little later: nothing is wrong with it.
     fn passing(&self) -> bool {
         match self {
-            Self::Lost(_) => true,
+            Self::Unreached(_) | Self::Lost(_) => true,
             // The fleet has tried crashes again itself, as often as the function allows.
             Self::Told(error) => matches!(error.code(), ErrorCode::NoCapacity | ErrorCode::ExecutorLost),
         }
@@ -58,10 +70,49 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Told(error) => error.fmt(f),
-            Self::Lost(text) => {
+            Self::Unreached(text) | Self::Lost(text) => {
                 write!(f, "UNREACHABLE: {text} (hint: is the fleet running? --address names its coordinator)")
             }
         }
+    }
+}
+
+/// How often the batches of a chunk may run that have side effects; those of other functions as often as one likes.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempts {
+    most: Option<u32>,
+    /// The number of the next one.
+    next: u32,
+}
+
+impl Attempts {
+    /// `most`: of a function that may have side effects.
+    pub fn new(most: Option<u32>) -> Self {
+        Self { most, next: 1 }
+    }
+
+    /// The number of the next attempt; 1 where attempts are not counted.
+    pub fn number(self) -> u32 {
+        self.next
+    }
+
+    /// Counts an attempt that has failed; batches of it may have run.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ExecutorLost`] where they must not run once more.
+    pub fn failed(&mut self, failure: &Failure) -> Result<(), Error> {
+        let Some(most) = self.most else { return Ok(()) };
+        self.next += 1;
+        if self.next <= most {
+            return Ok(());
+        }
+        let message = match most {
+            1 => format!("{failure}; rows without an answer may have run, and the function is to run once"),
+            most => format!("{failure}; rows without an answer may have run {most} times"),
+        };
+        Err(Error::new(ErrorCode::ExecutorLost, message).hint(
+            "what is not deterministic runs again only where udfleet.retry.max-attempts says so, and as often as it says",
+        ))
     }
 }
 
@@ -151,6 +202,21 @@ mod tests {
         let mut at_once = Retry::new(Duration::ZERO, 2);
         assert_eq!(at_once.after(told(ErrorCode::NoCapacity), now).unwrap(), none);
         assert!(at_once.after(told(ErrorCode::NoCapacity), now).is_err());
+    }
+
+    #[test]
+    fn what_has_side_effects_runs_as_often_as_it_may() {
+        let lost = || Failure::Lost("gone".to_owned());
+        let mut any = Attempts::new(None);
+        assert!((0..100).all(|_| any.failed(&lost()).is_ok()) && any.number() == 1);
+        assert_eq!(Attempts::new(Some(1)).failed(&lost()).unwrap_err().code(), ErrorCode::ExecutorLost);
+        let mut three = Attempts::new(Some(3));
+        assert!(three.failed(&lost()).is_ok() && three.failed(&lost()).is_ok() && three.number() == 3);
+        assert!(three.failed(&lost()).is_err());
+        assert!(lost().may_have_run() && !Failure::Unreached("none".to_owned()).may_have_run());
+        assert!(told(ErrorCode::ExecutorLost).may_have_run());
+        let refused = Error::new(ErrorCode::NoCapacity, "full").with(|info| info.has_no_side_effects = true);
+        assert!(!Failure::Told(refused).may_have_run());
     }
 
     #[test]

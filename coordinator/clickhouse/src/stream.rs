@@ -9,7 +9,7 @@ use crate::exchange::{Interrupted, attempt};
 use crate::frame::Kind;
 use crate::input::{Event, Input};
 use crate::output::Output;
-use crate::retry::Retry;
+use crate::retry::{Attempts, Retry};
 
 /// Answers a stream, `rows` of it announced; tries again what is lost on the way.
 ///
@@ -32,15 +32,19 @@ pub async fn answer(
     };
     let mut chunk = Chunk::new(schema)?;
     let mut retry = Retry::new(fleet.patience, fleet.coordinators());
+    let mut attempts: Option<Attempts> = None;
     loop {
         let before = chunk.rows_out;
-        let failure = match attempt(fleet, &mut chunk, input, output).await {
+        let failure = match attempt(fleet, &mut chunk, input, output, attempts.map_or(1, Attempts::number)).await {
             Ok(()) => break,
             Err(Interrupted::Stopped(stop)) => return Err(stop),
             Err(Interrupted::Failed(failure)) => failure,
         };
         if chunk.rows_out > before {
             retry.progress();
+        }
+        if failure.may_have_run() && chunk.is_waiting() {
+            attempts.get_or_insert_with(|| Attempts::new(fleet.max_attempts())).failed(&failure)?;
         }
         let pause = retry.after(failure, Instant::now()).map_err(Stop::Failed)?;
         fleet.pass_on();

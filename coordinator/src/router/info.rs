@@ -11,14 +11,20 @@ use udfleet_proto::v1::ExchangeRequest;
 use super::routed_stage::RoutedStage;
 use crate::routes::{Routes, Server, Target};
 
-/// The function with the executors that serve it, for direct exchange.
-pub(super) fn flight_info(target: &Target, engine: Engine, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
+/// The function with the executors that serve it, for direct exchange, and the coordinators that know of it.
+pub(super) fn flight_info(
+    target: &Target,
+    engine: Engine,
+    descriptor: FlightDescriptor,
+    coordinators: &[String],
+) -> Result<FlightInfo, Error> {
     let endpoint = |server: &Server| {
         FlightEndpoint::new()
             .with_ticket(Ticket::new(target.function.name.clone()))
             .with_location(format!("grpc+tcp://{}", server.endpoint.address))
     };
-    describe(&target.function.definition, engine, descriptor, target.servers.iter().map(endpoint).collect())
+    let endpoints = target.servers.iter().map(endpoint).collect();
+    describe(&target.function.definition, engine, descriptor, endpoints, coordinators)
 }
 
 /// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several, or

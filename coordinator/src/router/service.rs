@@ -70,19 +70,25 @@ pub(super) struct RouterContext {
 pub struct Router {
     shared: Arc<RouterContext>,
     lookup: Arc<dyn Lookup>,
+    coordinators: Coordinators,
 }
 
+/// Where the coordinators of the fleet can be reached now.
+pub type Coordinators = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 impl Router {
-    /// Routes by this table; `tickets` are shown to executors and given to callers for these, `lookup` finds what another coordinator has just registered.
+    /// Routes by this table; `tickets` are shown to executors and given to callers for these, `lookup` finds what another
+    /// coordinator has just registered, and clients are told of `coordinators`.
     #[must_use]
     pub fn new(
         routes: Arc<RouteTable>,
         tickets: Arc<TicketSigner>,
         stats: Arc<Stats>,
         lookup: Arc<dyn Lookup>,
+        coordinators: Coordinators,
     ) -> Self {
         let token = SendToken::changing(tickets.clone());
-        Self { shared: Arc::new(RouterContext { routes, token, tickets, stats }), lookup }
+        Self { shared: Arc::new(RouterContext { routes, token, tickets, stats }), lookup, coordinators }
     }
 
     /// The stages of one stream, in a row.
@@ -168,7 +174,7 @@ impl Backend for Router {
         let routes = self.shared.routes.load_full();
         match route {
             Route::Path(function) | Route::Exchange(function, _) => {
-                info::flight_info(routes.find(&function)?, engine, descriptor)
+                info::flight_info(routes.find(&function)?, engine, descriptor, &(self.coordinators)())
             }
             Route::Composed(_) => info::of_stages(stages::of(route, caller, &routes)?, &routes, descriptor),
         }
@@ -186,9 +192,10 @@ impl Backend for Router {
         let routes = self.shared.routes.load_full();
         let usable = |target: &&Arc<Target>| caller.functions.include(&target.function.definition.name);
         let targets: Vec<Arc<Target>> = routes.by_name().filter(usable).cloned().collect();
+        let coordinators = (self.coordinators)();
         targets.into_iter().map(move |target| {
             let name = target.function.definition.name.clone();
-            info::flight_info(&target, engine, FlightDescriptor::new_path(vec![name]))
+            info::flight_info(&target, engine, FlightDescriptor::new_path(vec![name]), &coordinators)
         })
     }
 }

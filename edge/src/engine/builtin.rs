@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::{Status, Streaming};
 
 use super::AnswerStream;
-use super::info::of_columns;
+use super::info::{FunctionFacts, of_columns};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
 use udfleet_proto::frame;
@@ -81,7 +81,8 @@ impl Builtin {
     pub fn describe(self, descriptor: FlightDescriptor) -> Result<FlightInfo, Error> {
         let (inputs, outputs) = (self.inputs(), vec![self.output()]);
         let count = inputs.len() as i64;
-        of_columns(inputs, outputs, FunctionKind::Scalar, count, descriptor, Vec::new())
+        let facts = FunctionFacts { kind: FunctionKind::Scalar, attempts: None, coordinators: &[] };
+        of_columns(inputs, outputs, facts, count, descriptor, Vec::new())
     }
 
     /// Answers a stream: the message that was read before, then the others.

@@ -6,13 +6,13 @@ use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, Sch
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::flight_info::{KIND_METADATA, TICKET_METADATA};
+use udfleet_proto::flight_info::{COORDINATORS_METADATA, KIND_METADATA, MAX_ATTEMPTS_METADATA, TICKET_METADATA};
 use udfleet_proto::v1::{FunctionDefinition, FunctionKind};
 
 use super::Engine;
 use super::columns::{described_inputs, described_outputs};
 
-/// A function as a caller of this engine sees it.
+/// A function as a caller of this engine sees it. `coordinators`: where they can be reached, as one of them says.
 ///
 /// # Errors
 /// `INTERNAL` where the schema can't be encoded.
@@ -21,29 +21,45 @@ pub fn describe(
     engine: Engine,
     descriptor: FlightDescriptor,
     endpoints: Vec<FlightEndpoint>,
+    coordinators: &[String],
 ) -> Result<FlightInfo, Error> {
     let inputs = described_inputs(definition, engine);
     // A function without declared inputs takes any columns: their number is unknown.
     let count = if definition.input_typed { inputs.len() as i64 } else { -1 };
-    of_columns(inputs, described_outputs(definition, engine), definition.kind(), count, descriptor, endpoints)
+    let attempts = (!definition.deterministic).then(|| udfleet_proto::config::max_attempts(definition));
+    let facts = FunctionFacts { kind: definition.kind(), attempts, coordinators };
+    of_columns(inputs, described_outputs(definition, engine), facts, count, descriptor, endpoints)
+}
+
+/// What a caller has to know besides the columns.
+pub(super) struct FunctionFacts<'c> {
+    pub kind: FunctionKind,
+    /// How often a batch may run, where it may have side effects.
+    pub attempts: Option<u64>,
+    /// Where all coordinators can be reached, as one of them says.
+    pub coordinators: &'c [String],
 }
 
 /// Schema = inputs, then outputs; `total_records` = number of inputs (the contract of arrow-udf and Databend).
 pub(super) fn of_columns(
     inputs: Vec<Field>,
     outputs: Vec<Field>,
-    kind: FunctionKind,
+    facts: FunctionFacts<'_>,
     total_records: i64,
     descriptor: FlightDescriptor,
     endpoints: Vec<FlightEndpoint>,
 ) -> Result<FlightInfo, Error> {
-    let metadata = [
+    let mut metadata = HashMap::from([
         ("x-databend-udf-input-count".to_owned(), inputs.len().to_string()),
         // An aggregate's results come at the end of the input only, which callers have to know.
-        (KIND_METADATA.to_owned(), kind.as_str_name().to_owned()),
-    ];
+        (KIND_METADATA.to_owned(), facts.kind.as_str_name().to_owned()),
+    ]);
+    if !facts.coordinators.is_empty() {
+        metadata.insert(COORDINATORS_METADATA.to_owned(), facts.coordinators.join(","));
+    }
+    metadata.extend(facts.attempts.map(|attempts| (MAX_ATTEMPTS_METADATA.to_owned(), attempts.to_string())));
     let fields: Vec<_> = inputs.into_iter().chain(outputs).collect();
-    let schema = Schema::new_with_metadata(fields, HashMap::from(metadata));
+    let schema = Schema::new_with_metadata(fields, metadata);
     let options = Default::default();
     let message = IpcMessage::try_from(SchemaAsIpc::new(&schema, &options))
         .map_err(|e| Error::internal(format!("encoding a schema: {e}")))?;

@@ -75,7 +75,7 @@ impl Backend for OneFunction {
         engine: Engine,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Error> {
-        describe(&self.admit(route.function()?)?, engine, descriptor, Vec::new())
+        describe(&self.admit(route.function()?)?, engine, descriptor, Vec::new(), &[])
     }
 
     fn list(

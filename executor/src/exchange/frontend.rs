@@ -113,7 +113,7 @@ impl Backend for FunctionStreams {
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Error> {
         let function = self.table.resolve(route.function()?)?;
-        describe(&function.definition, engine, descriptor, Vec::new())
+        describe(&function.definition, engine, descriptor, Vec::new(), &[])
     }
 
     fn list(
@@ -124,7 +124,7 @@ impl Backend for FunctionStreams {
         let usable = move |function: &Arc<ServedFunction>| caller.functions.include(&function.definition.name);
         self.table.all().into_iter().filter(usable).map(move |function| {
             let descriptor = FlightDescriptor::new_path(vec![function.definition.name.clone()]);
-            describe(&function.definition, engine, descriptor, Vec::new())
+            describe(&function.definition, engine, descriptor, Vec::new(), &[])
         })
     }
 }

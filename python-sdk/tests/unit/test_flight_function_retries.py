@@ -56,3 +56,28 @@ def test_a_peer_that_was_never_reached_is_tried_again(monkeypatch):
         with pytest.raises(udfleet.UnreachableError):
             function.call(BATCH)
     assert len(pauses) == 4
+
+
+class Telling(flight.FlightServerBase):
+    """Says of a function where the coordinators are, as a coordinator does."""
+
+    def __init__(self) -> None:
+        super().__init__("grpc://127.0.0.1:0")
+        self.coordinators: list[str] = []
+        self.asked = 0
+
+    def get_flight_info(self, context, descriptor):
+        self.asked += 1
+        schema = pa.schema([("a", pa.int64())], {"x-udfleet-coordinators": ",".join(self.coordinators)})
+        endpoint = flight.FlightEndpoint(b"f@1", ["grpc+tcp://127.0.0.1:1"])
+        return flight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
+
+
+def test_a_worker_knows_the_coordinators_that_were_learned_where_the_job_was_made():
+    with Telling() as other:
+        with Telling() as named:
+            named.coordinators = other.coordinators = [f"127.0.0.1:{each.port}" for each in (named, other)]
+            function = FlightFunction(f"127.0.0.1:{named.port}", "f")
+            function.resolve()
+        worker = pickle.loads(pickle.dumps(function))
+        assert worker.resolve() is not None and other.asked == 1

@@ -32,10 +32,13 @@ _OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 2000),
     *_keepalive.OPTIONS,
 ]
+_COORDINATORS = b"x-udfleet-coordinators"
+"""Metadata of what a coordinator says of a function: where all coordinators are."""
 
 
 class FlightFunction:
-    """A registered function by its address. Pickles; opens its streams where it is called.
+    """A registered function by its address. Pickles, with the coordinators that it has learned of; opens its streams
+    where it is called.
 
     :param address: `host:port` of a coordinator, or of several with commas between them.
     :param name: `name`, or `name@version`.
@@ -60,7 +63,8 @@ class FlightFunction:
         self._ticket: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FlightFunction, (self.address, self.name, self.token, self.direct, self.repeatable)
+        known = joined(self._coordinators.known)
+        return FlightFunction, (known, self.name, self.token, self.direct, self.repeatable)
 
     def resolve(self) -> flight.FlightInfo:
         """What the fleet says of it. A name without version is that of the newest one as of now, from now on.
@@ -169,8 +173,11 @@ class FlightFunction:
         with self._connect(_location(coordinator)) as client:
             info = client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
         self._coordinators.answered(coordinator)
-        ticket = (info.schema.metadata or {}).get(b"x-udfleet-ticket")
+        told = info.schema.metadata or {}
+        ticket = told.get(b"x-udfleet-ticket")
         self._ticket = ticket.decode() if ticket else None
+        known = told.get(_COORDINATORS, b"").decode()
+        self._coordinators.learn(coordinator, [address for address in known.split(",") if address])
         return info
 
     def _connect(self, location: flight.Location) -> flight.FlightClient:
