@@ -9,7 +9,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::BatchTiming;
 
 use super::busy;
-use super::client_stream::{BatchIdentity, Begun};
+use super::client_stream::{BatchIdentity, Begun, GiveBack};
 use super::input::Batch;
 use super::merge::{self, MergedShare};
 use super::parts::{self, PartReader};
@@ -84,7 +84,7 @@ impl BatchRun {
             let target = Arc::clone(&self.call.target);
             let demand = Demand { keeps: self.input.session != 0, ..target.demand.clone() };
             let waiting = Instant::now();
-            let credit = self.turn(target.pool.acquire(&demand)).await??;
+            let credit = self.turn(target.pool.acquire(&demand), self.give_back()).await??;
             self.tally.waited(waiting.elapsed());
             if let Some(received) = self.attempt(credit).await? {
                 return Ok(received);
@@ -115,7 +115,7 @@ impl BatchRun {
         let joined = Instant::now();
         let (client, place) = (Arc::clone(&self.call.client), self.batch.place);
         let share = merge::join(&self.call.target, &self.input, rows, move || client.begin(place));
-        let share = self.turn(share).await?.ok().flatten();
+        let share = self.turn(share, self.give_back()).await?.ok().flatten();
         let MergedShare { output, at, began, shared, begun } = match share {
             Some(Ok(share)) => share,
             Some(Err(failure)) => return self.may_retry(failure).map(|()| None),
@@ -147,11 +147,15 @@ impl BatchRun {
         }
     }
 
-    /// Waits for its turn at an interpreter, until the stream ends. Where long calls are in the way and other executors may
-    /// be free, the client gets the batch back.
-    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Result<T, Error> {
+    /// When a batch that has not begun goes back to its client, where other executors may be free.
+    fn give_back(&self) -> Option<GiveBack> {
+        self.call.client.give_back.filter(|_| !self.input.end)
+    }
+
+    /// Waits for its turn at an interpreter, until the stream ends. Where long calls are in the way, the client gets the
+    /// batch back if it may.
+    async fn turn<T>(&self, turn: impl Future<Output = T>, give_back: Option<GiveBack>) -> Result<T, Error> {
         let mut turn = std::pin::pin!(turn);
-        let give_back = self.call.client.give_back.filter(|_| !self.input.end);
         loop {
             let look = async {
                 match give_back {
@@ -172,14 +176,10 @@ impl BatchRun {
         }
     }
 
-    /// Waits for a credit, until the stream ends.
+    /// Waits for a credit of a result that has begun, until the stream ends.
     async fn credit(&mut self, credit: impl Future<Output = Result<Credit, Error>>) -> Result<Credit, Error> {
         let waiting = Instant::now();
-        let credit = tokio::select! {
-            biased;
-            () = self.ended.cancelled() => return Err(Error::internal("the stream has ended")),
-            credit = credit => credit?,
-        };
+        let credit = self.turn(credit, None).await??;
         self.tally.waited(waiting.elapsed());
         Ok(credit)
     }

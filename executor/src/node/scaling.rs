@@ -51,6 +51,8 @@ pub(super) struct LoadSample {
     pub(super) waiting: u32,
     /// Since the oldest of these arrived.
     pub(super) oldest: Duration,
+    /// Another environment waits for devices such as these interpreters hold.
+    pub(super) claimed: bool,
 }
 
 impl LoadSample {
@@ -62,6 +64,7 @@ impl LoadSample {
             computing: load.computing_percent >= 50,
             waiting: load.queues.iter().map(|queue| queue.calls as u32).sum(),
             oldest: load.oldest().unwrap_or_default(),
+            claimed: false,
         }
     }
 }
@@ -122,6 +125,11 @@ impl Scaler {
     ) -> ScalingStep {
         self.bound(bounds);
         self.busy += (f64::from(sample.busy) - self.busy) / 10.0;
+        if sample.claimed {
+            // What it has beyond its least was nobody else's need when it took it: now it is, whatever waits here.
+            (self.late, self.enough_since) = (0, None);
+            return if self.target > bounds.least { ScalingStep::Shrink } else { ScalingStep::Keep };
+        }
         let blocked = sample.blocked && sample.waiting > 0 && sample.oldest >= BLOCKED_AGE;
         self.late = if sample.waiting > 0 && sample.oldest >= QUEUE_AGE { self.late + 1 } else { 0 };
         if blocked || self.late >= LOOKS {
@@ -177,6 +185,20 @@ mod tests {
 
     fn free(interpreters: u32) -> LoadSample {
         LoadSample { interpreters, ..LoadSample::default() }
+    }
+
+    #[test]
+    fn what_others_wait_for_is_given_back_under_load_too() {
+        let (mut scaler, now) = (Scaler::new(3), Instant::now());
+        let claimed = LoadSample { claimed: true, ..queued(3, 9, QUEUE_AGE * 9) };
+        for target in [2, 1] {
+            assert_eq!(scaler.look(&claimed, BOUNDS, 64, IDLE, now), ScalingStep::Shrink);
+            scaler.shrunk();
+            assert_eq!(scaler.target(), target);
+        }
+        for _ in 0..10 {
+            assert_eq!(scaler.look(&claimed, BOUNDS, 64, IDLE, now), ScalingStep::Keep, "its least it keeps");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ractor::{Actor, ActorId, ActorRef};
 use udfleet_proto::config::INTERPRETERS;
@@ -36,11 +36,9 @@ impl EnvironmentState {
             return true;
         }
         let room = context.memory.room().min(context.limits.max_interpreters.saturating_sub(running)).min(devices);
-        // Devices that others wait for are not kept.
-        let wanted = context.devices.wanted_by_others(&self.hash, &needs);
-        let idle = if wanted { Duration::ZERO } else { context.scaling.idle };
-        let sample = LoadSample::of(&load);
-        match self.scaler.look(&sample, self.bounds(), room, idle, Instant::now()) {
+        let claimed = context.devices.wanted_by_others(&self.hash, &needs);
+        let sample = LoadSample { claimed, ..LoadSample::of(&load) };
+        match self.scaler.look(&sample, self.bounds(), room, context.scaling.idle, Instant::now()) {
             ScalingStep::Keep => {
                 self.keep_retiring();
                 false
@@ -64,7 +62,7 @@ impl EnvironmentState {
         }
         self.scaler.shrunk();
         self.retiring = None;
-        tracing::info!(environment = self.hash, target = self.scaler.target(), "interpreters are idle: one fewer");
+        tracing::info!(environment = self.hash, target = self.scaler.target(), "one interpreter fewer");
         true
     }
 
