@@ -103,6 +103,8 @@ impl Coordinator {
 /// What one change took on the slowest coordinator, and what was sent for it by each.
 struct Cost {
     cpu: Duration,
+    /// Entries of the snapshot that were replaced.
+    replaced: u64,
     messages: Vec<DesiredState>,
 }
 
@@ -144,14 +146,15 @@ impl LargeFleet {
     }
 
     fn cost(&mut self, what: &str, change: impl Fn(&mut MembershipCore)) -> Cost {
-        let mut most = Duration::ZERO;
+        let (mut most, mut replaced) = (Duration::ZERO, 0);
         for coordinator in &mut self.coordinators {
-            let began = cpu();
+            let (began, before) = (cpu(), coordinator.core.builder.now().replaced);
             change(&mut coordinator.core);
             most = most.max(cpu() - began);
+            replaced = replaced.max(coordinator.core.builder.now().replaced - before);
         }
         let messages = self.coordinators.iter_mut().map(Coordinator::sent).last().unwrap_or_default();
-        let cost = Cost { cpu: most, messages };
+        let cost = Cost { cpu: most, replaced, messages };
         let (functions, executors) = (self.catalog.iter().count(), self.coordinators[0].core.members.len());
         let (_, named) = cost.named();
         println!(
@@ -214,8 +217,9 @@ async fn the_cost_of_a_function_does_not_grow_with_the_number_of_functions() {
         let catalog = (0..functions).fold(Catalog::default(), |all, number| all.with(function(number, u32::MAX)));
         let coordinators = vec![Coordinator::new(10, &Arc::new(catalog.clone()))];
         let mut fleet = LargeFleet { coordinators, catalog: Arc::new(catalog), sharing: u32::MAX };
-        (0..20).map(|more| fleet.register(functions + more).cpu).min().unwrap()
+        let costs: Vec<Cost> = (0..20).map(|more| fleet.register(functions + more)).collect();
+        // What it takes is printed for the benchmark; here, what it touches counts.
+        costs.into_iter().map(|cost| (cost.replaced, cost.messages.len(), cost.named())).max()
     };
-    let (few, many) = (cost(50), cost(5_000));
-    assert!(many <= few * 10, "a hundred times as many functions: {few:?}, then {many:?}");
+    assert_eq!(cost(5_000), cost(50), "a hundred times as many functions");
 }

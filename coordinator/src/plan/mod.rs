@@ -15,6 +15,7 @@ mod explain;
 mod graph;
 mod library;
 mod limits;
+mod names;
 mod operation;
 mod operators;
 mod order;
@@ -37,6 +38,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Field, OnError, Plan, Stage};
 
 pub use library::Library;
+pub use names::functions_called;
 
 use crate::registry::{Function, null_result_refused};
 

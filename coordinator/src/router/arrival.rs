@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use udfleet_edge::auth::{Principal, PrincipalKind};
-use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
-use super::stages;
+use crate::plan::functions_called;
 use crate::registry::Lookup;
 use crate::routes::{RouteTable, Routes};
 
@@ -38,21 +36,21 @@ pub(super) async fn await_functions(route: &Route, table: &RouteTable, lookup: &
 
 /// The first function of the route that is not known.
 fn unknown(route: &Route, routes: &Routes) -> Option<FunctionRef> {
-    let missing = |error: Error| {
-        let which = FunctionRef::parse(&error.info().function).ok()?;
-        (error.code() == ErrorCode::FunctionNotFound).then_some(which)
+    let is_unknown =
+        |function: &FunctionRef| routes.find(function).is_err_and(|error| error.code() == ErrorCode::FunctionNotFound);
+    let first_of = |names: &mut dyn Iterator<Item = &str>| {
+        names.filter_map(|name| FunctionRef::parse(name).ok()).find(|function| is_unknown(function))
     };
     match route {
-        Route::Path(function) | Route::Exchange(function, _) => routes.find(function).err().and_then(missing),
-        Route::Composed(_) => stages::of(route.clone(), &anyone(), routes).err().and_then(missing),
+        Route::Path(function) | Route::Exchange(function, _) => Some(function.clone()).filter(is_unknown),
+        Route::Composed(request) => match (&request.plan, &request.stage) {
+            (Some(plan), _) => first_of(&mut functions_called(plan).into_iter()),
+            (None, Some(stage)) => first_of(&mut stage.functions.iter().map(String::as_str)),
+            (None, None) => None,
+        },
     }
 }
 
 fn new_and_unserved(function: &FunctionRef, routes: &Routes, lookup: &dyn Lookup) -> bool {
     routes.find(function).is_ok_and(|target| target.servers.is_empty() && lookup.is_new(&target.function.name))
-}
-
-/// Whoever asks: what the caller may not use is refused later.
-fn anyone() -> Principal {
-    Principal::unlimited(PrincipalKind::Anonymous)
 }

@@ -19,7 +19,8 @@ def backup(ctx: click.Context, folder: str, as_json: bool) -> None:
     if as_json:
         output.print_json(summary)
     else:
-        output.say(f"{folder} holds {summary.functions} functions and {summary.artifacts} artifacts")
+        functions, artifacts = output.count(summary.functions, "function"), output.count(summary.artifacts, "artifact")
+        output.say(f"{folder} holds {functions} and {artifacts}")
 
 
 @click.command(short_help="Register what a backup holds.")
@@ -35,6 +36,5 @@ def restore(ctx: click.Context, folder: str, as_json: bool) -> None:
     if as_json:
         output.print_json(summary)
     else:
-        output.say(
-            f"restored {summary.functions - summary.already_present} functions; {summary.already_present} were there"
-        )
+        restored = output.count(summary.functions - summary.already_present, "function")
+        output.say(f"restored {restored}; already there: {summary.already_present}")

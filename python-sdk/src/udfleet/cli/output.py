@@ -45,6 +45,11 @@ def say(text: str) -> None:
     print(visible(text), file=sys.stderr, flush=True)
 
 
+def count(number: int, what: str) -> str:
+    """1 function, 2 functions."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(value: float) -> str:
     """Bytes for people."""
     for unit in ("B", "KiB", "MiB"):

@@ -173,10 +173,10 @@ class FlightFunction:
         with self._connect(_location(coordinator)) as client:
             info = client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
         self._coordinators.answered(coordinator)
-        told = info.schema.metadata or {}
-        ticket = told.get(b"x-udfleet-ticket")
+        metadata = info.schema.metadata or {}
+        ticket = metadata.get(b"x-udfleet-ticket")
         self._ticket = ticket.decode() if ticket else None
-        known = told.get(_COORDINATORS, b"").decode()
+        known = metadata.get(_COORDINATORS, b"").decode()
         self._coordinators.learn(coordinator, [address for address in known.split(",") if address])
         return info
 
