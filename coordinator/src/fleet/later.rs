@@ -7,7 +7,7 @@ use udfleet_proto::error::Error;
 
 use super::register::go_on;
 use super::service::FleetContext;
-use crate::registry::{Function, UnresolvedRegistration};
+use crate::registry::{Function, RegistrationEnd, UnresolvedRegistration};
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -26,13 +26,13 @@ pub(super) async fn record(
     context: &FleetContext,
     function: &Function,
     outcome: RegistrationOutcome,
-) -> Result<(), Error> {
+) -> Result<RegistrationEnd, Error> {
     if outcome.ready {
         return context.registry.settle(function).await;
     }
-    context.registry.abandon(function, outcome.served).await?;
+    let end = context.registry.abandon(function, outcome.served).await?;
     context.fleet.show_catalog().await;
-    Ok(())
+    Ok(end)
 }
 
 /// The same, until the store has taken it.
@@ -40,7 +40,7 @@ pub(super) async fn record_later(context: Arc<FleetContext>, function: Function,
     loop {
         tokio::time::sleep(PAUSE).await;
         match record(&context, &function, outcome).await {
-            Ok(()) => return,
+            Ok(end) => return tracing::info!(function = function.name, ?end, "the end of a registration"),
             Err(error) => {
                 tracing::warn!(function = function.name, %error, "the end of a registration is not stored yet")
             }

@@ -15,7 +15,7 @@ use super::service::FleetContext;
 use crate::audit::AuditEvent;
 use crate::config;
 use crate::membership::{Unplaced, WatchEvent};
-use crate::registry::{self, Function, RegisterError};
+use crate::registry::{self, Function, RegisterError, RegistrationEnd, UnresolvedRegistration};
 
 /// The receiver of events; they are dropped if it does not read.
 pub(super) struct Events(pub mpsc::Sender<Result<RegistrationEvent, Status>>);
@@ -67,10 +67,7 @@ async fn register(
     let (function, new) = match context.registry.register(definition).await {
         Ok(registered) => registered,
         Err(RegisterError::Failed(error)) => return Err(error),
-        Err(RegisterError::Unresolved(error, registration)) => {
-            tokio::spawn(later::resolve(Arc::clone(context), registration));
-            return Err(error);
-        }
+        Err(RegisterError::Unresolved(error, registration)) => (resolved(context, registration, error).await?, true),
     };
     context.fleet.catalog_changed();
     let line = if new { "registering" } else { "identical to" };
@@ -86,6 +83,22 @@ async fn register(
     }
     events.tell(Kind::Progress(format!("registered as {}", function.name)));
     Ok(info)
+}
+
+/// What has become of a registration that the store did not answer. Where it can't say that either, it is found out later.
+async fn resolved(
+    context: &Arc<FleetContext>,
+    registration: Box<UnresolvedRegistration>,
+    error: Error,
+) -> Result<Arc<Function>, Error> {
+    match context.registry.resolve(&registration).await {
+        Ok(Some(function)) => Ok(function),
+        Ok(None) => Err(error.with(|info| info.has_no_side_effects = true)),
+        Err(_) => {
+            tokio::spawn(later::resolve(Arc::clone(context), registration));
+            Err(error.hint("it may have been registered: the same request again finds it"))
+        }
+    }
 }
 
 /// Executors that can't serve it although others do, and why.
@@ -128,8 +141,9 @@ async fn watched(
     result.map_err(|error| error.function(function.name.as_str()))
 }
 
-/// Records how the registration of a new version ended. A failed one leaves nothing, not even a used version number,
-/// unless it was `served` for a while. While the store is unavailable, that is recorded later.
+/// Records how the registration of a new version ended, and says so only then: what is acknowledged is there afterwards. A
+/// failed one leaves nothing, not even a used version number, unless it was `served` for a while. While the store is
+/// unavailable, that is recorded later.
 async fn end(
     context: &Arc<FleetContext>,
     function: &Function,
@@ -138,11 +152,27 @@ async fn end(
 ) -> Result<FunctionInfo, Error> {
     let outcome = RegistrationOutcome { ready: result.is_ok(), served };
     match later::record(context, function, outcome).await {
-        Err(error) if !error.code().retryable() => return Err(error),
-        Err(_) => drop(tokio::spawn(later::record_later(Arc::clone(context), function.clone(), outcome))),
-        Ok(()) => {}
+        Ok(RegistrationEnd::Recorded) => result,
+        Ok(RegistrationEnd::Removed) => Err(result.err().unwrap_or_else(|| removed(function))),
+        Ok(RegistrationEnd::TakenOver) => Err(taken_over(function)),
+        Err(error) if !error.code().retryable() => Err(error),
+        Err(error) => {
+            tokio::spawn(later::record_later(Arc::clone(context), function.clone(), outcome));
+            let hint = "it can be called, and stays once that is stored; register it again to hear so";
+            Err(result.err().unwrap_or_else(|| error.function(&*function.name).hint(hint)))
+        }
     }
-    result
+}
+
+fn removed(function: &Function) -> Error {
+    Error::new(ErrorCode::FunctionNotFound, "it was dropped while it was registered").function(&*function.name)
+}
+
+fn taken_over(function: &Function) -> Error {
+    let message = "this coordinator was cut off, and another one sees to the registration now";
+    Error::new(ErrorCode::NoCapacity, message)
+        .function(&*function.name)
+        .hint("register it again: the answer is how it has ended")
 }
 
 pub(super) async fn present(context: &FleetContext, definition: &FunctionDefinition) -> Result<(), Error> {

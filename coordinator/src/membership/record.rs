@@ -5,7 +5,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, Hello};
 
 use super::message::Origin;
-use crate::store::{Condition, LeaseId, Revision, SharedStore, StoreError, Write};
+use crate::store::{Condition, LeaseId, Revision, SharedStore, StoreError, UnansweredWrites, Write};
 
 const RACES: usize = 32;
 /// `executors/ID`: a [`Record`].
@@ -70,7 +70,7 @@ pub(super) fn claim_key(executor: &str, coordinator: &str) -> String {
 }
 
 /// Executor and coordinator of a claim's key.
-fn parse_claim_key(key: &str) -> Option<(&str, &str)> {
+pub(super) fn parse_claim_key(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(CLAIMS)?.split_once('/')
 }
 
@@ -90,6 +90,7 @@ pub(super) async fn admit(
     lease: Option<LeaseId>,
 ) -> Result<Record, Error> {
     let key = format!("{EXECUTORS}{}", hello.executor);
+    let mut unanswered = UnansweredWrites::default();
     for _ in 0..RACES {
         let (mut record, condition) = read(store, &key).await?;
         if record.epoch == 0 || record.incarnation != hello.incarnation {
@@ -102,7 +103,7 @@ pub(super) async fn admit(
         }
         let mut writes = vec![Write::put(&key, serde_json::to_vec(&record).map_err(broken(&key))?)];
         writes.extend(lease.map(|lease| claim.write(&hello.executor, coordinator, lease)));
-        match store.transact(&[condition], writes).await {
+        match unanswered.again(store.transact(&[condition], writes).await) {
             Ok(Some(_)) => return Ok(record),
             Ok(None) => {}
             Err(StoreError::NoLease(_)) => {
@@ -150,13 +151,49 @@ pub(super) async fn set_draining(
     draining: bool,
 ) -> Result<(Revision, Record), Error> {
     let key = format!("{EXECUTORS}{executor}");
+    let mut unanswered = UnansweredWrites::default();
     for _ in 0..RACES {
         let (mut record, condition) = read(store, &key).await?;
         record.draining = draining;
         let write = Write::put(&key, serde_json::to_vec(&record).map_err(broken(&key))?);
-        if let Some(revision) = store.transact(&[condition], vec![write]).await? {
+        if let Some(revision) = unanswered.again(store.transact(&[condition], vec![write]).await)? {
             return Ok((revision, record));
         }
     }
     Err(Error::new(ErrorCode::NoCapacity, format!("{key}: too many changes at once")).hint("try again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::silent::{SilentStore, Unanswered};
+
+    #[tokio::test]
+    async fn a_drain_that_was_not_answered_is_found_or_done() {
+        for unanswered in [Unanswered::Happens, Unanswered::Lost, Unanswered::Late] {
+            let silent = Arc::new(SilentStore::open().await);
+            let store: SharedStore = silent.clone();
+            let hello = Hello { executor: "e1".to_owned(), incarnation: "1".to_owned(), ..Hello::default() };
+            let claim = Claim {
+                incarnation: "1".to_owned(),
+                address: String::new(),
+                from: String::new(),
+                since: String::new(),
+            };
+            silent.leave_unanswered(unanswered);
+            let record = admit(&store, &hello, &claim, "c", None).await.unwrap();
+            assert_eq!(record.epoch, 1, "one process has one epoch");
+            drop(silent.take_late());
+            silent.leave_unanswered(unanswered);
+            let (_, record) = set_draining(&store, "e1", true).await.unwrap();
+            assert!(record.draining);
+            set_draining(&store, "e1", false).await.unwrap();
+            if let Some((conditions, writes)) = silent.take_late() {
+                assert_eq!(store.transact(&conditions, writes).await.unwrap(), None, "it comes too late");
+            }
+            assert!(!read(&store, "executors/e1").await.unwrap().0.draining);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
 use super::entries::{REGISTERING, VERSIONS, counted, counter_key, decode, function_key, parse};
 use super::{Function, RACES, Registry};
-use crate::store::{Condition, Write};
+use crate::store::{Condition, UnansweredWrites, Write};
 
 /// What a backup has to hold, besides artifacts.
 pub struct ExportedRegistry {
@@ -50,10 +50,13 @@ impl Registry {
         let function = Arc::new(Function::new(definition));
         let FunctionDefinition { name, version, .. } = &function.definition;
         let (counter, key) = (counter_key(name), function_key(name, *version));
+        let mut unanswered = UnansweredWrites::default();
         for _ in 0..RACES {
             let held = self.store.get(&counter).await?;
             if let Some(stored) = self.store.get(&key).await?.and_then(|entry| decode(&entry)) {
-                return same(&stored, &function).map(|()| true);
+                // Stored by this call, where that was not answered.
+                self.catalog.store(Arc::new(self.catalog().with(Arc::new(stored.clone()))));
+                return same(&stored, &function).map(|()| !unanswered.any());
             }
             if check_only {
                 return Ok(false);
@@ -63,7 +66,7 @@ impl Registry {
                 [Condition::unchanged(&counter, held.map(|entry| entry.revision)), Condition::absent(&key)];
             let writes =
                 vec![Write::put(&counter, last.to_string()), Write::put(&key, function.definition.encode_to_vec())];
-            if self.store.transact(&conditions, writes).await?.is_some() {
+            if unanswered.again(self.store.transact(&conditions, writes).await)?.is_some() {
                 self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
                 return Ok(false);
             }
@@ -78,13 +81,15 @@ impl Registry {
     pub async fn import_counter(&self, name: &str, last: u32) -> Result<(), Error> {
         let _one = self.changes.lock().await;
         let counter = counter_key(name);
+        let mut unanswered = UnansweredWrites::default();
         for _ in 0..RACES {
             let held = self.store.get(&counter).await?;
             if counted(held.as_ref())? >= last {
                 return Ok(());
             }
             let unchanged = [Condition::unchanged(&counter, held.map(|entry| entry.revision))];
-            if self.store.transact(&unchanged, vec![Write::put(&counter, last.to_string())]).await?.is_some() {
+            let written = self.store.transact(&unchanged, vec![Write::put(&counter, last.to_string())]).await;
+            if unanswered.again(written)?.is_some() {
                 return Ok(());
             }
         }

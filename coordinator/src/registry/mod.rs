@@ -7,6 +7,7 @@ mod follow;
 mod kind;
 mod lookup;
 mod owner;
+mod under_way;
 mod unresolved;
 mod validate;
 
@@ -24,12 +25,14 @@ pub use catalog::{Catalog, CatalogChange, Function};
 pub use kind::null_result_refused;
 pub use lookup::Lookup;
 pub use owner::Owner;
+pub use under_way::RegistrationEnd;
 pub use unresolved::{RegisterError, UnresolvedRegistration};
 pub use validate::{artifacts, validate};
 
-use crate::store::{Condition, Revision, SharedStore, StoreError, Write};
-use entries::{FUNCTIONS, REGISTERING, counted, counter_key, decode, function_key, parse, registering_key};
+use crate::store::{Condition, Revision, SharedStore, StoreError, UnansweredWrites, Write};
+use entries::{FUNCTIONS, counted, counter_key, decode, function_key, registering_key};
 use lookup::{Arrivals, Looks};
+use under_way::SeenTo;
 
 /// How often a lost race for a version number is run again.
 const RACES: usize = 32;
@@ -47,6 +50,7 @@ pub struct Registry {
     changes: tokio::sync::Mutex<()>,
     looks: Looks,
     arrivals: Arrivals,
+    seen_to: SeenTo,
 }
 
 impl Registry {
@@ -57,8 +61,8 @@ impl Registry {
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
-        let (changes, looks, arrivals) = Default::default();
-        Ok((Self { store, owner, catalog, changes, looks, arrivals }, revision))
+        let (changes, looks, arrivals, seen_to) = Default::default();
+        Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to }, revision))
     }
 
     /// What is registered now.
@@ -95,14 +99,18 @@ impl Registry {
                 Write::put(&key, definition.encode_to_vec()),
                 Write::put(registering_key(&definition.name, version), owner.clone()),
             ];
+            // Before: as soon as the store shows that it is under way, this process sees to it.
+            let seen_to = self.seen_to.begin(&definition.name, version);
             match self.store.transact(&conditions, writes).await {
                 Ok(Some(_)) => {
+                    seen_to.keep();
                     let function = Arc::new(Function::new(definition));
                     self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
                     return Ok((function, true));
                 }
                 Ok(None) => {}
                 Err(error @ StoreError::Unavailable(_)) => {
+                    seen_to.keep();
                     let registration = UnresolvedRegistration::new(definition, counter_read);
                     return Err(RegisterError::Unresolved(error.into(), Box::new(registration)));
                 }
@@ -133,97 +141,20 @@ impl Registry {
         stored.or_else(|| catalog.newest(&definition.name).filter(|newest| newest.same_as(definition))).cloned()
     }
 
-    /// A new version is being served: its registration has ended well.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn settle(&self, function: &Function) -> Result<(), Error> {
-        let FunctionDefinition { name, version, .. } = &function.definition;
-        self.store.transact(&[], vec![Write::delete(registering_key(name, *version))]).await?;
-        Ok(())
-    }
-
-    /// A registration has failed: the version is removed. Its number is given out again where nobody can have called
-    /// it (`served` is false) and no later number was given out; otherwise it stays used up, so that `add@3` never
-    /// means two things to a caller. One that has been dropped, or that another coordinator has taken over, is left alone.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn abandon(&self, function: &Function, served: bool) -> Result<(), Error> {
-        let _one = self.changes.lock().await;
-        let FunctionDefinition { name, version, .. } = &function.definition;
-        let (counter, key, registering) =
-            (counter_key(name), function_key(name, *version), registering_key(name, *version));
-        for _ in 0..RACES {
-            let Some(mine) = self.store.get(&registering).await?.filter(|entry| self.owns(&entry.value)) else { break };
-            let mut conditions = vec![Condition::unchanged(&registering, Some(mine.revision))];
-            let mut writes = vec![Write::delete(&key), Write::delete(&registering)];
-            let last = self.store.get(&counter).await?;
-            if let (false, Some(last)) = (served, last)
-                && counted(Some(&last))? == *version
-            {
-                conditions.push(Condition::unchanged(&counter, Some(last.revision)));
-                writes.push(match version - 1 {
-                    0 => Write::delete(&counter),
-                    before => Write::put(&counter, before.to_string()),
-                });
-            }
-            if self.store.transact(&conditions, writes).await?.is_some() {
-                self.catalog.store(Arc::new(self.catalog().without(name, *version)));
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    fn owns(&self, value: &[u8]) -> bool {
-        serde_json::from_slice::<Owner>(value).is_ok_and(|owner| owner == self.owner)
-    }
-
-    /// Takes over the registrations that are under way whose owners `orphaned` names; `fence` has to hold for that.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn take_over(
-        &self,
-        fence: Option<Condition>,
-        orphaned: impl Fn(&Owner) -> bool,
-    ) -> Result<Vec<Arc<Function>>, Error> {
-        let mut functions = Vec::new();
-        for entry in self.store.list(REGISTERING).await?.entries {
-            // One without a readable owner was written by a version that knew only one coordinator.
-            let owner = serde_json::from_slice::<Owner>(&entry.value).ok();
-            if owner.is_some_and(|owner| !orphaned(&owner)) {
-                continue;
-            }
-            let Some((name, version)) = parse(&entry.key, REGISTERING) else { continue };
-            self.take_in(&function_key(name, version)).await?;
-            let function = self.catalog().get(name, version).cloned();
-            let mine = serde_json::to_vec(&self.owner).map_err(|e| Error::internal(format!("the owner: {e}")))?;
-            let write = match function {
-                Some(_) => Write::put(&entry.key, mine),
-                None => Write::delete(&entry.key),
-            };
-            let as_read = Condition::unchanged(&entry.key, Some(entry.revision));
-            let conditions: Vec<Condition> = fence.iter().cloned().chain([as_read]).collect();
-            if self.store.transact(&conditions, vec![write]).await?.is_some() {
-                functions.extend(function);
-            }
-        }
-        Ok(functions)
-    }
-
     /// Drops one version, or all of a name; returns what was dropped (`add@3`). Their numbers are not given out again.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails: some of them may be dropped then, and to drop them again does no harm.
     pub async fn drop_function(&self, which: &FunctionRef) -> Result<Vec<String>, Error> {
         let _one = self.changes.lock().await;
         let mut dropped = Vec::new();
         for functions in self.catalog().matching(which).chunks(DROPPED_AT_ONCE) {
             let versions = functions.iter().map(|function| function.definition.version);
             let keys = |version| [function_key(&which.name, version), registering_key(&which.name, version)];
-            self.store.transact(&[], versions.flat_map(keys).map(Write::Delete).collect()).await?;
+            let deletions: Vec<Write> = versions.flat_map(keys).map(Write::Delete).collect();
+            let mut unanswered = UnansweredWrites::default();
+            // What has been deleted already is deleted once more.
+            while unanswered.again(self.store.transact(&[], deletions.clone()).await)?.is_none() {}
             let without = |catalog: Catalog, f: &Arc<Function>| catalog.without(&which.name, f.definition.version);
             self.catalog.store(Arc::new(functions.iter().fold(Catalog::clone(&self.catalog()), without)));
             dropped.extend(functions.iter().map(|function| function.name.clone()));

@@ -1,3 +1,4 @@
+use super::entries::REGISTERING;
 use super::*;
 use crate::store::embedded::EmbeddedStore;
 

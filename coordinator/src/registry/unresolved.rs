@@ -66,86 +66,30 @@ impl Registry {
             let write = Write::put(&counter, counted(before.as_ref())?.to_string());
             let unchanged = [Condition::unchanged(&counter, registration.counter)];
             if self.store.transact(&unchanged, vec![write]).await?.is_some() {
-                return Ok(None);
+                return Ok(self.not_stored(registration));
             }
         }
         let stored = self.store.get(&function_key(name, *version)).await?.and_then(|entry| decode(&entry));
         // Another registration may have got the number.
         let Some(stored) = stored.filter(|stored| stored.definition == registration.definition) else {
-            return Ok(None);
+            return Ok(self.not_stored(registration));
         };
         let function = Arc::new(stored);
         self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
         Ok(Some(function))
     }
+
+    fn not_stored(&self, registration: &UnresolvedRegistration) -> Option<Arc<Function>> {
+        self.seen_to.end(&registration.function());
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use parking_lot::Mutex;
-
     use super::super::{Owner, RegisterError};
     use super::*;
-    use crate::store::embedded::EmbeddedStore;
-    use crate::store::{Entry, LeaseId, Listing, MetaStore, StoreOutage, Watcher};
-
-    /// What becomes of a transaction that is not answered.
-    #[derive(Clone, Copy, PartialEq)]
-    enum Unanswered {
-        Happens,
-        Lost,
-        /// It is on its way, and arrives once the test says so.
-        Late,
-    }
-
-    type Transaction = (Vec<Condition>, Vec<Write>);
-
-    /// A store that leaves one transaction unanswered.
-    struct SilentStore {
-        inner: EmbeddedStore,
-        next: Arc<Mutex<Option<Unanswered>>>,
-        late: Arc<Mutex<Option<Transaction>>>,
-    }
-
-    #[tonic::async_trait]
-    impl MetaStore for SilentStore {
-        async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-            self.inner.get(key).await
-        }
-        async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
-            self.inner.list(prefix).await
-        }
-        async fn transact(&self, conditions: &[Condition], writes: Vec<Write>) -> Result<Option<Revision>, StoreError> {
-            let silent = self.next.lock().take();
-            match silent {
-                None => return self.inner.transact(conditions, writes).await,
-                Some(Unanswered::Happens) => drop(self.inner.transact(conditions, writes).await?),
-                Some(Unanswered::Lost) => {}
-                Some(Unanswered::Late) => *self.late.lock() = Some((conditions.to_vec(), writes)),
-            }
-            Err(StoreError::Unavailable("no answer".to_owned()))
-        }
-        async fn watch(&self, prefix: &str, after: Revision) -> Result<Watcher, StoreError> {
-            self.inner.watch(prefix, after).await
-        }
-        async fn grant_lease(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
-            self.inner.grant_lease(ttl).await
-        }
-        async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
-            self.inner.keep_alive(lease).await
-        }
-        async fn revoke_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
-            self.inner.revoke_lease(lease).await
-        }
-        fn outage(&self) -> Option<StoreOutage> {
-            self.inner.outage()
-        }
-        async fn close(&self) -> Result<(), StoreError> {
-            self.inner.close().await
-        }
-    }
+    use crate::store::silent::{SilentStore, Transaction, Unanswered};
 
     fn definition(doc: &str) -> FunctionDefinition {
         FunctionDefinition { name: "add".to_owned(), doc: doc.to_owned(), ..Default::default() }
@@ -156,21 +100,17 @@ mod tests {
         unanswered: Unanswered,
         before: bool,
     ) -> (Registry, Box<UnresolvedRegistration>, Option<Transaction>) {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap();
-        let (next, late) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
-        let store = Arc::new(SilentStore { inner, next: Arc::clone(&next), late: Arc::clone(&late) });
+        let store = Arc::new(SilentStore::open().await);
         let owner = Owner { coordinator: "c".to_owned(), incarnation: "1".to_owned() };
-        let (registry, _) = Registry::open(store, owner).await.unwrap();
+        let (registry, _) = Registry::open(store.clone(), owner).await.unwrap();
         if before {
             registry.register(definition("before")).await.unwrap();
         }
-        *next.lock() = Some(unanswered);
+        store.leave_unanswered(unanswered);
         match registry.register(definition("new")).await {
             Err(RegisterError::Unresolved(error, registration)) => {
                 assert!(error.code().retryable());
-                let late = late.lock().take();
-                (registry, registration, late)
+                (registry, registration, store.take_late())
             }
             other => panic!("{other:?}"),
         }

@@ -6,9 +6,12 @@ pub mod etcd;
 mod follow;
 mod open;
 mod transaction;
+mod unanswered;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod silent;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,7 @@ pub use error::{StoreError, StoreOutage};
 pub use follow::{Follower, follow};
 pub use open::open;
 pub use transaction::{Condition, Expected, MAX_OPERATIONS, Write};
+pub use unanswered::UnansweredWrites;
 
 /// A store that several parts of the process share.
 pub type SharedStore = Arc<dyn MetaStore>;
