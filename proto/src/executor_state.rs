@@ -4,7 +4,8 @@ use crate::v1::ExecutorState;
 
 impl ExecutorState {
     /// Every state that an executor can be in.
-    pub const ALL: [Self; 5] = [Self::Ready, Self::Draining, Self::Drained, Self::Lost, Self::Stopped];
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Draining, Self::Drained, Self::Lost, Self::Stopped, Self::Unreachable];
 
     /// One lower-case word.
     #[must_use]
@@ -16,10 +17,11 @@ impl ExecutorState {
             Self::Drained => "drained",
             Self::Lost => "lost",
             Self::Stopped => "stopped",
+            Self::Unreachable => "unreachable",
         }
     }
 
-    /// True while the executor is attached.
+    /// True while the executor is attached to the coordinator that says so.
     #[must_use]
     pub fn attached(self) -> bool {
         matches!(self, Self::Ready | Self::Draining | Self::Drained)

@@ -11,12 +11,17 @@ use crate::control::Client;
 use crate::etcd::EtcdCluster;
 use crate::http::metrics;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::wait::eventually;
 
 /// A coordinator; none while it is down.
 struct Seat {
     process: Option<Process>,
     ports: [u16; 2],
+    /// The address that others are told; its own where there is none.
+    advertise: Option<String>,
+    /// host:port of etcd as it reaches it.
+    etcd: Option<String>,
 }
 
 /// See the module. Processes end with it.
@@ -30,11 +35,7 @@ pub struct CoordinatorCluster {
 impl CoordinatorCluster {
     /// Coordinators, and executors `e1` to `eN` that are all attached to all; `None` where etcd is not installed.
     pub async fn start(coordinators: usize, executors: usize) -> Option<Self> {
-        let etcd = EtcdCluster::start(1)?;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let seat = |_| Seat { process: None, ports: [crate::cluster::free_port(), crate::cluster::free_port()] };
-        let seats = (0..coordinators).map(seat).collect();
-        let mut cluster = Self { executors: BTreeMap::new(), seats, etcd, folder };
+        let mut cluster = Self::prepare(coordinators)?;
         for index in 0..coordinators {
             cluster.start_coordinator(index).await;
         }
@@ -47,31 +48,73 @@ impl CoordinatorCluster {
         Some(cluster)
     }
 
+    /// etcd, and coordinators that are to be started; `None` where etcd is not installed.
+    ///
+    /// # Panics
+    /// Without a temporary folder or free ports.
+    #[must_use]
+    pub fn prepare(coordinators: usize) -> Option<Self> {
+        let etcd = EtcdCluster::start(1)?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let seat = |_| {
+            let ports = [crate::cluster::free_port(), crate::cluster::free_port()];
+            Seat { process: None, ports, advertise: None, etcd: None }
+        };
+        Some(Self { executors: BTreeMap::new(), seats: (0..coordinators).map(seat).collect(), etcd, folder })
+    }
+
+    /// Others reach a coordinator through a relay, from its next start on.
+    pub async fn relay(&mut self, index: usize) -> Proxy {
+        let proxy = Proxy::start(&self.address(index)).await;
+        self.seats[index].advertise = Some(proxy.address().to_owned());
+        proxy
+    }
+
+    /// A coordinator reaches etcd through a relay, from its next start on.
+    pub async fn relay_etcd(&mut self, index: usize) -> Proxy {
+        let proxy = Proxy::start(&self.etcd.endpoints()).await;
+        self.seats[index].etcd = Some(proxy.address().to_owned());
+        proxy
+    }
+
     /// Starts a coordinator, or one that was killed anew.
     pub async fn start_coordinator(&mut self, index: usize) {
         let [grpc, http] = self.seats[index].ports;
         let name = format!("c{index}");
-        let arguments: Vec<OsString> = vec![
+        let meta_store = match &self.seats[index].etcd {
+            Some(address) => format!("--meta-store=etcd://{address}/tests"),
+            None => format!("--meta-store={}", self.etcd.url("tests")),
+        };
+        let mut arguments: Vec<OsString> = vec![
             format!("--listen=127.0.0.1:{grpc}").into(),
             format!("--http-listen=127.0.0.1:{http}").into(),
             "--data-dir".into(),
             self.folder.path().join(&name).into(),
-            format!("--meta-store={}", self.etcd.url("tests")).into(),
+            meta_store.into(),
             "--artifact-store".into(),
             self.folder.path().join("artifacts").into(),
             "--artifact-store-shared".into(),
             "--executor-timeout=3s".into(),
         ];
+        if let Some(address) = &self.seats[index].advertise {
+            arguments.push(format!("--advertise={address}").into());
+        }
         let process = Process::start("udfleet-coordinator", &name, self.folder.path(), &arguments).await;
         self.seats[index].process = Some(process);
     }
 
     /// Starts an executor that is told of the first coordinator only; does not wait until it is attached.
     pub async fn start_executor(&mut self, id: &str) {
+        let first = self.address(0);
+        self.start_executor_at(id, &first).await;
+    }
+
+    /// The same with an executor that is told of these coordinators: addresses with commas between them.
+    pub async fn start_executor_at(&mut self, id: &str, coordinators: &str) {
         let work = self.folder.path().join(id);
         let arguments: Vec<OsString> = vec![
             "--coordinator".into(),
-            self.address(0).into(),
+            coordinators.into(),
             "--id".into(),
             id.into(),
             "--work-dir".into(),
@@ -109,6 +152,12 @@ impl CoordinatorCluster {
     #[must_use]
     pub fn address(&self, index: usize) -> String {
         format!("127.0.0.1:{}", self.seats[index].ports[0])
+    }
+
+    /// `host:port` of a coordinator's metrics and JSON API.
+    #[must_use]
+    pub fn http_address(&self, index: usize) -> String {
+        format!("127.0.0.1:{}", self.seats[index].ports[1])
     }
 
     /// A coordinator's services.

@@ -1,6 +1,7 @@
-//! A TCP relay that can break: for clients that vanish without a word.
+//! A TCP relay that can break: for peers that vanish without a word, and networks that are cut.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -9,6 +10,7 @@ use tokio::sync::Notify;
 pub struct Proxy {
     address: String,
     cut: Arc<Notify>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -19,15 +21,20 @@ impl Proxy {
     pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let (cut, target) = (Arc::new(Notify::new()), target.to_owned());
-        let stop = Arc::clone(&cut);
+        let (cut, closed, target) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)), target.to_owned());
+        let (stop, refuses) = (Arc::clone(&cut), Arc::clone(&closed));
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let far = TcpStream::connect(&target).await.expect("a connection to the target");
-                tokio::spawn(relay(near, far, Arc::clone(&stop)));
+                if refuses.load(Ordering::SeqCst) {
+                    continue;
+                }
+                // It may not be there yet, or no more: then the connection ends.
+                if let Ok(far) = TcpStream::connect(&target).await {
+                    tokio::spawn(relay(near, far, Arc::clone(&stop)));
+                }
             }
         });
-        Self { address, cut }
+        Self { address, cut, closed }
     }
 
     /// Where to connect.
@@ -39,6 +46,17 @@ impl Proxy {
     /// Resets every connection, both ways.
     pub fn cut(&self) {
         self.cut.notify_waiters();
+    }
+
+    /// The same, and ends every new connection until [`Proxy::open`].
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
     }
 }
 

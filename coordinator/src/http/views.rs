@@ -142,6 +142,8 @@ pub struct Executor {
     devices: Vec<Device>,
     report_age_ms: u64,
     functions: Vec<OnExecutor>,
+    /// Where the other coordinators are that it is attached to.
+    attached_to: Vec<String>,
 }
 
 impl Executor {
@@ -166,6 +168,7 @@ impl Executor {
             devices: entry.devices.iter().map(Device::of).collect(),
             report_age_ms: entry.report_age_ms(now),
             functions: entry.functions.values().map(status).collect(),
+            attached_to: entry.attached_to.clone(),
         }
     }
 }

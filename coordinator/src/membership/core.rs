@@ -10,10 +10,12 @@ use udfleet_proto::v1::{BuildLogLine, ErrorCode, ExecutorInfo, FunctionDefinitio
 
 use super::claims::Claims;
 use super::demand::{self, Demand};
+use super::fitness::Fitness;
 use super::leadership::Leadership;
 use super::member::{Member, NodeAddress};
 use super::message::{NewAttachment, Unplaced, WatchEvent};
 use super::publish::ShownDesired;
+use super::reach::OtherClaims;
 use super::record::Record;
 use super::refresh::Refresh;
 use super::watches::Watches;
@@ -43,6 +45,9 @@ pub(super) struct MembershipCore {
     /// What the store holds of executors, as far as this coordinator has heard.
     pub(super) records: BTreeMap<String, (Revision, Record)>,
     claims_changed: bool,
+    /// What the other coordinators have attached.
+    pub(super) others: OtherClaims,
+    pub(super) fitness: Fitness,
 }
 
 impl MembershipCore {
@@ -67,6 +72,8 @@ impl MembershipCore {
             leadership: Leadership::default(),
             records: BTreeMap::new(),
             claims_changed: false,
+            others: OtherClaims::default(),
+            fitness: Fitness::default(),
         };
         core.set_catalog(catalog);
         core
@@ -151,7 +158,7 @@ impl MembershipCore {
                 self.drain(executor, draining);
             }
         }
-        self.members.get(executor).map(|m| m.entry().info(now))
+        self.entry(executor).map(|entry| entry.info(now))
     }
 
     /// What is attached here, where that has changed since this was last asked.
@@ -228,7 +235,7 @@ impl MembershipCore {
 
     fn forget_old(&mut self) {
         let mut lost: Vec<(Instant, String)> =
-            self.members.values().filter(|m| !m.attached()).map(|m| (m.heard, m.id().to_owned())).collect();
+            self.members.values().filter(|m| self.is_gone(m)).map(|m| (m.heard, m.id().to_owned())).collect();
         lost.sort();
         for (_, id) in lost.iter().take(lost.len().saturating_sub(LOST_KEPT)) {
             if let Some(member) = self.members.remove(id) {
@@ -253,7 +260,9 @@ impl MembershipCore {
 
     /// An executor has come, gone or changed: what it has goes elsewhere, or it gets something.
     pub(super) fn executor_changed(&mut self, executor: &str) {
-        let offer = self.members.get(executor).filter(|member| member.placeable()).map(Member::offer);
+        // What is attached to another coordinator only keeps what it has.
+        let counts = |member: &&Member| member.placeable() || self.is_unreachable(member);
+        let offer = self.members.get(executor).filter(counts).map(Member::offer);
         self.placer.offer(executor, offer);
         self.replan(&CatalogChange::default(), Some(executor));
     }
@@ -295,6 +304,7 @@ impl MembershipCore {
             }
         }
         change.added.iter().for_each(|function| self.demand.add(function));
+        self.withdraw_from_unreachable(&change);
         let changed = change.dropped.iter().chain(&change.added).map(|function| function.environment.as_str());
         for environment in changed.collect::<BTreeSet<_>>() {
             self.placer.want(environment, self.demand.wanted(environment));

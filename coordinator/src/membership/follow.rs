@@ -1,11 +1,11 @@
 //! What the actor learns from the store: whether this coordinator leads, and what is remembered of executors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::MembershipHandle;
 use super::message::Message;
-use super::record::{self, EXECUTORS, Record};
+use super::record::{self, CLAIMS, Claim, EXECUTORS, Record, parse_claim_key};
 use crate::leader::Session;
 use crate::registry::Registry;
 use crate::store::{self, Change, Changes, Entry, Follower, Listing, StoreError};
@@ -90,6 +90,75 @@ impl Follower for RecordFollower {
             if let Change::Put(entry) = change {
                 self.tell(entry);
             }
+        }
+        Ok(())
+    }
+
+    async fn listed(&mut self, listing: Listing) -> Result<(), StoreError> {
+        self.tell_all(&listing.entries);
+        Ok(())
+    }
+}
+
+/// Tells the actor which other coordinators live, until the session ends.
+pub(super) async fn coordinators(fleet: MembershipHandle) {
+    let mut peers = fleet.session.peers();
+    let me = fleet.session.me().owner.coordinator.clone();
+    loop {
+        let all = peers.borrow_and_update().coordinators.clone();
+        let others = all.into_iter().filter(|(id, _)| *id != me);
+        let living: BTreeMap<String, String> = others.map(|(id, peer)| (id, peer.address)).collect();
+        fleet.tell(Message::Coordinators(living));
+        if peers.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the actor what other coordinators claim, for as long as the store is open.
+pub(super) async fn claims(fleet: MembershipHandle) {
+    let mut follower = ClaimFollower(fleet.clone());
+    let after = match fleet.store.list(CLAIMS).await {
+        Ok(listing) => {
+            let revision = listing.revision;
+            follower.tell_all(&listing.entries);
+            revision
+        }
+        // Watching from there says the same, or fails alike and is tried again.
+        Err(_) => 0,
+    };
+    store::follow(&*fleet.store.clone(), CLAIMS, after, &mut follower).await;
+}
+
+struct ClaimFollower(MembershipHandle);
+
+impl ClaimFollower {
+    /// Executor and coordinator of a claim that is not one's own.
+    fn of_another<'k>(&self, key: &'k str) -> Option<(&'k str, &'k str)> {
+        parse_claim_key(key).filter(|(_, coordinator)| *coordinator != self.0.session.me().owner.coordinator)
+    }
+
+    fn tell_all(&mut self, entries: &[Entry]) {
+        let claim = |entry: &Entry| {
+            let (executor, coordinator) = self.of_another(&entry.key)?;
+            let claim: Claim = serde_json::from_slice(&entry.value).ok()?;
+            Some((executor.to_owned(), coordinator.to_owned(), claim))
+        };
+        self.0.tell(Message::ClaimsListed(entries.iter().filter_map(claim).collect()));
+    }
+}
+
+#[tonic::async_trait]
+impl Follower for ClaimFollower {
+    async fn changed(&mut self, changes: Changes) -> Result<(), StoreError> {
+        for change in &changes.changes {
+            let Some((executor, coordinator)) = self.of_another(change.key()) else { continue };
+            let (executor, coordinator) = (executor.to_owned(), coordinator.to_owned());
+            let claim = match change {
+                Change::Put(entry) => serde_json::from_slice(&entry.value).ok(),
+                Change::Deleted(_) => None,
+            };
+            self.0.tell(Message::Claimed { executor, coordinator, claim });
         }
         Ok(())
     }

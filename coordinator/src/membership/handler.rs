@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::claims::Claims;
 use super::core::MembershipCore;
 use super::message::Message;
+use crate::leader::Session;
 use crate::registry::Registry;
 
 const TICK: Duration = Duration::from_millis(500);
@@ -20,6 +21,7 @@ pub(super) struct MembershipState {
     pub registry: Arc<Registry>,
     /// Executors that are attached here.
     pub claims: watch::Sender<Claims>,
+    pub session: Session,
 }
 
 impl Actor for Membership {
@@ -43,7 +45,12 @@ impl Actor for Membership {
         message: Message,
         state: &mut MembershipState,
     ) -> Result<(), ActorProcessingErr> {
-        handle(message, state, Instant::now());
+        let now = Instant::now();
+        let tick = matches!(message, Message::Tick);
+        handle(message, state, now);
+        if tick {
+            state.session.set_may_lead(state.core.may_lead(now));
+        }
         if let Some(claims) = state.core.take_claims() {
             state.claims.send_replace(claims);
         }
@@ -75,6 +82,9 @@ fn handle(message: Message, MembershipState { core, registry, .. }: &mut Members
                 drop(reply.send(info));
             }
         }
+        Message::Claimed { executor, coordinator, claim } => core.claimed(&executor, &coordinator, claim),
+        Message::ClaimsListed(claims) => core.claims_listed(claims),
+        Message::Coordinators(living) => core.coordinators_changed(living),
         Message::Lead { term, awaited } => core.lead(term, awaited, now),
         Message::Follow => core.follow(),
     }

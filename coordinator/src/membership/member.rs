@@ -330,6 +330,7 @@ impl Member {
             default_interpreters: self.hello.interpreters_per_environment.max(1),
             built: self.built.clone(),
             draining: self.draining,
+            unreachable: !self.attached(),
             labels: self.hello.labels.clone(),
             resources: self
                 .hello
@@ -362,6 +363,7 @@ impl Member {
             devices: self.report.devices.clone(),
             functions: self.statuses.clone(),
             heard: self.heard,
+            attached_to: Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of the membership actor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use udfleet_proto::v1::{BuildLogLine, ErrorInfo, ExecutorInfo, FunctionDefinitio
 
 use super::desired::Desired;
 use super::member::NodeAddress;
-use super::record::Record;
+use super::record::{Claim, Record};
 use crate::store::Revision;
 
 /// The newest of each kind on its way to an executor.
@@ -123,6 +123,16 @@ pub(super) enum Message {
         record: Record,
         reply: Option<oneshot::Sender<Option<ExecutorInfo>>>,
     },
+    /// What another coordinator claims in the store has changed.
+    Claimed {
+        executor: String,
+        coordinator: String,
+        claim: Option<Claim>,
+    },
+    /// All that other coordinators claim.
+    ClaimsListed(Vec<(String, String, Claim)>),
+    /// Other coordinators that live, by id, with their addresses.
+    Coordinators(BTreeMap<String, String>),
     /// This coordinator leads from now on. `awaited`: executors that are known to live, which it does not act without.
     Lead {
         term: Revision,

@@ -6,6 +6,7 @@ mod core;
 mod definitions;
 mod demand;
 mod desired;
+mod fitness;
 mod follow;
 mod handler;
 mod held;
@@ -14,6 +15,7 @@ mod member;
 mod message;
 mod plan;
 mod publish;
+mod reach;
 mod record;
 mod refresh;
 mod watches;
@@ -82,7 +84,9 @@ impl MembershipHandle {
         let snapshots = Arc::<SnapshotCell>::default();
         let (claims, wanted) = watch::channel(BTreeMap::new());
         let core = core::MembershipCore::new(registry.catalog(), routes, Arc::clone(&snapshots), timeout);
-        let state = handler::MembershipState { core, registry: Arc::clone(&registry), claims };
+        let session_of_actor = session.clone();
+        let state =
+            handler::MembershipState { core, registry: Arc::clone(&registry), claims, session: session_of_actor };
         let spawned = handler::Membership::spawn(None, handler::Membership, state).await;
         let (actor, _) = spawned.map_err(|e| Error::internal(format!("membership can't start: {e}")))?;
         let (doubtful, doubts) = mpsc::unbounded_channel();
@@ -97,6 +101,8 @@ impl MembershipHandle {
         this.spawn(keeper.run());
         this.spawn(follow::leadership(this.clone(), this.session.clone(), registry));
         this.spawn(follow::records(this.clone()));
+        this.spawn(follow::claims(this.clone()));
+        this.spawn(follow::coordinators(this.clone()));
         Ok(this)
     }
 

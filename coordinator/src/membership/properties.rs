@@ -331,7 +331,7 @@ impl SimulatedFleet {
             let unknown = furthest == LoadState::Unspecified;
             assert_eq!(entry.state(), if unknown { LoadState::Pending } else { furthest }, "{name}");
             if statuses.is_empty() {
-                assert_eq!(entry.reason(), unplaced_reason(&self.core.placer, function), "{name}");
+                assert_eq!(entry.reason(), unplaced_reason(&self.core.placer, function, |_| false), "{name}");
             }
             let target = routes.exact(name).unwrap();
             let served = members().filter_map(|m| m.serves(name));

@@ -65,9 +65,8 @@ impl MembershipCore {
 
     /// The snapshot's row of an executor.
     pub(super) fn show(&mut self, executor: &str) {
-        if let Some(member) = self.members.get(executor) {
-            self.builder.set_executor(member.key(), Some(member.entry()));
-        }
+        let id = self.members.get(executor).map_or_else(|| Arc::from(executor), |member| Arc::clone(member.key()));
+        self.builder.set_executor(&id, self.entry(executor));
     }
 
     /// Brings the snapshot up to what an executor should serve now.
@@ -103,7 +102,9 @@ impl MembershipCore {
         for environment in &environments {
             self.builder.set_assigned(environment, placer.places(environment), placer.unplaced(environment));
         }
-        self.builder.explain_unplaced(environments, |function| unplaced_reason(placer, function));
+        let (members, others) = (&self.members, &self.others);
+        let unreachable = |executor: &str| members.get(executor).is_some_and(|member| others.only(member));
+        self.builder.explain_unplaced(environments, |function| unplaced_reason(placer, function, unreachable));
     }
 }
 
@@ -131,7 +132,7 @@ fn set_server(servers: &mut Vec<Server>, executor: &str, server: Option<Server>)
 }
 
 /// Why no executor should serve the function.
-pub(super) fn unplaced_reason(placer: &Placer, function: &Function) -> String {
+pub(super) fn unplaced_reason(placer: &Placer, function: &Function, unreachable: impl Fn(&str) -> bool) -> String {
     if let Err(error) = function.check() {
         return format!("{}; {}", error.info().message, error.info().hint);
     }
@@ -141,6 +142,9 @@ pub(super) fn unplaced_reason(placer: &Placer, function: &Function) -> String {
     let python = &function.definition.payload_python;
     let places = placer.places(&function.environment).into_iter().flatten();
     let on: Vec<&str> = places.map(|(id, _)| id.as_str()).collect();
+    if !on.is_empty() && on.iter().all(|executor| unreachable(executor)) {
+        return format!("{} has it, and is unreachable from this coordinator: another one reaches it", on.join(", "));
+    }
     if on.is_empty() || python.is_empty() {
         return "it has not been placed yet".to_owned();
     }

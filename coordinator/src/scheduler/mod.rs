@@ -50,6 +50,8 @@ pub struct Offer {
     pub built: BTreeSet<String>,
     /// Draining: it accepts nothing.
     pub draining: bool,
+    /// Nobody can tell it anything now: it keeps what it has, and is given nothing.
+    pub unreachable: bool,
     /// As it was started with.
     pub labels: BTreeMap<String, String>,
     /// How many devices it has of each kind.

@@ -15,7 +15,8 @@ use super::{Offer, PlacementRequest, Places};
 /// Equal input gives equal output, in whatever order it comes between two calls of [`Placer::settle`], if it says each
 /// thing once. What an
 /// environment has it keeps wherever that breaks no rule, so a join moves nothing by itself. No executor gets more than
-/// its capacity, a draining one nothing. Everything has one executor before anything has a second.
+/// its capacity, a draining one nothing, an unreachable one nothing more. Everything has one executor before anything has
+/// a second.
 #[derive(Debug, Default)]
 pub struct Placer {
     /// What executors have said that they hold, since the last settle.
@@ -68,6 +69,12 @@ impl Placer {
     pub fn hold<'e>(&mut self, executor: &str, environments: impl IntoIterator<Item = &'e str>) {
         self.stale = true;
         self.held.insert(executor.to_owned(), environments.into_iter().map(str::to_owned).collect());
+    }
+
+    /// Says that what an executor has of an environment counts no more: it can't be told what has changed there.
+    pub fn withdraw(&mut self, environment: &str, executor: &str) {
+        self.stale = true;
+        self.leave(environment, executor);
     }
 
     /// True where a further [`Placer::settle`] could place more.

@@ -81,6 +81,7 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
                 default_interpreters,
                 built,
                 draining,
+                unreachable: false,
                 labels,
                 resources,
             }
@@ -98,6 +99,43 @@ fn executors_of(placement: &Placement) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 proptest! {
+    #[test]
+    fn who_is_unreachable_keeps_what_it_has_and_gets_nothing(
+        wanted in wanted(), more in wanted(), offers in offers(), which in any::<prop::sample::Index>(),
+    ) {
+        prop_assume!(!offers.is_empty());
+        let cut_off = Offer { unreachable: true, ..which.get(&offers).clone() };
+        let mut placer = Placer::default();
+        wanted.iter().for_each(|w| placer.want(&w.environment, Some(w.clone())));
+        offers.iter().for_each(|o| placer.offer(&o.executor, Some(o.clone())));
+        // Until all is where it is going to be.
+        while placer.is_stale() {
+            placer.settle();
+        }
+        let before = Placement::of(&placer, &wanted);
+        placer.offer(&cut_off.executor, Some(cut_off.clone()));
+        placer.settle();
+        prop_assert_eq!(&Placement::of(&placer, &wanted).assigned, &before.assigned, "nothing moves");
+        let new = |w: PlacementRequest| PlacementRequest { environment: format!("new-{}", w.environment), ..w };
+        let more: Vec<PlacementRequest> = more.into_iter().map(new).collect();
+        more.iter().for_each(|w| placer.want(&w.environment, Some(w.clone())));
+        placer.settle();
+        let after = Placement::of(&placer, &more);
+        prop_assert_eq!(used(&after, &cut_off.executor), 0, "nothing new goes where nobody can tell it");
+        // What is withdrawn from it goes elsewhere, or says why it does not.
+        for environment in before.assigned.iter().filter(|(_, on)| on.contains_key(&cut_off.executor)).map(|(e, _)| e) {
+            placer.withdraw(environment, &cut_off.executor);
+        }
+        placer.settle();
+        let placement = Placement::of(&placer, &wanted);
+        prop_assert_eq!(used(&placement, &cut_off.executor), 0);
+        let told = |w: &PlacementRequest| {
+            placement.assigned.contains_key(&w.environment)
+                || placement.unplaced.get(&w.environment).is_some_and(|reason| !reason.is_empty())
+        };
+        prop_assert!(wanted.iter().all(told), "nothing vanishes");
+    }
+
     #[test]
     fn rules_hold(wanted in wanted(), offers in offers()) {
         let placement = place(&wanted, &offers, &Assignment::new());

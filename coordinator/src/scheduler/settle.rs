@@ -68,7 +68,7 @@ impl Placer {
     }
 
     /// Takes an environment off an executor.
-    fn leave(&mut self, environment: &str, executor: &str) {
+    pub(super) fn leave(&mut self, environment: &str, executor: &str) {
         let Some(row) = self.rows.get_mut(environment) else { return };
         row.on.remove(executor);
         release(&mut self.hosts, row, executor);
@@ -152,7 +152,8 @@ impl Placer {
     fn best<'h>(&self, row: &Row, among: impl Iterator<Item = &'h String>) -> Option<String> {
         let suits = |id: &'h String| {
             let host = self.hosts.get(id)?;
-            let suits = host.fits(row) && !row.on.contains_key(id) && obstacle(&row.wanted, &host.offer).is_none();
+            let takes = !host.offer.unreachable && !row.on.contains_key(id);
+            let suits = takes && host.fits(row) && obstacle(&row.wanted, &host.offer).is_none();
             suits.then(|| (suitability(row, host), id))
         };
         among.filter_map(suits).max().map(|(_, id)| id.clone())
@@ -160,7 +161,8 @@ impl Placer {
 
     /// An executor that has room once those leave it that are elsewhere too: as few as possible.
     fn best_exchange(&self, row: &Row) -> Option<(String, Vec<String>)> {
-        let able = self.hosts.iter().filter(|(_, host)| obstacle(&row.wanted, &host.offer).is_none());
+        let takes = |host: &Host| !host.offer.unreachable && obstacle(&row.wanted, &host.offer).is_none();
+        let able = self.hosts.iter().filter(|(_, host)| takes(host));
         let exchange = |(id, host): (&String, &Host)| {
             let leaving = self.dispensable(row, host)?;
             Some(((Reverse(leaving.len()), suitability(row, host)), (id.clone(), leaving)))
@@ -261,11 +263,28 @@ fn reason(row: &Row, all: &[&Offer], hosts: &BTreeMap<String, Host>) -> String {
     if let Err(reason) = feasible(&row.wanted, all) {
         return reason;
     }
-    let able: Vec<&Host> = hosts.values().filter(|host| obstacle(&row.wanted, &host.offer).is_none()).collect();
+    let able = hosts.values().filter(|host| obstacle(&row.wanted, &host.offer).is_none());
+    let able: Vec<&Host> = able.filter(|host| !host.offer.unreachable).collect();
     if able.is_empty() {
-        let draining: BTreeSet<&str> = all.iter().filter(|o| o.draining).map(|o| o.executor.as_str()).collect();
-        let draining = draining.into_iter().collect::<Vec<_>>().join(", ");
-        return format!("every executor that could run it is draining: {draining}");
+        let names = |offers: &mut dyn Iterator<Item = &&Offer>| {
+            offers
+                .map(|offer| offer.executor.as_str())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let unreachable = names(&mut all.iter().filter(|offer| offer.unreachable && !offer.draining));
+        let draining = names(&mut all.iter().filter(|offer| offer.draining));
+        return match (unreachable.is_empty(), draining.is_empty()) {
+            (true, _) => format!("every executor that could run it is draining: {draining}"),
+            (false, true) => {
+                format!("every executor that could run it is unreachable from this coordinator: {unreachable}")
+            }
+            (false, false) => format!(
+                "every executor that could run it is draining ({draining}) or unreachable from this coordinator ({unreachable})"
+            ),
+        };
     }
     let most = able.iter().map(|host| host.free()).max().unwrap_or(0);
     for (kind, count) in &row.wanted.resources {

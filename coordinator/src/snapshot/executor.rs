@@ -28,6 +28,8 @@ pub struct ExecutorEntry {
     pub functions: Map<Arc<FunctionStatus>>,
     /// When its last report came.
     pub heard: Instant,
+    /// Where the other coordinators are that it is attached to.
+    pub attached_to: Vec<String>,
 }
 
 impl ExecutorEntry {
@@ -50,6 +52,7 @@ impl ExecutorEntry {
             functions: self.functions.values().map(|status| FunctionStatus::clone(status)).collect(),
             report_age_ms: self.report_age_ms(now),
             devices: self.devices.clone(),
+            attached_to: self.attached_to.clone(),
         }
     }
 }

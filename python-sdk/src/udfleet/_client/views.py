@@ -94,7 +94,8 @@ class ExecutorView:
 
     id: str
     state: str
-    """`ready`, `draining`, `drained`, `lost`, or `stopped` where it ended in order."""
+    """`ready`, `draining`, `drained`, `lost`, `stopped` where it ended in order, or `unreachable` where the coordinator
+    that was asked has lost it and another one reaches it."""
     address: str
     version: str
     pythons: list[str]
@@ -111,6 +112,8 @@ class ExecutorView:
     """Ids of the devices that it offers, by kind."""
     devices: list[HeldDevice] = field(default_factory=list)
     """Those that interpreters hold."""
+    attached_to: list[str] = field(default_factory=list)
+    """Where the other coordinators are that reach it."""
 
     def __repr__(self) -> str:
         return f"<executor {self.id} at {self.address}, {self.state}, {len(self.functions)} functions>"
@@ -275,6 +278,7 @@ def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
         functions=[_status(hello.executor, status) for status in info.functions],
         resources={kind: list(offered.devices) for kind, offered in hello.resources.items()},
         devices=[HeldDevice(held.kind, held.device, held.environment) for held in info.devices],
+        attached_to=list(info.attached_to),
     )
 
 

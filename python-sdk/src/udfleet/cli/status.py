@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .._client.views import ExecutorView, FunctionView, ProgressView
 
 _PENDING_LONG = datetime.timedelta(minutes=1)
+_BAD_STATES = ("lost", "unreachable")
 
 
 @click.command(short_help="Functions, executors, why anything waits.")
@@ -35,7 +36,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         _reasons(functions)
         if outage:
             output.say(f"registrations and drains fail: the coordinator's metadata store is unavailable: {outage}")
-    sys.exit(1 if outage or any(map(_is_bad, functions)) or any(e.state == "lost" for e in executors) else 0)
+    sys.exit(1 if outage or any(map(_is_bad, functions)) or any(e.state in _BAD_STATES for e in executors) else 0)
 
 
 def _is_bad(function: FunctionView) -> bool:
@@ -52,6 +53,10 @@ def _executors(executors: list[ExecutorView]) -> None:
     table(["EXECUTOR", "STATE", "ADDRESS", "PYTHONS", "INTERPRETERS", "IN FLIGHT", "MEMORY"], rows)
     if not executors:
         output.say("hint: no executor is attached; start one with `udfleet-executor --coordinator HOST:PORT`")
+    for executor in executors:
+        if executor.state == "unreachable":
+            where = ", ".join(executor.attached_to)
+            output.say(f"{executor.id} is unreachable from this coordinator, and attached to the one at {where}")
 
 
 def _devices(executors: list[ExecutorView], functions: list[FunctionView]) -> None:

@@ -29,6 +29,7 @@ class ExecutorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXECUTOR_STATE_DRAINED: _ClassVar[ExecutorState]
     EXECUTOR_STATE_LOST: _ClassVar[ExecutorState]
     EXECUTOR_STATE_STOPPED: _ClassVar[ExecutorState]
+    EXECUTOR_STATE_UNREACHABLE: _ClassVar[ExecutorState]
 TOKEN_KIND_UNSPECIFIED: TokenKind
 TOKEN_KIND_ROLES: TokenKind
 TOKEN_KIND_JOIN: TokenKind
@@ -39,6 +40,7 @@ EXECUTOR_STATE_DRAINING: ExecutorState
 EXECUTOR_STATE_DRAINED: ExecutorState
 EXECUTOR_STATE_LOST: ExecutorState
 EXECUTOR_STATE_STOPPED: ExecutorState
+EXECUTOR_STATE_UNREACHABLE: ExecutorState
 
 class ServerInfoRequest(_message.Message):
     __slots__ = ("version",)
@@ -285,7 +287,7 @@ class ListExecutorsRequest(_message.Message):
     def __init__(self, page_token: _Optional[str] = ...) -> None: ...
 
 class ExecutorInfo(_message.Message):
-    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state", "devices")
+    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state", "devices", "attached_to")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
@@ -295,6 +297,7 @@ class ExecutorInfo(_message.Message):
     REPORT_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_TO_FIELD_NUMBER: _ClassVar[int]
     hello: _cluster_pb2.Hello
     epoch: int
     interpreters: int
@@ -304,7 +307,8 @@ class ExecutorInfo(_message.Message):
     report_age_ms: int
     state: ExecutorState
     devices: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.HeldDevice]
-    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ..., devices: _Optional[_Iterable[_Union[_cluster_pb2.HeldDevice, _Mapping]]] = ...) -> None: ...
+    attached_to: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ..., devices: _Optional[_Iterable[_Union[_cluster_pb2.HeldDevice, _Mapping]]] = ..., attached_to: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListExecutorsResponse(_message.Message):
     __slots__ = ("executors", "next_page_token")
