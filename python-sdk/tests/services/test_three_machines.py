@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,8 +55,11 @@ def missing() -> str:
     absent = [program for program in PROGRAMS if shutil.which(program) is None]
     if os.geteuid() != 0 or absent:
         return "needs root, " + ", ".join(PROGRAMS)
-    made = subprocess.run(["unshare", "--net", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/srv"], capture_output=True)
-    return "" if made.returncode == 0 else "no namespaces here"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("etc", "work", "data", "shared"):
+            (Path(folder) / name).mkdir()
+        enter = ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", folder, f"{folder}/shared", "true"]
+        return "" if subprocess.run(enter, capture_output=True).returncode == 0 else "no such namespaces here"
 
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
