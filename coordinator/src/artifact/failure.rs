@@ -18,10 +18,16 @@ pub(super) enum Medium {
     Bucket,
 }
 
+/// `EIO`, which has no [`ErrorKind`].
+const INPUT_OUTPUT: i32 = 5;
+
 /// The store's own word.
 pub(super) fn of(medium: Medium, error: &StoreFailure) -> Error {
     let (code, hint) = match error {
-        _ if is_full(error) => (ErrorCode::NoCapacity, "make room where the coordinator keeps artifacts"),
+        _ if has_cause(error, is_full) => (ErrorCode::NoCapacity, "make room where the coordinator keeps artifacts"),
+        _ if has_cause(error, is_away) => {
+            (ErrorCode::NoCapacity, "try again when the coordinator's artifact store is mounted and answers")
+        }
         StoreFailure::PermissionDenied { .. } | StoreFailure::Unauthenticated { .. } => {
             (ErrorCode::Internal, "check what the coordinator may do in its artifact store, and its credentials")
         }
@@ -43,9 +49,26 @@ pub(super) fn too_slow(limit: Duration) -> Error {
     Error::new(ErrorCode::NoCapacity, message).hint("try again when the coordinator's artifact store is faster")
 }
 
-fn is_full(error: &StoreFailure) -> bool {
-    let full = |error: &std::io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-    successors(error.source(), |error| (*error).source()).filter_map(|error| error.downcast_ref()).any(full)
+fn has_cause(error: &StoreFailure, is: fn(&std::io::Error) -> bool) -> bool {
+    successors(error.source(), |error| (*error).source()).filter_map(|error| error.downcast_ref()).any(is)
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// What a file system says whose server does not answer. One that is mounted to give up says no more than that input and
+/// output have failed.
+fn is_away(error: &std::io::Error) -> bool {
+    let away = [
+        ErrorKind::StaleNetworkFileHandle,
+        ErrorKind::NotConnected,
+        ErrorKind::TimedOut,
+        ErrorKind::HostUnreachable,
+        ErrorKind::NetworkUnreachable,
+        ErrorKind::NetworkDown,
+    ];
+    away.contains(&error.kind()) || error.raw_os_error() == Some(INPUT_OUTPUT)
 }
 
 #[cfg(test)]
@@ -68,6 +91,10 @@ mod tests {
         }
         assert!(of(Medium::Bucket, &generic(ErrorKind::ConnectionRefused)).code().retryable());
         assert!(!of(Medium::Folder, &generic(ErrorKind::ReadOnlyFilesystem)).code().retryable());
+        for away in [ErrorKind::StaleNetworkFileHandle.into(), std::io::Error::from_raw_os_error(INPUT_OUTPUT)] {
+            let failure = StoreFailure::Generic { store: "test", source: Box::<std::io::Error>::new(away) };
+            assert!(of(Medium::Folder, &failure).code().retryable(), "it may be mounted again");
+        }
         assert!(too_slow(Duration::from_secs(1)).code().retryable());
     }
 }

@@ -185,11 +185,18 @@ class Rpc:
         self._check_open()
         deadline = time.monotonic() + seconds
         attempts = Attempts(self.coordinators)
+        refused: set[str] = set()
         for address in attempts:
             left = max(1.0, deadline - time.monotonic())
             try:
                 for event in self._stream(address, "Fleet/RegisterFunction", request, fleet.RegistrationEvent, left):
                     attempts.answered(address)
+                    if event.WhichOneof("kind") == "failed" and address not in refused and attempts.others:
+                        # Another may reach executors that this one does not. Each is asked once.
+                        refused.add(address)
+                        error = _failures.from_info(event.failed)
+                        if error.retryable and error.has_no_side_effects:
+                            raise error
                     yield event
             except UdfleetError as error:
                 attempts.failed(address, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -65,6 +66,7 @@ def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
         return 1 if wrong else 130
     finally:
         fleet.close()
+    shutil.rmtree(folder)
     print(f"right, seed {seed}: {', '.join(f'{count} {kind}' for kind, count in sorted(made.items()))}")
     return 0
 

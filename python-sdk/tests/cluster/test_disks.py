@@ -11,6 +11,16 @@ WRITES_PER_SECOND = 60
 """Of all members together: each fsync takes about a tenth of a second then."""
 
 
+@pytest.mark.skipif(bool(cluster_disks.cannot_be_away()), reason=cluster_disks.cannot_be_away())
+def test_the_artifacts_are_away(cluster, workload):
+    with workload() as load:
+        with cluster_disks.away(cluster.artifacts):
+            refused = load.refused()
+            assert refused["code"] == "NO_CAPACITY", refused
+            load.goes_on(without=NOT_WITHOUT_ARTIFACTS)
+        load.goes_on()
+
+
 def test_the_disk_of_artifacts_is_full(cluster, workload):
     with workload() as load:
         cluster.artifacts_disk.fill()

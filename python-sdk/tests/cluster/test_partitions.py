@@ -39,6 +39,22 @@ def test_the_leader_is_cut_off_from_etcd(cluster, workload):
     assert {name: lost(load, name) for name in COORDINATORS} == dict.fromkeys(COORDINATORS, NONE_LOST)
 
 
+def test_the_leader_is_cut_off_from_executors(cluster, workload):
+    with workload() as load:
+        leader, _ = cluster.wait_leader()
+        other = cluster.follower()
+        for name in EXECUTORS:
+            cluster.network.cut(leader, name)
+        eventually("it says what it can't reach", lambda: set(cluster.states(leader).values()) <= GONE)
+        load.goes_on()
+        assert cluster.states(other) == dict.fromkeys(EXECUTORS, "ready")
+        cluster.network.heal()
+        cluster.wait_whole()
+        load.goes_on()
+    assert lost(load, other) == NONE_LOST
+    assert lost(load, leader) == dict.fromkeys(EXECUTORS, 1)
+
+
 @pytest.mark.parametrize("ways", ["both ways", "from it", "to it"])
 @pytest.mark.parametrize("who", ["the leader", "the follower"])
 def test_an_executor_is_cut_off_from(cluster, workload, who, ways):

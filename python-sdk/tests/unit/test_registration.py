@@ -101,3 +101,27 @@ def test_failures_are_typed(coordinator):
         with pytest.raises(udfleet.InvalidDefinitionError) as caught:
             fleet.register_function("f", lambda: 1)
         assert "@udf" in caught.value.hint
+
+
+def refusal(**given):
+    return error_pb2.ErrorInfo(code=error_pb2.NO_CAPACITY, message="it reaches no executor", **given)
+
+
+@pytest.fixture
+def another():
+    made = FakeCoordinator()
+    yield made
+    made.server.stop(None).wait()
+
+
+def test_what_one_coordinator_has_no_executors_for_is_asked_of_another(coordinator, another):
+    coordinator.failure = refusal(has_no_side_effects=True)
+    with Fleet([coordinator.address, another.address]) as fleet:
+        assert fleet.register_function("add", udf(lambda i: i, "BIGINT", "BIGINT")).reference == "add@1"
+
+
+@pytest.mark.parametrize("untouched", [True, False])
+def test_a_registration_that_all_refuse_fails(coordinator, another, untouched):
+    coordinator.failure = another.failure = refusal(has_no_side_effects=untouched)
+    with Fleet([coordinator.address, another.address]) as fleet, pytest.raises(udfleet.NoCapacityError):
+        fleet.register_function("add", udf(lambda i: i, "BIGINT", "BIGINT"))
