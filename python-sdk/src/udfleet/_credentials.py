@@ -22,7 +22,7 @@ def find_token(token: str | None, addresses: Sequence[str]) -> str | None:
         return os.environ[VARIABLE]
     if os.environ.get(FILE_VARIABLE):
         return read_token(os.environ[FILE_VARIABLE])
-    from ._local import record
+    from . import _fleet_record as record
 
     return next(filter(None, map(record.token_of, addresses)), None)
 

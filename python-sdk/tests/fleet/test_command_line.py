@@ -18,7 +18,7 @@ from fleet_support import alive, descendants, eventually, run_cli
 from pyarrow import feather
 
 import udfleet
-from udfleet._local import record
+from udfleet import _fleet_record as record
 
 MODULE = """
 import sys

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from udfleet import InvalidConfigError
+from udfleet import _fleet_record as record
 from udfleet._credentials import find_token
-from udfleet._local import record
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ _STOP_SECONDS = 60.0
 @click.pass_context
 def down(ctx: click.Context, everything: bool) -> None:
     """Stop the fleet that `udfleet up` runs on this machine at --address."""
+    from .. import _fleet_record as record
     from .._address import addresses
-    from .._local import record
 
     address, _ = ctx.find_root().obj
     found = record.running()

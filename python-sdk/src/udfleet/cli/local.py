@@ -42,8 +42,8 @@ def up(
 ) -> None:
     """Run a fleet on this machine, until Ctrl-C or in the background."""
     from .._client.fleet import connect
+    from .._fleet_record import recorded
     from .._local.fleet import Processes
-    from .._local.record import recorded
 
     _, given = ctx.find_root().obj
     token = given or secrets.token_hex(32)
@@ -80,7 +80,7 @@ def up(
 
 def _refuse_second(listen: str) -> None:
     """Says what to do where a fleet of `udfleet up` runs at that address already."""
-    from .._local import record
+    from .. import _fleet_record as record
 
     running = record.find(listen)
     if running is not None:
