@@ -140,7 +140,8 @@ def _epochs(events: list[Event]) -> list[str]:
     for event in events:
         for executor, (_, epoch) in event["executors"].items():
             key = event["coordinator"], executor
-            if epoch < latest[key]:
+            # 0: it is attached to others only, since the coordinator has started.
+            if epoch and epoch < latest[key]:
                 found.append(f"{event['coordinator']} saw epoch {epoch} of {executor} after {latest[key]}")
             latest[key] = max(latest[key], epoch)
     return found

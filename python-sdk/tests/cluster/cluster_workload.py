@@ -88,9 +88,11 @@ class Workload:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._stop.set()
-        if kind is None:
-            self._finish()
-        self.recorder.close()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self.recorder.close()
 
     def _finish(self) -> None:
         end = time.monotonic() + _END_SECONDS

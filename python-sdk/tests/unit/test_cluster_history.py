@@ -47,6 +47,7 @@ RIGHT = [
     (operation("effect", "e", begin={"rows": ["r1", "r2"]}), ["r1", "r2"]),
     (operation("effect", "e", "failed", {"rows": ["r1", "r2"]}, **FAILED), ["r1"]),
     ([seen(term=3), seen("c2", 5), seen(term=0), seen(term=9)], []),
+    ([seen(e1=("ready", 2)), seen(e1=("unreachable", 0)), seen(e1=("ready", 2))], []),
     ([seen(e1=("ready", 1)), seen(e1=("lost", 1)), seen(e1=("ready", 2)), seen("c2", e1=("ready", 1))], []),
     ([*registered(), final({"f@1": "READY"}), final({"f@1": "READY"}, coordinator="c2")], []),
     ([*registered("failed", **FAILED), final({})], []),
