@@ -26,7 +26,7 @@ use crate::fleet::{self, FleetContext, FleetService, StoreLookup};
 use crate::http::{self, Exporter, Http};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
-use crate::membership::{MembershipHandle, MembershipService};
+use crate::membership::{AttachTrust, MembershipHandle, MembershipService};
 use crate::registry::{self, Lookup, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
@@ -191,13 +191,12 @@ impl Server {
         gate: Gate,
     ) {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts));
+        let trust = AttachTrust { access: Arc::clone(&context.access), tickets, audit: context.audit.clone() };
         let membership = MembershipService::new(
             context.fleet.clone(),
             Arc::clone(&context.registry),
             Arc::clone(&context.logs),
-            Arc::clone(&context.access),
-            tickets,
-            context.audit.clone(),
+            trust,
             context.session.clone(),
             context.coordinator.clone(),
         );

@@ -112,7 +112,7 @@ impl Port {
         let taken = Acceptor::new(self.listener, most_connections()).stream();
         let accepted = taken.map(move |Taken { stream, counted }| {
             let peer = stream.peer_addr().ok();
-            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)).from_peer(peer))
+            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)).with_peer(peer))
         });
         let served = services.serve_with_incoming_shutdown(accepted, stop).await;
         served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))

@@ -93,7 +93,7 @@ fn end_of_older(folder: &Path) -> io::Result<ChainEnd> {
         None => Ok(ChainEnd::default()),
         Some(path) => {
             let text = fs::read_to_string(path)?;
-            last_line(&text).map_or_else(|| Err(broken(path)), Ok)
+            last_line(&text).ok_or_else(|| broken(path))
         }
     }
 }

@@ -31,14 +31,22 @@ use crate::registry::Registry;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Who may attach, what executors check callers with, and where attaches are noted.
+pub struct AttachTrust {
+    /// Knows whose credentials have ended.
+    pub access: Arc<AccessTable>,
+    /// Its keys are given to executors.
+    pub tickets: Arc<TicketSigner>,
+    /// Notes attaches.
+    pub audit: AuditLog,
+}
+
 /// Serves executors.
 pub struct MembershipService {
     fleet: MembershipHandle,
     registry: Arc<Registry>,
     logs: Arc<LogStore>,
-    access: Arc<AccessTable>,
-    tickets: Arc<TicketSigner>,
-    audit: AuditLog,
+    trust: AttachTrust,
     session: Session,
     coordinator: String,
     /// Attaches so far.
@@ -46,19 +54,17 @@ pub struct MembershipService {
 }
 
 impl MembershipService {
-    /// What functions print goes to `logs`; executors check callers with the keys of `tickets`; `coordinator` is the name it gives itself.
+    /// What functions print goes to `logs`; `coordinator` is the name it gives itself.
     #[must_use]
     pub fn new(
         fleet: MembershipHandle,
         registry: Arc<Registry>,
         logs: Arc<LogStore>,
-        access: Arc<AccessTable>,
-        tickets: Arc<TicketSigner>,
-        audit: AuditLog,
+        trust: AttachTrust,
         session: Session,
         coordinator: String,
     ) -> Self {
-        Self { fleet, registry, logs, access, tickets, audit, session, coordinator, attaches: AtomicU64::new(0) }
+        Self { fleet, registry, logs, trust, session, coordinator, attaches: AtomicU64::new(0) }
     }
 
     fn welcome(&self, epoch: u64) -> Welcome {
@@ -90,7 +96,7 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let hello = first_hello(&mut reports).await?;
         let asked = AuditEvent::new(&caller, origin.address, "Attach", hello.executor.as_str());
         let allowed = may_attach(&caller, &hello);
-        self.audit.note(asked.ended(&allowed)).await;
+        self.trust.audit.note(asked.ended(&allowed)).await;
         allowed?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let number = self.attaches.fetch_add(1, Ordering::Relaxed) + 1;
@@ -107,7 +113,7 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         }
         attached?;
         let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, number };
-        let access = Arc::clone(&self.access);
+        let access = Arc::clone(&self.trust.access);
         let revoked = async move { access.revoked(&caller).await };
         tokio::spawn(pump.run(reports, outbound.clone(), revoked));
         let welcome = futures::stream::once(std::future::ready(Down::Welcome(self.welcome(epoch))));
@@ -122,7 +128,7 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let mut sent = Outbound::default();
         let news = WatchStream::new(outbound).flat_map(move |newest| futures::stream::iter(news(&mut sent, newest)));
         // The keys are there before anything that callers with tickets could be sent for.
-        let keys = self.tickets.keys();
+        let keys = self.trust.tickets.keys();
         let known = Down::TicketKeys(keys.borrow().clone());
         let welcome = welcome.chain(futures::stream::once(std::future::ready(known)));
         let beside = futures::stream::select(coordinators, WatchStream::from_changes(keys).map(Down::TicketKeys));
@@ -146,8 +152,8 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         let JoinRequest { executor, secret_sha256 } = request.into_inner();
         let hash = SecretHash::stored(&secret_sha256)
             .ok_or_else(|| Error::new(ErrorCode::InvalidInput, "secret_sha256 is no SHA-256"))?;
-        let joined = self.access.join(&caller, &executor, hash).await;
-        self.audit.note(AuditEvent::new(&caller, from, "Join", executor).ended(&joined)).await;
+        let joined = self.trust.access.join(&caller, &executor, hash).await;
+        self.trust.audit.note(AuditEvent::new(&caller, from, "Join", executor).ended(&joined)).await;
         let expires_unix_s = joined?;
         Ok(Response::new(JoinResponse { expires_unix_s }))
     }

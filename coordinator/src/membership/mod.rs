@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, Hello};
 
-pub use attach::MembershipService;
+pub use attach::{AttachTrust, MembershipService};
 pub use member::NodeAddress;
 pub use message::{Unplaced, WatchEvent};
 

@@ -54,7 +54,7 @@ impl<S> Accepted<S> {
     }
 
     /// The same, and its calls are told where it comes from.
-    pub fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
+    pub fn with_peer(mut self, peer: Option<SocketAddr>) -> Self {
         self.connection = Connection::from_peer(self.connection.is_open(), peer);
         self
     }
