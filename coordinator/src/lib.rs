@@ -1,6 +1,6 @@
 //! The coordinator: control plane of a fleet, and what routes streams to its executors. It runs no user code and unpickles nothing.
 //!
-//! Who may know whom: `config`, `logs`, `scheduler` and `tracked` know nothing else of this crate; `artifact` and `store` stand
+//! Who may know whom: `certs`, `config`, `logs`, `scheduler` and `tracked` know nothing else of this crate; `artifact` and `store` stand
 //! on `config`; `registry` on `store`, `scheduler` and `tracked`; `leader` and `plan` on `registry`; `routes` on `registry` and `plan`;
 //! `snapshot` on `registry`; `membership` on
 //! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
@@ -9,6 +9,7 @@
 pub mod access;
 pub mod artifact;
 pub mod audit;
+pub mod certs;
 pub mod config;
 pub mod fleet;
 pub mod http;

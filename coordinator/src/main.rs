@@ -2,12 +2,20 @@
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+use udfleet_coordinator::certs::{self, CertsCommand};
 use udfleet_coordinator::config::{Config, Flags};
 use udfleet_coordinator::server::Server;
-use udfleet_edge::{config, process};
+use udfleet_edge::{config, process, tls};
 use udfleet_proto::error::Error;
 
 fn main() -> ExitCode {
+    tls::install_provider();
+    let mut arguments = std::env::args_os();
+    if std::env::args_os().nth(1).is_some_and(|first| first == "certs") {
+        arguments.next();
+        return process::exit(certs::run(&CertsCommand::parse_from(arguments)));
+    }
     let (flags, sources) = config::read::<Flags>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     process::exit(Config::load(&sources).and_then(|config| start(&flags, config)))
 }

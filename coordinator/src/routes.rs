@@ -10,6 +10,7 @@ use rpds::HashTrieMapSync;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Channel;
+use udfleet_edge::tls::{Connector, ExpectedPeer};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub address: String,
     /// Of the attach that this stands for.
     pub epoch: u64,
+    /// Where clients reach it, as Flight says it.
+    pub location: String,
     channels: Vec<Channel>,
     lost: CancellationToken,
     next: AtomicUsize,
@@ -40,7 +43,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn new(executor: &str, address: &str, epoch: u64) -> Result<Self, Error> {
+    pub fn new(connector: &Connector, executor: &str, address: &str, epoch: u64) -> Result<Self, Error> {
         let peer = udfleet_edge::channel::endpoint(address).map_err(|e| {
             let message = format!("executor {executor} says that its address is {address:?}: {e}");
             Error::new(ErrorCode::InvalidInput, message).hint("an address is host:port")
@@ -50,11 +53,13 @@ impl Endpoint {
             .http2_max_local_error_reset_streams(None)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(10));
-        let channels = (0..CONNECTIONS).map(|_| peer.connect_lazy()).collect();
+        let expected = ExpectedPeer::Executor(executor.to_owned());
+        let channels = (0..CONNECTIONS).map(|_| connector.connect_lazy(&peer, Some(expected.clone()))).collect();
         Ok(Self {
             executor: executor.to_owned(),
             address: address.to_owned(),
             epoch,
+            location: format!("{}://{address}", connector.scheme()),
             channels,
             lost: CancellationToken::new(),
             next: AtomicUsize::new(0),
@@ -229,15 +234,28 @@ impl Library for Routes {
 pub struct RouteTable {
     current: ArcSwap<Routes>,
     changed: watch::Sender<u64>,
+    connector: Connector,
 }
 
 impl Default for RouteTable {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), changed: watch::Sender::new(0) }
+        Self::new(Connector::default())
     }
 }
 
 impl RouteTable {
+    /// Of executors that are connected to in this way.
+    #[must_use]
+    pub fn new(connector: Connector) -> Self {
+        Self { current: ArcSwap::default(), changed: watch::Sender::new(0), connector }
+    }
+
+    /// How executors are connected to.
+    #[must_use]
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     /// The snapshot of now; lock-free.
     #[must_use]
     pub fn load(&self) -> arc_swap::Guard<Arc<Routes>> {

@@ -12,6 +12,7 @@ use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
 use udfleet_edge::server::{self, Port};
+use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
@@ -82,10 +83,12 @@ impl Server {
     ) -> Result<Self, Error> {
         config.check()?;
         // Ports first: a second coordinator by mistake fails here, before it touches data.
-        let grpc = Port::bind("listen", config.listen).await?;
-        let http = Port::bind("http_listen", config.http_listen).await?;
+        config.listeners()?.warn();
+        let tls = config.tls()?.map(Credentials::of_node).transpose()?;
+        let grpc = Port::bind("listen", config.listen, tls.as_ref()).await?;
+        let http = Port::bind("http_listen", config.http_listen, tls.as_ref()).await?;
         let engine = match config.engine_listen {
-            Some(address) => Some(Port::bind("engine_listen", address).await?),
+            Some(address) => Some(Port::bind("engine_listen", address, tls.as_ref()).await?),
             None => None,
         };
         let (grpc_address, http_address) = (grpc.address(), http.address());
@@ -101,7 +104,7 @@ impl Server {
         let (access, access_revision) = AccessTable::open(Arc::clone(&store), config.token.as_ref()).await?;
         let audit = AuditLog::open(&config.data_dir.join("audit")).map_err(unusable)?;
         let (access, failures) = (Arc::new(access), Arc::<LoginFailures>::default());
-        let routes = Arc::new(RouteTable::default());
+        let routes = Arc::new(RouteTable::new(Connector::new(tls.clone())));
         let timeout = config.executor_timeout.0;
         let (address, http_address_told) = (advertise.clone(), http_advertise.clone());
         let me = Announcement { owner, address, http_address: http_address_told };
@@ -146,6 +149,7 @@ impl Server {
         let context = FleetContext {
             access: Arc::clone(&access),
             audit,
+            credentials: tls.clone(),
             registry: Arc::clone(&registry),
             store: Arc::clone(&server.store),
             artifacts,
@@ -172,10 +176,13 @@ impl Server {
         }
         server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator));
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
-        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures);
+        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures, tls.clone());
         server.serve_http(http, exporter, guard);
         server.until_stopped(async move { access.follow(access_revision).await });
         server.follow(registry, fleet, revision);
+        if let Some(credentials) = tls {
+            server.until_stopped(credentials.watch());
+        }
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
         tracing::info!(advertise, grpc = %grpc_address, http = %http_address, %data, %meta_store, "coordinator ready");

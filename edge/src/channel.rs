@@ -33,6 +33,11 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
 /// with the reason.
 #[must_use]
 pub fn error_of(status: &Status, address: &str) -> Error {
+    if status.details().is_empty()
+        && let Some(error) = refused_by_tls(status, address)
+    {
+        return error;
+    }
     match status.code() {
         _ if !status.details().is_empty() => Error::from(status),
         _ if is_unreached(status) => {
@@ -44,6 +49,22 @@ pub fn error_of(status: &Status, address: &str) -> Error {
         }
         _ => Error::from(status),
     }
+}
+
+/// Why there is no connection, where certificates are the reason or only one side speaks TLS: trying again does not help.
+#[must_use]
+pub fn refused_by_tls(status: &Status, address: &str) -> Option<Error> {
+    if let Some(error) = causes(status).find_map(|error| error.downcast_ref::<Error>()) {
+        return Some(error.clone());
+    }
+    // The first bytes of a port that speaks TLS or HTTP/1, read as a frame of HTTP/2, state a size beyond the limit.
+    let other = causes(status).any(|error| {
+        error.downcast_ref::<h2::Error>().is_some_and(|error| error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR))
+    });
+    other.then(|| {
+        Error::new(ErrorCode::Unauthenticated, format!("{address} does not speak HTTP/2 in plain text"))
+            .hint("where it speaks TLS, name the fleet's CA file (tls_ca, UDFLEET_TLS_CA)")
+    })
 }
 
 /// True where there was no connection at all: nothing was sent.

@@ -2,12 +2,13 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use metrics::{Label, counter, describe_counter, gauge, with_local_recorder};
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use udfleet_proto::user_series::Series;
 
 use crate::auth::LoginFailures;
 use crate::engine::Engines;
+use crate::tls::Credentials;
 
 /// A page of the numbers that `record` sets. Each page has a recorder of its own: series of what has gone end.
 pub fn page(record: impl FnOnce()) -> String {
@@ -40,6 +41,25 @@ pub fn record_login_failures(failures: &LoginFailures) {
     for (reason, count) in failures.counts() {
         counter!("udfleet_logins_failed_total", "reason" => reason).absolute(count);
     }
+}
+
+/// The certificate of this process, and how its handshakes go.
+pub fn record_tls(credentials: &Credentials) {
+    describe_gauge!(
+        "udfleet_tls_certificate_not_after_seconds",
+        "When the TLS certificate ends, in seconds since 1970"
+    );
+    describe_counter!("udfleet_tls_reloads_total", "Changed TLS files that were taken");
+    describe_counter!("udfleet_tls_failed_reloads_total", "Changed TLS files that can not be used");
+    describe_counter!(
+        "udfleet_tls_failed_handshakes_total",
+        "Connections that ended in their TLS handshake or whose certificate is refused"
+    );
+    let numbers = credentials.numbers();
+    gauge!("udfleet_tls_certificate_not_after_seconds").set(numbers.not_after as f64);
+    counter!("udfleet_tls_reloads_total").absolute(numbers.reloads);
+    counter!("udfleet_tls_failed_reloads_total").absolute(numbers.failed_reloads);
+    counter!("udfleet_tls_failed_handshakes_total").absolute(numbers.failed_handshakes);
 }
 
 /// A number that user code has made.

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use udfleet_edge::{config, process};
+use udfleet_edge::{config, process, tls};
 use udfleet_executor::config::{Arguments, Settings};
 use udfleet_executor::run;
 use udfleet_proto::error::Error;
 
 fn main() -> ExitCode {
+    tls::install_provider();
     let (arguments, sources) = config::read::<Arguments>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     process::exit(Settings::load(&sources).and_then(|settings| start(&arguments, settings)))
 }

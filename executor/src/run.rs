@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use ractor::Actor;
 use rand::Rng;
-use udfleet_edge::config::Advertise;
+use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
+use udfleet_edge::identity::Identity;
 use udfleet_edge::server::{self, Port};
+use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::node_server::NodeServer;
@@ -54,21 +56,25 @@ pub async fn run(
     ready: impl FnOnce(&serde_json::Value),
 ) -> Result<(), Error> {
     let work_dir = WorkDir::open(&settings.work_dir)?;
-    let grpc = Port::bind("listen", settings.listen).await?;
-    let http = Port::bind("http_listen", settings.http_listen).await?;
+    settings.listeners()?.warn();
+    let tls = settings.tls()?.map(Credentials::of_node).transpose()?;
+    let grpc = Port::bind("listen", settings.listen, tls.as_ref()).await?;
+    let http = Port::bind("http_listen", settings.http_listen, tls.as_ref()).await?;
     let engine = match settings.engine_listen {
-        Some(address) => Some(Port::bind("engine_listen", address).await?),
+        Some(address) => Some(Port::bind("engine_listen", address, tls.as_ref()).await?),
         None => None,
     };
     let (grpc_address, http_address) = (grpc.address(), http.address());
+    let own = own_name(&settings, tls.as_deref())?;
     let id = match settings.token.as_ref().and_then(credential::join_name) {
-        Some(name) if settings.id.is_empty() => name,
-        _ => work_dir.id(&settings.id)?,
+        Some(name) if own.is_empty() => name,
+        _ => work_dir.id(&own)?,
     };
     let identification = Arc::new(Identification::new(settings.token.as_ref(), &settings.work_dir, &id)?);
     let bearer = identification.bearer()?;
+    let connector = Connector::new(tls.clone());
     let named = settings.coordinator.as_slice().to_vec();
-    let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&named[0])?));
+    let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&connector, &named[0])?));
     let pythons = Pythons::discover(&settings.python).await;
     let artifacts =
         Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
@@ -76,8 +82,8 @@ pub async fn run(
     let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
     let hello = hello(&settings, id, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
-    let context =
-        Arc::new(context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?);
+    let parts = context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?;
+    let context = Arc::new(Context { credentials: tls.clone(), ..parts });
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
         .map_err(|e| Error::internal(format!("the node can't be started: {e}")))?;
@@ -111,6 +117,7 @@ pub async fn run(
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
     let orphans = tokio::spawn(orphans::reap());
+    let certificates = tls.map(|credentials| tokio::spawn(credentials.watch()));
     let mut addresses = serde_json::json!({
         "udfleet": "executor",
         "id": hello.executor,
@@ -126,7 +133,7 @@ pub async fn run(
     let (renewing, asked) = (Arc::clone(&identification), Arc::clone(&coordinators));
     let renewal = tokio::spawn(async move { renewing.keep(&asked).await });
     let identity = AttachmentIdentity { bearer, identification, tickets };
-    let attachments = AttachmentSet::new(coordinators, identity, hello, Arc::clone(&context), node.clone());
+    let attachments = AttachmentSet::new(coordinators, connector, identity, hello, Arc::clone(&context), node.clone());
     let mut attachments = tokio::spawn(attachments.run(named, stopping.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
@@ -153,6 +160,9 @@ pub async fn run(
     memory.abort();
     orphans.abort();
     renewal.abort();
+    if let Some(watch) = certificates {
+        watch.abort();
+    }
     outcome
 }
 
@@ -193,9 +203,23 @@ fn context(
         board,
         devices,
         memory: Arc::new(MemoryWatch::new(settings.memory.0)),
+        credentials: None,
         numbers: AtomicU32::new(0),
         executor,
     })
+}
+
+/// What the settings say, else the name in the certificate: coordinators let the executor in under no other. Empty: neither.
+fn own_name(settings: &Settings, credentials: Option<&Credentials>) -> Result<String, Error> {
+    let shown = credentials.and_then(Credentials::identity);
+    match shown {
+        Some(Identity::Executor(name)) if settings.id.is_empty() => Ok(name),
+        Some(identity @ Identity::Executor(_)) if identity.name() != settings.id => {
+            Err(invalid(format!("id is {:?}, and tls_cert is that of {identity}", settings.id))
+                .hint("leave id out, or use the certificate of this executor"))
+        }
+        _ => Ok(settings.id.clone()),
+    }
 }
 
 fn install_sdk(work_dir: &Path) -> Result<std::path::PathBuf, Error> {

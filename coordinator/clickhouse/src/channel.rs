@@ -47,14 +47,15 @@ impl RemoteFunction {
     /// As the command line says.
     ///
     /// # Errors
-    /// `INVALID_CONFIG` for an address or a token that is none.
+    /// `INVALID_CONFIG` for an address or a token that is none, or certificates that can't be used.
     pub fn new(flags: &Flags) -> Result<Self, Error> {
         let token = SendToken::new(flags.token()?.as_ref())?;
+        let connector = flags.connector()?;
         let coordinator = |address: &String| {
             let endpoint = endpoint(address).map_err(|e| {
                 Error::new(ErrorCode::InvalidConfig, format!("--address: {address:?} is no HOST:PORT: {e}"))
             })?;
-            let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
+            let channel = connector.connect_lazy(&endpoint.connect_timeout(CONNECT_TIMEOUT), None);
             let flight = FlightServiceClient::with_interceptor(channel, token.clone())
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES);

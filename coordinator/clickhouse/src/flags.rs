@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 use udfleet_edge::address::Addresses;
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tls::{Connector, Credentials, TlsFiles};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::OnError;
@@ -25,6 +26,15 @@ pub struct Flags {
     /// File that holds the token; a relative path starts where this program lies
     #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the fleet's CA (PEM): turns TLS on; relative paths as above
+    #[arg(long, env = "UDFLEET_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// File with a certificate (PEM) to show
+    #[arg(long, env = "UDFLEET_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// File with the key (PEM) of that certificate
+    #[arg(long, env = "UDFLEET_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Go on for ever: a row count and an ArrowStream after another (executable_pool with send_chunk_header)
     #[arg(long)]
     pub chunk_header: bool,
@@ -68,6 +78,18 @@ impl Flags {
     /// clap's, which may also be a request for help.
     pub fn read() -> Result<Self, clap::Error> {
         Self::try_parse()
+    }
+
+    /// How the fleet is connected to.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` naming the file that is missing or does not hold what it should.
+    pub fn connector(&self) -> Result<Connector, Error> {
+        let [ca, cert, key] =
+            [&self.tls_ca, &self.tls_cert, &self.tls_key].map(|file| file.as_deref().map(beside_program));
+        let files = TlsFiles::of_client(ca.as_deref(), cert.as_deref(), key.as_deref())?;
+        let credentials = files.map(Credentials::of_client).transpose();
+        Ok(Connector::new(credentials.map_err(|e| e.hint("ClickHouse's user must be able to read the files"))?))
     }
 
     /// The fleet's token. A token file takes precedence over a token in the environment.

@@ -54,6 +54,7 @@ impl From<Error> for Stop {
 }
 
 fn main() -> ExitCode {
+    udfleet_edge::tls::install_provider();
     let flags = match Flags::read() {
         Ok(flags) => flags,
         Err(error) => {

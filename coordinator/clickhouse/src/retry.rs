@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
-use udfleet_edge::channel::{is_unreached, reason};
+use udfleet_edge::channel::{is_unreached, reason, refused_by_tls};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -35,6 +35,9 @@ impl Failure {
         // Statuses that the connection made, and no peer, say what they came from.
         let made_here = status.source().is_some();
         let typed = !status.details().is_empty();
+        if !typed && let Some(error) = refused_by_tls(status, address) {
+            return Self::Told(error);
+        }
         match status.code() {
             Code::Unavailable if !typed => Self::lost(address, status),
             _ if made_here && !typed => Self::lost(address, status),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tls::ClientAuth;
 
 use super::ArtifactLocation;
 
@@ -90,6 +91,21 @@ pub struct Layer {
     /// File that holds the token
     #[arg(long, env = "UDFLEET_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with this process's certificate (PEM), and those that lead to its CA: turns TLS on
+    #[arg(long, env = "UDFLEET_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key (PEM) of that certificate
+    #[arg(long, env = "UDFLEET_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// File with the certificates (PEM) that sign those of other nodes and of clients
+    #[arg(long, env = "UDFLEET_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether callers have to show a certificate [default: optional; executors need one to attach]
+    #[arg(long, env = "UDFLEET_TLS_CLIENT_AUTH", value_name = "WHETHER", value_enum)]
+    pub tls_client_auth: Option<ClientAuth>,
+    /// A name in certificates that is let in, with at most one *; repeatable [default: udfleet://*]
+    #[arg(long, env = "UDFLEET_TLS_ALLOW", value_name = "NAME", value_delimiter = ',')]
+    pub tls_allow: Option<Vec<String>>,
     /// Allow addresses other than loopback although traffic is not encrypted; needs a token
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_INSECURE_NON_LOOPBACK")]
     pub insecure_non_loopback: Option<bool>,

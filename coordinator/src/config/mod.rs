@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
 pub use artifacts::{ArtifactLocation, ArtifactStoreSettings};
@@ -75,6 +76,21 @@ pub struct Config {
     /// The file that holds it; none once it has been read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// This process's certificate (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of other nodes and of clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether callers have to show a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth: Option<ClientAuth>,
+    /// Names in certificates that are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_allow: Option<Vec<String>>,
     /// Allows addresses other than loopback although traffic is not encrypted.
     pub insecure_non_loopback: bool,
     /// How long an executor may be without a report before it counts as lost.
@@ -110,6 +126,11 @@ impl Default for Config {
             artifact_store_allow_http: false,
             token: None,
             token_file: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_ca: None,
+            tls_client_auth: None,
+            tls_allow: None,
             insecure_non_loopback: false,
             executor_timeout: HumanDuration(Duration::from_secs(10)),
             registration_timeout: HumanDuration(Duration::from_secs(600)),
@@ -139,15 +160,39 @@ impl Config {
         functions::check(&self.functions)?;
         self.etcd()?;
         artifacts::check(self)?;
-        let listeners = Listeners {
+        self.listeners()?.check()
+    }
+
+    /// How ports and connections are encrypted; `None` for plain text.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` naming what is missing.
+    pub fn tls(&self) -> Result<Option<TlsSettings>, Error> {
+        TlsSettings::of(GivenTls {
+            cert: self.tls_cert.as_deref(),
+            key: self.tls_key.as_deref(),
+            ca: self.tls_ca.as_deref(),
+            client_auth: self.tls_client_auth,
+            allow: self.tls_allow.as_deref(),
+        })
+    }
+
+    /// The addresses, and who can reach them.
+    ///
+    /// # Errors
+    /// As [`Self::tls`].
+    pub fn listeners(&self) -> Result<Listeners, Error> {
+        let tls = self.tls()?;
+        Ok(Listeners {
             listen: self.listen,
             http_listen: self.http_listen,
             engine_listen: self.engine_listen,
             advertised: self.advertise.is_some(),
             token: self.token.is_some(),
+            tls: tls.is_some(),
+            demands_certificates: tls.is_some_and(|tls| tls.demands_certificates()),
             insecure_non_loopback: self.insecure_non_loopback,
-        };
-        listeners.check()
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
@@ -58,6 +59,8 @@ pub struct FleetContext {
     pub artifacts: Arc<ArtifactStore>,
     /// The executors.
     pub fleet: MembershipHandle,
+    /// What the ports show; `None` in plain text.
+    pub credentials: Option<Arc<Credentials>>,
     /// Which executors serve which functions.
     pub routes: Arc<RouteTable>,
     /// Output of functions.
@@ -184,6 +187,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
             max_frame_bytes: limits::MAX_FRAME_BYTES as u64,
             config_keys: config::KEYS.iter().map(key).collect(),
             coordinators: self.coordinators(),
+            certificate_ends_unix: self.context.credentials.as_ref().map_or(0, |own| own.numbers().not_after),
             meta_store_outage: self.context.store.outage().map(|outage| outage.to_string()).unwrap_or_default(),
         }))
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tls};
+use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
 use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
@@ -30,6 +31,7 @@ pub struct Exporter {
     engines: Arc<Engines>,
     store: SharedStore,
     failures: Arc<LoginFailures>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Exporter {
@@ -42,8 +44,9 @@ impl Exporter {
         engines: Arc<Engines>,
         store: SharedStore,
         failures: Arc<LoginFailures>,
+        credentials: Option<Arc<Credentials>>,
     ) -> Self {
-        Self { fleet, session, stats, engines, store, failures }
+        Self { fleet, session, stats, engines, store, failures, credentials }
     }
 
     /// The page, in Prometheus' text format.
@@ -58,6 +61,7 @@ impl Exporter {
             record_router(&self.stats);
             record_engines(&self.engines);
             record_login_failures(&self.failures);
+            self.credentials.iter().for_each(|credentials| record_tls(credentials));
             gauge!("udfleet_meta_store_up").set(if self.store.outage().is_none() { 1.0 } else { 0.0 });
             record_coordinators(&self.session);
             record_executors(&snapshot);

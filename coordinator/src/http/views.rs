@@ -134,6 +134,8 @@ pub struct Executor {
     interpreters: u32,
     max_interpreters: u32,
     rss_bytes: u64,
+    /// 0: it has no TLS certificate.
+    certificate_ends_unix: u64,
     in_flight: u32,
     labels: BTreeMap<String, String>,
     /// Ids of the devices that it offers, by kind.
@@ -162,6 +164,7 @@ impl Executor {
             interpreters: entry.interpreters,
             max_interpreters: hello.max_interpreters,
             rss_bytes: entry.rss_bytes,
+            certificate_ends_unix: entry.certificate_ends_unix,
             in_flight: entry.in_flight,
             labels: hello.labels.clone().into_iter().collect(),
             resources: hello.resources.iter().map(|(kind, all)| (kind.clone(), all.devices.clone())).collect(),

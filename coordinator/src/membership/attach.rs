@@ -11,6 +11,7 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_edge::auth::{Principal, PrincipalKind, SecretHash, TicketSigner};
 use udfleet_edge::engine::Connection;
+use udfleet_edge::identity::{Identity, Peer};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
@@ -90,12 +91,13 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         &self,
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let origin = Origin { address: Connection::of(&request).peer(), since: SystemTime::now() };
+        let connection = Connection::of(&request);
+        let origin = Origin { address: connection.peer(), since: SystemTime::now() };
         let caller = Principal::of(&request);
         let mut reports = request.into_inner();
         let hello = first_hello(&mut reports).await?;
         let asked = AuditEvent::new(&caller, origin.address, "Attach", hello.executor.as_str());
-        let allowed = may_attach(&caller, &hello);
+        let allowed = may_attach(&caller, &hello).and_then(|()| owns_name(connection.shown(), &hello.executor));
         self.trust.audit.note(asked.ended(&allowed)).await;
         allowed?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
@@ -166,6 +168,20 @@ fn may_attach(caller: &Principal, hello: &Hello) -> Result<(), Error> {
         return Err(Error::new(ErrorCode::PermissionDenied, message).hint("start it with the id of its credential"));
     }
     Ok(())
+}
+
+/// Where certificates are asked for, an executor's name belongs to its certificate.
+fn owns_name(peer: &Peer, executor: &str) -> Result<(), Error> {
+    let shown = match peer {
+        Peer::Unasked => return Ok(()),
+        Peer::Known(Identity::Executor(name)) if name == executor => return Ok(()),
+        Peer::Known(identity) => format!("its certificate is that of {identity}"),
+        Peer::Anonymous => "it shows no certificate".to_owned(),
+        Peer::Refused(error) => return Err(error.clone()),
+    };
+    let hint =
+        format!("give it a certificate with the URI udfleet://executor/{executor}, or that certificate's name as id");
+    Err(Error::new(ErrorCode::Unauthenticated, format!("{executor} may not attach: {shown}")).hint(hint))
 }
 
 /// Both streams, until the first ends.
@@ -256,6 +272,27 @@ impl Pump {
             Up::Logs(batch) => self.logs.push(&executor, &self.incarnation, batch.lines),
             // Only the first message counts.
             Up::Hello(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executor_attaches_under_the_name_in_its_certificate() {
+        let outcome = |peer: Peer| owns_name(&peer, "e1").map_err(|error| error.code());
+        assert_eq!(outcome(Peer::Unasked), Ok(()));
+        assert_eq!(outcome(Peer::Known(Identity::Executor("e1".to_owned()))), Ok(()));
+        for other in [
+            Peer::Anonymous,
+            Peer::Known(Identity::Executor("e2".to_owned())),
+            Peer::Known(Identity::Client("e1".to_owned())),
+            Peer::Known(Identity::Coordinator("e1".to_owned())),
+            Peer::Refused(Error::new(ErrorCode::Unauthenticated, "expired")),
+        ] {
+            assert_eq!(outcome(other), Err(ErrorCode::Unauthenticated));
         }
     }
 }

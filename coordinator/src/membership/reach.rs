@@ -95,6 +95,7 @@ impl MembershipCore {
             epoch: self.records.get(executor).map_or(0, |(_, record)| record.epoch),
             interpreters: 0,
             rss_bytes: 0,
+            certificate_ends_unix: 0,
             in_flight: 0,
             devices: Vec::new(),
             functions: snapshot::Map::new_sync(),

@@ -21,7 +21,7 @@ pub(super) fn flight_info(
     let endpoint = |server: &Server| {
         FlightEndpoint::new()
             .with_ticket(Ticket::new(target.function.name.clone()))
-            .with_location(format!("grpc+tcp://{}", server.endpoint.address))
+            .with_location(server.endpoint.location.as_str())
     };
     let endpoints = target.servers.iter().map(endpoint).collect();
     describe(&target.function.definition, engine, descriptor, endpoints, coordinators)
@@ -52,7 +52,7 @@ pub(super) fn of_stages(
             let direct = |server: Server| {
                 FlightEndpoint::new()
                     .with_ticket(Ticket::new(ticket.clone()))
-                    .with_location(format!("grpc+tcp://{}", server.endpoint.address))
+                    .with_location(server.endpoint.location.as_str())
             };
             servers.into_iter().map(direct).collect()
         }

@@ -1,7 +1,7 @@
 //! The meaning of a gRPC status for a client's stream.
 
 use tonic::{Code, Status};
-use udfleet_edge::channel::{is_unreached, reason};
+use udfleet_edge::channel::{is_unreached, reason, refused_by_tls};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -18,6 +18,10 @@ pub(super) fn of_upstream(status: &Status, executor: &str) -> Failure {
     };
     if !status.details().is_empty() {
         return of_error(named(Error::from(status)));
+    }
+    if let Some(error) = refused_by_tls(status, executor) {
+        // Another executor may have better certificates. Nothing was sent.
+        return Failure::Elsewhere(named(error));
     }
     // No details: the transport speaks, not an executor.
     match status.code() {
@@ -66,7 +70,8 @@ mod tests {
     #[tokio::test]
     async fn an_executor_that_can_not_be_reached_has_run_nothing() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = crate::routes::Endpoint::new("e1", &listener.local_addr().unwrap().to_string(), 1).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let endpoint = crate::routes::Endpoint::new(&Default::default(), "e1", &address, 1).unwrap();
         drop(listener);
         let mut client = arrow_flight::flight_service_client::FlightServiceClient::new(endpoint.channel());
         let status = client.do_action(arrow_flight::Action::new("x", "")).await.unwrap_err();

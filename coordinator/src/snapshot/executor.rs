@@ -20,6 +20,8 @@ pub struct ExecutorEntry {
     pub interpreters: u32,
     /// Their private memory.
     pub rss_bytes: u64,
+    /// When its TLS certificate ends, in seconds since 1970; 0: it has none.
+    pub certificate_ends_unix: u64,
     /// Batches accepted and not yet answered.
     pub in_flight: u32,
     /// Devices that its interpreters hold.
@@ -48,6 +50,7 @@ impl ExecutorEntry {
             epoch: self.epoch,
             interpreters: self.interpreters,
             rss_bytes: self.rss_bytes,
+            certificate_ends_unix: self.certificate_ends_unix,
             in_flight: self.in_flight,
             functions: self.functions.values().map(|status| FunctionStatus::clone(status)).collect(),
             report_age_ms: self.report_age_ms(now),

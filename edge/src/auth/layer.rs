@@ -12,8 +12,9 @@ use tower::{Layer, Service};
 use super::gate::Gate;
 use super::send::HEADER;
 use crate::engine::Connection;
+use crate::identity::Peer;
 
-/// Puts a [`Gate`] in front of services. Those behind it find the caller with [`Principal::of`](super::Principal::of).
+/// Puts a [`Gate`] in front of services, and refuses peers whose certificates are not let in. Those behind it find the caller with [`Principal::of`](super::Principal::of).
 #[derive(Debug, Clone)]
 pub struct GateLayer(Gate);
 
@@ -53,6 +54,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let identity = match request.extensions().get::<Connection>().map(Connection::shown) {
+            Some(Peer::Refused(error)) => return Either::Left(ready(Ok(Status::from(error.clone()).into_http()))),
+            Some(Peer::Known(identity)) => Some(identity.clone()),
+            _ => None,
+        };
+        if let Some(identity) = identity {
+            request.extensions_mut().insert(identity);
+        }
         let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
         let from = request.extensions().get::<Connection>().and_then(Connection::peer);
         match self.gate.check(request.uri().path(), header, from) {

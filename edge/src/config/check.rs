@@ -19,12 +19,16 @@ pub struct Listeners {
     pub advertised: bool,
     /// There is a token.
     pub token: bool,
+    /// Traffic is encrypted.
+    pub tls: bool,
+    /// Nobody without a certificate is served.
+    pub demands_certificates: bool,
     /// Traffic may be readable by others: the operator has said so.
     pub insecure_non_loopback: bool,
 }
 
 impl Listeners {
-    /// Addresses other than loopback have to be asked for by name, and need a token where one can be shown. Nobody is told
+    /// Addresses other than loopback need TLS, or have to be asked for by name, and need a token where one can be shown. Nobody is told
     /// a wildcard.
     ///
     /// # Errors
@@ -33,11 +37,12 @@ impl Listeners {
         let engine = self.engine_listen.map(|address| ("engine_listen", address));
         let all = [("listen", self.listen), ("http_listen", self.http_listen)].into_iter().chain(engine);
         for (key, address) in all.filter(|(_, address)| !address.ip().is_loopback()) {
-            if !self.insecure_non_loopback {
+            if !self.tls && !self.insecure_non_loopback {
                 return Err(invalid(format!("{key} is {address}, which other machines can reach, and traffic is not encrypted"))
-                    .hint("listen on 127.0.0.1, or set insecure_non_loopback = true, together with a token, on a network that you trust"));
+                    .hint("set tls_cert, tls_key and tls_ca (`udfleet certs create` makes them), or listen on 127.0.0.1, or set \
+                           insecure_non_loopback = true, together with a token, on a network that you trust"));
             }
-            if key == "listen" && !self.token {
+            if key == "listen" && !self.token && !self.demands_certificates {
                 return Err(invalid(format!(
                     "{key} is {address}, which other machines can reach, and no token is set"
                 ))
@@ -49,6 +54,17 @@ impl Listeners {
                 .hint("set advertise to the HOST:PORT under which other machines reach this process"));
         }
         Ok(())
+    }
+
+    /// Says loudly which ports can be read by others on the network.
+    pub fn warn(&self) {
+        let engine = self.engine_listen.map(|address| ("engine_listen", address));
+        let all = [("listen", self.listen), ("http_listen", self.http_listen)].into_iter().chain(engine);
+        for (key, address) in all.filter(|(_, address)| !self.tls && !address.ip().is_loopback()) {
+            tracing::warn!(
+                "{key} is {address} in PLAIN TEXT (insecure_non_loopback): whoever is on this network reads tokens, code and rows"
+            );
+        }
     }
 }
 
@@ -68,6 +84,8 @@ mod tests {
             engine_listen: None,
             advertised: true,
             token: false,
+            tls: false,
+            demands_certificates: false,
             insecure_non_loopback: false,
         };
         assert!(local.check().is_ok());
@@ -80,6 +98,10 @@ mod tests {
         assert!(Listeners { token: true, ..open }.check().is_ok());
         let engines = Listeners { engine_listen: Some(everywhere), insecure_non_loopback: true, ..local };
         assert!(engines.check().is_ok(), "engines have no token");
+        let encrypted = Listeners { listen: everywhere, http_listen: everywhere, tls: true, token: true, ..local };
+        assert!(encrypted.check().is_ok(), "encrypted ports need no override");
+        assert!(Listeners { token: false, ..encrypted }.check().unwrap_err().info().hint.contains("token"));
+        assert!(Listeners { token: false, demands_certificates: true, ..encrypted }.check().is_ok());
         let unnamed = Listeners { token: true, advertised: false, ..open };
         assert!(unnamed.check().unwrap_err().info().hint.contains("advertise"));
         assert!(

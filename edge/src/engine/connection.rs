@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tonic::Request;
 
+use crate::identity::Peer;
+
 #[derive(Debug, Default)]
 struct ConnectionState {
     /// The peer has asked for the version of the arrow-udf protocol.
     asked: AtomicBool,
     open: bool,
+    shown: Peer,
     /// Calls that have not ended.
     calls: AtomicUsize,
     /// Calls that have begun.
@@ -26,13 +29,19 @@ impl Connection {
     /// A connection to a listener; `open` to one that asks for no token.
     #[must_use]
     pub fn new(open: bool) -> Self {
-        Self(Arc::new(ConnectionState { open, ..ConnectionState::default() }))
+        Self::with(open, Peer::Unasked, None)
     }
 
-    /// The same, from this peer.
+    /// The same, with what the peer has shown and where it comes from.
     #[must_use]
-    pub fn from_peer(open: bool, peer: Option<SocketAddr>) -> Self {
-        Self(Arc::new(ConnectionState { open, peer, ..ConnectionState::default() }))
+    pub fn with(open: bool, shown: Peer, peer: Option<SocketAddr>) -> Self {
+        Self(Arc::new(ConnectionState { open, shown, peer, ..ConnectionState::default() }))
+    }
+
+    /// What the peer has shown.
+    #[must_use]
+    pub fn shown(&self) -> &Peer {
+        &self.0.shown
     }
 
     /// Where it comes from.

@@ -23,7 +23,7 @@ use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError,
 
 use super::{Admitted, Backend, FlightFrontend};
 use crate::auth::{Everybody, Gate, GateLayer, Principal, Surface};
-use crate::engine::{AnswerStream, Engine, Engines, Incoming, describe};
+use crate::engine::{AnswerStream, Connection, Engine, Engines, Incoming, describe};
 use crate::server::{Accepted, Patience};
 
 /// The largest message that the service takes.
@@ -96,8 +96,9 @@ async fn serve(open: bool) -> Channel {
     let everybody = Arc::new(Everybody::unlimited());
     let gate = if open { Gate::engines() } else { Gate::new(Surface::Coordinator, everybody, Arc::default()) };
     let server = Server::builder().layer(GateLayer::new(gate)).add_service(service.max_decoding_message_size(LIMIT));
-    let accepted = TcpIncoming::from(listener)
-        .map(move |stream| stream.map(|stream| Accepted::new(stream, open, Patience::default(), None)));
+    let accepted = TcpIncoming::from(listener).map(move |stream| {
+        stream.map(|stream| Accepted::new(stream, Connection::new(open), Patience::default(), None))
+    });
     tokio::spawn(server.serve_with_incoming(accepted));
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -72,11 +71,6 @@ impl Acceptor {
                 }
             }
         }
-    }
-
-    /// All connections, without end.
-    pub fn stream(self) -> impl Stream<Item = Taken> {
-        futures::stream::unfold(self, |mut acceptor| async move { Some((acceptor.next().await, acceptor)) })
     }
 
     fn complain(&mut self, log: impl FnOnce()) {

@@ -1,7 +1,6 @@
 //! A connection that ends when its peer says nothing.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,16 +46,10 @@ pub(crate) struct Accepted<S> {
 }
 
 impl<S> Accepted<S> {
-    /// `open`: no token is asked for. `counted`: what it takes of its port's connections.
-    pub fn new(stream: S, open: bool, patience: Patience, counted: Option<OwnedSemaphorePermit>) -> Self {
+    /// `connection`: what calls are told of it. `counted`: what it takes of its port's connections.
+    pub fn new(stream: S, connection: Connection, patience: Patience, counted: Option<OwnedSemaphorePermit>) -> Self {
         let timer = Box::pin(sleep(patience.handshake));
-        Self { stream, connection: Connection::new(open), patience, greeted: 0, timer, calls: 0, _counted: counted }
-    }
-
-    /// The same, and its calls are told where it comes from.
-    pub fn with_peer(mut self, peer: Option<SocketAddr>) -> Self {
-        self.connection = Connection::from_peer(self.connection.is_open(), peer);
-        self
+        Self { stream, connection, patience, greeted: 0, timer, calls: 0, _counted: counted }
     }
 
     fn note(&mut self, bytes: usize) {
@@ -145,7 +138,8 @@ mod tests {
     async fn who_says_nothing_or_too_little_is_let_go() {
         for greeting in [0, PREFACE - 1] {
             let (mut client, server) = duplex(1024);
-            let mut accepted = Accepted::new(server, true, Patience { handshake: SHORT, idle: LONG }, None);
+            let mut accepted =
+                Accepted::new(server, Connection::new(true), Patience { handshake: SHORT, idle: LONG }, None);
             client.write_all(&vec![b'P'; greeting]).await.unwrap();
             let read = tokio::time::timeout(LONG, accepted.read_to_end(&mut Vec::new())).await.unwrap();
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -156,7 +150,7 @@ mod tests {
     async fn without_calls_it_ends_and_with_one_it_stays() {
         let (mut client, server) = duplex(1024);
         let patience = Patience { handshake: LONG, idle: SHORT };
-        let mut accepted = Accepted::new(server, true, patience, None);
+        let mut accepted = Accepted::new(server, Connection::new(true), patience, None);
         client.write_all(&[b'P'; PREFACE]).await.unwrap();
         accepted.read_exact(&mut [0; PREFACE]).await.unwrap();
         let call = accepted.connection.begin();

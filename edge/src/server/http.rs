@@ -7,11 +7,11 @@ use axum::extract::connect_info::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::accept::{Acceptor, Taken};
+use super::incoming::{Entered, Incoming};
+use super::socket::Socket;
 
 /// Until a request's headers have come, also since the request before.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(45);
@@ -22,7 +22,7 @@ pub const BUFFER_BYTES: usize = 64 << 10;
 
 /// Serves until `stop` resolves and requests that are under way have been answered. Connections end with what is returned.
 pub(super) async fn serve(
-    mut acceptor: Acceptor,
+    mut incoming: Incoming,
     routes: axum::Router,
     headers_within: Duration,
     stop: impl Future<Output = ()> + Send,
@@ -32,8 +32,8 @@ pub(super) async fn serve(
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
-            Taken { stream, counted } = acceptor.next() => {
-                let served = connection(stream, routes.clone(), headers_within, stopped.clone());
+            Entered { socket, counted, .. } = incoming.next() => {
+                let served = connection(socket, routes.clone(), headers_within, stopped.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(counted);
@@ -44,25 +44,20 @@ pub(super) async fn serve(
             () = &mut stop => break,
         }
     }
-    drop((acceptor, stopping));
+    drop((incoming, stopping));
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(
-    stream: TcpStream,
-    routes: axum::Router,
-    headers_within: Duration,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn connection(socket: Socket, routes: axum::Router, headers_within: Duration, mut stopped: watch::Receiver<()>) {
     // Handlers are told where a request comes from.
-    let routes = match stream.peer_addr() {
-        Ok(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),
-        Err(_) => routes,
+    let routes = match socket.remote() {
+        Some(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),
+        None => routes,
     };
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(headers_within);
     server.max_headers(MAX_HEADERS).max_buf_size(BUFFER_BYTES);
-    let served = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let served = server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(routes));
     let mut served = std::pin::pin!(served);
     tokio::select! {
         // Who breaks off is told nothing.
@@ -75,9 +70,10 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::oneshot;
 
+    use super::super::accept::Acceptor;
     use super::*;
 
     #[tokio::test]
@@ -87,7 +83,7 @@ mod tests {
         let routes = axum::Router::new().route("/", axum::routing::get(|| async { "here" }));
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { stopped.await.unwrap_or_default() };
-        let served = tokio::spawn(serve(Acceptor::new(listener, 8), routes, HEADERS_WITHIN, stopped));
+        let served = tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), routes, HEADERS_WITHIN, stopped));
         let ask = async |request: String| {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
@@ -111,7 +107,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (soon, never) = (Duration::from_millis(50), std::future::pending());
-        tokio::spawn(serve(Acceptor::new(listener, 8), axum::Router::new(), soon, never));
+        tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), axum::Router::new(), soon, never));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHos").await.unwrap();
         let (mut answer, within) = (Vec::new(), HEADERS_WITHIN / 2);

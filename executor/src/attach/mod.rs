@@ -19,6 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use udfleet_edge::auth::{SendToken, TicketCheck};
 use udfleet_edge::channel::{endpoint, error_of};
+use udfleet_edge::tls::{Connector, ExpectedPeer};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::membership_client::MembershipClient;
 use udfleet_proto::v1::{
@@ -47,16 +48,14 @@ const OUTBOX: usize = 8;
 ///
 /// # Errors
 /// `INVALID_CONFIG` for an address that is none.
-pub fn channel(coordinator: &str) -> Result<Channel, Error> {
+pub fn channel(connector: &Connector, coordinator: &str) -> Result<Channel, Error> {
     let endpoint = endpoint(coordinator).map_err(|_| {
         let message = format!("coordinator is {coordinator:?}, expected HOST:PORT");
         Error::new(ErrorCode::InvalidConfig, message)
     })?;
-    Ok(endpoint
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true)
-        .connect_lazy())
+    let endpoint =
+        endpoint.http2_keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE).keep_alive_while_idle(true);
+    Ok(connector.connect_lazy(&endpoint, Some(ExpectedPeer::Coordinator)))
 }
 
 /// How far the executor's orderly stop has come.

@@ -59,6 +59,7 @@ impl Reporter {
             more,
             interpreters,
             rss_bytes,
+            certificate_ends_unix: self.context.credentials.as_ref().map_or(0, |own| own.numbers().not_after),
             in_flight: in_flight as u32,
             drained: desired.draining && in_flight == 0 && self.context.table.streams() == 0,
             answers: if more { 0 } else { self.answers },

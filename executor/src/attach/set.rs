@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ractor::ActorRef;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
+use udfleet_edge::tls::Connector;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::Hello;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -19,6 +20,7 @@ use crate::node::{Context, NodeMessage};
 /// The attachments of this executor.
 pub struct AttachmentSet {
     coordinators: Arc<Coordinators>,
+    connector: Connector,
     identity: AttachmentIdentity,
     hello: Hello,
     context: Arc<Context>,
@@ -30,12 +32,13 @@ impl AttachmentSet {
     #[must_use]
     pub fn new(
         coordinators: Arc<Coordinators>,
+        connector: Connector,
         identity: AttachmentIdentity,
         hello: Hello,
         context: Arc<Context>,
         node: ActorRef<NodeMessage>,
     ) -> Self {
-        Self { coordinators, identity, hello, context, node }
+        Self { coordinators, connector, identity, hello, context, node }
     }
 
     /// Keeps attached to the coordinators at these addresses and to those that they tell of. Says goodbye to each once
@@ -83,7 +86,7 @@ impl AttachmentSet {
         address: &str,
         news: mpsc::UnboundedSender<(String, News)>,
     ) -> Result<Attachment, udfleet_proto::error::Error> {
-        let channel = channel(address)?;
+        let channel = channel(&self.connector, address)?;
         self.coordinators.add(address, &channel);
         let client = MembershipClient::with_interceptor(channel.clone(), self.identity.bearer.clone());
         let client = client.max_decoding_message_size(MAX_CONTROL_BYTES).max_encoding_message_size(MAX_CONTROL_BYTES);

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Serialize;
 use udfleet_edge::address::Addresses;
-use udfleet_edge::config::{Advertise, CommandLine, HumanDuration, Size, Sources};
+use udfleet_edge::config::{Advertise, CommandLine, HumanDuration, Listeners, Size, Sources};
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
 pub use layer::Layer;
@@ -89,6 +90,21 @@ pub struct Settings {
     /// Shared secret of the fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
+    /// This process's certificate (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of other nodes and of clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
+    /// Whether callers have to show a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth: Option<ClientAuth>,
+    /// Names in certificates that are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_allow: Option<Vec<String>>,
     /// Allows other addresses than loopback although nothing is encrypted.
     pub insecure_non_loopback: bool,
     /// How long an unused environment stays on disk.
@@ -106,5 +122,37 @@ impl Settings {
     /// `INVALID_CONFIG` naming the setting and what is allowed.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
         resolve::resolve(sources.load()?)
+    }
+
+    /// How ports and connections are encrypted; `None` for plain text.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` naming what is missing.
+    pub fn tls(&self) -> Result<Option<TlsSettings>, Error> {
+        TlsSettings::of(GivenTls {
+            cert: self.tls_cert.as_deref(),
+            key: self.tls_key.as_deref(),
+            ca: self.tls_ca.as_deref(),
+            client_auth: self.tls_client_auth,
+            allow: self.tls_allow.as_deref(),
+        })
+    }
+
+    /// The addresses, and who can reach them.
+    ///
+    /// # Errors
+    /// As [`Self::tls`].
+    pub fn listeners(&self) -> Result<Listeners, Error> {
+        let tls = self.tls()?;
+        Ok(Listeners {
+            listen: self.listen,
+            http_listen: self.http_listen,
+            engine_listen: self.engine_listen,
+            advertised: self.advertise.is_some(),
+            token: self.token.is_some(),
+            tls: tls.is_some(),
+            demands_certificates: tls.is_some_and(|tls| tls.demands_certificates()),
+            insecure_non_loopback: self.insecure_non_loopback,
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use udfleet_edge::config::{HumanDuration, Listeners, Size, invalid};
+use udfleet_edge::config::{HumanDuration, Size, invalid};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
@@ -50,6 +50,11 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         max_interpreters: layer.max_interpreters.unwrap_or(DEFAULT_MAX_INTERPRETERS),
         python: layer.python,
         uv: layer.uv,
+        tls_cert: layer.tls_cert,
+        tls_key: layer.tls_key,
+        tls_ca: layer.tls_ca,
+        tls_client_auth: layer.tls_client_auth,
+        tls_allow: layer.tls_allow,
         insecure_non_loopback: layer.insecure_non_loopback.unwrap_or(false),
     };
     check(&settings)?;
@@ -69,15 +74,7 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if !(settings.id.is_empty() || settings.id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         return Err(invalid(format!("id is {:?}: letters, digits, `-`, `_` and `.` are allowed", settings.id)));
     }
-    let listeners = Listeners {
-        listen: settings.listen,
-        http_listen: settings.http_listen,
-        engine_listen: settings.engine_listen,
-        advertised: settings.advertise.is_some(),
-        token: settings.token.is_some(),
-        insecure_non_loopback: settings.insecure_non_loopback,
-    };
-    listeners.check()
+    settings.listeners()?.check()
 }
 
 fn default_work_dir() -> PathBuf {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tls};
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::FunctionMetrics;
@@ -37,6 +37,7 @@ impl Exporter {
             gauge!("udfleet_executor_environments").set(self.context.board.built_environments().len() as f64);
             record_engines(&self.engines);
             record_login_failures(&self.failures);
+            self.context.credentials.iter().for_each(|credentials| record_tls(credentials));
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);
             functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(record_series);

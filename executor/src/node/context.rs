@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -82,6 +83,8 @@ pub struct Context {
     pub devices: Arc<Devices>,
     /// Memory of interpreters.
     pub memory: Arc<MemoryWatch>,
+    /// What its ports show; `None` in plain text.
+    pub credentials: Option<Arc<Credentials>>,
     /// The last function number given out.
     pub numbers: AtomicU32,
 }

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._convert.misfit import shown
+from ._tls import SCHEMES
 from .errors import InvalidInputError
 
 PORT = 8815
-_HINT = f"an address is host:port; port {PORT} where none is given; commas between several"
-_SCHEMES = ("", "grpc", "grpc+tcp", "tcp", "http", "udfleet")
+_HINT = (
+    f"an address is host:port, or grpcs://host:port with TLS; port {PORT} where none is given; commas between several"
+)
 
 
 def host_and_port(address: Any, function: str | None = None) -> tuple[str, int]:
@@ -21,9 +23,9 @@ def host_and_port(address: Any, function: str | None = None) -> tuple[str, int]:
     if not isinstance(address, str):
         raise _refused(address, function)
     scheme, _, rest = address.strip().rpartition("://")
-    if scheme.lower() not in _SCHEMES:
+    if scheme.lower() not in SCHEMES:
         raise InvalidInputError(
-            f"{shown(address)}: a client connects by gRPC without TLS, not by {scheme!r}", function=function, hint=_HINT
+            f"{shown(address)}: a client connects by gRPC, not by {scheme!r}", function=function, hint=_HINT
         )
     rest = rest.rstrip("/")
     bracketed, _, after = rest.partition("]")

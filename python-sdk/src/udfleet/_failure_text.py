@@ -39,6 +39,47 @@ _TYPED_TEXT = re.compile(
 """A typed error as the fleet writes it into the message of a status."""
 
 
+_TLS = (
+    (
+        r"certificate[ _]verify[ _]failed.{0,20}certificate has expired",
+        "its certificate has expired",
+        "renew it there: its files are read again without a restart",
+    ),
+    (
+        r"certificate[ _]verify[ _]failed",
+        "its certificate is not signed by the CA that this client trusts",
+        "use the CA file of this fleet: tls_ca=..., or the variable UDFLEET_TLS_CA",
+    ),
+    (
+        r"is not in peer certificate|Hostname Verification Check failed",
+        "its certificate is one for other names",
+        "connect by a name that it has, or make one that has this: `udfleet certs create --hosts ...`",
+    ),
+    (
+        r"wrong[ _]version[ _]number",
+        "it does not speak TLS",
+        "connect without TLS: host:port, and no tls_ca or UDFLEET_TLS_CA",
+    ),
+    (
+        r"Trying to connect an http1\.x server",
+        "it does not speak gRPC in plain text",
+        "where it speaks TLS, name the fleet's CA: tls_ca=..., or the variable UDFLEET_TLS_CA",
+    ),
+    (
+        r"SSL_ERROR_SSL|no protocols available|Cannot check peer: missing selected ALPN",
+        "the TLS handshake failed",
+        "compare tls_ca, tls_cert and tls_key with the fleet's: `udfleet certs show FILE`",
+    ),
+)
+"""What gRPC says of handshakes that fail and will fail again, as it comes with grpcio and with pyarrow."""
+
+
+def refused_by_tls(text: str) -> tuple[str, str] | None:
+    """Why there is no connection, and what to do, where certificates are the reason or only one side speaks TLS."""
+    found = (said[1:] for said in _TLS if re.search(said[0], text, re.IGNORECASE | re.DOTALL))
+    return next(found, None)
+
+
 def told(text: str) -> UdfleetError | None:
     """The typed error that the fleet wrote into the message of a status; None where the transport failed."""
     match = _TYPED_TEXT.match(_without_context(text))
@@ -88,6 +129,9 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
     """The exception for a status that says nothing of udfleet's."""
     message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
     kind = _STATUS.get(status, errors.InternalError)
+    if kind is errors.UnreachableError and (refusal := refused_by_tls(message)):
+        reason, hint = refusal
+        return errors.UnauthenticatedError(f"no connection to {address}: {reason}: {message}", hint=hint)
     if kind is errors.UnreachableError and _UNRESOLVED.search(message):
         return kind(f"no answer from {address}: its name does not resolve: {message}", hint=UNRESOLVED)
     if kind is errors.UnreachableError:

@@ -17,6 +17,7 @@ from ._log_position import LogPosition
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
 from ._proto.udfleet.v1 import plan_pb2 as plan
+from ._tls import TlsFiles
 from .errors import FunctionNotFoundError, UdfleetError, UnreachableError
 
 MAX_CONTROL_BYTES = 16 << 20
@@ -41,6 +42,14 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 
+
+def _opened(address: str, tls: TlsFiles | None) -> grpc.Channel:
+    if tls is None:
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    ca, cert, key = tls.read()
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=_OPTIONS)
+
+
 _Answer = TypeVar("_Answer", bound=Message)
 _T = TypeVar("_T")
 
@@ -51,12 +60,14 @@ class Rpc:
     A call that a coordinator does not take, because it is away or has no room, goes to the next.
     """
 
-    def __init__(self, addresses: Sequence[str], token: str | None) -> None:
+    def __init__(self, addresses: Sequence[str], token: str | None, tls: TlsFiles | None = None) -> None:
         self.coordinators = Coordinators(addresses)
         self.token = token
+        self.tls = tls
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
+        self._channels: dict[str, tuple[Any, grpc.Channel]] = {}
+        """Each with what its files were like when it was made."""
         self._learn_at = time.monotonic() + LEARN_SECONDS
         self._closed = False
         _fork.check()
@@ -69,17 +80,18 @@ class Rpc:
             return
         with self._lock:
             channels, self._channels = self._channels, {}
-        for channel in channels.values():
+        for _, channel in channels.values():
             channel.close()
 
     def _channel(self, address: str) -> grpc.Channel:
         with self._lock:
             self._check_open()
-            found = self._channels.get(address)
-            if found is None:
+            found, stamp = self._channels.get(address), self.tls.stamp() if self.tls else None
+            if found is None or found[0] != stamp:
+                # What runs on the former channel keeps it.
                 with _fork.without_grpc_fork_support():
-                    found = self._channels[address] = grpc.insecure_channel(address, options=_OPTIONS)
-            return found
+                    found = self._channels[address] = stamp, _opened(address, self.tls)
+            return found[1]
 
     def _check_open(self) -> None:
         _fork.check()

@@ -241,7 +241,7 @@ class LimitExceededError(UdfleetError):
 
 
 class UnauthenticatedError(UdfleetError):
-    """The token is missing or wrong."""
+    """The token is missing or wrong, or a certificate is: the client's or the server's."""
 
     code = "UNAUTHENTICATED"
     has_no_side_effects = True

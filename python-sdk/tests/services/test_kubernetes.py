@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,24 @@ from service_programs import PROGRAMS, ROOT
 from udfleet._local import binaries
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("base", "three")
+OVERLAYS = ("base", "three", "tls")
 WORKLOADS = ("Deployment", "StatefulSet")
 
 
 def rendered(overlay: str) -> str:
-    command = [PROGRAMS / "kubectl", "kustomize", FOLDER / overlay]
+    if overlay != "tls":
+        return kustomized(FOLDER / overlay)
+    # A component stands on a kustomization of its user's own.
+    with tempfile.TemporaryDirectory() as folder:
+        base, component = (os.path.relpath(FOLDER / name, os.path.realpath(folder)) for name in ("base", "tls"))
+        lines = ["apiVersion: kustomize.config.k8s.io/v1beta1", "kind: Kustomization"]
+        lines += [f"resources: [{base}]", f"components: [{component}]"]
+        (Path(folder) / "kustomization.yaml").write_text("\n".join(lines))
+        return kustomized(Path(folder))
+
+
+def kustomized(folder: Path) -> str:
+    command = [PROGRAMS / "kubectl", "kustomize", folder]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
@@ -82,12 +97,12 @@ def test_selectors_find_their_pods(overlay):
     for selector in selectors:
         assert sum(selector.items() <= labels.items() for labels in pods) == 1, selector
     claims = {one["metadata"]["name"] for one in documents if one["kind"] == "PersistentVolumeClaim"}
-    assert claims == ({"udfleet-coordinator"} if overlay[0] == "base" else set())
+    assert claims == (set() if overlay[0] == "three" else {"udfleet-coordinator"})
 
 
 def test_three_share_their_stores(overlay):
     replicas = {name: spec["replicas"] for name, spec in workloads(overlay[1]).items()}
-    if overlay[0] == "base":
+    if overlay[0] != "three":
         assert replicas["udfleet-coordinator"] == 1, "its volume is its own"
         return
     assert replicas == {"udfleet-coordinator": 3, "udfleet-executor": 3}
@@ -117,3 +132,18 @@ def test_the_programs_take_the_settings(overlay, tmp_path: Path):
         told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60).stdout
         for variable in variables:
             assert not variable.startswith("UDFLEET_") or f"[env: {variable}=" in told, variable
+
+
+def test_with_certificates_every_probe_and_process_speaks_tls():
+    documents = parsed(rendered("tls"))
+    for name, spec in workloads(documents).items():
+        (container,) = spec["template"]["spec"]["containers"]
+        schemes = {container[key]["httpGet"]["scheme"] for key in ("livenessProbe", "readinessProbe", "startupProbe")}
+        assert schemes == {"HTTPS"}, name
+        names = [variable["name"] for variable in container["env"]]
+        values = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+        assert values["UDFLEET_INSECURE_NON_LOOPBACK"] == "false" and len(names) == len(values)
+        for variable in ("UDFLEET_TLS_CERT", "UDFLEET_TLS_KEY"):
+            # Kubernetes expands only what stands above.
+            referred = re.findall(r"\$\((\w+)\)", values[variable])
+            assert all(names.index(one) < names.index(variable) for one in referred)

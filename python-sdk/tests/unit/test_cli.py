@@ -33,6 +33,7 @@ def run(monkeypatch):
     monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
     monkeypatch.setattr(Fleet, "executors", lambda self: [])
     monkeypatch.setattr(Fleet, "meta_store_outage", "")
+    monkeypatch.setattr(Fleet, "certificate_ends", None)
     return CliRunner()
 
 
@@ -73,6 +74,7 @@ def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys)
     monkeypatch.setattr(Fleet, "executors", lambda self: [executor])
     monkeypatch.setattr(Fleet, "functions", lambda self: [function])
     monkeypatch.setattr(Fleet, "meta_store_outage", "")
+    monkeypatch.setattr(Fleet, "certificate_ends", None)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("UDFLEET_TOKEN", raising=False)
@@ -252,3 +254,18 @@ def test_the_client_python_is_honoured(run, monkeypatch):
     monkeypatch.setattr("sys.argv", ["udfleet", "register", "m:f"])
     loading.run_in("python3.x")
     assert started == [["/opt/python3.x", "-m", "udfleet", "register", "m:f"]]
+
+
+def test_certificates_that_soon_end_are_warned_about(run, monkeypatch):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    monkeypatch.setattr(Fleet, "functions", lambda self: [view("READY")])
+    assert "TLS" not in run.invoke(cli, ["status"]).stdout
+    monkeypatch.setattr(Fleet, "certificate_ends", now + datetime.timedelta(days=100, hours=1))
+    done = run.invoke(cli, ["status"])
+    assert "in 100 days" in done.stdout and "warning" not in done.stderr
+    monkeypatch.setattr(Fleet, "certificate_ends", now + datetime.timedelta(days=3))
+    done = run.invoke(cli, ["status"])
+    assert done.exit_code == 0 and "warning: the TLS certificate of the coordinator ends" in done.stderr
+    monkeypatch.setattr(Fleet, "certificate_ends", now - datetime.timedelta(days=3))
+    assert "has expired" in run.invoke(cli, ["status"]).stderr
+    assert "certificate_ends" in json.loads(run.invoke(cli, ["status", "--json"]).stdout)

@@ -178,7 +178,7 @@ def test_lines_are_read_once():
 
 def test_connection_settings_travel():
     settings = udfleet.Fleet("b:2,a:1", "secret", job="j")._settings
-    assert settings == ConnectionSettings("b:2,a:1", "secret", "j", True)
+    assert settings == ConnectionSettings("b:2,a:1", "secret", None, "j", True)
     assert pickle.loads(pickle.dumps(settings)) == settings
     function = pickle.loads(pickle.dumps(FlightFunction("b:2,a:1", "f")))
     assert function.address == "b:2,a:1"

@@ -24,7 +24,7 @@ def test_dashboards_and_alerts_show_metrics_that_there_are():
 
 
 def test_containers_are_given_settings_that_there_are():
-    compose = text("deploy/docker-compose.yml")
+    compose = text("deploy/docker-compose.yml") + text("deploy/docker-compose.tls.yml")
     given = set(re.findall(r"(?<!\{)\b(UDFLEET_\w+): ", compose))
     documented = set(re.findall(r"`(UDFLEET_\w+)`", text("docs/configuration.md")))
     assert len(given) > 10 and given <= documented, given - documented

@@ -285,7 +285,7 @@ def test_addresses(written, address):
 
 
 @pytest.mark.parametrize(
-    "address", ["", ":8815", "host:", "host:x", "host:0", "host:99999", "a b", "https://h", "h/x", 5, None]
+    "address", ["", ":8815", "host:", "host:x", "host:0", "host:99999", "a b", "ftp://h", "h/x", 5, None]
 )
 def test_what_is_no_address(address):
     with pytest.raises(udfleet.InvalidInputError) as caught:

@@ -126,7 +126,7 @@ def test_public_surface_is_frozen():
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
     assert sorted(methods) == [
-        "backup", "call", "check", "close", "coordinators", "create_token", "drain", "drop_function", "exchange", "executors", "function",
+        "backup", "call", "certificate_ends", "check", "close", "coordinators", "create_token", "drain", "drop_function", "exchange", "executors", "function",
         "functions", "http_address", "logs", "meta_store_outage", "profile", "progress", "register_function", "restore",
         "revoke_token", "row_errors", "stream", "tokens",
     ]  # fmt: skip

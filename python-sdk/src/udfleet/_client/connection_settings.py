@@ -8,6 +8,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .._tls import TlsFiles
+
 if TYPE_CHECKING:
     from .fleet import Fleet
 
@@ -21,6 +23,7 @@ class ConnectionSettings:
     address: str
     """Of one coordinator or several, with commas between them."""
     token: str | None = field(repr=False)
+    tls: TlsFiles | None
     job: str
     direct: bool
 
@@ -35,4 +38,9 @@ def _connected(settings: ConnectionSettings, pid: int) -> Fleet:
     # A forked process can't use the connection of the one that it was forked from.
     from .fleet import connect
 
-    return connect(settings.address, settings.token, settings.job, direct=settings.direct)
+    tls = settings.tls
+    # An empty text is none, whatever the variables of that process say.
+    ca, cert, key = (tls.ca or "", tls.cert or "", tls.key or "") if tls else (None, None, None)
+    scheme = "grpcs" if tls else "grpc+tcp"
+    address = ",".join(f"{scheme}://{each}" for each in settings.address.split(","))
+    return connect(address, settings.token, settings.job, direct=settings.direct, tls_ca=ca, tls_cert=cert, tls_key=key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -13,6 +14,7 @@ from .._address import addresses, joined
 from .._credentials import find_token
 from .._flight.directory import Directory
 from .._rpc import Rpc
+from .._tls import choose
 from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InvalidInputError
@@ -37,6 +39,7 @@ from .views import (
     ProfileView,
     ProgressView,
     RowErrorsView,
+    certificate_end,
     executor_view,
     function_view,
     log_record,
@@ -58,6 +61,9 @@ def connect(
     config: Mapping[str, Any] | None = None,
     *,
     direct: bool = True,
+    tls_ca: str | os.PathLike[str] | None = None,
+    tls_cert: str | os.PathLike[str] | None = None,
+    tls_key: str | os.PathLike[str] | None = None,
 ) -> Fleet:
     """Connects to a fleet and checks that one of its coordinators answers.
 
@@ -69,9 +75,23 @@ def connect(
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here.
     :param config: configuration of functions registered here; what `register_function` is given wins.
     :param direct: False sends all batches through the coordinator.
+    :param tls_ca: file with the fleet's CA; with it, or with an address like `grpcs://host:8815`, connections are
+        encrypted. None: the variable UDFLEET_TLS_CA, else what the machine trusts.
+    :param tls_cert: file with a certificate to show; None: the variable UDFLEET_TLS_CERT.
+    :param tls_key: file with its key; None: the variable UDFLEET_TLS_KEY.
     """
     token = find_token(token, addresses(address))
-    fleet = Fleet(address, token, job, job_parameters, config, direct=direct)
+    fleet = Fleet(
+        address,
+        token,
+        job,
+        job_parameters,
+        config,
+        direct=direct,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
     try:
         fleet.check()
     except BaseException:
@@ -92,6 +112,9 @@ class Fleet(Tables):
         config: Mapping[str, Any] | None = None,
         *,
         direct: bool = True,
+        tls_ca: str | os.PathLike[str] | None = None,
+        tls_cert: str | os.PathLike[str] | None = None,
+        tls_key: str | os.PathLike[str] | None = None,
     ) -> None:
         given = addresses(address)
         self.address = joined(given)
@@ -100,7 +123,7 @@ class Fleet(Tables):
         self._direct = direct
         self._job_parameters = arguments.mapping(job_parameters, "job_parameters")
         self._config = arguments.mapping(config, "config")
-        self._rpc = Rpc(given, token)
+        self._rpc = Rpc(given, token, choose(address, tls_ca, tls_cert, tls_key))
         self._directory = Directory(self._rpc, token)
         self._functions = FleetFunctions(self.function, self._register_inline)
         self._runner = Runner(self._directory, self._functions.describe, job, direct)
@@ -123,7 +146,9 @@ class Fleet(Tables):
     @property
     def _settings(self) -> ConnectionSettings:
         """What another process connects with."""
-        return ConnectionSettings(joined(self.coordinators), self._rpc.token, self.job, self._direct)
+        tls = self._rpc.tls
+        portable = tls.portable() if tls else None
+        return ConnectionSettings(joined(self.coordinators), self._rpc.token, portable, self.job, self._direct)
 
     def close(self) -> None:
         """Closes the connections. What is registered stays registered."""
@@ -146,6 +171,11 @@ class Fleet(Tables):
     def meta_store_outage(self) -> str:
         """Why the coordinator's metadata store does not answer, so that registrations and drains fail; else empty."""
         return self._rpc.server_info(__version__).meta_store_outage
+
+    @property
+    def certificate_ends(self) -> datetime.datetime | None:
+        """When the TLS certificate of the coordinator that answers does; None: it has none."""
+        return certificate_end(self._rpc.server_info(__version__).certificate_ends_unix)
 
     def register_function(
         self,

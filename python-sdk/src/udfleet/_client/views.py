@@ -114,6 +114,8 @@ class ExecutorView:
     """Those that interpreters hold."""
     attached_to: list[str] = field(default_factory=list)
     """Where the other coordinators are that reach it."""
+    certificate_ends: datetime.datetime | None = None
+    """When its TLS certificate does; None: it has none."""
 
     def __repr__(self) -> str:
         return f"<executor {self.id} at {self.address}, {self.state}, {len(self.functions)} functions>"
@@ -279,7 +281,13 @@ def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
         resources={kind: list(offered.devices) for kind, offered in hello.resources.items()},
         devices=[HeldDevice(held.kind, held.device, held.environment) for held in info.devices],
         attached_to=list(info.attached_to),
+        certificate_ends=certificate_end(info.certificate_ends_unix),
     )
+
+
+def certificate_end(seconds: int) -> datetime.datetime | None:
+    """The end of a TLS certificate; None where there is none."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc) if seconds else None
 
 
 def _counters(metrics: metrics_pb2.FunctionMetrics) -> Counters:

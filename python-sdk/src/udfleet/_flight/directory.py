@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from .. import _fork, _keepalive
+from .._channels import flight_client, host_of
 from .._grpc import grpc
 from .._rpc import Rpc
 
@@ -55,7 +56,7 @@ class Directory:
         """With what coordinators last gave this client for executors, which are shown no token."""
         self._rpc = rpc
         self._lock = threading.Lock()
-        self._clients: dict[str, flight.FlightClient] = {}
+        self._clients: dict[str, tuple[Any, flight.FlightClient]] = {}
         self.connected: set[str] = set()
         """Addresses to which a stream was opened, and which were not lost since."""
         self._routes: dict[str, tuple[float, Route]] = {}
@@ -66,11 +67,12 @@ class Directory:
         """The client of an address, made on first use."""
         _fork.check()
         with self._lock:
-            found = self._clients.get(address)
-            if found is None:
-                found = flight.FlightClient(f"grpc+tcp://{address}", generic_options=_OPTIONS)
-                self._clients[address] = found
-            return found
+            tls = self._rpc.tls
+            found, stamp = self._clients.get(address), tls.stamp() if tls else None
+            if found is None or found[0] != stamp:
+                # Streams keep the client that they were opened with.
+                found = self._clients[address] = stamp, flight_client(address, tls, _OPTIONS)
+            return found[1]
 
     def call_options(self, address: str) -> flight.FlightCallOptions:
         """Options of calls to this address: coordinators are shown the token, executors the ticket."""
@@ -137,7 +139,7 @@ class Directory:
             return
         with self._lock:
             clients, self._clients = self._clients, {}
-        for client in clients.values():
+        for _, client in clients.values():
             client.close()
 
 
@@ -165,7 +167,7 @@ class Lookup:
 def places(info: flight.FlightInfo) -> list[tuple[str, bytes]]:
     """Addresses that serve what was asked for, each with the ticket for it."""
     return [
-        (_address(location), endpoint.ticket.ticket)
+        (host_of(location), endpoint.ticket.ticket)
         for endpoint in info.endpoints
         for location in endpoint.locations[:1]
     ]
@@ -184,8 +186,3 @@ def _route(info: flight.FlightInfo) -> Route:
 def _bearer(credential: str | None) -> flight.FlightCallOptions:
     headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
     return flight.FlightCallOptions(headers=headers)
-
-
-def _address(location: flight.Location) -> str:
-    uri: str = location.uri.decode()
-    return uri.partition("://")[2]

@@ -11,7 +11,7 @@ import pyarrow.flight as flight
 
 from .. import _failure_text, _failures, _fork, _interrupts
 from .._proto.udfleet.v1 import exchange_pb2
-from ..errors import UdfleetError
+from ..errors import UdfleetError, UnauthenticatedError
 from . import codec
 from .pending_batch import PendingBatch
 
@@ -60,7 +60,8 @@ class ExchangeStream:
         except (pa.ArrowException, OSError) as error:
             if _interrupts.raised_by_handler(error):
                 raise
-            raise StreamLostError(_failures.from_flight(error, address)) from None
+            typed = _failures.from_flight(error, address)
+            raise typed if isinstance(typed, UnauthenticatedError) else StreamLostError(typed) from None
 
     def has_room(self, size: int) -> bool:
         """Whether a batch of that size may be sent without the risk of blocking."""
@@ -143,7 +144,8 @@ class ExchangeStream:
 
     def _classify(self, error: BaseException, item: PendingBatch) -> Exception:
         typed = _failures.from_flight(error, self.address)
-        if _failures.told(error) is not None or _failure_text.flight_status(error) in _REFUSED:
+        refused = _failures.told(error) is not None or _failure_text.flight_status(error) in _REFUSED
+        if refused or isinstance(typed, UnauthenticatedError):
             return _located(typed, item)
         return StreamLostError(_failures.lost(typed.message, retry_hint=typed.hint))
 

@@ -146,7 +146,8 @@ class LocalFleet(Fleet):
     """A fleet of its own: `close`, or the end of the `with` block, stops its processes."""
 
     def __init__(self, processes: Processes, *args: Any, **kwargs: Any) -> None:
-        super().__init__(processes.address, processes.token, *args, **kwargs)
+        # Whatever the variables say of the certificates of another fleet.
+        super().__init__(f"grpc+tcp://{processes.address}", processes.token, *args, **kwargs)
         self._processes = processes
         self._owner = os.getpid()
         atexit.register(self.close)

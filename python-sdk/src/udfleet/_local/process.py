@@ -21,7 +21,16 @@ _IN_USE = (
     "something listens there already, perhaps another fleet: `udfleet status` shows one on the default port; "
     "stop it, or choose other ports with --listen and --http-listen"
 )
-_NOT_PASSED_ON = ("_TOKEN", "_TOKEN_FILE", "_CONFIG")
+_NOT_PASSED_ON = (
+    "_TOKEN",
+    "_TOKEN_FILE",
+    "_CONFIG",
+    "_TLS_CA",
+    "_TLS_CERT",
+    "_TLS_KEY",
+    "_TLS_CLIENT_AUTH",
+    "_TLS_ALLOW",
+)
 
 
 @functools.lru_cache(maxsize=1)

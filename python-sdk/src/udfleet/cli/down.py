@@ -18,7 +18,7 @@ def down(ctx: click.Context, everything: bool) -> None:
     from .. import _fleet_record as record
     from .._address import addresses
 
-    address, _ = ctx.find_root().obj
+    address = ctx.find_root().obj["address"]
     found = record.running()
     chosen = found if everything else [fleet for fleet in found if fleet.address in addresses(address)]
     if not chosen and not everything:

@@ -45,7 +45,7 @@ def up(
     from .._fleet_record import recorded
     from .._local.fleet import Processes
 
-    _, given = ctx.find_root().obj
+    given = ctx.find_root().obj["token"]
     token = given or secrets.token_hex(32)
     _refuse_second(listen)
     if detach:
@@ -63,7 +63,7 @@ def up(
         report=output.say,
     )
     try:
-        with connect(processes.address, token) as fleet:
+        with connect(f"grpc+tcp://{processes.address}", token) as fleet:
             processes.wait_attached(fleet)
         with recorded(processes.address, token):
             output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")

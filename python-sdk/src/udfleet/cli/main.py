@@ -21,7 +21,7 @@ from .errors import errors
 from .local import up
 from .logs import logs
 from .profile import profile
-from .programs import coordinator, executor
+from .programs import certs, coordinator, executor
 from .register import register
 from .status import drain, functions, progress, status
 from .token import token as token_group
@@ -75,18 +75,35 @@ class _Group(click.Group):
     "use --token-file.",
 )
 @click.option("--token-file", type=click.Path(dir_okay=False), default=None, help="A file that holds the token.")
+@click.option("--tls-ca", envvar="UDFLEET_TLS_CA", metavar="FILE", help="The fleet's CA: turns TLS on.")
+@click.option("--tls-cert", envvar="UDFLEET_TLS_CERT", metavar="FILE", help="A certificate to show.")
+@click.option("--tls-key", envvar="UDFLEET_TLS_KEY", metavar="FILE", help="The key of that certificate.")
 @click.pass_context
-def cli(ctx: click.Context, address: str, token: str | None, token_file: str | None) -> None:
+def cli(
+    ctx: click.Context,
+    address: str,
+    token: str | None,
+    token_file: str | None,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+) -> None:
     """Run Python functions on a fleet. Data goes to stdout, everything else to stderr.
 
     Without --token and --token-file: what UDFLEET_TOKEN holds, what the file holds that UDFLEET_TOKEN_FILE names, or
     the token of the fleet that `udfleet up` runs at the address on this machine.
     """
-    ctx.obj = (address, shared.chosen_token(token, token_file))
+    ctx.obj = {
+        "address": address,
+        "token": shared.chosen_token(token, token_file),
+        "tls_ca": tls_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+    }
 
 
 for _command in (
     up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, backup, restore,
-    token_group, audit, clickhouse, completion, coordinator, executor,
+    token_group, audit, clickhouse, completion, certs, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""coordinator and executor: one process of a fleet that spans machines."""
+"""coordinator and executor: one process of a fleet that spans machines. certs: a part of the coordinator's program."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def executor(options: tuple[str, ...]) -> None:
         os.environ.setdefault("UDFLEET_UV", uv)
     os.environ.setdefault("UDFLEET_EXECUTOR_PYTHON", binaries.base_python())
     _become(binaries.EXECUTOR, options)
+
+
+@click.command(context_settings=_AS_GIVEN, add_help_option=False, short_help="Make and show certificates for TLS.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def certs(options: tuple[str, ...]) -> None:
+    """Make a CA and certificates of nodes and clients, or show what certificates say; `udfleet certs --help`."""
+    _become(binaries.COORDINATOR, ("certs", *options))
 
 
 def _become(program: str, options: tuple[str, ...]) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CONNECTION = ("address", "tls_ca", "tls_cert", "tls_key")
+"""Options of the group."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
@@ -23,8 +26,7 @@ def connected(ctx: click.Context) -> Fleet:
     """The fleet that the options name."""
     from .._client.fleet import connect
 
-    address, token = ctx.find_root().obj
-    return connect(address, token)
+    return connect(**ctx.find_root().obj)
 
 
 def chosen_token(token: str | None, token_file: str | None) -> str | None:
@@ -64,7 +66,7 @@ def _complete(
     options = ctx.find_root().params
     try:
         token = chosen_token(options["token"], options["token_file"])
-        with connect(options["address"], token) as fleet:
+        with connect(**{name: options[name] for name in _CONNECTION}, token=token) as fleet:
             found = names(fleet)
     except UdfleetError:
         return []

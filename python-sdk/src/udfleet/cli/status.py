@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PENDING_LONG = datetime.timedelta(minutes=1)
 _BAD_STATES = ("lost", "unreachable")
+_CERTIFICATE_WARNING = datetime.timedelta(days=14)
 
 
 @click.command(short_help="Functions, executors, why anything waits.")
@@ -26,8 +27,10 @@ def status(ctx: click.Context, as_json: bool) -> None:
     """Functions and executors, and why anything waits. Exit status 1 when something failed or waits for long."""
     with connected(ctx) as fleet:
         functions, executors, outage = fleet.functions(), fleet.executors(), fleet.meta_store_outage
+        ends = fleet.certificate_ends
     if as_json:
-        output.print_json({"functions": functions, "executors": executors, "meta_store_outage": outage})
+        told = {"functions": functions, "executors": executors, "meta_store_outage": outage, "certificate_ends": ends}
+        output.print_json(told)
     else:
         _executors(executors)
         _devices(executors, functions)
@@ -36,6 +39,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         _reasons(functions)
         if outage:
             output.say(f"registrations and drains fail: the coordinator's metadata store is unavailable: {outage}")
+        _certificates({"the coordinator": ends, **{e.id: e.certificate_ends for e in executors if e.state != "lost"}})
     sys.exit(1 if outage or any(map(_is_bad, functions)) or any(e.state in _BAD_STATES for e in executors) else 0)
 
 
@@ -57,6 +61,20 @@ def _executors(executors: list[ExecutorView]) -> None:
         if executor.state == "unreachable":
             where = ", ".join(executor.attached_to)
             output.say(f"{executor.id} is unreachable from this coordinator, and attached to the one at {where}")
+
+
+def _certificates(ends: dict[str, datetime.datetime | None]) -> None:
+    """When TLS certificates end, with a warning for those that soon do."""
+    known = {owner: end for owner, end in ends.items() if end is not None}
+    if not known:
+        return
+    now = datetime.datetime.now(datetime.timezone.utc)
+    first = min(known.values())
+    print(f"\nTLS: the first certificate ends on {first:%Y-%m-%d}, in {(first - now).days} days")
+    for owner, end in known.items():
+        if end - now < _CERTIFICATE_WARNING:
+            state = "has expired" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
+            output.say(f"warning: the TLS certificate of {owner} {state}: replace its files, no restart is needed")
 
 
 def _devices(executors: list[ExecutorView], functions: list[FunctionView]) -> None:

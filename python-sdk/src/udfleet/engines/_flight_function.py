@@ -15,10 +15,12 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .. import _fork, _keepalive
-from .._address import addresses, host_and_port, joined
+from .._address import addresses, joined
+from .._channels import flight_client, host_of
 from .._coordinators import Coordinators
 from .._credentials import VARIABLE, find_token
-from .._failure_text import from_flight, is_unsent, told
+from .._failure_text import from_flight, is_unsent, refused_by_tls, told
+from .._tls import TlsFiles, choose
 from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
 
@@ -44,13 +46,22 @@ class FlightFunction:
     :param name: `name`, or `name@version`.
     :param token: the fleet's token; None: the variable UDFLEET_TOKEN of the process that calls.
     :param direct: False sends all batches through the coordinator.
+    :param tls: the fleet's CA, and the certificate to show; None: as the address and the variables UDFLEET_TLS_CA,
+        UDFLEET_TLS_CERT and UDFLEET_TLS_KEY say.
     :param repeatable: False sends a batch again only where it can't have run before.
     """
 
     def __init__(
-        self, address: str, name: str, token: str | None = None, direct: bool = True, repeatable: bool = True
+        self,
+        address: str,
+        name: str,
+        token: str | None = None,
+        direct: bool = True,
+        repeatable: bool = True,
+        tls: TlsFiles | None = None,
     ) -> None:
         given = addresses(address, name)
+        self.tls = tls or choose(address)
         self.address = joined(given)
         self._coordinators = Coordinators(given)
         self.name = name
@@ -59,12 +70,13 @@ class FlightFunction:
         self.repeatable = repeatable
         self._lock = threading.Lock()
         self._idle: Stream | None = None
-        self._executors: list[flight.Location] = []
+        self._executors: list[str] = []
         self._ticket: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         known = joined(self._coordinators.known)
-        return FlightFunction, (known, self.name, self.token, self.direct, self.repeatable)
+        tls = self.tls.portable() if self.tls else None
+        return FlightFunction, (known, self.name, self.token, self.direct, self.repeatable, tls)
 
     def resolve(self) -> flight.FlightInfo:
         """What the fleet says of it. A name without version is that of the newest one as of now, from now on.
@@ -87,7 +99,7 @@ class FlightFunction:
                 try:
                     return self._call(batch, direct=self.direct and attempt == 0)
                 except flight.FlightUnavailableError as error:
-                    if not (self.repeatable or _has_not_run(str(error))):
+                    if refused_by_tls(str(error)) or not (self.repeatable or _has_not_run(str(error))):
                         raise
                 time.sleep(_FIRST_PAUSE * 2**attempt)
             return self._call(batch, direct=False)
@@ -115,7 +127,7 @@ class FlightFunction:
         executor = self._executor() if direct else None
         # When an executor has just failed, a coordinator knows which others live.
         coordinator = None if executor else self._coordinators.preferred
-        client = self._connect(executor or _location(self._coordinators.preferred))
+        client = self._connect(executor or self._coordinators.preferred)
         try:
             options = self._options() if coordinator else self._executor_options()
             stream = Stream(client, self._descriptor(), options, schema, coordinator)
@@ -154,10 +166,12 @@ class FlightFunction:
         if idle:
             stream.close()
 
-    def _executor(self) -> flight.Location | None:
+    def _executor(self) -> str | None:
         # Executors serve without coordinators: while these are away, those known are asked.
         with contextlib.suppress(*_AWAY):
-            self._executors = [place for endpoint in self._describe().endpoints for place in endpoint.locations]
+            self._executors = [
+                host_of(place) for endpoint in self._describe().endpoints for place in endpoint.locations
+            ]
         return random.choice(self._executors) if self._executors else None  # noqa: S311 - spreads load
 
     def _describe(self) -> flight.FlightInfo:
@@ -170,7 +184,7 @@ class FlightFunction:
         return self._ask(last)
 
     def _ask(self, coordinator: str) -> flight.FlightInfo:
-        with self._connect(_location(coordinator)) as client:
+        with self._connect(coordinator) as client:
             info = client.get_flight_info(self._descriptor(), self._options(_ASKING_SECONDS))
         self._coordinators.answered(coordinator)
         metadata = info.schema.metadata or {}
@@ -180,9 +194,9 @@ class FlightFunction:
         self._coordinators.learn(coordinator, [address for address in known.split(",") if address])
         return info
 
-    def _connect(self, location: flight.Location) -> flight.FlightClient:
+    def _connect(self, address: str) -> flight.FlightClient:
         _fork.check()
-        return flight.FlightClient(location, generic_options=_OPTIONS)
+        return flight_client(address, self.tls, _OPTIONS)
 
     def _descriptor(self) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(self.name)
@@ -199,7 +213,7 @@ class FlightFunction:
         typed = from_flight(error, self.address)
         if not typed.message.startswith(f"{self.name}: "):
             typed.function = typed.function or self.name
-        if isinstance(typed, UnauthenticatedError):
+        if isinstance(typed, UnauthenticatedError) and "token" in (typed.hint or "token"):
             typed.hint = f"pass token=..., or set {VARIABLE} here and where the engine's workers run"
         return typed
 
@@ -207,10 +221,6 @@ class FlightFunction:
 def _shown(credential: str | None, seconds: float | None = None) -> flight.FlightCallOptions:
     headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
     return flight.FlightCallOptions(timeout=seconds, headers=headers)
-
-
-def _location(address: str) -> flight.Location:
-    return flight.Location.for_grpc_tcp(*host_and_port(address))
 
 
 def _has_not_run(failure: str) -> bool:

@@ -55,6 +55,8 @@ def configure(
     program = binaries.find_program(_BRIDGE)
     command = [_BRIDGE, "--address", joined(fleet.coordinators)]
     command += ["--token-file", TOKEN] if fleet._rpc.token else []
+    certificates = _certificates(fleet)
+    command += [part for flag, name, _ in certificates for part in (flag, name)]
     command += ["--on-error", on_error] if on_error else []
     root = ElementTree.Element("functions")
     for function in functions:
@@ -65,10 +67,24 @@ def configure(
         _link(program, target / _BRIDGE)
         if fleet._rpc.token:
             _write(target / TOKEN, fleet._rpc.token + "\n", 0o600)
+        for _, name, text in certificates:
+            _write(target / name, text, 0o600)
         _write(target / CONFIG, ElementTree.tostring(root, encoding="unicode") + "\n", 0o644)
     except OSError as error:
         raise InvalidConfigError(f"{target} can't be written: {error}", hint="name another folder") from error
     return [function.signature for function in functions]
+
+
+def _certificates(fleet: Fleet) -> list[tuple[str, str, str]]:
+    """The option, the file beside the program and its text, of each file that the connection takes."""
+    tls = fleet._rpc.tls
+    if tls is None:
+        return []
+    ca, cert, key = tls.read()
+    if ca is None:
+        raise InvalidConfigError("ClickHouse's program needs the fleet's CA", hint="connect with tls_ca=...")
+    named = [("--tls-ca", "udfleet-ca.crt", ca), ("--tls-cert", "udfleet.crt", cert), ("--tls-key", "udfleet.key", key)]
+    return [(flag, name, text.decode("ascii", "replace")) for flag, name, text in named if text is not None]
 
 
 class _Declared:

@@ -14,6 +14,7 @@ from pyarrow import flight
 from pyflink.table.types import DataType, LocalZonedTimestampType, from_arrow_type
 from pyflink.table.udf import ScalarFunction, UserDefinedScalarFunctionWrapper, udf
 
+from .._tls import choose
 from ..errors import InvalidDefinitionError, InvalidInputError
 from ._flight_function import FlightFunction
 
@@ -36,6 +37,9 @@ def register(
     token: str | None = None,
     deterministic: bool = True,
     direct: bool = True,
+    tls_ca: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
 ) -> UserDefinedScalarFunctionWrapper:
     """Makes a registered scalar function a function of SQL and of the Table API.
 
@@ -48,20 +52,42 @@ def register(
     :param deterministic: False keeps Flink from calling it once for equal calls, and a batch that may have run from
         being sent again.
     :param direct: False sends all batches through the coordinator.
+    :param tls_ca: file with the fleet's CA, which becomes part of the job; None: the variable UDFLEET_TLS_CA.
+    :param tls_cert: file with a certificate to show, on each worker too; None: the variable UDFLEET_TLS_CERT.
+    :param tls_key: file with its key; None: the variable UDFLEET_TLS_KEY.
     :return: what `function` returns.
     :raises InvalidDefinitionError: Flink can't call it.
     :raises UdfleetError: the address or the token is wrong, or there is no such function.
     """
-    made = function(address, name, token=token, deterministic=deterministic, direct=direct)
+    made = function(
+        address,
+        name,
+        token=token,
+        deterministic=deterministic,
+        direct=direct,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
     table_env.create_temporary_system_function(alias or name.partition("@")[0], made)
     return made
 
 
 def function(
-    address: str, name: str, *, token: str | None = None, deterministic: bool = True, direct: bool = True
+    address: str,
+    name: str,
+    *,
+    token: str | None = None,
+    deterministic: bool = True,
+    direct: bool = True,
+    tls_ca: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
 ) -> UserDefinedScalarFunctionWrapper:
     """A registered function as PyFlink's `udf` returns them, to be called on expressions."""
-    remote = FlightFunction(address, name, token, direct, repeatable=deterministic)
+    remote = FlightFunction(
+        address, name, token, direct, repeatable=deterministic, tls=choose(address, tls_ca, tls_cert, tls_key)
+    )
     inputs, result = _checked(name, remote.resolve())
     return udf(
         _Remote(remote, inputs, deterministic),

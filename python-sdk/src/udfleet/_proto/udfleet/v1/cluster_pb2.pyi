@@ -155,7 +155,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more", "devices")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more", "devices", "certificate_ends_unix")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +177,7 @@ class Report(_message.Message):
     ENVIRONMENTS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ENDS_UNIX_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
     functions: _containers.RepeatedCompositeFieldContainer[FunctionStatus]
@@ -198,7 +199,8 @@ class Report(_message.Message):
     environments_changed: bool
     more: bool
     devices: _containers.RepeatedCompositeFieldContainer[HeldDevice]
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ..., devices: _Optional[_Iterable[_Union[HeldDevice, _Mapping]]] = ...) -> None: ...
+    certificate_ends_unix: int
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ..., devices: _Optional[_Iterable[_Union[HeldDevice, _Mapping]]] = ..., certificate_ends_unix: _Optional[int] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ()

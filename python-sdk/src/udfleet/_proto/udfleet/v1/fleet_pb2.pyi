@@ -49,7 +49,7 @@ class ServerInfoRequest(_message.Message):
     def __init__(self, version: _Optional[str] = ...) -> None: ...
 
 class ServerInfoResponse(_message.Message):
-    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys", "coordinators", "meta_store_outage")
+    __slots__ = ("version", "coordinator", "http_address", "max_frame_bytes", "config_keys", "coordinators", "meta_store_outage", "certificate_ends_unix")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class ServerInfoResponse(_message.Message):
     CONFIG_KEYS_FIELD_NUMBER: _ClassVar[int]
     COORDINATORS_FIELD_NUMBER: _ClassVar[int]
     META_STORE_OUTAGE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ENDS_UNIX_FIELD_NUMBER: _ClassVar[int]
     version: str
     coordinator: str
     http_address: str
@@ -64,7 +65,8 @@ class ServerInfoResponse(_message.Message):
     config_keys: _containers.RepeatedCompositeFieldContainer[ConfigKey]
     coordinators: _containers.RepeatedScalarFieldContainer[str]
     meta_store_outage: str
-    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ..., coordinators: _Optional[_Iterable[str]] = ..., meta_store_outage: _Optional[str] = ...) -> None: ...
+    certificate_ends_unix: int
+    def __init__(self, version: _Optional[str] = ..., coordinator: _Optional[str] = ..., http_address: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., config_keys: _Optional[_Iterable[_Union[ConfigKey, _Mapping]]] = ..., coordinators: _Optional[_Iterable[str]] = ..., meta_store_outage: _Optional[str] = ..., certificate_ends_unix: _Optional[int] = ...) -> None: ...
 
 class ConfigKey(_message.Message):
     __slots__ = ("name", "type", "default", "scope", "meaning")
@@ -287,7 +289,7 @@ class ListExecutorsRequest(_message.Message):
     def __init__(self, page_token: _Optional[str] = ...) -> None: ...
 
 class ExecutorInfo(_message.Message):
-    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state", "devices", "attached_to")
+    __slots__ = ("hello", "epoch", "interpreters", "rss_bytes", "in_flight", "functions", "report_age_ms", "state", "devices", "attached_to", "certificate_ends_unix")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     INTERPRETERS_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +300,7 @@ class ExecutorInfo(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_TO_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ENDS_UNIX_FIELD_NUMBER: _ClassVar[int]
     hello: _cluster_pb2.Hello
     epoch: int
     interpreters: int
@@ -308,7 +311,8 @@ class ExecutorInfo(_message.Message):
     state: ExecutorState
     devices: _containers.RepeatedCompositeFieldContainer[_cluster_pb2.HeldDevice]
     attached_to: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ..., devices: _Optional[_Iterable[_Union[_cluster_pb2.HeldDevice, _Mapping]]] = ..., attached_to: _Optional[_Iterable[str]] = ...) -> None: ...
+    certificate_ends_unix: int
+    def __init__(self, hello: _Optional[_Union[_cluster_pb2.Hello, _Mapping]] = ..., epoch: _Optional[int] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[_cluster_pb2.FunctionStatus, _Mapping]]] = ..., report_age_ms: _Optional[int] = ..., state: _Optional[_Union[ExecutorState, str]] = ..., devices: _Optional[_Iterable[_Union[_cluster_pb2.HeldDevice, _Mapping]]] = ..., attached_to: _Optional[_Iterable[str]] = ..., certificate_ends_unix: _Optional[int] = ...) -> None: ...
 
 class ListExecutorsResponse(_message.Message):
     __slots__ = ("executors", "next_page_token")

@@ -4,10 +4,13 @@ mod accept;
 mod budget;
 mod connection;
 mod http;
+mod incoming;
 mod metered;
+mod socket;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -21,10 +24,13 @@ use udfleet_proto::limits::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WIN
 
 use crate::auth::{Gate, GateLayer};
 use crate::config::invalid;
+use crate::engine::Connection;
 use crate::flight::{Backend, FlightFrontend};
+use crate::tls::{Credentials, Protocol};
 
-use accept::{Acceptor, Taken, most_connections};
+use accept::{Acceptor, most_connections};
 pub(crate) use connection::{Accepted, Patience};
+use incoming::{Entered, Incoming};
 use metered::MeterLayer;
 
 /// HTTP/2 frame: large, so that big batches take few of them.
@@ -56,21 +62,22 @@ type Guarded = Stack<MeterLayer, Stack<GateLayer, Identity>>;
 pub struct Port {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Credentials>>,
 }
 
 impl Port {
-    /// Binds the address of the setting `key`.
+    /// Binds the address of the setting `key`; with `tls`, its connections are encrypted.
     ///
     /// # Errors
     /// `INVALID_CONFIG` when it can't be listened on.
-    pub async fn bind(key: &str, address: SocketAddr) -> Result<Self, Error> {
+    pub async fn bind(key: &str, address: SocketAddr, tls: Option<&Arc<Credentials>>) -> Result<Self, Error> {
         let bad = |e: std::io::Error| {
             invalid(format!("{key}: can't listen on {address}: {e}"))
                 .hint("name an address of this machine, port 0 for any")
         };
         let listener = TcpListener::bind(address).await.map_err(bad)?;
         let address = listener.local_addr().map_err(bad)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: tls.cloned() })
     }
 
     /// The address that it got.
@@ -109,10 +116,10 @@ impl Port {
         open: bool,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let taken = Acceptor::new(self.listener, most_connections()).stream();
-        let accepted = taken.map(move |Taken { stream, counted }| {
-            let peer = stream.peer_addr().ok();
-            Ok::<_, std::io::Error>(Accepted::new(stream, open, Patience::default(), Some(counted)).with_peer(peer))
+        let incoming = Incoming::new(Acceptor::new(self.listener, most_connections()), self.tls, Protocol::Http2);
+        let accepted = incoming.stream().map(move |Entered { socket, peer, counted }| {
+            let connection = Connection::with(open, peer, socket.remote());
+            Ok::<_, std::io::Error>(Accepted::new(socket, connection, Patience::default(), Some(counted)))
         });
         let served = services.serve_with_incoming_shutdown(accepted, stop).await;
         served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
@@ -127,7 +134,8 @@ impl Port {
         routes: axum::Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Error> {
-        http::serve(Acceptor::new(self.listener, most_connections()), routes, http::HEADERS_WITHIN, stop).await;
+        let incoming = Incoming::new(Acceptor::new(self.listener, most_connections()), self.tls, Protocol::Http1);
+        http::serve(incoming, routes, http::HEADERS_WITHIN, stop).await;
         Ok(())
     }
 }

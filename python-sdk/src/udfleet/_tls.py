@@ -1,0 +1,129 @@
+"""Which certificates a client trusts and shows. Light: engines' workers read it too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._convert.misfit import shown
+from .errors import InvalidConfigError, InvalidInputError
+
+CA_VARIABLE = "UDFLEET_TLS_CA"
+CERT_VARIABLE = "UDFLEET_TLS_CERT"
+KEY_VARIABLE = "UDFLEET_TLS_KEY"
+
+_ENCRYPTED = ("grpcs", "grpc+tls", "tls", "https")
+_PLAIN = ("grpc+tcp", "tcp", "http")
+SCHEMES = ("", "grpc", "udfleet", *_ENCRYPTED, *_PLAIN)
+"""What may stand before `://`; what says nothing of TLS takes it where there is a CA."""
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM format, or for the CA its text. None: what the machine trusts, or no certificate is shown."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The texts of all three.
+
+        :raises InvalidConfigError: a file can't be read.
+        """
+        return _read("tls_ca", self.ca), _read("tls_cert", self.cert), _read("tls_key", self.key)
+
+    def stamp(self) -> tuple[Any, ...]:
+        """Differs once a file has changed."""
+        return tuple(_stamp(file) for file in (self.ca, self.cert, self.key))
+
+    def portable(self) -> TlsFiles:
+        """For processes on other machines: the CA as text. Keys stay in files, which have to be there."""
+        ca = _read("tls_ca", self.ca)
+        return TlsFiles(None if ca is None else ca.decode("ascii", "replace"), self.cert, self.key)
+
+
+def choose(address: Any, ca: Any = None, cert: Any = None, key: Any = None) -> TlsFiles | None:
+    """How to connect to these addresses; None: in plain text.
+
+    What is not given comes from the variables UDFLEET_TLS_CA, UDFLEET_TLS_CERT and UDFLEET_TLS_KEY; an empty text is
+    none.
+
+    :raises InvalidInputError: address and files say different things, or one of a pair is missing.
+    """
+    schemes = {_said(part) for part in _parts(address)} - {None}
+    if len(schemes) > 1:
+        raise InvalidInputError(
+            f"{shown(address)}: some addresses are with TLS and some without",
+            hint="a fleet has it everywhere or nowhere",
+        )
+    given = [_path(ca, "tls_ca"), _path(cert, "tls_cert"), _path(key, "tls_key")]
+    if False in schemes:
+        if any(given):
+            raise InvalidInputError(
+                f"{shown(address)} is an address without TLS, and certificates are given",
+                hint="write host:port or grpcs://host:port, or leave the certificates out",
+            )
+        return None
+    variables = (CA_VARIABLE, CERT_VARIABLE, KEY_VARIABLE)
+    names = [os.environ.get(name) if one is None else one for one, name in zip(given, variables)]
+    files = TlsFiles(*(name or None for name in names))
+    if True not in schemes and files.ca is None:
+        if any(given):
+            raise InvalidInputError("tls_cert is given, and tls_ca is not", hint="name the fleet's CA file")
+        return None
+    if (files.cert is None) != (files.key is None):
+        raise InvalidInputError("tls_cert and tls_key are a pair: one of them is missing", hint="give both or none")
+    return files
+
+
+def _parts(address: Any) -> Sequence[Any]:
+    if isinstance(address, str):
+        return address.split(",")
+    return address if isinstance(address, (list, tuple)) else ()
+
+
+def _said(address: Any) -> bool | None:
+    if not isinstance(address, str):
+        return None
+    scheme = address.strip().rpartition("://")[0].lower()
+    return True if scheme in _ENCRYPTED else False if scheme in _PLAIN else None
+
+
+def _path(value: Any, what: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise InvalidInputError(f"{what} must be the path of a file, not {shown(value)}", hint="PEM format") from None
+
+
+def _is_text(file: str) -> bool:
+    return file.lstrip().startswith("-----BEGIN ")
+
+
+def _read(what: str, file: str | None) -> bytes | None:
+    if file is None:
+        return None
+    if _is_text(file):
+        return file.encode()
+    try:
+        with open(file, "rb") as opened:
+            return opened.read()
+    except OSError as error:
+        raise InvalidConfigError(
+            f"{what} {file}: {error.strerror or error}", hint="name a file in PEM format"
+        ) from None
+
+
+def _stamp(file: str | None) -> Any:
+    if file is None or _is_text(file):
+        return None
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
