@@ -11,6 +11,7 @@ use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
+use udfleet_edge::private;
 use udfleet_edge::server::{self, Port};
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
@@ -95,7 +96,7 @@ impl Server {
         let advertise = Advertise::told(config.advertise.as_ref(), grpc_address);
         let http_advertise = Advertise::told_beside(config.advertise.as_ref(), grpc_address, http_address);
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
-        tokio::fs::create_dir_all(&config.data_dir).await.map_err(unusable)?;
+        private::create_folder(&config.data_dir).map_err(unusable)?;
         let store = open.await?;
         let artifacts = ArtifactStore::open(&config.artifact_store()).await?;
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;

@@ -1,7 +1,7 @@
 //! What the edges of udfleet's processes share: who may come in, how ports are served, what Flight clients and data
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
-//! Which module may use which: `address`, `config`, `identity` and `secret` use no other of this crate; `tls` uses these;
+//! Which module may use which: `address`, `config`, `identity`, `private` and `secret` use no other of this crate; `tls` uses these;
 //! `engine` uses `identity`; `auth` uses `secret`, `identity` and `engine`'s connections; `http` uses `auth`; `flight` and `metrics`
 //! use `auth`, `engine` and `tls`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
@@ -14,6 +14,7 @@ pub mod flight;
 pub mod http;
 pub mod identity;
 pub mod metrics;
+pub mod private;
 pub mod process;
 pub mod secret;
 pub mod server;

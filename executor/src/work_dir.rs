@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use rustix::fs::{FlockOperation, flock};
+use udfleet_edge::private;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -23,7 +24,7 @@ impl WorkDir {
     /// `INVALID_CONFIG` when another executor has it, or it can't be used.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bad = |e: io::Error| unusable(path, &e);
-        std::fs::create_dir_all(path).map_err(bad)?;
+        private::create_folder(path).map_err(bad)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(bad)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             let message = format!("work_dir {} is in use by another executor", path.display());

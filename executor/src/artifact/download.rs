@@ -68,6 +68,7 @@ impl Source {
         let mut client = client.max_decoding_message_size(2 * ARTIFACT_CHUNK_BYTES);
         let mut chunks = client.get(request).await.map_err(refused)?.into_inner();
         let folder = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(folder).map_err(|e| disk(artifact, &e))?;
         let mut file = NamedTempFile::new_in(folder).map_err(|e| disk(artifact, &e))?;
         let (mut digest, mut size) = (Sha256::new(), 0u64);
         loop {

@@ -51,8 +51,8 @@ impl Builder<'_> {
         let files = self.fetched(&environment.files).await?;
         let root = dir.join("files");
         let sys_path = self.blocking(move || layout::place_files(&root, &files)).await?;
-        let built =
-            Built { python: venv, version: python.version_text(), libpython: python.libpython, sys_path, working_dir };
+        let (version, no_archives) = (python.version_text(), targets.is_empty());
+        let built = Built { python: venv, version, libpython: python.libpython, sys_path, working_dir, no_archives };
         marker::write(dir, &built).map_err(|e| failed(dir, &e))?;
         Ok(built)
     }
@@ -120,7 +120,7 @@ impl Builder<'_> {
         let folder = dir.join("packages");
         self.blocking(move || {
             std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, &e))?;
-            unpack::unpack(&content, &folder, &artifact.name)?;
+            unpack::unpack(&content, &folder, Path::new(""), &artifact.name)?;
             Ok(Some(folder))
         })
         .await

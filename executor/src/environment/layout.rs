@@ -21,7 +21,7 @@ pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, 
         let folder = root.join(index.to_string());
         std::fs::create_dir_all(&folder).map_err(|e| failed(&artifact.name, &e))?;
         if artifact.name.ends_with(FOLDER) || unpack::is_zip(content).map_err(|e| failed(&artifact.name, &e))? {
-            unpack::unpack(content, &folder, &artifact.name)?;
+            unpack::unpack(content, &folder, Path::new(""), &artifact.name)?;
         } else {
             let target = folder.join(paths::file_name(&artifact.name)?);
             std::fs::copy(content, target).map_err(|e| failed(&artifact.name, &e))?;
@@ -35,9 +35,7 @@ pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, 
 pub(super) fn place_archives(working: &Path, archives: &[Local]) -> Result<(), Error> {
     std::fs::create_dir_all(working).map_err(|e| failed("working folder", &e))?;
     for (artifact, content) in archives {
-        let target = working.join(paths::relative(&artifact.name)?);
-        std::fs::create_dir_all(&target).map_err(|e| failed(&artifact.name, &e))?;
-        unpack::unpack(content, &target, &artifact.name)?;
+        unpack::unpack(content, working, &paths::relative(&artifact.name)?, &artifact.name)?;
     }
     Ok(())
 }

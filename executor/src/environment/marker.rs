@@ -21,14 +21,18 @@ pub struct Built {
     pub sys_path: Vec<PathBuf>,
     /// Where archives lie unpacked, and interpreters run.
     pub working_dir: PathBuf,
+    /// There are no archives: the working folder may be made anew, should it be deleted.
+    #[serde(default)]
+    pub no_archives: bool,
 }
 
-/// Reads the marker of the environment in `dir`; none when it is incomplete or its Python is gone.
+/// Reads the marker of the environment in `dir`; none when it is incomplete, or its Python or one of its folders is gone.
 pub(super) fn read(dir: &Path) -> Option<Built> {
     let text = std::fs::read(dir.join(NAME)).ok()?;
     let built: Built = serde_json::from_slice(&text).ok()?;
-    let whole = built.python.is_file() && built.libpython.as_ref().is_none_or(|path| path.is_file());
-    whole.then_some(built)
+    let files = built.python.is_file() && built.libpython.as_ref().is_none_or(|path| path.is_file());
+    let folders = (built.no_archives || built.working_dir.is_dir()) && built.sys_path.iter().all(|path| path.exists());
+    (files && folders).then_some(built)
 }
 
 /// Declares the environment in `dir` complete.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use udfleet_edge::private;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Environment, ErrorCode};
 
@@ -59,7 +60,7 @@ impl EnvironmentStore {
         pythons: Pythons,
         artifacts: Arc<ArtifactStore>,
     ) -> Result<Self, Error> {
-        std::fs::create_dir_all(&dir).map_err(|e| failed(&dir, &e))?;
+        private::create_folder(&dir).map_err(|e| failed(&dir, &e))?;
         Ok(Self { dir, uv, pythons, artifacts })
     }
 
@@ -127,7 +128,12 @@ impl EnvironmentStore {
         wipe(dir).await?;
         let uv = self.uv.as_deref();
         let builder = Builder { uv, pythons: &self.pythons, artifacts: &self.artifacts, log, lease };
-        builder.build(dir, environment).await.map(drop)
+        let built = builder.build(dir, environment).await.map(drop);
+        if built.is_err() {
+            // Half an environment is of no use to anybody, and may be large.
+            let _ = tokio::fs::remove_dir_all(dir).await;
+        }
+        built
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {

@@ -131,6 +131,30 @@ async fn an_incomplete_environment_is_built_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_working_folder_is_built_anew() {
+    let bench = Bench::new().await;
+    let store = bench.store();
+    let archives = vec![bench.artifact("data", &zipped(&[("numbers.txt", "7")]))];
+    let environment = Environment { archives, ..Environment::default() };
+    let working = obtain(&store, &environment).await.unwrap().built.working_dir.clone();
+    std::fs::remove_dir_all(&working).unwrap();
+    let held = obtain(&store, &environment).await.unwrap();
+    assert_eq!(run(&held.built, "print(open('data/numbers.txt').read())"), "7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_build_leaves_nothing() {
+    let bench = Bench::new().await;
+    let store = bench.store();
+    let archives =
+        vec![bench.artifact("data", &zipped(&[("numbers.txt", "7")])), bench.artifact("broken", b"no archive at all")];
+    let environment = Environment { archives, ..Environment::default() };
+    assert_eq!(obtain(&store, &environment).await.unwrap_err().code(), ErrorCode::EnvironmentFailed);
+    let folders = std::fs::read_dir(bench.folder.path().join("environments")).unwrap().flatten();
+    assert_eq!(folders.filter(|entry| entry.path().is_dir()).count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_means_another_python_by_now_is_another_environment() {
     let bench = Bench::new().await;
     let store = bench.store();

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::BuildLog;
 
+/// The longest line of output, bytes; what is beyond it is left out.
+const LONGEST_LINE: usize = 16 << 10;
 /// Lines of output that are kept for the error.
 const KEPT_LINES: usize = 200;
 
@@ -74,10 +76,7 @@ async fn lines(output: Option<impl AsyncRead + Unpin>, log: &BuildLog) -> Vec<St
     let mut kept = VecDeque::new();
     if let Some(output) = output {
         let mut reader = BufReader::new(output);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
+        while let Some(text) = read_line(&mut reader).await {
             log(&text);
             kept.push_back(text);
             if kept.len() > KEPT_LINES {
@@ -86,6 +85,25 @@ async fn lines(output: Option<impl AsyncRead + Unpin>, log: &BuildLog) -> Vec<St
         }
     }
     kept.into()
+}
+
+/// The next line, without what is beyond the longest.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
+    let mut line = Vec::new();
+    loop {
+        let block = reader.fill_buf().await.ok()?;
+        if block.is_empty() && line.is_empty() {
+            return None;
+        }
+        let end = block.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(block.len());
+        line.extend_from_slice(&block[..taken.min(LONGEST_LINE - line.len())]);
+        let (over, length) = (end.is_some() || block.is_empty(), taken + usize::from(end.is_some()));
+        reader.consume(length);
+        if over {
+            return Some(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+    }
 }
 
 /// A child that leads its process group; dropped early, the whole group is killed.
@@ -141,6 +159,14 @@ mod tests {
         let mut logged: Vec<String> = receiver.into_iter().collect();
         logged.sort();
         assert_eq!(logged, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_cut() {
+        let (folder, uv) = shell("head -c 20000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo; echo last >&2; exit 3");
+        let log: BuildLog = Arc::new(|line: &str| assert!(line.len() <= LONGEST_LINE));
+        let output = uv.run(folder.path(), &["x"], &log).await.unwrap_err();
+        assert_eq!(output.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, 4]);
     }
 
     #[tokio::test]

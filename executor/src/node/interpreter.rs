@@ -217,10 +217,16 @@ impl Drop for InterpreterState {
 /// Starts the process; returns its folder for temporary files.
 fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<TempDir, Error> {
     let parent = &arguments.context.temporary;
-    let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(parent).map_err(|error| {
+    let failed = |error: std::io::Error| {
         Error::new(ErrorCode::EnvironmentFailed, format!("an interpreter's folder in {}: {error}", parent.display()))
             .hint("check space and permissions of the executor's work folder")
-    })?;
+    };
+    // Both may have been deleted: functions may write to their working folder, and people clean up.
+    std::fs::create_dir_all(parent).map_err(failed)?;
+    if arguments.held.built.no_archives {
+        std::fs::create_dir_all(&arguments.held.built.working_dir).map_err(failed)?;
+    }
+    let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(parent).map_err(failed)?;
     let spec = spec(arguments, temporary.path());
     let logs = Arc::clone(&arguments.context.logs);
     tokio::spawn(async move {

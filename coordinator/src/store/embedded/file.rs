@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, DatabaseError};
+use udfleet_edge::private::restrict_file;
 
 use super::super::StoreError;
 use super::tables::{self, Found};
@@ -20,6 +21,10 @@ pub(super) fn open(path: &Path) -> Result<(Database, Found), StoreError> {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path)?,
         Err(error) => return Err(StoreError::Failed(format!("{}: {error}", path.display()))),
+    }
+    // An earlier version left it readable to everybody.
+    if let Err(error) = restrict_file(path) {
+        tracing::warn!(file = %path.display(), %error, "the metadata store is readable to other users");
     }
     // redb panics over some kinds of damage.
     catch_unwind(AssertUnwindSafe(|| checked(path))).unwrap_or_else(|panic| Err(damaged(path, said(&*panic))))
@@ -97,6 +102,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("meta.redb");
         let (database, _) = open(&path).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777, 0o600);
         for number in 0..200 {
             let write = Write::put(format!("functions/f{number}/1"), vec![7; 300]);
             tables::transact(&database, &[], vec![write]).unwrap();
