@@ -321,7 +321,7 @@ async fn unloading_while_outputs_are_unread_harms_no_other_function() {
     setup.load(&interpreter, 1, "add", TypeRoot::Bigint).await;
     setup.load(&interpreter, 2, "keep", TypeRoot::Bigint).await;
     let unread = interpreter.invoke(&input(1, &[Some(1)], 60_000)).await.unwrap();
-    // No region is idle: unloading takes a new one, which the next call uses again.
+    // Regions are used again by what comes next, and an output does not notice.
     interpreter.unload(1).await.unwrap();
     let output = interpreter.invoke(&input(2, &[Some(5)], 60_000)).await.unwrap();
     assert_eq!((numbers(&unread), numbers(&output)), (vec![Some(2)], vec![Some(5)]));

@@ -284,6 +284,7 @@ pub(super) fn bare_input(call: &Call) -> Input {
         stage: call.target.stage.clone(),
         timeout_ms: call.target.timeout_ms,
         on_error: call.on_error,
+        results: Some(Arc::clone(&call.target.results)),
         ..Input::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Input and failures of calls.
 
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, OnError, ProcessExit};
@@ -29,6 +30,8 @@ pub struct Input {
     pub end: bool,
     /// Overrides the registered on_error.
     pub on_error: OnError,
+    /// What the result has to be; `None`: nobody outside of the executor gets it.
+    pub results: Option<SchemaRef>,
 }
 
 /// The caller of a call.

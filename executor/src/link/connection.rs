@@ -25,8 +25,13 @@ use super::region::{Region, RegionPool};
 use super::reply::{Expected, check};
 use super::sent_ids::SentIds;
 use super::socket::Socket;
+use super::verify::count_items;
 use super::watchdog::{Overdue, Running};
 
+/// The most bytes of a region: the largest input and the largest output, rounded up.
+const MAX_REGION: usize = 1 << 30;
+/// The most metrics and errors of rows of one reply.
+const MAX_REPORT_ITEMS: usize = 20_000;
 /// How long an interpreter that has closed its socket may take to end: modules clean up at exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a process that has ended may take to arrive.
@@ -297,6 +302,9 @@ impl Connection {
         let mut pending = self.pending.lock();
         let pending = pending.get_mut(&reply.id).ok_or("it replied to a command twice")?;
         let size = usize::try_from(reply.region_size).unwrap_or(usize::MAX).max(pending.region.size());
+        if size > MAX_REGION.max(pending.region.size()) {
+            return Err(format!("its region has {size} bytes, more than the {MAX_REGION} that it may have"));
+        }
         pending.region.remap(size).map_err(|e| format!("its region can't be read: {e}"))?;
         check(reply, pending.expected, pending.region.bytes())
     }
@@ -306,13 +314,13 @@ impl Connection {
         let (Some(reply::Kind::Done(done)), Some((observer, names))) = (&reply.kind, self.observer.get()) else {
             return;
         };
-        if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read::<UserMetrics>(region, slice)) {
+        if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read_report::<UserMetrics>(region, slice, 2)) {
             for FunctionUserMetrics { function, metrics } in metrics.functions {
                 let Some(name) = names(function) else { continue };
                 observer.user_metrics(&name, metrics);
             }
         }
-        if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read::<RowErrors>(region, slice)) {
+        if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read_report::<RowErrors>(region, slice, 3)) {
             for errors in errors.functions {
                 let Some(name) = names(errors.function) else { continue };
                 observer.row_errors(&name, errors);
@@ -357,6 +365,18 @@ fn truncated(text: &str) -> String {
 /// Decodes a message that the interpreter wrote into a region.
 pub(super) fn read<T: Message + Default>(region: &Region, slice: &Slice) -> Option<T> {
     T::decode(region.read(slice).ok()?).ok()
+}
+
+/// Decodes a report of many functions, each of which has its items in the field `items`; `None` for one of too many items,
+/// which in memory are a hundred times larger than they were sent.
+fn read_report<T: Message + Default>(region: &Region, slice: &Slice, items: u32) -> Option<T> {
+    // A copy: what was counted must be what is decoded.
+    let bytes = region.read(slice).ok()?.to_vec();
+    if count_items(&bytes, items).is_none_or(|count| count > MAX_REPORT_ITEMS) {
+        tracing::warn!("an interpreter's metrics or errors of rows are dropped: more than {MAX_REPORT_ITEMS} of them");
+        return None;
+    }
+    T::decode(bytes.as_slice()).ok()
 }
 
 /// Receives replies until the process ends.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::Fuse;
@@ -12,10 +13,12 @@ use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{Cancel, Done, Invoke, Reply, Resume, Slice, command, reply};
 
-use super::call::{CallFailure, Caller, Input};
+use super::call::{CallFailure, Caller, Input, KillReason};
 use super::connection::{CallResult, Connection, RetainedState, shared_memory};
 use super::interpreter::Interpreter;
-use super::region::{Region, hold};
+use super::process::kill_group;
+use super::region::Region;
+use super::verify::verify;
 
 /// Bodies in shared memory start at a multiple of this.
 const ALIGNMENT: usize = 64;
@@ -108,41 +111,51 @@ impl Connection {
     }
 
     /// The output that a reply describes. `call`: the command that further parts belong to.
-    fn output(
-        self: &Arc<Self>,
-        reply: Reply,
-        region: Region,
-        call: u64,
-        timeout: Duration,
-    ) -> Result<Output, CallFailure> {
-        match reply.kind {
-            Some(reply::Kind::Done(done)) => {
-                let mut rest = done.more.then(|| Rest::new(self, call, timeout));
-                let (header, body) = self.hold(&done, region, reply.region_retained).map_err(failed)?;
-                if let Some(rest) = &mut rest {
-                    rest.size = header.len() + body.len();
-                }
-                Ok(Output { header, body, done, rest })
-            }
-            Some(reply::Kind::Failed(slice)) => {
-                let error = self.read_error(&region, &slice);
-                if reply.region_retained {
-                    self.regions.abandon(region)
-                } else {
-                    self.regions.give_back(region)
-                }
-                Err(CallFailure::answered(error))
-            }
-            _ => Err(CallFailure::answered(Error::internal("the interpreter answered a call with another message"))),
+    async fn output(self: &Arc<Self>, reply: Reply, region: Region, of: CallOutput) -> Result<Output, CallFailure> {
+        let outcome = match reply.kind {
+            Some(reply::Kind::Done(done)) => Ok(copied(&region, &done).map_err(failed)).map(|bytes| (bytes, done)),
+            Some(reply::Kind::Failed(slice)) => Err(self.read_error(&region, &slice)),
+            _ => Err(Error::internal("the interpreter answered a call with another message")),
+        };
+        if reply.region_retained {
+            self.regions.abandon(region)
+        } else {
+            self.regions.give_back(region)
         }
+        let (bytes, done) = outcome.map_err(CallFailure::answered)?;
+        let (header, body) = bytes?;
+        let whole = of.results.as_ref().filter(|_| done.header.is_some());
+        if let Some(Err(how)) = whole.map(|results| verify(results, &done, &header, &body)) {
+            return Err(self.breach(how).await);
+        }
+        let mut rest = done.more.then(|| Rest::new(self, &of));
+        if let Some(rest) = &mut rest {
+            rest.size = header.len() + body.len();
+        }
+        Ok(Output { header, body, done, rest })
     }
 
-    fn hold(&self, done: &Done, region: Region, retained: bool) -> io::Result<(Bytes, Bytes)> {
-        let (header, body) = (done.header.unwrap_or_default(), done.body.unwrap_or_default());
-        let length = header.length.saturating_add(body.length);
-        let all = hold(region, header.offset, length, retained, &self.regions)?;
-        Ok((all.slice(..header.length as usize), all.slice(header.length as usize..)))
+    /// Ends the interpreter for what it has sent.
+    async fn breach(&self, how: String) -> CallFailure {
+        tracing::warn!(pid = self.pid, how, "an interpreter is ended for what it sent");
+        self.set_reason(KillReason::Breach(how));
+        kill_group(self.pid);
+        CallFailure { error: self.exit_error().await, lost: true, ran: true }
     }
+}
+
+/// What a call's output belongs to.
+#[derive(Debug, Clone)]
+struct CallOutput {
+    call: u64,
+    timeout: Duration,
+    results: Option<SchemaRef>,
+}
+
+/// Header and body of a result, in memory that no interpreter can write to.
+fn copied(region: &Region, done: &Done) -> io::Result<(Bytes, Bytes)> {
+    let copy = |slice: Option<Slice>| region.read(&slice.unwrap_or_default()).map(Bytes::copy_from_slice);
+    Ok((copy(done.header)?, copy(done.body)?))
 }
 
 impl Interpreter {
@@ -173,8 +186,9 @@ impl Interpreter {
                 Some(reply::Kind::StageUnknown(_)) if !along.stage => along.stage = true,
                 _ => {
                     connection.remember(input, along);
-                    let call = reply.id;
-                    return connection.output(reply, region, call, Duration::from_millis(input.timeout_ms));
+                    let (timeout, results) = (Duration::from_millis(input.timeout_ms), input.results.clone());
+                    let of = CallOutput { call: reply.id, timeout, results };
+                    return connection.output(reply, region, of).await;
                 }
             }
             connection.regions.give_back(region);
@@ -182,7 +196,7 @@ impl Interpreter {
     }
 }
 
-/// The result or a part of it, still lying in shared memory.
+/// The result or a part of it.
 #[derive(Debug)]
 pub struct Output {
     /// Record batch message.
@@ -198,8 +212,7 @@ pub struct Output {
 /// The remaining parts of a result. Dropping it cancels them.
 pub struct Rest {
     connection: Arc<Connection>,
-    call: u64,
-    timeout: Duration,
+    of: CallOutput,
     /// Size of the previous part, bytes: the next one is about as large.
     size: usize,
     _held: RetainedState,
@@ -207,13 +220,13 @@ pub struct Rest {
 
 impl std::fmt::Debug for Rest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rest").field("pid", &self.connection.pid).field("call", &self.call).finish()
+        f.debug_struct("Rest").field("pid", &self.connection.pid).field("call", &self.of.call).finish()
     }
 }
 
 impl Rest {
-    fn new(connection: &Arc<Connection>, call: u64, timeout: Duration) -> Self {
-        Self { connection: Arc::clone(connection), call, timeout, size: 0, _held: connection.note_held() }
+    fn new(connection: &Arc<Connection>, of: &CallOutput) -> Self {
+        Self { connection: Arc::clone(connection), of: of.clone(), size: 0, _held: connection.note_held() }
     }
 
     /// The next part, for a caller that may go.
@@ -222,26 +235,26 @@ impl Rest {
     /// What the function raised, or how the interpreter ended.
     pub async fn next<F: Future<Output = ()>>(self, caller: Caller<F>) -> Result<Output, CallFailure> {
         let region = self.connection.regions.take(self.size).map_err(failed)?;
-        let resume = Resume { call: self.call, output_limit: MAX_FRAME_BYTES as u64 };
+        let resume = Resume { call: self.of.call, output_limit: MAX_FRAME_BYTES as u64 };
         let gone = std::pin::pin!(caller.gone.fuse());
         let caller = Caller { gone, holds: caller.holds };
         let resume = command::Kind::Resume(resume);
-        let (reply, region) = self.connection.call_for(resume, region, self.timeout, caller).await?;
-        let output = self.connection.output(reply, region, self.call, self.timeout);
+        let (reply, region) = self.connection.call_for(resume, region, self.of.timeout, caller).await?;
+        let output = self.connection.output(reply, region, self.of.clone()).await;
         // The interpreter has let go of it, or the output goes on with it.
         self.release();
         output
     }
 
     fn release(mut self) {
-        self.call = 0;
+        self.of.call = 0;
     }
 }
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        if self.call != 0 {
-            self.connection.cancel(Cancel { call: self.call, session: 0 });
+        if self.of.call != 0 {
+            self.connection.cancel(Cancel { call: self.of.call, session: 0 });
         }
     }
 }

@@ -12,6 +12,7 @@ mod region;
 mod reply;
 mod sent_ids;
 mod socket;
+mod verify;
 mod watchdog;
 
 pub use call::{CallFailure, Caller, Input};

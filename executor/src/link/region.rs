@@ -1,15 +1,14 @@
 //! Shared memory regions: a memfd each, used for one command at a time and then reused.
 //!
-//! Output is read in place: the bytes given to gRPC keep the region busy until they have been sent. So a slow client
-//! holds regions of its own, never an interpreter.
+//! What leaves the executor is copied out of a region first: user code may write to one at any time, also after it has
+//! answered. So a slow client holds memory of its own, never a region.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -204,73 +203,30 @@ impl RegionPool {
     }
 }
 
-/// Output bytes in a region; the region is free again when the last of them is dropped.
-struct HeldOutput {
-    region: Option<Region>,
-    range: (usize, usize),
-    pool: Weak<RegionPool>,
-    retained: bool,
-}
-
-impl AsRef<[u8]> for HeldOutput {
-    fn as_ref(&self) -> &[u8] {
-        match &self.region {
-            Some(region) => {
-                let slice = Slice { offset: self.range.0 as u64, length: self.range.1 as u64 };
-                region.read(&slice).unwrap_or_default()
-            }
-            None => &[],
-        }
-    }
-}
-
-impl Drop for HeldOutput {
-    fn drop(&mut self) {
-        if let (Some(region), Some(pool)) = (self.region.take(), self.pool.upgrade()) {
-            if self.retained { pool.abandon(region) } else { pool.give_back(region) }
-        }
-    }
-}
-
-/// The bytes from `start` to the end of `last` without copying.
-pub fn hold(region: Region, start: u64, length: u64, retained: bool, pool: &Arc<RegionPool>) -> io::Result<Bytes> {
-    region.read(&Slice { offset: start, length })?;
-    let held = HeldOutput {
-        region: Some(region),
-        range: (start as usize, length as usize),
-        pool: Arc::downgrade(pool),
-        retained,
-    };
-    Ok(Bytes::from_owner(held))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn regions_come_back_when_their_bytes_are_dropped() {
-        let pool = Arc::new(RegionPool::default());
+    fn regions_come_back() {
+        let pool = RegionPool::default();
         let mut region = pool.take(100).unwrap();
         region.write(10, b"hello").unwrap();
+        assert_eq!(region.read(&Slice { offset: 10, length: 5 }).unwrap(), b"hello");
         let number = region.number();
-        let bytes = hold(region, 10, 5, false, &pool).unwrap();
-        let part = bytes.slice(1..3);
-        drop(bytes);
-        assert_eq!(&part[..], b"el");
-        assert_ne!(pool.take(100).unwrap().number(), number, "still in use");
-        drop(part);
+        assert_ne!(pool.take(100).unwrap().number(), number, "in use");
+        pool.give_back(region);
         assert_eq!(pool.take(1 << 20).unwrap().number(), number);
     }
 
     #[test]
     fn idle_memory_is_bounded_and_retained_regions_are_given_up() {
-        let pool = Arc::new(RegionPool::default());
+        let pool = RegionPool::default();
         let large = pool.take(MAX_IDLE + 1).unwrap();
         let (small, kept) = (pool.take(1).unwrap(), pool.take(1).unwrap());
         let numbers = [large.number(), small.number()];
         pool.give_back(large);
-        drop(hold(small, 0, 1, true, &pool).unwrap());
+        pool.abandon(small);
         pool.give_back(kept);
         assert_eq!(pool.take_forgotten(), numbers);
         assert_eq!(pool.bytes(), MIN_SIZE);

@@ -9,6 +9,8 @@ use udfleet_proto::v1::{Command, Done, ErrorInfo, OnError, Reply, Slice, command
 
 /// The most bytes of a profile: ten thousand deep stacks.
 const MAX_PROFILE: usize = 128 << 20;
+/// The most bytes of a result's header: buffers of a hundred thousand columns.
+const MAX_HEADER: usize = 8 << 20;
 /// In front of a message's header: marker and length, which count against the limit of a result.
 const PREFIX: u64 = 8;
 /// No command takes longer, nanoseconds: a hundred years.
@@ -111,12 +113,13 @@ fn check_done(done: &Done, limit: u64, may_be_none: bool, memory: &[u8]) -> Resu
     if length > limit.saturating_add(PREFIX) {
         return Err(format!("its result has {length} bytes, more than the {limit} that it may have"));
     }
-    let bytes = inside(memory, header, "a header")?;
+    // A copy: what is verified in place may be changed before it is read.
+    let bytes = report(memory, header, "a header", MAX_HEADER)?.to_vec();
     inside(memory, body, "a body")?;
     if header.offset + header.length != body.offset {
         return Err("its result's body does not follow the header".to_owned());
     }
-    let message = root_as_message(bytes).map_err(|e| format!("its result's header is malformed: {e}"))?;
+    let message = root_as_message(&bytes).map_err(|e| format!("its result's header is malformed: {e}"))?;
     let batch = message.header_as_record_batch().ok_or("its result is no record batch")?;
     let is_as_said =
         u64::try_from(batch.length()) == Ok(done.rows) && u64::try_from(message.bodyLength()) == Ok(body.length);

@@ -1,8 +1,13 @@
 //! User code that writes to the link, or exhausts what the link needs: its interpreter is replaced, with a typed error.
 
-use udfleet_proto::v1::ErrorCode;
+use std::sync::Arc;
 
-use crate::support::{Runner, bigint, decode, field, input, longs, scalar, schema, some};
+use arrow_array::{ArrayRef, StringArray};
+use udfleet_executor::link::Input;
+use udfleet_proto::types::simple;
+use udfleet_proto::v1::{ErrorCode, TypeRoot};
+
+use crate::support::{Runner, bigint, decode, field, input, input_of, longs, scalar, schema, some};
 
 const MODULE: &str = r#"
 import os, resource
@@ -38,6 +43,29 @@ def takes_all(a):
     except OSError:
         return a
 
+scribbling = []
+
+def scribbles(a):
+    # What was answered is changed while it is on its way: all regions, again and again.
+    import mmap, os, threading, time
+    def scribble():
+        while True:
+            for name in os.listdir("/proc/self/fd"):
+                try:
+                    if "udfleet-region" not in os.readlink("/proc/self/fd/" + name):
+                        continue
+                    file = int(name)
+                    with mmap.mmap(file, os.fstat(file).st_size) as memory:
+                        for at in range(0, 65536, 4):
+                            memory[at:at + 4] = b"\xff\xff\xff\x7f"
+                except (OSError, ValueError):
+                    pass
+    if not scribbling:
+        scribbling.append(threading.Thread(target=scribble, daemon=True))
+        scribbling[0].start()
+        time.sleep(0.2)
+    return a
+
 def frees_all(a):
     while held:
         os.close(held.pop())
@@ -64,11 +92,33 @@ async fn an_interpreter_without_descriptors_is_given_up_and_says_why() {
     runner.load(1, scalar("takes_all", &[bigint()], bigint())).await;
     runner.load(2, scalar("frees_all", &[bigint()], bigint())).await;
     let result = schema(&[field("result", &bigint())]);
-    // Its region is not free until it has been read: the next call needs another one.
-    let unread = runner.call(input(1, &[&some([1])])).await.unwrap();
-    let failure = runner.call(input(2, &[&some([1])])).await.unwrap_err();
-    assert_eq!(longs(&decode(&unread, &result), 0), some([1]));
+    // Sent ahead: it needs a region of its own, whose descriptor comes when there is none left.
+    let (first, second) = tokio::join!(runner.call(input(1, &[&some([1])])), runner.call(input(2, &[&some([1])])));
+    let failure = second.unwrap_err();
+    assert_eq!(longs(&decode(&first.unwrap(), &result), 0), some([1]));
     assert_eq!(failure.error.code(), ErrorCode::InterpreterCrashed, "{}", failure.error);
     assert!(failure.error.info().message.contains("file descriptors"), "{}", failure.error);
     assert!(failure.retryable() && !runner.interpreter.alive());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_changed_in_flight_is_whole_or_ends_its_interpreter() {
+    let runner = Runner::start(MODULE).await;
+    let text = simple(TypeRoot::Varchar);
+    runner.load(1, scalar("scribbles", &[text.clone()], text.clone())).await;
+    let result = schema(&[field("result", &text)]);
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["word"; 1000]));
+    for _ in 0..5 {
+        let call = Input { results: Some(Arc::clone(&result)), ..input_of(1, vec![Arc::clone(&words)]) };
+        match runner.call(call).await {
+            // A copy: whatever becomes of the region, this stays as it was validated.
+            Ok(output) => assert_eq!(decode(&output, &result).num_rows(), 1000),
+            Err(failure) if failure.lost => {
+                assert_eq!(failure.error.code(), ErrorCode::InterpreterCrashed, "{}", failure.error);
+                return assert!(!runner.interpreter.alive());
+            }
+            // Its input was changed: it says so.
+            Err(_) => {}
+        }
+    }
 }
