@@ -45,3 +45,12 @@ pub const PARENT_DEATH_SIGNAL: i32 = 64;
 
 /// The most bytes that an interpreter reports besides a result: an error, metrics, errors of rows.
 pub const MAX_REPORT_BYTES: usize = 8 << 20;
+
+/// The longest name of a user metric or of one of its groups, and the longest value of a group, bytes.
+pub const MAX_METRIC_TEXT: usize = 256;
+
+/// The deepest nesting of groups of user metrics.
+pub const MAX_METRIC_GROUPS: usize = 16;
+
+/// The most user metrics of one function at an executor; more are not reported.
+pub const MAX_USER_METRICS: usize = 1000;

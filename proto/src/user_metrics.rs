@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::limits::{MAX_METRIC_GROUPS, MAX_METRIC_TEXT};
 use crate::sketch::Sketch;
 use crate::v1::{MetricKind, UserMetric};
 
@@ -22,6 +23,21 @@ impl Identity {
     }
 }
 
+/// The most buckets of one sign that a sketch of a double has: 1 % apart from the least to the greatest.
+const MAX_BUCKETS: usize = 1 << 17;
+
+/// True for a metric whose texts and sketch are within their bounds. The SDK makes no other, but who reports may not be the SDK.
+#[must_use]
+pub fn is_bounded(metric: &UserMetric) -> bool {
+    let short = |text: &String| text.len() <= MAX_METRIC_TEXT;
+    let buckets =
+        [metric.positive.len(), metric.positive_count.len(), metric.negative.len(), metric.negative_count.len()];
+    short(&metric.name)
+        && metric.groups.len() <= MAX_METRIC_GROUPS
+        && metric.groups.iter().all(|group| short(&group.name) && short(&group.value))
+        && buckets.iter().all(|buckets| *buckets <= MAX_BUCKETS)
+}
+
 /// The metrics of a function from several sources, each of which says only once what it has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sum {
@@ -35,6 +51,15 @@ impl Sum {
             match self.metrics.entry(Identity::of(metric)) {
                 std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(metric.clone())),
                 std::collections::btree_map::Entry::Occupied(mut entry) => merge(entry.get_mut(), metric),
+            }
+        }
+    }
+
+    /// Adds what one source has, without more metrics than `most`.
+    pub fn add_within<'a>(&mut self, most: usize, metrics: impl IntoIterator<Item = &'a UserMetric>) {
+        for metric in metrics {
+            if self.metrics.len() < most || self.metrics.contains_key(&Identity::of(metric)) {
+                self.add([metric]);
             }
         }
     }

@@ -213,11 +213,18 @@ fn cut_status(mut status: FunctionStatus) -> FunctionStatus {
     status
 }
 
+/// Without the user metrics that there is no room for.
 fn cut_metrics(metrics: &FunctionMetrics) -> FunctionMetrics {
     let mut metrics = metrics.clone();
     if metrics.encoded_len() > LARGEST {
-        tracing::warn!(function = metrics.function, "its user metrics are too large to report");
-        metrics.user.clear();
+        let (mut room, all) = (LARGEST / 2, metrics.user.len());
+        metrics.user.retain(|metric| {
+            let fits = metric.encoded_len() <= room;
+            room = room.saturating_sub(metric.encoded_len());
+            fits
+        });
+        let kept = metrics.user.len();
+        tracing::warn!(function = metrics.function, kept, all, "its user metrics are too large to report");
     }
     metrics
 }
@@ -225,7 +232,7 @@ fn cut_metrics(metrics: &FunctionMetrics) -> FunctionMetrics {
 #[cfg(test)]
 mod tests {
     use udfleet_proto::error::Error;
-    use udfleet_proto::v1::{ErrorCode, LoadState};
+    use udfleet_proto::v1::{ErrorCode, LoadState, UserMetric};
 
     use super::*;
 
@@ -268,6 +275,16 @@ mod tests {
         let error = huge.functions[0].error.as_ref().unwrap();
         assert_eq!(error.code(), ErrorCode::LoadFailed);
         assert!((100..=CUT_ERROR).contains(&error.message.len()));
+    }
+
+    #[test]
+    fn metrics_that_are_too_large_are_cut_and_the_others_told() {
+        let metric =
+            |index: usize| UserMetric { name: format!("{index}{}", "x".repeat(100 << 10)), ..UserMetric::default() };
+        let many = FunctionMetrics { user: (0..900).map(metric).collect(), ..calls("f@1", 1) };
+        let (report, _) = SentReports::default().next(View::default(), vec![many, calls("g@1", 2)]);
+        assert_eq!(told(&report), [("f@1", 1), ("g@1", 2)]);
+        assert!(!report.metrics[0].user.is_empty() && report.encoded_len() <= LARGEST);
     }
 
     #[test]

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use udfleet_proto::user_metrics::{Identity, Sum};
+use udfleet_proto::limits::MAX_USER_METRICS;
+use udfleet_proto::user_metrics::{Identity, Sum, is_bounded};
 use udfleet_proto::v1::UserMetric;
-
-/// Metrics that one interpreter may keep for one function; more are not told on.
-const MAX_METRICS: usize = 1000;
 
 /// The user metrics of one function.
 #[derive(Debug, Default)]
@@ -18,12 +16,12 @@ pub(super) struct UserNumbers {
 }
 
 impl UserNumbers {
-    /// An interpreter says what has changed; its numbers count from its start.
+    /// An interpreter says what has changed; its numbers count from its start. What is beyond the bounds is left out.
     pub(super) fn tell(&mut self, interpreter: u64, metrics: Vec<UserMetric>) {
         let known = self.live.entry(interpreter).or_default();
-        for metric in metrics {
+        for metric in metrics.into_iter().filter(is_bounded) {
             let identity = Identity::of(&metric);
-            if known.len() < MAX_METRICS || known.contains_key(&identity) {
+            if known.len() < MAX_USER_METRICS || known.contains_key(&identity) {
                 known.insert(identity, metric);
             }
         }
@@ -32,7 +30,7 @@ impl UserNumbers {
     /// An interpreter says no more.
     pub(super) fn ended(&mut self, interpreter: u64) {
         if let Some(last) = self.live.remove(&interpreter) {
-            self.past.add(last.values());
+            self.past.add_within(MAX_USER_METRICS, last.values());
         }
     }
 
@@ -42,14 +40,14 @@ impl UserNumbers {
             return self.past.metrics();
         }
         let mut sum = self.past.clone();
-        self.live.values().for_each(|metrics| sum.add(metrics.values()));
+        self.live.values().for_each(|metrics| sum.add_within(MAX_USER_METRICS, metrics.values()));
         sum.metrics()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use udfleet_proto::v1::MetricKind;
+    use udfleet_proto::v1::{MetricGroup, MetricKind};
 
     use super::*;
 
@@ -69,9 +67,26 @@ mod tests {
         numbers.ended(1);
         numbers.tell(3, counter("c", 10));
         assert_eq!(counts(&numbers), [19, 1]);
-        numbers.tell(3, (0..2 * MAX_METRICS).flat_map(|i| counter(&i.to_string(), 1)).collect());
+        numbers.tell(3, (0..2 * MAX_USER_METRICS).flat_map(|i| counter(&i.to_string(), 1)).collect());
         numbers.tell(3, counter("c", 11));
-        assert_eq!(numbers.sum().len(), MAX_METRICS + 1);
+        assert_eq!(numbers.sum().len(), MAX_USER_METRICS);
         assert!(counts(&numbers).contains(&20));
+    }
+
+    #[test]
+    fn names_without_end_and_new_ones_without_end_are_left_out() {
+        let counter =
+            |name: String| UserMetric { name, kind: MetricKind::Counter as i32, count: 1, ..Default::default() };
+        let mut numbers = UserNumbers::default();
+        numbers.tell(1, vec![counter("x".repeat(40 << 20)), counter("short".to_owned())]);
+        let group = MetricGroup { name: "g".to_owned(), value: "v".repeat(100 << 10) };
+        numbers.tell(1, vec![UserMetric { groups: vec![group], ..counter("grouped".to_owned()) }]);
+        assert_eq!(numbers.sum().len(), 1);
+        // Interpreters that come and go, each with names of its own.
+        for interpreter in 2..20 {
+            numbers.tell(interpreter, (0..200).map(|n| counter(format!("{interpreter}-{n}"))).collect());
+            numbers.ended(interpreter);
+        }
+        assert_eq!((numbers.past.metrics().len(), numbers.sum().len()), (MAX_USER_METRICS, MAX_USER_METRICS));
     }
 }
