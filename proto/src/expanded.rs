@@ -1,11 +1,13 @@
 //! How large arrays are once each value is written out. Layouts whose values share bytes (views, dictionaries, list views,
 //! runs) let a frame of a few kilobytes stand for terabytes, so this is computed before anything converts them.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::ByteViewType;
 use arrow_array::{Array, ArrayRef, GenericByteViewArray, GenericListArray, GenericListViewArray, OffsetSizeTrait};
 use arrow_array::{RecordBatch, make_array};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef, Fields, Schema};
 
 /// What a value takes besides its own bytes: an offset. Also what a value of no bytes is counted with.
 const OFFSET_BYTES: u64 = 8;
@@ -36,8 +38,48 @@ pub fn may_expand(data_type: &DataType) -> bool {
 /// The bytes of a batch's columns as plain values, or more; 0 for columns that can't be larger than their buffers.
 #[must_use]
 pub fn expanded_bytes(batch: &RecordBatch) -> u64 {
-    let columns = batch.columns().iter().filter(|column| may_expand(column.data_type()));
-    columns.map(|column| total(column)).fold(0, u64::saturating_add)
+    batch.columns().iter().map(array_bytes).fold(0, u64::saturating_add)
+}
+
+/// The same for one array.
+#[must_use]
+pub fn array_bytes(array: &ArrayRef) -> u64 {
+    if may_expand(array.data_type()) { total(array) } else { 0 }
+}
+
+/// The schema with bytes in place of texts that are views, where it has any. The Arrow reader validates a text once for each
+/// view of it: a batch has to be measured before that.
+#[must_use]
+pub fn without_text_views(schema: &Schema) -> Option<Schema> {
+    let fields: Fields = schema.fields().iter().map(field_of_bytes).collect();
+    (fields != *schema.fields()).then(|| Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn field_of_bytes(field: &FieldRef) -> FieldRef {
+    let data_type = type_of_bytes(field.data_type());
+    if data_type == *field.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+fn type_of_bytes(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View => DataType::BinaryView,
+        DataType::Dictionary(keys, values) => DataType::Dictionary(keys.clone(), Box::new(type_of_bytes(values))),
+        DataType::List(item) => DataType::List(field_of_bytes(item)),
+        DataType::LargeList(item) => DataType::LargeList(field_of_bytes(item)),
+        DataType::ListView(item) => DataType::ListView(field_of_bytes(item)),
+        DataType::LargeListView(item) => DataType::LargeListView(field_of_bytes(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field_of_bytes(item), *size),
+        DataType::Map(entries, sorted) => DataType::Map(field_of_bytes(entries), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field_of_bytes).collect()),
+        DataType::RunEndEncoded(ends, values) => DataType::RunEndEncoded(Arc::clone(ends), field_of_bytes(values)),
+        DataType::Union(fields, mode) => {
+            DataType::Union(fields.iter().map(|(id, field)| (id, field_of_bytes(field))).collect(), *mode)
+        }
+        other => other.clone(),
+    }
 }
 
 /// The bytes of each value.
@@ -134,7 +176,7 @@ fn child(array: &ArrayRef) -> ArrayRef {
         DataType::List(_) => array.as_list::<i32>().values().clone(),
         DataType::LargeList(_) => array.as_list::<i64>().values().clone(),
         DataType::FixedSizeList(..) => array.as_fixed_size_list().values().clone(),
-        _ => std::sync::Arc::new(array.as_map().entries().clone()),
+        _ => Arc::new(array.as_map().entries().clone()),
     }
 }
 
@@ -231,8 +273,6 @@ fn of_dictionary(array: &ArrayRef) -> Sizes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::builder::StringViewBuilder;
     use arrow_array::types::Int32Type;
     use arrow_array::{DictionaryArray, Int32Array, Int64Array, ListArray, ListViewArray, NullArray};

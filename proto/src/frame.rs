@@ -2,13 +2,15 @@
 //! so they are checked first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::error::Error;
-use crate::expanded::expanded_bytes;
+use crate::expanded::{array_bytes, expanded_bytes, without_text_views};
 use crate::limits::{MAX_BATCH_ROWS, MAX_FRAME_BYTES};
 use crate::v1::ErrorCode;
+use arrow_array::ArrayRef;
 use arrow_ipc::RecordBatch;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 
 /// In front of each compressed buffer: how long it is uncompressed.
 const PREFIX: usize = 8;
@@ -90,6 +92,32 @@ pub fn bounded(bytes: usize, how: &str) -> Result<(), Error> {
     }
     let message = format!("the batch has {bytes} bytes {how}, more than the limit of {MAX_FRAME_BYTES} bytes");
     Err(Error::new(ErrorCode::LimitExceeded, message).hint("send smaller batches"))
+}
+
+/// The same for arrays.
+///
+/// # Errors
+/// As [`bounded_values`].
+pub fn bounded_arrays<'a>(arrays: impl Iterator<Item = &'a ArrayRef>) -> Result<(), Error> {
+    let bytes = guarded(|| Ok(arrays.map(array_bytes).fold(0, u64::saturating_add)))?;
+    bounded(usize::try_from(bytes).unwrap_or(usize::MAX), "with all of its values written out")
+}
+
+/// Reads a batch of `schema`, within the bounds of [`bounded_values`].
+///
+/// # Errors
+/// As [`guarded`] and [`bounded_values`].
+pub fn read_bounded(
+    schema: &SchemaRef,
+    read: impl Fn(&SchemaRef) -> Result<arrow_array::RecordBatch, ArrowError>,
+) -> Result<arrow_array::RecordBatch, Error> {
+    if let Some(bytes) = without_text_views(schema) {
+        bounded_values(&guarded(|| read(&Arc::new(bytes)))?)?;
+        return guarded(|| read(schema));
+    }
+    let batch = guarded(|| read(schema))?;
+    bounded_values(&batch)?;
+    Ok(batch)
 }
 
 fn slice(body: &[u8], offset: i64, length: i64) -> Option<&[u8]> {

@@ -202,6 +202,13 @@ impl Cluster {
         all.map(|process| process.ready("grpc").to_owned()).collect()
     }
 
+    /// Flight endpoints without a token, of the coordinator and every executor that was told to have one.
+    #[must_use]
+    pub fn engine_endpoints(&self) -> Vec<String> {
+        let all = std::iter::once(&self.coordinator).chain(self.executors.values());
+        all.map(|process| process.ready("engine").to_owned()).collect()
+    }
+
     /// Checks that nobody has logged an error.
     ///
     /// # Panics

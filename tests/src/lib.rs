@@ -17,6 +17,7 @@ pub mod etcd;
 pub mod function;
 pub mod gate;
 pub mod http;
+pub mod http2;
 pub mod memory;
 pub mod messages;
 pub mod process;

@@ -168,7 +168,12 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
             Route::Exchange(..) | Route::Composed(_) => Engine::Other,
         };
         self.backend.prepare(&route).await;
-        let info = self.backend.describe(route, &principal, engine, descriptor)?;
+        let mut info = self.backend.describe(route, &principal, engine, descriptor)?;
+        if connection.is_open() {
+            // Engines call where they have asked; where executors are is nothing for who shows no token.
+            info.endpoint.clear();
+            return Ok(Response::new(info));
+        }
         // Engines go to no executor by themselves.
         let ticket = if engine == Engine::Other { self.backend.ticket(&principal) } else { None };
         Ok(Response::new(match ticket {
@@ -183,7 +188,13 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let engine = Caller::of(request.metadata(), &Connection::of(&request))?.engine;
+        let connection = Connection::of(&request);
+        let engine = Caller::of(request.metadata(), &connection)?.engine;
+        if connection.is_open() {
+            let refusal = Error::new(ErrorCode::InvalidInput, "engine_listen does not list functions")
+                .hint("ask for one by its name, or use the port of `listen`, with a token");
+            return Err(refusal.into());
+        }
         let flights = self.backend.list(Principal::of(&request), engine).map(|info| info.map_err(Status::from));
         Ok(Response::new(Box::pin(iter(flights))))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::flight_service_server::FlightServiceServer;
-use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use arrow_flight::{Criteria, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo};
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, iter, pending};
 use tokio::net::TcpListener;
@@ -75,7 +75,7 @@ impl Backend for OneFunction {
         engine: Engine,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Error> {
-        describe(&self.admit(route.function()?)?, engine, descriptor, Vec::new(), &[])
+        describe(&self.admit(route.function()?)?, engine, descriptor, vec![FlightEndpoint::new()], &[])
     }
 
     fn list(
@@ -180,7 +180,11 @@ async fn without_a_token_functions_are_all_there_is() {
     let mut client = FlightServiceClient::new(open);
     let status = client.get_flight_info(command.clone()).await.unwrap_err();
     assert_eq!(Error::from(&status).code(), ErrorCode::InvalidInput);
-    assert!(client.get_flight_info(FlightDescriptor::new_path(vec!["f".to_owned()])).await.is_ok());
+    let info = client.get_flight_info(FlightDescriptor::new_path(vec!["f".to_owned()])).await.unwrap();
+    assert!(info.into_inner().endpoint.is_empty(), "where executors are is not told");
+    let status = client.list_flights(Criteria::default()).await.unwrap_err();
+    assert_eq!(Error::from(&status).code(), ErrorCode::InvalidInput);
     let mut closed = FlightServiceClient::new(serve(false).await);
-    assert!(closed.get_flight_info(command).await.is_ok());
+    assert!(closed.get_flight_info(command).await.is_ok_and(|info| info.into_inner().endpoint.len() == 1));
+    assert!(closed.list_flights(Criteria::default()).await.is_ok());
 }

@@ -10,7 +10,7 @@ use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::root_as_message;
 use arrow_schema::SchemaRef;
 use udfleet_proto::error::Error;
-use udfleet_proto::frame::{bounded_values, guarded};
+use udfleet_proto::frame::read_bounded;
 use udfleet_proto::v1::{ErrorCode, Invoke};
 
 use crate::mapping::Mapping;
@@ -59,9 +59,7 @@ impl Schemas {
             message.header_as_record_batch().ok_or_else(|| invalid("batch", "the message is no record batch"))?;
         // The executor has checked header against body; should the reader still trip over what came from outside, it
         // is the caller's error and no reason to lose the interpreter.
-        let read = || read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version());
-        let batch = guarded(read)?;
-        bounded_values(&batch)?;
-        Ok(batch)
+        let (none, version) = (HashMap::new(), message.version());
+        read_bounded(&schema, |schema| read_record_batch(&body, batch, schema.clone(), &none, None, &version))
     }
 }

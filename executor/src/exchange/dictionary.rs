@@ -12,7 +12,8 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::frame::{bounded, bounded_values, guarded, malformed};
+use udfleet_proto::expanded::without_text_views;
+use udfleet_proto::frame::{bounded, bounded_arrays, bounded_values, guarded, malformed};
 use udfleet_proto::ipc;
 
 /// Decodes a stream whose schema holds dictionaries.
@@ -21,6 +22,8 @@ pub struct Hydrator {
     schema: SchemaRef,
     plain: SchemaRef,
     dictionaries: HashMap<i64, ArrayRef>,
+    /// The same with bytes in place of texts that are views, by which they are measured first.
+    bytes: Option<(SchemaRef, HashMap<i64, ArrayRef>)>,
 }
 
 /// True where any column, at any depth, is dictionary-encoded.
@@ -48,7 +51,8 @@ impl Hydrator {
     /// For a stream of this schema.
     pub fn new(schema: Schema) -> Self {
         let plain: Schema = Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>());
-        Self { schema: Arc::new(schema), plain: Arc::new(plain), dictionaries: HashMap::new() }
+        let bytes = without_text_views(&schema).map(|schema| (Arc::new(schema), HashMap::new()));
+        Self { schema: Arc::new(schema), plain: Arc::new(plain), dictionaries: HashMap::new(), bytes }
     }
 
     /// The schema without dictionaries.
@@ -61,6 +65,10 @@ impl Hydrator {
         let batch = message.header_as_dictionary_batch();
         let batch = batch.ok_or_else(|| malformed("no dictionary batch"))?;
         let buffer = Buffer::from(body.clone());
+        if let Some((schema, dictionaries)) = &mut self.bytes {
+            guarded(|| read_dictionary(&buffer, batch, schema, dictionaries, &message.version()))?;
+            bounded_arrays(dictionaries.values())?;
+        }
         guarded(|| read_dictionary(&buffer, batch, &self.schema, &mut self.dictionaries, &message.version()))?;
         bounded(self.dictionaries.values().map(|values| values.get_buffer_memory_size()).sum(), "of dictionaries")
     }
@@ -70,9 +78,14 @@ impl Hydrator {
         let batch = message.header_as_record_batch();
         let batch = batch.ok_or_else(|| malformed("no record batch"))?;
         let buffer = Buffer::from(body.clone());
-        let schema = Arc::clone(&self.schema);
-        let batch =
-            guarded(|| read_record_batch(&buffer, batch, schema, &self.dictionaries, None, &message.version()))?;
+        let version = message.version();
+        let read = |schema: &SchemaRef, dictionaries: &HashMap<i64, ArrayRef>| {
+            guarded(|| read_record_batch(&buffer, batch, schema.clone(), dictionaries, None, &version))
+        };
+        if let Some((schema, dictionaries)) = &self.bytes {
+            bounded_values(&read(schema, dictionaries)?)?;
+        }
+        let batch = read(&self.schema, &self.dictionaries)?;
         bounded_values(&batch)?;
         guarded(|| self.plain_batch(&batch))
     }

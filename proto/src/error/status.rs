@@ -17,10 +17,15 @@ pub fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
     truncate(&mut small.message, 512);
     truncate(&mut small.value, 128);
     truncate(&mut small.hint, 256);
+    truncate(&mut small.expression, 256);
+    for name in [&mut small.function, &mut small.executor, &mut small.producer] {
+        truncate(name, 160);
+    }
     if let Some(exit) = &mut small.exit {
         truncate(&mut exit.last_stderr, 512);
     }
     if let Some(exception) = &mut small.exception {
+        truncate(&mut exception.r#type, 128);
         truncate(&mut exception.text, 1024);
         truncate(&mut exception.message, 512);
         exception.frames.truncate(4);
@@ -79,5 +84,20 @@ mod tests {
         let back = Error::from(&status);
         assert_eq!((back.code(), back.info().row), (ErrorCode::UserCode, Some(7)));
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    }
+
+    #[test]
+    fn whichever_text_is_long_the_error_fits() {
+        let long = || "y".repeat(8 << 20);
+        let all = Error::new(ErrorCode::InvalidPlan, long()).hint(long()).function(long()).with(|info| {
+            (info.value, info.executor, info.expression, info.producer) = (long(), long(), long(), long());
+            info.exit = Some(crate::v1::ProcessExit { last_stderr: long(), ..Default::default() });
+            let frame = crate::v1::Frame { source: long(), ..Default::default() };
+            let exception = crate::v1::PythonException { r#type: long(), message: long(), ..Default::default() };
+            info.exception = Some(crate::v1::PythonException { frames: vec![frame], text: long(), ..exception });
+        });
+        let status = tonic::Status::from(all);
+        assert!(status.details().len() <= crate::limits::MAX_TRAILER_BYTES && status.message().len() <= 1100);
+        assert_eq!(Error::from(&status).code(), ErrorCode::InvalidPlan);
     }
 }

@@ -3,6 +3,7 @@
 // clippy.toml frees test functions only; here every helper is a test's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod abuse;
 mod access;
 mod addresses;
 mod aggregations;
@@ -14,9 +15,11 @@ mod engines;
 mod etcd_away;
 mod executor_ids;
 mod executor_loss;
+mod expansion;
 mod fencing;
 mod flight_info;
 mod framing;
+mod fuzz;
 mod large_definitions;
 mod logs;
 mod malformed;
