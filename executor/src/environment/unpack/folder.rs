@@ -124,6 +124,13 @@ impl TargetFolder {
         }
     }
 
+    /// True for a file in folders, none of which is a link.
+    fn is_file(&self, path: &Path) -> bool {
+        let found = |path: &Path| std::fs::symlink_metadata(self.root.join(path));
+        let folders = path.ancestors().skip(1).all(|folder| found(folder).is_ok_and(|found| found.is_dir()));
+        folders && found(path).is_ok_and(|found| found.is_file())
+    }
+
     pub fn folder(&mut self, name: &Path, mode: u32) -> Result<(), Problem> {
         let path = self.path(name)?;
         self.make(&path)?;
@@ -169,14 +176,12 @@ impl TargetFolder {
         let (symbolic, hard): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.links).into_iter().partition(|(kind, ..)| *kind == LinkKind::Symbolic);
         for (_, path, to) in hard {
-            self.make(to.parent().unwrap_or(Path::new("")))?;
-            let source = self.root.join(&to);
-            if !std::fs::symlink_metadata(&source)?.is_file() {
+            if !self.is_file(&to) {
                 return Err(Problem::Broken(format!("{path:?} is a hard link to what is no file: {to:?}")));
             }
             if path != to {
                 let place = self.place(&path)?;
-                std::fs::hard_link(source, place)?;
+                std::fs::hard_link(self.root.join(to), place)?;
             }
         }
         for (_, path, to) in symbolic {

@@ -11,6 +11,8 @@ use tar::{Entry, EntryType};
 
 use super::folder::{LinkKind, MAX_BYTES, MAX_NAME, Problem, TargetFolder};
 
+/// Mode of an entry that has none.
+const PLAIN_MODE: u32 = 0o644;
 /// The largest block of further attributes of an entry, bytes.
 const MAX_ATTRIBUTES: u64 = 64 << 10;
 
@@ -99,7 +101,8 @@ fn write(
     folder: &mut TargetFolder,
 ) -> Result<(), Problem> {
     let name = path(&said.name.unwrap_or_else(|| entry.path_bytes().into_owned()));
-    let mode = entry.header().mode()?;
+    // Links may have none.
+    let mode = entry.header().mode().unwrap_or(PLAIN_MODE);
     let link = said.link.or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned));
     let link = || link.filter(|to| !to.is_empty()).ok_or_else(|| Problem::Broken(format!("{name:?} links to nothing")));
     match kind {
