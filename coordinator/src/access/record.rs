@@ -137,7 +137,7 @@ pub fn validate(record: &AccessRecord) -> Result<(), Error> {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     for (what, name) in [("name", &record.name), ("tenant", &record.tenant)] {
-        if !good(name) && !(what == "tenant" && name.is_empty()) {
+        if !(good(name) || what == "tenant" && name.is_empty()) {
             return Err(bad(format!(
                 "{what} {name:?}: give it 1 to {MOST_NAME_BYTES} letters, digits, `-`, `_` and `.`"
             )));

@@ -28,7 +28,6 @@ pub struct HttpGuard {
 }
 
 /// The routes behind a guard. Handlers find the caller among the extensions of their request.
-#[must_use]
 pub fn guarded(routes: axum::Router, guard: HttpGuard) -> axum::Router {
     routes.layer(middleware::from_fn_with_state(guard, check))
 }

@@ -105,7 +105,7 @@ async fn an_interpreter_without_descriptors_is_given_up_and_says_why() {
 async fn a_result_that_is_changed_in_flight_is_whole_or_ends_its_interpreter() {
     let runner = Runner::start(MODULE).await;
     let text = simple(TypeRoot::Varchar);
-    runner.load(1, scalar("scribbles", &[text.clone()], text.clone())).await;
+    runner.load(1, scalar("scribbles", std::slice::from_ref(&text), text.clone())).await;
     let result = schema(&[field("result", &text)]);
     let words: ArrayRef = Arc::new(StringArray::from(vec!["word"; 1000]));
     for _ in 0..5 {
