@@ -1,8 +1,9 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `logs`, `metrics` and `orphans` know nothing else of this crate; `artifact`,
-//! `credential` and `definition` stand on `coordinators`; `environment` on `artifact`; `link` on `logs`; `exchange` on `link` and `metrics`;
+//! Who may know whom: `config`, `coordinators`, `logs`, `metrics`, `orphans` and `sandbox` know nothing else of this crate;
+//! `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on `artifact` and `sandbox`; `link` on
+//! `logs`; `exchange` on `link` and `metrics`;
 //! `node` on these; `attach` and `http`
 //! on `node`; `run` starts all.
 
@@ -22,4 +23,5 @@ pub mod node;
 pub mod node_service;
 pub mod orphans;
 pub mod run;
+pub mod sandbox;
 pub mod work_dir;

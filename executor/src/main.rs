@@ -18,6 +18,10 @@ fn start(arguments: &Arguments, settings: Settings) -> Result<(), Error> {
         return config::dump(&settings).map(|text| print!("{text}"));
     }
     process::init_logging();
+    // No process of this user reads this one's memory and environment, which hold the fleet's secret.
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!("other processes of this user can read this one's memory: {error}");
+    }
     // Cores are for interpreters; and idle workers that wake each other for nothing cost each call time.
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();

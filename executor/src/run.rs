@@ -17,16 +17,16 @@ use udfleet_edge::server::{self, Port};
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
+use udfleet_proto::v1::Hello;
 use udfleet_proto::v1::node_server::NodeServer;
-use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::artifact::{ArtifactStore, Source};
 use crate::attach::{self, AttachmentIdentity, AttachmentSet, OrderlyStop};
-use crate::config::Settings;
+use crate::config::{SandboxSwitch, Settings};
 use crate::coordinators::Coordinators;
 use crate::credential::{self, Identification};
 use crate::definition::DefinitionSource;
-use crate::environment::{EnvironmentStore, Pythons, sdk};
+use crate::environment::{EnvironmentStore, Pythons};
 use crate::exchange::{FunctionStreams, FunctionTable};
 use crate::http;
 use crate::logs::LogStore;
@@ -37,6 +37,7 @@ use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::orphans;
+use crate::sandbox::{Rules, Sandbox};
 use crate::work_dir::WorkDir;
 use udfleet_edge::auth::{Gate, LoginFailures, Surface, TicketCheck};
 
@@ -75,7 +76,8 @@ pub async fn run(
     let connector = Connector::new(tls.clone());
     let named = settings.coordinator.as_slice().to_vec();
     let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&connector, &named[0])?));
-    let pythons = Pythons::discover(&settings.python).await;
+    let sandbox = sandbox(&settings).await?;
+    let pythons = Pythons::discover(&settings.python, &sandbox).await;
     let artifacts =
         Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
     let visible = std::env::var(CUDA_VARIABLE).ok();
@@ -175,9 +177,9 @@ fn context(
     definitions: DefinitionSource,
     devices: Arc<Devices>,
 ) -> Result<Context, Error> {
-    let own = std::env::current_exe().map_err(|e| Error::internal(format!("this executable can't be found: {e}")))?;
-    let environments =
-        EnvironmentStore::new(settings.environments_dir.clone(), settings.uv.clone(), pythons, Arc::clone(&artifacts))?;
+    let sandbox = pythons.sandbox().clone();
+    let (dir, uv) = (settings.environments_dir.clone(), settings.uv.clone());
+    let environments = EnvironmentStore::new(dir, uv, pythons, Arc::clone(&artifacts), sandbox.clone())?;
     let board = Arc::new(Board::default());
     board.built(environments.built());
     Ok(Context {
@@ -192,8 +194,9 @@ fn context(
         },
         ttl: settings.environment_ttl.0,
         temporary: work_dir.temporary(),
-        sdk: install_sdk(&settings.work_dir)?,
-        programs: Programs::beside(&own)?,
+        sdk: environments.sdk().to_owned(),
+        programs: programs()?,
+        sandbox,
         environments,
         artifacts,
         definitions,
@@ -222,11 +225,25 @@ fn own_name(settings: &Settings, credentials: Option<&Credentials>) -> Result<St
     }
 }
 
-fn install_sdk(work_dir: &Path) -> Result<std::path::PathBuf, Error> {
-    sdk::install(work_dir).map_err(|e| {
-        let message = format!("the SDK's Python package can't be written below {}: {e}", work_dir.display());
-        Error::new(ErrorCode::InvalidConfig, message)
-    })
+fn programs() -> Result<Programs, Error> {
+    let own = std::env::current_exe().map_err(|e| Error::internal(format!("this executable can't be found: {e}")))?;
+    Programs::beside(&own)
+}
+
+/// The way in which processes are started that users have a say in; what it can't do is logged.
+async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
+    if settings.sandbox == SandboxSwitch::Off {
+        tracing::warn!(
+            "the sandbox is off: functions can do all that the user of this executor can, and read its token"
+        );
+        return Ok(Sandbox::off());
+    }
+    let (read, write) = (settings.sandbox_read.clone(), settings.sandbox_write.clone());
+    let sandbox = Sandbox::on(programs()?.host, Rules { read, write, required: settings.require_sandbox }).await?;
+    for missing in sandbox.level().missing() {
+        tracing::warn!("interpreters are contained only in part: {missing}");
+    }
+    Ok(sandbox)
 }
 
 fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons, devices: &Devices) -> Hello {

@@ -15,6 +15,7 @@ use arrow_schema::{DataType as Arrow, Field, Schema};
 use udfleet_executor::environment::pythons::{Python, Pythons};
 use udfleet_executor::link::{Demand, Input, Interpreter, InterpreterSpec, Output, Pool};
 use udfleet_executor::logs::LogStore;
+use udfleet_executor::sandbox::{Policy, Sandbox};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::simple;
 use udfleet_proto::v1::{ErrorCode, FuncType, FunctionDefinition, LoadSpec, TypeRoot};
@@ -80,6 +81,7 @@ impl Setup {
     async fn start(&self, python: &Path, libpython: Option<&Path>) -> Interpreter {
         let spec = InterpreterSpec {
             host: binary("udfleet-interpreter"),
+            containment: Sandbox::off().options(&Policy::closed()),
             module: binary("libudfleet_interpreter.so"),
             python: python.to_owned(),
             libpython: libpython.map(Path::to_owned),
@@ -148,7 +150,7 @@ fn decode(output: &Output, result: Arrow) -> ArrayRef {
 }
 
 async fn default_python() -> Python {
-    Pythons::discover(&[]).await.usable().next().cloned().expect("a Python of 3.9 or newer")
+    Pythons::discover(&[], &Sandbox::off()).await.usable().next().cloned().expect("a Python of 3.9 or newer")
 }
 
 async fn default_interpreter(setup: &Setup) -> Interpreter {
@@ -164,7 +166,7 @@ fn numbers(output: &Output) -> Vec<Option<i64>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_python_here_runs_functions_in_its_own_prefix() {
     let setup = Setup::new();
-    let pythons = Pythons::discover(&[]).await;
+    let pythons = Pythons::discover(&[], &Sandbox::off()).await;
     let mut seen = 0;
     for python in pythons.usable() {
         for libpython in [python.libpython.as_deref(), None] {

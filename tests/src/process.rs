@@ -55,6 +55,8 @@ impl Process {
         let mut child = command(program)
             .args(arguments)
             .args(["--parent-pid", &parent])
+            // Functions of tests leave traces there.
+            .env("UDFLEET_EXECUTOR_SANDBOX_WRITE", folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

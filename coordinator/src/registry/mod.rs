@@ -7,6 +7,7 @@ mod follow;
 mod kind;
 mod lookup;
 mod owner;
+mod requirements;
 mod under_way;
 mod unresolved;
 mod validate;

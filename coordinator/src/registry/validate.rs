@@ -10,6 +10,7 @@ use udfleet_proto::{config, name, types};
 
 use prost::Message as _;
 
+use super::requirements;
 use crate::scheduler::PythonRequirement;
 
 fn bad(message: impl Into<String>) -> Error {
@@ -42,6 +43,7 @@ fn check(definition: &FunctionDefinition) -> Result<(), Error> {
     wishes(definition)?;
     let environment = definition.environment.as_ref();
     PythonRequirement::parse(environment.map_or("", |e| e.python.as_str()))?;
+    environment.map_or(Ok(()), requirements::check)?;
     if !definition.payload_python.is_empty() {
         PythonRequirement::parse(&definition.payload_python)?;
     }

@@ -6,10 +6,11 @@ use arrow_schema::Schema;
 use prost::Message;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use sha2::{Digest, Sha256};
 use udfleet_proto::config::PROFILE_ENABLED;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
-use udfleet_proto::v1::{self, ErrorCode, FuncType, LoadSpec};
+use udfleet_proto::v1::{self, Artifact, ErrorCode, FuncType, LoadSpec};
 
 use crate::arguments::Declared;
 use crate::child::end_if_forked;
@@ -37,10 +38,12 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
     let definition = spec.definition.clone().unwrap_or_default();
     let name = udfleet_proto::name::versioned(&definition.name, definition.version);
     let describe = |error: PyErr| python_error(py, ErrorCode::LoadFailed, &error).function(name.clone());
+    if !spec.pickle_support_path.is_empty() {
+        read(&spec.pickle_support_path, definition.pickle_support.as_ref())?;
+    }
     prepare_path(py, &spec.pickle_support_path).map_err(describe)?;
     seed_sources(py, &definition).map_err(describe)?;
-    let payload = std::fs::read(&spec.payload_path)
-        .map_err(|e| failed(&format!("can't read the payload {}", spec.payload_path), e))?;
+    let payload = read(&spec.payload_path, definition.payload.as_ref())?;
     import_containers(py, definition.func_type()).map_err(describe)?;
     let object = unpickle(py, &payload).map_err(describe)?;
     let metrics = Metrics::of(py, &definition).map_err(describe)?;
@@ -64,6 +67,19 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
         name,
     };
     Ok(function)
+}
+
+/// Reads a file that is about to be run, and makes sure that it is what was registered.
+fn read(path: &str, artifact: Option<&Artifact>) -> Result<Vec<u8>, Error> {
+    let bytes = std::fs::read(path).map_err(|e| failed(&format!("can't read {path}"), e))?;
+    let wanted = artifact.map_or("", |artifact| artifact.hash.as_str());
+    let found = hex::encode(Sha256::digest(&bytes));
+    if wanted.is_empty() || wanted == found {
+        return Ok(bytes);
+    }
+    let problem = format!("its SHA-256 is {found}, and {wanted} was registered");
+    Err(failed(path, problem)
+        .hint("the file was changed on the executor: `udfleet drain` it, and see who can write there"))
 }
 
 /// What user code gave in this process: a child that it has forked ends here.

@@ -4,12 +4,23 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, HumanDuration, Size};
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::ClientAuth;
+
+/// Whether processes that users have a say in are contained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxSwitch {
+    /// As far as the kernel can.
+    #[default]
+    On,
+    /// Not at all.
+    Off,
+}
 
 /// Settings that one source gives. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -113,6 +124,18 @@ pub struct Layer {
     /// Allow addresses other than loopback although nothing is encrypted; needs a token
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_INSECURE_NON_LOOPBACK")]
     pub insecure_non_loopback: Option<bool>,
+    /// Whether interpreters, package builds and Pythons of functions are contained: `on` or `off` [default: on]
+    #[arg(long, value_name = "on|off", env = "UDFLEET_EXECUTOR_SANDBOX")]
+    pub sandbox: Option<SandboxSwitch>,
+    /// Refuse to start where the kernel can't give all of the containment
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_EXECUTOR_REQUIRE_SANDBOX")]
+    pub require_sandbox: Option<bool>,
+    /// A further path that functions may read, with all below it; repeatable
+    #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_SANDBOX_READ", value_delimiter = ',')]
+    pub sandbox_read: Vec<PathBuf>,
+    /// A further path that functions may read and write, with all below it; repeatable
+    #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_SANDBOX_WRITE", value_delimiter = ',')]
+    pub sandbox_write: Vec<PathBuf>,
     /// How long an unused environment stays on disk, such as 12h [default: 24h]
     #[arg(long, value_name = "DURATION", env = "UDFLEET_EXECUTOR_ENVIRONMENT_TTL")]
     pub environment_ttl: Option<HumanDuration>,

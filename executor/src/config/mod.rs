@@ -16,7 +16,7 @@ use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
-pub use layer::Layer;
+pub use layer::{Layer, SandboxSwitch};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -107,6 +107,14 @@ pub struct Settings {
     pub tls_allow: Option<Vec<String>>,
     /// Allows other addresses than loopback although nothing is encrypted.
     pub insecure_non_loopback: bool,
+    /// Whether processes that users have a say in are contained.
+    pub sandbox: SandboxSwitch,
+    /// Refuses to start where that can't be done in full.
+    pub require_sandbox: bool,
+    /// Further paths that functions may read.
+    pub sandbox_read: Vec<PathBuf>,
+    /// Further paths that functions may write to.
+    pub sandbox_write: Vec<PathBuf>,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
     /// Labels that functions may ask for.

@@ -9,7 +9,7 @@ use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
 use super::memory::memory_limit;
-use super::{Layer, Settings};
+use super::{Layer, SandboxSwitch, Settings};
 
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
 /// How many times the usual number an environment may grow to.
@@ -55,6 +55,10 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         tls_ca: layer.tls_ca,
         tls_client_auth: layer.tls_client_auth,
         tls_allow: layer.tls_allow,
+        sandbox: layer.sandbox.unwrap_or_default(),
+        require_sandbox: layer.require_sandbox.unwrap_or(false),
+        sandbox_read: absolute("sandbox_read", layer.sandbox_read)?,
+        sandbox_write: absolute("sandbox_write", layer.sandbox_write)?,
         insecure_non_loopback: layer.insecure_non_loopback.unwrap_or(false),
     };
     check(&settings)?;
@@ -64,6 +68,9 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
 fn check(settings: &Settings) -> Result<(), Error> {
     if settings.max_interpreters == 0 || settings.interpreters_per_environment == 0 {
         return Err(invalid("max_interpreters and interpreters_per_environment must be at least 1"));
+    }
+    if settings.require_sandbox && settings.sandbox == SandboxSwitch::Off {
+        return Err(invalid("require_sandbox is set, and sandbox is off: one of the two has to go"));
     }
     if settings.max_interpreters_per_environment < settings.interpreters_per_environment {
         let (most, least) = (settings.max_interpreters_per_environment, settings.interpreters_per_environment);
@@ -75,6 +82,10 @@ fn check(settings: &Settings) -> Result<(), Error> {
         return Err(invalid(format!("id is {:?}: letters, digits, `-`, `_` and `.` are allowed", settings.id)));
     }
     settings.listeners()?.check()
+}
+
+fn absolute(name: &str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Error> {
+    paths.into_iter().map(|path| std::path::absolute(path).map_err(|e| invalid(format!("{name}: {e}")))).collect()
 }
 
 fn default_work_dir() -> PathBuf {
@@ -121,6 +132,7 @@ mod tests {
             (["--listen", "0.0.0.0:1"], "listen"),
             (["--max-interpreters", "0"], "max_interpreters"),
             (["--id", "a b"], "id"),
+            (["--sandbox=off", "--require-sandbox"], "sandbox"),
         ] {
             let error = load(&flags).unwrap_err();
             assert!(error.code() == ErrorCode::InvalidConfig && error.info().message.contains(named), "{error}");

@@ -15,6 +15,7 @@ use super::pythons::{Python, Pythons};
 use super::unpack;
 use super::uv::Uv;
 use crate::artifact::ArtifactStore;
+use crate::sandbox::Sandbox;
 
 /// Takes each line of a build's output.
 pub type BuildLog = Arc<dyn Fn(&str) + Send + Sync>;
@@ -29,6 +30,7 @@ pub(super) struct Builder<'a> {
     pub(super) uv: Option<&'a Path>,
     pub(super) pythons: &'a Pythons,
     pub(super) artifacts: &'a ArtifactStore,
+    pub(super) sandbox: &'a Sandbox,
     pub(super) log: &'a BuildLog,
     /// Shared with what a cancelled build leaves running: until that has ended, nobody else may build in its folder.
     pub(super) lease: Arc<Lease>,
@@ -74,8 +76,8 @@ impl Builder<'_> {
         if own_packages {
             arguments.push("--system-site-packages".as_ref());
         }
-        let uv = Uv::find(self.uv)?;
-        uv.run(dir, &arguments, self.log).await.map_err(|output| {
+        let uv = Uv::find(self.uv, self.sandbox)?;
+        uv.run(dir, &python.executable, &arguments, self.log).await.map_err(|output| {
             let message = format!(
                 "can't make a virtual environment for Python {}: {}",
                 python.executable.display(),
@@ -105,8 +107,8 @@ impl Builder<'_> {
         if let Some(cache) = &cache {
             arguments.extend(["--offline".as_ref(), "--no-index".as_ref(), "--find-links".as_ref(), cache.as_os_str()]);
         }
-        let uv = Uv::find(self.uv)?;
-        uv.run(dir, &arguments, self.log).await.map_err(|output| {
+        let uv = Uv::find(self.uv, self.sandbox)?;
+        uv.run(dir, python, &arguments, self.log).await.map_err(|output| {
             for line in diagnose::last_lines(&output).lines() {
                 tracing::debug!(environment = %dir.display(), "uv: {line}");
             }

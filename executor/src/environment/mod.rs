@@ -1,13 +1,14 @@
 //! Python environments: which Pythons this node has, and building, keeping and collecting environments on its disk.
 
 pub mod build;
+mod bytecode;
 mod diagnose;
 mod layout;
 mod lease;
 mod marker;
 pub mod paths;
 pub mod pythons;
-pub mod sdk;
+mod sdk;
 pub mod store;
 mod unpack;
 mod uv;

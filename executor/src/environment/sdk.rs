@@ -1,4 +1,4 @@
-//! The SDK's Python package, which interpreters import: embedded in this binary, written to the work folder.
+//! The SDK's Python package, which interpreters import: embedded in this binary, written beside the environments.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 /// File names below `udfleet/` and their text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
 
-/// Writes the package below `work_dir`, unless this very content is there, and returns the folder for `sys.path`.
+/// Writes the package below `parent`, unless this very content is there, and returns the folder for `sys.path`.
 ///
 /// # Errors
 /// What the file system says.
-pub fn install(work_dir: &Path) -> io::Result<PathBuf> {
-    let root = work_dir.join("runtime");
+pub(super) fn install(parent: &Path) -> io::Result<PathBuf> {
+    let root = parent.join("runtime");
     let folder = root.join(format!("{}-{}", udfleet_proto::VERSION, digest()));
     if folder.is_dir() {
         return Ok(folder);
@@ -25,8 +25,11 @@ pub fn install(work_dir: &Path) -> io::Result<PathBuf> {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         std::fs::write(path, text)?;
     }
-    std::fs::rename(temporary.keep(), &folder)?;
-    Ok(folder)
+    match std::fs::rename(temporary.path(), &folder) {
+        // Another executor of this machine was faster.
+        Err(error) if !folder.is_dir() => Err(error),
+        _ => Ok(folder),
+    }
 }
 
 fn digest() -> String {

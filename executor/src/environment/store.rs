@@ -14,7 +14,9 @@ use super::build::{BuildLog, Builder, failed, targets};
 use super::lease::{Lease, Mode};
 use super::marker::{self, Built};
 use super::pythons::{Python, Pythons};
+use super::{bytecode, sdk};
 use crate::artifact::ArtifactStore;
+use crate::sandbox::Sandbox;
 
 /// The longest that building one environment may take, waiting for others included.
 const LONGEST_BUILD: Duration = Duration::from_secs(15 * 60);
@@ -31,6 +33,8 @@ pub struct EnvironmentStore {
     uv: Option<PathBuf>,
     pythons: Pythons,
     artifacts: Arc<ArtifactStore>,
+    sandbox: Sandbox,
+    sdk: PathBuf,
 }
 
 /// A built environment in use: while it is leased it is neither removed nor rebuilt.
@@ -40,6 +44,14 @@ pub struct LeasedEnvironment {
     pub built: Built,
     dir: PathBuf,
     _lease: Lease,
+}
+
+impl LeasedEnvironment {
+    /// All that belongs to it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
 }
 
 impl Drop for LeasedEnvironment {
@@ -59,9 +71,20 @@ impl EnvironmentStore {
         uv: Option<PathBuf>,
         pythons: Pythons,
         artifacts: Arc<ArtifactStore>,
+        sandbox: Sandbox,
     ) -> Result<Self, Error> {
         private::create_folder(&dir).map_err(|e| failed(&dir, &e))?;
-        Ok(Self { dir, uv, pythons, artifacts })
+        let sdk = sdk::install(&dir).map_err(|e| {
+            let message = format!("the SDK's Python package can't be written below {}: {e}", dir.display());
+            Error::new(ErrorCode::InvalidConfig, message)
+        })?;
+        Ok(Self { dir, uv, pythons, artifacts, sandbox, sdk })
+    }
+
+    /// The folder that holds the SDK's Python package.
+    #[must_use]
+    pub fn sdk(&self) -> &Path {
+        &self.sdk
     }
 
     /// The environment `hash`, built if it is not there yet. Dropping the future cancels the build.
@@ -90,14 +113,17 @@ impl EnvironmentStore {
     ) -> Result<LeasedEnvironment, Error> {
         let name = self.name(hash, environment).await?;
         let (dir, lock) = (self.dir.join(&name), self.lock_file(&name));
-        let mut told = false;
+        let (mut told, mut fresh) = (false, false);
         loop {
             if let Some(held) = complete(&dir, &lock).map_err(|e| failed(&dir, &e))? {
+                self.compile_in_background(&dir, &lock, &held.built, fresh);
                 return Ok(held);
             }
             match Lease::try_acquire(&lock, Mode::Exclusive).map_err(|e| failed(&dir, &e))? {
                 // A lock can't be weakened in one step, and somebody may come in between: the loop looks again.
-                Some(lease) => self.build_if_incomplete(&dir, environment, log, Arc::new(lease)).await?,
+                Some(lease) => {
+                    fresh |= self.build_if_incomplete(&dir, environment, log, Arc::new(lease)).await?;
+                }
                 None => {
                     if !std::mem::replace(&mut told, true) {
                         log("waiting for another build of this environment on this node");
@@ -115,25 +141,39 @@ impl EnvironmentStore {
         Ok(python.map_or_else(|| hash.to_owned(), |python| format!("{hash}-{}", identity(&python))))
     }
 
+    /// True where it was.
     async fn build_if_incomplete(
         &self,
         dir: &Path,
         environment: &Environment,
         log: &BuildLog,
         lease: Arc<Lease>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if marker::read(dir).is_some() {
-            return Ok(());
+            return Ok(false);
         }
         wipe(dir).await?;
-        let uv = self.uv.as_deref();
-        let builder = Builder { uv, pythons: &self.pythons, artifacts: &self.artifacts, log, lease };
-        let built = builder.build(dir, environment).await.map(drop);
+        let (uv, sandbox) = (self.uv.as_deref(), &self.sandbox);
+        let builder = Builder { uv, pythons: &self.pythons, artifacts: &self.artifacts, sandbox, log, lease };
+        let built = builder.build(dir, environment).await;
         if built.is_err() {
             // Half an environment is of no use to anybody, and may be large.
             let _ = tokio::fs::remove_dir_all(dir).await;
         }
-        built
+        built.map(|_| true)
+    }
+
+    /// Where it has just been built, or the SDK has changed since.
+    fn compile_in_background(&self, dir: &Path, lock: &Path, built: &Built, fresh: bool) {
+        if !fresh && bytecode::is_compiled(&self.sdk, &built.version) {
+            return;
+        }
+        let (sandbox, sdk, dir, lock) = (self.sandbox.clone(), self.sdk.clone(), dir.to_owned(), lock.to_owned());
+        tokio::spawn(async move {
+            if let Ok(Some(held)) = complete(&dir, &lock) {
+                bytecode::compile(&sandbox, &held.built, &dir, &sdk, fresh).await;
+            }
+        });
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {

@@ -12,6 +12,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::BuildLog;
+use crate::sandbox::{Network, Policy, Sandbox, for_tool, uv_cache, uv_settings};
 
 /// The longest line of output, bytes; what is beyond it is left out.
 const LONGEST_LINE: usize = 16 << 10;
@@ -20,34 +21,41 @@ const KEPT_LINES: usize = 200;
 
 /// The uv to run.
 #[derive(Debug, Clone)]
-pub(super) struct Uv(PathBuf);
+pub(super) struct Uv {
+    program: PathBuf,
+    sandbox: Sandbox,
+}
+
+/// Temporary files of a build, and what is its home.
+const HOME: &str = "build-home";
 
 impl Uv {
     /// The configured uv, else the one on PATH.
-    pub(super) fn find(configured: Option<&Path>) -> Result<Self, Error> {
-        match configured {
-            Some(path) if path.is_file() => Ok(Self(path.to_owned())),
+    pub(super) fn find(configured: Option<&Path>, sandbox: &Sandbox) -> Result<Self, Error> {
+        let program = match configured {
+            Some(path) if path.is_file() => Ok(path.to_owned()),
             Some(path) => Err(missing(format!("there is no uv at {}", path.display()))),
-            None => {
-                on_path(std::env::var_os("PATH")).map(Self).ok_or_else(|| missing("there is no uv on PATH".to_owned()))
-            }
-        }
+            None => on_path(std::env::var_os("PATH")).ok_or_else(|| missing("there is no uv on PATH".to_owned())),
+        }?;
+        Ok(Self { program, sandbox: sandbox.clone() })
     }
 
-    /// Runs it in `folder`. `Err` holds what it wrote last.
+    /// Runs it in `folder`, for this Python: packages that it builds run their own code, which may write there and into
+    /// uv's cache. `Err` holds what it wrote last.
     pub(super) async fn run<A: AsRef<OsStr>>(
         &self,
         folder: &Path,
+        python: &Path,
         arguments: &[A],
         log: &BuildLog,
     ) -> Result<(), Vec<String>> {
-        let mut command = Command::new(&self.0);
+        let problem = |e: std::io::Error| vec![format!("error: {}: {e}", self.program.display())];
+        let mut command = self.command(folder, python).map_err(problem)?;
         command.args(arguments).args(["--no-progress", "--color", "never"]);
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX").process_group(0).kill_on_drop(true);
+        command.process_group(0).kill_on_drop(true);
         // SAFETY: one system call, which is async-signal-safe and allocates nothing.
         unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
-        let problem = |e: std::io::Error| vec![format!("error: {}: {e}", self.0.display())];
         let mut group = Group(Some(command.spawn().map_err(problem)?));
         let Some(child) = &mut group.0 else { return Ok(()) };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -59,6 +67,28 @@ impl Uv {
             return Ok(());
         }
         Err(if kept.is_empty() { vec![format!("error: uv ended with {status}")] } else { kept })
+    }
+
+    fn command(&self, folder: &Path, python: &Path) -> std::io::Result<Command> {
+        let home = folder.join(HOME);
+        std::fs::create_dir_all(&home)?;
+        let program = self.program.canonicalize()?;
+        let mut policy = Policy::with(Network::All).read(program).read(&self.program).python(python).write(folder);
+        let mut variables = for_tool(&home, std::env::vars_os());
+        // A package that is linked to the cache would change with any environment that has it.
+        variables.push(("UV_LINK_MODE".into(), "copy".into()));
+        if let Some(cache) = uv_cache(|name| std::env::var_os(name)) {
+            std::fs::create_dir_all(&cache)?;
+            policy = policy.write(&cache);
+            variables.push(("UV_CACHE_DIR".into(), cache.into()));
+        }
+        if let Some(settings) = uv_settings(|name| std::env::var_os(name)) {
+            policy = policy.read(&settings);
+            variables.insert(0, ("UV_CONFIG_FILE".into(), settings.into()));
+        }
+        let mut command = self.sandbox.command(&self.program, &policy);
+        command.envs(variables);
+        Ok(command.into())
     }
 }
 
@@ -129,7 +159,7 @@ mod tests {
         let (first, (second, uv)) = (tempfile::tempdir().unwrap(), shell("true"));
         std::fs::write(first.path().join("uv"), "no program").unwrap();
         let folders = std::env::join_paths([first.path(), second.path()]).unwrap();
-        assert_eq!(on_path(Some(folders)), Some(uv.0));
+        assert_eq!(on_path(Some(folders)), Some(uv.program));
         assert_eq!(on_path(Some(first.path().into())), None);
     }
 
@@ -139,12 +169,12 @@ mod tests {
         let path = folder.path().join("uv");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (folder, Uv(path))
+        (folder, Uv { program: path, sandbox: Sandbox::off() })
     }
 
     #[test]
     fn a_missing_uv_says_what_to_do() {
-        let error = Uv::find(Some(Path::new("/nonexistent/uv"))).unwrap_err();
+        let error = Uv::find(Some(Path::new("/nonexistent/uv")), &Sandbox::off()).unwrap_err();
         assert!(error.info().hint.contains("--uv"), "{error}");
     }
 
@@ -153,7 +183,7 @@ mod tests {
         let (folder, uv) = shell("echo one; echo two >&2; exit 3");
         let (sender, receiver) = std::sync::mpsc::channel();
         let log: BuildLog = Arc::new(move |line: &str| sender.send(line.to_owned()).unwrap_or_default());
-        let output = uv.run(folder.path(), &["x"], &log).await.unwrap_err();
+        let output = uv.run(folder.path(), Path::new("/bin/sh"), &["x"], &log).await.unwrap_err();
         assert_eq!(output, ["two"]);
         drop(log);
         let mut logged: Vec<String> = receiver.into_iter().collect();
@@ -175,7 +205,7 @@ mod tests {
         let file = folder.path().join("pid");
         let (arguments, log): (_, BuildLog) = ([file.clone()], Arc::new(|_: &str| {}));
         let place = folder.path().to_owned();
-        let run = tokio::spawn(async move { uv.run(&place, &arguments, &log).await });
+        let run = tokio::spawn(async move { uv.run(&place, Path::new("/bin/sh"), &arguments, &log).await });
         let grandchild = loop {
             let pid = std::fs::read_to_string(&file).unwrap_or_default();
             if let Ok(pid) = pid.trim().parse::<i32>() {

@@ -1,6 +1,7 @@
 //! One interpreter: a process behind a handle that is cheap to clone.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ const PROFILE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct InterpreterSpec {
     /// The `udfleet-interpreter` binary.
     pub host: PathBuf,
+    /// What the host is told of containment: [`crate::sandbox::Sandbox::options`].
+    pub containment: Vec<OsString>,
     /// `libudfleet_interpreter.so`.
     pub module: PathBuf,
     /// `bin/python` of the environment.

@@ -29,6 +29,8 @@ pub struct Started {
 pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
     let mut command = Command::new(&spec.host);
     command
+        .args(&spec.containment)
+        .arg("python")
         .arg(&spec.module)
         .arg(spec.libpython.as_deref().unwrap_or(Path::new("-")))
         .arg(&spec.python)

@@ -20,6 +20,7 @@ use crate::environment::EnvironmentStore;
 use crate::exchange::FunctionTable;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
+use crate::sandbox::Sandbox;
 
 /// What an interpreter process is made of.
 #[derive(Debug, Clone)]
@@ -65,6 +66,8 @@ pub struct Context {
     pub sdk: PathBuf,
     /// Of interpreter processes.
     pub programs: Programs,
+    /// How processes are started that users have a say in.
+    pub sandbox: Sandbox,
     /// Built environments.
     pub environments: EnvironmentStore,
     /// Files by content.

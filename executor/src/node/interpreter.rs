@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tempfile::TempDir;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 
-use super::child_env::child_env;
 use super::context::Context;
 use super::devices::DeviceGrant;
 use super::environment::EnvironmentMessage;
+use super::folders::InterpreterFolders;
 use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
 use super::observer::StatsObserver;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
+use crate::sandbox::{Network, Policy, for_interpreter};
 
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
@@ -129,7 +129,7 @@ enum EndCause {
 pub(super) struct InterpreterState {
     arguments: Arguments,
     /// Of this process alone, gone with it.
-    _temporary: Option<TempDir>,
+    folders: Option<Arc<InterpreterFolders>>,
     started: Instant,
     phase: ProcessPhase,
     cause: EndCause,
@@ -155,13 +155,13 @@ impl Actor for InterpreterActor {
         myself: ActorRef<Self::Msg>,
         arguments: Arguments,
     ) -> Result<InterpreterState, ActorProcessingErr> {
-        let temporary = start(&arguments, myself.clone());
+        let folders = start(&arguments, myself.clone());
         // Told by message: an actor that fails here says nothing to the slot that waits for it.
-        let temporary = temporary.map_err(|error| myself.send_message(InterpreterMessage::Started(Err(error))));
+        let folders = folders.map_err(|error| myself.send_message(InterpreterMessage::Started(Err(error))));
         Ok(InterpreterState {
             wanted: arguments.functions.clone(),
             arguments,
-            _temporary: temporary.ok(),
+            folders: folders.ok().map(Arc::new),
             started: Instant::now(),
             interpreter: None,
             loaded: BTreeSet::new(),
@@ -214,8 +214,8 @@ impl Drop for InterpreterState {
     }
 }
 
-/// Starts the process; returns its folder for temporary files.
-fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<TempDir, Error> {
+/// Starts the process; returns its folders.
+fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<InterpreterFolders, Error> {
     let parent = &arguments.context.temporary;
     let failed = |error: std::io::Error| {
         Error::new(ErrorCode::EnvironmentFailed, format!("an interpreter's folder in {}: {error}", parent.display()))
@@ -226,8 +226,8 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
     if arguments.held.built.no_archives {
         std::fs::create_dir_all(&arguments.held.built.working_dir).map_err(failed)?;
     }
-    let temporary = tempfile::Builder::new().prefix("interpreter-").tempdir_in(parent).map_err(failed)?;
-    let spec = spec(arguments, temporary.path());
+    let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir).map_err(failed)?;
+    let spec = spec(arguments, &folders);
     let logs = Arc::clone(&arguments.context.logs);
     tokio::spawn(async move {
         let started = Interpreter::start(spec, logs).await;
@@ -239,19 +239,31 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
             interpreter.kill();
         }
     });
-    Ok(temporary)
+    Ok(folders)
 }
 
-fn spec(arguments: &Arguments, temporary: &std::path::Path) -> InterpreterSpec {
+fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec {
     let (context, built) = (&arguments.context, &arguments.held.built);
+    let temporary = folders.temporary();
+    let policy = Policy::with(Network::All)
+        .python(&built.python)
+        .read(arguments.held.folder())
+        .read(&context.sdk)
+        .read(&context.programs.host)
+        .read(&context.programs.module)
+        .read(folders.loads())
+        .write(folders.working())
+        .write(&temporary);
+    let policy = built.libpython.iter().filter_map(|library| library.parent()).fold(policy, Policy::read);
     InterpreterSpec {
         host: context.programs.host.clone(),
         module: context.programs.module.clone(),
         python: built.python.clone(),
         libpython: built.libpython.clone(),
         sys_path: built.sys_path.iter().chain([&context.sdk]).cloned().collect(),
-        working_dir: built.working_dir.clone(),
-        env: child_env(&built.python, temporary, |name| std::env::var(name).ok())
+        containment: context.sandbox.options(&policy),
+        working_dir: folders.working(),
+        env: for_interpreter(&built.python, &temporary, |name| std::env::var(name).ok())
             .into_iter()
             .chain(arguments.devices.variables())
             .collect(),
@@ -413,12 +425,13 @@ impl InterpreterState {
             let number = operation.number();
             myself.send_after(SLOW, move || InterpreterMessage::Slow(number));
         }
+        let Some(folders) = self.folders.clone() else { return };
         let (context, myself) = (Arc::clone(&self.arguments.context), myself.clone());
         let subtask = self.arguments.subtask;
         tokio::spawn(async move {
             let outcome = match operation {
                 Operation::Load(number, definition) => {
-                    load::load(&context, &interpreter, number, &definition, subtask).await
+                    load::load(&context, &interpreter, &folders, number, &definition, subtask).await
                 }
                 // One that fails has ended the process, which says so itself.
                 Operation::Unload(number) => {

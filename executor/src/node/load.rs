@@ -8,6 +8,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec, Subtask};
 
 use super::context::Context;
+use super::folders::InterpreterFolders;
 use crate::link::Interpreter;
 
 /// Between tries while the coordinator, which has the artifacts, can't be reached.
@@ -32,12 +33,13 @@ pub enum LoadOutcome {
 pub(super) async fn load(
     context: &Context,
     interpreter: &Interpreter,
+    folders: &InterpreterFolders,
     number: u32,
     definition: &Arc<FunctionDefinition>,
     subtask: Subtask,
 ) -> LoadOutcome {
     let prepared = tokio::select! {
-        prepared = prepare(context, number, definition, subtask) => prepared,
+        prepared = prepare(context, folders, number, definition, subtask) => prepared,
         // It has died before it got to know of the function.
         _ = interpreter.exited() => return LoadOutcome::CutShort,
     };
@@ -58,16 +60,17 @@ fn died(error: &Error) -> bool {
 
 async fn prepare(
     context: &Context,
+    folders: &InterpreterFolders,
     number: u32,
     definition: &Arc<FunctionDefinition>,
     subtask: Subtask,
 ) -> Result<LoadSpec, Error> {
     let payload = match &definition.payload {
-        Some(payload) => fetch(context, payload).await?,
+        Some(payload) => fetch(context, folders, payload).await?,
         None => return Err(Error::new(ErrorCode::InvalidDefinition, "the definition has no payload")),
     };
     let pickle_support = match &definition.pickle_support {
-        Some(artifact) => fetch(context, artifact).await?,
+        Some(artifact) => fetch(context, folders, artifact).await?,
         None => String::new(),
     };
     Ok(LoadSpec {
@@ -82,10 +85,10 @@ async fn prepare(
 }
 
 /// Waits for the coordinator where it is away: the function is wanted still.
-async fn fetch(context: &Context, artifact: &Artifact) -> Result<String, Error> {
+async fn fetch(context: &Context, folders: &InterpreterFolders, artifact: &Artifact) -> Result<String, Error> {
     loop {
         match context.artifacts.fetch(artifact).await {
-            Ok(path) => return Ok(path.display().to_string()),
+            Ok(path) => return folders.lay(&path).await,
             Err(error) if error.code() == ErrorCode::NoCapacity => {
                 tracing::warn!("{error}");
                 tokio::time::sleep(PAUSE).await;

@@ -5,12 +5,12 @@
 mod actor;
 mod backoff;
 pub mod board;
-mod child_env;
 mod context;
 pub mod desired;
 pub mod devices;
 mod environment;
 mod fetch;
+mod folders;
 mod interpreter;
 mod load;
 pub mod memory;

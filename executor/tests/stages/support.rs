@@ -15,6 +15,7 @@ use prost::Message;
 use udfleet_executor::environment::pythons::Pythons;
 use udfleet_executor::link::{CallFailure, Caller, Input, Interpreter, InterpreterSpec, Output};
 use udfleet_executor::logs::LogStore;
+use udfleet_executor::sandbox::{Policy, Sandbox};
 use udfleet_proto::types::{MAX_LENGTH, arrow_field, simple};
 use udfleet_proto::v1::operation::Operator;
 use udfleet_proto::v1::{
@@ -101,9 +102,11 @@ impl Runner {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let sdk = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../python-sdk/src");
-        let python = Pythons::discover(&[]).await.usable().next().cloned().expect("a Python of 3.9 or newer");
+        let python =
+            Pythons::discover(&[], &Sandbox::off()).await.usable().next().cloned().expect("a Python of 3.9 or newer");
         let spec = InterpreterSpec {
             host: binary("udfleet-interpreter"),
+            containment: Sandbox::off().options(&Policy::closed()),
             module: binary("libudfleet_interpreter.so"),
             python: python.executable,
             libpython: python.libpython,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +16,14 @@ import udfleet
 pytest.register_assert_rewrite("remote_comparison")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Functions of tests write into the tests' folders, which contained interpreters may not see otherwise."""
+    os.environ["UDFLEET_EXECUTOR_SANDBOX_WRITE"] = str(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session")
-def fleet() -> Iterator[udfleet.LocalFleet]:
+def fleet(files_of_tests: None) -> Iterator[udfleet.LocalFleet]:
     with udfleet.local(executors=2, interpreters=1) as running:
         for name, function in FUNCTIONS.items():
             running.register_function(name, function)

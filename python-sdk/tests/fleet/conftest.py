@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -18,8 +19,14 @@ def interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Functions of tests write into the tests' folders, which contained interpreters may not see otherwise."""
+    os.environ["UDFLEET_EXECUTOR_SANDBOX_WRITE"] = str(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session")
-def fleet() -> Iterator[udfleet.LocalFleet]:
+def fleet(files_of_tests: None) -> Iterator[udfleet.LocalFleet]:
     with udfleet.local(executors=2, interpreters=1) as running:
         yield running
         # Whatever the tests did to its interpreters: they are not all there is to end.

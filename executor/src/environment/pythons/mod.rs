@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::PythonVersion;
 
-pub use probe::probe;
+use crate::sandbox::{Policy, Sandbox};
+
+use probe::probe;
 
 /// The oldest Python that interpreters run on.
 pub const OLDEST: (u32, u32) = (3, 9);
@@ -47,20 +49,25 @@ impl Python {
 #[derive(Debug, Clone, Default)]
 pub struct Pythons {
     found: Vec<Python>,
+    sandbox: Sandbox,
 }
 
 impl Pythons {
     /// Looks for Pythons: `extra` ones, those on PATH and those in the places where installers put them. Runs each once,
     /// all at the same time, and drops what does not answer.
-    pub async fn discover(extra: &[PathBuf]) -> Self {
+    pub async fn discover(extra: &[PathBuf], sandbox: &Sandbox) -> Self {
         let candidates = discover::candidates(extra);
         let mut probes = tokio::task::JoinSet::new();
         for (rank, path) in candidates.into_iter().enumerate() {
-            probes.spawn(async move { probe(&path).await.ok().map(|python| (rank, python)) });
+            let sandbox = sandbox.clone();
+            // The operator has put them there, wrappers too, which may need any file.
+            let policy = Policy::closed().read("/");
+            probes.spawn(async move { probe(&path, &sandbox, policy).await.ok().map(|python| (rank, python)) });
         }
         let mut found: Vec<(usize, Python)> = probes.join_all().await.into_iter().flatten().collect();
         found.sort_by_key(|(rank, _)| *rank);
-        Self::ordered(found.into_iter().map(|(_, python)| python).collect())
+        let found = Self::ordered(found.into_iter().map(|(_, python)| python).collect());
+        Self { sandbox: sandbox.clone(), ..found }
     }
 
     /// Removes duplicates and puts the default first: the first preferred one as found on PATH, then the newest ones.
@@ -74,7 +81,19 @@ impl Pythons {
         }
         let first = unique.iter().position(|python| python.line() >= PREFERRED).map(|index| unique.remove(index));
         unique.sort_by_key(|python| std::cmp::Reverse(python.version));
-        Self { found: first.into_iter().chain(unique).collect() }
+        Self { found: first.into_iter().chain(unique).collect(), sandbox: Sandbox::off() }
+    }
+
+    /// How processes are started that users have a say in.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Asks a Python that a user has named what it is; one out of an archive may read what came with it.
+    async fn probe(&self, path: &Path, archives: Option<&Path>) -> Result<Python, Error> {
+        let policy = archives.map_or_else(Policy::closed, |folder| Policy::closed().read(folder));
+        probe(path, &self.sandbox, policy).await
     }
 
     /// Those that interpreters can run on, the default first.
@@ -137,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn this_machine_has_pythons_that_run() {
-        let pythons = Pythons::discover(&[]).await;
+        let pythons = Pythons::discover(&[], &Sandbox::off()).await;
         let default = pythons.usable().next().expect("a Python");
         assert!(default.executable.is_absolute() && default.line() >= OLDEST);
         for python in pythons.usable() {

@@ -9,6 +9,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::Python;
+use crate::sandbox::{Policy, Sandbox};
 
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -40,15 +41,14 @@ struct ProbeOutput {
     libpython: Option<PathBuf>,
 }
 
-/// Runs the Python at `path` once, for at most 5 seconds.
+/// Runs the Python at `path` once, for at most 5 seconds, under the policy and with what it needs itself.
 ///
 /// # Errors
 /// `ENVIRONMENT_FAILED` when it does not run, does not answer, or is no CPython 3.
-pub async fn probe(path: &Path) -> Result<Python, Error> {
+pub async fn probe(path: &Path, sandbox: &Sandbox, policy: Policy) -> Result<Python, Error> {
     let bad = |what: String| Error::new(ErrorCode::EnvironmentFailed, format!("Python {}: {what}", path.display()));
-    let output = tokio::process::Command::new(path)
+    let output = tokio::process::Command::from(sandbox.command(path, &policy.python(path)))
         .args(["-I", "-S", "-c", SCRIPT])
-        .env_remove("PYTHONHOME")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -88,10 +88,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_python_says_why() {
+        let off = Sandbox::off();
         let (_folder, failing) = script("#!/bin/sh\necho broken shim >&2\nexit 127\n");
-        assert!(probe(&failing).await.unwrap_err().to_string().contains("broken shim"));
+        assert!(probe(&failing, &off, Policy::closed()).await.unwrap_err().to_string().contains("broken shim"));
         let (_folder, talking) = script("#!/bin/sh\necho hello\n");
-        assert!(probe(&talking).await.unwrap_err().to_string().contains("unexpected answer"));
-        assert!(probe(Path::new("/nonexistent/python")).await.unwrap_err().to_string().contains("can't be run"));
+        assert!(probe(&talking, &off, Policy::closed()).await.unwrap_err().to_string().contains("unexpected answer"));
+        assert!(
+            probe(Path::new("/nonexistent/python"), &off, Policy::closed())
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("can't be run")
+        );
     }
 }

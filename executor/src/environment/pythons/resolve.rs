@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
-use super::{OLDEST, Python, Pythons, probe};
+use super::{OLDEST, Python, Pythons};
 use crate::environment::paths;
 
 /// The forms in which users write a Python.
@@ -52,11 +52,13 @@ pub(super) async fn resolve(
     let python = match PythonSpec::parse(wanted, targets) {
         PythonSpec::Default => pythons.usable().next().cloned().ok_or_else(|| absent(pythons, "at all"))?,
         PythonSpec::Version(parts) => by_version(pythons, &parts, wanted)?,
-        PythonSpec::Path(path) if path.is_absolute() => probe(&path).await.map_err(|e| have(e, pythons))?,
-        PythonSpec::Path(path) => inside_archive(&path, archives).await?,
+        PythonSpec::Path(path) if path.is_absolute() => {
+            pythons.probe(&path, None).await.map_err(|e| have(e, pythons))?
+        }
+        PythonSpec::Path(path) => inside_archive(pythons, &path, archives).await?,
         PythonSpec::Command(command) => {
             let path = which::which(&command).map_err(|_| absent(pythons, &format!("{command:?} on its PATH")))?;
-            probe(&path).await.map_err(|e| have(e, pythons))?
+            pythons.probe(&path, None).await.map_err(|e| have(e, pythons))?
         }
     };
     if python.line() < OLDEST {
@@ -78,7 +80,7 @@ fn by_version(pythons: &Pythons, parts: &[u32], wanted: &str) -> Result<Python, 
         .ok_or_else(|| absent(pythons, wanted.trim().trim_start_matches("python")))
 }
 
-async fn inside_archive(path: &Path, archives: &Path) -> Result<Python, Error> {
+async fn inside_archive(pythons: &Pythons, path: &Path, archives: &Path) -> Result<Python, Error> {
     let relative = paths::relative(&path.to_string_lossy())?;
     let full = archives.join(relative);
     if !full.is_file() {
@@ -87,7 +89,7 @@ async fn inside_archive(path: &Path, archives: &Path) -> Result<Python, Error> {
             .hint("write TARGET/path/inside/the/archive, TARGET being the archive's target"));
     }
     // Where it is a link or a script, the archive's own path is what was asked for.
-    probe(&full).await.map(|python| Python { executable: full, ..python })
+    pythons.probe(&full, Some(archives)).await.map(|python| Python { executable: full, ..python })
 }
 
 fn absent(pythons: &Pythons, what: &str) -> Error {

@@ -1,13 +1,9 @@
-//! The host of an interpreter process: loads the environment's libpython and our module, and enters CPython as if the
-//! environment's `bin/python` had been started, so that `sys.prefix` and site-packages are the environment's.
-//!
-//! Usage: `udfleet-interpreter MODULE LIBPYTHON PYTHON`, the control socket on descriptor 3. LIBPYTHON `-` means that
-//! this Python has no shared library: its own executable takes over and loads the same module.
+//! Enters CPython as if the environment's `bin/python` had been started, so that `sys.prefix` and site-packages are the
+//! environment's.
 
 use std::ffi::{CString, OsString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::ExitCode;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 
@@ -24,21 +20,9 @@ sys.modules['_udfleet_interpreter'] = m
 l.exec_module(m)
 m.main()";
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
-        Err(message) => {
-            eprintln!("udfleet-interpreter: {message}");
-            ExitCode::from(120)
-        }
-    }
-}
-
-fn run() -> Result<c_int, String> {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let [module, libpython, python] = arguments.as_slice() else {
-        return Err("usage: udfleet-interpreter MODULE LIBPYTHON PYTHON (started by udfleet-executor)".to_owned());
-    };
+/// Runs the interpreter; gives its exit status. LIBPYTHON `-` means that this Python has no shared library: its own
+/// executable takes over and loads the same module.
+pub fn enter(module: &OsString, libpython: &OsString, python: &OsString) -> Result<c_int, String> {
     if libpython == "-" {
         let error = std::process::Command::new(python).args(["-I", "-X", "utf8", "-c", FILE_START]).arg(module).exec();
         return Err(format!("can't start {}: {error}", python.display()));

@@ -1,0 +1,82 @@
+//! The folders of one interpreter, of which it sees no more: its functions' files, a working folder, and one for
+//! temporary files. They are gone with it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+/// Below one folder with a random name.
+#[derive(Debug)]
+pub(super) struct InterpreterFolders(TempDir);
+
+impl InterpreterFolders {
+    /// In `parent`. The environment's archives, which lie in `archives` for all of its interpreters, appear in the working
+    /// folder; what functions write there is their own.
+    pub(super) fn make(parent: &Path, archives: &Path) -> io::Result<Self> {
+        let this = Self(tempfile::Builder::new().prefix("interpreter-").tempdir_in(parent)?);
+        for folder in [this.loads(), this.working(), this.temporary()] {
+            std::fs::create_dir(folder)?;
+        }
+        for entry in std::fs::read_dir(archives).into_iter().flatten().flatten() {
+            std::os::unix::fs::symlink(entry.path(), this.working().join(entry.file_name()))?;
+        }
+        Ok(this)
+    }
+
+    /// Read by the interpreter: what functions are loaded from.
+    pub(super) fn loads(&self) -> PathBuf {
+        self.0.path().join("functions")
+    }
+
+    /// Where it runs.
+    pub(super) fn working(&self) -> PathBuf {
+        self.0.path().join("working")
+    }
+
+    /// For temporary files.
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.0.path().join("tmp")
+    }
+
+    /// Makes a file of the artifact store visible, without copying it where that is possible; gives its path.
+    ///
+    /// # Errors
+    /// `LOAD_FAILED` with what the disk says.
+    pub(super) async fn lay(&self, file: &Path) -> Result<String, Error> {
+        let target = self.loads().join(file.file_name().unwrap_or(file.as_os_str()));
+        match tokio::fs::hard_link(file, &target).await {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                tokio::fs::copy(file, &target).await.map_err(|error| {
+                    let message = format!("{} can't be laid out for an interpreter: {error}", target.display());
+                    Error::new(ErrorCode::LoadFailed, message).hint("check space and permissions of the work folder")
+                })?;
+            }
+            _ => {}
+        }
+        Ok(target.display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn archives_appear_and_files_are_laid_out_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let archives = parent.path().join("archives");
+        std::fs::create_dir_all(archives.join("models")).unwrap();
+        std::fs::write(archives.join("models/a"), "weights").unwrap();
+        let folders = InterpreterFolders::make(parent.path(), &archives).unwrap();
+        assert_eq!(std::fs::read_to_string(folders.working().join("models/a")).unwrap(), "weights");
+        let artifact = parent.path().join("artifact");
+        std::fs::write(&artifact, "payload").unwrap();
+        for _ in 0..2 {
+            let laid = folders.lay(&artifact).await.unwrap();
+            assert_eq!(std::fs::read_to_string(laid).unwrap(), "payload");
+        }
+    }
+}

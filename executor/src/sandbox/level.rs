@@ -1,0 +1,125 @@
+//! How much of the containment is in force.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::ErrorCode;
+
+/// From this version on Landlock knows files, TCP ports and signals.
+const WHOLE_LANDLOCK: u32 = 6;
+
+/// What is in force, by parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Level {
+    off: bool,
+    landlock: u32,
+    seccomp: bool,
+    no_new_privs: bool,
+}
+
+impl Level {
+    /// Nothing.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
+    /// The answer of the host: `name=value` pairs.
+    fn parse(text: &str) -> Option<Self> {
+        let mut level = Self::default();
+        for pair in text.split_whitespace() {
+            let (name, value) = pair.split_once('=')?;
+            let value: u32 = value.parse().ok()?;
+            match name {
+                "landlock" => level.landlock = value,
+                "seccomp" => level.seccomp = value > 0,
+                "no_new_privs" => level.no_new_privs = value > 0,
+                _ => {}
+            }
+        }
+        Some(level)
+    }
+
+    /// `full`, `partial` or `off`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.off, self.missing().is_empty()) {
+            (true, _) => "off",
+            (false, true) => "full",
+            (false, false) => "partial",
+        }
+    }
+
+    /// What is missing, for people.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        if self.off {
+            return vec!["it is turned off".to_owned()];
+        }
+        let mut missing = Vec::new();
+        if self.landlock == 0 {
+            missing.push("Landlock: files, TCP ports and signals are not bounded (Linux 6.12 has it)".to_owned());
+        } else if self.landlock < WHOLE_LANDLOCK {
+            let version = self.landlock;
+            missing.push(format!("Landlock is of version {version}, which does not bound signals (Linux 6.12 does)"));
+        }
+        if !self.seccomp {
+            missing.push("seccomp: system calls are not bounded".to_owned());
+        }
+        if !self.no_new_privs {
+            missing.push("no_new_privs: programs with set-user-ID keep their rights".to_owned());
+        }
+        missing
+    }
+
+    /// # Errors
+    /// `INVALID_CONFIG` naming what is missing.
+    pub(super) fn require_all(&self) -> Result<(), Error> {
+        let missing = self.missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let message = format!("require_sandbox: interpreters can't be contained here: {}", missing.join("; "));
+        Err(Error::new(ErrorCode::InvalidConfig, message)
+            .hint("run the executor on a newer kernel, or without --require-sandbox"))
+    }
+}
+
+/// Asks the host.
+pub(super) async fn check(host: &Path) -> Result<Level, Error> {
+    let problem = |what: String| {
+        Error::new(ErrorCode::InvalidConfig, format!("{} can't tell how it contains: {what}", host.display()))
+            .hint("install all of udfleet's programs of one version into one folder")
+    };
+    let mut command = tokio::process::Command::new(host);
+    command.arg("check").env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.map_err(|e| problem(e.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Level::parse(&text).filter(|_| output.status.success()).ok_or_else(|| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        problem(format!("{}, {}{}", output.status, text.trim(), said.trim()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let whole = Level::parse("landlock=7 seccomp=1 no_new_privs=1 user=0").unwrap();
+        assert_eq!((whole.word(), whole.missing().len()), ("full", 0));
+        assert!(whole.require_all().is_ok());
+        for (text, missing) in
+            [("landlock=0 seccomp=1 no_new_privs=1", 1), ("landlock=4 seccomp=0 no_new_privs=1", 2), ("", 3)]
+        {
+            let level = Level::parse(text).unwrap();
+            assert_eq!((level.word(), level.missing().len()), ("partial", missing), "{text}");
+            assert_eq!(level.require_all().unwrap_err().code(), ErrorCode::InvalidConfig);
+        }
+        assert_eq!(Level::off().word(), "off");
+        assert!(Level::off().require_all().is_err());
+        assert_eq!(Level::parse("nonsense"), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! What one process may do.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Rules, system};
+
+/// The most open files of a process: what it does not close does not use up the machine's.
+const MOST_FILES: u64 = 65_536;
+/// Interpreters end before the executor does when memory is short.
+const OOM_SCORE: i32 = 500;
+
+/// Where a process may connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Network {
+    /// Anywhere.
+    #[default]
+    All,
+    /// Nowhere.
+    None,
+    /// To these TCP ports.
+    Ports(Vec<u16>),
+}
+
+/// Beside what every process needs of the system.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+    network: Network,
+    /// The largest file, bytes.
+    pub file_size: Option<u64>,
+}
+
+impl Policy {
+    /// Reads the system's files, writes nothing, and connects to nothing.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { network: Network::None, ..Self::default() }
+    }
+
+    /// As [`Policy::closed`], with a network.
+    #[must_use]
+    pub fn with(network: Network) -> Self {
+        Self { network, ..Self::default() }
+    }
+
+    /// May read and run this, and all below it.
+    #[must_use]
+    pub fn read(mut self, path: impl Into<PathBuf>) -> Self {
+        self.read.push(path.into());
+        self
+    }
+
+    /// May write here too.
+    #[must_use]
+    pub fn write(mut self, path: impl Into<PathBuf>) -> Self {
+        self.write.push(path.into());
+        self
+    }
+
+    /// May read and run a Python, given by its executable: the installation around it, and around what it links to.
+    #[must_use]
+    pub fn python(self, executable: &Path) -> Self {
+        let real = executable.canonicalize().unwrap_or_else(|_| executable.to_owned());
+        [executable, &real].into_iter().filter_map(prefix).fold(self.read(executable), Self::read)
+    }
+
+    pub(super) fn options(&self, rules: &Rules) -> Vec<OsString> {
+        let mut options: Vec<OsString> = Vec::new();
+        let mut add = |name: &str, value: OsString| options.extend([name.into(), value]);
+        let read = self.read.iter().chain(&rules.read).cloned().chain(system::readable());
+        read.for_each(|path| add("--read", path.into()));
+        let write = self.write.iter().chain(&rules.write).cloned().chain(system::devices());
+        write.for_each(|path| add("--write", path.into()));
+        add("--network", self.network.option());
+        add("--files", MOST_FILES.to_string().into());
+        add("--oom-score", OOM_SCORE.to_string().into());
+        if let Some(bytes) = self.file_size {
+            add("--file-size", bytes.to_string().into());
+        }
+        options
+    }
+}
+
+/// The folder that holds an installation: that above `bin`. The root is none.
+fn prefix(executable: &Path) -> Option<PathBuf> {
+    let folder = executable.parent()?;
+    let prefix = if folder.ends_with("bin") { folder.parent()? } else { folder };
+    prefix.parent().map(|_| prefix.to_owned())
+}
+
+impl Network {
+    fn option(&self) -> OsString {
+        match self {
+            Self::All => "all".into(),
+            Self::None => "none".into(),
+            Self::Ports(ports) => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",").into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_brings_its_installation_and_never_the_whole_disk() {
+        assert_eq!(prefix(Path::new("/opt/python/bin/python3")), Some("/opt/python".into()));
+        assert_eq!(prefix(Path::new("/srv/python3")), Some("/srv".into()));
+        assert_eq!(prefix(Path::new("/bin/python3")), None);
+        assert_eq!(prefix(Path::new("/python3")), None);
+    }
+
+    #[test]
+    fn what_the_operator_allows_is_added() {
+        let rules = Rules { read: vec!["/data".into()], write: vec!["/out".into()], required: false };
+        let options = Policy::closed().read("/env").options(&rules);
+        let pairs: Vec<(String, String)> =
+            options.chunks(2).map(|pair| (pair[0].display().to_string(), pair[1].display().to_string())).collect();
+        for (name, value) in [("--read", "/env"), ("--read", "/data"), ("--write", "/out"), ("--network", "none")] {
+            assert!(pairs.contains(&(name.to_owned(), value.to_owned())), "{name} {value}");
+        }
+    }
+}
