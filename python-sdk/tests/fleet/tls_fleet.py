@@ -1,0 +1,105 @@
+"""A fleet of real processes with certificates of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fleet_support import eventually
+
+import udfleet
+from udfleet._local import binaries
+from udfleet._local.process import Child
+
+TOKEN = "token-of-a-fleet-with-certificates"
+SECONDS = 60.0
+
+
+def certs(folder: Path, *options: str) -> None:
+    """Makes certificates, or renews them."""
+    program = str(binaries.find_program(binaries.COORDINATOR))
+    command = [program, "certs", "create", "--dir", str(folder), *options]
+    subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+
+
+class TlsFleet:
+    """One coordinator and executors e1, e2, ... with mutual TLS; everything is reached by 127.0.0.1 and localhost."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+
+    def start(self, folder: Path, executors: int, *coordinator_options: str) -> None:
+        """Makes certificates, and starts everything with them."""
+        self.folder = folder
+        self.certs = folder / "certs"
+        self.names = [f"e{number}" for number in range(1, executors + 1)]
+        self.renew()
+        self.ready = self._start("coordinator", binaries.COORDINATOR, "coordinator-c", *coordinator_options,
+                                 "--listen", "0.0.0.0:0", "--advertise", "localhost",
+                                 "--engine-listen", "127.0.0.1:0", "--data-dir", str(folder / "data"))  # fmt: skip
+        self.port = self.ready["grpc"].rpartition(":")[2]
+        self.address = f"localhost:{self.port}"
+        for name in self.names:
+            self.executor(name, f"executor-{name}")
+
+    def renew(self) -> None:
+        """New certificates by the same CA."""
+        executors = ",".join(self.names)
+        certs(self.certs, "--hosts", "localhost", "--coordinators", "c", "--executors", executors)
+
+    def executor(self, folder: str, certificate: str, *options: str) -> dict[str, Any]:
+        """Starts one; returns what it says of itself."""
+        return self._start(folder, binaries.EXECUTOR, certificate, "--coordinator", self.address,
+                           "--listen", "127.0.0.1:0", "--interpreters-per-environment", "1",
+                           "--python", binaries.base_python(), "--uv", str(binaries.find_uv()), "--work-dir", str(self.folder / folder),
+                           *options)  # fmt: skip
+
+    def _start(self, name: str, program: str, certificate: str, *options: str) -> dict[str, Any]:
+        command = [str(binaries.find_program(program)), "--http-listen", "127.0.0.1:0", "--token", TOKEN]
+        child = Child(name, [*command, *self.files(certificate), *options], self.folder / f"{name}.log")
+        self.children.append(child)
+        return child.wait_ready(SECONDS)
+
+    def files(self, certificate: str) -> list[str]:
+        """The options that name the files of a certificate."""
+        cert, key = self.certs / f"{certificate}.crt", self.certs / f"{certificate}.key"
+        return ["--tls-ca", str(self.certs / "ca.crt"), "--tls-cert", str(cert), "--tls-key", str(key)]
+
+    def tls(self, certificate: str | None = None) -> dict[str, str]:
+        """The same for `connect`."""
+        given = {"tls_ca": str(self.certs / "ca.crt")}
+        if certificate:
+            given["tls_cert"] = str(self.certs / f"{certificate}.crt")
+            given["tls_key"] = str(self.certs / f"{certificate}.key")
+        return given
+
+    def connect(self, certificate: str | None = "client", **options: Any) -> udfleet.Fleet:
+        """A client of it."""
+        return udfleet.connect(self.address, TOKEN, **self.tls(certificate), **options)
+
+    def wait_attached(self) -> None:
+        """Until all executors serve."""
+        with self.connect() as fleet:
+            eventually("executors attach", lambda: {e.id for e in fleet.executors()} >= set(self.names), SECONDS)
+
+    def stop(self) -> None:
+        """Ends all processes."""
+        for child in reversed(self.children):
+            child.terminate()
+        for child in self.children:
+            child.reap()
+
+
+@contextlib.contextmanager
+def tls_fleet(folder: Path, executors: int = 1, *coordinator_options: str) -> Iterator[TlsFleet]:
+    """A fleet that ends with the block."""
+    fleet = TlsFleet()
+    try:
+        fleet.start(folder, executors, *coordinator_options)
+        fleet.wait_attached()
+        yield fleet
+    finally:
+        fleet.stop()
