@@ -125,15 +125,18 @@ def test_open_streams_of_other_functions_go_on(fleet, crashing, tmp_path):
 
 
 def test_an_executor_whose_folder_is_gone_says_so_and_recovers():
-    """Interpreters can't be started without their folder: that is tried with pauses, and told to whoever calls."""
+    """Interpreters can't be started without their folder, where it can't be made anew: that is tried with pauses, and told
+    to whoever calls."""
     with udfleet.local(executors=1, interpreters=1) as fleet:
         fleet.register_function("pid", udf(lambda: __import__("os").getpid(), [], BIGINT))
         folder = fleet._processes.folder / "executor-1" / "tmp"
         folder.rename(folder.with_name("away"))
+        folder.write_text("in its place")
         os.kill(fleet.call("pid").to_pylist()[0], signal.SIGKILL)
         error = failure_of(udfleet.EnvironmentFailedError, fleet.call, "pid")
         assert "an interpreter's folder in" in str(error) and "space" in error.hint
         eventually("it is told", lambda: fleet.function("pid").state == "FAILED")
+        folder.unlink()
         folder.with_name("away").rename(folder)
         eventually("it is well again", lambda: fleet.function("pid").state == "READY")
         assert len(fleet.call("pid")) == 1
