@@ -195,7 +195,7 @@ mod tests {
     async fn a_line_without_end_is_cut() {
         let (folder, uv) = shell("head -c 20000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo; echo last >&2; exit 3");
         let log: BuildLog = Arc::new(|line: &str| assert!(line.len() <= LONGEST_LINE));
-        let output = uv.run(folder.path(), &["x"], &log).await.unwrap_err();
+        let output = uv.run(folder.path(), Path::new("/bin/sh"), &["x"], &log).await.unwrap_err();
         assert_eq!(output.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, 4]);
     }
 

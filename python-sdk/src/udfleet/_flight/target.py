@@ -146,8 +146,8 @@ class PlanTarget(Target):
         self._request = request.SerializeToString()
         self._bundles = bundles
         self._stages: dict[str, bytes] | None = None
-        self._tickets: set[bytes] = set()
-        """Of the versions that the first stream was opened for."""
+        self._versions: set[bytes] = set()
+        """The stages that the first stream was opened for."""
         self._asked = 0.0
         self._described = codec.descriptor(self._request)
         self._lookup = directory.lookup(self._described)
@@ -155,7 +155,7 @@ class PlanTarget(Target):
     def executors(self) -> list[str]:
         if self._stages is None:
             self._stages = self._stages_of(self.directory.plan_info(self._described))
-            self._tickets = self._tickets or set(self._stages.values())
+            self._versions = self._versions or set(map(_stage_of, self._stages.values()))
             self._asked = time.monotonic()
         return list(self._stages)
 
@@ -165,7 +165,7 @@ class PlanTarget(Target):
             if info is not None:
                 self._asked = time.monotonic()
                 served = self._stages_of(places(self.directory.take_ticket(info)))
-                if self._tickets.issuperset(served.values()):
+                if self._versions.issuperset(map(_stage_of, served.values())):
                     self._stages = served
         return list(self._stages or ())
 
@@ -176,7 +176,7 @@ class PlanTarget(Target):
     def _stage(self, ticket: bytes) -> bytes:
         if not self._bundles:
             return ticket
-        request = exchange_pb2.ExchangeRequest.FromString(ticket.removeprefix(codec.EXCHANGE_PREFIX))
+        request = _request_of(ticket)
         request.bundle_progress = True
         return request.SerializeToString()
 
@@ -186,3 +186,12 @@ class PlanTarget(Target):
 
     def forget(self) -> None:
         self._stages = None
+
+
+def _request_of(ticket: bytes) -> exchange_pb2.ExchangeRequest:
+    return exchange_pb2.ExchangeRequest.FromString(ticket.removeprefix(codec.EXCHANGE_PREFIX))
+
+
+def _stage_of(ticket: bytes) -> bytes:
+    """Which versions it calls: what else a request says depends on how many executors there are."""
+    return _request_of(ticket).stage.SerializeToString(deterministic=True)
