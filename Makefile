@@ -50,10 +50,11 @@ test: setup ## All tests but those of engines, on real processes
 	@set -o pipefail; $(MAKE) --no-print-directory test-python 2>&1 | tee $(LOGS)/python.log
 	@$(PYTHON) tests/count.py $(LOGS)/rust.log $(LOGS)/python.log
 
-# Each test in a process of its own, and ended when it hangs: .config/nextest.toml. Examples in documentation are apart.
+# Each test in a process of its own, and ended when it hangs: .config/nextest.toml. Compiled with little optimisation:
+# .config/quick-tests.toml. Examples in documentation are apart.
 test-rust: setup
 	@deploy/system-packages etcd
-	cargo nextest run --release --locked --workspace
+	cargo nextest run --release --locked --workspace --config .config/quick-tests.toml
 	cargo test --release --locked --workspace --doc
 
 test-python: setup

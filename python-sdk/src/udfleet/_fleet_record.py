@@ -88,12 +88,11 @@ def running() -> list[FleetRecord]:
 
 def token_of(address: str) -> str | None:
     """The token of the fleet that this user's `udfleet up` runs at `address`."""
-    secret = _paths(address)[1]
     # Of a fleet that was killed the token stays behind: whoever listens there now must not be sent it.
-    if not secret.exists() or find(address) is None:
+    if find(address) is None:
         return None
     with contextlib.suppress(OSError):
-        return secret.read_text().strip() or None
+        return _paths(address)[1].read_text().strip() or None
     return None
 
 

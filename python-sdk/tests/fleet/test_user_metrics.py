@@ -60,7 +60,8 @@ def test_the_json_api_tells_what_the_sdk_does(fleet, counting):
     executors = {executor["id"]: executor for executor in page(fleet, "executors")}
     assert set(executors) == {executor.id for executor in fleet.executors()}
     for executor in fleet.executors():
-        assert set(executors[executor.id]) == set(plain(executor))
+        told = set(plain(executor)) - {"certificate_ends"} | {"certificate_ends_unix"}
+        assert set(executors[executor.id]) == told
     with pytest.raises(urllib.error.HTTPError) as refused:
         page(fleet, "functions/countin")
     assert refused.value.code == 404

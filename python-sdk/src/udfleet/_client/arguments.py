@@ -26,6 +26,10 @@ def text(value: Any, what: str) -> str:
     return value
 
 
+MAX_TOKEN = 4096
+"""Characters of a token: longer ones fit into no header."""
+
+
 def token(value: Any) -> str | None:
     """A token as a header holds it; an empty one is none."""
     if value is None or (isinstance(value, str) and not value):
@@ -34,6 +38,10 @@ def token(value: Any) -> str | None:
         # Not shown: it may be a secret with a stray line break.
         raise InvalidInputError(
             "the token must be a text of printable ASCII characters", hint="strip the line break of a token file"
+        )
+    if len(value) > MAX_TOKEN:
+        raise InvalidInputError(
+            f"the token has {len(value)} characters, more than {MAX_TOKEN}", hint="give a fleet's token"
         )
     return value
 

@@ -13,6 +13,7 @@ from .. import _fork
 from .._flight import streaming
 from .._flight.pipeline import Pipeline
 from .._flight.results import JoinedResults
+from .._packing.definition import on_error_value
 from ..errors import UnreachableError
 from .runner import Runner
 
@@ -55,7 +56,9 @@ class StreamPool:
         self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], on_error: str | None = None
     ) -> list[pa.RecordBatch]:
         """One batch of results for each batch; several go to several executors. Errors count rows from the first."""
-        kept = self._take((name, self._runner.reference(name), on_error, schema))
+        # A wrong mode is refused before it is compared with those of other streams.
+        mode = on_error if on_error_value(on_error) else None
+        kept = self._take((name, self._runner.reference(name), mode, schema))
         try:
             limit = self._runner.max_frame_bytes
             answers = list(streaming.run(kept.pipeline, batches, limit, JoinedResults(), whole=True))

@@ -15,7 +15,7 @@ from .misfit import MisfitError
 from .sequences import from_values
 
 _FAILURES = (pa.ArrowException, OverflowError, TypeError, ValueError, KeyError, AttributeError)
-_VALUES = (str, bytes, bytearray, memoryview, dict, Row, pa.Scalar)
+_VALUES = (str, bytes, bytearray, memoryview, dict, Row, DataType, pa.Scalar)
 
 
 def is_value(column: Any) -> bool:
