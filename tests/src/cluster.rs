@@ -99,6 +99,10 @@ impl Cluster {
         if !self.options.executor.iter().any(|argument| argument.starts_with(MOST_INTERPRETERS)) {
             arguments.push(format!("{MOST_INTERPRETERS}=1").into());
         }
+        if self.options.uv.is_some() {
+            // It leaves traces where the test looks for them.
+            arguments.push("--sandbox=off".into());
+        }
         arguments.extend(self.options.executor.iter().map(OsString::from));
         arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
         let process = Process::start("udfleet-executor", name, self.folder.path(), &arguments).await;
