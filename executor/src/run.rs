@@ -261,5 +261,6 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         built_environments: Vec::new(),
         holds_desired_state: false,
         resources: devices.list(),
+        sandbox: Some(pythons.sandbox().level().status()),
     }
 }

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod name;
 mod operator;
 pub mod runs;
+mod sandbox_level;
 pub mod sketch;
 pub mod types;
 pub mod user_metrics;

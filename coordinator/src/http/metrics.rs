@@ -10,7 +10,7 @@ use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_
 use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
-use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
+use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress, SandboxLevel};
 
 use crate::leader::Session;
 use crate::membership::MembershipHandle;
@@ -89,6 +89,7 @@ fn describe() {
     describe_gauge!("udfleet_coordinators", "Coordinators that hold a lease in the metadata store");
     describe_gauge!("udfleet_leader_term", "The term in which this coordinator leads; 0: another does");
     describe_gauge!("udfleet_executors", "Executors by state");
+    describe_gauge!("udfleet_executors_by_sandbox", "Attached executors by the level at which they contain user code");
     describe_counter!("udfleet_snapshot_revision_total", "Changes of the fleet that the coordinator has published");
     describe_counter!(
         "udfleet_snapshot_entries_replaced_total",
@@ -135,6 +136,10 @@ fn record_executors(snapshot: &Snapshot) {
         gauge!("udfleet_executors", "state" => state.word()).set(count as f64);
     }
     let attached = || executors().filter(|executor| executor.state.attached());
+    for level in SandboxLevel::KNOWN {
+        let count = attached().filter(|executor| executor.sandbox().level() == level).count();
+        gauge!("udfleet_executors_by_sandbox", "level" => level.word()).set(count as f64);
+    }
     gauge!("udfleet_interpreters").set(attached().map(|e| f64::from(e.interpreters)).sum::<f64>());
     gauge!("udfleet_interpreter_memory_bytes").set(attached().map(|e| e.rss_bytes as f64).sum::<f64>());
 }

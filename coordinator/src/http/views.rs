@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use udfleet_edge::http::Failure;
 use udfleet_proto::types::sql;
-use udfleet_proto::v1::{FunctionStatus, HeldDevice, LoadState, OnError};
+use udfleet_proto::v1::{FunctionStatus, HeldDevice, LoadState, OnError, SandboxStatus};
 
 use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
 
@@ -121,6 +121,20 @@ impl Device {
     }
 }
 
+/// How far an executor contains user code.
+#[derive(Debug, Serialize)]
+pub struct Sandbox {
+    /// `full`, `partial`, `off` or `unknown`.
+    level: &'static str,
+    missing: Vec<String>,
+}
+
+impl Sandbox {
+    fn of(status: SandboxStatus) -> Self {
+        Self { level: status.level().word(), missing: status.missing }
+    }
+}
+
 /// An executor of the fleet.
 #[derive(Debug, Serialize)]
 pub struct Executor {
@@ -146,6 +160,7 @@ pub struct Executor {
     functions: Vec<OnExecutor>,
     /// Where the other coordinators are that it is attached to.
     attached_to: Vec<String>,
+    sandbox: Sandbox,
 }
 
 impl Executor {
@@ -172,6 +187,7 @@ impl Executor {
             report_age_ms: entry.report_age_ms(now),
             functions: entry.functions.values().map(status).collect(),
             attached_to: entry.attached_to.clone(),
+            sandbox: Sandbox::of(entry.sandbox()),
         }
     }
 }

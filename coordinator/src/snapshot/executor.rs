@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use udfleet_proto::v1::{ExecutorInfo, ExecutorState, FunctionStatus, HeldDevice, Hello};
+use udfleet_proto::v1::{ExecutorInfo, ExecutorState, FunctionStatus, HeldDevice, Hello, SandboxStatus};
 
 use super::Map;
 
@@ -39,6 +39,12 @@ impl ExecutorEntry {
     #[must_use]
     pub fn report_age_ms(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.heard).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How far it contains user code.
+    #[must_use]
+    pub fn sandbox(&self) -> SandboxStatus {
+        self.hello.sandbox.clone().unwrap_or_default()
     }
 
     /// As the Fleet service tells it.

@@ -8,7 +8,7 @@ use udfleet_edge::engine::Engines;
 use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tls};
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
-use udfleet_proto::v1::FunctionMetrics;
+use udfleet_proto::v1::{FunctionMetrics, SandboxLevel};
 
 use crate::node::Context;
 
@@ -35,6 +35,7 @@ impl Exporter {
             gauge!("udfleet_executor_interpreter_memory_bytes").set(rss as f64);
             gauge!("udfleet_executor_streams").set(self.context.table.streams() as f64);
             gauge!("udfleet_executor_environments").set(self.context.board.built_environments().len() as f64);
+            record_sandbox(self.context.sandbox.level().status().level());
             record_engines(&self.engines);
             record_login_failures(&self.failures);
             self.context.credentials.iter().for_each(|credentials| record_tls(credentials));
@@ -50,6 +51,7 @@ fn describe() {
     describe_gauge!("udfleet_executor_interpreter_memory_bytes", "Private memory of all interpreters.");
     describe_gauge!("udfleet_executor_streams", "Open streams.");
     describe_gauge!("udfleet_executor_environments", "Environments built on disk.");
+    describe_gauge!("udfleet_executor_sandbox", "1 for the level at which user code is contained, 0 for the others.");
     describe_counter!("udfleet_executor_function_calls_total", "Batches answered.");
     describe_counter!("udfleet_executor_function_rows_total", "Rows of the answered batches.");
     describe_counter!("udfleet_executor_function_errors_total", "Batches that failed.");
@@ -76,6 +78,12 @@ fn describe() {
         "udfleet_executor_function_latency_seconds",
         "From arrival of a batch to its answer, since the start."
     );
+}
+
+fn record_sandbox(level: SandboxLevel) {
+    for known in SandboxLevel::KNOWN {
+        gauge!("udfleet_executor_sandbox", "level" => known.word()).set(f64::from(u8::from(known == level)));
+    }
 }
 
 /// What a function's user code counts.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, SandboxLevel, SandboxStatus};
 
 /// From this version on Landlock knows files, TCP ports and signals.
 const WHOLE_LANDLOCK: u32 = 6;
@@ -41,14 +41,16 @@ impl Level {
         Some(level)
     }
 
-    /// `full`, `partial` or `off`.
+    /// As coordinators are told.
     #[must_use]
-    pub fn word(&self) -> &'static str {
-        match (self.off, self.missing().is_empty()) {
-            (true, _) => "off",
-            (false, true) => "full",
-            (false, false) => "partial",
-        }
+    pub fn status(&self) -> SandboxStatus {
+        let missing = self.missing();
+        let level = match (self.off, missing.is_empty()) {
+            (true, _) => SandboxLevel::Off,
+            (false, true) => SandboxLevel::Full,
+            (false, false) => SandboxLevel::Partial,
+        };
+        SandboxStatus { level: level as i32, missing }
     }
 
     /// What is missing, for people.
@@ -109,16 +111,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let whole = Level::parse("landlock=7 seccomp=1 no_new_privs=1 user=0").unwrap();
-        assert_eq!((whole.word(), whole.missing().len()), ("full", 0));
+        assert_eq!((whole.status().level(), whole.missing().len()), (SandboxLevel::Full, 0));
         assert!(whole.require_all().is_ok());
         for (text, missing) in
             [("landlock=0 seccomp=1 no_new_privs=1", 1), ("landlock=4 seccomp=0 no_new_privs=1", 2), ("", 3)]
         {
             let level = Level::parse(text).unwrap();
-            assert_eq!((level.word(), level.missing().len()), ("partial", missing), "{text}");
+            assert_eq!((level.status().level(), level.missing().len()), (SandboxLevel::Partial, missing), "{text}");
             assert_eq!(level.require_all().unwrap_err().code(), ErrorCode::InvalidConfig);
         }
-        assert_eq!(Level::off().word(), "off");
+        assert_eq!(Level::off().status().level(), SandboxLevel::Off);
         assert!(Level::off().require_all().is_err());
         assert_eq!(Level::parse("nonsense"), None);
     }

@@ -89,6 +89,16 @@ class HeldDevice:
 
 
 @dataclass(frozen=True)
+class SandboxView:
+    """How far an executor contains user code."""
+
+    level: str
+    """`full`, `partial` where its kernel can't give all of it, `off`, or `unknown`."""
+    missing: list[str]
+    """What is not in force, for people."""
+
+
+@dataclass(frozen=True)
 class ExecutorView:
     """An executor of the fleet."""
 
@@ -116,6 +126,7 @@ class ExecutorView:
     """Where the other coordinators are that reach it."""
     certificate_ends: datetime.datetime | None = None
     """When its TLS certificate does; None: it has none."""
+    sandbox: SandboxView = field(default_factory=lambda: SandboxView("unknown", []))
 
     def __repr__(self) -> str:
         return f"<executor {self.id} at {self.address}, {self.state}, {len(self.functions)} functions>"
@@ -282,7 +293,13 @@ def executor_view(info: fleet_pb2.ExecutorInfo) -> ExecutorView:
         devices=[HeldDevice(held.kind, held.device, held.environment) for held in info.devices],
         attached_to=list(info.attached_to),
         certificate_ends=certificate_end(info.certificate_ends_unix),
+        sandbox=_sandbox(hello.sandbox),
     )
+
+
+def _sandbox(status: cluster_pb2.SandboxStatus) -> SandboxView:
+    level = cluster_pb2.SandboxLevel.Name(status.level).removeprefix("SANDBOX_LEVEL_").lower() if status.level else ""
+    return SandboxView(level or "unknown", list(status.missing))
 
 
 def certificate_end(seconds: int) -> datetime.datetime | None:

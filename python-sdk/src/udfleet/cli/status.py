@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _PENDING_LONG = datetime.timedelta(minutes=1)
 _BAD_STATES = ("lost", "unreachable")
+_GONE_STATES = (*_BAD_STATES, "stopped")
 _CERTIFICATE_WARNING = datetime.timedelta(days=14)
 
 
@@ -37,6 +39,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         print()
         _functions(functions)
         _reasons(functions)
+        _sandboxes(executors)
         if outage:
             output.say(f"registrations and drains fail: the coordinator's metadata store is unavailable: {outage}")
         _certificates({"the coordinator": ends, **{e.id: e.certificate_ends for e in executors if e.state != "lost"}})
@@ -61,6 +64,19 @@ def _executors(executors: list[ExecutorView]) -> None:
         if executor.state == "unreachable":
             where = ", ".join(executor.attached_to)
             output.say(f"{executor.id} is unreachable from this coordinator, and attached to the one at {where}")
+
+
+def _sandboxes(executors: list[ExecutorView]) -> None:
+    """How far functions are contained, and what is missing."""
+    attached = [executor for executor in executors if executor.state not in _GONE_STATES]
+    levels = Counter(executor.sandbox.level for executor in attached)
+    if levels:
+        counted = ", ".join(f"{level} on {count}" for level, count in sorted(levels.items()))
+        print(f"\nsandbox: {counted} executor{'s' if len(attached) != 1 else ''}")
+    for executor in attached:
+        if executor.sandbox.missing:
+            missing = "; ".join(executor.sandbox.missing)
+            output.say(f"warning: {executor.id} contains functions in part or not at all: {missing}")
 
 
 def _certificates(ends: dict[str, datetime.datetime | None]) -> None:

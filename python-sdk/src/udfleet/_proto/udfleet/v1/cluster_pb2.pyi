@@ -9,6 +9,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SandboxLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SANDBOX_LEVEL_UNSPECIFIED: _ClassVar[SandboxLevel]
+    SANDBOX_LEVEL_OFF: _ClassVar[SandboxLevel]
+    SANDBOX_LEVEL_PARTIAL: _ClassVar[SandboxLevel]
+    SANDBOX_LEVEL_FULL: _ClassVar[SandboxLevel]
+
 class LoadState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LOAD_STATE_UNSPECIFIED: _ClassVar[LoadState]
@@ -17,6 +24,10 @@ class LoadState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOADING: _ClassVar[LoadState]
     READY: _ClassVar[LoadState]
     FAILED: _ClassVar[LoadState]
+SANDBOX_LEVEL_UNSPECIFIED: SandboxLevel
+SANDBOX_LEVEL_OFF: SandboxLevel
+SANDBOX_LEVEL_PARTIAL: SandboxLevel
+SANDBOX_LEVEL_FULL: SandboxLevel
 LOAD_STATE_UNSPECIFIED: LoadState
 PENDING: LoadState
 BUILDING: LoadState
@@ -33,7 +44,7 @@ class PythonVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources", "holds_desired_state")
+    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources", "holds_desired_state", "sandbox")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +72,7 @@ class Hello(_message.Message):
     BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     HOLDS_DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
     executor: str
     incarnation: str
     version: str
@@ -74,7 +86,16 @@ class Hello(_message.Message):
     built_environments: _containers.RepeatedScalarFieldContainer[str]
     resources: _containers.MessageMap[str, DeviceList]
     holds_desired_state: bool
-    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ...) -> None: ...
+    sandbox: SandboxStatus
+    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ..., sandbox: _Optional[_Union[SandboxStatus, _Mapping]] = ...) -> None: ...
+
+class SandboxStatus(_message.Message):
+    __slots__ = ("level", "missing")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    level: SandboxLevel
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, level: _Optional[_Union[SandboxLevel, str]] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
     __slots__ = ("executor", "secret_sha256")
