@@ -120,7 +120,7 @@ test-compose: setup ## The same containers, killed under a stream; takes them do
 	cd deploy && ../$(PYTHON) -m cluster test
 
 # Real processes in network namespaces: whatever dies, what clients have seen must be right.
-test-cluster: setup ## A fleet over several hosts while its parts die; as root, elsewhere it is left out
+test-cluster: setup $(SERVICES)/.installed ## A fleet over several hosts while its parts die; as root, elsewhere it is left out
 	@deploy/system-packages cluster
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) -rs tests/cluster
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from . import fleet, newest_python, smoke
+from .shell import say
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
         return newest_python.test()
     fleet.up(given.profile)
     if not given.no_job:
+        say("running the flights job through it")
         fleet.job()
     fleet.tell()
     return 0

@@ -82,11 +82,10 @@ def ready(http: str) -> int:
     return sum(executor["state"] == "ready" for executor in executors)
 
 
-def job() -> None:
+def job(quiet: bool = False) -> None:
     """The flights job, from outside: through the coordinators, as executors' names mean nothing here."""
-    say("running the flights job through it")
     flights = ROOT / "python-sdk/examples/flights.py"
-    run([sys.executable, str(flights), "--address", address()], environment=variables())
+    run([sys.executable, str(flights), "--address", address()], quiet=quiet, environment=variables())
 
 
 def tell() -> None:

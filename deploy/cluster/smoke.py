@@ -1,10 +1,12 @@
-"""The smoke test: a stream and a registration outlive a coordinator and an executor, and nothing is left behind."""
+"""The smoke test: a stream, a registration and the flights job outlive whatever is killed, and nothing is left behind."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from . import engine, fleet
 from .engine import docker
@@ -12,6 +14,7 @@ from .shell import fail, say, wait_for
 
 BATCHES, ROWS = 400, 200
 _EXECUTORS = ["executor-1", "executor-2", "executor-3"]
+_SERVICES = [*_EXECUTORS, "coordinator-1", "coordinator-2", "etcd-1", "etcd-2", "etcd-3"]
 KILLS = {100: "coordinator-1", 250: "executor-1"}
 
 
@@ -22,6 +25,7 @@ def test() -> int:
         fleet.up()
         _stream()
         _returned()
+        _flights()
         _no_zombies()
     finally:
         fleet.down()
@@ -62,16 +66,47 @@ def _stream() -> None:
             fail("a function that was registered after the kills gives a wrong result", "see the containers' logs")
 
 
+def _flights() -> None:
+    """The flights job, again and again, until each container has been killed under it."""
+    say(f"running the flights job, while these are killed, one after the other: {', '.join(_SERVICES)}")
+    ended = threading.Event()
+
+    def runs() -> int:
+        count = 0
+        while not ended.is_set():
+            fleet.job(quiet=True)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as threads:
+        job = threads.submit(runs)
+        try:
+            for service in _SERVICES:
+                _kill(service)
+                _returned()
+                if job.done():
+                    break
+        finally:
+            ended.set()
+        say(f"the flights job gave what pandas gives, {job.result()} times")
+
+
 def _kill(service: str) -> None:
     """SIGKILL from the host: what Compose kills counts as stopped, and nobody starts it again."""
-    name = fleet.compose("ps", "-q", service).strip()
-    pid = int(docker("inspect", "-f", "{{.State.Pid}}", name).stdout)
+    container = fleet.compose("ps", "-q", service).strip()
+    pid = _process(container)
     os.kill(pid, signal.SIGKILL)
-    say(f"{service} is killed (process {pid})")
+    wait_for(f"{service} is started again", 60, lambda: _process(container) not in (0, pid))
+    say(f"{service} was killed (process {pid}), and is started again")
+
+
+def _process(container: str) -> int:
+    """The first of a container; 0 where it does not run."""
+    return int(docker("inspect", "-f", "{{.State.Pid}}", container).stdout)
 
 
 def _returned() -> None:
-    """The engine starts what was killed again."""
+    """All serve again."""
     wait_for("all executors are back", 60, lambda: all(fleet.ready(http) == fleet.EXECUTORS for http in fleet.HTTP))
     say("what was killed is back")
 

@@ -1,11 +1,9 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `logs`, `metrics`, `orphans` and `sandbox` know nothing else of this crate;
+//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `orphans` and `sandbox` know nothing else of this crate;
 //! `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on `artifact` and `sandbox`; `link` on
-//! `logs`; `exchange` on `link` and `metrics`;
-//! `node` on these; `attach` and `http`
-//! on `node`; `run` starts all.
+//! `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http` on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
@@ -13,6 +11,7 @@ pub mod config;
 pub mod coordinators;
 pub mod credential;
 pub mod definition;
+mod disk;
 pub mod environment;
 pub mod exchange;
 pub mod http;

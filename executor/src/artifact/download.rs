@@ -15,7 +15,9 @@ use udfleet_proto::v1::{Artifact, ErrorCode, GetArtifactRequest};
 use udfleet_edge::auth::SendToken;
 use udfleet_edge::channel::reason;
 
+use super::FetchError;
 use crate::coordinators::Coordinators;
+use crate::disk;
 
 /// Tries of one download while the coordinator can't be reached.
 const ATTEMPTS: u32 = 6;
@@ -39,17 +41,17 @@ impl Source {
     }
 
     /// Fetches `artifact` to `path`.
-    pub(super) async fn download(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
+    pub(super) async fn download(&self, artifact: &Artifact, path: &Path) -> Result<(), FetchError> {
         let mut pause = FIRST_PAUSE;
         let mut others = self.coordinators.count() - 1;
         for _ in 1..ATTEMPTS {
             match self.once(artifact, path).await {
                 // It may lie at the one that it was sent to only.
-                Err(error) if error.code() == ErrorCode::ArtifactMissing && others > 0 => {
+                Err(FetchError::Failed(error)) if error.code() == ErrorCode::ArtifactMissing && others > 0 => {
                     others -= 1;
                     self.coordinators.pass_over();
                 }
-                Err(error) if error.code().retryable() => {
+                Err(FetchError::Away(error)) => {
                     tracing::debug!(artifact = artifact.name, "download is tried again: {error}");
                     self.coordinators.pass_over();
                     tokio::time::sleep(pause).await;
@@ -61,7 +63,7 @@ impl Source {
         self.once(artifact, path).await
     }
 
-    async fn once(&self, artifact: &Artifact, path: &Path) -> Result<(), Error> {
+    async fn once(&self, artifact: &Artifact, path: &Path) -> Result<(), FetchError> {
         let request = GetArtifactRequest { hash: artifact.hash.clone() };
         let refused = |status: tonic::Status| refused(artifact, &status);
         let client = ArtifactsClient::with_interceptor(self.coordinators.channel(), self.bearer.clone());
@@ -79,7 +81,7 @@ impl Source {
             if size > MAX_ARTIFACT_BYTES {
                 let message =
                     format!("artifact {:?} is larger than the limit of {MAX_ARTIFACT_BYTES} bytes", artifact.name);
-                return Err(Error::new(ErrorCode::LimitExceeded, message));
+                return Err(Error::new(ErrorCode::LimitExceeded, message).into());
             }
             digest.update(&chunk.data);
             file.write_all(&chunk.data).map_err(|e| disk(artifact, &e))?;
@@ -87,7 +89,8 @@ impl Source {
         let hash = hex::encode(digest.finalize());
         if hash != artifact.hash {
             let message = format!("artifact {:?} arrived with hash {hash}, expected {}", artifact.name, artifact.hash);
-            return Err(Error::internal(message).hint("the coordinator's artifact store is damaged: register again"));
+            let hint = "the coordinator's artifact store is damaged: register again";
+            return Err(Error::internal(message).hint(hint).into());
         }
         file.as_file().sync_all().map_err(|e| disk(artifact, &e))?;
         file.persist(path).map_err(|e| disk(artifact, &e.error))?;
@@ -96,21 +99,21 @@ impl Source {
 }
 
 /// Typed errors stay as they are; a broken connection is worth another try.
-fn refused(artifact: &Artifact, status: &tonic::Status) -> Error {
+fn refused(artifact: &Artifact, status: &tonic::Status) -> FetchError {
     match status.code() {
         tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown if status.details().is_empty() => {
             unreachable(artifact, &reason(status))
         }
-        _ => Error::from(status),
+        _ => Error::from(status).into(),
     }
 }
 
-fn unreachable(artifact: &Artifact, why: &str) -> Error {
+fn unreachable(artifact: &Artifact, why: &str) -> FetchError {
     let message = format!("artifact {:?} can't be fetched from the coordinator: {why}", artifact.name);
-    Error::new(ErrorCode::NoCapacity, message)
+    FetchError::Away(Error::new(ErrorCode::NoCapacity, message))
 }
 
-fn disk(artifact: &Artifact, error: &std::io::Error) -> Error {
-    Error::internal(format!("artifact {:?} can't be stored: {error}", artifact.name))
-        .hint("check space and permissions of the executor's work folder")
+fn disk(artifact: &Artifact, error: &std::io::Error) -> FetchError {
+    let what = format!("artifact {:?} can't be stored", artifact.name);
+    FetchError::Failed(disk::refused(ErrorCode::Internal, &what, error))
 }

@@ -16,6 +16,28 @@ use udfleet_proto::v1::{Artifact, ErrorCode};
 pub use download::Source;
 use verified::VerifiedFiles;
 
+/// Why an artifact is not on this node.
+#[derive(Debug)]
+pub enum FetchError {
+    /// No coordinator can be reached, or none has its store for now: it can be waited for.
+    Away(Error),
+    /// Another reason: that it does not exist, or what this node's disk says.
+    Failed(Error),
+}
+
+impl From<Error> for FetchError {
+    /// Of what coordinators say.
+    fn from(error: Error) -> Self {
+        if error.code().retryable() { Self::Away(error) } else { Self::Failed(error) }
+    }
+}
+
+impl From<FetchError> for Error {
+    fn from((FetchError::Away(error) | FetchError::Failed(error)): FetchError) -> Self {
+        error
+    }
+}
+
 /// The artifacts of this node.
 pub struct ArtifactStore {
     dir: PathBuf,
@@ -40,8 +62,9 @@ impl ArtifactStore {
     ///
     /// # Errors
     /// `ARTIFACT_MISSING` when the coordinator lacks it, `LIMIT_EXCEEDED` beyond the size limit, `INVALID_DEFINITION` for
-    /// a hash that is none, `NO_CAPACITY` when the coordinator can't be reached, `INTERNAL` for what the disk says.
-    pub async fn fetch(&self, artifact: &Artifact) -> Result<PathBuf, Error> {
+    /// a hash that is none, `NO_CAPACITY` when the coordinator can't be reached or the disk is full, `INTERNAL` for what
+    /// else the disk says.
+    pub async fn fetch(&self, artifact: &Artifact) -> Result<PathBuf, FetchError> {
         let path = self.path(artifact)?;
         if self.present(artifact, &path).await {
             return Ok(path);

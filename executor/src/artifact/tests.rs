@@ -100,7 +100,8 @@ async fn what_is_wrong_never_becomes_visible() {
         (&"f".repeat(64), ErrorCode::ArtifactMissing),
         ("../../etc/passwd", ErrorCode::InvalidDefinition),
     ] {
-        assert_eq!(store.fetch(&artifact(hash)).await.unwrap_err().code(), code, "{hash}");
+        let error = Error::from(store.fetch(&artifact(hash)).await.unwrap_err());
+        assert_eq!(error.code(), code, "{hash}");
     }
     assert_eq!(std::fs::read_dir(dir.path().join("artifacts")).unwrap().count(), 0);
 }

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
+use crate::disk;
+
 /// Below one folder with a random name.
 #[derive(Debug)]
 pub(super) struct InterpreterFolders(TempDir);
@@ -44,14 +46,14 @@ impl InterpreterFolders {
     /// Makes a file of the artifact store visible, without copying it where that is possible; gives its path.
     ///
     /// # Errors
-    /// `LOAD_FAILED` with what the disk says.
+    /// `NO_CAPACITY` where the disk is full, `LOAD_FAILED` with what else it says.
     pub(super) async fn lay(&self, file: &Path) -> Result<String, Error> {
         let target = self.loads().join(file.file_name().unwrap_or(file.as_os_str()));
         match tokio::fs::hard_link(file, &target).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 tokio::fs::copy(file, &target).await.map_err(|error| {
-                    let message = format!("{} can't be laid out for an interpreter: {error}", target.display());
-                    Error::new(ErrorCode::LoadFailed, message).hint("check space and permissions of the work folder")
+                    let what = format!("{} can't be laid out for an interpreter", target.display());
+                    disk::refused(ErrorCode::LoadFailed, &what, &error)
                 })?;
             }
             _ => {}

@@ -15,6 +15,7 @@ use super::folders::InterpreterFolders;
 use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
 use super::observer::StatsObserver;
+use crate::disk;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
 use crate::sandbox::{Network, Policy, for_interpreter};
@@ -218,8 +219,8 @@ impl Drop for InterpreterState {
 fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<InterpreterFolders, Error> {
     let parent = &arguments.context.temporary;
     let failed = |error: std::io::Error| {
-        Error::new(ErrorCode::EnvironmentFailed, format!("an interpreter's folder in {}: {error}", parent.display()))
-            .hint("check space and permissions of the executor's work folder")
+        let what = format!("an interpreter's folder in {}", parent.display());
+        disk::refused(ErrorCode::EnvironmentFailed, &what, &error)
     };
     // Both may have been deleted: functions may write to their working folder, and people clean up.
     std::fs::create_dir_all(parent).map_err(failed)?;

@@ -9,6 +9,7 @@ use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec, Subta
 
 use super::context::Context;
 use super::folders::InterpreterFolders;
+use crate::artifact::FetchError;
 use crate::link::Interpreter;
 
 /// Between tries while the coordinator, which has the artifacts, can't be reached.
@@ -89,11 +90,11 @@ async fn fetch(context: &Context, folders: &InterpreterFolders, artifact: &Artif
     loop {
         match context.artifacts.fetch(artifact).await {
             Ok(path) => return folders.lay(&path).await,
-            Err(error) if error.code() == ErrorCode::NoCapacity => {
+            Err(FetchError::Away(error)) => {
                 tracing::warn!("{error}");
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => return Err(error),
+            Err(FetchError::Failed(error)) => return Err(error),
         }
     }
 }

@@ -219,15 +219,16 @@ impl Roster {
     }
 
     /// An interpreter could not load a function. One that works elsewhere stays; else it has failed: for good, unless
-    /// it has worked before. Returns when to try it again, if at all.
+    /// it has worked before or the reason may pass. Returns when to try it again, if at all.
     pub(super) fn refused(&mut self, slot: u32, number: u32, error: Error) -> Option<Duration> {
         self.slots.entry(slot).or_default().stall(false);
         let entry = self.functions.get_mut(&number)?;
         entry.refused.insert(slot);
+        let passes = error.code().retryable();
         if !entry.loaded.is_empty() || !entry.fail(error) {
             return None;
         }
-        (entry.record == TrackRecord::Served).then(|| entry.retry.after(Duration::ZERO))
+        (passes || entry.record == TrackRecord::Served).then(|| entry.retry.after(Duration::ZERO))
     }
 
     /// A function that had failed is tried again.

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+from cluster_bucket import BucketServer
 from cluster_disks import SlowableDisk, SmallDisk, cannot_be_slow
 from cluster_etcd import EtcdCluster
 from cluster_network import Network
@@ -25,14 +27,19 @@ COORDINATORS = ("c1", "c2")
 EXECUTORS = ("e1", "e2", "e3")
 TWIN = "twin"
 """A host on which a second executor of a name may be started."""
-HOSTS = (*ETCD, *COORDINATORS, *EXECUTORS, TWIN)
+STORE = "s3"
+"""A host for the server of a bucket."""
+HOSTS = (*ETCD, *COORDINATORS, *EXECUTORS, TWIN, STORE)
 _GRPC, _HTTP, _FLIGHT = 8815, 8816, 8817
 
 
 class ClusterFleet:
-    """Its processes run until `close`. Must be made, used and closed by the thread that has made the network."""
+    """Its processes run until `close`. Must be made, used and closed by the thread that has made the network.
 
-    def __init__(self, network: Network, folder: Path) -> None:
+    Artifacts are in a folder that the coordinators share, or in a bucket.
+    """
+
+    def __init__(self, network: Network, folder: Path, in_bucket: bool = False) -> None:
         self.network = network
         self.folder = folder
         self.token = secrets.token_hex(16)
@@ -44,6 +51,7 @@ class ClusterFleet:
         self.artifacts = folder / "shared" / "artifacts"
         self.artifacts.mkdir()
         self.work_disks = {name: SmallDisk(folder / f"work-{name}", 32) for name in EXECUTORS}
+        self.bucket = BucketServer(network.hosts[STORE], folder) if in_bucket else None
         self.etcd_disk = SlowableDisk(folder / "etcd") if not cannot_be_slow() else None
         self.etcd = EtcdCluster([network.hosts[name] for name in ETCD], folder)
         self.coordinators = {name: self._coordinator(name) for name in COORDINATORS}
@@ -55,7 +63,8 @@ class ClusterFleet:
     @property
     def programs(self) -> list[Program]:
         """Everything that runs."""
-        return [*self.etcd.members, *self.coordinators.values(), *self.executors.values(), *self._twins]
+        stores = [*self.etcd.members, *([self.bucket.program] if self.bucket else [])]
+        return [*stores, *self.coordinators.values(), *self.executors.values(), *self._twins]
 
     def program(self, host: str) -> Program:
         """What runs on a host by right."""
@@ -70,7 +79,8 @@ class ClusterFleet:
         host = self.network.hosts[name]
         command = [str(binaries.find_folder() / binaries.COORDINATOR), *self._reachable(name, _GRPC)]
         command += [f"--http-listen={host.address}:{_HTTP}", f"--data-dir={data}", f"--meta-store={self.etcd.url}"]
-        command += [f"--artifact-store={self.artifacts}", "--artifact-store-shared"]
+        folder = [f"--artifact-store={self.artifacts}", "--artifact-store-shared"]
+        command += self.bucket.options if self.bucket else folder
         return Program(name, host, command, self.folder)
 
     def _executor(self, name: str, host: str) -> Program:
@@ -93,6 +103,9 @@ class ClusterFleet:
     def start(self) -> None:
         """Returns when all serve."""
         self.etcd.start()
+        if self.bucket:
+            self.bucket.start()
+            self._environment |= self.bucket.environment
         for program in self.coordinators.values():
             program.start(self._environment)
         for program in self.executors.values():
@@ -109,6 +122,11 @@ class ClusterFleet:
         self._twins.append(twin)
         twin.start(self._environment)
         return twin
+
+    def forget_artifacts(self, executor: str) -> None:
+        """What an executor that has ended keeps of them is gone, with what its interpreters had."""
+        for name in ("artifacts", "tmp"):
+            shutil.rmtree(self.folder / f"work-{executor}" / name)
 
     def repair(self) -> None:
         """Heals the network, starts what has ended, and waits until the fleet is whole."""
@@ -130,10 +148,20 @@ class ClusterFleet:
     def wait_whole(self, seconds: float = 90.0) -> None:
         """Waits until each coordinator has each executor in service, and one of them leads."""
         eventually("etcd answers", self.etcd.healthy, seconds)
+        if self.bucket:
+            eventually("the bucket's server answers", self.bucket.healthy, seconds)
         for name in COORDINATORS:
             ready = dict.fromkeys(EXECUTORS, "ready")
             eventually(f"{name} has all executors", lambda name=name, ready=ready: self.states(name) == ready, seconds)
         self.wait_leader()
+
+    def wait_missed(self, program: Program) -> None:
+        """Waits until the fleet has seen that a program has ended, and goes on without it."""
+        name = program.host.name
+        if name in EXECUTORS:
+            eventually(f"{name} is lost", lambda: all(self.states(c).get(name) == "lost" for c in COORDINATORS))
+        if name in COORDINATORS:
+            self.wait_leader(tuple(other for other in COORDINATORS if other != name))
 
     def states(self, coordinator: str) -> dict[str, str]:
         """State of each executor as a coordinator sees it; empty where it does not answer."""

@@ -113,6 +113,10 @@ class Network:
         for host in self.hosts.values():
             _ip(["link set lo up", f"addr add {host.address}/24 dev eth0", "link set eth0 up"], host)
 
+    def outside(self, *command: str) -> list[str]:
+        """A command that runs on the machine's own network."""
+        return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self._before}", "--", *command]
+
     def cut_one_way(self, source: str, target: str) -> None:
         """Packets of one no longer reach the other; the others still do."""
         host = self.hosts[target]

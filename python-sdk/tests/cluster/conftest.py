@@ -44,17 +44,19 @@ def network() -> Iterator[Network]:
 
 
 class Keeper:
-    """Holds the fleet that is up."""
+    """Holds the fleet that is up: one with its artifacts in a folder, or one with them in a bucket."""
 
     def __init__(self, network: Network, folders: pytest.TempPathFactory) -> None:
         self._network = network
         self._folders = folders
         self._fleet: ClusterFleet | None = None
 
-    def whole(self) -> ClusterFleet:
+    def whole(self, in_bucket: bool) -> ClusterFleet:
+        if self._fleet is not None and bool(self._fleet.bucket) != in_bucket:
+            self.discard()
         if self._fleet is None:
             folder: Path = self._folders.mktemp("cluster")
-            self._fleet = ClusterFleet(self._network, folder)
+            self._fleet = ClusterFleet(self._network, folder, in_bucket)
             try:
                 self._fleet.start()
                 prepare(self._fleet)
@@ -82,8 +84,9 @@ def keeper(network, tmp_path_factory) -> Iterator[Keeper]:
 
 @pytest.fixture
 def cluster(keeper, request) -> Iterator[ClusterFleet]:
-    """A fleet that is whole. After a test that fails it is gone, and its logs are shown."""
-    fleet = keeper.whole()
+    """A fleet that is whole. After a test that fails it is gone, and its logs are shown. Artifacts are in a bucket for
+    test files that say so: `IN_BUCKET`."""
+    fleet = keeper.whole(getattr(request.module, "IN_BUCKET", False))
     yield fleet
     if request.node.stash.get(_outcome, False):
         print(f"histories and whole logs: {fleet.folder}\n{fleet.tails()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import seaweed
 
 from udfleet._local import binaries
 from udfleet._local.process import Child
 
-ROOT = Path(__file__).resolve().parents[3]
-PROGRAMS = ROOT / "target" / "services" / "bin"
-KEY, SECRET = "udfleet-key", "udfleet-secret"
-BUCKET = "udfleet"
+ROOT, PROGRAMS = seaweed.ROOT, seaweed.PROGRAMS
+KEY, SECRET, BUCKET = seaweed.KEY, seaweed.SECRET, seaweed.BUCKET
 START_SECONDS = 60.0
 
 
@@ -75,34 +73,25 @@ def _answers(url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    weed = PROGRAMS / "weed"
     folder = tmp_path_factory.mktemp("s3")
-    # No administrator: for one the server makes whatever bucket is named.
-    actions = [f"{action}:{BUCKET}" for action in ("Read", "Write", "List")]
-    identity = {"name": "udfleet", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": actions}
-    config, log = folder / "s3.json", folder / "weed.log"
-    config.write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, s3, debug = _free_ports(5)
-    ports = {"master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": s3, "debug.port": debug}
-    # Further services would take fixed ports.
-    ports |= {"s3.port.iceberg": 0, "s3.port.lance": 0}
-    command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={config}"]
-    command += ["-master.volumeSizeLimitMB=64", "-volume.max=50", "-master.telemetry=false"]
-    command += [f"-{name}={port}" for name, port in ports.items()]
+    log = folder / "weed.log"
+    ports = dict(zip(("master", "volume", "filer", "s3", "debug"), _free_ports(5), strict=True))
+    command = seaweed.server("127.0.0.1", folder, ports)
+    endpoint = f"http://127.0.0.1:{ports['s3']}"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
     try:
-        _until("the S3 server", lambda: _answers(f"http://127.0.0.1:{s3}/"), process, log)
+        _until("the S3 server", lambda: _answers(endpoint), process, log)
 
         def made() -> bool:
-            shell = [str(weed), "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
+            shell = seaweed.shell("127.0.0.1", ports)
             done = subprocess.run(
-                shell, input=f"s3.bucket.create -name {BUCKET}\n".encode(), capture_output=True, timeout=60, cwd=folder
+                shell, input=seaweed.MAKE_BUCKET, text=True, capture_output=True, timeout=60, cwd=folder
             )
-            return done.returncode == 0 and b"error" not in done.stdout + done.stderr
+            return done.returncode == 0 and "error" not in done.stdout + done.stderr
 
         _until("its bucket", made, process, log)
-        yield Bucket(f"http://127.0.0.1:{s3}", process)
+        yield Bucket(endpoint, process)
     finally:
         process.kill()  # It takes its time to end otherwise.
         process.wait()

@@ -116,6 +116,21 @@ fn a_function_that_has_worked_is_tried_again() {
 }
 
 #[test]
+fn what_may_pass_is_tried_again() {
+    for (code, again) in [(ErrorCode::NoCapacity, true), (ErrorCode::LoadFailed, false)] {
+        let mut roster = roster(&["f@1"]);
+        roster.up(0);
+        assert_eq!(roster.refused(0, 1, Error::new(code, "the disk is full")).is_some(), again, "{code:?}");
+        assert_eq!(roster.statuses().remove(0).state(), LoadState::Failed, "it is told");
+        if again {
+            roster.retry(1);
+            roster.loaded(0, 1);
+            assert_eq!(roster.callable().len(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_load_that_crashes_is_given_up_after_two_tries() {
     let mut roster = roster(&["bad@1", "good@1"]);
     roster.ended(0, Duration::ZERO, Some((1, crash())));
