@@ -51,16 +51,19 @@ def _cancel_all():
         loop().run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
-def run(function, rows, columns, concurrency, timeout_ms, retries, keep_going):
+def run(function, rows, columns, limits, keep_going):
     """Results in the order of rows, and the exceptions of rows that failed, by row.
+
+    The limits are the concurrency, the timeout in milliseconds, the retries and the milliseconds before each.
 
     Unless it keeps going, the first failure cancels the rows that are still waiting; what is no Exception always does.
     """
     calls = enumerate(zip(*columns)) if columns else enumerate(() for _ in range(rows))
-    return _complete(_run(function, rows, calls, concurrency, timeout_ms, retries, keep_going))
+    return _complete(_run(function, rows, calls, limits, keep_going))
 
 
-async def _run(function, rows, calls, concurrency, timeout_ms, retries, keep_going):
+async def _run(function, rows, calls, limits, keep_going):
+    concurrency, *attempts = limits
     results, failures = [None] * rows, {}
     ending = False
 
@@ -68,7 +71,7 @@ async def _run(function, rows, calls, concurrency, timeout_ms, retries, keep_goi
         nonlocal ending
         for row, arguments in calls:
             try:
-                results[row] = await _call(function, arguments, timeout_ms, retries)
+                results[row] = await _call(function, arguments, *attempts)
             except BaseException as error:
                 if ending and isinstance(error, (asyncio.CancelledError, GeneratorExit)):
                     raise
@@ -92,12 +95,18 @@ async def _run(function, rows, calls, concurrency, timeout_ms, retries, keep_goi
     return results, failures
 
 
-async def _call(function, arguments, timeout_ms, retries):
+async def _call(function, arguments, timeout_ms, retries, retry_delay_ms):
+    """The value for a row, within its time, which counts for all attempts together."""
+    attempts = _attempts(function, arguments, retries, retry_delay_ms)
+    return await (_within(attempts, arguments, timeout_ms) if timeout_ms else attempts)
+
+
+async def _attempts(function, arguments, retries, retry_delay_ms):
     while True:
         try:
             value = function(*arguments)
             if inspect.isawaitable(value):
-                value = await (_within(value, arguments, timeout_ms) if timeout_ms else value)
+                value = await value
             if _forked:
                 end_child(None)
             return value
@@ -107,6 +116,8 @@ async def _call(function, arguments, timeout_ms, retries):
             if retries <= 0 or not isinstance(error, Exception):
                 raise
             retries -= 1
+        if retry_delay_ms:
+            await asyncio.sleep(retry_delay_ms / 1000)
 
 
 async def _within(value, arguments, timeout_ms):

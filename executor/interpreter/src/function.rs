@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use pyo3::prelude::*;
-use udfleet_proto::config::{ASYNC_CONCURRENCY, ASYNC_RETRIES, ASYNC_TIMEOUT};
+use udfleet_proto::config::{ASYNC_CONCURRENCY, ASYNC_RETRIES, ASYNC_RETRY_DELAY, ASYNC_TIMEOUT};
 use udfleet_proto::v1::{self, FuncType, FunctionKind, OnError};
 
 use crate::arguments::Declared;
@@ -46,6 +46,8 @@ pub struct Asynchronous {
     pub timeout_ms: u64,
     /// How often a row that raised is tried again.
     pub retries: u64,
+    /// Milliseconds before it is.
+    pub retry_delay_ms: u64,
 }
 
 impl Asynchronous {
@@ -56,6 +58,7 @@ impl Asynchronous {
             concurrency: ASYNC_CONCURRENCY.integer(config),
             timeout_ms: ASYNC_TIMEOUT.integer(config),
             retries: ASYNC_RETRIES.integer(config),
+            retry_delay_ms: ASYNC_RETRY_DELAY.integer(config),
         })
     }
 }

@@ -1,9 +1,11 @@
 //! CAST: conversions between kinds as in SQL, except that a value that would change is refused: 1.9 AS BIGINT, 300 AS
 //! TINYINT.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{DataType as Arrow, TimeUnit};
 use udfleet_proto::error::Error;
@@ -58,7 +60,8 @@ pub(crate) fn strictly(array: &ArrayRef, to: &Arrow) -> Result<ArrayRef, String>
         return Ok(array.clone());
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let converted = cast_with_options(array, to, &strict).map_err(|e| e.to_string())?;
+    let given = &readable(array, to);
+    let converted = cast_with_options(given, to, &strict).map_err(|e| e.to_string())?;
     match check_of(from, to) {
         Check::None => Ok(converted),
         Check::Overflow => finite(array, &converted).map(|()| converted),
@@ -73,6 +76,30 @@ pub(crate) fn strictly(array: &ArrayRef, to: &Arrow) -> Result<ArrayRef, String>
             if same(&exact, &again) { Ok(converted) } else { Err("it has too many decimal places".to_owned()) }
         }
     }
+}
+
+/// Texts of times and timestamps as Arrow reads them: SQL allows fields of one digit, `1999-9-10 5:20:10`.
+fn readable(array: &ArrayRef, to: &Arrow) -> ArrayRef {
+    let timed = matches!(to, Arrow::Timestamp(_, _) | Arrow::Time32(_) | Arrow::Time64(_));
+    match array.as_string_opt::<i32>() {
+        Some(texts) if timed => Arc::new(texts.iter().map(|text| text.map(padded)).collect::<StringArray>()),
+        _ => array.clone(),
+    }
+}
+
+/// With a zero before fields of one digit, behind the year.
+fn padded(text: &str) -> String {
+    let mut padded = String::with_capacity(text.len() + 4);
+    let mut fraction = false;
+    for field in text.trim().split_inclusive(['-', ':', ' ', 'T', '.', '+', 'Z']) {
+        let digits = field.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if !fraction && digits.len() == 1 && digits.as_bytes()[0].is_ascii_digit() {
+            padded.push('0');
+        }
+        padded.push_str(field);
+        fraction = field.ends_with('.');
+    }
+    padded
 }
 
 /// Equal where neither is NaN.

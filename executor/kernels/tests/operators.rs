@@ -160,6 +160,24 @@ fn casts_refuse_what_would_change() {
 }
 
 #[test]
+fn texts_of_times_need_no_leading_zeros() {
+    let precision = |root, precision| DataType { precision, ..simple(root) };
+    let text = |text: &str| Value::Column(Arc::new(StringArray::from(vec![Some(text), None])) as ArrayRef);
+    let cast = |given: &str, to: &DataType| run(Operator::Cast, &[&text(given)], to).unwrap();
+    let (timestamp, time) = (precision(TypeRoot::Timestamp, 6), precision(TypeRoot::Time, 0));
+    for (short, padded, to) in [
+        ("1999-9-10 05:20:10", "1999-09-10 05:20:10", &timestamp),
+        ("1999-9-1 5:2:1.5", "1999-09-01 05:02:01.500000", &timestamp),
+        ("1999-12-31T5:00:00", "1999-12-31 05:00:00", &timestamp),
+        ("2:55:00", "02:55:00", &time),
+    ] {
+        assert_eq!(cast(short, to).array(), cast(padded, to).array(), "{short}");
+    }
+    let (code, row, _) = refused(run(Operator::Cast, &[&text("1999-9-31 05:20:10")], &timestamp));
+    assert_eq!((code, row), (ErrorCode::InvalidInput, Some(0)));
+}
+
+#[test]
 fn casts_between_text_and_others_work_as_in_sql() {
     let cast = |array: ArrayRef, to: &DataType| run(Operator::Cast, &[&Value::Column(array)], to);
     let texts = |texts: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(texts)) };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use udfleet_proto::config::ARROW_BATCH_SIZE;
+use udfleet_proto::config::{ARROW_BATCH_SIZE, BUNDLE_SIZE};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Artifact, ErrorCode, FunctionDefinition, LoadSpec, Subtask};
 
@@ -79,7 +79,7 @@ async fn prepare(
         definition: Some(FunctionDefinition::clone(definition)),
         payload_path: payload,
         pickle_support_path: pickle_support,
-        max_rows: ARROW_BATCH_SIZE.integer(&definition.config),
+        max_rows: ARROW_BATCH_SIZE.integer(&definition.config).min(BUNDLE_SIZE.integer(&definition.config)),
         executor: context.executor.clone(),
         subtask: Some(subtask),
     })

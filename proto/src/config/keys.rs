@@ -57,7 +57,7 @@ pub const BUNDLE_SIZE: Key = key(
     "python.fn-execution.bundle.size",
     integer(1, u32::MAX as u64),
     "100000",
-    "Rows of input after which a bundle of a stream ends: progress handlers hear of each.",
+    "Rows of input after which a bundle of a stream ends: progress handlers hear of each. A function sees no more at once.",
 );
 /// Time of a bundle.
 pub const BUNDLE_TIME: Key = key(
@@ -158,7 +158,7 @@ pub const ASYNC_TIMEOUT: Key = key(
     "udfleet.async.timeout",
     integer(0, 86_400_000),
     "0",
-    "Milliseconds that an `async def` function may take for one row; then the row fails with TimeoutError. 0: no bound.",
+    "Milliseconds that an `async def` function may take for one row, retries included; then the row fails with TimeoutError. 0: no bound.",
 );
 /// Tries of one row.
 pub const ASYNC_RETRIES: Key = key(
@@ -167,6 +167,9 @@ pub const ASYNC_RETRIES: Key = key(
     "0",
     "How often a row is tried again for which an `async def` function raised.",
 );
+/// Pause before a row is tried again.
+pub const ASYNC_RETRY_DELAY: Key =
+    key("udfleet.async.retry-delay", integer(0, 86_400_000), "0", "Milliseconds before a row is tried again.");
 
 /// Every key, in the order of the reference page.
 pub const KEYS: &[Key] = &[
@@ -193,4 +196,5 @@ pub const KEYS: &[Key] = &[
     ASYNC_CONCURRENCY,
     ASYNC_TIMEOUT,
     ASYNC_RETRIES,
+    ASYNC_RETRY_DELAY,
 ];

@@ -51,7 +51,8 @@ class Environment:
         merged = Environment(self.python, self.requirements, self.requirements_cache, self.files, self.archives)
         if merged.python is None and config.get("python.executable"):
             merged.python = config["python.executable"]
-        merged.files += [path for path in _items(config, "python.files") if path not in merged.files]
+        # PyFlink puts each in front of those before it: of two modules of one name it finds the last.
+        merged.files += [path for path in _items(config, "python.files")[::-1] if path not in merged.files]
         for item in _items(config, "python.archives"):
             path, _, target = item.partition("#")
             merged.archives.setdefault(target or base_name(path), path)

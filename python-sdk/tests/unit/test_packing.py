@@ -208,7 +208,7 @@ def test_environments_from_config_and_files(tmp_path):
     )
     assert environment.requirements == ["haversine >= 2", "numpy"]
     assert environment.requirements_cache == str(tmp_path)
-    assert environment.files == ["a.py", "b.zip"]
+    assert environment.files == ["b.zip", "a.py"], "the last is found first"
     assert environment.archives == {"data": "x.zip", "y.tgz": "y.tgz"}
     assert Environment(requirements=tmp_path / "more.txt").requirements == ["numpy"]
     with pytest.raises(udfleet.InvalidDefinitionError, match=r"'absent.txt' does not exist"):

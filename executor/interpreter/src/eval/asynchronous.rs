@@ -68,10 +68,11 @@ fn run<'py>(
     let columns = iterables(py, given)?;
     let _running = Loop::over(&columns);
     let started = Instant::now();
-    let Asynchronous { concurrency, timeout_ms, retries } = *settings;
+    let Asynchronous { concurrency, timeout_ms, retries, retry_delay_ms } = *settings;
     let callable = function.callable.bind(py);
     let outcome = module(py).and_then(|module| module.getattr("run")).and_then(|run| {
-        run.call1((callable, given.rows, PyList::new(py, columns)?, concurrency, timeout_ms, retries, keep_going))
+        let limits = (concurrency, timeout_ms, retries, retry_delay_ms);
+        run.call1((callable, given.rows, PyList::new(py, columns)?, limits, keep_going))
     });
     // What gets here is none of a row's: an exit of a task that user code has started.
     let outcome = returned(py, outcome)?;

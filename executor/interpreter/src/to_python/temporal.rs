@@ -1,7 +1,7 @@
 //! Dates, times, timestamps, intervals and decimals.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, DurationMicrosecondType, Int64Type, IntervalMonthDayNanoType};
+use arrow_array::types::{Date32Type, Int64Type, IntervalMonthDayNanoType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use pyo3::prelude::*;
@@ -22,7 +22,7 @@ pub fn to_list<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, Py
         DataType::Time32(unit) => times(py, array, *unit, cast(array, &DataType::Int32)?),
         DataType::Time64(unit) => times(py, array, *unit, cast(array, &DataType::Int64)?),
         DataType::Timestamp(unit, zone) => timestamps(py, array, *unit, zone.is_some()),
-        DataType::Duration(_) => durations(py, array),
+        DataType::Duration(unit) => durations(py, array, *unit),
         DataType::Interval(_) => months(py, array),
         DataType::Decimal32(_, _)
         | DataType::Decimal64(_, _)
@@ -85,18 +85,27 @@ fn timestamps<'py>(py: Python<'py>, array: &ArrayRef, unit: TimeUnit, zoned: boo
     })
 }
 
-fn durations<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, PyList>> {
+fn durations<'py>(py: Python<'py>, array: &ArrayRef, unit: TimeUnit) -> PyResult<Bound<'py, PyList>> {
     let delta = py.import("datetime")?.getattr("timedelta")?;
-    let micros = cast(array, &DataType::Duration(TimeUnit::Microsecond))?;
-    let values = micros.as_primitive::<DurationMicrosecondType>();
-    build(py, array, |row| delta.call1((0, 0, values.value(row))))
+    let numbers = cast(array, &DataType::Int64)?;
+    let values = numbers.as_primitive::<Int64Type>();
+    build(py, array, |row| delta.call1((0, 0, whole_micros(values.value(row), unit)?)))
 }
 
 fn months<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, PyList>> {
     let Some(values) = array.as_primitive_opt::<IntervalMonthDayNanoType>() else {
         return Err(unsupported(array.data_type()));
     };
-    build(py, array, |row| Ok(values.value(row).months.into_pyobject(py)?.into_any()))
+    build(py, array, |row| {
+        let interval = values.value(row);
+        if interval.days != 0 || interval.nanoseconds != 0 {
+            return Err(pyo3::exceptions::PyValueError::new_err(format!(
+                "{} months, {} days and {} ns are no number of months, which is what Python functions get for intervals",
+                interval.months, interval.days, interval.nanoseconds
+            )));
+        }
+        Ok(interval.months.into_pyobject(py)?.into_any())
+    })
 }
 
 fn decimals<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, PyList>> {

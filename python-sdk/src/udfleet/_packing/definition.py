@@ -21,6 +21,7 @@ from . import inner_imports
 from .archive import printable
 from .modules import modules_in, provided_by
 from .pickling import Pickled, pickle_function
+from .pyflink_options import translated
 from .shipment import Shipment, pickle_support
 
 _MAX_TEXT = 64 << 10
@@ -43,7 +44,7 @@ def build(
     resources: Mapping[str, int] | None = None,
 ) -> function_pb2.FunctionDefinition:
     """Packs a declared function; its artifacts go into the shipment."""
-    settings = {key: config_text(value) for key, value in config.items()}
+    settings = translated({key: config_text(value) for key, value in config.items()})
     environment = environment.with_config(settings)
     pickled, modules = _pickled(wrapper, environment)
     python = environment.python or (_CLIENT_PYTHON if pickled.holds_bytecode else "")
