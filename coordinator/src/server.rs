@@ -24,7 +24,7 @@ use crate::access::AccessTable;
 use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::audit::AuditLog;
 use crate::config::{Config, MetaStoreUrl};
-use crate::fleet::{self, FleetContext, FleetService, StoreLookup};
+use crate::fleet::{self, FleetContext, FleetService, Registrar, StoreLookup};
 use crate::http::{self, Exporter, Http};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
@@ -147,6 +147,12 @@ impl Server {
             coordinators,
         );
         let router = FlightFrontend::new(router, Arc::clone(&engines));
+        let registrar = Arc::new(Registrar {
+            registry: Arc::clone(&registry),
+            fleet: fleet.clone(),
+            session: session.clone(),
+            registration_timeout: config.registration_timeout.0,
+        });
         let context = FleetContext {
             access: Arc::clone(&access),
             audit,
@@ -162,12 +168,12 @@ impl Server {
             lookup,
             coordinator: advertise.clone(),
             http_address: http_advertise.clone(),
-            registration_timeout: config.registration_timeout.0,
+            registrar: Arc::clone(&registrar),
             function_config: config.functions.clone(),
         };
         let context = Arc::new(context);
-        fleet::resume(&context).await?;
-        server.until_stopped(fleet::adopt(Arc::clone(&context)));
+        fleet::resume(&registrar).await?;
+        server.until_stopped(fleet::adopt(registrar));
         server.collect(&context, config.artifact_ttl.0);
         let gate = |surface| Gate::new(surface, access.clone(), Arc::clone(&failures));
         let hosts = AllowedHosts::new(config.http_hosts.iter().chain([&advertise, &http_advertise]));

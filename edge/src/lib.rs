@@ -1,13 +1,14 @@
 //! What the edges of udfleet's processes share: who may come in, how ports are served, what Flight clients and data
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
-//! Which module may use which: `address`, `config`, `identity`, `private` and `secret` use no other of this crate; `tls` uses these;
+//! Which module may use which: `address`, `clock`, `config`, `identity`, `private` and `secret` use no other of this crate; `tls` uses these;
 //! `engine` uses `identity`; `auth` uses `secret`, `identity` and `engine`'s connections; `http` uses `auth`; `flight` and `metrics`
 //! use `auth`, `engine` and `tls`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
 pub mod address;
 pub mod auth;
 pub mod channel;
+pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod flight;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use udfleet_edge::clock;
 use udfleet_proto::error::Error;
 
-use super::register::go_on;
-use super::service::FleetContext;
+use super::registrar::{Registrar, go_on};
 use crate::registry::{Function, RegistrationEnd, UnresolvedRegistration};
 
 /// Between two tries.
@@ -23,23 +23,23 @@ pub(super) struct RegistrationOutcome {
 
 /// Records how a registration has ended.
 pub(super) async fn record(
-    context: &FleetContext,
+    registrar: &Registrar,
     function: &Function,
     outcome: RegistrationOutcome,
 ) -> Result<RegistrationEnd, Error> {
     if outcome.ready {
-        return context.registry.settle(function).await;
+        return registrar.registry.settle(function).await;
     }
-    let end = context.registry.abandon(function, outcome.served).await?;
-    context.fleet.show_catalog().await;
+    let end = registrar.registry.abandon(function, outcome.served).await?;
+    registrar.fleet.show_catalog().await;
     Ok(end)
 }
 
 /// The same, until the store has taken it.
-pub(super) async fn record_later(context: Arc<FleetContext>, function: Function, outcome: RegistrationOutcome) {
+pub(super) async fn record_later(registrar: Arc<Registrar>, function: Function, outcome: RegistrationOutcome) {
     loop {
-        tokio::time::sleep(PAUSE).await;
-        match record(&context, &function, outcome).await {
+        clock::sleep(PAUSE).await;
+        match record(&registrar, &function, outcome).await {
             Ok(end) => return tracing::info!(function = function.name, ?end, "the end of a registration"),
             Err(error) => {
                 tracing::warn!(function = function.name, %error, "the end of a registration is not stored yet")
@@ -50,15 +50,15 @@ pub(super) async fn record_later(context: Arc<FleetContext>, function: Function,
 
 /// The client was told to try again, and the store may hold the definition. If it does, its registration goes on; else
 /// it never will.
-pub(super) async fn resolve(context: Arc<FleetContext>, registration: Box<UnresolvedRegistration>) {
+pub(super) async fn resolve(registrar: Arc<Registrar>, registration: Box<UnresolvedRegistration>) {
     loop {
-        match context.registry.resolve(&registration).await {
-            Ok(Some(function)) => return go_on(context, function),
+        match registrar.registry.resolve(&registration).await {
+            Ok(Some(function)) => return go_on(registrar, function),
             Ok(None) => return tracing::info!(function = registration.function(), "it was not registered"),
             Err(error) => {
                 tracing::warn!(function = registration.function(), %error, "whether it is registered is not known yet")
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        clock::sleep(PAUSE).await;
     }
 }

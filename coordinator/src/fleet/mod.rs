@@ -8,9 +8,11 @@ mod logs;
 mod lookup;
 mod page;
 mod register;
+mod registrar;
 mod service;
 mod tokens;
 
 pub use adopt::{adopt, resume};
 pub use lookup::StoreLookup;
+pub use registrar::{Events, Registrar};
 pub use service::{FleetContext, FleetService};

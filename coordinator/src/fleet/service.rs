@@ -24,7 +24,8 @@ use udfleet_proto::v1::{
 use udfleet_proto::{VERSION, compatible, config, limits};
 
 use super::page::page;
-use super::register::{self, Events};
+use super::register;
+use super::registrar::{Events, Registrar};
 use super::{ask, backup, logs, tokens};
 use crate::access::AccessTable;
 use crate::artifact::ArtifactStore;
@@ -75,8 +76,8 @@ pub struct FleetContext {
     pub coordinator: String,
     /// host:port of metrics and health, as others are told.
     pub http_address: String,
-    /// For registrations whose caller sets none.
-    pub registration_timeout: Duration,
+    /// Sees registrations through.
+    pub registrar: Arc<Registrar>,
     /// Defaults for configuration keys of functions.
     pub function_config: BTreeMap<String, String>,
 }
@@ -210,7 +211,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let mut definition = request.definition.ok_or_else(no_definition)?;
         definition.request_id = request_id(request.request_id)?;
         let timeout = match request.timeout_ms {
-            0 => self.context.registration_timeout,
+            0 => self.context.registrar.registration_timeout,
             millis => Duration::from_millis(millis),
         };
         let (sender, events) = mpsc::channel(EVENTS);

@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use udfleet_edge::clock;
 
 use super::election::{Election, Event, Failure, Operation, Role, Timing};
 use super::keys::{Announcement, LEADER, decode, encode};
@@ -62,6 +63,7 @@ impl Session {
         let candidate = Candidate { store, me: Arc::clone(&me), timing, first: true };
         let task = tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = run(candidate, standing, ElectionNews { key: news, may_lead: allowed }, stop) => {}
                 // Ends with the store.
                 () = follow => {}
@@ -115,29 +117,30 @@ async fn run(
     mut news: ElectionNews,
     stop: CancellationToken,
 ) {
-    let mut election = Election::new(candidate.timing, Instant::now());
+    let mut election = Election::new(candidate.timing, clock::now());
     let mut under_way: Option<UnderWay> = None;
     let mut event = Event::Time;
     loop {
-        if let Some(operation) = election.step(event, Instant::now()) {
+        if let Some(operation) = election.step(event, clock::now()) {
             under_way = Some(candidate.begin(operation));
         }
         publish(&standing, &election);
-        let deadline = election.deadline(Instant::now());
+        let deadline = election.deadline(clock::now());
         event = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
             done = next(&mut under_way) => {
                 under_way = None;
                 done
             }
             Ok(()) = news.key.changed() => news.key.borrow_and_update().unwrap_or(Event::Time),
             Ok(()) = news.may_lead.changed() => Event::MayLead(*news.may_lead.borrow_and_update()),
-            () = tokio::time::sleep_until(deadline.into()) => Event::Time,
-            () = stop.cancelled() => break,
+            () = clock::sleep_until(deadline) => Event::Time,
         };
     }
     let leads = standing.borrow().role.term().is_some();
     standing.send_replace(Standing::default());
-    if tokio::time::timeout(RESIGN_WITHIN, candidate.leave(leads)).await.is_err() {
+    if clock::timeout(RESIGN_WITHIN, candidate.leave(leads)).await.is_err() {
         tracing::warn!("the store does not answer: this coordinator's lease ends by itself");
     }
 }
@@ -210,7 +213,7 @@ impl Candidate {
 }
 
 async fn answer<T>(within: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
-    match tokio::time::timeout(within, work).await {
+    match clock::timeout(within, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(StoreError::NoLease(_))) => Err(Failure::LeaseEnded),
         Ok(Err(error)) => {

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt as _};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_edge::auth::{Principal, PrincipalKind, SecretHash, TicketSigner};
+use udfleet_edge::clock;
 use udfleet_edge::engine::Connection;
 use udfleet_edge::identity::{Identity, Peer};
 use udfleet_proto::error::Error;
@@ -22,7 +23,7 @@ use udfleet_proto::v1::{
 };
 use udfleet_proto::{VERSION, compatible};
 
-use super::message::{Message, NewAttachment, Origin, Outbound};
+use super::message::{Message, Origin, Outbound};
 use super::{MembershipHandle, definitions};
 use crate::access::AccessTable;
 use crate::audit::{AuditEvent, AuditLog};
@@ -102,18 +103,9 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         allowed?;
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let number = self.attaches.fetch_add(1, Ordering::Relaxed) + 1;
-        let record = self.fleet.admit(&hello, &origin).await?;
-        let (link, outbound) = watch::channel(Outbound::default());
-        let (reply, answer) = oneshot::channel();
-        let (epoch, draining) = (record.epoch, record.draining);
-        let attachment = Box::new(NewAttachment { hello, epoch, number, draining, link, origin });
-        self.fleet.tell(Message::Attached { attachment, reply });
-        let attached = answer.await.map_err(|_| super::stopping())?;
-        if attached.is_err() {
-            // It has been claimed already.
-            self.fleet.doubt(&executor);
-        }
-        attached?;
+        // Goes on where the executor waits no more: a claim on it must not stay behind.
+        let let_in = tokio::spawn(self.fleet.clone().let_in(hello, origin, number));
+        let (epoch, outbound) = let_in.await.map_err(|_| super::stopping())??;
         let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, number };
         let access = Arc::clone(&self.trust.access);
         let revoked = async move { access.revoked(&caller).await };
@@ -204,7 +196,7 @@ fn news(sent: &mut Outbound, newest: Outbound) -> Vec<Down> {
 
 async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, Status> {
     let bad = |message: String| Error::new(ErrorCode::InvalidInput, message);
-    let first = tokio::time::timeout(HELLO_TIMEOUT, reports.message()).await;
+    let first = clock::timeout(HELLO_TIMEOUT, reports.message()).await;
     let first = first.map_err(|_| bad("no Hello came in time".to_owned()))??;
     let Some(ExecutorMessage { kind: Some(Up::Hello(hello)) }) = first else {
         return Err(bad("an attach begins with Hello".to_owned()).into());
@@ -246,12 +238,13 @@ impl Pump {
         tokio::pin!(closed, revoked);
         loop {
             let message = tokio::select! {
-                message = messages.message() => message,
+                biased;
                 () = &mut closed => return,
                 () = &mut revoked => {
                     tracing::warn!(executor = self.executor, "its credential has ended, and so does its attachment");
                     break;
                 }
+                message = messages.message() => message,
             };
             match message {
                 Ok(Some(ExecutorMessage { kind: Some(kind) })) => self.pass_on(kind),

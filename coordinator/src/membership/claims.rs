@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use udfleet_edge::clock;
 
 use super::record::{Claim, claim_key};
 use crate::leader::Standing;
@@ -43,10 +44,11 @@ impl ClaimKeeper {
                 tracing::debug!(%error, "claims on executors");
             }
             tokio::select! {
+                biased;
                 changed = self.wanted.changed() => if changed.is_err() { return },
                 changed = self.standing.changed() => if changed.is_err() { return },
                 Some(executor) = self.doubtful.recv() => drop(written.claims.insert(executor, None)),
-                () = tokio::time::sleep(PAUSE), if done.is_err() => {}
+                () = clock::sleep(PAUSE), if done.is_err() => {}
             }
         }
     }

@@ -81,7 +81,17 @@ impl MembershipCore {
 
     /// Lets an executor in. A process that attaches again replaces its older attachment; another process under the id
     /// of one that lives is refused, as the two would otherwise replace each other for ever.
-    pub fn attach(&mut self, attachment: NewAttachment, now: Instant) -> Result<(), Error> {
+    pub fn attach(&mut self, mut attachment: NewAttachment, now: Instant) -> Result<(), Error> {
+        // While it was let in, more may have been heard of it.
+        if let Some((heard, record)) = self.records.get(&attachment.hello.executor)
+            && *heard > attachment.revision
+        {
+            if record.epoch > attachment.epoch {
+                let message = format!("another process serves as {} now", attachment.hello.executor);
+                return Err(Error::new(ErrorCode::ExecutorLost, message));
+            }
+            attachment.draining = record.draining;
+        }
         let NewAttachment { hello, epoch, number, .. } = &attachment;
         let (epoch, number) = (*epoch, *number);
         if let Some(held) = self.members.get(&hello.executor) {

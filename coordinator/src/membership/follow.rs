@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use udfleet_edge::clock;
+
 use super::MembershipHandle;
 use super::message::Message;
 use super::record::{self, CLAIMS, Claim, EXECUTORS, Record, parse_claim_key};
@@ -30,7 +32,7 @@ pub(super) async fn leadership(fleet: MembershipHandle, session: Session, regist
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a new leader can't read the store, trying again");
-                        tokio::time::sleep(PAUSE).await;
+                        clock::sleep(PAUSE).await;
                         continue;
                     }
                 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
+use udfleet_edge::clock;
 
 use super::claims::Claims;
 use super::core::MembershipCore;
@@ -35,7 +36,11 @@ impl Actor for Membership {
         state: MembershipState,
     ) -> Result<MembershipState, ActorProcessingErr> {
         // Ends with the actor.
-        myself.send_interval(TICK, || Message::Tick);
+        tokio::spawn(async move {
+            while myself.send_message(Message::Tick).is_ok() {
+                clock::sleep(TICK).await;
+            }
+        });
         Ok(state)
     }
 
@@ -45,7 +50,7 @@ impl Actor for Membership {
         message: Message,
         state: &mut MembershipState,
     ) -> Result<(), ActorProcessingErr> {
-        let now = Instant::now();
+        let now = clock::now();
         let tick = matches!(message, Message::Tick);
         handle(message, state, now);
         if tick {

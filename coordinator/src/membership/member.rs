@@ -77,7 +77,7 @@ pub(super) struct Member {
 
 impl Member {
     pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
-        let NewAttachment { hello, epoch, number, draining, link, origin } = attachment;
+        let NewAttachment { hello, epoch, number, draining, revision: _, link, origin } = attachment;
         let held = ReportedState::new(!hello.holds_desired_state);
         Self {
             id: Arc::from(hello.executor.as_str()),

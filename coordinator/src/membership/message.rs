@@ -33,6 +33,8 @@ pub(super) struct NewAttachment {
     /// Counts up with each attach to this coordinator: what an earlier one says is refused.
     pub number: u64,
     pub draining: bool,
+    /// Of the record that says both; 0: of one that was known before.
+    pub revision: Revision,
     pub link: Link,
     pub origin: Origin,
 }

@@ -21,6 +21,8 @@ mod refresh;
 mod watches;
 
 #[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scale;
@@ -34,6 +36,7 @@ use std::time::Duration;
 use ractor::{Actor as _, ActorRef};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use udfleet_edge::clock;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, Hello};
 
@@ -45,11 +48,13 @@ use crate::leader::Session;
 use crate::registry::Registry;
 use crate::routes::RouteTable;
 use crate::snapshot::{Snapshot, SnapshotCell};
-use crate::store::SharedStore;
+use crate::store::{Revision, SharedStore};
 use claims::ClaimKeeper;
-use message::{Message, Origin};
+use message::{Message, NewAttachment, Origin, Outbound};
 use record::{Claim, Record};
 
+/// How long a request to the store may be under way, at most.
+const UNDER_WAY: Duration = Duration::from_secs(15);
 /// How long numbers of now are waited for.
 const REFRESH_WITHIN: Duration = Duration::from_millis(500);
 
@@ -110,6 +115,7 @@ impl MembershipHandle {
         let stop = self.stop.clone().cancelled_owned();
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = task => {}
                 () = stop => {}
             }
@@ -124,7 +130,7 @@ impl MembershipHandle {
 
     /// Whether a process may serve under its id, and what is remembered of that. Where the store is away, this
     /// coordinator lets those in that it knows.
-    async fn admit(&self, hello: &Hello, origin: &Origin) -> Result<Record, Error> {
+    async fn admit(&self, hello: &Hello, origin: &Origin) -> Result<(Revision, Record), Error> {
         let (executor, incarnation) = (hello.executor.clone(), hello.incarnation.clone());
         let known = self.ask(|reply| Message::Admit { executor, incarnation, reply }).await??;
         let coordinator = &self.session.me().owner.coordinator;
@@ -132,9 +138,37 @@ impl MembershipHandle {
         let claim = Claim::new(hello, origin);
         match (record::admit(&self.store, hello, &claim, coordinator, lease).await, known) {
             // Its claim is written as soon as the store takes one.
-            (Err(error), Some(record)) if error.code() == ErrorCode::NoCapacity => Ok(record),
+            (Err(error), Some(record)) if error.code() == ErrorCode::NoCapacity => Ok((0, record)),
             (result, _) => result,
         }
+    }
+
+    /// Attaches a process, if it may; its epoch, and what it is to be sent.
+    async fn let_in(
+        self,
+        hello: Hello,
+        origin: Origin,
+        number: u64,
+    ) -> Result<(u64, watch::Receiver<Outbound>), Error> {
+        let executor = hello.executor.clone();
+        let attached = self.attach(hello, origin, number).await;
+        if attached.is_err() {
+            self.doubt(&executor);
+        }
+        attached
+    }
+
+    async fn attach(
+        &self,
+        hello: Hello,
+        origin: Origin,
+        number: u64,
+    ) -> Result<(u64, watch::Receiver<Outbound>), Error> {
+        let (revision, Record { epoch, draining, .. }) = self.admit(&hello, &origin).await?;
+        let (link, outbound) = watch::channel(Outbound::default());
+        let attachment = Box::new(NewAttachment { hello, epoch, number, draining, revision, link, origin });
+        self.ask(|reply| Message::Attached { attachment, reply }).await??;
+        Ok((epoch, outbound))
     }
 
     fn tell(&self, message: Message) {
@@ -148,10 +182,16 @@ impl MembershipHandle {
         answer.await.map_err(|_| stopping())
     }
 
-    /// What was written of an executor may not be so.
+    /// It may have been written that an executor is attached here, or may still be: a request to the store whose outcome
+    /// is not known can be under way for a while.
     fn doubt(&self, executor: &str) {
-        // Fails only while the process stops.
-        let _ = self.doubtful.send(executor.to_owned());
+        let (doubtful, executor) = (self.doubtful.clone(), executor.to_owned());
+        self.spawn(async move {
+            // Fails only while the process stops.
+            let _ = doubtful.send(executor.clone());
+            clock::sleep(UNDER_WAY).await;
+            let _ = doubtful.send(executor);
+        });
     }
 
     /// Says that the registered functions have changed.
@@ -194,7 +234,7 @@ impl MembershipHandle {
     /// While the coordinator stops.
     pub async fn fresh_snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         let fresh = self.ask(|reply| Message::Refresh { reply });
-        if let Ok(refreshed) = tokio::time::timeout(REFRESH_WITHIN, fresh).await {
+        if let Ok(refreshed) = clock::timeout(REFRESH_WITHIN, fresh).await {
             refreshed?;
         }
         Ok(self.snapshot())

@@ -169,7 +169,8 @@ impl SimulatedFleet {
         let draining = self.core.members.get(&id(executor)).is_some_and(|member| member.draining);
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
         // Refused where another process holds the id.
-        let attachment = NewAttachment { hello, epoch: self.epoch, number: self.epoch, draining, link, origin };
+        let (epoch, number) = (self.epoch, self.epoch);
+        let attachment = NewAttachment { hello, epoch, number, draining, revision: 0, link, origin };
         if self.core.attach(attachment, self.now).is_ok() {
             self.reported.remove(&id(executor));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use udfleet_edge::clock;
 use udfleet_proto::v1::{ExecutorState, Hello};
 
 use super::core::MembershipCore;
@@ -99,7 +100,7 @@ impl MembershipCore {
             in_flight: 0,
             devices: Vec::new(),
             functions: snapshot::Map::new_sync(),
-            heard: Instant::now(),
+            heard: clock::now(),
             attached_to: self.others.addresses(executor, &claim.incarnation),
         })
     }

@@ -88,7 +88,7 @@ pub(super) async fn admit(
     claim: &Claim,
     coordinator: &str,
     lease: Option<LeaseId>,
-) -> Result<Record, Error> {
+) -> Result<(Revision, Record), Error> {
     let key = format!("{EXECUTORS}{}", hello.executor);
     let mut unanswered = UnansweredWrites::default();
     for _ in 0..RACES {
@@ -104,7 +104,7 @@ pub(super) async fn admit(
         let mut writes = vec![Write::put(&key, serde_json::to_vec(&record).map_err(broken(&key))?)];
         writes.extend(lease.map(|lease| claim.write(&hello.executor, coordinator, lease)));
         match unanswered.again(store.transact(&[condition], writes).await) {
-            Ok(Some(_)) => return Ok(record),
+            Ok(Some(revision)) => return Ok((revision, record)),
             Ok(None) => {}
             Err(StoreError::NoLease(_)) => {
                 return Err(Error::new(ErrorCode::NoCapacity, "this coordinator's lease has just ended")
@@ -183,7 +183,7 @@ mod tests {
                 since: String::new(),
             };
             silent.leave_unanswered(unanswered);
-            let record = admit(&store, &hello, &claim, "c", None).await.unwrap();
+            let (_, record) = admit(&store, &hello, &claim, "c", None).await.unwrap();
             assert_eq!(record.epoch, 1, "one process has one epoch");
             drop(silent.take_late());
             silent.leave_unanswered(unanswered);

@@ -57,7 +57,7 @@ impl Coordinator {
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
         let number = self.links.len() as u64;
         let id = hello.executor.clone();
-        let attachment = NewAttachment { hello, epoch: number, number, draining: false, link, origin };
+        let attachment = NewAttachment { hello, epoch: number, number, draining: false, revision: 0, link, origin };
         self.core.attach(attachment, Instant::now()).unwrap();
         self.core.report(&id, number, Report::default(), Instant::now());
     }

@@ -15,7 +15,7 @@ use udfleet_proto::v1::{
 use super::core::MembershipCore;
 use super::fitness::STEADY;
 use super::message::{NewAttachment, Origin, Outbound, Unplaced, WatchEvent};
-use super::record::Claim;
+use super::record::{Claim, Record};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
 
@@ -61,7 +61,8 @@ impl TestFleet {
         };
         let (link, desired) = watch::channel(Outbound::default());
         let origin = Origin { address: None, since: SystemTime::UNIX_EPOCH };
-        self.core.attach(NewAttachment { hello, epoch, number: epoch, draining, link, origin }, self.now)?;
+        self.core
+            .attach(NewAttachment { hello, epoch, number: epoch, draining, revision: 0, link, origin }, self.now)?;
         Ok(desired)
     }
 
@@ -535,4 +536,16 @@ async fn a_leader_that_is_cut_off_from_all_executors_gives_up_where_another_reac
     assert!(!fleet.core.may_lead(fleet.now + STEADY));
     fleet.core.claimed("a", "other", None);
     assert!(fleet.core.may_lead(fleet.now + STEADY), "nobody could do better");
+}
+
+#[tokio::test]
+async fn what_is_heard_of_an_executor_while_it_is_let_in_counts() {
+    let mut fleet = TestFleet::new(&["f"]);
+    let record = |epoch, draining| Record { epoch, draining, incarnation: "other".to_owned() };
+    fleet.core.remember("a", 7, record(2, false), fleet.now);
+    let stale = fleet.attach_process("a", "first", 1, false);
+    assert_eq!(stale.unwrap_err().code(), ErrorCode::ExecutorLost, "another process has the next epoch");
+    fleet.core.remember("b", 8, record(1, true), fleet.now);
+    let _b = fleet.attach("b", 1);
+    assert_eq!(fleet.state("b"), ExecutorState::Draining);
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use udfleet_edge::clock;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
@@ -80,7 +81,7 @@ pub(super) struct Arrivals(Mutex<VecDeque<(Instant, String)>>);
 
 impl Arrivals {
     pub fn note(&self, function: &str) {
-        let now = Instant::now();
+        let now = clock::now();
         let mut all = self.0.lock();
         while all.front().is_some_and(|(came, _)| now.saturating_duration_since(*came) >= NEW_FOR) {
             all.pop_front();
@@ -89,7 +90,7 @@ impl Arrivals {
     }
 
     fn has(&self, function: &str) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         self.0.lock().iter().any(|(came, held)| held == function && now.saturating_duration_since(*came) < NEW_FOR)
     }
 }
@@ -101,7 +102,7 @@ impl Registry {
     /// # Errors
     /// Where the store can't say, or too many wait.
     pub async fn look_up(&self, name: &str) -> Result<bool, Error> {
-        let asked = Instant::now();
+        let asked = clock::now();
         let _waiting = self.looks.wait()?;
         let mut latest = self.looks.turn.lock().await;
         if self.looks.looked_after(name, asked) {
@@ -109,11 +110,11 @@ impl Registry {
             return Ok(true);
         }
         if let Some(latest) = *latest {
-            tokio::time::sleep_until((latest + GAP).into()).await;
+            clock::sleep_until(latest + GAP).await;
         }
-        self.looks.begin(name, Instant::now());
+        self.looks.begin(name, clock::now());
         let listing = self.store.list(&format!("{FUNCTIONS}{name}/")).await;
-        *latest = Some(Instant::now());
+        *latest = Some(clock::now());
         let mut news = false;
         for entry in listing?.entries {
             news |= self.take_in(&entry.key).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::StreamExt as _;
+use udfleet_edge::clock;
 
 use super::{Changes, Listing, MetaStore, Revision, StoreError};
 
@@ -43,7 +44,7 @@ pub async fn follow(store: &dyn MetaStore, prefix: &str, after: Revision, follow
         }
         let pause = waits.next().unwrap_or(LONGEST_PAUSE);
         tracing::warn!(prefix, %error, ?pause, "following the metadata store is tried again");
-        tokio::time::sleep(pause).await;
+        clock::sleep(pause).await;
     }
 }
 

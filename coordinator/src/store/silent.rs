@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::embedded::EmbeddedStore;
 use super::{Condition, Entry, LeaseId, Listing, MetaStore, Revision, StoreError, StoreOutage, Watcher, Write};
@@ -15,6 +16,8 @@ pub(crate) enum Unanswered {
     Lost,
     /// It is on its way, and arrives once the test says so.
     Late,
+    /// It happens, and that is answered once the test says so.
+    Held,
 }
 
 pub(crate) type Transaction = (Vec<Condition>, Vec<Write>);
@@ -24,6 +27,7 @@ pub(crate) struct SilentStore {
     inner: EmbeddedStore,
     next: Mutex<VecDeque<Unanswered>>,
     late: Mutex<Option<Transaction>>,
+    released: Notify,
     _folder: tempfile::TempDir,
 }
 
@@ -31,7 +35,7 @@ impl SilentStore {
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inner = EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap();
-        Self { inner, next: Mutex::default(), late: Mutex::default(), _folder: folder }
+        Self { inner, next: Mutex::default(), late: Mutex::default(), released: Notify::new(), _folder: folder }
     }
 
     /// The next transaction, or the one after those that this was said of before.
@@ -42,6 +46,11 @@ impl SilentStore {
     /// What is on its way still.
     pub fn take_late(&self) -> Option<Transaction> {
         self.late.lock().take()
+    }
+
+    /// Answers the transaction whose answer is held.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 }
 
@@ -59,6 +68,11 @@ impl MetaStore for SilentStore {
             None => return self.inner.transact(conditions, writes).await,
             Some(Unanswered::Happens) => drop(self.inner.transact(conditions, writes).await?),
             Some(Unanswered::Lost) => {}
+            Some(Unanswered::Held) => {
+                let answer = self.inner.transact(conditions, writes).await;
+                self.released.notified().await;
+                return answer;
+            }
             Some(Unanswered::Late) => *self.late.lock() = Some((conditions.to_vec(), writes)),
         }
         Err(StoreError::Unavailable("no answer".to_owned()))

@@ -2,7 +2,7 @@
 //! on serving and tries again for ever.
 
 mod logs;
-mod report;
+pub mod report;
 mod roster;
 mod set;
 

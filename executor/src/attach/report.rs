@@ -7,10 +7,10 @@ use std::time::Instant;
 use prost::Message as _;
 use udfleet_proto::error::shrink;
 use udfleet_proto::v1::{
-    BuildLogLine, EnvironmentReference, FunctionMetrics, FunctionReference, FunctionStatus, Report,
+    BuildLogLine, EnvironmentReference, FunctionMetrics, FunctionReference, FunctionStatus, HeldDevice, Report,
 };
 
-use crate::node::{Context, Desired, View};
+use crate::node::{Board, Context, Desired, View};
 
 /// What one report holds of each kind, bytes: far below the bound of a control message.
 const REPORT_BYTES: usize = 2 << 20;
@@ -19,52 +19,100 @@ const LARGEST: usize = 1 << 20;
 /// What is left of an error that is too large, bytes.
 const CUT_ERROR: usize = 16 << 10;
 
-/// Numbers reports, and sends each thing once per attachment.
+/// Makes the reports of this node.
 pub(super) struct Reporter {
     context: Arc<Context>,
+    reports: ReportSequence,
+}
+
+impl Reporter {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context, reports: ReportSequence::default() }
+    }
+
+    /// A new attachment.
+    pub(super) fn start_over(&mut self) {
+        self.reports.start_over();
+    }
+
+    /// The coordinator has asked for a report.
+    pub(super) fn asked(&mut self, number: u64) {
+        self.reports.asked(number);
+    }
+
+    /// The next report; true where more has to follow.
+    pub(super) fn report(&mut self) -> (Report, bool) {
+        let context = &self.context;
+        let (interpreters, rss_bytes) = context.memory.totals();
+        let numbers = NodeNumbers {
+            interpreters,
+            rss_bytes,
+            certificate_ends_unix: context.credentials.as_ref().map_or(0, |own| own.numbers().not_after),
+            in_flight: context.table.in_flight() as u32,
+            busy: context.table.in_flight() > 0 || context.table.streams() > 0,
+            devices: context.devices.held(),
+        };
+        self.reports.next(&context.board, context.stats.report(Instant::now()), numbers)
+    }
+}
+
+/// What a report says of the node as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct NodeNumbers {
+    /// That run.
+    pub interpreters: u32,
+    /// Their private memory.
+    pub rss_bytes: u64,
+    /// When its certificate ends; 0 without TLS.
+    pub certificate_ends_unix: u64,
+    /// Batches accepted and not yet answered.
+    pub in_flight: u32,
+    /// Something is under way that a drain waits for.
+    pub busy: bool,
+    /// That interpreters hold.
+    pub devices: Vec<HeldDevice>,
+}
+
+/// Numbers the reports to one coordinator, and says each thing once per attachment. Pure.
+#[derive(Default)]
+pub struct ReportSequence {
     sequence: u64,
     answers: u64,
     sent: SentReports,
 }
 
-impl Reporter {
-    pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, sequence: 0, answers: 0, sent: SentReports::default() }
-    }
-
+impl ReportSequence {
     /// A new attachment: what was sent last may not have arrived. Everything is sent again.
-    pub(super) fn start_over(&mut self) {
+    pub fn start_over(&mut self) {
         self.answers = 0;
         self.sent = SentReports { unsent: std::mem::take(&mut self.sent.unsent), ..SentReports::default() };
     }
 
     /// The coordinator has asked for a report; the next complete one says that it is the answer.
-    pub(super) fn asked(&mut self, number: u64) {
+    pub fn asked(&mut self, number: u64) {
         self.answers = self.answers.max(number);
     }
 
     /// The next report; true where more has to follow.
-    pub(super) fn report(&mut self) -> (Report, bool) {
-        let mut view = self.context.board.view(self.sent.line, self.sent.change);
+    pub fn next(&mut self, board: &Board, metrics: Vec<FunctionMetrics>, numbers: NodeNumbers) -> (Report, bool) {
+        let mut view = board.view(self.sent.line, self.sent.change);
         let loads = std::mem::take(&mut view.loads);
-        let (interpreters, rss_bytes) = self.context.memory.totals();
-        let in_flight = self.context.table.in_flight();
         let desired = Arc::clone(&view.desired);
-        let (news, more) = self.sent.next(view, self.context.stats.report(Instant::now()));
+        let (news, more) = self.sent.next(view, metrics);
         self.sequence += 1;
         let report = Report {
             sequence: self.sequence,
             term: desired.term,
             revision: desired.revision,
             more,
-            interpreters,
-            rss_bytes,
-            certificate_ends_unix: self.context.credentials.as_ref().map_or(0, |own| own.numbers().not_after),
-            in_flight: in_flight as u32,
-            drained: desired.draining && in_flight == 0 && self.context.table.streams() == 0,
+            interpreters: numbers.interpreters,
+            rss_bytes: numbers.rss_bytes,
+            certificate_ends_unix: numbers.certificate_ends_unix,
+            in_flight: numbers.in_flight,
+            drained: desired.draining && !numbers.busy,
             answers: if more { 0 } else { self.answers },
             loads,
-            devices: self.context.devices.held(),
+            devices: numbers.devices,
             ..news
         };
         (report, more)

@@ -1,7 +1,6 @@
 //! The root of the tree: follows the desired state of the coordinators' leader.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::context::Context;
 use super::desired::Desired;
 use super::environment::{self, EnvironmentActor, EnvironmentMessage};
 use super::fetch::{Fetching, fetch};
-use super::reconcile::{self, Definitions, WantedEnvironments};
+use super::holding::NodeHoldings;
 
 /// Longer than environments take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -41,11 +40,8 @@ pub enum NodeMessage {
 /// What the node knows.
 pub struct NodeState {
     context: Arc<Context>,
-    desired: Arc<Desired>,
-    /// Those that `desired` names, as far as they have come.
-    definitions: Definitions,
+    holdings: NodeHoldings,
     fetching: Fetching,
-    wanted: WantedEnvironments,
     environments: BTreeMap<String, ActorRef<EnvironmentMessage>>,
 }
 
@@ -65,10 +61,8 @@ impl Actor for NodeActor {
         myself.send_interval(COLLECT_PERIOD.min(context.ttl).max(Duration::from_secs(1)), || NodeMessage::Collect);
         Ok(NodeState {
             context,
-            desired: Arc::default(),
-            definitions: Definitions::new(),
+            holdings: NodeHoldings::default(),
             fetching: Fetching::default(),
-            wanted: WantedEnvironments::new(),
             environments: BTreeMap::new(),
         })
     }
@@ -121,60 +115,50 @@ fn failed(hash: String, problem: &dyn std::fmt::Display, myself: &ActorRef<NodeM
 
 impl NodeState {
     async fn desired(&mut self, desired: Desired, myself: &ActorRef<NodeMessage>) {
-        let (term, revision) = (desired.term, desired.revision);
-        if !desired.supersedes(&self.desired) {
-            let (held_term, held_revision) = (self.desired.term, self.desired.revision);
+        let (term, revision, draining) = (desired.term, desired.revision, desired.draining);
+        if !self.holdings.desire(desired) {
+            let held = self.holdings.desired();
+            let (held_term, held_revision) = (held.term, held.revision);
             tracing::warn!(term, revision, held_term, held_revision, "desired state that is not newer is refused");
             return;
         }
-        tracing::info!(term, revision, draining = desired.draining, "desired state");
-        self.desired = Arc::new(desired);
-        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
-        self.definitions.retain(|hash, _| needed.contains(hash));
-        self.context.table.set_draining(self.desired.draining);
-        self.context.board.desired(&self.desired);
+        tracing::info!(term, revision, draining, "desired state");
+        self.context.table.set_draining(draining);
+        self.context.board.desired(self.holdings.desired());
         self.reconcile(myself).await;
         self.fetch(myself);
     }
 
     /// Those that are not needed any more are ignored.
     async fn defined(&mut self, definitions: Vec<(Bytes, FunctionDefinition)>, myself: &ActorRef<NodeMessage>) {
-        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
-        for (hash, definition) in definitions.into_iter().filter(|(hash, _)| needed.contains(hash)) {
-            if let Entry::Vacant(place) = self.definitions.entry(hash) {
-                place.insert(Arc::new(definition));
-                self.fetching.progressed();
-            }
+        if self.holdings.define(definitions) {
+            self.fetching.progressed();
         }
         self.reconcile(myself).await;
     }
 
     /// Fetches the definitions that are missing, unless that is under way.
     fn fetch(&mut self, myself: &ActorRef<NodeMessage>) {
-        let missing: BTreeSet<&Bytes> =
-            self.desired.definitions().filter(|hash| !self.definitions.contains_key(*hash)).collect();
+        let missing = self.holdings.missing();
         if missing.is_empty() {
             return;
         }
         if let Some(pause) = self.fetching.begin() {
-            let missing = missing.into_iter().cloned().collect();
             tokio::spawn(fetch(self.context.definitions.clone(), missing, pause, myself.clone()));
         }
     }
 
     /// Makes the environments what they shall be.
     async fn reconcile(&mut self, myself: &ActorRef<NodeMessage>) {
-        let wanted = reconcile::wanted(&self.desired, &self.definitions, self.context.limits);
-        let plan = reconcile::plan(&self.wanted, &wanted);
-        tracing::debug!(revision = self.desired.revision, ?plan, "reconciled");
-        self.wanted = wanted;
+        let plan = self.holdings.reconcile(self.context.limits);
+        tracing::debug!(revision = self.holdings.desired().revision, ?plan, "reconciled");
         for hash in &plan.stop {
             if let Some(environment) = self.environments.remove(hash) {
                 environment.stop(None);
             }
         }
         for hash in &plan.change {
-            if let (Some(environment), Some(wanted)) = (self.environments.get(hash), self.wanted.get(hash)) {
+            if let (Some(environment), Some(wanted)) = (self.environments.get(hash), self.holdings.wanted().get(hash)) {
                 // Fails for one that has just failed, which is started anew with what is wanted by then.
                 let _ = environment.send_message(EnvironmentMessage::Want(wanted.clone()));
             }
@@ -188,7 +172,7 @@ impl NodeState {
         if self.environments.contains_key(hash) {
             return;
         }
-        let Some(wanted) = self.wanted.get(hash).cloned() else { return };
+        let Some(wanted) = self.holdings.wanted().get(hash).cloned() else { return };
         let arguments = environment::Arguments { context: Arc::clone(&self.context), hash: hash.to_owned(), wanted };
         match Actor::spawn_linked(None, EnvironmentActor, arguments, myself.get_cell()).await {
             Ok((actor, _)) => drop(self.environments.insert(hash.to_owned(), actor)),
@@ -197,7 +181,7 @@ impl NodeState {
     }
 
     fn collect(&self) {
-        let definitions = self.wanted.values().flat_map(|e| e.functions.values());
+        let definitions = self.holdings.wanted().values().flat_map(|e| e.functions.values());
         let artifacts = definitions.flat_map(|f| f.payload.iter().chain(&f.pickle_support)).map(|a| a.hash.clone());
         let (artifacts, context): (BTreeSet<String>, _) = (artifacts.collect(), Arc::clone(&self.context));
         tokio::task::spawn_blocking(move || {

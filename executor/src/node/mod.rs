@@ -11,6 +11,7 @@ pub mod devices;
 mod environment;
 mod fetch;
 mod folders;
+pub mod holding;
 mod interpreter;
 mod load;
 pub mod memory;
