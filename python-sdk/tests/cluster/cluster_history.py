@@ -191,15 +191,20 @@ def _tells_of(event: Event, coordinator: str, executor: str) -> bool:
     return event["op"] == "seen" and event["coordinator"] == coordinator and executor in event["executors"]
 
 
-def longest_gap(events: Iterable[Event], op: str) -> float:
-    """The longest time in seconds for which one worker of this kind had no success."""
-    gap, latest = 0.0, dict[str, float]()
+def longest_gaps(events: Iterable[Event], *ops: str) -> dict[str, float]:
+    """The longest time in seconds for which each worker of these kinds had no success."""
+    gaps, latest = dict[str, float](), dict[str, float]()
     for event in events:
-        if event["op"] != op or event["event"] not in ("begin", "batch", "ok"):
+        if event["op"] not in ops or event["event"] not in ("begin", "batch", "ok"):
             continue
         worker = event["worker"]
         if event["event"] != "begin":
-            gap = max(gap, event["at"] - latest.get(worker, event["at"]))
+            gaps[worker] = max(gaps.get(worker, 0.0), event["at"] - latest.get(worker, event["at"]))
             latest[worker] = event["at"]
         latest.setdefault(worker, event["at"])
-    return gap
+    return gaps
+
+
+def longest_gap(events: Iterable[Event], op: str) -> float:
+    """The longest of them."""
+    return max(longest_gaps(events, op).values(), default=0.0)

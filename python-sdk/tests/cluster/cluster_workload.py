@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 from cluster_fleet import COORDINATORS, ClusterFleet
-from cluster_history import ALWAYS_WORK, Event, Recorder, violations
+from cluster_history import ALWAYS_WORK, Event, Recorder, longest_gaps, violations
 from cluster_programs import eventually
 
 import udfleet
@@ -107,6 +107,8 @@ class Workload:
         effects = effects_path(self.fleet).read_text().split()
         found = violations(self.events, [row for row in effects if row.startswith(f"{self.run}-")], self._strict)
         assert not found, "\n".join([f"{len(found)} violations:", *found[:20]])
+        gaps = longest_gaps(self.events, *_PROGRESS)
+        print(f"{self.run}, longest times without success:", {worker: round(gap, 1) for worker, gap in gaps.items()})
 
     def _settle(self) -> None:
         """Waits until no registration is under way any more: one that has failed for its client may be finished."""

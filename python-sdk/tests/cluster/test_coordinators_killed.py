@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from cluster_fleet import COORDINATORS
-from cluster_history import longest_gap
 from cluster_programs import eventually
 
 TAKEN_OVER_WITHIN = 5.0
@@ -33,7 +32,6 @@ def test_the_leader(cluster, workload):
         cluster.wait_whole()
         load.goes_on()
     assert seconds <= TAKEN_OVER_WITHIN
-    print(f"longest time without a batch: {longest_gap(load.events, 'stream'):.1f} s")
 
 
 def test_the_follower(cluster, workload):

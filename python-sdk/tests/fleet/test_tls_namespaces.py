@@ -17,6 +17,11 @@ from tls_fleet import SECONDS, certs
 from udfleet._local import binaries
 
 ROW, CODE, TOKEN = "row-Zq7mJt", "code-Xw4pLk", "token-Yv9cRb"
+FLIGHTS = "EWRLGAJFKJFKLGAEWR"
+"""Where the first flights of the demo start, as Arrow has them."""
+PACKAGE = "haversine==2.9.0"
+"""What one of its functions asks for."""
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "flights.py"
 
 _CAPTURE = """
 import socket, sys
@@ -87,8 +92,11 @@ def inside(namespace: str, log: Path, *command: str):
 
 
 def carried(namespaces, tmp_path: Path, coordinator: list[str], executor: list[str], client: list[str]) -> bytes:
-    """What goes over the wire while a fleet, whose executor is on the other machine, runs a function."""
+    """What goes over the wire while a fleet, whose executor is on the other machine, runs a function, and the demo."""
     a, b = namespaces
+    # Executors reach no index of packages there: uv takes from its cache what has been fetched before.
+    uv = [str(binaries.find_uv()), "pip", "install", "--quiet", "--python", binaries.base_python()]
+    ran(*uv, "--target", str(tmp_path / "package"), PACKAGE)
     wire, logs = tmp_path / "wire", tmp_path
     (tmp_path / "capture.py").write_text(_CAPTURE)
     (tmp_path / "client.py").write_text(textwrap.dedent(_CLIENT))
@@ -106,15 +114,25 @@ def carried(namespaces, tmp_path: Path, coordinator: list[str], executor: list[s
         )  # fmt: skip
         eventually("it serves", lambda: '"grpc"' in (logs / "coordinator.log").read_text(), SECONDS)
         stack.enter_context(
-            inside(b, logs / "executor.log", programs[1], "--listen", "10.77.0.2:8817", *http, "--coordinator",
+            inside(b, logs / "executor.log", "env", "UV_OFFLINE=1", programs[1], "--listen", "10.77.0.2:8817", *http, "--coordinator",
                    "10.77.0.1:8815", "--work-dir", str(tmp_path / "work"), "--interpreters-per-environment", "1",
                    "--python", binaries.base_python(), "--uv", str(binaries.find_uv()), *executor)
         )  # fmt: skip
         eventually("it attaches", lambda: "attached" in (logs / "executor.log").read_text(), SECONDS)
-        command = [sys.executable, str(tmp_path / "client.py"), "10.77.0.1:8815", *client]
-        done = subprocess.run(["ip", "netns", "exec", a, *command], capture_output=True, text=True, timeout=180)
-        logged = "".join(path.read_text() for path in logs.glob("*.log"))
-        assert done.returncode == 0, done.stderr + logged
+        variables = dict(zip(("UDFLEET_TLS_CA", "UDFLEET_TLS_CERT", "UDFLEET_TLS_KEY"), client, strict=False))
+        for command in (
+            [str(tmp_path / "client.py"), "10.77.0.1:8815", *client],
+            [str(DEMO), "--address", "10.77.0.1:8815"],
+        ):
+            done = subprocess.run(
+                ["ip", "netns", "exec", a, sys.executable, *command],
+                capture_output=True,
+                text=True,
+                timeout=180,
+                env={**os.environ, "UDFLEET_TOKEN": TOKEN, **variables},
+            )
+            logged = "".join(path.read_text() for path in logs.glob("*.log"))
+            assert done.returncode == 0, done.stdout + done.stderr + logged
     return wire.read_bytes()
 
 
@@ -131,11 +149,11 @@ def test_rows_code_and_token_are_not_on_the_wire(namespaces, tmp_path):
     coordinator, executor = options("coordinator-10.77.0.1"), options("executor-10.77.0.2")
     wire = carried(namespaces, tmp_path, coordinator + required, executor + required, files("client"))
     assert len(wire) > 50_000
-    assert not [marker for marker in (ROW, CODE, TOKEN) if marker.encode() in wire]
+    assert not [marker for marker in (ROW, CODE, TOKEN, FLIGHTS, PACKAGE) if marker.encode() in wire]
 
 
 def test_in_plain_text_they_are(namespaces, tmp_path):
     """So the capture sees what there is."""
     wire = carried(namespaces, tmp_path, ["--insecure-non-loopback"], ["--insecure-non-loopback"], [])
-    assert not [marker for marker in (ROW, TOKEN) if marker.encode() not in wire]
+    assert not [marker for marker in (ROW, TOKEN, FLIGHTS, PACKAGE) if marker.encode() not in wire]
     assert "PLAIN TEXT" in (tmp_path / "coordinator.log").read_text()

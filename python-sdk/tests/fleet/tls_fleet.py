@@ -76,9 +76,9 @@ class TlsFleet:
             given["tls_key"] = str(self.certs / f"{certificate}.key")
         return given
 
-    def connect(self, certificate: str | None = "client", **options: Any) -> udfleet.Fleet:
-        """A client of it."""
-        return udfleet.connect(self.address, TOKEN, **self.tls(certificate), **options)
+    def connect(self, certificate: str | None = "client", token: str = TOKEN, **options: Any) -> udfleet.Fleet:
+        """A client of it, with the fleet's own token unless another is given."""
+        return udfleet.connect(self.address, token, **self.tls(certificate), **options)
 
     def wait_attached(self) -> None:
         """Until all executors serve."""
