@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from udfleet import errors
+from udfleet.table import expression
+from udfleet.table.builtins import BuiltinMethods
+from udfleet.table.composed import ComposedMethods
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "python-sdk" / "README.md"])
@@ -49,6 +52,17 @@ def _missing_files(page: Path) -> Iterator[str]:
 def test_links_lead_somewhere_and_named_files_exist(page):
     assert list(_broken_links(page)) == []
     assert list(_missing_files(page)) == []
+
+
+def test_every_built_in_method_of_expressions_is_listed():
+    section = (
+        (ROOT / "docs" / "table-api.md").read_text().split("### Built-in functions of objects")[1].split("\n## ")[0]
+    )
+    listed = {text.partition("(")[0] for text in CODE.findall(section)}
+    methods = {name for mixin in (BuiltinMethods, ComposedMethods) for name in vars(mixin) if not name.startswith("_")}
+    functions = {"concat", "negative", "pi", "e"}
+    assert listed - {".distinct", ".filter"} == methods | functions
+    assert all(callable(getattr(expression, name)) for name in functions)
 
 
 def test_every_exception_class_stands_on_the_page_of_its_code():

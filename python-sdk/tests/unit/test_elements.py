@@ -67,6 +67,13 @@ def test_rows_name_their_columns():
     thing = types_module.SimpleNamespace(b="q", a=1)
     assert types(from_elements([Point(1, "a")])) == [("x", "BIGINT"), ("y", "STRING")]
     assert rows(from_elements([thing])) == [{"b": "q", "a": 1}]
+    nested = from_elements([(thing, Point(1, "a"), [thing])])
+    assert [found for _, found in types(nested)] == [
+        "ROW<b STRING, a BIGINT>",
+        "ROW<x BIGINT, y STRING>",
+        "ARRAY<ROW<b STRING, a BIGINT>>",
+    ]
+    assert rows(nested) == [{"_1": {"b": "q", "a": 1}, "_2": {"x": 1, "y": "a"}, "_3": [{"b": "q", "a": 1}]}]
     assert rows(from_elements([{"a": 1}, {"b": 2}])) == [{"a": 1, "b": None}, {"a": None, "b": 2}]
     assert rows(from_elements([{"a": 1, "b": 2}], ["b"])) == [{"b": 2, "a": 1}]
     assert types(from_elements([(1, "x", 2.5)], ["a"])) == [("a", "BIGINT"), ("_2", "STRING"), ("_3", "DOUBLE")]

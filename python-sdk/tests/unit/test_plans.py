@@ -157,6 +157,7 @@ def test_columns_with_types_are_shown(table, capsys):
     assert schema.get_field_data_types() == [BIGINT, BIGINT, STRING] and schema.get_field_name(3) is None
     assert schema.get_field_data_type("s") == schema.get_field_data_type(2) == STRING
     assert schema.get_field_data_type("z") is None and schema.to_row_data_type().names == ["a", "b", "s"]
+    assert not schema.to_row_data_type().is_nullable
     assert schema == table.get_schema() and hash(schema) == hash(table.get_schema())
     table.print_schema()
     assert capsys.readouterr().out == "(\n  `a` BIGINT,\n  `b` BIGINT,\n  `s` STRING\n)\n"

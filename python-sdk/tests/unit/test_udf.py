@@ -93,7 +93,7 @@ def test_refusals():
         (TypeError, "must be a DataType", lambda: udf(lambda a: 1, input_types=[3], result_type=BIGINT)),
         (ValueError, "func_type must be one of", lambda: udf(lambda: 1, result_type=BIGINT, func_type="x")),
         (ValueError, "func_type must be one of", lambda: udf(result_type=BIGINT, func_type="x")),
-        (TypeError, "async def", lambda: udf(later, result_type=BIGINT, func_type="pandas")),
+        (ValueError, "do not support pandas func_type", lambda: udf(later, result_type=BIGINT, func_type="pandas")),
         (TypeError, "already", lambda: udf(udf(lambda: 1, result_type=BIGINT), result_type=BIGINT)),
     ]:
         with pytest.raises(error, match=match):

@@ -236,8 +236,16 @@ def row_values(value: Any, data_type: DataType, path: str = "") -> list[Any]:
     return list(value)
 
 
+def has_attributes(value: Any) -> bool:
+    """Whether it is an object of a user's class whose attributes are the fields of a ROW."""
+    plain = type(value).__module__ == "builtins" or isinstance(value, type) or hasattr(value, "dtype")
+    return not plain and bool(getattr(value, "__dict__", None))
+
+
 def _named(value: Any) -> dict[str, Any] | None:
-    return value.as_dict() if isinstance(value, Row) and value._names is not None else None
+    if isinstance(value, Row):
+        return value.as_dict() if value._names is not None else None
+    return dict(vars(value)) if has_attributes(value) and not isinstance(value, (tuple, list)) else None
 
 
 def _nothing(value: Any, _: DataType, __: str) -> Any:

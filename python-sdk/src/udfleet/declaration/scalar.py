@@ -49,7 +49,9 @@ class UserDefinedScalarFunctionWrapper(UserDefinedFunctionWrapper[P, R]):
     ) -> None:
         super().__init__(func, input_types, deterministic, name, func_type, result_type is not None)
         if self.asynchronous and func_type != "general":
-            raise TypeError(f"{self.name!r} is `async def`, which takes a row at a time: func_type must be general")
+            raise ValueError(
+                f"Async scalar functions do not support {func_type} func_type: {self.name!r} takes a row at a time"
+            )
         self.result_type = declared_result(result_type, self.__wrapped__, "udf")
 
 

@@ -5,8 +5,11 @@ Needs no other package. Expressions never change; operators make new ones.
 
 from __future__ import annotations
 
+import math
+
 from ..declaration import ConstantCalls, PlanExpression, UserDefinedFunctionWrapper
 from .builtins import BuiltinMethods
+from .composed import ComposedMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ MAX_DEPTH = 40
 """Deepest nesting of expressions in a plan; the coordinator's limit too."""
 
 
-class Expression(PlanExpression, BuiltinMethods):
+class Expression(PlanExpression, BuiltinMethods, ComposedMethods):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
     __slots__ = ("text",)
@@ -352,6 +355,26 @@ def or_(first: Any, second: Any, *others: Any) -> Expression:
 def not_(condition: Any) -> Expression:
     """Whether it is false."""
     return Operation("NOT", condition)
+
+
+def negative(value: Any) -> Expression:
+    """The number with the other sign."""
+    return Operation("NEGATE", value)
+
+
+def pi() -> Expression:
+    """The ratio of a circle's circumference to its diameter."""
+    return lit(math.pi)
+
+
+def e() -> Expression:
+    """Euler's number."""
+    return lit(math.e)
+
+
+def log(value: Any, base: Any = None) -> Expression:
+    """The logarithm to a base, or the natural one."""
+    return expression(value).log(base)
 
 
 def concat(first: Any, *others: Any) -> Expression:

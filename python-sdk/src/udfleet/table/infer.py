@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from .._convert.values import has_attributes
 from ..errors import InvalidInputError
 from ..row import Row
 from ..types import DataType, DataTypes, Field
@@ -50,8 +51,12 @@ def _type_of(value: Any, where: str) -> DataType:
     if isinstance(value, dict):
         return DataTypes.MAP(infer(value.keys(), where), infer(value.values(), where))
     if isinstance(value, (Row, tuple)):
-        names = (value._names if isinstance(value, Row) else None) or [f"f{index}" for index in range(len(value))]
+        own = getattr(value, "_names" if isinstance(value, Row) else "_fields", None)
+        names = own or [f"f{index}" for index in range(len(value))]
         fields = [Field(name, _type_of(item, f"{where}.{name}")) for name, item in zip(names, value, strict=True)]
+        return DataTypes.ROW(fields)
+    if has_attributes(value):
+        fields = [Field(name, _type_of(item, f"{where}.{name}")) for name, item in vars(value).items()]
         return DataTypes.ROW(fields)
     raise InvalidInputError(f"{where}: no type holds {value!r:.100}", hint="give a schema, or other values")
 

@@ -136,6 +136,12 @@ def function(given: Any, what: str) -> tuple[Expression, tuple[str, ...]]:
     return value, names
 
 
+def takes_frame(call: Expression) -> bool:
+    """Whether it is a declared pandas function over the whole row."""
+    declared = isinstance(call, Call) and isinstance(call.function, UserDefinedFunctionWrapper)
+    return declared and call.takes_row and call.function.func_type == "pandas"  # type: ignore[attr-defined]
+
+
 def lateral(given: Any, outer: bool, replaces: bool = False) -> Lateral:
     """A join with a table function."""
     what = "flat_map" if replaces else "left_outer_join_lateral" if outer else "join_lateral"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import datetime
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from ..types.sql import parse as parse_type
 from . import expression as made
-from .expression import MAX_DEPTH, Call, Column, Expression, Operation
+from .expression import MAX_DEPTH, Call, Column, Expression, Literal, Operation
 from .tokens import Source, Token, fail, split, to_python, tokenize, unquoted
 
 _BINARY = {ast.Add: "PLUS", ast.Sub: "MINUS", ast.Mult: "TIMES", ast.Div: "DIVIDE", ast.Mod: "MODULO"}
@@ -98,6 +99,15 @@ def _expression(text: str, tokens: list[Token]) -> Expression:
         fail(text, tokens[-1].end if at_end else inside[-1] if inside else 0, "this is no expression")
     except (RecursionError, MemoryError):
         fail(text[:60], 0, f"the expression is nested deeper than {MAX_DEPTH} levels")
+
+
+def _cast(value: Expression, type_text: str) -> Expression:
+    """A cast; of a number that is written there, DECIMAL without digits has all of them, as in PyFlink."""
+    written = isinstance(value, Literal) and isinstance(value.value, (float, Decimal))
+    if not written or type_text.strip().upper() not in ("DECIMAL", "DEC", "NUMERIC"):
+        return value.cast(parse_type(type_text))
+    exact = Decimal(repr(value.value)) if isinstance(value.value, float) else value.value  # type: ignore[attr-defined]
+    return made.lit(exact)
 
 
 class _Converter:
@@ -263,7 +273,7 @@ class _Converter:
         value = text.value if isinstance(text, ast.Constant) else None
         try:
             if name == "__cast__" and isinstance(value, str):
-                return self.convert(node.args[0]).cast(parse_type(value))
+                return _cast(self.convert(node.args[0]), value)
             return made.lit(_DATED[name](str(value)))
         except (KeyError, ValueError) as error:
             return self.fail(node, str(error))  # type: ignore[no-any-return]

@@ -36,8 +36,8 @@ class TableSchema:
         return next((each.data_type for each in self._fields if each.name == field), None)
 
     def to_row_data_type(self) -> DataType:
-        """The columns as a ROW type."""
-        return DataType("ROW", fields=self._fields)
+        """The columns as a ROW type, NOT NULL: rows are there."""
+        return DataType("ROW", False, fields=self._fields)
 
     def __eq__(self, other: object) -> bool:
         return self._fields == other._fields if isinstance(other, TableSchema) else NotImplemented

@@ -11,7 +11,7 @@ from .._convert.arrow import fit
 from .._convert.columns import to_column, to_untyped
 from .._convert.misfit import MisfitError
 from .._convert.sequences import from_values
-from .._convert.values import row_values
+from .._convert.values import has_attributes, row_values
 from ..errors import InvalidInputError
 from ..types import DataType, DataTypes, Field
 from ..types.arrow import from_arrow, to_arrow, to_arrow_field
@@ -150,8 +150,7 @@ def _as_row(element: Any, own_names: bool) -> Any:
         return dict(zip(element._fields, element, strict=True))
     if isinstance(element, (tuple, list, dict)) or hasattr(element, "as_dict"):
         return element
-    plain = type(element).__module__ == "builtins" or hasattr(element, "dtype") or not hasattr(element, "__dict__")
-    return (element,) if plain or not vars(element) else dict(vars(element))
+    return dict(vars(element)) if has_attributes(element) else (element,)
 
 
 def _typed(rows: list[Any], given: list[Field] | list[str] | None) -> tuple[list[Field], list[Any]]:

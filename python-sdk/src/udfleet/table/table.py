@@ -103,8 +103,20 @@ class Table:
         return GroupedTable(self, ops.items(keys))
 
     def map(self, function: Any) -> Table:
-        """A scalar function's result for each whole row; fields of a ROW become columns."""
-        return self._then(ops.MapRow(*ops.function(function, "map")))
+        """A scalar function's result for each whole row; fields of a ROW become columns.
+
+        Pandas functions that are declared get the fields of ROW columns as columns, as in PyFlink.
+        """
+        call, names = ops.function(function, "map")
+        table = self._flattened() if ops.takes_frame(call) else self
+        return table._then(ops.MapRow(call, names))
+
+    def _flattened(self) -> Table:
+        """With the fields of ROW columns in their place, where no two columns would have one name."""
+        fields = self._fields()
+        items = [item for field in fields for item in _leaves(Column(field.name), field)]
+        names = [item.names[0] for item in items]
+        return self if len(items) == len(fields) or len({*names}) < len(names) else self.select(*items)
 
     def flat_map(self, function: Any) -> Table:
         """A table function's rows for each whole row."""
@@ -292,6 +304,14 @@ class GroupedTable:
         """Any number of rows per group: the keys, and the columns of a table aggregate function."""
         call, names = ops.function(function, "flat_aggregate")
         return self._table._then(ops.GroupWhole(self._keys, call, names, table=True))
+
+
+def _leaves(value: Expression, field: Field) -> Iterator[Named]:
+    """A column, or the fields of a ROW column, and theirs."""
+    if field.data_type.root != "ROW":
+        yield value.alias(field.name)
+    for part in field.data_type.fields:
+        yield from _leaves(value.get(part.name), part)
 
 
 def _free(name: str, taken: list[str]) -> str:

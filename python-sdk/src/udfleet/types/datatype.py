@@ -131,6 +131,21 @@ class DataType:
         return self._with(False)
 
     @property
+    def element_type(self) -> DataType | None:
+        """The type of an ARRAY's or MULTISET's elements."""
+        return self.element if self.root in ("ARRAY", "MULTISET") else None
+
+    @property
+    def key_type(self) -> DataType | None:
+        """The type of a MAP's keys."""
+        return self.key
+
+    @property
+    def value_type(self) -> DataType | None:
+        """The type of a MAP's values."""
+        return self.element if self.root == "MAP" else None
+
+    @property
     def names(self) -> list[str]:
         """The names of a ROW's fields."""
         return [field.name for field in self._row().fields]

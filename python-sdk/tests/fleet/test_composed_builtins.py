@@ -1,0 +1,93 @@
+"""Methods that are made of other built-in functions, on a fleet; and the whole row in pandas' own form."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from decimal import Decimal
+
+import pytest
+from fleet_support import BIGINT, STRING
+
+from udfleet import DataTypes, Row, col, lit, udf
+from udfleet.table.expression import e, log, negative, pi
+
+
+@pytest.fixture(scope="module")
+def table(fleet):
+    rows = [("hello", 2, 0.5), ("", -1, 8.0), (None, 0, None), ("Straße", None, 1.0)]
+    return fleet.from_elements(rows, ["s", "n", "x"])
+
+
+def values(table, expression):
+    return table.select(expression.alias("v")).to_arrow().column("v").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (col("s").left(3), ["hel", "", None, "Str"]),
+        (col("s").left(col("n")), ["he", "", None, None]),
+        (col("s").right(3), ["llo", "", None, "aße"]),
+        (col("s").right(0), ["", "", None, ""]),
+        (col("s").right(col("n")), ["lo", "", None, None]),
+        (col("s").right(50), ["hello", "", None, "Straße"]),
+        (col("s").instr("l"), [3, 0, None, 0]),
+        (lit("l").locate(col("s")), [3, 0, None, 0]),
+        (lit("l").locate(col("s"), 4), [4, 0, None, 0]),
+        (col("s").overlay("XY", 2), ["hXYlo", "", None, "SXYaße"]),
+        (col("s").overlay("XY", 2, 0), ["hXYello", "", None, "SXYtraße"]),
+        (col("s").overlay("XY", 0), ["hello", "", None, "Straße"]),
+        (lit("  x ").trim_leading(), ["x "] * 4),
+        (lit("  x ").trim_trailing(), ["  x"] * 4),
+        (lit("abca").trim_leading("ab"), ["ca"] * 4),
+        (lit("2020-1-5").to_date, [datetime.date(2020, 1, 5)] * 4),
+        (lit("2:05:00").to_time, [datetime.time(2, 5)] * 4),
+        (lit("2020-01-05 02:05:00").to_timestamp, [datetime.datetime(2020, 1, 5, 2, 5)] * 4),
+        (negative(col("n")), [-2, 1, 0, None]),
+    ],
+)
+def test_texts_and_times(table, expression, expected):
+    assert values(table, expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "function"),
+    [
+        (col("x").log2, math.log2),
+        (col("x").log(10), math.log10),
+        (log(col("x")), math.log),
+        (col("x").cot, lambda x: 1 / math.tan(x)),
+        (col("x").degrees, math.degrees),
+        (col("x").radians, math.radians),
+        (col("x") * pi() + e(), lambda x: x * math.pi + math.e),
+    ],
+)
+def test_numbers(table, expression, function):
+    found = values(table, expression)
+    assert found == [x if x is None else pytest.approx(function(x), rel=1e-12) for x in (0.5, 8.0, None, 1.0)]
+
+
+def test_a_sum_without_values_is_zero(table):
+    grouped = table.group_by(col("s")).select(col("s"), col("n").sum0.alias("n"), col("x").sum0.alias("x"))
+    found = {row["s"]: (row["n"], row["x"]) for row in grouped.to_pylist()}
+    assert found == {"hello": (2, 0.5), "": (-1, 8.0), None: (0, 0.0), "Straße": (0, 1.0)}
+
+
+def test_decimals_without_digits_have_those_of_a_number_that_is_written_there(table):
+    made = table.select("CAST(1.05 AS DECIMAL) as a, CAST(n AS DECIMAL) as b").limit(1)
+    assert made.to_pylist() == [{"a": Decimal("1.05"), "b": Decimal(2)}]
+    assert made.to_arrow().schema.field("a").type.scale == 2
+
+
+def test_pandas_functions_get_the_fields_of_nested_rows(fleet):
+    inner = DataTypes.ROW([DataTypes.FIELD("c", BIGINT), DataTypes.FIELD("d", BIGINT)])
+    row_type = DataTypes.ROW([DataTypes.FIELD("a", BIGINT), DataTypes.FIELD("b", inner)])
+    nested = fleet.from_elements([(1, Row(2, 3)), (2, None)], row_type)
+    added = udf(lambda frame: frame.a + frame.c + frame.d, result_type=BIGINT, func_type="pandas")
+    assert [row["_c0"] for row in nested.map(added).to_pylist()] == [6, None]
+    columns = udf(
+        lambda frame: frame.iloc[:, 0].map(lambda _: ",".join(frame.columns)), result_type=STRING, func_type="pandas"
+    )
+    assert nested.map(columns).to_pylist()[0] == {"_c0": "a,c,d"}
+    assert nested.alias("c", "b").map(columns).to_pylist()[0] == {"_c0": "c,b"}, "no two columns have one name"
