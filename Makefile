@@ -7,6 +7,7 @@ FLINK := target/flink
 REFERENCE := target/reference
 SERVICES := target/services
 RELEASE := target/release-tools
+DASHBOARD := coordinator/dashboard
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOGS := target/test-logs
@@ -14,11 +15,11 @@ LOGS := target/test-logs
 LIMIT := --timeout=300
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup system build demo up test test-rust test-python test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-cluster chaos test-python-3.14 test-s3 test-deploy release bench lint format proto clean
+.PHONY: help setup system dashboard build demo up test test-rust test-python test-dashboard test-engines test-flink test-datafusion wheel test-wheel cluster cluster-down test-compose test-cluster chaos test-python-3.14 test-s3 test-deploy release bench lint format proto clean
 
 # Environments that functions and tests ask for are built in here, not in the home folder.
-demo test-rust test-python test-engines test-flink test-datafusion test-wheel test-s3 bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
-demo test-python test-engines test-flink test-datafusion test-s3 bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
+demo test-rust test-python test-dashboard test-engines test-flink test-datafusion test-wheel test-s3 bench: export UV_CACHE_DIR ?= $(CURDIR)/target/uv-cache
+demo test-python test-dashboard test-engines test-flink test-datafusion test-s3 bench: export UDFLEET_EXECUTOR_ENVIRONMENTS_DIR := $(CURDIR)/target/environments
 
 help: ## Show this list
 	@grep -E '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -33,13 +34,26 @@ $(VENV)/.installed: python-sdk/pyproject.toml python-sdk/requirements-dev.lock |
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e python-sdk
 	@touch $@
 
-build: system ## Compile the coordinator, the executor and the interpreter
+# Node is no part of the set-up: without it the coordinator's page says how to get the dashboard.
+dashboard: ## Build the page that the coordinator serves, where there is Node 20.19 or newer
+	@if deploy/system-packages node; then $(MAKE) --no-print-directory $(DASHBOARD)/dist/index.html; \
+		else echo "setup: the coordinator is built without its dashboard: Node 20.19 or newer is needed"; fi
+
+$(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package-lock.json
+	@echo "setup: packages of the dashboard into $(DASHBOARD)/node_modules"
+	cd $(DASHBOARD) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(DASHBOARD)/dist/index.html: $(DASHBOARD)/node_modules/.installed $(shell find $(DASHBOARD)/src $(DASHBOARD)/scripts -type f 2>/dev/null) $(DASHBOARD)/index.html $(DASHBOARD)/vite.config.ts $(DASHBOARD)/package.json
+	cd $(DASHBOARD) && npm run --silent check && npm run --silent build
+
+build: system dashboard ## Compile the coordinator, the executor and the interpreter
 	cargo build --release --locked
 
 setup: build $(VENV)/.installed ## Everything that the other commands need
 
-demo: setup ## Run the main job on real data: a private fleet, four functions, 336,776 flights
-	$(PYTHON) python-sdk/examples/flights.py
+demo: setup ## Run the main job on real data: a private fleet, four functions, 336,776 flights. KEEP=1 lets the fleet run, with its dashboard
+	$(PYTHON) python-sdk/examples/flights.py $(if $(KEEP),--keep)
 
 up: setup ## Start a fleet, leave it running and print what to paste
 	$(VENV)/bin/udfleet up --detach
@@ -56,6 +70,12 @@ test-rust: setup
 	@deploy/system-packages etcd
 	cargo nextest run --release --locked --workspace --config .config/quick-tests.toml
 	cargo test --release --locked --workspace --doc
+
+# Without Chromium the tests in a browser are left out.
+test-dashboard: setup ## The dashboard in a real browser, on a fleet under load
+	@deploy/system-packages chromium
+	@if [ -e $(DASHBOARD)/dist/index.html ]; then cd $(DASHBOARD) && npm test --silent; fi
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) -rs tests/dashboard
 
 test-python: setup
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/unit tests/fleet

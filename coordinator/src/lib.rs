@@ -3,8 +3,8 @@
 //! Who may know whom: `certs`, `config`, `logs`, `scheduler` and `tracked` know nothing else of this crate; `artifact` and `store` stand
 //! on `config`; `registry` on `store`, `scheduler` and `tracked`; `leader` and `plan` on `registry`; `routes` on `registry` and `plan`;
 //! `snapshot` on `registry`; `membership` on
-//! these; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `snapshot`, `membership` and
-//! `router`; `server` starts all.
+//! these; `monitor` on `snapshot` and `membership`; `router` on `registry`, `plan` and `routes`; `fleet` on all but `router`; `http` on `leader`, `logs`, `snapshot`,
+//! `membership`, `monitor` and `router`; `server` starts all.
 
 pub mod access;
 pub mod artifact;
@@ -16,6 +16,7 @@ pub mod http;
 pub mod leader;
 pub mod logs;
 pub mod membership;
+pub mod monitor;
 pub mod plan;
 pub mod registry;
 pub mod router;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_edge::config::{Advertise, invalid};
 use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
-use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
+use udfleet_edge::http::{AllowedHosts, HttpGuard, SessionKeeper, guarded};
 use udfleet_edge::private;
 use udfleet_edge::server::{self, Port};
 use udfleet_edge::tls::{Connector, Credentials};
@@ -25,10 +25,11 @@ use crate::artifact::{ArtifactStore, ArtifactsService};
 use crate::audit::AuditLog;
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, Registrar, StoreLookup};
-use crate::http::{self, Exporter, Http};
+use crate::http::{self, Exporter, Http, Live};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
 use crate::membership::{AttachTrust, MembershipHandle, MembershipService};
+use crate::monitor::unix_ms;
 use crate::registry::{self, Lookup, Owner, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
@@ -56,6 +57,8 @@ pub struct Server {
     ready: Arc<AtomicBool>,
     fleet: MembershipHandle,
     logs: Arc<LogStore>,
+    /// Dashboards that are open.
+    live: Arc<Live>,
     store: SharedStore,
     session: Session,
     /// Ends this coordinator's part in the cluster; the task ends once that is done.
@@ -118,6 +121,9 @@ impl Server {
         let (s, r) = (Arc::clone(&store), Arc::clone(&registry));
         let fleet = MembershipHandle::start(s, session.clone(), r, Arc::clone(&routes), timeout).await?;
         let logs = Arc::<LogStore>::default();
+        let sessions = SessionKeeper::open(&config.data_dir.join("session.key"), http_address.port(), tls.is_some());
+        let sessions = Arc::new(sessions.map_err(unusable)?);
+        let started_unix_ms = unix_ms(SystemTime::now());
         let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {
             grpc: grpc_address,
@@ -126,6 +132,7 @@ impl Server {
             ready: Arc::new(AtomicBool::new(false)),
             fleet: fleet.clone(),
             logs: Arc::clone(&logs),
+            live: Arc::new(Live::new(started_unix_ms)),
             store,
             session: session.clone(),
             leave: (leave, left),
@@ -177,14 +184,30 @@ impl Server {
         server.collect(&context, config.artifact_ttl.0);
         let gate = |surface| Gate::new(surface, access.clone(), Arc::clone(&failures));
         let hosts = AllowedHosts::new(config.http_hosts.iter().chain([&advertise, &http_advertise]));
-        let guard = HttpGuard { gate: gate(Surface::CoordinatorHttp), hosts: Arc::new(hosts) };
+        let (http_gate, hosts) = (gate(Surface::CoordinatorHttp), Arc::new(hosts));
+        let guard = HttpGuard { gate: http_gate.clone(), hosts, sessions: Some(Arc::clone(&sessions)) };
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
         server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator));
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
+        let shown = Arc::clone(&stats);
         let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures, tls.clone());
-        server.serve_http(http, exporter, guard);
+        let shown = Http {
+            fleet: fleet.clone(),
+            monitor: Arc::default(),
+            live: Arc::clone(&server.live),
+            logs: Arc::clone(&server.logs),
+            session: server.session.clone(),
+            stats: shown,
+            exporter: Arc::new(exporter),
+            ready: Arc::clone(&server.ready),
+            store: Arc::clone(&server.store),
+            gate: http_gate,
+            sessions,
+            started_unix_ms,
+        };
+        server.serve_http(http, shown, guard);
         server.until_stopped(async move { access.follow(access_revision).await });
         server.follow(registry, fleet, revision);
         if let Some(credentials) = tls {
@@ -223,10 +246,12 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, exporter: Exporter, guard: HttpGuard) {
-        let (fleet, exporter, ready) = (self.fleet.clone(), Arc::new(exporter), Arc::clone(&self.ready));
-        let store = Arc::clone(&self.store);
-        let app = guarded(http::routes(Http { fleet, exporter, ready, store }), guard);
+    fn serve_http(&mut self, port: Port, shown: Http, guard: HttpGuard) {
+        let (monitor, fleet, watched) = (Arc::clone(&shown.monitor), self.fleet.clone(), shown.clone());
+        let coordinator = self.session.me().owner.coordinator.clone();
+        self.until_stopped(async move { monitor.run(fleet, coordinator).await });
+        self.until_stopped(async move { watched.live.run(&watched).await });
+        let app = guarded(http::routes(shown), guard);
         self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
     }
 
@@ -322,6 +347,7 @@ impl Server {
         self.fleet.stop();
         self.leave.0.cancel();
         self.logs.close();
+        self.live.close();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("streams were still open after {} s", GRACE.as_secs());

@@ -113,7 +113,7 @@ pub async fn run(
     let closed = grpc.serve(services, end.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
     let hosts = AllowedHosts::new(settings.http_hosts.iter().map(String::as_str).chain([hello.address.as_str()]));
-    let guard = HttpGuard { gate: gate(Surface::ExecutorHttp), hosts: Arc::new(hosts) };
+    let guard = HttpGuard { gate: gate(Surface::ExecutorHttp), hosts: Arc::new(hosts), sessions: None };
     let pages = guarded(http::router(Arc::clone(&context), engines, Arc::clone(&failures)), guard);
     let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
     let watched = Arc::clone(&context.memory);

@@ -42,6 +42,13 @@ impl Histogram {
         }
     }
 
+    /// What has been counted since this was as `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let counts = self.counts.iter().zip(&earlier.counts).map(|(now, before)| now.saturating_sub(*before));
+        Self { counts: counts.collect() }
+    }
+
     /// How many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -98,6 +105,7 @@ mod tests {
             }
             left.merge(&right);
             prop_assert_eq!(&left, &whole);
+            prop_assert_eq!(&whole.since(&right).count(), &(values.len().div_ceil(2) as u64));
             prop_assert_eq!(&Histogram::from_proto(&whole.to_proto()), &whole);
             values.sort_unstable();
             for q in [0.5, 0.95, 0.99] {

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod environment;
 pub mod error;
+pub mod error_groups;
 mod executor_state;
 pub mod expanded;
 pub mod flight;

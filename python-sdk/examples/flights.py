@@ -10,10 +10,12 @@ function's own environment on the executors.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import math
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -202,12 +204,17 @@ def work(fleet: udfleet.Fleet, frame: pd.DataFrame) -> int:
     return wrong
 
 
-def on_private_fleet(frame: pd.DataFrame) -> int:
+def on_private_fleet(frame: pd.DataFrame, keep: bool) -> int:
     """All of it, from starting a fleet to looking whether anything of it is left; how much went wrong."""
     started = time.perf_counter()
     with udfleet.local(executors=2, job_parameters={"unit": "km"}) as fleet:
         console.print(f"fleet of 2 executors at {fleet.address} after {time.perf_counter() - started:.2f} s")
         wrong = work(fleet, frame)
+        if keep:
+            page = f"http://{fleet.http_address}/ with the token {fleet.token}"
+            console.print(f"the dashboard: {page}; Ctrl-C ends the fleet", soft_wrap=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
         processes = processes_of(fleet)
     left = still_running(processes)
     verdict = f"[red]{len(left)} are left: {left}[/red]" if left else "none is left"
@@ -220,14 +227,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     where = "of a fleet that runs, through whose coordinators the flights go; its token: UDFLEET_TOKEN"
     parser.add_argument("--address", help=where)
-    address = parser.parse_args().address
+    parser.add_argument("--keep", action="store_true", help="let the fleet run, and print where its dashboard is")
+    arguments = parser.parse_args()
+    address = arguments.address
     if importlib.util.find_spec("haversine") is not None:
         console.print("[red]haversine is installed here: that shows nothing about the function's own environment[/red]")
         return 1
     frame = load()
     console.print(f"{len(frame):,} flights, {frame['dest'].nunique()} destinations")
     if address is None:
-        return 1 if on_private_fleet(frame) else 0
+        return 1 if on_private_fleet(frame, arguments.keep) else 0
     token = os.environ.get("UDFLEET_TOKEN")
     with udfleet.connect(address, token, job_parameters={"unit": "km"}, direct=False) as fleet:
         return 1 if work(fleet, frame) else 0

@@ -1,8 +1,18 @@
-//! The HTTP port: metrics for Prometheus, health checks, the state of the fleet as JSON.
+//! The HTTP port: metrics for Prometheus, health checks, the state of the fleet as JSON, and the dashboard.
 
+mod advice;
 mod api;
+mod failures;
+mod feed;
+mod live;
 mod metrics;
+mod openapi;
+mod overview;
+mod page;
 mod progress;
+mod rows;
+mod session;
+mod topics;
 mod views;
 
 use std::sync::Arc;
@@ -12,11 +22,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-
-use crate::membership::MembershipHandle;
-use crate::store::SharedStore;
+use udfleet_edge::auth::Gate;
+use udfleet_edge::http::SessionKeeper;
 use udfleet_edge::metrics::answer;
 
+use crate::leader::Session;
+use crate::logs::LogStore;
+use crate::membership::MembershipHandle;
+use crate::monitor::Monitor;
+use crate::router::Stats;
+use crate::store::SharedStore;
+
+pub use live::Live;
 pub use metrics::Exporter;
 
 /// What the handlers read.
@@ -24,21 +41,46 @@ pub use metrics::Exporter;
 pub struct Http {
     /// What there is to tell of.
     pub fleet: MembershipHandle,
+    /// Its history.
+    pub monitor: Arc<Monitor>,
+    /// Who watches it.
+    pub live: Arc<Live>,
+    /// What functions printed.
+    pub logs: Arc<LogStore>,
+    /// The coordinators.
+    pub session: Session,
+    /// Of streams through this one.
+    pub stats: Arc<Stats>,
     /// Renders /metrics.
     pub exporter: Arc<Exporter>,
     /// True while the coordinator serves.
     pub ready: Arc<AtomicBool>,
     /// Whose outage /readyz tells.
     pub store: SharedStore,
+    /// Knows who logs in.
+    pub gate: Gate,
+    /// Of browsers.
+    pub sessions: Arc<SessionKeeper>,
+    /// When this coordinator started, in milliseconds since 1970.
+    pub started_unix_ms: u64,
 }
 
 /// The routes of the second port.
 pub fn routes(http: Http) -> axum::Router {
+    let api = api::routes()
+        .route("/topics/{topic}", get(live::topic))
+        .route("/events", get(live::events))
+        .route("/history", get(feed::history))
+        .route("/activity", get(feed::activity))
+        .route("/logs/{name}", get(feed::logs))
+        .route("/openapi.json", get(openapi::serve))
+        .merge(session::routes());
     axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .nest("/api/v1", api::routes())
+        .nest("/api/v1", api)
+        .merge(page::routes())
         .with_state(http)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use udfleet_proto::sketch::Sketch;
 use udfleet_proto::v1::{FunctionMetrics, FunctionProgress, MetricKind, UserMetric};
@@ -10,7 +11,7 @@ use udfleet_proto::v1::{FunctionMetrics, FunctionProgress, MetricKind, UserMetri
 const MOST_METRICS: usize = 1_000;
 
 /// How a function is doing, over the fleet and per executor.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Progress {
     function: String,
     total: Counters,
@@ -37,7 +38,7 @@ impl Progress {
     }
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Counters {
     function: String,
     calls: u64,
@@ -84,7 +85,7 @@ impl Counters {
 }
 
 /// A metric that the function keeps itself; what its kind has not is null.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Metric {
     /// With its groups: `my_group.key=value.name`.
     name: String,

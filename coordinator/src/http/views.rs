@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use udfleet_edge::http::Failure;
 use udfleet_proto::types::sql;
@@ -12,7 +13,7 @@ use udfleet_proto::v1::{FunctionStatus, HeldDevice, LoadState, OnError, SandboxS
 use crate::snapshot::{EnvironmentEntry, ExecutorEntry, FunctionEntry};
 
 /// One function as one executor has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct OnExecutor {
     executor: String,
     function: String,
@@ -23,7 +24,8 @@ pub struct OnExecutor {
 }
 
 impl OnExecutor {
-    fn of(executor: &str, status: &FunctionStatus) -> Self {
+    /// As an executor reports it.
+    pub fn of(executor: &str, status: &FunctionStatus) -> Self {
         Self {
             executor: executor.to_owned(),
             function: status.function.clone(),
@@ -41,7 +43,7 @@ impl OnExecutor {
 }
 
 /// A registered function.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Function {
     name: String,
     version: u32,
@@ -108,7 +110,7 @@ impl Function {
 }
 
 /// A device that an interpreter has for itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Device {
     kind: String,
     device: String,
@@ -136,7 +138,7 @@ impl Sandbox {
 }
 
 /// An executor of the fleet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Executor {
     id: String,
     state: &'static str,
@@ -193,7 +195,7 @@ impl Executor {
 }
 
 /// An environment of the fleet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Environment {
     hash: String,
     python: String,

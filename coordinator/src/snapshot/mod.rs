@@ -10,6 +10,8 @@ mod environment;
 mod executor;
 mod function;
 mod numbers;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_metrics::Sum;
 use udfleet_proto::v1::{ExecutorMetrics, FunctionMetrics, FunctionProgress};
@@ -93,7 +94,7 @@ impl FunctionNumbers {
     }
 
     /// Over the fleet and by executor.
-    fn sums(&self) -> &FunctionProgress {
+    pub fn sums(&self) -> &FunctionProgress {
         self.sums.get_or_init(|| {
             let mut total = FunctionMetrics::default();
             self.gone.iter().for_each(|gone| add(&mut total, gone));
@@ -167,6 +168,7 @@ fn add(sum: &mut FunctionMetrics, more: &FunctionMetrics) {
     sum.run_ns += more.run_ns;
     sum.cpu_ns += more.cpu_ns;
     sum.row_errors += more.row_errors;
+    error_groups::merge(&mut sum.failures, &more.failures);
     if !more.user.is_empty() {
         let mut user = Sum::default();
         user.add(&sum.user);

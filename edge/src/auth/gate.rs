@@ -132,6 +132,17 @@ impl Gate {
         Self::new(Surface::Engine, Arc::new(Everybody::engines()), Arc::default())
     }
 
+    /// Who shows this token.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthenticated`]: the caller is not known, which is counted.
+    pub fn login(&self, token: Option<&str>, path: &str, from: Option<SocketAddr>) -> Result<Arc<Principal>, Error> {
+        self.authenticator.authenticate(token).map_err(|failure| {
+            self.failures.note(&failure, path, from);
+            failure.into()
+        })
+    }
+
     /// The caller of `path`, if it may; none where the path asks for no caller. `header` is the text of an
     /// [`HEADER`](super::HEADER), `from` the peer.
     ///
@@ -151,10 +162,7 @@ impl Gate {
         }
         // Who is not known does not learn what there is.
         let token = header.and_then(|text| text.strip_prefix("Bearer "));
-        let caller = self.authenticator.authenticate(token).map_err(|failure| {
-            self.failures.note(&failure, path, from);
-            GateRefusal::Denied(failure.into())
-        })?;
+        let caller = self.login(token, path, from).map_err(GateRefusal::Denied)?;
         let entry = entry.ok_or_else(|| GateRefusal::Unknown(path.to_owned()))?;
         if let Demand::OneOf(rights) = entry.demand {
             let name = path.rsplit_once('/').map_or(path, |(_, name)| name);

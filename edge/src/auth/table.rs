@@ -132,6 +132,27 @@ pub const METHODS: &[Method] = &[
     on(COORDINATOR_HTTP, "/api/v1/environments", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/progress", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/progress/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/topics/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/history", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/activity", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/logs/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/events", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/whoami", Demand::Known),
+    on(COORDINATOR_HTTP, "/api/v1/openapi.json", Demand::Known),
+    // Takes a token itself.
+    on(COORDINATOR_HTTP, "/api/v1/session", Demand::Nothing),
+    // The dashboard's files: what they show comes from the paths above.
+    on(COORDINATOR_HTTP, "/", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/assets/{}", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/functions", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/functions/{}", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/executors", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/executors/{}", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/environments", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/environments/{}", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/errors", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/why", Demand::Nothing),
+    on(COORDINATOR_HTTP, "/events", Demand::Nothing),
 ];
 
 /// The entry of what is asked for at a port.
@@ -163,7 +184,7 @@ mod tests {
         assert_eq!(found(Surface::Coordinator, "/udfleet.v1.Fleet/Logs"), Some("/udfleet.v1.Fleet/Logs"));
         assert_eq!(found(Surface::Executor, "/udfleet.v1.Fleet/Logs"), None);
         assert_eq!(found(Surface::CoordinatorHttp, "/api/v1/functions/add@3"), Some("/api/v1/functions/{}"));
-        for path in ["/api/v1/functions/", "/api/v1/functions/a/b", "/api/v1/nothing", "/", ""] {
+        for path in ["/api/v1/functions/", "/api/v1/functions/a/b", "/api/v1/nothing", "/assets/a/b", ""] {
             assert_eq!(found(Surface::CoordinatorHttp, path), None, "{path}");
         }
     }

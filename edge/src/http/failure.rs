@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorInfo;
 
 /// Why something is not as it should be, as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Failure {
     code: &'static str,
     message: String,
@@ -33,6 +34,12 @@ impl Failure {
     }
 }
 
+/// The body of an answer that tells an error.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FailureBody {
+    error: Failure,
+}
+
 /// An error as an HTTP response: the status of its code, and a body that says why.
 #[derive(Debug)]
 pub struct HttpError(Error);
@@ -46,6 +53,6 @@ impl From<Error> for HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(serde_json::json!({ "error": Failure::of(self.0.info()) }))).into_response()
+        (status, Json(FailureBody { error: Failure::of(self.0.info()) })).into_response()
     }
 }

@@ -2,9 +2,11 @@
 
 mod failure;
 mod hosts;
+mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{Request, State};
@@ -15,8 +17,9 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::auth::{Gate, GateRefusal};
 
-pub use failure::{Failure, HttpError};
+pub use failure::{Failure, FailureBody, HttpError};
 pub use hosts::AllowedHosts;
+pub use session::SessionKeeper;
 
 /// What a request passes before it is answered.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct HttpGuard {
     pub gate: Gate,
     /// Under which names the port may be called.
     pub hosts: Arc<AllowedHosts>,
+    /// Knows callers by the cookie of a browser, where the port lets people log in.
+    pub sessions: Option<Arc<SessionKeeper>>,
 }
 
 /// The routes behind a guard. Handlers find the caller among the extensions of their request.
@@ -37,8 +42,11 @@ async fn check(State(guard): State<HttpGuard>, mut request: Request, next: Next)
         return HttpError::from(error).into_response();
     }
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    // A header counts before a cookie: who sends one means it.
+    let session = || Some(format!("Bearer {}", guard.sessions.as_ref()?.token(request.headers(), SystemTime::now())?));
+    let shown = header.map(str::to_owned).or_else(session);
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    match guard.gate.check(request.uri().path(), header, from) {
+    match guard.gate.check(request.uri().path(), shown.as_deref(), from) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);

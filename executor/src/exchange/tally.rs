@@ -77,8 +77,11 @@ impl Tally {
         self.record.total_ns = nanoseconds(self.arrived.elapsed());
         let functions = &self.target.functions;
         if self.target.stage.is_empty() {
-            let counted = functions.iter().filter(|function| function.metrics);
-            return counted.for_each(|function| function.stats.answered(&self.record));
+            for function in functions.iter().filter(|function| function.metrics) {
+                function.stats.answered(&self.record);
+                error.iter().for_each(|error| function.stats.failed(error.info()));
+            }
+            return;
         }
         // An error that names a function counts for that one; any other counts for all.
         let named = error.map(|error| error.info().function.as_str());
@@ -87,6 +90,7 @@ impl Tally {
             let failed = share.failed && named.is_none_or(|name| name == function.name);
             if function.metrics {
                 function.stats.answered(&BatchRecord { failed, ..share });
+                error.iter().filter(|_| failed).for_each(|error| function.stats.failed(error.info()));
             }
         }
     }

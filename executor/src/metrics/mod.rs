@@ -5,11 +5,12 @@ mod user;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
-use udfleet_proto::v1::{ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
+use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
 
 use user::UserNumbers;
 
@@ -56,6 +57,7 @@ pub struct FunctionStats {
     counted: Mutex<Counted>,
     user: Mutex<UserNumbers>,
     first_errors: Mutex<Vec<ErrorInfo>>,
+    failures: Mutex<Vec<ErrorGroup>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +107,12 @@ impl FunctionStats {
         m.run_ns += batch.run_ns;
         m.cpu_ns += batch.cpu_ns;
         counted.latency.record(batch.total_ns);
+    }
+
+    /// What an answered batch has failed with.
+    pub fn failed(&self, error: &ErrorInfo) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        error_groups::record(&mut self.failures.lock(), error, now.as_millis() as i64);
     }
 
     /// Rows have failed and have not failed their stream.
@@ -209,6 +217,7 @@ fn snapshot(functions: &BTreeMap<String, Arc<FunctionStats>>) -> Vec<FunctionMet
             in_flight: stats.in_flight(),
             latency: Some(counted.latency.to_proto()),
             user: stats.user.lock().sum(),
+            failures: stats.failures.lock().clone(),
             ..counted.metrics.clone()
         }
     };

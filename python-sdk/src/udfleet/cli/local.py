@@ -66,7 +66,7 @@ def up(
         with connect(f"grpc+tcp://{processes.address}", token) as fleet:
             processes.wait_attached(fleet)
         with recorded(processes.address, token):
-            output.say(f"the fleet is up; metrics at http://{processes.http_address}/metrics; Ctrl-C stops it\n")
+            output.say(f"the fleet is up; its dashboard is at http://{processes.http_address}/; Ctrl-C stops it\n")
             output.say(f'    import udfleet\n    fleet = udfleet.connect("{processes.address}")\n')
             output.say("or, for the udfleet command:")
             if given is None:

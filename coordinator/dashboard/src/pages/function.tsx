@@ -1,0 +1,203 @@
+// Is it fast, right, ready? Why slow? What did the last version change?
+import { useEffect, useState } from "preact/hooks";
+import { type FunctionDetail, type FunctionRow, type FunctionView, type LogRow, ask } from "../api";
+import { bytes, clock, count, duration, percent, rate } from "../format";
+import { second, topic } from "../live";
+import { Chart, Windows, useHistory } from "../parts/chart";
+import { Failures } from "../parts/failures";
+import { Card, Copy, Empty, Events, Figure, Loading, Since, Split, curl, functionLink } from "../parts/small";
+import { State } from "../parts/state";
+import { query, setQuery } from "../router";
+
+const TABS = ["Now", "Versions", "Executors", "Errors", "Logs", "Source"] as const;
+
+export function FunctionPage({ name }: { name: string }) {
+  const data = topic<FunctionDetail>(`function:${name}`).value;
+  if (data === undefined) return <Loading />;
+  if (data === null) return <p class="empty">No function {name} is registered. It may have been dropped: <a href="/events">events</a> tell, or <a href="/functions">see all functions</a>.</p>;
+  const wanted = name.includes("@") ? data.versions.find((row) => row.function === name) : data.versions[0];
+  if (!wanted) return <p class="empty">{data.name} has no version {name}. <a href={functionLink(data.name)}>See the newest</a>.</p>;
+  const tab = query.value.get("tab") ?? "Now";
+  const own = wanted.function;
+  return (
+    <>
+      <div class="title">
+        <h1>{data.name}<small>@{wanted.version}</small></h1>
+        <State of={wanted.state} />
+        <Copy what={{
+          CLI: `udfleet fn explain ${own}`,
+          curl: curl(`/topics/function:${own}`),
+          PromQL: `rate(udfleet_function_rows_total{function="${own}"}[1m])`,
+          JSON: JSON.stringify(data),
+        }} />
+      </div>
+      {wanted.reason && <p class="banner">{wanted.reason}</p>}
+      <dl class="figures">
+        <Figure label="Rows a second" value={rate(wanted.rates.rows)} note={`${rate(wanted.rates.calls)} batches`} />
+        <Figure label="Latency p95" value={duration(wanted.latency.p95)} note={`p50 ${duration(wanted.latency.p50)}, p99 ${duration(wanted.latency.p99)}`} />
+        <Figure label="In flight" value={count(wanted.totals.in_flight)} note="batches" />
+        <Figure label="Rows in a batch" value={wanted.totals.calls > 0 ? count(wanted.totals.rows / wanted.totals.calls) : "–"} note="on average" />
+        <Figure label="Failed" value={count(wanted.totals.errors)} note={`${percent(wanted.totals.errors, wanted.totals.calls)} of ${count(wanted.totals.calls)} batches`} />
+        <Figure label="Ready on" value={`${wanted.ready_on}/${wanted.placed_on}`} note="executors" />
+        <Figure label="Peak memory" value={wanted.totals.peak_memory_bytes > 0 ? bytes(wanted.totals.peak_memory_bytes) : "–"} note="of an interpreter" />
+      </dl>
+      <div class="tabs" role="tablist" aria-label="About this function">
+        {TABS.map((one) => (
+          <button key={one} type="button" role="tab" id={`tab-${one}`} aria-selected={tab === one} aria-controls="panel" onClick={() => setQuery("tab", one === "Now" ? null : one)}>
+            {one}{one === "Errors" && data.errors.length > 0 ? ` (${data.errors.length})` : ""}
+          </button>
+        ))}
+      </div>
+      <div id="panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+        {tab === "Now" && <Now data={data} row={wanted} />}
+        {tab === "Versions" && <Versions data={data} />}
+        {tab === "Executors" && <OnExecutors data={data} />}
+        {tab === "Errors" && (data.errors.length === 0 ? <Empty>Nothing has failed.</Empty> : <Failures all={data.errors} />)}
+        {tab === "Logs" && <Logs name={own} />}
+        {tab === "Source" && <Source name={own} />}
+      </div>
+    </>
+  );
+}
+
+function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
+  const history = useHistory(`function:${row.function}`);
+  const metrics = data.progress?.function === row.function ? data.progress.total.metrics : [];
+  return (
+    <div class="grid">
+      <Card title="How it goes" wide more={<Windows />}>
+        <div class="charts">
+          <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }, { field: "errors", label: "failing batches", colour: "bad" }]} />
+          <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
+        </div>
+      </Card>
+      <Card title="Where the time goes"><Split split={row.split} legend /></Card>
+      <Card title="What would help">
+        {data.advice.length === 0 ? <Empty>The numbers advise nothing.</Empty> : (
+          <ul class="notices">{data.advice.map((one) => <li key={one.advice}><State of="warning" text={one.measured} /> <span>{one.action}</span></li>)}</ul>
+        )}
+      </Card>
+      {metrics.length > 0 && (
+        <Card title="Its own metrics" wide>
+          <div class="scroll" role="region" aria-label="Its own metrics" tabIndex={0}>
+            <table>
+              <thead><tr><th scope="col">Metric</th><th scope="col">Kind</th><th scope="col" class="number">Count</th><th scope="col" class="number">Value or sum</th><th scope="col" class="number">p50</th><th scope="col" class="number">p99</th></tr></thead>
+              <tbody>{metrics.map((one) => (
+                <tr key={one.name}><td>{one.name}</td><td>{one.kind}</td><td class="number">{count(one.count)}</td><td class="number">{count(one.value ?? one.sum)}</td><td class="number">{one.p50 == null ? "–" : count(one.p50)}</td><td class="number">{one.p99 == null ? "–" : count(one.p99)}</td></tr>
+              ))}</tbody>
+            </table>
+          </div>
+        </Card>
+      )}
+      <Card title="What happened" wide><Events events={data.activity} /></Card>
+    </div>
+  );
+}
+
+function Versions({ data }: { data: FunctionDetail }) {
+  return (
+    <Card title="Versions side by side" wide>
+      <div class="scroll" role="region" aria-label="Versions" tabIndex={0}>
+        <table>
+          <thead><tr><th scope="col">Version</th><th scope="col">State</th><th scope="col" class="number">Rows/s</th><th scope="col" class="number">p50</th><th scope="col" class="number">p95</th><th scope="col">Time</th><th scope="col" class="number">Rows</th><th scope="col" class="number">Failed</th><th scope="col">Type</th><th scope="col">Environment</th></tr></thead>
+          <tbody>{data.versions.map((row) => (
+            <tr key={row.function}>
+              <td><a href={functionLink(row.function)}>@{row.version}</a></td><td><State of={row.state} /></td>
+              <td class="number">{rate(row.rates.rows)}</td><td class="number">{duration(row.latency.p50)}</td><td class="number">{duration(row.latency.p95)}</td>
+              <td><Split split={row.split} /></td><td class="number">{count(row.totals.rows)}</td><td class="number">{percent(row.totals.errors, row.totals.calls)}</td>
+              <td><small>{row.kind}, {row.func_type}</small></td>
+              <td><a href={`/environments/${row.environment}`}><code>{row.environment.slice(0, 8)}</code></a></td>
+            </tr>
+          ))}</tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+function OnExecutors({ data }: { data: FunctionDetail }) {
+  if (data.executors.length === 0) return <Empty>No executor should serve it: see <a href="/why">why</a>.</Empty>;
+  return (
+    <Card title="On executors" wide>
+      <div class="scroll" role="region" aria-label="On executors" tabIndex={0}>
+        <table>
+          <thead><tr><th scope="col">Executor</th><th scope="col">Version</th><th scope="col">State</th><th scope="col" class="number">Interpreters</th><th scope="col">Why</th></tr></thead>
+          <tbody>{data.executors.map((one) => (
+            <tr key={one.executor + one.function}>
+              <td><a href={`/executors/${encodeURIComponent(one.executor)}`}>{one.executor}</a></td><td>{one.function}</td><td><State of={one.state.replace("LOAD_STATE_", "")} /></td>
+              <td class="number">{one.interpreters}</td><td>{one.error?.message ?? one.waiting}</td>
+            </tr>
+          ))}</tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+/** Lines that are asked for. */
+const LINES = 500;
+
+function Logs({ name }: { name: string }) {
+  const [rows, setRows] = useState<LogRow[] | null>(null);
+  const [follow, setFollow] = useState(true);
+  const tick = second.value?.tick ?? 0;
+  const every = Math.floor(tick / 2);
+  useEffect(() => {
+    if (!follow && rows) return;
+    let over = false;
+    ask<LogRow[]>(`/logs/${encodeURIComponent(name)}?tail=${LINES}`).then((came) => { if (!over) setRows(came); }, () => undefined);
+    return () => { over = true; };
+  }, [every, follow, name]);
+  if (!rows) return <Loading />;
+  const search = (query.value.get("q") ?? "").toLowerCase();
+  const shown = rows.filter((row) => row.text.toLowerCase().includes(search));
+  return (
+    <Card title="What it printed" wide more={
+      <span class="row">
+        <label class="search"><span class="hidden">Search lines</span><input type="search" placeholder="Search lines" value={query.value.get("q") ?? ""} onInput={(event) => setQuery("q", event.currentTarget.value)} /></label>
+        <label><input type="checkbox" checked={follow} onChange={(event) => setFollow(event.currentTarget.checked)} /> follow</label>
+      </span>
+    }>
+      {rows.length === 0 ? <Empty>It has printed nothing.</Empty> : shown.length === 0 ? <Empty>None of {rows.length} lines has “{search}”.</Empty> : (
+        <div class="logs" role="log" aria-label="Lines" tabIndex={0}><ol>
+          {shown.map((row, index) => (
+            <li key={`${row.unix_ms}-${index}`} class={row.stream}><time>{clock(row.unix_ms)}</time><small>{row.executor}</small><span>{row.text}</span></li>
+          ))}
+        </ol></div>
+      )}
+    </Card>
+  );
+}
+
+function Source({ name }: { name: string }) {
+  const [view, setView] = useState<FunctionView | null>(null);
+  useEffect(() => void ask<FunctionView[]>(`/functions/${encodeURIComponent(name)}`).then((all) => setView(all.at(-1) ?? null), () => undefined), [name]);
+  if (!view) return <Loading />;
+  const signature = `(${view.input_types?.join(", ") ?? "any columns"}) → ${view.result_type}`;
+  const config = Object.entries(view.config);
+  return (
+    <div class="grid">
+      <Card title="Source" wide>
+        {view.doc && <p>{view.doc}</p>}
+        {view.source ? <pre tabIndex={0}><code>{view.source}</code></pre> : <Empty>Its source was not to be had when it was registered.</Empty>}
+      </Card>
+      <Card title="Declared as">
+        <dl class="pairs">
+          <div><dt>Types</dt><dd><code>{signature}</code></dd></div>
+          <div><dt>Kind</dt><dd>{view.kind}, {view.func_type}{view.asynchronous ? ", async" : ""}</dd></div>
+          <div><dt>Deterministic</dt><dd>{view.deterministic ? "yes" : "no"}</dd></div>
+          <div><dt>On an error</dt><dd>{view.on_error}</dd></div>
+          <div><dt>Registered</dt><dd><Since unixMs={view.created_unix_ms} /> {view.job && `by job ${view.job}`}</dd></div>
+        </dl>
+      </Card>
+      <Card title="Runs with">
+        <dl class="pairs">
+          <div><dt>Python</dt><dd>{view.python || "any"}</dd></div>
+          <div><dt>Packages</dt><dd>{view.requirements.length === 0 ? "none" : view.requirements.map((line) => <code key={line}>{line}</code>)}</dd></div>
+          <div><dt>Environment</dt><dd><a href={`/environments/${view.environment}`}><code>{view.environment.slice(0, 12)}</code></a></dd></div>
+          {config.map(([key, value]) => <div key={key}><dt><code>{key}</code></dt><dd>{value}</dd></div>)}
+        </dl>
+      </Card>
+    </div>
+  );
+}

@@ -1,0 +1,110 @@
+// Is it well? What changed? What is the bottleneck?
+import type { Overview as Data } from "../api";
+import { bytes, count, duration, rate } from "../format";
+import { topic } from "../live";
+import { Chart, Windows, useHistory } from "../parts/chart";
+import { Card, Copy, Empty, Events, Figure, Loading, Since, Spark, Split, Subject, curl, functionLink } from "../parts/small";
+import { State } from "../parts/state";
+
+export function Overview() {
+  const data = topic<Data>("overview").value;
+  const history = useHistory("fleet");
+  if (!data) return <Loading />;
+  const ready = data.executors.ready ?? 0;
+  const executors = Object.values(data.executors).reduce((sum, one) => sum + one, 0);
+  const functions = Object.values(data.functions).reduce((sum, one) => sum + one, 0);
+  return (
+    <>
+      <div class="title">
+        <h1>Overview</h1>
+        <Windows />
+        <Copy what={{ CLI: "udfleet status", curl: curl("/topics/overview"), PromQL: "sum(rate(udfleet_function_rows_total[1m]))", JSON: JSON.stringify(data) }} />
+      </div>
+      <dl class="figures">
+        <Figure label="Rows a second" value={rate(data.rates.rows)} note={`${rate(data.rates.calls)} batches`} />
+        <Figure label="Failing batches" value={rate(data.rates.errors)} note="a second" />
+        <Figure label="Latency p95" value={duration(data.latency.p95)} note={`p50 ${duration(data.latency.p50)}`} />
+        <Figure label="Busy interpreters" value={count(data.rates.busy)} note={`of ${data.interpreters}, at most ${data.max_interpreters}`} />
+        <Figure label="Memory" value={bytes(data.memory_bytes)} note="of interpreters" />
+        <Figure label="Executors" value={`${ready}/${executors}`} note="ready" />
+        <Figure label="Functions" value={`${data.functions.READY ?? 0}/${functions}`} note="ready" />
+      </dl>
+      <div class="grid">
+        <Card title="Throughput and latency" wide>
+          <div class="charts">
+            <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }, { field: "errors", label: "failing batches", colour: "bad" }]} />
+            <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
+          </div>
+        </Card>
+        <Card title="Where the time goes"><Split split={data.split} legend /></Card>
+        <Card title="Interpreters"><Slots data={data} /></Card>
+        <Card title="Most time" more={<a href="/functions">All functions</a>}><Top rows={data.top} empty="Nothing has been called in the last minute." /></Card>
+        <Card title="Failing" more={<a href="/errors">All errors</a>}><Top rows={data.failing} errors empty="No batch has failed." /></Card>
+        <Card title="Waiting" more={<a href="/why">Why pending</a>}>
+          {data.notices.length === 0 ? <Empty>{data.waiting === 0 ? "Nothing waits." : `${data.waiting} waiting, and none needs you.`}</Empty> : (
+            <ul class="notices">{data.notices.map((one) => (
+              <li key={one.subject + one.reason}><State of={one.severity} text={one.reason} /> <Subject kind={one.kind} subject={one.subject} /> <span>{one.evidence}</span> <small>since <Since unixMs={one.since_unix_ms} /></small></li>
+            ))}</ul>
+          )}
+        </Card>
+        <Card title="Coordinators">
+          <ul class="plain">{data.coordinators.map((one) => (
+            <li key={one.id}><span class="grow">{one.id}</span> <code>{one.address}</code> <small>{[one.leads && "leads", one.here && "you are here"].filter(Boolean).join(", ")}</small></li>
+          ))}</ul>
+          <p class="muted">Version {data.version}, up <Since unixMs={data.started_unix_ms} />. {data.streams_open} streams are open here.</p>
+        </Card>
+        <Card title="What happened" wide more={<a href="/events">All events</a>}><Events events={data.activity} /></Card>
+      </div>
+    </>
+  );
+}
+
+/** One square for each interpreter: filled while it runs user code, outlined while it waits, dotted where there is room. */
+function Slots({ data }: { data: Data }) {
+  if (data.slots.length === 0) return <Empty>No executor is attached. Start one: <code>udfleet-executor --coordinator HOST:PORT</code></Empty>;
+  return (
+    <>
+      <ul class="slots">
+        {data.slots.map((slot) => {
+          const most = Math.min(64, Math.max(slot.max_interpreters, slot.interpreters));
+          const busy = Math.min(slot.interpreters, slot.busy);
+          const text = `${count(busy)} of ${slot.interpreters} interpreters busy, at most ${slot.max_interpreters}, ${slot.in_flight} batches in flight`;
+          return (
+            <li key={slot.executor}>
+              <a href={`/executors/${encodeURIComponent(slot.executor)}`}>{slot.executor}</a>
+              <span class="squares" role="img" aria-label={text} title={text}>
+                {Array.from({ length: most }, (_, index) => (
+                  <svg key={index} viewBox="0 0 10 10" class={index < slot.interpreters ? "" : "room"}>
+                    <rect x="0.5" y="0.5" width="9" height="9" rx="1.5" />
+                    {index < slot.interpreters && <rect class="fill" x="0.5" y={9.5 - 9 * Math.max(0, Math.min(1, busy - index))} width="9" height={9 * Math.max(0, Math.min(1, busy - index))} rx="1.5" />}
+                  </svg>
+                ))}
+              </span>
+              <small>{count(busy)}/{slot.interpreters}</small>
+            </li>
+          );
+        })}
+      </ul>
+      <p class="muted">Filled: in a function's code, on average over five seconds. Dotted: not started.</p>
+    </>
+  );
+}
+
+function Top({ rows, errors, empty }: { rows: Data["top"]; errors?: boolean; empty: string }) {
+  if (rows.length === 0) return <Empty>{empty}</Empty>;
+  return (
+    <table class="compact">
+      <thead><tr><th scope="col">Function</th><th scope="col" class="number">{errors ? "Failed" : "Rows/s"}</th><th scope="col" class="number">{errors ? "Now, /s" : "p95"}</th><th scope="col">{errors ? "Rows/s" : "Time"}</th></tr></thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={row.function}>
+            <td><a href={functionLink(row.function)}>{row.function}</a></td>
+            <td class="number">{errors ? count(row.errors) : rate(row.rates.rows)}</td>
+            <td class="number">{errors ? rate(row.rates.errors) : duration(row.latency.p95)}</td>
+            <td>{errors ? <Spark values={row.rates.spark} /> : <Split split={row.split} />}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

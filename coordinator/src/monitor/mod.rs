@@ -1,0 +1,282 @@
+//! What people watch a fleet by: history, events, and what waits. Once a second it looks at the snapshot of that moment;
+//! everybody who watches reads what it found.
+
+pub mod activity;
+pub mod ring;
+pub mod sampler;
+pub mod waiting;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::membership::MembershipHandle;
+use crate::snapshot::Snapshot;
+use activity::{Activity, ActivityLog, Change, Severity, SubjectKind};
+use ring::{Track, Window};
+use sampler::{EXECUTOR, FLEET, FUNCTION, FleetSample, Sampler};
+use waiting::Waiting;
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Functions with a history; those that have been silent longest give way.
+const MOST_FUNCTIONS: usize = 500;
+/// Executors with a history.
+const MOST_EXECUTORS: usize = 1000;
+/// Rates that are shown as of now are means of so many seconds.
+pub const NOW_SECONDS: usize = 5;
+/// A function that fails is told of again after it has not failed for so long, seconds.
+const QUIET: u64 = 60;
+
+/// One moment's look at the fleet.
+#[derive(Debug, Clone, Default)]
+pub struct Moment {
+    /// Counts seconds since the coordinator started.
+    pub tick: u64,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The fleet then.
+    pub snapshot: Arc<Snapshot>,
+    /// What waits, what matters most first.
+    pub waiting: Arc<Vec<Waiting>>,
+}
+
+/// See the module.
+pub struct Monitor {
+    seen: Mutex<Seen>,
+    moments: watch::Sender<Moment>,
+}
+
+struct Seen {
+    sampler: Sampler,
+    functions: HashMap<Arc<str>, FunctionTrack>,
+    executors: HashMap<Arc<str>, Track>,
+    fleet: Track,
+    log: ActivityLog,
+    /// Since when each thing waits, by subject and reason.
+    since: HashMap<(String, String), u64>,
+}
+
+struct FunctionTrack {
+    track: Track,
+    /// When it was last called, and when it last failed.
+    active: u64,
+    failed: Option<u64>,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        let seen = Seen {
+            sampler: Sampler::default(),
+            functions: HashMap::new(),
+            executors: HashMap::new(),
+            fleet: Track::new(FLEET),
+            log: ActivityLog::default(),
+            since: HashMap::new(),
+        };
+        Self { seen: Mutex::new(seen), moments: watch::Sender::default() }
+    }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Monitor {
+    /// Watches until it is dropped. `coordinator`: whose start is the first event.
+    pub async fn run(&self, fleet: MembershipHandle, coordinator: String) {
+        let started = Change::new(
+            Severity::Info,
+            "coordinator_started",
+            SubjectKind::Coordinator,
+            coordinator.as_str(),
+            format!("the coordinator {coordinator} started"),
+        );
+        self.seen.lock().log.extend(unix_ms(SystemTime::now()), vec![started]);
+        let mut turns = tokio::time::interval(PERIOD);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = turns.tick().await;
+        self.look(fleet.snapshot(), 1.0, SystemTime::now());
+        loop {
+            turns.tick().await;
+            let now = Instant::now();
+            self.look(fleet.snapshot(), (now - last).as_secs_f64(), SystemTime::now());
+            last = now;
+        }
+    }
+
+    /// Looks at the fleet, `seconds` after it did before.
+    fn look(&self, snapshot: Arc<Snapshot>, seconds: f64, time: SystemTime) {
+        let (before, unix_ms) = (self.moment(), unix_ms(time));
+        let mut waiting = waiting::waiting(&snapshot);
+        {
+            let mut seen = self.seen.lock();
+            let sample = seen.sampler.sample(&snapshot, seconds);
+            // Seconds in which nobody looked have no samples.
+            let missed = (seconds.round() as u64).saturating_sub(1).min(Window::Minutes5.samples() as u64);
+            let tick = before.tick + missed + 1;
+            let mut changes = match before.tick {
+                0 => Vec::new(),
+                _ => activity::changes(&before.snapshot, &snapshot),
+            };
+            for tick in before.tick + 1..tick {
+                seen.pass(tick);
+            }
+            changes.extend(seen.keep(tick, &sample, &snapshot));
+            seen.log.extend(unix_ms, changes);
+            seen.date(&mut waiting, unix_ms);
+            drop(seen);
+            let waiting = Arc::new(waiting);
+            self.moments.send_replace(Moment { tick, unix_ms, snapshot, waiting });
+        }
+    }
+
+    /// The newest look.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.moments.borrow().clone()
+    }
+
+    /// Each look as it comes; who is slow sees the newest.
+    #[must_use]
+    pub fn moments(&self) -> watch::Receiver<Moment> {
+        self.moments.subscribe()
+    }
+
+    /// Reads the history of a function (`add@3`), where it has any.
+    pub fn function<T>(&self, name: &str, read: impl FnOnce(&Track) -> T) -> Option<T> {
+        self.seen.lock().functions.get(name).map(|held| read(&held.track))
+    }
+
+    /// Reads the history of an executor, where it has any.
+    pub fn executor<T>(&self, id: &str, read: impl FnOnce(&Track) -> T) -> Option<T> {
+        self.seen.lock().executors.get(id).map(read)
+    }
+
+    /// Reads the history of the fleet.
+    pub fn fleet<T>(&self, read: impl FnOnce(&Track) -> T) -> T {
+        read(&self.seen.lock().fleet)
+    }
+
+    /// The newest events that are older than number `before`, the newest first.
+    pub fn activity(&self, before: Option<u64>, limit: usize, wanted: impl Fn(&Activity) -> bool) -> Vec<Activity> {
+        self.seen.lock().log.newest(before, limit, wanted)
+    }
+}
+
+impl Seen {
+    /// A second in which nobody looked.
+    fn pass(&mut self, tick: u64) {
+        let functions = self.functions.values_mut().map(|held| &mut held.track);
+        for track in functions.chain(self.executors.values_mut()).chain([&mut self.fleet]) {
+            track.push(tick, &vec![f32::NAN; track.fields().len()]);
+        }
+    }
+
+    /// Adds a sample to each history; tells of functions that begin to fail.
+    fn keep(&mut self, tick: u64, sample: &FleetSample, snapshot: &Snapshot) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.fleet.push(tick, &sample.fleet);
+        self.functions.retain(|name, _| snapshot.functions.contains_key(name));
+        for (name, values) in &sample.functions {
+            let active = values[sampler::CALLS] > 0.0 || values[sampler::IN_FLIGHT] > 0.0;
+            if active && !self.functions.contains_key(name) {
+                self.make_room();
+                let track = FunctionTrack { track: Track::new(FUNCTION), active: tick, failed: None };
+                self.functions.insert(Arc::clone(name), track);
+            }
+            let Some(held) = self.functions.get_mut(name) else { continue };
+            held.track.push(tick, values);
+            held.active = if active { tick } else { held.active };
+            if values[sampler::ERRORS] > 0.0 {
+                if held.failed.is_none_or(|last| tick - last > QUIET) {
+                    let text = format!("calls of {name} began to fail");
+                    changes.push(Change::new(Severity::Error, "calls_fail", SubjectKind::Function, &**name, text));
+                }
+                held.failed = Some(tick);
+            }
+        }
+        self.executors.retain(|id, _| snapshot.executors.contains_key(id));
+        let known: HashMap<&Arc<str>, &Vec<f32>> = sample.executors.iter().map(|(id, values)| (id, values)).collect();
+        for (id, track) in &mut self.executors {
+            match known.get(id) {
+                Some(values) => track.push(tick, values),
+                None => track.push(tick, &[f32::NAN; EXECUTOR.len()]),
+            }
+        }
+        for (id, values) in &sample.executors {
+            if !self.executors.contains_key(id) && self.executors.len() < MOST_EXECUTORS {
+                let mut track = Track::new(EXECUTOR);
+                track.push(tick, values);
+                self.executors.insert(Arc::clone(id), track);
+            }
+        }
+        changes
+    }
+
+    fn make_room(&mut self) {
+        if self.functions.len() < MOST_FUNCTIONS {
+            return;
+        }
+        let silent = self.functions.iter().min_by_key(|(_, held)| held.active).map(|(name, _)| Arc::clone(name));
+        if let Some(silent) = silent {
+            self.functions.remove(&silent);
+        }
+    }
+
+    /// Says since when each thing waits.
+    fn date(&mut self, waiting: &mut Vec<Waiting>, unix_ms: u64) {
+        waiting.truncate(waiting::MOST);
+        let mut since = HashMap::new();
+        for one in waiting {
+            let key = (one.subject.clone(), one.reason.clone());
+            one.since_unix_ms = self.since.get(&key).copied().unwrap_or(unix_ms);
+            since.insert(key, one.since_unix_ms);
+        }
+        self.since = since;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::testing::{attach, counted};
+    use udfleet_proto::v1::FunctionMetrics;
+
+    fn look(monitor: &Monitor, snapshot: &Snapshot, seconds: f64) {
+        let time = UNIX_EPOCH + Duration::from_millis(1000 * (monitor.moment().tick + 1));
+        monitor.look(Arc::new(snapshot.clone()), seconds, time);
+    }
+
+    fn metrics(calls: u64, errors: u64) -> FunctionMetrics {
+        FunctionMetrics { function: "f@1".to_owned(), calls, errors, ..Default::default() }
+    }
+
+    #[test]
+    fn history_and_events_are_kept_and_gaps_show() {
+        let (monitor, mut fleet) = (Monitor::default(), counted("f"));
+        attach(&mut fleet, "e");
+        look(&monitor, fleet.now(), 1.0);
+        fleet.count(&Arc::from("e"), "i", vec![metrics(10, 3)], &[]);
+        look(&monitor, fleet.now(), 1.0);
+        assert_eq!(monitor.activity(None, 10, |_| true).iter().map(|e| e.event).collect::<Vec<_>>(), ["calls_fail"]);
+        let calls = |monitor: &Monitor| monitor.function("f@1", |track| track.values(Window::Minutes5, sampler::CALLS));
+        assert_eq!(calls(&monitor), Some(vec![10.0]));
+        fleet.count(&Arc::from("e"), "i", vec![metrics(14, 4)], &[]);
+        look(&monitor, fleet.now(), 2.0);
+        let values = calls(&monitor).unwrap();
+        assert!(values[1].is_nan() && (values[0], values[2]) == (10.0, 2.0), "{values:?}");
+        assert_eq!(monitor.moment().tick, 4);
+        assert_eq!(monitor.activity(None, 10, |_| true).len(), 1, "it fails still");
+        assert_eq!(monitor.executor("e", |track| track.recent(1, sampler::CALLS)), Some(2.0));
+        assert_eq!(monitor.fleet(|track| track.recent(1, sampler::CALLS)), 2.0);
+        let since = monitor.moment().waiting[0].since_unix_ms;
+        assert_eq!((monitor.moment().waiting[0].reason.as_str(), since), ("NOT_PLACED", 1000));
+    }
+}
