@@ -4,7 +4,7 @@ import { type Second, ask, ApiError } from "./api";
 import { session } from "./session";
 
 const topics = new Map<string, Signal<unknown>>();
-const wanted = signal<string[]>(["overview"]);
+const wanted = signal<string[] | null>(null);
 const visible = signal(!document.hidden);
 /** The last second that the coordinator has told of, and when that was here. */
 export const second = signal<(Second & { here: number }) | null>(null);
@@ -28,7 +28,7 @@ export function topic<T>(name: string): Signal<T | null | undefined> {
 /** Says what the page that is open shows. */
 export function watch(names: string[]): void {
   const next = ["overview", ...names.filter((name) => name !== "overview")];
-  if (next.join() !== wanted.value.join()) wanted.value = next;
+  if (next.join() !== wanted.value?.join()) wanted.value = next;
 }
 
 setInterval(() => (now.value = Date.now()), 1000);
@@ -37,6 +37,7 @@ document.addEventListener("visibilitychange", () => (visible.value = !document.h
 effect(() => {
   if (session.value.state !== "in" || !visible.value) return;
   const names = wanted.value;
+  if (!names) return;
   let source: EventSource | null = null;
   let retry: ReturnType<typeof setTimeout> | undefined;
   const open = () => {

@@ -124,7 +124,7 @@ impl Device {
 }
 
 /// How far an executor contains user code.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Sandbox {
     /// `full`, `partial`, `off` or `unknown`.
     level: &'static str,

@@ -96,7 +96,7 @@ impl Monitor {
             "coordinator_started",
             SubjectKind::Coordinator,
             coordinator.as_str(),
-            format!("the coordinator {coordinator} started"),
+            "the coordinator started",
         );
         self.seen.lock().log.extend(unix_ms(SystemTime::now()), vec![started]);
         let mut turns = tokio::time::interval(PERIOD);

@@ -3,7 +3,7 @@ import type { ExecutorDetail } from "../api";
 import { bytes, count, rate } from "../format";
 import { topic } from "../live";
 import { Chart, Windows, useHistory } from "../parts/chart";
-import { Card, Copy, Empty, Events, Figure, Loading, Since, curl, functionLink } from "../parts/small";
+import { Card, Copy, Empty, Events, Figure, For, Loading, Since, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
 
 export function Executor({ id }: { id: string }) {
@@ -22,7 +22,7 @@ export function Executor({ id }: { id: string }) {
         <Copy what={{ "Drain it": `udfleet drain ${row.id}`, curl: curl(`/topics/executor:${row.id}`), JSON: JSON.stringify(data) }} />
       </div>
       {row.state === "draining" && <p class="banner">It takes nothing new, and finishes {row.in_flight} batches in flight.</p>}
-      {row.state === "lost" && <p class="banner">It has been silent since <Since unixMs={row.reported_unix_ms} />. Its work has moved; it attaches again by itself.</p>}
+      {row.state === "lost" && <p class="banner">It has been silent <For unixMs={row.reported_unix_ms} />. Its work has moved; it attaches again by itself.</p>}
       <dl class="figures">
         <Figure label="Busy interpreters" value={count(row.rates.busy)} note={`of ${row.interpreters}, at most ${row.max_interpreters}`} />
         <Figure label="Memory" value={bytes(row.rss_bytes)} note={`of ${bytes(row.memory_bytes)}`} />

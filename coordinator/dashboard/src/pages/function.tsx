@@ -67,7 +67,8 @@ function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
     <div class="grid">
       <Card title="How it goes" wide more={<Windows />}>
         <div class="charts">
-          <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }, { field: "errors", label: "failing batches", colour: "bad" }]} />
+          <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
+          <Chart title="Batches a second" history={history} format={rate} lines={[{ field: "calls", label: "answered", colour: "convert" }, { field: "errors", label: "failed", colour: "bad" }]} />
           <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
         </div>
       </Card>

@@ -3,7 +3,7 @@ import type { Overview as Data } from "../api";
 import { bytes, count, duration, rate } from "../format";
 import { topic } from "../live";
 import { Chart, Windows, useHistory } from "../parts/chart";
-import { Card, Copy, Empty, Events, Figure, Loading, Since, Spark, Split, Subject, curl, functionLink } from "../parts/small";
+import { Card, Copy, Empty, Events, Figure, For, Loading, Since, Spark, Split, Subject, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
 
 export function Overview() {
@@ -32,7 +32,8 @@ export function Overview() {
       <div class="grid">
         <Card title="Throughput and latency" wide>
           <div class="charts">
-            <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }, { field: "errors", label: "failing batches", colour: "bad" }]} />
+            <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
+            <Chart title="Batches a second" history={history} format={rate} lines={[{ field: "calls", label: "answered", colour: "convert" }, { field: "errors", label: "failed", colour: "bad" }]} />
             <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
           </div>
         </Card>
@@ -43,21 +44,24 @@ export function Overview() {
         <Card title="Waiting" more={<a href="/why">Why pending</a>}>
           {data.notices.length === 0 ? <Empty>{data.waiting === 0 ? "Nothing waits." : `${data.waiting} waiting, and none needs you.`}</Empty> : (
             <ul class="notices">{data.notices.map((one) => (
-              <li key={one.subject + one.reason}><State of={one.severity} text={one.reason} /> <Subject kind={one.kind} subject={one.subject} /> <span>{one.evidence}</span> <small>since <Since unixMs={one.since_unix_ms} /></small></li>
+              <li key={one.subject + one.reason}><State of={one.severity} text={one.reason} /> <Subject kind={one.kind} subject={one.subject} /> <span>{one.evidence}</span> <small><For unixMs={one.since_unix_ms} /></small></li>
             ))}</ul>
           )}
         </Card>
         <Card title="Coordinators">
           <ul class="plain">{data.coordinators.map((one) => (
-            <li key={one.id}><span class="grow">{one.id}</span> <code>{one.address}</code> <small>{[one.leads && "leads", one.here && "you are here"].filter(Boolean).join(", ")}</small></li>
+            <li key={one.id}><span title={one.id}>{one.id.slice(0, 12)}</span> <code>{one.address}</code> <small>{[one.leads && "leads", one.here && "you are here"].filter(Boolean).join(", ")}</small></li>
           ))}</ul>
-          <p class="muted">Version {data.version}, up <Since unixMs={data.started_unix_ms} />. {data.streams_open} streams are open here.</p>
+          <p class="muted">Version {data.version}, started <Since unixMs={data.started_unix_ms} />. {data.streams_open} streams are open here.</p>
         </Card>
         <Card title="What happened" wide more={<a href="/events">All events</a>}><Events events={data.activity} /></Card>
       </div>
     </>
   );
 }
+
+/** Squares of an executor that are drawn although nothing has started there. */
+const ROOM = 12;
 
 /** One square for each interpreter: filled while it runs user code, outlined while it waits, dotted where there is room. */
 function Slots({ data }: { data: Data }) {
@@ -66,7 +70,7 @@ function Slots({ data }: { data: Data }) {
     <>
       <ul class="slots">
         {data.slots.map((slot) => {
-          const most = Math.min(64, Math.max(slot.max_interpreters, slot.interpreters));
+          const most = Math.min(64, Math.max(slot.interpreters, Math.min(slot.max_interpreters, ROOM)));
           const busy = Math.min(slot.interpreters, slot.busy);
           const text = `${count(busy)} of ${slot.interpreters} interpreters busy, at most ${slot.max_interpreters}, ${slot.in_flight} batches in flight`;
           return (
@@ -80,12 +84,12 @@ function Slots({ data }: { data: Data }) {
                   </svg>
                 ))}
               </span>
-              <small>{count(busy)}/{slot.interpreters}</small>
+              <small>{count(busy)} of {slot.interpreters}</small>
             </li>
           );
         })}
       </ul>
-      <p class="muted">Filled: in a function's code, on average over five seconds. Dotted: not started.</p>
+      <p class="muted">Filled: in a function's code, on average over five seconds. Dotted: room for more.</p>
     </>
   );
 }

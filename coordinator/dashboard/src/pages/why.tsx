@@ -1,7 +1,7 @@
 // What waits, for what, since when, and what would help?
 import type { Waiting } from "../api";
 import { topic } from "../live";
-import { Copy, Empty, Loading, Since, Subject, curl } from "../parts/small";
+import { Copy, Empty, For, Loading, Subject, curl } from "../parts/small";
 import { State } from "../parts/state";
 
 export function Why() {
@@ -13,7 +13,7 @@ export function Why() {
         <ul class="why">
           {all.map((one) => (
             <li key={one.reason + one.subject} class={`card ${one.severity}`}>
-              <p class="row"><State of={one.severity} text={one.reason} /> <strong><Subject kind={one.kind} subject={one.subject} /></strong> <small>since <Since unixMs={one.since_unix_ms} /></small></p>
+              <p class="row"><State of={one.severity} text={one.reason} /> <strong><Subject kind={one.kind} subject={one.subject} /></strong> <small><For unixMs={one.since_unix_ms} /></small></p>
               <p>{one.evidence}</p>
               {one.remedy && <p class="remedy"><b>What would help:</b> {one.remedy}</p>}
             </li>

@@ -85,6 +85,11 @@ export function Since({ unixMs }: { unixMs: number }) {
   return <time dateTime={new Date(unixMs).toISOString()} title={new Date(unixMs).toLocaleString("en-GB")}>{ago(unixMs, now.value)}</time>;
 }
 
+/** How long something has been so. */
+export function For({ unixMs }: { unixMs: number }) {
+  return <time dateTime={new Date(unixMs).toISOString()} title={new Date(unixMs).toLocaleString("en-GB")}>for {duration(Math.max(1, Math.round((now.value - unixMs) / 1000)))}</time>;
+}
+
 export const functionLink = (name: string): string => `/functions/${encodeURIComponent(name)}`;
 
 export function Subject({ kind, subject }: { kind: string; subject: string }) {
@@ -92,6 +97,13 @@ export function Subject({ kind, subject }: { kind: string; subject: string }) {
   if (kind === "function") return <a href={functionLink(subject)}>{subject}</a>;
   if (kind === "executor") return <a href={`/executors/${encodeURIComponent(subject)}`}>{subject}</a>;
   return <>{subject}</>;
+}
+
+/** What it is about is a link where the text names it. */
+function Message({ event }: { event: Activity }) {
+  const at = event.subject ? event.message.indexOf(event.subject) : -1;
+  if (at < 0) return <>{event.message}</>;
+  return <>{event.message.slice(0, at)}<Subject kind={event.kind} subject={event.subject} />{event.message.slice(at + event.subject.length)}</>;
 }
 
 export function Events({ events }: { events: Activity[] }) {
@@ -102,7 +114,7 @@ export function Events({ events }: { events: Activity[] }) {
         <li key={event.id} class={event.severity}>
           <time dateTime={new Date(event.unix_ms).toISOString()} title={new Date(event.unix_ms).toLocaleString("en-GB")}>{clock(event.unix_ms)}</time>
           <State of={event.severity} />
-          <span class="grow"><span>{event.message}</span> <Subject kind={event.kind} subject={event.subject} /></span>
+          <span class="grow"><Message event={event} /></span>
         </li>
       ))}
     </ol>
