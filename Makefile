@@ -36,8 +36,9 @@ $(VENV)/.installed: python-sdk/pyproject.toml python-sdk/requirements-dev.lock |
 
 # Node is no part of the set-up: without it the coordinator's page says how to get the dashboard.
 dashboard: ## Build the page that the coordinator serves, where there is Node 20.19 or newer
-	@if deploy/system-packages node; then $(MAKE) --no-print-directory $(DASHBOARD)/dist/index.html; \
-		else echo "setup: the coordinator is built without its dashboard: Node 20.19 or newer is needed"; fi
+	@if deploy/system-packages node && $(MAKE) --no-print-directory $(DASHBOARD)/node_modules/.installed; \
+		then $(MAKE) --no-print-directory $(DASHBOARD)/dist/index.html; \
+		else echo "setup: the coordinator is built without its dashboard: that takes Node 20.19 or newer, and npm's packages"; fi
 
 $(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package-lock.json
 	@echo "setup: packages of the dashboard into $(DASHBOARD)/node_modules"

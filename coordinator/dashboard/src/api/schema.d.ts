@@ -1133,6 +1133,7 @@ export interface components {
             };
             /** Format: uint64 */
             rss_bytes: number;
+            sandbox: components["schemas"]["Sandbox"];
             state: string;
             version: string;
         };
@@ -1221,6 +1222,33 @@ export interface components {
         FailureBody: {
             error: components["schemas"]["Failure"];
         };
+        /** @description Errors of one code, exception type and place. */
+        FailureGroup: {
+            /** Format: uint64 */
+            count: number;
+            /** @description The newest of them. */
+            example: components["schemas"]["Failure"];
+            /** @description Of the exception; empty: there was none. */
+            exception: string;
+            /** @description How many on each executor. */
+            executors: {
+                [key: string]: number;
+            };
+            /** @description Of the interpreter, where it ended. */
+            exit?: components["schemas"]["InterpreterExit"];
+            /**
+             * Format: int64
+             * @description In milliseconds since 1970.
+             */
+            first_unix_ms: number;
+            /**
+             * Format: int64
+             * @description In milliseconds since 1970.
+             */
+            last_unix_ms: number;
+            /** @description As Python prints it. */
+            traceback: string;
+        };
         /** @description A registered function. */
         Function: {
             asynchronous: boolean;
@@ -1289,6 +1317,8 @@ export interface components {
             errors_per_second: number;
             /** @description `add@3` */
             function: string;
+            /** @description What made batches fail, the newest first; at most a few kinds. */
+            groups: components["schemas"]["FailureGroup"][];
             /** @description Why executors could not load it, each with the executor. */
             load_failures: components["schemas"]["Failure"][];
             /**
@@ -1365,6 +1395,24 @@ export interface components {
             /** @description `rows`, `calls`, `errors`, `row_errors` and `bytes` are per second; `queue`, `transfer`, `convert`, `run` and `cpu` are seconds per second; `p50`, `p95`, `p99` are seconds; `memory` is bytes; others are counts. */
             name: string;
             values: (number | null)[];
+        };
+        /** @description How an interpreter ended. */
+        InterpreterExit: {
+            last_stderr: string;
+            /**
+             * Format: uint64
+             * @description 0: none.
+             */
+            memory_limit_bytes: number;
+            /** Format: uint64 */
+            peak_rss_bytes: number;
+            /**
+             * Format: int32
+             * @description 0: it exited by itself.
+             */
+            signal: number;
+            /** Format: int32 */
+            status: number;
         };
         /** @description Seconds from the arrival of a batch to its answer, over the last minute; null: nothing was called. */
         Latency: {
@@ -1523,6 +1571,12 @@ export interface components {
             rows: number;
             /** @description Rows in a second over the last five minutes, by ten seconds, the oldest first. */
             spark: number[];
+        };
+        /** @description How far an executor contains user code. */
+        Sandbox: {
+            /** @description `full`, `partial`, `off` or `unknown`. */
+            level: string;
+            missing: string[];
         };
         /** @description Closes the changes of a second. */
         Second: {

@@ -1,5 +1,5 @@
 // Is it fast, right, ready? Why slow? What did the last version change?
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type FunctionDetail, type FunctionRow, type FunctionView, type LogRow, ask } from "../api";
 import { bytes, clock, count, duration, percent, rate } from "../format";
 import { second, topic } from "../live";
@@ -75,7 +75,7 @@ function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
       <Card title="Where the time goes"><Split split={row.split} legend /></Card>
       <Card title="What would help">
         {data.advice.length === 0 ? <Empty>The numbers advise nothing.</Empty> : (
-          <ul class="notices">{data.advice.map((one) => <li key={one.advice}><State of="warning" text={one.measured} /> <span>{one.action}</span></li>)}</ul>
+          <ul class="notices">{data.advice.map((one) => <li key={one.advice}><State of="warning" text={one.measured} /><p>{one.action}</p></li>)}</ul>
         )}
       </Card>
       {metrics.length > 0 && (
@@ -149,6 +149,15 @@ function Logs({ name }: { name: string }) {
     ask<LogRow[]>(`/logs/${encodeURIComponent(name)}?tail=${LINES}`).then((came) => { if (!over) setRows(came); }, () => undefined);
     return () => { over = true; };
   }, [every, follow, name]);
+  const lines = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (follow && lines.current) lines.current.scrollTop = lines.current.scrollHeight;
+  }, [rows, follow]);
+  // Who scrolls up reads: the lines stay where they are.
+  const scrolled = () => {
+    const box = lines.current;
+    if (box && box.scrollHeight - box.scrollTop - box.clientHeight > 40) setFollow(false);
+  };
   if (!rows) return <Loading />;
   const search = (query.value.get("q") ?? "").toLowerCase();
   const shown = rows.filter((row) => row.text.toLowerCase().includes(search));
@@ -160,7 +169,7 @@ function Logs({ name }: { name: string }) {
       </span>
     }>
       {rows.length === 0 ? <Empty>It has printed nothing.</Empty> : shown.length === 0 ? <Empty>None of {rows.length} lines has “{search}”.</Empty> : (
-        <div class="logs" role="log" aria-label="Lines" tabIndex={0}><ol>
+        <div class="logs" role="log" aria-label="Lines" tabIndex={0} ref={lines} onScroll={scrolled}><ol>
           {shown.map((row, index) => (
             <li key={`${row.unix_ms}-${index}`} class={row.stream}><time>{clock(row.unix_ms)}</time><small>{row.executor}</small><span>{row.text}</span></li>
           ))}
