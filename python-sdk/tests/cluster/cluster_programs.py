@@ -77,6 +77,12 @@ class Program:
         self._process = None
         return status
 
+    def end(self, seconds: float) -> None:
+        """SIGTERM, and SIGKILL where it takes longer, as service managers do."""
+        with contextlib.suppress(AssertionError):
+            self.stop(seconds)
+        self.kill()
+
     def pause(self) -> None:
         """It stands still, as a virtual machine does that is not scheduled; its connections stay open."""
         os.kill(self.pid, signal.SIGSTOP)

@@ -40,6 +40,15 @@ class Kind:
     count: int = 1
 
 
+def _stop(fleet: ClusterFleet, host: str) -> None:
+    program = fleet.program(host)
+    if host in ETCD:
+        # etcd waits for a peer that stands still. Ours have to end by themselves.
+        program.end(seconds=5.0)
+    else:
+        program.stop()
+
+
 def _artifacts_go_away(fleet: ClusterFleet, _: str) -> None:
     fleet.away = ExitStack()
     fleet.away.enter_context(cluster_disks.away(fleet.artifacts))
@@ -53,7 +62,7 @@ def _compact(fleet: ClusterFleet) -> None:
 
 KINDS = {
     "kill": Kind(lambda f, host: f.program(host).kill(), lambda f, host: f.restart(f.program(host))),
-    "stop": Kind(lambda f, host: f.program(host).stop(), lambda f, host: f.restart(f.program(host))),
+    "stop": Kind(_stop, lambda f, host: f.restart(f.program(host))),
     "pause": Kind(lambda f, host: f.program(host).pause(), lambda f, host: f.program(host).resume()),
     "isolate": Kind(lambda f, host: f.network.isolate(host), lambda f, host: f.network.join(host)),
     "cut": Kind(lambda f, *two: f.network.cut(*two), lambda f, *two: f.network.mend(*two), count=2),
