@@ -137,7 +137,7 @@ impl Ring {
             };
             *partial = (sum, count + 1);
         }
-        if tick % u64::from(self.window.step()) != 0 {
+        if !tick.is_multiple_of(u64::from(self.window.step())) {
             return;
         }
         if self.values.len() == self.window.samples() * fields.len() {
