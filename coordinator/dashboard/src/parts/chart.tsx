@@ -92,7 +92,7 @@ export function Chart({ title, history, lines, format }: Props) {
           cursor: { y: false, points: { size: 6 } },
           scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
           axes: [
-            { ...axis, values: (_, at, __, ___, every) => at.map((time) => clock(time * 1000).slice(0, every >= 60 ? 5 : 8)), space: 52 },
+            { ...axis, values: (_, at, __, ___, every) => at.map((time) => clock(time * 1000).slice(0, every >= 60 ? 5 : 8)), space: 72 },
             { ...axis, values: (_, at) => at.map(format), size: 62 },
           ],
           series: [{}, ...lines.map((line) => ({ stroke: css(line.colour), width: 1.6, spanGaps: false, points: { show: false } }))],

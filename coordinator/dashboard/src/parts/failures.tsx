@@ -37,7 +37,7 @@ function Kind({ group, open }: { group: Group; open: boolean }) {
   return (
     <details class="failure" open={open}>
       <summary>
-        <b>{group.exception || example.code}</b> <span class="said">{firstLine(example.message)}</span>
+        <b>{group.exception || example.code}</b> <span class="said">{said(group)}</span>
         <small>{count(group.count)} times, last <Since unixMs={group.last_unix_ms} />, first <Since unixMs={group.first_unix_ms} /></small>
       </summary>
       {group.traceback ? <pre tabIndex={0}>{group.traceback}</pre> : <pre tabIndex={0}>{example.message}</pre>}
@@ -55,7 +55,11 @@ function Kind({ group, open }: { group: Group; open: boolean }) {
   );
 }
 
-const firstLine = (text: string): string => text.split("\n", 1)[0] ?? "";
+/** What it says, without its type once more. */
+function said({ example, exception }: Group): string {
+  const line = example.message.split("\n", 1)[0] ?? "";
+  return exception && line.startsWith(`${exception}: `) ? line.slice(exception.length + 2) : line;
+}
 
 /** For a bug report. */
 function markdown(one: FunctionErrors): string {
