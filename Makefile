@@ -47,6 +47,7 @@ $(DASHBOARD)/node_modules/.installed: $(DASHBOARD)/package-lock.json
 
 $(DASHBOARD)/dist/index.html: $(DASHBOARD)/node_modules/.installed $(shell find $(DASHBOARD)/src $(DASHBOARD)/scripts -type f 2>/dev/null) $(DASHBOARD)/index.html $(DASHBOARD)/vite.config.ts $(DASHBOARD)/package.json
 	cd $(DASHBOARD) && npm run --silent check && npm run --silent build
+	@touch coordinator/build.rs
 
 build: system dashboard ## Compile the coordinator, the executor and the interpreter
 	cargo build --release --locked

@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     let manifest = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| missing("CARGO_MANIFEST_DIR"))?;
     let out = env::var_os("OUT_DIR").ok_or_else(|| missing("OUT_DIR"))?;
     let built = Path::new(&manifest).join("dashboard/dist");
-    // A folder that is missing counts as changed at every build, so the one that it lies in is watched too.
+    // A folder that is missing would count as changed at every build: `make dashboard` touches this file instead.
     println!("cargo::rerun-if-changed=dashboard/package.json");
     if built.is_dir() {
         println!("cargo::rerun-if-changed=dashboard/dist");
