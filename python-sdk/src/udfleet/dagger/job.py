@@ -75,7 +75,8 @@ def load(config: str | os.PathLike[str] | Mapping[str, Any]) -> DaggerJob:
     settings = checked(config) if isinstance(config, Mapping) else read_settings(config)
     given = Environment().with_config(settings)
     notes: list[str] = []
-    sources = read(given.files)
+    # As they are written: on the path the last comes first.
+    sources = read(given.files[::-1])
     functions = list(_functions(sources, notes))
     if not functions:
         raise InvalidDefinitionError(f"PYTHON_FILES: no function is in {settings['python.files']}")
