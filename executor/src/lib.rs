@@ -1,9 +1,10 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `orphans` and `sandbox` know nothing else of this crate;
-//! `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on `artifact` and `sandbox`; `link` on
-//! `logs`; `exchange` on `link` and `metrics`; `node` on these; `attach` and `http` on `node`; `run` starts all.
+//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `oom`, `orphans` and `sandbox` know nothing else
+//! of this crate; `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on `artifact`, `orphans`
+//! and `sandbox`; `link` on `logs`, `oom` and `orphans`; `exchange` on `link` and `metrics`; `node` on these; `attach` and
+//! `http` on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
@@ -20,6 +21,7 @@ pub mod logs;
 pub mod metrics;
 pub mod node;
 pub mod node_service;
+pub mod oom;
 pub mod orphans;
 pub mod run;
 pub mod sandbox;

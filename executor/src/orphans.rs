@@ -1,89 +1,146 @@
-//! As the first process of a container, an executor inherits what functions have started and left behind: each that ends
-//! has to be waited for, or it stays in the table of processes, which has a bound.
+//! What functions and builds have started and left behind. Processes whose parent ends come to the executor: it waits for
+//! those that end, and ends those that belong to nothing any more.
 
+use std::collections::HashMap;
 use std::fs;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use parking_lot::{Mutex, RwLock};
+use rustix::process::{Pid, Signal, WaitOptions, getpgid, kill_process, set_child_subreaper, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ends of processes that come in quick succession are looked at together.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often orphans are looked for beside when a process of the executor ends.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Orphans of orphans come one generation after the other.
+const GENERATIONS: usize = 100;
 
-/// Waits for orphans for ever; returns at once where this is not the first process.
-pub async fn reap() {
-    let own = std::process::id();
-    let Ok(mut ended) = signal(SignalKind::child()) else { return };
-    if own != 1 {
-        return;
-    }
-    while ended.recv().await.is_some() {
-        tokio::time::sleep(PAUSE).await;
-        for pid in orphans(own) {
-            // Fails where somebody else was faster.
-            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+/// The processes that this one has started itself, each with a number of its own: process ids are used again.
+static STARTED: Mutex<Option<HashMap<u32, u64>>> = Mutex::new(None);
+/// Written while orphans are looked for, so that nobody is between the start of a process and its entry.
+static STARTING: RwLock<()> = RwLock::new(());
+static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Orphans come here.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
+/// Keeps a process from being taken for an orphan, until it has been waited for.
+#[derive(Debug)]
+pub struct OwnProcess {
+    pid: u32,
+    number: u64,
+}
+
+/// Starts a process of the executor.
+///
+/// # Errors
+/// What `spawn` says.
+pub fn start<C>(
+    spawn: impl FnOnce() -> io::Result<C>,
+    pid: impl FnOnce(&C) -> Option<u32>,
+) -> io::Result<(C, OwnProcess)> {
+    let _starting = STARTING.read();
+    let child = spawn()?;
+    let (pid, number) = (pid(&child).unwrap_or_default(), NEXT.fetch_add(1, Ordering::Relaxed));
+    STARTED.lock().get_or_insert_default().insert(pid, number);
+    Ok((child, OwnProcess { pid, number }))
+}
+
+impl Drop for OwnProcess {
+    fn drop(&mut self) {
+        if let Some(started) = &mut *STARTED.lock()
+            && started.get(&self.pid) == Some(&self.number)
+        {
+            started.remove(&self.pid);
         }
     }
 }
 
-fn orphans(own: u32) -> Vec<Pid> {
-    let read = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let Some(session) = read("self").as_deref().and_then(Stat::parse).map(|stat| stat.session) else {
-        return Vec::new();
-    };
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let ended = pids.filter_map(|pid| Stat::parse(&read(&pid)?)?.orphan(own, session));
-    ended.filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)).collect()
+/// Adopts orphans and looks after them for ever.
+pub async fn adopt() {
+    if let Err(error) = set_child_subreaper(Pid::from_raw(1)) {
+        tracing::warn!("processes that functions leave behind can outlive their interpreters: {error}");
+        return;
+    }
+    ADOPTS.store(true, Ordering::Release);
+    let Ok(mut ended) = signal(SignalKind::child()) else { return };
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ended.recv() => {}
+            _ = ticks.tick() => {}
+        }
+        // Fails only when the executor ends.
+        let _ = tokio::task::spawn_blocking(end_stray).await;
+    }
 }
 
-/// What `/proc/PID/stat` says of a process.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    pid: u32,
-    zombie: bool,
-    parent: u32,
-    session: u32,
+/// Ends orphans that belong to nothing any more, with all that they have started, and waits for those that have ended. One
+/// belongs to an interpreter whose process group it is in: that ends with it.
+pub fn end_stray() {
+    if !ADOPTS.load(Ordering::Acquire) {
+        return;
+    }
+    for _ in 0..GENERATIONS {
+        if orphans().into_iter().filter(|orphan| end(*orphan)).count() == 0 {
+            return;
+        }
+    }
 }
 
-impl Stat {
-    fn parse(line: &str) -> Option<Self> {
-        // The name stands in brackets, and may hold anything.
-        let (before, after) = (line.split_once(' ')?, line.rsplit_once(')')?.1);
-        let mut fields = after.split_whitespace();
-        let (state, parent, _group) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?);
-        Some(Self { pid: before.0.parse().ok()?, zombie: state == "Z", parent, session: fields.next()?.parse().ok()? })
-    }
+/// Children of this process that it has not started.
+fn orphans() -> Vec<Pid> {
+    let _nobody_starts = STARTING.write();
+    let started = STARTED.lock();
+    let own = |pid: &u32| started.as_ref().is_some_and(|started| started.contains_key(pid));
+    let pids = children().into_iter().filter(|pid| !own(pid));
+    pids.filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)).collect()
+}
 
-    /// Its pid, where it has ended and nobody will wait for it. An interpreter leads a session of its own and is waited
-    /// for, and so is what is in this process's session; what else has come here was started in an interpreter's.
-    fn orphan(self, own: u32, session: u32) -> Option<u32> {
-        let started_here = self.session == session || self.session == self.pid;
-        (self.zombie && self.parent == own && !started_here).then_some(self.pid)
+/// Children of all threads; none where the kernel does not list them.
+fn children() -> Vec<u32> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// Waits for one that has ended; ends one that is in no group of a process that was started here. True where that made
+/// new orphans possible.
+fn end(orphan: Pid) -> bool {
+    // Its number stays its own until it has been waited for, which happens here alone.
+    if waitpid(Some(orphan), WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()) {
+        return false;
     }
+    let group = getpgid(Some(orphan)).ok().and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok());
+    let kept = group.is_some_and(|group| STARTED.lock().as_ref().is_some_and(|all| all.contains_key(&group)));
+    !kept && kill_process(orphan, Signal::KILL).is_ok() && waitpid(Some(orphan), WaitOptions::empty()).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn orphan(line: &str) -> Option<u32> {
-        Stat::parse(line).unwrap().orphan(1, 1)
+    fn is_own(pid: u32) -> bool {
+        STARTED.lock().as_ref().is_some_and(|all| all.contains_key(&pid))
     }
 
     #[test]
-    fn only_what_functions_have_left_and_what_has_ended_is_waited_for() {
-        assert_eq!(orphan("70 (sleep) Z 1 40 40 0 -1"), Some(70));
-        assert_eq!(orphan("70 (a) Z 9 9 (b) Z 1 40 40 0 -1"), Some(70), "a name may look like all the rest");
-        for (line, why) in [
-            ("70 (sleep) S 1 40 40 0", "it runs"),
-            ("70 (sleep) Z 40 40 40 0", "its parent is there"),
-            ("40 (udfleet-interp) Z 1 40 40 0", "an interpreter"),
-            ("71 (uv) Z 1 1 1 0", "started by this process"),
-        ] {
-            assert_eq!(orphan(line), None, "{why}");
-        }
-        assert_eq!(Stat::parse("70 sleep"), None);
+    fn a_process_is_own_until_it_has_been_waited_for_also_where_its_number_is_used_again() {
+        // No process has this number.
+        let pid = u32::MAX;
+        let start = || start(|| Ok(()), |()| Some(pid)).unwrap().1;
+        let first = start();
+        assert!(is_own(pid));
+        let second = start();
+        drop(first);
+        assert!(is_own(pid), "the second has its number now");
+        drop(second);
+        assert!(!is_own(pid));
+        assert!(start_failing().is_err());
+    }
+
+    fn start_failing() -> io::Result<((), OwnProcess)> {
+        start(|| Err(io::Error::other("no")), |()| None)
     }
 }

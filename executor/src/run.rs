@@ -118,7 +118,7 @@ pub async fn run(
     let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
-    let orphans = tokio::spawn(orphans::reap());
+    let orphans = tokio::spawn(orphans::adopt());
     let certificates = tls.map(|credentials| tokio::spawn(credentials.watch()));
     let mut addresses = serde_json::json!({
         "udfleet": "executor",

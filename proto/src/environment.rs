@@ -3,6 +3,8 @@
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::config::{self, NETWORK};
+use crate::network::Network;
 use crate::v1::{Environment, FunctionDefinition};
 
 /// The environment's name: 16 hex digits of the SHA-256 of its canonical form.
@@ -21,18 +23,21 @@ pub fn hash(environment: &Environment) -> String {
     hex::encode(&digest[..8])
 }
 
-/// The name of the group of interpreters that a function shares: that of its environment, unless it asks for labels or
-/// resources, which only functions with the same wishes share.
+/// The name of the group of interpreters that a function shares: that of its environment, unless it asks for labels,
+/// resources or less of the network, which only functions with the same wishes share.
 #[must_use]
 pub fn group(definition: &FunctionDefinition) -> String {
     let environment = definition.environment.as_ref().map_or_else(|| hash(&Environment::default()), hash);
-    if definition.labels.is_empty() && definition.resources.is_empty() {
+    let network = config::network(definition);
+    if definition.labels.is_empty() && definition.resources.is_empty() && network == Network::All {
         return environment;
     }
+    let bounded = Some(network).filter(|network| *network != Network::All);
     // Maps are ordered, so that equal wishes have one encoding.
     let wishes = FunctionDefinition {
         labels: definition.labels.clone(),
         resources: definition.resources.clone(),
+        config: bounded.into_iter().map(|network| (NETWORK.name.to_owned(), network.to_string())).collect(),
         ..FunctionDefinition::default()
     };
     let digest = Sha256::digest(wishes.encode_to_vec());
@@ -91,5 +96,13 @@ mod tests {
         assert_eq!(group(&with(1)), group(&with(1)));
         assert_eq!(of_group(&group(&with(1))), group(&plain));
         assert_eq!(of_group(&group(&plain)), group(&plain));
+        let on = |network: &str| FunctionDefinition {
+            config: [(NETWORK.name.to_owned(), network.to_owned())].into_iter().collect(),
+            ..plain.clone()
+        };
+        assert_eq!(group(&on("all")), group(&plain));
+        assert_ne!(group(&on("none")), group(&plain));
+        assert_ne!(group(&on("none")), group(&on("443")));
+        assert_eq!(group(&on("53,443")), group(&on("443, 53")));
     }
 }

@@ -15,6 +15,7 @@ pub mod ipc;
 pub mod key;
 pub mod limits;
 pub mod name;
+pub mod network;
 mod operator;
 pub mod runs;
 mod sandbox_level;

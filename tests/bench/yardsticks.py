@@ -81,12 +81,31 @@ def python_start() -> float:
     return time.perf_counter() - started
 
 
-def interpreter_start() -> float:
-    """Seconds until an interpreter of this Python, embedded as executors do it, says that it is ready."""
+def uncontained() -> list[str]:
+    """The command of an interpreter of this Python, embedded as executors do it, without the sandbox."""
     library = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("LDLIBRARY")
     libpython = str(library) if library.suffix != ".a" and library.exists() else "-"
     program = str(BINARIES / "udfleet-interpreter")
-    arguments = [program, str(BINARIES / "libudfleet_interpreter.so"), libpython, sys.executable]
+    module = str(BINARIES / "libudfleet_interpreter.so")
+    return [program, "--contain", "nothing", "python", module, libpython, sys.executable]
+
+
+def as_started(executor: int) -> tuple[list[str], list[str]]:
+    """The command with which an executor has started an interpreter, and the same without the sandbox."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            parent = int((command.parent / "stat").read_text().rpartition(")")[2].split()[1])
+            words = command.read_text().split("\0")[:-1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == executor and "--network" in words and "python" in words:
+            return words, [words[0], "--contain", "nothing", *words[words.index("python") :]]
+    raise RuntimeError(f"executor {executor} has no interpreter whose command can be seen")
+
+
+def interpreter_start(arguments: list[str]) -> float:
+    """Seconds until an interpreter that is started so says that it is ready."""
+    program = arguments[0]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]

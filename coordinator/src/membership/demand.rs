@@ -26,6 +26,7 @@ pub(super) fn placement_request(function: &Function) -> PlacementRequest {
         executors: number(definition, config::EXECUTORS),
         labels: definition.labels.clone(),
         resources: definition.resources.clone(),
+        network: config::network(definition),
     }
 }
 

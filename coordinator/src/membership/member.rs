@@ -333,6 +333,7 @@ impl Member {
             draining: self.draining,
             unreachable: !self.attached(),
             labels: self.hello.labels.clone(),
+            sandbox: self.hello.sandbox.clone().unwrap_or_default(),
             resources: self
                 .hello
                 .resources

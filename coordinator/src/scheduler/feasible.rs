@@ -16,6 +16,9 @@ pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obsta
     if wanted.labels.iter().any(|(label, value)| offer.labels.get(label) != Some(value)) {
         return Some(Obstacle::Labels);
     }
+    if !wanted.network.enforced_by(&offer.sandbox) {
+        return Some(Obstacle::Network);
+    }
     let offered = |kind: &String| offer.resources.get(kind).copied().unwrap_or(0);
     let needed = |count: u32| count.saturating_mul(wanted.interpreters.max(1));
     if wanted.resources.iter().any(|(kind, count)| needed(*count) > offered(kind)) {
@@ -30,6 +33,7 @@ pub(super) enum Obstacle {
     NoPython,
     Bytecode,
     Labels,
+    Network,
     Resources,
     TooSmall,
 }
@@ -57,6 +61,10 @@ pub fn feasible(wanted: &PlacementRequest, offers: &[&Offer]) -> Result<(), Stri
         let labels = offers.iter().flat_map(|offer| &offer.labels).map(|(label, value)| format!("{label}={value}"));
         return Err(format!("needs an executor with {}; {}", wishes.join(", "), counted(labels, "no label")));
     }
+    if obstacles.contains(&Obstacle::Network) {
+        let (network, count) = (&wanted.network, plural(offers.len()));
+        return Err(format!("asks for udfleet.network = {network}, which none of {count} can enforce"));
+    }
     if obstacles.contains(&Obstacle::TooSmall) {
         let most = offers.iter().map(|offer| offer.capacity).max().unwrap_or(0);
         return Err(format!(
@@ -80,6 +88,9 @@ pub fn remedy(wanted: &PlacementRequest, offers: &[&Offer]) -> &'static str {
         "ask for fewer devices or interpreters, or start an executor that has them (udfleet-executor --resource gpu=2)"
     } else if obstacles.contains(&Obstacle::Labels) {
         "ask for labels that executors have, or start one with these (udfleet-executor --label KEY=VALUE)"
+    } else if obstacles.contains(&Obstacle::Network) {
+        "start an executor with its sandbox on, on a Linux kernel with seccomp, and with Landlock of version 4 for ports \
+         (`udfleet status` says what is missing)"
     } else if obstacles.contains(&Obstacle::TooSmall) {
         "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
     } else if obstacles.contains(&Obstacle::Bytecode) {
@@ -106,6 +117,10 @@ fn lacking_resources(wanted: &PlacementRequest, offers: &[&Offer]) -> String {
     format!("needs {} for {interpreters}; {}", wishes.join(" and "), counted(offered, "no devices"))
 }
 
+fn plural(executors: usize) -> String {
+    if executors == 1 { "1 executor".to_owned() } else { format!("{executors} executors") }
+}
+
 /// "the fleet offers a on 2 executors, b on 1 executor"
 fn counted(offered: impl Iterator<Item = String>, nothing: &str) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -113,13 +128,15 @@ fn counted(offered: impl Iterator<Item = String>, nothing: &str) -> String {
     if counts.is_empty() {
         return format!("the fleet offers {nothing}");
     }
-    let plural = |n: usize| if n == 1 { "1 executor".to_owned() } else { format!("{n} executors") };
     let parts: Vec<String> = counts.iter().map(|(version, n)| format!("{version} on {}", plural(*n))).collect();
     format!("the fleet offers {}", parts.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use udfleet_proto::network::Network;
+    use udfleet_proto::v1::SandboxStatus;
+
     use super::*;
 
     fn offer(id: &str, python: &str) -> Offer {
@@ -135,7 +152,19 @@ mod tests {
             executors: 0,
             labels: BTreeMap::new(),
             resources: BTreeMap::new(),
+            network: Network::All,
         }
+    }
+
+    #[test]
+    fn a_network_that_nobody_can_enforce_is_refused() {
+        let offline = PlacementRequest { network: Network::None, ..wanted("", "", 0) };
+        let a = offer("a", "3.11.2");
+        let refused = feasible(&offline, &[&a]).unwrap_err();
+        assert_eq!(refused, "asks for udfleet.network = none, which none of 1 executor can enforce");
+        assert!(remedy(&offline, &[&a]).contains("seccomp"));
+        let able = Offer { sandbox: SandboxStatus { closes_network: true, ..SandboxStatus::default() }, ..a.clone() };
+        assert_eq!(feasible(&offline, &[&a, &able]), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use udfleet_proto::network::Network;
+use udfleet_proto::v1::SandboxStatus;
+
 pub use feasible::{feasible, remedy};
 pub use place::Placer;
 pub use python::PythonRequirement;
@@ -33,6 +36,8 @@ pub struct PlacementRequest {
     pub labels: BTreeMap<String, String>,
     /// Devices of each kind that each of its interpreters gets for itself.
     pub resources: BTreeMap<String, u32>,
+    /// Where its functions may connect to.
+    pub network: Network,
 }
 
 /// An executor as placement sees it.
@@ -56,6 +61,8 @@ pub struct Offer {
     pub labels: BTreeMap<String, String>,
     /// How many devices it has of each kind.
     pub resources: BTreeMap<String, u32>,
+    /// How far it contains functions.
+    pub sandbox: SandboxStatus,
 }
 
 /// Executor -> interpreters: where one environment is.

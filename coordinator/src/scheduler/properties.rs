@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use udfleet_proto::network::Network;
+use udfleet_proto::v1::SandboxStatus;
 
 use super::{Assignment, Offer, PlacementRequest, Placer, PythonRequirement, feasible};
 
@@ -48,18 +50,22 @@ fn zone() -> impl Strategy<Value = BTreeMap<String, String>> {
 }
 
 fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
-    let one = (prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]), 0u32..5, 0u32..4, zone(), devices(2));
+    let networks = prop_oneof![3 => Just(Network::All), 1 => Just(Network::None)];
+    let pythons = prop::sample::select(vec!["", "3.11", "3.12", "3.9", "/opt/py"]);
+    let one = (pythons, 0u32..5, 0u32..4, zone(), devices(2), networks);
     prop::collection::vec(one, 0..12).prop_map(|all| {
-        let row = |(index, (python, interpreters, executors, labels, resources)): (usize, (&str, u32, u32, _, _))| {
-            PlacementRequest {
-                environment: format!("env{index}"),
-                python: PythonRequirement::parse(python).unwrap(),
-                payloads: BTreeSet::new(),
-                interpreters,
-                executors,
-                labels,
-                resources,
-            }
+        let row = |(index, (python, interpreters, executors, labels, resources, network)): (
+            usize,
+            (&str, u32, u32, _, _, _),
+        )| PlacementRequest {
+            environment: format!("env{index}"),
+            python: PythonRequirement::parse(python).unwrap(),
+            payloads: BTreeSet::new(),
+            interpreters,
+            executors,
+            labels,
+            resources,
+            network,
         };
         all.into_iter().enumerate().map(row).collect()
     })
@@ -68,11 +74,11 @@ fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
     let pythons = prop::sample::subsequence(vec!["3.11.2", "3.12.1"], 0..=2);
     let built = prop::collection::btree_set((0usize..12).prop_map(|i| format!("env{i}")), 0..4);
-    let one = (pythons, 0u32..9, 1u32..4, built, prop::bool::weighted(0.2), zone(), devices(5));
+    let one = (pythons, 0u32..9, 1u32..4, built, prop::bool::weighted(0.2), zone(), devices(5), prop::bool::ANY);
     prop::collection::vec(one, 0..6).prop_map(|all| {
-        let row = |(index, (pythons, capacity, default_interpreters, built, draining, labels, resources)): (
+        let row = |(index, (pythons, capacity, default_interpreters, built, draining, labels, resources, closes)): (
             usize,
-            (Vec<&str>, _, _, _, _, _, _),
+            (Vec<&str>, _, _, _, _, _, _, _),
         )| {
             Offer {
                 executor: format!("exec{index}"),
@@ -84,6 +90,7 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
                 unreachable: false,
                 labels,
                 resources,
+                sandbox: SandboxStatus { closes_network: closes, ..SandboxStatus::default() },
             }
         };
         all.into_iter().enumerate().map(row).collect()
@@ -303,6 +310,7 @@ fn simple(name: &str, interpreters: u32, executors: u32) -> PlacementRequest {
         executors,
         labels: BTreeMap::new(),
         resources: BTreeMap::new(),
+        network: Network::All,
     }
 }
 

@@ -66,5 +66,6 @@ impl Row {
             && mine.payloads == theirs.payloads
             && mine.labels == theirs.labels
             && mine.resources == theirs.resources
+            && mine.network == theirs.network
     }
 }

@@ -36,7 +36,7 @@ pub struct Session {
 impl Session {
     /// Prepares Python and tells the executor that the interpreter is ready.
     pub fn start(py: Python<'_>) -> PyResult<Self> {
-        crate::orphan::watch();
+        crate::orphan::watch()?;
         crate::child::watch(py)?;
         let sys = py.import("sys")?;
         let stdio = Stdio::start(py)?;
@@ -65,7 +65,11 @@ impl Session {
     pub fn run(mut self, py: Python<'_>) -> PyResult<()> {
         loop {
             let received = py.detach(|| self.channel.receive()).map_err(PyOSError::new_err)?;
-            let Some((command, file)) = received else { return Ok(()) };
+            let Some((command, file)) = received else {
+                // What user code has started has nobody else to end it.
+                crate::orphan::end_children();
+                return Ok(());
+            };
             let stop = matches!(command.kind, Some(command::Kind::Shutdown(_)));
             if command.region_attached && file.is_none() {
                 // User code holds all descriptors that this process may have: the region can never be had again.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+use tokio::process::Child;
 
 use super::Built;
+use crate::orphans;
 use crate::sandbox::{Policy, Sandbox};
 
 /// It does not take time from calls.
@@ -48,7 +50,11 @@ async fn run(sandbox: &Sandbox, built: &Built, dir: &Path, folders: &[PathBuf]) 
         });
     }
     // Modules that are no Python of this version fail by themselves, and are compiled by who imports them.
-    if let Err(error) = command.status().await {
+    let compiled = match orphans::start(|| command.spawn(), Child::id) {
+        Ok((mut child, _own)) => child.wait().await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = compiled {
         tracing::debug!(environment = %dir.display(), "modules were not compiled: {error}");
     }
 }

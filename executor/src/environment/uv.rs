@@ -9,10 +9,12 @@ use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use udfleet_proto::error::Error;
+use udfleet_proto::network::Network;
 use udfleet_proto::v1::ErrorCode;
 
 use super::BuildLog;
-use crate::sandbox::{Network, Policy, Sandbox, for_tool, uv_cache, uv_settings};
+use crate::orphans;
+use crate::sandbox::{Policy, Sandbox, for_tool, uv_cache, uv_settings};
 
 /// The longest line of output, bytes; what is beyond it is left out.
 const LONGEST_LINE: usize = 16 << 10;
@@ -56,7 +58,8 @@ impl Uv {
         command.process_group(0).kill_on_drop(true);
         // SAFETY: one system call, which is async-signal-safe and allocates nothing.
         unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
-        let mut group = Group(Some(command.spawn().map_err(problem)?));
+        let (child, _own) = orphans::start(|| command.spawn(), Child::id).map_err(problem)?;
+        let mut group = Group(Some(child));
         let Some(child) = &mut group.0 else { return Ok(()) };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (_, kept) = tokio::join!(lines(stdout, log), lines(stderr, log));

@@ -91,6 +91,8 @@ pub enum KillReason {
         /// Bytes allowed.
         limit: u64,
     },
+    /// Its functions have started more processes than this.
+    Processes(usize),
     /// It broke the protocol: how.
     Breach(String),
     /// It said that it can't go on: why.
@@ -116,6 +118,12 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
             Error::new(ErrorCode::MemoryExceeded, message)
                 .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
         }
+        Some(KillReason::Processes(limit)) => {
+            let message =
+                format!("the interpreter's functions started more than {limit} processes, and it was killed with them");
+            Error::new(ErrorCode::InterpreterCrashed, message)
+                .hint("wait for the processes that a function starts, and use fewer at once")
+        }
         Some(KillReason::Breach(how)) => {
             let message = format!("the interpreter broke the protocol with its executor and was killed: {how}");
             Error::new(ErrorCode::InterpreterCrashed, message)
@@ -130,6 +138,11 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
             Error::new(ErrorCode::InterpreterCrashed, "the interpreter was ended with a call that nobody waited for")
         }
         Some(KillReason::Stop) => Error::new(ErrorCode::InterpreterCrashed, "the interpreter was stopped"),
+        None if exit.out_of_memory => {
+            let message = "the kernel ended the interpreter, because the machine or its container was out of memory";
+            Error::new(ErrorCode::MemoryExceeded, message)
+                .hint("take smaller batches, run fewer interpreters, or set udfleet.memory.limit or the executor's memory lower than what there is")
+        }
         None if exit.signal != 0 => {
             let how = signal_name(exit.signal);
             Error::new(ErrorCode::InterpreterCrashed, format!("the interpreter was ended by {how}"))
@@ -161,6 +174,9 @@ mod tests {
             let error = exit_error(&killed, Some(&reason));
             assert_eq!(error.code(), ErrorCode::InterpreterCrashed, "another interpreter may be tried");
         }
+        let by_the_kernel = ProcessExit { out_of_memory: true, ..killed.clone() };
+        assert_eq!(exit_error(&by_the_kernel, None).code(), ErrorCode::MemoryExceeded);
+        assert_eq!(exit_error(&by_the_kernel, Some(&KillReason::Timeout(5))).code(), ErrorCode::CallTimeout);
         let memory = KillReason::Memory { peak: 300 << 20, limit: 200 << 20 };
         let error = exit_error(&killed, Some(&memory));
         assert!(error.info().message.contains("300 MiB") && error.info().message.contains("200 MiB"), "{error}");

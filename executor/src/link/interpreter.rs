@@ -101,7 +101,7 @@ impl Interpreter {
         drop(theirs);
         let (pid, tail) = (started.pid, StderrTail::default());
         let pipes = (started.child.stdout.take(), started.child.stderr.take());
-        let exit = watch_exit(pid, started.child).map_err(|e| start_failed("thread", e))?;
+        let exit = watch_exit(started).map_err(|e| start_failed("thread", e))?;
         let (told, drained) = watch::channel(false);
         let final_stderr = FinalStderr { tail: tail.clone(), drained };
         let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, final_stderr));
@@ -260,6 +260,12 @@ impl Interpreter {
     /// Kills it because it took `peak` bytes where `limit` are allowed.
     pub fn kill_for_memory(&self, peak: u64, limit: u64) {
         self.connection.set_reason(KillReason::Memory { peak, limit });
+        self.kill();
+    }
+
+    /// Kills it because its functions have started more than `limit` processes.
+    pub fn kill_for_processes(&self, limit: usize) {
+        self.connection.set_reason(KillReason::Processes(limit));
         self.kill();
     }
 

@@ -15,6 +15,8 @@ use udfleet_proto::limits::{PARENT_DEATH_SIGNAL, SYS_PATH_VARIABLE};
 use udfleet_proto::v1::ProcessExit;
 
 use super::InterpreterSpec;
+use crate::oom;
+use crate::orphans::{self, OwnProcess};
 
 /// Where the child finds its control socket.
 const CONTROL: RawFd = 3;
@@ -23,6 +25,7 @@ const CONTROL: RawFd = 3;
 pub struct Started {
     pub pid: u32,
     pub child: Child,
+    own: OwnProcess,
 }
 
 /// Starts the host: in its own session, dying with us, with no descriptors but its pipes and the control socket.
@@ -44,8 +47,8 @@ pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
     let (control, parent) = (control.as_raw_fd(), std::process::id());
     // SAFETY: only async-signal-safe system calls between fork and exec.
     unsafe { command.pre_exec(move || prepare_child(control, parent)) };
-    let child = command.spawn()?;
-    Ok(Started { pid: child.id(), child })
+    let (child, own) = orphans::start(|| command.spawn(), |child| Some(child.id()))?;
+    Ok(Started { pid: child.id(), child, own })
 }
 
 fn sys_path(spec: &InterpreterSpec) -> OsString {
@@ -84,13 +87,15 @@ pub fn kill_group(pid: u32) {
 }
 
 /// Waits for the process on a thread of its own: `wait4` tells its peak memory, which no async API does.
-pub fn watch_exit(pid: u32, child: Child) -> io::Result<watch::Receiver<Option<ProcessExit>>> {
+pub fn watch_exit(started: Started) -> io::Result<watch::Receiver<Option<ProcessExit>>> {
     let (sender, receiver) = watch::channel(None);
+    let Started { pid, child, own } = started;
     let wait = move || {
         let exit = wait4(pid);
-        // What the interpreter started itself must not outlive it.
+        // What the interpreter started itself must not outlive it, whatever its group and session.
         kill_group(pid);
-        drop(child);
+        drop((child, own));
+        orphans::end_stray();
         let _ = sender.send(Some(exit));
     };
     std::thread::Builder::new().name(format!("wait-{pid}")).stack_size(64 << 10).spawn(wait)?;
@@ -117,6 +122,7 @@ fn wait4(pid: u32) -> ProcessExit {
         status: if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 0 },
         // Linux counts in KiB.
         peak_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10,
+        out_of_memory: libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL && oom::has_just_killed(),
         ..ProcessExit::default()
     }
 }

@@ -48,8 +48,9 @@ impl Region {
     fn new(number: u32, size: usize, total: &Arc<AtomicUsize>) -> io::Result<Self> {
         let file = memfd_create(c"udfleet-region", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, size as u64)?;
-        // User code in the interpreter must not be able to take pages away under our reads.
-        fcntl_add_seals(&file, SealFlags::SHRINK)?;
+        // User code in the interpreter must not be able to take pages away under our reads, nor to add seals that keep the
+        // region from growing or from being mapped again: later calls use it too.
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::SEAL)?;
         let start = map(file.as_fd(), size)?;
         total.fetch_add(size, Ordering::Relaxed);
         Ok(Self { number, file, start, size, sent: false, total: Arc::clone(total) })

@@ -1,11 +1,13 @@
 //! The actor of one interpreter process. When it ends, its environment starts another one with a new actor.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use udfleet_proto::error::Error;
+use udfleet_proto::network::Network;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 
 use super::context::Context;
@@ -18,10 +20,13 @@ use super::observer::StatsObserver;
 use crate::disk;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
-use crate::sandbox::{Network, Policy, for_interpreter};
+use crate::sandbox::{Policy, for_interpreter};
 
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// A function may write files of this size however full the disk is, bytes.
+const LEAST_FILE: u64 = 2 << 30;
 
 /// How long calls of other functions may wait behind a load or a close until a spare interpreter is started for them.
 const SLOW: Duration = Duration::from_secs(2);
@@ -95,6 +100,8 @@ pub(super) struct Arguments {
     pub(super) slot: u32,
     pub(super) subtask: Subtask,
     pub(super) functions: Functions,
+    /// Of all functions of its environment.
+    pub(super) network: Network,
     /// Held until its process has ended.
     pub(super) devices: Arc<DeviceGrant>,
     pub(super) environment: ActorRef<EnvironmentMessage>,
@@ -227,6 +234,12 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
     if arguments.held.built.no_archives {
         std::fs::create_dir_all(&arguments.held.built.working_dir).map_err(failed)?;
     }
+    let network = &arguments.network;
+    if !network.enforced_by(&arguments.context.sandbox.level().status()) {
+        let message = format!("this executor can't enforce udfleet.network = {network}");
+        return Err(Error::new(ErrorCode::LoadFailed, message)
+            .hint("`udfleet status` says what its sandbox lacks; or register the function for all of the network"));
+    }
     let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir).map_err(failed)?;
     let spec = spec(arguments, &folders);
     let logs = Arc::clone(&arguments.context.logs);
@@ -243,10 +256,17 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
     Ok(folders)
 }
 
+/// The largest file that a function may write: half of the room on the disk, and never less than batches need, which lie in
+/// files in memory.
+fn largest_file(folder: &Path) -> u64 {
+    let room = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    (room / 2).max(LEAST_FILE)
+}
+
 fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec {
     let (context, built) = (&arguments.context, &arguments.held.built);
     let temporary = folders.temporary();
-    let policy = Policy::with(Network::All)
+    let policy = Policy::with(arguments.network.clone())
         .python(&built.python)
         .read(arguments.held.folder())
         .read(&context.sdk)
@@ -254,7 +274,8 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
         .read(&context.programs.module)
         .read(folders.loads())
         .write(folders.working())
-        .write(&temporary);
+        .write(&temporary)
+        .largest_file(largest_file(&context.temporary));
     let policy = built.libpython.iter().filter_map(|library| library.parent()).fold(policy, Policy::read);
     InterpreterSpec {
         host: context.programs.host.clone(),

@@ -1,4 +1,4 @@
-//! Measures the memory of interpreters and kills those beyond their limit.
+//! Measures the memory of interpreters, with what functions have started in them, and kills those beyond their limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,18 @@ use parking_lot::Mutex;
 use udfleet_proto::config::{MEMORY_LIMIT, MEMORY_MANAGED};
 use udfleet_proto::v1::FunctionDefinition;
 
+use super::process_tree::{ProcessMemory, ProcessTable, taken};
 use crate::link::Interpreter;
 use crate::metrics::FunctionStats;
+use crate::oom;
 
-/// How often memory is measured.
+/// How often the memory of interpreters themselves is measured.
 const PERIOD: Duration = Duration::from_millis(100);
+/// Every so many times that of the processes that they have started is measured too, which costs more.
+const WHOLE_EVERY: u32 = 5;
+
+/// The most processes that the functions of an interpreter may have started.
+const MOST_PROCESSES: usize = 512;
 
 /// What the functions of an environment say about memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +65,28 @@ struct Watched {
     rule: MemoryRule,
     stats: Vec<Arc<FunctionStats>>,
     rss: u64,
+    /// What is to be added to the memory of the interpreter's own process, when last measured.
+    beside: i64,
+}
+
+impl Watched {
+    /// The bytes that it takes; `None` for one that has just ended. With `table` all of it is measured anew.
+    fn measure(&mut self, pid: u32, table: Option<&ProcessTable>) -> Option<u64> {
+        let carries = self.interpreter.shared_bytes();
+        let own = ProcessMemory::whole(pid)?;
+        let own = own.private + own.shared.saturating_sub(carries);
+        if let Some(table) = table {
+            let started = table.started_by(pid);
+            if started.len() > MOST_PROCESSES {
+                tracing::warn!(pid, processes = started.len(), "interpreter with too many processes is killed");
+                self.interpreter.kill_for_processes(MOST_PROCESSES);
+                return None;
+            }
+            let whole = taken(pid, &started, carries)?;
+            self.beside = whole.cast_signed() - own.cast_signed();
+        }
+        Some(own.saturating_add_signed(self.beside))
+    }
 }
 
 /// All interpreters of this node.
@@ -76,8 +105,8 @@ impl MemoryWatch {
     /// Watches an interpreter, or changes its rule.
     pub fn set(&self, interpreter: &Interpreter, rule: MemoryRule, stats: Vec<Arc<FunctionStats>>) {
         let mut watched = self.watched.lock();
-        let rss = watched.get(&interpreter.pid()).map_or(0, |w| w.rss);
-        watched.insert(interpreter.pid(), Watched { interpreter: interpreter.clone(), rule, stats, rss });
+        let (rss, beside) = watched.get(&interpreter.pid()).map_or((0, 0), |w| (w.rss, w.beside));
+        watched.insert(interpreter.pid(), Watched { interpreter: interpreter.clone(), rule, stats, rss, beside });
     }
 
     /// Watches it no more.
@@ -102,18 +131,22 @@ impl MemoryWatch {
     pub async fn run(&self) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        (0..2).for_each(|_| oom::note());
+        for tick in (0..WHOLE_EVERY).cycle() {
             ticks.tick().await;
-            self.measure();
+            let whole = tick == 0 && !self.watched.lock().is_empty();
+            if tick == 0 {
+                oom::note();
+            }
+            self.measure(whole.then(ProcessTable::read).as_ref());
         }
     }
 
-    fn measure(&self) {
+    fn measure(&self, table: Option<&ProcessTable>) {
         let mut watched = self.watched.lock();
         let count = watched.len();
         for (pid, watched) in watched.iter_mut() {
-            // An interpreter that has just ended has no status.
-            let Some(rss) = rss(*pid, watched.interpreter.shared_bytes()) else { continue };
+            let Some(rss) = watched.measure(*pid, table) else { continue };
             if rss > watched.rss {
                 watched.stats.iter().for_each(|stats| stats.saw_memory(rss));
             }
@@ -124,20 +157,6 @@ impl MemoryWatch {
             }
         }
     }
-}
-
-/// Memory of a process that is its own doing, bytes.
-fn rss(pid: u32, carries_batches: u64) -> Option<u64> {
-    own(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, carries_batches)
-}
-
-/// Private memory, and shared memory beyond what carries batches: regions that a function keeps referring to.
-fn own(status: &str, carries_batches: u64) -> Option<u64> {
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-    };
-    Some(field("RssAnon:")? + field("RssShmem:")?.saturating_sub(carries_batches))
 }
 
 #[cfg(test)]
@@ -167,14 +186,5 @@ mod tests {
         assert_eq!(room(6 * gib, [gib, gib / 10].into_iter()), 2);
         assert_eq!(room(gib, [gib / 2].into_iter()), 0);
         assert_eq!(room(gib, [].into_iter()), 8);
-    }
-
-    #[test]
-    fn own_memory_is_private_and_what_it_keeps_of_batches() {
-        let status = "VmRSS:\t  9 kB\nRssAnon:\t     120 kB\nRssFile:\t 4 kB\nRssShmem:\t  50 kB";
-        assert_eq!(own(status, 20 << 10), Some(150 << 10));
-        assert_eq!(own(status, 60 << 10), Some(120 << 10));
-        assert!(rss(std::process::id(), 0).unwrap() > 100 << 10);
-        assert_eq!(rss(u32::MAX, 0), None);
     }
 }

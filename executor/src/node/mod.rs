@@ -16,6 +16,7 @@ mod interpreter;
 mod load;
 pub mod memory;
 mod observer;
+mod process_tree;
 pub mod reconcile;
 mod roster;
 pub mod scaling;

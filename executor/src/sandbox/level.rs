@@ -9,6 +9,9 @@ use udfleet_proto::v1::{ErrorCode, SandboxLevel, SandboxStatus};
 /// From this version on Landlock knows files, TCP ports and signals.
 const WHOLE_LANDLOCK: u32 = 6;
 
+/// From this version on Landlock knows TCP ports.
+const LANDLOCK_OF_PORTS: u32 = 4;
+
 /// What is in force, by parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Level {
@@ -50,7 +53,12 @@ impl Level {
             (false, true) => SandboxLevel::Full,
             (false, false) => SandboxLevel::Partial,
         };
-        SandboxStatus { level: level as i32, missing }
+        SandboxStatus {
+            level: level as i32,
+            missing,
+            closes_network: self.seccomp,
+            bounds_ports: self.seccomp && self.landlock >= LANDLOCK_OF_PORTS,
+        }
     }
 
     /// What is missing, for people.
@@ -120,6 +128,13 @@ mod tests {
             assert_eq!((level.status().level(), level.missing().len()), (SandboxLevel::Partial, missing), "{text}");
             assert_eq!(level.require_all().unwrap_err().code(), ErrorCode::InvalidConfig);
         }
+        let bounds = |text: &str| {
+            let status = Level::parse(text).unwrap().status();
+            (status.closes_network, status.bounds_ports)
+        };
+        assert_eq!(bounds("landlock=3 seccomp=1"), (true, false));
+        assert_eq!(bounds("landlock=4 seccomp=1"), (true, true));
+        assert_eq!(bounds("landlock=7 seccomp=0"), (false, false));
         assert_eq!(Level::off().status().level(), SandboxLevel::Off);
         assert!(Level::off().require_all().is_err());
         assert_eq!(Level::parse("nonsense"), None);

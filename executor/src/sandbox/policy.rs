@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use udfleet_proto::network::Network;
+
 use super::{Rules, system};
 
 /// The most open files of a process: what it does not close does not use up the machine's.
@@ -10,26 +12,16 @@ const MOST_FILES: u64 = 65_536;
 /// Interpreters end before the executor does when memory is short.
 const OOM_SCORE: i32 = 500;
 
-/// Where a process may connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Network {
-    /// Anywhere.
-    #[default]
-    All,
-    /// Nowhere.
-    None,
-    /// To these TCP ports.
-    Ports(Vec<u16>),
-}
-
 /// Beside what every process needs of the system.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
     network: Network,
+    /// Whether the process must not run where the kernel can't enforce this network.
+    network_required: bool,
     /// The largest file, bytes.
-    pub file_size: Option<u64>,
+    file_size: Option<u64>,
 }
 
 impl Policy {
@@ -39,10 +31,12 @@ impl Policy {
         Self { network: Network::None, ..Self::default() }
     }
 
-    /// As [`Policy::closed`], with a network.
+    /// As [`Policy::closed`], with a network. If that is less than all of it, the process does not run where the kernel
+    /// can't enforce it.
     #[must_use]
     pub fn with(network: Network) -> Self {
-        Self { network, ..Self::default() }
+        let network_required = network != Network::All;
+        Self { network, network_required, ..Self::default() }
     }
 
     /// May read and run this, and all below it.
@@ -59,6 +53,12 @@ impl Policy {
         self
     }
 
+    /// May write no larger file than this, bytes.
+    #[must_use]
+    pub fn largest_file(self, bytes: u64) -> Self {
+        Self { file_size: Some(bytes), ..self }
+    }
+
     /// May read and run a Python, given by its executable: the installation around it, and around what it links to.
     #[must_use]
     pub fn python(self, executable: &Path) -> Self {
@@ -73,7 +73,10 @@ impl Policy {
         read.for_each(|path| add("--read", path.into()));
         let write = self.write.iter().chain(&rules.write).cloned().chain(system::devices());
         write.for_each(|path| add("--write", path.into()));
-        add("--network", self.network.option());
+        add("--network", self.network.to_string().into());
+        if self.network_required {
+            add("--require", "network".into());
+        }
         add("--files", MOST_FILES.to_string().into());
         add("--oom-score", OOM_SCORE.to_string().into());
         if let Some(bytes) = self.file_size {
@@ -88,16 +91,6 @@ fn prefix(executable: &Path) -> Option<PathBuf> {
     let folder = executable.parent()?;
     let prefix = if folder.ends_with("bin") { folder.parent()? } else { folder };
     prefix.parent().map(|_| prefix.to_owned())
-}
-
-impl Network {
-    fn option(&self) -> OsString {
-        match self {
-            Self::All => "all".into(),
-            Self::None => "none".into(),
-            Self::Ports(ports) => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",").into(),
-        }
-    }
 }
 
 #[cfg(test)]

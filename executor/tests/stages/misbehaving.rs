@@ -66,6 +66,51 @@ def scribbles(a):
         time.sleep(0.2)
     return a
 
+def regions():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if "udfleet-region" in os.readlink("/proc/self/fd/" + name):
+                yield int(name)
+        except OSError:
+            pass
+
+def seals(a):
+    # Nothing may grow any more, nor be mapped anew.
+    import fcntl
+    for file in regions():
+        for seal in (fcntl.F_SEAL_GROW, 0x10, fcntl.F_SEAL_SHRINK):
+            try:
+                fcntl.fcntl(file, fcntl.F_ADD_SEALS, seal)
+            except OSError:
+                pass
+    return a
+
+def shrinks(a):
+    for file in regions():
+        for change in (lambda: os.ftruncate(file, 0), lambda: os.ftruncate(file, 1 << 40)):
+            try:
+                change()
+            except OSError:
+                pass
+    return a
+
+def passes_descriptors(a):
+    import array, socket
+    link = socket.socket(fileno=os.dup(3))
+    file = os.open("/dev/null", os.O_RDONLY)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file] * 100))]
+    link.sendmsg([b"\x08\x63\x22\x00"], rights)
+    return a
+
+def floods(a):
+    import socket
+    link = socket.socket(fileno=os.dup(3))
+    try:
+        while True:
+            link.send(b"\x08\x63\x22\x00" * 900)
+    except OSError:
+        os._exit(1)
+
 def frees_all(a):
     while held:
         os.close(held.pop())
@@ -74,7 +119,10 @@ def frees_all(a):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_the_protocol_ends_the_interpreter() {
-    for name in ["writes_garbage", "writes_much", "replies_to_none", "replies_too", "closes"] {
+    let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    for name in
+        ["writes_garbage", "writes_much", "replies_to_none", "replies_too", "closes", "passes_descriptors", "floods"]
+    {
         let runner = Runner::start(MODULE).await;
         runner.load(1, scalar(name, &[bigint()], bigint())).await;
         runner.load(2, scalar("frees_all", &[bigint()], bigint())).await;
@@ -83,6 +131,24 @@ async fn what_breaks_the_protocol_ends_the_interpreter() {
         assert!(failure.lost && failure.retryable(), "{name}");
         assert!(failure.error.info().exit.is_some(), "{name}");
         assert!(!runner.interpreter.alive(), "{name}");
+    }
+    let after = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(after < before + 50, "descriptors that were passed are not kept: {before}, then {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_that_user_code_seals_or_resizes_serve_later_calls() {
+    for name in ["seals", "shrinks"] {
+        let runner = Runner::start(MODULE).await;
+        runner.load(1, scalar(name, &[bigint()], bigint())).await;
+        runner.load(2, scalar("frees_all", &[bigint()], bigint())).await;
+        let result = schema(&[field("result", &bigint())]);
+        let first = runner.call(input(1, &[&some([1])])).await.unwrap();
+        assert_eq!(longs(&decode(&first, &result), 0), some([1]), "{name}");
+        // The same region, grown.
+        let many: Vec<_> = some(0..200_000);
+        let later = runner.call(input(2, &[&many])).await.map_err(|failure| failure.error).expect(name);
+        assert_eq!(longs(&decode(&later, &result), 0), many, "{name}");
     }
 }
 

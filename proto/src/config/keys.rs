@@ -132,6 +132,13 @@ pub const MEMORY_LIMIT: Key = key(
     "",
     "Memory that an interpreter of the function's environment may take (`512 MiB`); none: its share of the executor's budget.",
 );
+/// Where the function may connect to.
+pub const NETWORK: Key = key(
+    "udfleet.network",
+    ValueType::Network,
+    "all",
+    "Where the function may connect to: `all`, `none`, or TCP ports (`443,53`). Functions with another network have interpreters of their own.",
+);
 /// Interpreters per executor.
 pub const INTERPRETERS: Key = key(
     "udfleet.interpreters",
@@ -191,6 +198,7 @@ pub const KEYS: &[Key] = &[
     CALL_TIMEOUT,
     MAX_ATTEMPTS,
     MEMORY_LIMIT,
+    NETWORK,
     INTERPRETERS,
     EXECUTORS,
     ASYNC_CONCURRENCY,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::name::nearest;
+use crate::network::Network;
 use crate::v1::{ErrorCode, FunctionDefinition};
 
 pub use keys::*;
@@ -37,6 +38,12 @@ pub fn max_attempts(definition: &FunctionDefinition) -> u64 {
     } else {
         1
     }
+}
+
+/// Where a function may connect to. What is not understood, which the coordinator refuses, connects nowhere.
+#[must_use]
+pub fn network(definition: &FunctionDefinition) -> Network {
+    NETWORK.text(&definition.config).parse().unwrap_or(Network::None)
 }
 
 /// Checks keys and values.
@@ -72,6 +79,10 @@ impl Key {
             ValueType::Size => match parse_size(value) {
                 Some(_) => return Ok(()),
                 None => "bytes with an optional unit, such as 512 MiB".to_owned(),
+            },
+            ValueType::Network => match value.parse::<Network>() {
+                Ok(_) => return Ok(()),
+                Err(_) => "all, none, or TCP ports with commas between them, such as 443,53".to_owned(),
             },
         };
         Err(Error::new(

@@ -16,6 +16,8 @@ pub enum ValueType {
     Boolean,
     /// Bytes, with an optional unit: `64 MiB`, `1g`, `1048576`.
     Size,
+    /// `all`, `none` or TCP ports: `443,53`.
+    Network,
 }
 
 impl ValueType {
@@ -27,6 +29,7 @@ impl ValueType {
             Self::Integer { .. } => "integer",
             Self::Boolean => "boolean",
             Self::Size => "size",
+            Self::Network => "all, none or ports",
         }
     }
 }

@@ -33,3 +33,14 @@ def test_every_way_of_measuring_gets_its_answers(fleet: udfleet.LocalFleet, monk
     assert clients.latency(peer, batch, 3) > 0
     assert clients.fresh(peer, batch, 1) > 0
     sys.modules.pop("clients")
+
+
+def test_interpreters_start_as_executors_start_them(fleet: udfleet.LocalFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    import yardsticks
+
+    fleet.register_function("benchmarked", benchmarked)
+    contained, free = yardsticks.as_started(fleet.pids["executor-1"])
+    assert "--read" in contained and "--read" not in free
+    assert all(yardsticks.interpreter_start(command) > 0 for command in (contained, free, yardsticks.uncontained()))
+    sys.modules.pop("yardsticks")

@@ -134,7 +134,7 @@ def test_an_executor_whose_folder_is_gone_says_so_and_recovers():
         folder.write_text("in its place")
         os.kill(fleet.call("pid").to_pylist()[0], signal.SIGKILL)
         error = failure_of(udfleet.EnvironmentFailedError, fleet.call, "pid")
-        assert "an interpreter's folder in" in str(error) and "space" in error.hint
+        assert "an interpreter's folder in" in str(error) and "disk" in error.hint
         eventually("it is told", lambda: fleet.function("pid").state == "FAILED")
         folder.unlink()
         folder.with_name("away").rename(folder)

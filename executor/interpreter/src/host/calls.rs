@@ -90,6 +90,9 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWCGROUP) as u64;
 
+/// Sends with the connection's first packet.
+const FAST_OPEN: u64 = libc::MSG_FASTOPEN as u64;
+
 /// Puts the filters in force. `no_new_privs` is set.
 pub fn restrict(network: &Network) -> Result<(), String> {
     for program in programs(network).map_err(|e| e.to_string())? {
@@ -107,6 +110,13 @@ fn programs(network: &Network) -> Built<[BpfProgram; 2]> {
         .collect();
     refused.insert(libc::SYS_clone, each?);
     refused.insert(libc::SYS_socket, sockets(network)?);
+    if *network != Network::All {
+        // Connects without asking Landlock on some kernels.
+        let at_once = |flags| when(&[(flags, Compare::MaskedEq(FAST_OPEN), FAST_OPEN)]);
+        refused.insert(libc::SYS_sendto, vec![at_once(3)?]);
+        refused.insert(libc::SYS_sendmsg, vec![at_once(2)?]);
+        refused.insert(libc::SYS_sendmmsg, vec![at_once(3)?]);
+    }
     let unknown: Rules = UNKNOWN.iter().map(|call| (*call, Vec::new())).collect();
     Ok([filter(refused, libc::EPERM)?, filter(unknown, libc::ENOSYS)?])
 }

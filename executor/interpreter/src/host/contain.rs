@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::options::Containment;
+use crate::options::{Containment, Network};
 use crate::{calls, files, privileges};
 
 /// Takes away what the containment does not name. Where the kernel can't give a part of it, the rest is done all the
@@ -18,13 +18,16 @@ pub fn contain(containment: &Containment) -> Result<(), String> {
         // Raising it needs no right; a container without /proc goes without.
         let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
     }
-    let needed = |what: &str, outcome: Result<(), String>| match outcome {
-        Err(error) if containment.required => Err(format!("{what}: {error}")),
+    let needed = |what: &str, outcome: Result<(), String>, for_network: bool| match outcome {
+        Err(error) if containment.required || (containment.network_required && for_network) => {
+            Err(format!("{what}: {error}"))
+        }
         _ => Ok(()),
     };
     privileges::drop_all(containment.user)?;
-    needed("Landlock", files::restrict(containment))?;
-    needed("seccomp", calls::restrict(&containment.network))
+    let ports = matches!(containment.network, Network::Ports(_));
+    needed("Landlock", files::restrict(containment), ports)?;
+    needed("seccomp", calls::restrict(&containment.network), containment.network != Network::All)
 }
 
 fn limits(containment: &Containment) -> io::Result<()> {

@@ -29,8 +29,15 @@ fn ruleset(containment: &Containment) -> Result<RulesetCreated, RulesetError> {
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(WANTED))?
         .scope(Scope::from_all(WANTED))?;
-    if containment.network != Network::All {
-        rules = rules.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
+    let wanted = match &containment.network {
+        Network::All => None,
+        // System calls are refused already: see `calls.rs`.
+        Network::None => Some(CompatLevel::BestEffort),
+        Network::Ports(_) => Some(CompatLevel::HardRequirement),
+    };
+    if let Some(level) = wanted {
+        let tcp = AccessNet::BindTcp | AccessNet::ConnectTcp;
+        rules = rules.set_compatibility(level).handle_access(tcp)?.set_compatibility(CompatLevel::BestEffort);
     }
     let mut rules = rules.create()?;
     rules = rules.add_rules(path_beneath_rules(existing(&containment.read), AccessFs::from_read(WANTED)))?;

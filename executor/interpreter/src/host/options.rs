@@ -23,6 +23,8 @@ pub struct Containment {
     pub off: bool,
     /// Fail where the kernel can't give all of it.
     pub required: bool,
+    /// Fail where the kernel can't bound the network.
+    pub network_required: bool,
     /// Read and run, folders with all below them.
     pub read: Vec<PathBuf>,
     /// Read, run and write.
@@ -84,6 +86,7 @@ impl Containment {
             "read" => self.read.push(value.into()),
             "write" => self.write.push(value.into()),
             "contain" => self.off = value == "nothing",
+            "require" if value == "network" => self.network_required = true,
             "require" => self.required = value == "all",
             "network" => self.network = network(&value)?,
             "files" => self.files = Some(number(name, &value)?),

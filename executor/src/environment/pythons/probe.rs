@@ -5,10 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::process::Child;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
 use super::Python;
+use crate::orphans;
 use crate::sandbox::{Policy, Sandbox};
 
 const LONGEST: Duration = Duration::from_secs(5);
@@ -47,12 +49,11 @@ struct ProbeOutput {
 /// `ENVIRONMENT_FAILED` when it does not run, does not answer, or is no CPython 3.
 pub async fn probe(path: &Path, sandbox: &Sandbox, policy: Policy) -> Result<Python, Error> {
     let bad = |what: String| Error::new(ErrorCode::EnvironmentFailed, format!("Python {}: {what}", path.display()));
-    let output = tokio::process::Command::from(sandbox.command(path, &policy.python(path)))
-        .args(["-I", "-S", "-c", SCRIPT])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(LONGEST, output)
+    let mut command = tokio::process::Command::from(sandbox.command(path, &policy.python(path)));
+    command.args(["-I", "-S", "-c", SCRIPT]).stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (child, _own) = orphans::start(|| command.spawn(), Child::id).map_err(|e| bad(format!("can't be run: {e}")))?;
+    let output = tokio::time::timeout(LONGEST, child.wait_with_output())
         .await
         .map_err(|_| bad(format!("no answer within {} s", LONGEST.as_secs())))?
         .map_err(|e| bad(format!("can't be run: {e}")))?;

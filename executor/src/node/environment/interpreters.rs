@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ractor::{Actor, ActorId, ActorRef};
-use udfleet_proto::config::INTERPRETERS;
+use udfleet_proto::config::{self, INTERPRETERS};
 use udfleet_proto::error::Error;
+use udfleet_proto::network::Network;
 use udfleet_proto::v1::Subtask;
 
 use super::{EnvironmentMessage, EnvironmentState};
@@ -150,6 +151,11 @@ impl EnvironmentState {
         devices::needs(self.wanted.functions.values().map(Arc::as_ref))
     }
 
+    /// Where its functions may connect to: the same for all of them, since others are in other groups.
+    fn network(&self) -> Network {
+        self.wanted.functions.values().next().map_or(Network::None, |function| config::network(function))
+    }
+
     /// The devices of a slot's interpreters; `None`: others hold them.
     fn grant(&mut self, slot: u32) -> Option<Arc<DeviceGrant>> {
         if let Some(held) = self.grants.get(&slot) {
@@ -183,6 +189,7 @@ impl EnvironmentState {
             slot,
             subtask: self.subtask(slot),
             functions,
+            network: self.network(),
             devices,
             environment: myself.clone(),
         };

@@ -90,12 +90,16 @@ class Hello(_message.Message):
     def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ..., sandbox: _Optional[_Union[SandboxStatus, _Mapping]] = ...) -> None: ...
 
 class SandboxStatus(_message.Message):
-    __slots__ = ("level", "missing")
+    __slots__ = ("level", "missing", "closes_network", "bounds_ports")
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_NETWORK_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_PORTS_FIELD_NUMBER: _ClassVar[int]
     level: SandboxLevel
     missing: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, level: _Optional[_Union[SandboxLevel, str]] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...
+    closes_network: bool
+    bounds_ports: bool
+    def __init__(self, level: _Optional[_Union[SandboxLevel, str]] = ..., missing: _Optional[_Iterable[str]] = ..., closes_network: _Optional[bool] = ..., bounds_ports: _Optional[bool] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
     __slots__ = ("executor", "secret_sha256")

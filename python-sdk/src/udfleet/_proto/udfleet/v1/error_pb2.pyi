@@ -87,18 +87,20 @@ class PythonException(_message.Message):
     def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., cause: _Optional[_Union[PythonException, _Mapping]] = ..., explicit_cause: _Optional[bool] = ..., group: _Optional[_Iterable[_Union[PythonException, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class ProcessExit(_message.Message):
-    __slots__ = ("signal", "status", "peak_rss_bytes", "memory_limit_bytes", "last_stderr")
+    __slots__ = ("signal", "status", "peak_rss_bytes", "memory_limit_bytes", "last_stderr", "out_of_memory")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     PEAK_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     LAST_STDERR_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_MEMORY_FIELD_NUMBER: _ClassVar[int]
     signal: int
     status: int
     peak_rss_bytes: int
     memory_limit_bytes: int
     last_stderr: str
-    def __init__(self, signal: _Optional[int] = ..., status: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., last_stderr: _Optional[str] = ...) -> None: ...
+    out_of_memory: bool
+    def __init__(self, signal: _Optional[int] = ..., status: _Optional[int] = ..., peak_rss_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., last_stderr: _Optional[str] = ..., out_of_memory: _Optional[bool] = ...) -> None: ...
 
 class ErrorInfo(_message.Message):
     __slots__ = ("code", "message", "hint", "function", "row", "value", "executor", "attempt", "exception", "exit", "expression", "has_no_side_effects", "producer", "sequence", "busy")
