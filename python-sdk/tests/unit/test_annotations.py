@@ -39,6 +39,7 @@ from udfleet._client.views import (
     ProfileView,
     ProgressView,
     RowErrorsView,
+    SandboxView,
 )
 from udfleet.types.coerce import data_type
 
@@ -317,7 +318,7 @@ def test_views_of_a_fleet_are_short():
     on_executor = FunctionOnExecutor("e", "f@1", "READY", 1, None)
     values = {
         str: "x" * 1000, int: 3, float: 1.0, bool: True, list: [on_executor] * 100, dict: {str(i): i for i in range(1000)},
-        datetime.datetime: zero, udfleet.DataType: T.ROW([T.FIELD(f"c{i}", T.STRING()) for i in range(500)]),
+        SandboxView: SandboxView("off", ["x" * 50]), datetime.datetime: zero, udfleet.DataType: T.ROW([T.FIELD(f"c{i}", T.STRING()) for i in range(500)]),
     }  # fmt: skip
     for cls in (FunctionView, ExecutorView, Counters, ProfileView, RowErrorsView):
         given = {}
