@@ -243,7 +243,7 @@ mod tests {
         assert_ne!(health(&[], &quiet, 0), health(&[], &quiet, 1));
         assert_eq!(health(&[], &failing, 1).text, "25 % of batches fail");
         let lost = waiting(Severity::Warning, "is silent");
-        assert_eq!(health(&[lost.clone()], &busy, 1).text, "f@1 is silent");
+        assert_eq!(health(std::slice::from_ref(&lost), &busy, 1).text, "f@1 is silent");
         let both = [waiting(Severity::Error, "it can't be built"), lost];
         assert_eq!(health(&both, &failing, 1).text, "1 thing needs attention: it can't be built");
         assert_eq!(health(&[waiting(Severity::Info, "building")], &busy, 1).level, HealthLevel::Good);
