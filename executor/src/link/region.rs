@@ -74,7 +74,10 @@ impl Region {
     /// Makes room for `size` bytes: grows the file and maps it again.
     fn grow(&mut self, size: usize) -> io::Result<()> {
         if size > self.size {
-            ftruncate(&self.file, size as u64)?;
+            // User code may have made it larger, and it can't be made smaller.
+            if fstat(&self.file)?.st_size < i64::try_from(size).unwrap_or(i64::MAX) {
+                ftruncate(&self.file, size as u64)?;
+            }
             self.remap(size)?;
         }
         Ok(())
