@@ -99,6 +99,8 @@ impl Server {
         let advertise = Advertise::told(config.advertise.as_ref(), grpc_address);
         let http_advertise = Advertise::told_beside(config.advertise.as_ref(), grpc_address, http_address);
         let unusable = |e: std::io::Error| invalid(format!("data_dir {}: {e}", config.data_dir.display()));
+        // Payloads among them, which the store for artifacts writes.
+        private::restrict_new_files();
         private::create_folder(&config.data_dir).map_err(unusable)?;
         let store = open.await?;
         let artifacts = ArtifactStore::open(&config.artifact_store()).await?;

@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::fs::Mode;
+
 /// Makes a folder, and those that it lies in, where they are missing. An existing one stays as it is: its owner may have
 /// shared it on purpose.
 ///
@@ -19,6 +21,11 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// When it is another user's.
 pub fn restrict_file(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+/// From now on, files that this process makes are its user's only, whoever makes them.
+pub fn restrict_new_files() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// root's interpreters may run as other users: these pass through folders whose content they can't list.

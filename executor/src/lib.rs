@@ -1,10 +1,10 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `oom`, `orphans` and `sandbox` know nothing else
-//! of this crate; `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on `artifact`, `orphans`
-//! and `sandbox`; `link` on `logs`, `oom` and `orphans`; `exchange` on `link` and `metrics`; `node` on these; `attach` and
-//! `http` on `node`; `run` starts all.
+//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `oom`, `orphans`, `sandbox` and `secrets` know
+//! nothing else of this crate; `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on
+//! `artifact`, `orphans` and `sandbox`; `link` on `logs`, `oom`, `orphans` and `secrets`; `exchange` on `link` and
+//! `metrics`; `node` on these; `attach` and `http` on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
@@ -25,4 +25,5 @@ pub mod oom;
 pub mod orphans;
 pub mod run;
 pub mod sandbox;
+pub mod secrets;
 pub mod work_dir;

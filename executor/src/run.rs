@@ -37,7 +37,8 @@ use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::orphans;
-use crate::sandbox::{Rules, Sandbox};
+use crate::sandbox::{Rules, Sandbox, readable_through};
+use crate::secrets::SecretsFolder;
 use crate::work_dir::WorkDir;
 use udfleet_edge::auth::{Gate, LoginFailures, Surface, TicketCheck};
 
@@ -120,6 +121,7 @@ pub async fn run(
     let memory = tokio::spawn(async move { watched.run().await });
     let orphans = tokio::spawn(orphans::adopt());
     let certificates = tls.map(|credentials| tokio::spawn(credentials.watch()));
+    let secrets = tokio::spawn(Arc::clone(&context.secrets).watch());
     let mut addresses = serde_json::json!({
         "udfleet": "executor",
         "id": hello.executor,
@@ -165,6 +167,7 @@ pub async fn run(
     if let Some(watch) = certificates {
         watch.abort();
     }
+    secrets.abort();
     outcome
 }
 
@@ -205,6 +208,7 @@ fn context(
         stats: Arc::new(StatsRegistry::default()),
         board,
         devices,
+        secrets: Arc::new(SecretsFolder::new(settings.secrets_dir.clone())),
         memory: Arc::new(MemoryWatch::new(settings.memory.0)),
         credentials: None,
         numbers: AtomicU32::new(0),
@@ -239,7 +243,14 @@ async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
         return Ok(Sandbox::off());
     }
     let (read, write) = (settings.sandbox_read.clone(), settings.sandbox_write.clone());
-    let sandbox = Sandbox::on(programs()?.host, Rules { read, write, required: settings.require_sandbox }).await?;
+    let rules = Rules { read, write, required: settings.require_sandbox };
+    if let Some(secrets) = &settings.secrets_dir
+        && let Some(through) = readable_through(secrets, &rules)
+    {
+        let message = format!("secrets_dir {}: all functions may read {}", secrets.display(), through.display());
+        return Err(invalid(message).hint("put the secrets elsewhere, such as /run/secrets"));
+    }
+    let sandbox = Sandbox::on(programs()?.host, rules).await?;
     for missing in sandbox.level().missing() {
         tracing::warn!("interpreters are contained only in part: {missing}");
     }
@@ -258,6 +269,7 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         max_interpreters: settings.max_interpreters,
         interpreters_per_environment: settings.interpreters_per_environment,
         labels: settings.labels.clone(),
+        secrets: Vec::new(),
         built_environments: Vec::new(),
         holds_desired_state: false,
         resources: devices.list(),

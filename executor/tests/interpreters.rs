@@ -88,6 +88,7 @@ impl Setup {
             sys_path: vec![self.folder.path().to_owned()],
             working_dir: self.folder.path().to_owned(),
             env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())],
+            secrets: Vec::new(),
             executor: "test".to_owned(),
         };
         Interpreter::start(spec, Arc::clone(&self.logs)).await.unwrap()

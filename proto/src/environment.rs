@@ -24,22 +24,24 @@ pub fn hash(environment: &Environment) -> String {
 }
 
 /// The name of the group of interpreters that a function shares: that of its environment, unless it asks for labels,
-/// resources or less of the network, which only functions with the same wishes share.
+/// resources, variables, secrets or less of the network, which only functions with the same wishes share.
 #[must_use]
 pub fn group(definition: &FunctionDefinition) -> String {
     let environment = definition.environment.as_ref().map_or_else(|| hash(&Environment::default()), hash);
-    let network = config::network(definition);
-    if definition.labels.is_empty() && definition.resources.is_empty() && network == Network::All {
-        return environment;
-    }
-    let bounded = Some(network).filter(|network| *network != Network::All);
+    let bounded = Some(config::network(definition)).filter(|network| *network != Network::All);
     // Maps are ordered, so that equal wishes have one encoding.
-    let wishes = FunctionDefinition {
+    let mut wishes = FunctionDefinition {
         labels: definition.labels.clone(),
         resources: definition.resources.clone(),
         config: bounded.into_iter().map(|network| (NETWORK.name.to_owned(), network.to_string())).collect(),
+        variables: definition.variables.clone(),
+        secrets: definition.secrets.clone(),
         ..FunctionDefinition::default()
     };
+    if wishes == FunctionDefinition::default() {
+        return environment;
+    }
+    wishes.secrets.sort_unstable();
     let digest = Sha256::digest(wishes.encode_to_vec());
     format!("{environment}-{}", hex::encode(&digest[..4]))
 }
@@ -104,5 +106,11 @@ mod tests {
         assert_ne!(group(&on("none")), group(&plain));
         assert_ne!(group(&on("none")), group(&on("443")));
         assert_eq!(group(&on("53,443")), group(&on("443, 53")));
+        let secrets = |names: &[&str]| FunctionDefinition {
+            secrets: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..plain.clone()
+        };
+        assert_ne!(group(&secrets(&["A"])), group(&plain), "others would see the secret");
+        assert_eq!(group(&secrets(&["A", "B"])), group(&secrets(&["B", "A"])));
     }
 }

@@ -19,6 +19,7 @@ pub mod network;
 mod operator;
 pub mod runs;
 mod sandbox_level;
+pub mod secrets;
 pub mod sketch;
 pub mod types;
 pub mod user_metrics;

@@ -65,6 +65,10 @@ pub struct Function {
     config: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
     resources: BTreeMap<String, u32>,
+    /// Variables of its interpreters.
+    env: BTreeMap<String, String>,
+    /// Names of those that its interpreters see.
+    secrets: Vec<String>,
     job: String,
     doc: String,
     source: String,
@@ -102,6 +106,8 @@ impl Function {
             config: definition.config.clone().into_iter().collect(),
             labels: definition.labels.clone(),
             resources: definition.resources.clone(),
+            env: definition.variables.clone(),
+            secrets: definition.secrets.clone(),
             job: definition.job.clone(),
             doc: definition.doc.clone(),
             source: definition.source.clone(),

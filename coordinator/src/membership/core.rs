@@ -200,7 +200,7 @@ impl MembershipCore {
         if news.held {
             self.take_held(executor, now);
         }
-        if news.drained {
+        if news.drained || news.secrets {
             self.executor_changed(executor);
         }
         self.show(executor);

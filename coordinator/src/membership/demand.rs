@@ -27,6 +27,7 @@ pub(super) fn placement_request(function: &Function) -> PlacementRequest {
         labels: definition.labels.clone(),
         resources: definition.resources.clone(),
         network: config::network(definition),
+        secrets: definition.secrets.iter().cloned().collect(),
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct ReportNews {
     pub built_before: BTreeSet<String>,
     /// It drains, and has ended what it was draining.
     pub drained: bool,
+    /// It has other secrets than before.
+    pub secrets: bool,
 }
 
 /// State of one executor. Lost ones are kept for a while, to be shown.
@@ -71,17 +73,20 @@ pub(super) struct Member {
     /// Build log lines up to here have been passed on.
     pub log_seen: u64,
     pub built: BTreeSet<String>,
+    /// Names of those that it has.
+    pub secrets: BTreeSet<String>,
     /// Where long calls hold all interpreters, by environment: shared with the routes.
     blocked: HashMap<String, Arc<AtomicBool>>,
 }
 
 impl Member {
     pub fn new(attachment: NewAttachment, endpoint: Endpoint, now: Instant) -> Self {
-        let NewAttachment { hello, epoch, number, draining, revision: _, link, origin } = attachment;
+        let NewAttachment { mut hello, epoch, number, draining, revision: _, link, origin } = attachment;
         let held = ReportedState::new(!hello.holds_desired_state);
         Self {
             id: Arc::from(hello.executor.as_str()),
             built: hello.built_environments.iter().cloned().collect(),
+            secrets: std::mem::take(&mut hello.secrets).into_iter().collect(),
             hello: Arc::new(hello),
             epoch,
             number,
@@ -178,6 +183,11 @@ impl Member {
             let built = std::mem::take(&mut report.built_environments).into_iter().collect();
             built_before = std::mem::replace(&mut self.built, built);
         }
+        let mut secrets = false;
+        if report.secrets_changed {
+            let now = std::mem::take(&mut report.secrets).into_iter().collect();
+            secrets = std::mem::replace(&mut self.secrets, now) != self.secrets;
+        }
         let held_nothing = self.holds_nothing();
         self.report = Report {
             sequence: report.sequence,
@@ -198,6 +208,7 @@ impl Member {
             held,
             built_before,
             drained: self.draining && held_nothing != self.holds_nothing(),
+            secrets,
         })
     }
 
@@ -334,6 +345,7 @@ impl Member {
             unreachable: !self.attached(),
             labels: self.hello.labels.clone(),
             sandbox: self.hello.sandbox.clone().unwrap_or_default(),
+            secrets: self.secrets.clone(),
             resources: self
                 .hello
                 .resources

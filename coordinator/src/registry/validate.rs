@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use udfleet_edge::engine::RESERVED_PREFIX;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
+use udfleet_proto::secrets::{MAX_SECRETS, MAX_VARIABLE_BYTES, is_secret_name};
 use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, Language};
 use udfleet_proto::{config, name, types};
 
@@ -92,6 +93,28 @@ fn wishes(definition: &FunctionDefinition) -> Result<(), Error> {
     if definition.labels.keys().any(String::is_empty) {
         return Err(bad("a label without a name is asked for").hint("labels={\"zone\": \"a\"}"));
     }
+    let names = definition.variables.keys().chain(&definition.secrets);
+    if let Some(name) = names.into_iter().find(|name| !is_secret_name(name)) {
+        let message = format!("{name:?} can't be a variable or a secret of a function");
+        return Err(bad(message).hint(
+            "letters, digits and `_`, beginning with no digit; the interpreter's own (PATH, PYTHON..., LD_..., UDFLEET_...) \
+             can't be set",
+        ));
+    }
+    if definition.variables.values().any(|value| value.contains('\0')) {
+        return Err(bad("a variable's value holds a NUL character"));
+    }
+    if definition.secrets.len() > MAX_SECRETS {
+        return Err(bad(format!(
+            "it asks for {} secrets, at most {MAX_SECRETS} are allowed",
+            definition.secrets.len()
+        )));
+    }
+    let bytes: usize = definition.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MAX_VARIABLE_BYTES {
+        return Err(bad(format!("its variables have {bytes} bytes, at most {MAX_VARIABLE_BYTES} are allowed"))
+            .hint("send large settings as a file (files=[...])"));
+    }
     for (kind, count) in &definition.resources {
         if kind.is_empty() || !(1..=MOST_DEVICES).contains(count) {
             let message =
@@ -161,6 +184,8 @@ mod tests {
         assert!(wrong(|d| drop(d.config.insert("x".to_owned(), String::new()))).contains("unknown config key"));
         assert!(wrong(|d| d.payload = None).contains("payload"));
         assert!(wrong(|d| d.resources = [("gpu".to_owned(), 0)].into_iter().collect()).contains("\"gpu\" = 0"));
+        assert!(wrong(|d| d.secrets.push("LD_PRELOAD".to_owned())).contains("LD_PRELOAD"));
+        assert!(wrong(|d| drop(d.variables.insert("a b".to_owned(), String::new()))).contains("a b"));
         assert!(wrong(|d| drop(d.labels.insert(String::new(), "a".to_owned()))).contains("label"));
         let old = wrong(|d| d.environment = Some(Environment { python: "3.8".to_owned(), ..Default::default() }));
         assert!(old.contains("3.9"), "{old}");

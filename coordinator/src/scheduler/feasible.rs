@@ -19,6 +19,9 @@ pub(super) fn obstacle(wanted: &PlacementRequest, offer: &Offer) -> Option<Obsta
     if !wanted.network.enforced_by(&offer.sandbox) {
         return Some(Obstacle::Network);
     }
+    if !wanted.secrets.is_subset(&offer.secrets) {
+        return Some(Obstacle::Secrets);
+    }
     let offered = |kind: &String| offer.resources.get(kind).copied().unwrap_or(0);
     let needed = |count: u32| count.saturating_mul(wanted.interpreters.max(1));
     if wanted.resources.iter().any(|(kind, count)| needed(*count) > offered(kind)) {
@@ -34,6 +37,7 @@ pub(super) enum Obstacle {
     Bytecode,
     Labels,
     Network,
+    Secrets,
     Resources,
     TooSmall,
 }
@@ -65,6 +69,12 @@ pub fn feasible(wanted: &PlacementRequest, offers: &[&Offer]) -> Result<(), Stri
         let (network, count) = (&wanted.network, plural(offers.len()));
         return Err(format!("asks for udfleet.network = {network}, which none of {count} can enforce"));
     }
+    if obstacles.contains(&Obstacle::Secrets) {
+        let wishes: Vec<&str> = wanted.secrets.iter().map(String::as_str).collect();
+        let secrets = offers.iter().flat_map(|offer| offer.secrets.iter().cloned());
+        let wanted = if wishes.len() == 1 { "secret" } else { "secrets" };
+        return Err(format!("needs the {wanted} {}; {}", wishes.join(", "), counted(secrets, "no secrets")));
+    }
     if obstacles.contains(&Obstacle::TooSmall) {
         let most = offers.iter().map(|offer| offer.capacity).max().unwrap_or(0);
         return Err(format!(
@@ -91,6 +101,8 @@ pub fn remedy(wanted: &PlacementRequest, offers: &[&Offer]) -> &'static str {
     } else if obstacles.contains(&Obstacle::Network) {
         "start an executor with its sandbox on, on a Linux kernel with seccomp, and with Landlock of version 4 for ports \
          (`udfleet status` says what is missing)"
+    } else if obstacles.contains(&Obstacle::Secrets) {
+        "put a file of that name into the executors' --secrets-dir"
     } else if obstacles.contains(&Obstacle::TooSmall) {
         "ask for fewer interpreters (udfleet.interpreters), or start a larger executor"
     } else if obstacles.contains(&Obstacle::Bytecode) {
@@ -153,6 +165,7 @@ mod tests {
             labels: BTreeMap::new(),
             resources: BTreeMap::new(),
             network: Network::All,
+            secrets: Default::default(),
         }
     }
 
@@ -165,6 +178,17 @@ mod tests {
         assert!(remedy(&offline, &[&a]).contains("seccomp"));
         let able = Offer { sandbox: SandboxStatus { closes_network: true, ..SandboxStatus::default() }, ..a.clone() };
         assert_eq!(feasible(&offline, &[&a, &able]), Ok(()));
+    }
+
+    #[test]
+    fn secrets_that_nobody_has_are_named_with_those_that_there_are() {
+        let secrets = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let a = Offer { secrets: secrets(&["HF_TOKEN"]), ..offer("a", "3.11.2") };
+        let asks = |names: &[&str]| PlacementRequest { secrets: secrets(names), ..wanted("", "", 0) };
+        assert_eq!(feasible(&asks(&["HF_TOKEN"]), &[&a]), Ok(()));
+        let refused = feasible(&asks(&["API_KEY"]), &[&a]).unwrap_err();
+        assert_eq!(refused, "needs the secret API_KEY; the fleet offers HF_TOKEN on 1 executor");
+        assert!(remedy(&asks(&["API_KEY"]), &[&a]).contains("--secrets-dir"));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct PlacementRequest {
     pub resources: BTreeMap<String, u32>,
     /// Where its functions may connect to.
     pub network: Network,
+    /// Secrets that the executor must have.
+    pub secrets: BTreeSet<String>,
 }
 
 /// An executor as placement sees it.
@@ -63,6 +65,8 @@ pub struct Offer {
     pub resources: BTreeMap<String, u32>,
     /// How far it contains functions.
     pub sandbox: SandboxStatus,
+    /// Names of the secrets that it has.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Executor -> interpreters: where one environment is.

@@ -66,6 +66,17 @@ fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
             labels,
             resources,
             network,
+        let row = |(index, (python, interpreters, executors, labels, resources)): (usize, (&str, u32, u32, _, _))| {
+            PlacementRequest {
+                environment: format!("env{index}"),
+                python: PythonRequirement::parse(python).unwrap(),
+                payloads: BTreeSet::new(),
+                interpreters,
+                executors,
+                labels,
+                resources,
+                secrets: BTreeSet::new(),
+            }
         };
         all.into_iter().enumerate().map(row).collect()
     })
@@ -91,6 +102,7 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
                 labels,
                 resources,
                 sandbox: SandboxStatus { closes_network: closes, ..SandboxStatus::default() },
+                secrets: BTreeSet::new(),
             }
         };
         all.into_iter().enumerate().map(row).collect()
@@ -311,6 +323,7 @@ fn simple(name: &str, interpreters: u32, executors: u32) -> PlacementRequest {
         labels: BTreeMap::new(),
         resources: BTreeMap::new(),
         network: Network::All,
+        secrets: BTreeSet::new(),
     }
 }
 

@@ -67,5 +67,6 @@ impl Row {
             && mine.labels == theirs.labels
             && mine.resources == theirs.resources
             && mine.network == theirs.network
+            && mine.secrets == theirs.secrets
     }
 }

@@ -16,6 +16,8 @@ MAX_NOTES = 16
 MAX_MESSAGE = 4096
 MAX_LINE = 500
 MAX_LONG_MESSAGE = 1 << 16
+# Values of secrets, longest first: filled before any user code runs.
+MASKED = []
 
 
 def describe(error):
@@ -27,7 +29,11 @@ def describe(error):
 
 
 def clean(text, limit=MAX_MESSAGE):
-    """Valid Unicode without NUL, at most so long."""
+    """Valid Unicode without NUL, at most so long, without the values of secrets."""
+    if MASKED:
+        text = text[: limit + len(MASKED[0])]
+        for value in MASKED:
+            text = text.replace(value, "***")
     text = text[:limit].replace("\0", "\\x00")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

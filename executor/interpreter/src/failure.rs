@@ -1,15 +1,21 @@
 //! From Python exceptions to typed errors.
 
-use pyo3::exceptions::{PyMemoryError, PyModuleNotFoundError, PySystemExit};
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
+use pyo3::exceptions::{PyMemoryError, PyModuleNotFoundError, PyRuntimeError, PySystemExit};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 use udfleet_proto::error::{Error, truncate};
+use udfleet_proto::secrets::{FOLDER_VARIABLE, Masks};
 use udfleet_proto::v1::{ErrorCode, Frame, PythonException};
 
 use crate::child::{end_if_child, end_if_forked};
 
+/// The values that no error may tell.
+static MASKS: OnceLock<Masks> = OnceLock::new();
 /// Longest `repr()` of a value in an error, bytes.
 const MAX_REPR: usize = 256;
 /// Longest traceback text, bytes.
@@ -100,9 +106,23 @@ fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(module?.bind(py))
 }
 
-/// Imports what describing an exception needs, before a user's file can shadow it.
+/// Imports what describing an exception needs, before a user's file can shadow it, and reads which values of secrets it
+/// must not tell: they are masked before anything is cut off.
 pub fn prepare(py: Python<'_>) -> PyResult<()> {
-    module(py).map(drop)
+    let masks = masks(std::env::var_os(FOLDER_VARIABLE)).map_err(PyRuntimeError::new_err)?;
+    module(py)?.getattr("MASKED")?.call_method1("extend", (masks.expose(),))?;
+    // Prepared once.
+    let _ = MASKS.set(masks);
+    Ok(())
+}
+
+fn masks(folder: Option<OsString>) -> Result<Masks, String> {
+    let Some(folder) = folder else { return Ok(Masks::default()) };
+    let read = || -> std::io::Result<Vec<Vec<u8>>> {
+        std::fs::read_dir(&folder)?.map(|entry| std::fs::read(entry?.path())).collect()
+    };
+    let values = read().map_err(|error| format!("the secrets in {}: {error}", folder.display()))?;
+    Masks::new(values.iter().map(Vec::as_slice)).map_err(|error| error.info().message.clone())
 }
 
 /// Asks the Python side for the tree of causes, frames with source lines, notes and group members.
@@ -150,6 +170,9 @@ pub fn repr(value: &Bound<'_, PyAny>) -> String {
         Ok(text) => text.to_string_lossy().into_owned(),
         Err(_) => format!("<{} whose repr() fails>", class_name(value)),
     };
+    if let Some(masks) = MASKS.get() {
+        masks.mask_in(&mut text);
+    }
     truncate(&mut text, MAX_REPR);
     text
 }

@@ -150,6 +150,7 @@ impl Attachment {
         let hello = Hello {
             built_environments: self.context.board.built_environments(),
             holds_desired_state: self.context.board.holds_desired_state(),
+            secrets: self.context.secrets.names(),
             ..self.hello.clone()
         };
         let first = ExecutorMessage { kind: Some(executor_message::Kind::Hello(hello)) };

@@ -51,6 +51,7 @@ impl Reporter {
             in_flight: context.table.in_flight() as u32,
             busy: context.table.in_flight() > 0 || context.table.streams() > 0,
             devices: context.devices.held(),
+            secrets: context.secrets.names(),
         };
         self.reports.next(&context.board, context.stats.report(Instant::now()), numbers)
     }
@@ -71,6 +72,8 @@ pub struct NodeNumbers {
     pub busy: bool,
     /// That interpreters hold.
     pub devices: Vec<HeldDevice>,
+    /// Names of those that it has.
+    pub secrets: Vec<String>,
 }
 
 /// Numbers the reports to one coordinator, and says each thing once per attachment. Pure.
@@ -98,7 +101,12 @@ impl ReportSequence {
         let mut view = board.view(self.sent.line, self.sent.change);
         let loads = std::mem::take(&mut view.loads);
         let desired = Arc::clone(&view.desired);
-        let (news, more) = self.sent.next(view, metrics);
+        let (mut news, more) = self.sent.next(view, metrics);
+        if self.sent.secrets.as_ref() != Some(&numbers.secrets) {
+            news.secrets_changed = true;
+            news.secrets.clone_from(&numbers.secrets);
+            self.sent.secrets = Some(numbers.secrets);
+        }
         self.sequence += 1;
         let report = Report {
             sequence: self.sequence,
@@ -127,6 +135,7 @@ struct SentReports {
     /// The last change of a function.
     change: u64,
     built: Option<Vec<String>>,
+    secrets: Option<Vec<String>>,
     /// What of desired state has been told; `None`: nothing yet.
     desired: Option<Arc<Desired>>,
     /// Functions of which something has been told.

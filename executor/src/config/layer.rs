@@ -96,6 +96,9 @@ pub struct Layer {
     )]
     #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
     pub resources: Vec<(String, u32)>,
+    /// Folder of secrets for functions that ask for them, one file each, named as the secret [default: none]
+    #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_SECRETS_DIR")]
+    pub secrets_dir: Option<PathBuf>,
     /// The uv that builds environments [default: uv on PATH]
     #[arg(long, value_name = "PATH", env = "UDFLEET_UV")]
     pub uv: Option<PathBuf>,

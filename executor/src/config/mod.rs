@@ -117,6 +117,9 @@ pub struct Settings {
     pub sandbox_write: Vec<PathBuf>,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
+    /// One file for each secret; none: there are no secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_dir: Option<PathBuf>,
     /// Labels that functions may ask for.
     pub labels: BTreeMap<String, String>,
     /// Devices by kind; GPUs are looked for where they are not named.

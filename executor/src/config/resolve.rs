@@ -49,6 +49,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         interpreters_per_environment,
         max_interpreters: layer.max_interpreters.unwrap_or(DEFAULT_MAX_INTERPRETERS),
         python: layer.python,
+        secrets_dir: layer.secrets_dir,
         uv: layer.uv,
         tls_cert: layer.tls_cert,
         tls_key: layer.tls_key,
@@ -66,6 +67,9 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
+    if let Some(folder) = settings.secrets_dir.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(invalid(format!("secrets_dir {} is no folder", folder.display())));
+    }
     if settings.max_interpreters == 0 || settings.interpreters_per_environment == 0 {
         return Err(invalid("max_interpreters and interpreters_per_environment must be at least 1"));
     }

@@ -27,6 +27,7 @@ use super::sent_ids::SentIds;
 use super::socket::Socket;
 use super::verify::count_items;
 use super::watchdog::{Overdue, Running};
+use udfleet_proto::secrets::Masks;
 
 /// The most bytes of a region: the largest input and the largest output, rounded up.
 const MAX_REGION: usize = 1 << 30;
@@ -82,6 +83,8 @@ pub(super) struct Connection {
     reason: Mutex<Option<KillReason>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     final_stderr: FinalStderr,
+    /// Values that errors must not tell.
+    masks: Masks,
     observer: OnceLock<(Box<dyn Observer>, Names)>,
 }
 
@@ -119,6 +122,7 @@ impl Connection {
         socket: Socket,
         exit: watch::Receiver<Option<ProcessExit>>,
         final_stderr: FinalStderr,
+        masks: Masks,
     ) -> Self {
         Self {
             pid,
@@ -136,6 +140,7 @@ impl Connection {
             reason: Mutex::default(),
             exit,
             final_stderr,
+            masks,
             observer: OnceLock::new(),
         }
     }
@@ -245,7 +250,10 @@ impl Connection {
         let error = read::<ErrorInfo>(region, slice)
             .filter(|info| info.code != 0)
             .map_or_else(|| Error::internal("an interpreter failed without detail"), Error::from);
-        error.with(|info| info.executor = self.executor.clone())
+        error.with(|info| {
+            info.executor = self.executor.clone();
+            self.masks.mask_error(info);
+        })
     }
 
     /// Records why the interpreter is about to be killed. One that has already exited by itself gets no reason.
@@ -267,7 +275,10 @@ impl Connection {
             exit.memory_limit_bytes = limit;
             exit.peak_rss_bytes = exit.peak_rss_bytes.max(peak);
         }
-        exit_error(&exit, reason.as_ref()).with(|info| info.executor = self.executor.clone())
+        exit_error(&exit, reason.as_ref()).with(|info| {
+            info.executor = self.executor.clone();
+            self.masks.mask_error(info);
+        })
     }
 
     fn take_pending(&self, id: u64) -> Option<Pending> {
@@ -280,7 +291,7 @@ impl Connection {
     /// Hands a reply to its caller. If the caller is gone, the region is free again.
     fn deliver(self: &Arc<Self>, reply: Reply) -> Result<(), Misbehaviour> {
         if let Some(reply::Kind::Unusable(why)) = &reply.kind {
-            return Err(Misbehaviour(KillReason::Unusable(truncated(why))));
+            return Err(Misbehaviour(KillReason::Unusable(truncated(&self.masks.mask(why)))));
         }
         self.accept(&reply).map_err(|how| Misbehaviour(KillReason::Breach(how)))?;
         let Some(Pending { caller, region, .. }) = self.take_pending(reply.id) else { return Ok(()) };
@@ -315,13 +326,15 @@ impl Connection {
             return;
         };
         if let Some(metrics) = done.metrics.as_ref().and_then(|slice| read_report::<UserMetrics>(region, slice, 2)) {
-            for FunctionUserMetrics { function, metrics } in metrics.functions {
+            for FunctionUserMetrics { function, mut metrics } in metrics.functions {
+                metrics.iter_mut().for_each(|metric| self.masks.mask_metric(metric));
                 let Some(name) = names(function) else { continue };
                 observer.user_metrics(&name, metrics);
             }
         }
         if let Some(errors) = done.row_errors.as_ref().and_then(|slice| read_report::<RowErrors>(region, slice, 3)) {
-            for errors in errors.functions {
+            for mut errors in errors.functions {
+                errors.first.iter_mut().for_each(|error| self.masks.mask_error(error));
                 let Some(name) = names(errors.function) else { continue };
                 observer.row_errors(&name, errors);
             }

@@ -24,6 +24,8 @@ use super::output::{Names, StderrTail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
 use crate::logs::{LogStore, Stream};
+use crate::secrets::SecretValue;
+use udfleet_proto::secrets::Masks;
 
 /// How long an interpreter may take until it says that it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,8 +53,10 @@ pub struct InterpreterSpec {
     pub sys_path: Vec<PathBuf>,
     /// Where it runs.
     pub working_dir: PathBuf,
-    /// The whole environment of the process.
+    /// The environment of the process, but for secrets.
     pub env: Vec<(String, String)>,
+    /// Variables too, and masked in all that it says.
+    pub secrets: Vec<SecretValue>,
     /// The executor's id, for errors.
     pub executor: String,
 }
@@ -104,15 +108,24 @@ impl Interpreter {
         let exit = watch_exit(started).map_err(|e| start_failed("thread", e))?;
         let (told, drained) = watch::channel(false);
         let final_stderr = FinalStderr { tail: tail.clone(), drained };
-        let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, final_stderr));
+        let masks = Masks::new(spec.secrets.iter().map(SecretValue::expose))?;
+        let connection = Arc::new(Connection::new(pid, spec.executor, socket, exit, final_stderr, masks.clone()));
         let functions = Arc::<Mutex<Functions>>::default();
         let names = names(&functions);
         if let (Some(stdout), Some(stderr)) = pipes {
             let stdout = ChildStdout::from_std(stdout).map_err(|e| start_failed("pipe", e))?;
             let stderr = ChildStderr::from_std(stderr).map_err(|e| start_failed("pipe", e))?;
-            tokio::spawn(drain(stdout, Stream::Stdout, pid, Arc::clone(&logs), Arc::clone(&names), tail.clone()));
+            tokio::spawn(drain(
+                stdout,
+                Stream::Stdout,
+                pid,
+                Arc::clone(&logs),
+                Arc::clone(&names),
+                tail.clone(),
+                masks.clone(),
+            ));
             tokio::spawn(async move {
-                drain(stderr, Stream::Stderr, pid, logs, names, tail).await;
+                drain(stderr, Stream::Stderr, pid, logs, names, tail, masks).await;
                 told.send_replace(true);
             });
         }

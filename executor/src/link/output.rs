@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::logs::{LogStore, PrintedLine, Stream};
+use udfleet_proto::secrets::Masks;
 
 /// Starts a marker line (`executor/interpreter/src/stdio.rs` writes it).
 const MARKER: &[u8] = b"\x1eudfleet-function:";
@@ -43,10 +44,11 @@ impl StderrTail {
 /// Turns function numbers of markers into names.
 pub type Names = Arc<dyn Fn(u32) -> Option<String> + Send + Sync>;
 
-/// Splits a byte stream into lines and marker lines.
+/// Splits a byte stream into lines and marker lines, without the values of secrets.
 #[derive(Default)]
 struct Splitter {
     pending: Vec<u8>,
+    masks: Masks,
 }
 
 impl Splitter {
@@ -66,8 +68,10 @@ impl Splitter {
         }
         self.pending.extend_from_slice(rest);
         if self.pending.len() > MAX_LINE {
-            line(&self.pending);
-            self.pending.clear();
+            // What may be the beginning of a value waits for the rest of it.
+            let cut = self.masks.mask_open(&mut self.pending);
+            line(&self.pending[..cut]);
+            self.pending.drain(..cut);
         }
     }
 }
@@ -94,19 +98,20 @@ struct Newest {
 }
 
 impl Newest {
-    fn push(&mut self, function: &Arc<str>, line: &[u8]) {
+    fn push(&mut self, function: &Arc<str>, line: &[u8], masks: &Masks) {
         // What belongs to no function is shown only where it says something.
         if line.is_empty() && function.is_empty() {
             return;
         }
-        let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+        let text = masks.mask(&text).into_owned();
         self.lines.push(PrintedLine { function: Arc::clone(function), text });
     }
 }
 
 impl Sorter {
-    fn new(names: Names) -> Self {
-        Self { names, function: Arc::from(""), splitter: Splitter::default() }
+    fn new(names: Names, masks: Masks) -> Self {
+        Self { names, function: Arc::from(""), splitter: Splitter { masks, ..Splitter::default() } }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Newest {
@@ -120,15 +125,15 @@ impl Sorter {
             newest.skipped = memchr_iter(b'\n', skipped).count() as u64;
             self.skip(skipped);
         }
-        let (function, names) = (&mut self.function, &self.names);
+        let (function, names, masks) = (&mut self.function, &self.names, &self.splitter.masks.clone());
         self.splitter.feed(bytes, |line| match marker(line) {
             Some((before, number)) => {
                 if !before.is_empty() {
-                    newest.push(function, before);
+                    newest.push(function, before, masks);
                 }
                 *function = Arc::from(names(number).unwrap_or_default());
             }
-            None => newest.push(function, line),
+            None => newest.push(function, line, masks),
         });
         newest
     }
@@ -148,7 +153,7 @@ impl Sorter {
     fn rest(&mut self) -> Newest {
         let mut newest = Newest::default();
         if !self.splitter.pending.is_empty() {
-            newest.push(&self.function, &self.splitter.pending);
+            newest.push(&self.function, &self.splitter.pending, &self.splitter.masks);
         }
         newest
     }
@@ -162,9 +167,10 @@ pub async fn drain(
     logs: Arc<LogStore>,
     names: Names,
     tail: StderrTail,
+    masks: Masks,
 ) {
     let mut buffer = vec![0u8; 64 << 10];
-    let mut sorter = Sorter::new(names);
+    let mut sorter = Sorter::new(names, masks);
     let keep = |newest: Newest| {
         if stream == Stream::Stderr {
             tail.push(newest.lines.iter().map(|line| line.text.as_str()));
@@ -207,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn values_are_masked_however_they_are_cut() {
+        let masks = Masks::new([&b"s3cr3t-of-16-byt"[..]]).unwrap();
+        let text =
+            [vec![b'x'; MAX_LINE - 8], b"s3cr3t-of-16-byt and s3cr3t-of-16-byt".to_vec(), vec![b'y'; 5]].concat();
+        for size in [1, 7, 4096, MAX_LINE, text.len()] {
+            let mut sorter = Sorter::new(Arc::new(|_| Some("f@1".to_owned())), masks.clone());
+            let mut all: Vec<PrintedLine> =
+                b"\x1eudfleet-function:1\n".chunks(9).flat_map(|c| sorter.feed(c).lines).collect();
+            all.extend(text.chunks(size).flat_map(|chunk| sorter.feed(chunk).lines));
+            all.extend(sorter.rest().lines);
+            let joined: String = all.iter().map(|line| line.text.as_str()).collect();
+            assert_eq!(joined, format!("{}*** and ***yyyyy", "x".repeat(MAX_LINE - 8)), "in pieces of {size}");
+        }
+    }
+
+    #[test]
     fn markers_are_found_behind_unfinished_output() {
         assert_eq!(marker(b"\x1eudfleet-function:12"), Some((&b""[..], 12)));
         assert_eq!(marker(b"no end\x1eudfleet-function:3"), Some((&b"no end"[..], 3)));
@@ -216,7 +238,7 @@ mod tests {
 
     #[test]
     fn of_a_flood_the_newest_lines_are_kept_and_the_others_counted() {
-        let mut sorter = Sorter::new(Arc::new(|number| Some(format!("f{number}@1"))));
+        let mut sorter = Sorter::new(Arc::new(|number| Some(format!("f{number}@1"))), Masks::default());
         let flood = [b"\x1eudfleet-function:7\n".to_vec(), vec![b'\n'; 60_000], b"the end\n".to_vec()].concat();
         let newest = sorter.feed(&flood);
         // The marker is a line too.

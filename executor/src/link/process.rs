@@ -17,6 +17,7 @@ use udfleet_proto::v1::ProcessExit;
 use super::InterpreterSpec;
 use crate::oom;
 use crate::orphans::{self, OwnProcess};
+use crate::secrets::SecretValue;
 
 /// Where the child finds its control socket.
 const CONTROL: RawFd = 3;
@@ -40,6 +41,7 @@ pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
         .current_dir(&spec.working_dir)
         .env_clear()
         .envs(spec.env.iter().map(|(key, value)| (key, value)))
+        .envs(spec.secrets.iter().filter_map(SecretValue::variable))
         .env(SYS_PATH_VARIABLE, sys_path(spec))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

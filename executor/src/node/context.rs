@@ -21,6 +21,7 @@ use crate::exchange::FunctionTable;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::sandbox::Sandbox;
+use crate::secrets::SecretsFolder;
 
 /// What an interpreter process is made of.
 #[derive(Debug, Clone)]
@@ -84,6 +85,8 @@ pub struct Context {
     pub board: Arc<Board>,
     /// Devices that interpreters have for themselves.
     pub devices: Arc<Devices>,
+    /// For functions that ask for them.
+    pub secrets: Arc<SecretsFolder>,
     /// Memory of interpreters.
     pub memory: Arc<MemoryWatch>,
     /// What its ports show; `None` in plain text.

@@ -33,6 +33,11 @@ impl InterpreterFolders {
         self.0.path().join("functions")
     }
 
+    /// Read by the interpreter: the secrets that its functions name.
+    pub(super) fn secrets(&self) -> PathBuf {
+        self.0.path().join("secrets")
+    }
+
     /// Where it runs.
     pub(super) fn working(&self) -> PathBuf {
         self.0.path().join("working")

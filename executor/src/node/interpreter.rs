@@ -17,6 +17,7 @@ use super::folders::InterpreterFolders;
 use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
 use super::observer::StatsObserver;
+use super::variables::ProcessVariables;
 use crate::disk;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
@@ -104,6 +105,8 @@ pub(super) struct Arguments {
     pub(super) network: Network,
     /// Held until its process has ended.
     pub(super) devices: Arc<DeviceGrant>,
+    /// All functions of the environment ask for the same.
+    pub(super) variables: ProcessVariables,
     pub(super) environment: ActorRef<EnvironmentMessage>,
 }
 
@@ -241,7 +244,8 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
             .hint("`udfleet status` says what its sandbox lacks; or register the function for all of the network"));
     }
     let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir).map_err(failed)?;
-    let spec = spec(arguments, &folders);
+    let secrets = arguments.variables.secrets(&arguments.context.secrets, &folders.secrets())?;
+    let spec = InterpreterSpec { secrets, ..spec(arguments, &folders) };
     let logs = Arc::clone(&arguments.context.logs);
     tokio::spawn(async move {
         let started = Interpreter::start(spec, logs).await;
@@ -273,6 +277,7 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
         .read(&context.programs.host)
         .read(&context.programs.module)
         .read(folders.loads())
+        .read(folders.secrets())
         .write(folders.working())
         .write(&temporary)
         .largest_file(largest_file(&context.temporary));
@@ -288,7 +293,9 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
         env: for_interpreter(&built.python, &temporary, |name| std::env::var(name).ok())
             .into_iter()
             .chain(arguments.devices.variables())
+            .chain(arguments.variables.plain(&folders.secrets()))
             .collect(),
+        secrets: Vec::new(),
         executor: context.executor.clone(),
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use udfleet_proto::error::Error;
 
 pub use level::Level;
-pub use policy::Policy;
+pub use policy::{Policy, readable_through};
 pub use variables::{for_interpreter, for_tool, uv_cache, uv_settings};
 
 /// What an operator says about containment.

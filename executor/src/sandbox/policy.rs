@@ -86,6 +86,14 @@ impl Policy {
     }
 }
 
+/// The path that lets all contained processes read `path`, if one does.
+pub fn readable_through(path: &Path, rules: &Rules) -> Option<PathBuf> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = real(path);
+    let all = system::readable().chain(rules.read.iter().cloned()).chain(rules.write.iter().cloned());
+    all.chain(system::devices()).find(|readable| path.starts_with(real(readable)))
+}
+
 /// The folder that holds an installation: that above `bin`. The root is none.
 fn prefix(executable: &Path) -> Option<PathBuf> {
     let folder = executable.parent()?;
@@ -103,6 +111,15 @@ mod tests {
         assert_eq!(prefix(Path::new("/srv/python3")), Some("/srv".into()));
         assert_eq!(prefix(Path::new("/bin/python3")), None);
         assert_eq!(prefix(Path::new("/python3")), None);
+    }
+
+    #[test]
+    fn what_all_may_read_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = Rules { read: vec![folder.path().to_owned()], ..Rules::default() };
+        assert_eq!(readable_through(folder.path(), &rules), Some(folder.path().to_owned()));
+        assert_eq!(readable_through(folder.path(), &Rules::default()), None);
+        assert_eq!(readable_through(Path::new("/usr/lib"), &Rules::default()), Some("/usr".into()));
     }
 
     #[test]

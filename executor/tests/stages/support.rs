@@ -113,6 +113,7 @@ impl Runner {
             sys_path: vec![folder.path().to_owned(), sdk],
             working_dir: folder.path().to_owned(),
             env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())],
+            secrets: Vec::new(),
             executor: "test".to_owned(),
         };
         let logs = Arc::new(LogStore::new("test"));

@@ -22,10 +22,13 @@ class Environment:
     :param requirements_cache: a folder of packages; with it the install is offline.
     :param files: .py, .zip, .whl files and folders, put on the interpreter's path.
     :param archives: archives or folders, unpacked under the working folder: `{target: path}` or a list of paths.
+    :param env: variables of its interpreters. Everybody sees them in the fleet: no place for secrets.
+    :param secrets: names of secrets, which the executors have as files; its interpreters, and no others, see each as a
+        variable and as a file of that name in the folder `UDFLEET_SECRETS_DIR`.
     :raises InvalidDefinitionError: for a requirement that only this machine has, such as `./x.whl` or `-e .`.
     """
 
-    __slots__ = ("archives", "files", "python", "requirements", "requirements_cache")
+    __slots__ = ("archives", "env", "files", "python", "requirements", "requirements_cache", "secrets")
 
     def __init__(
         self,
@@ -34,9 +37,15 @@ class Environment:
         requirements_cache: PathLike | None = None,
         files: Sequence[PathLike] = (),
         archives: Mapping[str, PathLike] | Sequence[PathLike] = (),
+        env: Mapping[str, str] | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         if isinstance(files, (str, os.PathLike)) or isinstance(archives, (str, os.PathLike)):
             raise TypeError("files and archives take a list of paths")
+        if isinstance(secrets, str):
+            raise TypeError("secrets takes a list of names")
+        self.env = {str(name): str(value) for name, value in (env or {}).items()}
+        self.secrets = [str(name) for name in secrets]
         self.python = python
         self.requirements = requirement_lines(requirements)
         self.requirements_cache = None if requirements_cache is None else os.fspath(requirements_cache)
@@ -48,7 +57,15 @@ class Environment:
 
     def with_config(self, config: Mapping[str, str]) -> Environment:
         """A copy with what the `python.*` keys add; what is set here wins over the keys."""
-        merged = Environment(self.python, self.requirements, self.requirements_cache, self.files, self.archives)
+        merged = Environment(
+            self.python,
+            self.requirements,
+            self.requirements_cache,
+            self.files,
+            self.archives,
+            self.env,
+            self.secrets,
+        )
         if merged.python is None and config.get("python.executable"):
             merged.python = config["python.executable"]
         # PyFlink puts each in front of those before it: of two modules of one name it finds the last.

@@ -15,6 +15,7 @@ use crate::environment::store::LeasedEnvironment;
 use crate::node::devices::{self, DeviceGrant};
 use crate::node::interpreter::{self, Functions, InterpreterActor, InterpreterEvent, InterpreterMessage};
 use crate::node::scaling::{self, Bounds, LoadSample, ScalingStep};
+use crate::node::variables::ProcessVariables;
 
 impl EnvironmentState {
     /// The bounds of the number of interpreters: a number that a function sets is kept.
@@ -191,6 +192,7 @@ impl EnvironmentState {
             functions,
             network: self.network(),
             devices,
+            variables: self.wanted.functions.values().next().map(ProcessVariables::of).unwrap_or_default(),
             environment: myself.clone(),
         };
         match Actor::spawn_linked(None, InterpreterActor, arguments, myself.get_cell()).await {

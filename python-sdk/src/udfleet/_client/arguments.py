@@ -55,6 +55,13 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
     return {text(key, f"a key of {what}"): item for key, item in value.items()}
 
 
+def names(value: Any, what: str) -> list[str]:
+    """A list of texts."""
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise InvalidInputError(f"{what} must be a list of names, not {shown(value)}", hint=f'{what}=["API_KEY"]')
+    return [text(item, f"an item of {what}") for item in value]
+
+
 def new_name(value: Any) -> str:
     """The name that a function is registered under."""
     if isinstance(value, str):

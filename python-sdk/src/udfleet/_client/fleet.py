@@ -72,7 +72,8 @@ def connect(
     :param token: the fleet's token, or one with roles; None: what UDFLEET_TOKEN holds, else what the file holds that
         UDFLEET_TOKEN_FILE names, else that of the fleet that `udfleet up` runs there on this machine.
     :param job: the name of this session.
-    :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here.
+    :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here. Everybody
+        sees them: no place for secrets.
     :param config: configuration of functions registered here; what `register_function` is given wins.
     :param direct: False sends all batches through the coordinator.
     :param tls_ca: file with the fleet's CA; with it, or with an address like `grpcs://host:8815`, connections are
@@ -188,6 +189,7 @@ class Fleet(Tables):
         on_error: str | None = None,
         labels: Mapping[str, str] | None = None,
         resources: Mapping[str, int] | None = None,
+        secrets: Sequence[str] = (),
     ) -> FunctionView:
         """Registers what `udf`, `udtf`, `udaf` or `udtaf` declared; returns when it can be called.
 
@@ -199,6 +201,7 @@ class Fleet(Tables):
         :param on_event: gets each line about what is going on; without it, stderr does when it is a terminal.
         :param labels: only executors with these labels serve it: `{"zone": "a"}`.
         :param resources: devices that each interpreter that serves it has for itself: `{"gpu": 1}`.
+        :param secrets: names of secrets that its interpreters see, beside those of its environment.
         :raises UdfleetError: why the function can't be called; nothing is registered then.
         """
         arguments.new_name(name)
@@ -220,6 +223,7 @@ class Fleet(Tables):
                 on_error,
                 arguments.mapping(labels, "labels"),
                 arguments.mapping(resources, "resources"),
+                arguments.names(secrets, "secrets"),
             )
         finally:
             self._directory.forget(name)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import _failures
@@ -61,6 +61,7 @@ def register(
     on_error: str | None = None,
     labels: Mapping[str, str] | None = None,
     resources: Mapping[str, int] | None = None,
+    secrets: Sequence[str] = (),
 ) -> FunctionView:
     """Registers a declared function; returns when it can be called or raises why it can't.
 
@@ -88,6 +89,7 @@ def register(
         on_error,
         labels,
         resources,
+        secrets,
     )
     if name is None:
         definition.name = _content_name(f.name, definition)

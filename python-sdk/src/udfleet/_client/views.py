@@ -46,7 +46,8 @@ class FunctionView:
     python: str
     requirements: list[str]
     environment: str
-    """The group of interpreters that it shares: the hash of its environment, and of its labels and resources."""
+    """The group of interpreters that it shares: the hash of its environment, and of its labels, resources, variables
+    and secrets."""
     config: dict[str, str]
     job: str
     doc: str
@@ -62,6 +63,10 @@ class FunctionView:
     """Only executors with these labels serve it."""
     resources: dict[str, int] = field(default_factory=dict)
     """Devices that each interpreter that serves it has for itself."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables of its interpreters."""
+    secrets: list[str] = field(default_factory=list)
+    """Names of the secrets that its interpreters see."""
 
     @property
     def reference(self) -> str:
@@ -259,6 +264,8 @@ def function_view(info: fleet_pb2.FunctionInfo) -> FunctionView:
         on_error=_on_error(definition.on_error),
         labels=dict(definition.labels),
         resources=dict(definition.resources),
+        env=dict(definition.variables),
+        secrets=list(definition.secrets),
         python=definition.environment.python,
         requirements=list(definition.environment.requirements),
         environment=info.environment,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from .._client.fleet import Fleet
@@ -36,6 +36,8 @@ class Processes:
         data_dir: str | None = None,
         environments_dir: str | None = None,
         pythons: Sequence[str] = (),
+        secrets_dir: str | None = None,
+        secret_values: Mapping[str, str] | None = None,
         report: Callable[[str], None] = to_stderr,
     ) -> None:
         if not _count(executors):
@@ -54,6 +56,8 @@ class Processes:
         try:
             self._start_coordinator(listen, http_listen, data_dir)
             options = self._executor_options(executors, interpreters, environments_dir, pythons)
+            folder = self._secrets_folder(secrets_dir, secret_values or {})
+            options += [] if folder is None else ["--secrets-dir", folder]
             if max_interpreters is not None:
                 options += ["--max-interpreters-per-environment", str(max_interpreters)]
             started = [self._start_executor(number, options) for number in range(1, executors + 1)]
@@ -71,6 +75,24 @@ class Processes:
             path.touch(0o600)
             path.write_text(self.token)
         return ["--token-file", str(path)]
+
+    def _secrets_folder(self, given: str | None, values: Mapping[str, str]) -> str | None:
+        """The folder that executors read; values are put into one that only this user can read."""
+        if given is not None and values:
+            raise InvalidConfigError("secrets are values or a folder of files, not both")
+        if not values:
+            return given
+        folder = self.folder / "secrets"
+        folder.mkdir(0o700)
+        for name, value in values.items():
+            if not (isinstance(name, str) and name.isascii() and name.isidentifier() and isinstance(value, str)):
+                raise InvalidConfigError(
+                    f"secret {name!r:.100}: names and values are texts", hint='secrets={"API_KEY": key}'
+                )
+            path = folder / name
+            path.touch(0o600)
+            path.write_text(value)
+        return str(folder)
 
     def _start_coordinator(self, listen: str, http_listen: str, data_dir: str | None) -> None:
         self._report("starting the coordinator")
@@ -182,6 +204,7 @@ def local(
     direct: bool = True,
     pythons: Sequence[str] = (),
     environments_dir: str | None = None,
+    secrets: Mapping[str, str] | str | None = None,
     on_event: Callable[[str], None] | None = None,
 ) -> LocalFleet:
     """Starts a private fleet on free loopback ports.
@@ -194,15 +217,18 @@ def local(
     :param pythons: Pythons that the executors offer beside those they find.
     :param environments_dir: where built environments are kept; None: `UDFLEET_EXECUTOR_ENVIRONMENTS_DIR`, else a
         cache in the home folder, so that later fleets start fast.
+    :param secrets: values of secrets by name, or a folder with a file for each, for functions that ask for them.
     :param on_event: gets a line per start-up phase; without it, stderr does when it is a terminal.
     """
     processes = Processes(
         executors,
         interpreters,
         max_interpreters=max_interpreters,
-        token=secrets.token_hex(16),
+        token=token_hex(16),
         environments_dir=environments_dir,
         pythons=pythons,
+        secrets_dir=None if secrets is None or isinstance(secrets, Mapping) else os.fspath(secrets),
+        secret_values=secrets if isinstance(secrets, Mapping) else None,
         report=on_event or to_stderr,
     )
     fleet = LocalFleet(processes, job, job_parameters, config, direct=direct)

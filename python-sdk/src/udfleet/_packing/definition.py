@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._convert.misfit import shown
@@ -42,6 +42,7 @@ def build(
     on_error: str | None = None,
     labels: Mapping[str, str] | None = None,
     resources: Mapping[str, int] | None = None,
+    secrets: Sequence[str] = (),
 ) -> function_pb2.FunctionDefinition:
     """Packs a declared function; its artifacts go into the shipment."""
     settings = translated({key: config_text(value) for key, value in config.items()})
@@ -71,6 +72,8 @@ def build(
         merges=wrapper.merges,
         labels=label_texts(labels),
         resources=device_counts(resources),
+        variables=environment.env,
+        secrets=secret_names([*environment.secrets, *secrets]),
     )
     if wrapper.accumulator_type is not None:
         definition.accumulator_type.CopyFrom(accumulator_to_proto(wrapper.accumulator_type))
@@ -97,6 +100,15 @@ def label_texts(labels: Mapping[str, str] | None) -> dict[str, str]:
         if not isinstance(label, str) or not isinstance(value, str) or not label:
             raise InvalidInputError(f"labels are texts, not {shown({label: value})}", hint='labels={"zone": "a"}')
     return dict(labels or {})
+
+
+def secret_names(secrets: Sequence[str]) -> list[str]:
+    """Each once, in order."""
+    if not all(isinstance(name, str) and name.isascii() and name.isidentifier() for name in secrets):
+        raise InvalidInputError(
+            f"secrets are names such as those of variables, not {shown(list(secrets))}", hint='secrets=["API_KEY"]'
+        )
+    return sorted(set(secrets))
 
 
 def device_counts(resources: Mapping[str, int] | None) -> dict[str, int]:

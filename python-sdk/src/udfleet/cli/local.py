@@ -29,6 +29,18 @@ _KEY_NOTE = (
 @click.option("--listen", default="127.0.0.1:8815", show_default=True, help="Where the coordinator listens.")
 @click.option("--http-listen", default="127.0.0.1:8816", show_default=True, help="Where it serves /metrics and health.")
 @click.option("--data-dir", type=click.Path(file_okay=False), default=None, help="Keep registrations here.")
+@click.option(
+    "--secrets-dir",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    default=None,
+    help="A folder with a file for each secret that functions may ask for.",
+)
+@click.option(
+    "--secret",
+    "secret_names",
+    multiple=True,
+    help="NAME: a secret whose value the variable of that name holds here; NAME=FILE: one that a file holds.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Return once the fleet is up, and leave it running.")
 @click.pass_context
 def up(
@@ -38,6 +50,8 @@ def up(
     listen: str,
     http_listen: str,
     data_dir: str | None,
+    secrets_dir: str | None,
+    secret_names: tuple[str, ...],
     detach: bool,
 ) -> None:
     """Run a fleet on this machine, until Ctrl-C or in the background."""
@@ -52,6 +66,8 @@ def up(
         options = ["--executors", str(executors), "--listen", listen, "--http-listen", http_listen]
         options += ["--interpreters", str(interpreters)] if interpreters else []
         options += ["--data-dir", data_dir] if data_dir else []
+        options += ["--secrets-dir", secrets_dir] if secrets_dir else []
+        options += [option for secret in secret_names for option in ("--secret", secret)]
         return _detach(options, token, given is None)
     processes = Processes(
         executors,
@@ -60,6 +76,8 @@ def up(
         listen=listen,
         http_listen=http_listen,
         data_dir=data_dir,
+        secrets_dir=secrets_dir,
+        secret_values=dict(_secret(secret) for secret in secret_names),
         report=output.say,
     )
     try:
@@ -76,6 +94,19 @@ def up(
     finally:
         output.say("stopping")
         processes.stop()
+
+
+def _secret(option: str) -> tuple[str, str]:
+    """Its name and value. Values are no part of the command line, which everybody on the machine can read."""
+    name, _, file = option.partition("=")
+    if not file:
+        if name not in os.environ:
+            raise click.BadParameter(f"no variable {name} is set here", param_hint="'--secret'")
+        return name, os.environ[name]
+    try:
+        return name, Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{name}: {file}: {error}", param_hint="'--secret'") from error
 
 
 def _refuse_second(listen: str) -> None:

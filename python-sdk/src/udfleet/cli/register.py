@@ -21,6 +21,8 @@ from .shared import connected, json_option
 @click.option(
     "--resource", "resources", multiple=True, help="KIND=COUNT: devices that each interpreter has for itself."
 )
+@click.option("--env", "variables", multiple=True, help="KEY=VALUE: a variable of its interpreters; no secret.")
+@click.option("--secret", "secrets", multiple=True, help="NAME of a secret that its interpreters see.")
 @click.option("--config", "-c", "config", multiple=True, help="KEY=VALUE.")
 @click.option(
     "--on-error", type=click.Choice(["fail", "null", "skip"]), default=None, help="Of rows that it raises for."
@@ -39,6 +41,8 @@ def register(
     archives: tuple[str, ...],
     labels: tuple[str, ...],
     resources: tuple[str, ...],
+    variables: tuple[str, ...],
+    secrets: tuple[str, ...],
     config: tuple[str, ...],
     on_error: str | None,
     timeout: float | None,
@@ -58,6 +62,8 @@ def register(
             archive=archives,
             label=labels,
             resource=resources,
+            env=variables,
+            secret=secrets,
         )
         dagger.register(ctx, dagger_file, python, settings, timeout, on_error, as_json)
         return
@@ -66,7 +72,8 @@ def register(
     if "python.client.executable" in settings:
         loading.run_in(settings["python.client.executable"])
     attribute, function = loading.load(target)
-    environment = Environment(python, list(requirements), files=list(files))
+    variables_given = dict(loading.pairs(variables, "--env"))
+    environment = Environment(python, list(requirements), files=list(files), env=variables_given, secrets=secrets)
     if archives:
         environment = environment.with_config({"python.archives": ",".join(archives)})
     with connected(ctx) as fleet:

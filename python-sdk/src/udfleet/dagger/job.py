@@ -83,7 +83,9 @@ def load(config: str | os.PathLike[str] | Mapping[str, Any]) -> DaggerJob:
     _refuse_equal_names(functions)
     requirements = without_flink(given.requirements, notes)
     files = given.files + ([STAND_IN] if any(b"pyflink" in source.text for source in sources) else [])
-    environment = Environment(given.python, requirements, given.requirements_cache, files, given.archives)
+    environment = Environment(
+        given.python, requirements, given.requirements_cache, files, given.archives, given.env, given.secrets
+    )
     rest = {key: value for key, value in settings.items() if key not in CONFIG_KEYS}
     return DaggerJob(functions, environment, rest, notes)
 

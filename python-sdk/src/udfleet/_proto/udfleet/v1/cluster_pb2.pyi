@@ -44,7 +44,7 @@ class PythonVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources", "holds_desired_state", "sandbox")
+    __slots__ = ("executor", "incarnation", "version", "address", "pythons", "cores", "memory_bytes", "max_interpreters", "interpreters_per_environment", "labels", "built_environments", "resources", "holds_desired_state", "secrets", "sandbox")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class Hello(_message.Message):
     BUILT_ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     HOLDS_DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     executor: str
     incarnation: str
@@ -86,8 +87,9 @@ class Hello(_message.Message):
     built_environments: _containers.RepeatedScalarFieldContainer[str]
     resources: _containers.MessageMap[str, DeviceList]
     holds_desired_state: bool
+    secrets: _containers.RepeatedScalarFieldContainer[str]
     sandbox: SandboxStatus
-    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ..., sandbox: _Optional[_Union[SandboxStatus, _Mapping]] = ...) -> None: ...
+    def __init__(self, executor: _Optional[str] = ..., incarnation: _Optional[str] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., pythons: _Optional[_Iterable[_Union[PythonVersion, _Mapping]]] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., max_interpreters: _Optional[int] = ..., interpreters_per_environment: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., built_environments: _Optional[_Iterable[str]] = ..., resources: _Optional[_Mapping[str, DeviceList]] = ..., holds_desired_state: _Optional[bool] = ..., secrets: _Optional[_Iterable[str]] = ..., sandbox: _Optional[_Union[SandboxStatus, _Mapping]] = ...) -> None: ...
 
 class SandboxStatus(_message.Message):
     __slots__ = ("level", "missing", "closes_network", "bounds_ports")
@@ -180,7 +182,7 @@ class BuildLogLine(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., line: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more", "devices", "certificate_ends_unix")
+    __slots__ = ("sequence", "revision", "functions", "metrics", "build_log", "built_environments", "interpreters", "rss_bytes", "in_flight", "drained", "answers", "built_changed", "forgotten", "loads", "term", "references", "unassigned", "environments", "environments_changed", "more", "devices", "secrets", "secrets_changed", "certificate_ends_unix")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +204,8 @@ class Report(_message.Message):
     ENVIRONMENTS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_ENDS_UNIX_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     revision: int
@@ -224,8 +228,10 @@ class Report(_message.Message):
     environments_changed: bool
     more: bool
     devices: _containers.RepeatedCompositeFieldContainer[HeldDevice]
+    secrets: _containers.RepeatedScalarFieldContainer[str]
+    secrets_changed: bool
     certificate_ends_unix: int
-    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ..., devices: _Optional[_Iterable[_Union[HeldDevice, _Mapping]]] = ..., certificate_ends_unix: _Optional[int] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., revision: _Optional[int] = ..., functions: _Optional[_Iterable[_Union[FunctionStatus, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.FunctionMetrics, _Mapping]]] = ..., build_log: _Optional[_Iterable[_Union[BuildLogLine, _Mapping]]] = ..., built_environments: _Optional[_Iterable[str]] = ..., interpreters: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., in_flight: _Optional[int] = ..., drained: _Optional[bool] = ..., answers: _Optional[int] = ..., built_changed: _Optional[bool] = ..., forgotten: _Optional[_Iterable[str]] = ..., loads: _Optional[_Iterable[_Union[EnvironmentLoad, _Mapping]]] = ..., term: _Optional[int] = ..., references: _Optional[_Iterable[_Union[FunctionReference, _Mapping]]] = ..., unassigned: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[_Union[EnvironmentReference, _Mapping]]] = ..., environments_changed: _Optional[bool] = ..., more: _Optional[bool] = ..., devices: _Optional[_Iterable[_Union[HeldDevice, _Mapping]]] = ..., secrets: _Optional[_Iterable[str]] = ..., secrets_changed: _Optional[bool] = ..., certificate_ends_unix: _Optional[int] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ()

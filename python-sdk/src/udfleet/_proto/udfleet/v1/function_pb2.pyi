@@ -81,7 +81,7 @@ class Environment(_message.Message):
     def __init__(self, python: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., requirements_cache: _Optional[_Union[Artifact, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., archives: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FunctionDefinition(_message.Message):
-    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges", "request_id", "labels", "resources")
+    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges", "request_id", "labels", "resources", "variables", "secrets")
     class ConfigEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,13 @@ class FunctionDefinition(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class VariablesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +151,8 @@ class FunctionDefinition(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     language: Language
@@ -171,4 +180,6 @@ class FunctionDefinition(_message.Message):
     request_id: str
     labels: _containers.ScalarMap[str, str]
     resources: _containers.ScalarMap[str, int]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ..., on_error: _Optional[_Union[OnError, str]] = ..., accumulator_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., asynchronous: _Optional[bool] = ..., merges: _Optional[bool] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    variables: _containers.ScalarMap[str, str]
+    secrets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ..., on_error: _Optional[_Union[OnError, str]] = ..., accumulator_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., asynchronous: _Optional[bool] = ..., merges: _Optional[bool] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, int]] = ..., variables: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[str]] = ...) -> None: ...
