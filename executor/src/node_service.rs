@@ -4,9 +4,12 @@ mod profile;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use futures::future::join_all;
+use ractor::ActorRef;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::{Request, Response, Status};
 use udfleet_proto::config::PROFILE_ENABLED;
 use udfleet_proto::error::Error;
@@ -14,11 +17,13 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::runs::runs;
 use udfleet_proto::v1::node_server::Node;
 use udfleet_proto::v1::{
-    ErrorCode, FunctionProfile, ProfileRequest, ProfileResponse, RowErrorsRequest, RowErrorsResponse,
+    ErrorCode, FunctionProfile, ProfileRequest, ProfileResponse, RestartRequest, RestartResponse, RestartedEnvironment,
+    RowErrorsRequest, RowErrorsResponse,
 };
 
 use crate::exchange::FunctionTable;
 use crate::metrics::StatsRegistry;
+use crate::node::{NodeMessage, RestartWish};
 use profile::profile;
 
 /// Serves what is kept of functions.
@@ -26,15 +31,24 @@ pub struct NodeService {
     executor: String,
     stats: Arc<StatsRegistry>,
     table: Arc<FunctionTable>,
+    node: ActorRef<NodeMessage>,
 }
 
 impl NodeService {
-    /// Reads from these.
+    /// Reads from these, and tells `node` what to replace.
     #[must_use]
-    pub fn new(executor: String, stats: Arc<StatsRegistry>, table: Arc<FunctionTable>) -> Self {
-        Self { executor, stats, table }
+    pub fn new(
+        executor: String,
+        stats: Arc<StatsRegistry>,
+        table: Arc<FunctionTable>,
+        node: ActorRef<NodeMessage>,
+    ) -> Self {
+        Self { executor, stats, table, node }
     }
 }
+
+/// Between two signs of life while interpreters are replaced.
+const STILL_BUSY: Duration = Duration::from_secs(2);
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -85,5 +99,26 @@ impl Node for NodeService {
         let functions: Vec<FunctionProfile> = join_all(asked).await.into_iter().flatten().collect();
         let responses = runs(functions).map(|functions| Ok(ProfileResponse { functions }));
         Ok(Response::new(Box::pin(futures::stream::iter(responses))))
+    }
+
+    type RestartStream = BoxStream<RestartResponse>;
+
+    async fn restart(&self, request: Request<RestartRequest>) -> Result<Response<Self::RestartStream>, Status> {
+        let wanted = FunctionFilter::parse(&request.into_inner().function)?;
+        let (done, environments) = tokio::sync::mpsc::unbounded_channel();
+        let wish = RestartWish { includes: Arc::new(move |function: &str| wanted.includes(function)), done };
+        // Fails only while the executor stops; then nothing is replaced.
+        let _ = self.node.send_message(NodeMessage::Renew(wish));
+        let executor = self.executor.clone();
+        let next = |(executor, mut environments): (String, UnboundedReceiver<RestartedEnvironment>)| async move {
+            // Those who ask take an executor for lost that says nothing for long.
+            let environments_done = match tokio::time::timeout(STILL_BUSY, environments.recv()).await {
+                Ok(None) => return None,
+                Ok(Some(done)) => vec![RestartedEnvironment { executor: executor.clone(), ..done }],
+                Err(_) => Vec::new(),
+            };
+            Some((Ok(RestartResponse { environments: environments_done }), (executor, environments)))
+        };
+        Ok(Response::new(Box::pin(futures::stream::unfold((executor, environments), next))))
     }
 }

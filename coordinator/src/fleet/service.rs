@@ -18,8 +18,8 @@ use udfleet_proto::v1::{
     ExportFunctionsRequest, ExportFunctionsResponse, FunctionInfo, ImportFunctionRequest, ImportFunctionResponse,
     ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, ListTokensRequest,
     ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse, ProgressRequest,
-    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RevokeTokenRequest, RevokeTokenResponse,
-    RowErrorsRequest, RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
+    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RestartRequest, RestartResponse, RevokeTokenRequest,
+    RevokeTokenResponse, RowErrorsRequest, RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
@@ -368,6 +368,23 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let ask = |mut node: ask::Node| {
             let request = request.clone();
             async move { node.profile(request).await }
+        };
+        Ok(Response::new(ask::all(nodes, &self.context.token, ask).await?))
+    }
+
+    type RestartStream = BoxStream<RestartResponse>;
+
+    async fn restart(&self, request: Request<RestartRequest>) -> Result<Response<Self::RestartStream>, Status> {
+        let asked = asked(&request, "Restart", &request.get_ref().function);
+        let request = request.into_inner();
+        let nodes = async {
+            self.known(&request.function).await?;
+            self.context.fleet.nodes().await
+        };
+        let nodes = self.noted(asked, nodes.await).await?;
+        let ask = |mut node: ask::Node| {
+            let request = request.clone();
+            async move { node.restart(request).await }
         };
         Ok(Response::new(ask::all(nodes, &self.context.token, ask).await?))
     }

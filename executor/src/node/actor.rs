@@ -10,7 +10,7 @@ use udfleet_proto::v1::FunctionDefinition;
 
 use super::context::Context;
 use super::desired::Desired;
-use super::environment::{self, EnvironmentActor, EnvironmentMessage};
+use super::environment::{self, EnvironmentActor, EnvironmentMessage, RestartWish};
 use super::fetch::{Fetching, fetch};
 use super::holding::NodeHoldings;
 
@@ -35,6 +35,8 @@ pub enum NodeMessage {
     Restart(String),
     /// Look for what is unused on disk.
     Collect,
+    /// Replace interpreters.
+    Renew(RestartWish),
 }
 
 /// What the node knows.
@@ -82,6 +84,12 @@ impl Actor for NodeActor {
             }
             NodeMessage::Restart(hash) => state.start(&hash, &myself).await,
             NodeMessage::Collect => state.collect(),
+            NodeMessage::Renew(wish) => {
+                for environment in state.environments.values() {
+                    // Fails for one that is ending, whose interpreters end anyway.
+                    let _ = environment.send_message(EnvironmentMessage::Renew(wish.clone()));
+                }
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The actor of one environment: builds it, keeps its interpreters, and makes its functions callable.
 
 mod interpreters;
+mod renewal;
 mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ use super::scaling::{self, Scaler};
 use crate::environment::BuildLog;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, Pool};
+use renewal::Renewal;
+pub use renewal::RestartWish;
 
 /// The delay before a failed build is retried: a package index may be reachable again.
 const BUILD_RETRY: Duration = Duration::from_secs(60);
@@ -52,6 +55,8 @@ pub enum EnvironmentMessage {
     Left(u32),
     /// The demand for interpreters is to be checked.
     Look,
+    /// Interpreters are to be replaced.
+    Renew(RestartWish),
 }
 
 enum Build {
@@ -92,6 +97,8 @@ pub(super) struct EnvironmentState {
     starved: bool,
     /// The slot whose interpreter is to be stopped once it is idle.
     retiring: Option<u32>,
+    /// Interpreters that are being replaced.
+    renewal: Option<Renewal>,
 }
 
 /// Owns one environment.
@@ -123,6 +130,7 @@ impl Actor for EnvironmentActor {
             scaler: Scaler::new(wanted.interpreters),
             in_service: BTreeMap::new(),
             retiring: None,
+            renewal: None,
             grants: BTreeMap::new(),
             starved: false,
         };
@@ -148,7 +156,8 @@ impl Actor for EnvironmentActor {
             }
             EnvironmentMessage::Retry(number) => state.roster.retry(number),
             EnvironmentMessage::Left(number) => state.left(number),
-            EnvironmentMessage::Look if !state.look() => return Ok(()),
+            EnvironmentMessage::Renew(wish) => state.begin_renewal(wish),
+            EnvironmentMessage::Look if !(state.look() | state.renew()) => return Ok(()),
             EnvironmentMessage::Look => {}
         }
         state.settle(&myself).await;

@@ -26,4 +26,5 @@ pub use actor::{NodeActor, NodeMessage};
 pub use board::{Board, View};
 pub use context::{Context, Programs};
 pub use desired::{Desired, DesiredFeed};
+pub use environment::RestartWish;
 pub use memory::MemoryWatch;

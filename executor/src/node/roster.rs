@@ -182,6 +182,13 @@ impl Roster {
         u32::from(phases.clone().any(stalled) && !phases.any(|phase| phase == SlotPhase::Running))
     }
 
+    /// True where the interpreter of a slot takes calls of all that is served here.
+    pub(super) fn is_complete(&self, slot: u32) -> bool {
+        let mut served = self.functions.values().filter(|entry| matches!(entry.phase, FunctionPhase::Serving));
+        self.slots.get(&slot).is_some_and(|slot| slot.phase == SlotPhase::Running)
+            && served.all(|entry| entry.loaded.contains(&slot) || entry.refused.contains(&slot))
+    }
+
     /// A slot is given up.
     pub(super) fn remove_slot(&mut self, slot: u32) {
         self.vacate(slot);

@@ -322,6 +322,15 @@ class Rpc:
         for answer in self._whole("Fleet/Profile", request, cluster.ProfileResponse):
             yield from answer.functions
 
+    def restart(self, function: str) -> Iterator[cluster.RestartedEnvironment]:
+        """Replaces interpreters; returns when all are new, however long their calls run."""
+        request = cluster.RestartRequest(function=function)
+        answers = self._first(
+            lambda address, _: list(self._stream(address, "Fleet/Restart", request, cluster.RestartResponse))
+        )
+        for answer in answers:
+            yield from answer.environments
+
     def logs(self, function: str, tail: int, follow: bool) -> Iterator[cluster.LogLine]:
         """What functions wrote to stdout and stderr.
 

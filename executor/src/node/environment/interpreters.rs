@@ -93,6 +93,7 @@ impl EnvironmentState {
             }
             InterpreterEvent::StartFailed(error) => {
                 tracing::warn!(environment = self.hash, "{error}");
+                self.renewal_failed(slot, &error);
                 self.roster.start_failed(slot, here(error))
             }
             InterpreterEvent::Ended { lived, loading } => {

@@ -38,6 +38,7 @@ from .views import (
     LogRecord,
     ProfileView,
     ProgressView,
+    RestartView,
     RowErrorsView,
     certificate_end,
     executor_view,
@@ -45,6 +46,7 @@ from .views import (
     log_record,
     profile_view,
     progress_view,
+    restart_view,
     row_errors_view,
 )
 
@@ -426,6 +428,14 @@ class Fleet(Tables):
         """
         arguments.text(name, "the name of a function")
         return [profile_view(profile) for profile in self._rpc.profile(name)]
+
+    def restart(self, name: str = "") -> list[RestartView]:
+        """Replaces the interpreters that serve a function, or all, one after the other; running calls end first.
+
+        New interpreters see secrets as they are now. Functions that share interpreters with it get new ones too.
+        """
+        arguments.text(name, "the name of a function")
+        return [restart_view(done) for done in self._rpc.restart(name)]
 
     def logs(self, name: str = "", tail: int = 0, follow: bool = False) -> Iterator[LogRecord]:
         """What a function, or all, wrote to stdout and stderr: the newest `tail` lines, or all that is kept."""

@@ -348,6 +348,23 @@ def row_errors_view(kept: cluster_pb2.KeptRowErrors) -> RowErrorsView:
     return RowErrorsView(kept.executor, kept.function, kept.count, first)
 
 
+@dataclass(frozen=True)
+class RestartView:
+    """Interpreters of an environment on one executor that have been replaced."""
+
+    executor: str
+    environment: str
+    replaced: int
+    error: UdfleetError | None = None
+    """Why the others have not been; they go on as they were."""
+
+
+def restart_view(done: cluster_pb2.RestartedEnvironment) -> RestartView:
+    """A RestartedEnvironment as a view."""
+    error = _failures.from_info(done.error) if done.HasField("error") else None
+    return RestartView(done.executor, done.environment, done.replaced, error)
+
+
 def profile_view(profile: cluster_pb2.FunctionProfile) -> ProfileView:
     """A FunctionProfile as a view."""
     stacks = {entry.stack: entry.samples for entry in profile.stacks}

@@ -23,6 +23,7 @@ from .logs import logs
 from .profile import profile
 from .programs import certs, coordinator, executor
 from .register import register
+from .restart import restart
 from .status import drain, functions, progress, status
 from .token import token as token_group
 
@@ -103,7 +104,7 @@ def cli(
 
 
 for _command in (
-    up, down, status, functions, register, call, drop, logs, progress, errors, profile, drain, backup, restore,
+    up, down, status, functions, register, call, drop, logs, progress, errors, profile, restart, drain, backup, restore,
     token_group, audit, clickhouse, completion, certs, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -462,3 +462,27 @@ class FunctionProfile(_message.Message):
     stacks: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.StackSamples]
     period_ns: int
     def __init__(self, executor: _Optional[str] = ..., function: _Optional[str] = ..., stacks: _Optional[_Iterable[_Union[_metrics_pb2.StackSamples, _Mapping]]] = ..., period_ns: _Optional[int] = ...) -> None: ...
+
+class RestartRequest(_message.Message):
+    __slots__ = ("function",)
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    function: str
+    def __init__(self, function: _Optional[str] = ...) -> None: ...
+
+class RestartResponse(_message.Message):
+    __slots__ = ("environments",)
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    environments: _containers.RepeatedCompositeFieldContainer[RestartedEnvironment]
+    def __init__(self, environments: _Optional[_Iterable[_Union[RestartedEnvironment, _Mapping]]] = ...) -> None: ...
+
+class RestartedEnvironment(_message.Message):
+    __slots__ = ("executor", "environment", "replaced", "error")
+    EXECUTOR_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    executor: str
+    environment: str
+    replaced: int
+    error: _error_pb2.ErrorInfo
+    def __init__(self, executor: _Optional[str] = ..., environment: _Optional[str] = ..., replaced: _Optional[int] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
