@@ -113,6 +113,26 @@ def test_a_flood_blocks_nothing_and_is_bounded(fleet):
     assert all(rss(pid) - before[pid] < 40 * MIB for pid in executors)
 
 
+def test_line_ends_alone_keep_no_other_call_waiting(fleet):
+    def breaks(mib):
+        import os
+
+        for _ in range(mib):
+            os.write(2, b"\n" * MIB)
+        return mib
+
+    fleet.register_function("breaks", udf(breaks, BIGINT, BIGINT))
+    fleet.register_function("calm_beside", udf(lambda a: a, BIGINT, BIGINT))
+    answers = fleet.stream("breaks", _batches([60]))
+    start, calls = time.monotonic(), 0
+    while time.monotonic() - start < 2 or calls < 20:
+        assert fleet.call("calm_beside", [7]).to_pylist() == [7]
+        calls += 1
+    assert [answer.column(0).to_pylist() for answer in answers] == [[60]]
+    assert all(executor.state == "ready" for executor in fleet.executors())
+    assert time.monotonic() - start < 20, "once they kept other calls waiting for as long"
+
+
 def test_a_line_without_end(fleet):
     def endless(mib):
         import sys

@@ -45,6 +45,31 @@ def shout(word):
 """
 
 
+VERSION = """
+import sys
+
+
+def version(word):
+    return ".".join(map(str, sys.version_info[:2]))
+"""
+
+OTHER_PYTHON = """
+import sys
+
+import of_any_version
+import udfleet
+from udfleet import DataTypes, Environment, udf
+
+if __name__ == "__main__":
+    executable, python = sys.argv[1:]
+    environment = Environment(python=python, files=[of_any_version.__file__])
+    function = udf(of_any_version.version, [DataTypes.STRING()], DataTypes.STRING())
+    with udfleet.local(executors=1, pythons=[executable]) as fleet:
+        fleet.register_function("version", function, environment=environment)
+        print(fleet.call("version", ["x"]).to_pylist())
+"""
+
+
 def installed(bare: Run, folder: Path, python: Path, wheel: Path) -> Path:
     """The `bin` of a new virtual environment that holds the wheel and what it depends on."""
     bare(UV, "venv", "--quiet", "--python", python, folder)
@@ -74,6 +99,18 @@ def test_the_first_function_runs_on_every_python(bare: Run, wheel: Path, tmp_pat
     script.write_text(FIRST_FUNCTION)
     answers = bare(programs / "python", script).stdout.split("\n")
     assert answers[:2] == ["[11, 22, 33]", "['hello-world']"]
+
+
+@pytest.mark.skipif(len(pythons()) < 2, reason="there is one Python only")
+def test_an_environment_has_another_python_version(bare: Run, wheel: Path, tmp_path: Path) -> None:
+    own, other = pythons()[0], pythons()[-1]
+    programs = installed(bare, tmp_path / "venv", own, wheel)
+    (tmp_path / "of_any_version.py").write_text(VERSION)
+    script = tmp_path / "other.py"
+    script.write_text(OTHER_PYTHON)
+    version = bare(other, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()
+    said = bare(programs / "python", script, other, version).stdout
+    assert said.split("\n")[0] == f"['{version}']"
 
 
 def test_the_command_line_starts_a_fleet_and_stops_it(bare: Run, wheel: Path, tmp_path: Path) -> None:

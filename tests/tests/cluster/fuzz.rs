@@ -6,10 +6,10 @@ use arrow_flight::{FlightData, FlightDescriptor};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use udfleet_proto::v1::ExchangeRequest;
+use udfleet_proto::v1::{Call, ExchangeRequest, Expression, Field, Filter, Operator, Plan, expression, operator};
 use udfleet_tests::batches::{integers, numbers, texts};
 use udfleet_tests::cluster::{Cluster, Options};
-use udfleet_tests::function::{Function, string};
+use udfleet_tests::function::{Function, bigint, string};
 use udfleet_tests::http::get;
 use udfleet_tests::messages::{Encoder, command, path, request};
 use udfleet_tests::stream::{Stream, call};
@@ -64,7 +64,7 @@ impl Random {
 }
 
 fn descriptor(random: &mut Random) -> FlightDescriptor {
-    match random.below(8) {
+    match random.below(10) {
         0 => path("length"),
         1 => command("double"),
         2 => command("length"),
@@ -75,8 +75,32 @@ fn descriptor(random: &mut Random) -> FlightDescriptor {
             let good = request(ExchangeRequest { function: "double".to_owned(), ..Default::default() });
             FlightDescriptor::new_cmd(random.mutated(&good.cmd))
         }
+        7 => plan(random),
+        8 => {
+            let good = plan(random);
+            FlightDescriptor::new_cmd(random.mutated(&good.cmd))
+        }
         _ => path("double"),
     }
+}
+
+/// A plan that filters by something that nobody has heard of, or nearly so; its texts may be long.
+fn plan(random: &mut Random) -> FlightDescriptor {
+    let text = |random: &mut Random, longest: usize| match random.below(4) {
+        0 => "double".to_owned(),
+        1 => "x".repeat(1 << random.below(longest)),
+        _ => String::from_utf8_lossy(&random.bytes(300)).into_owned(),
+    };
+    let source = vec![Field { name: text(random, 23), r#type: Some(bigint()) }];
+    let column = Some(expression::Kind::Column(text(random, 23)));
+    let mut predicate = Expression { kind: column, text: text(random, 23) };
+    for _ in 0..random.below(150) {
+        let call = Call { function: text(random, 8), arguments: vec![predicate], ..Call::default() };
+        predicate = Expression { kind: Some(expression::Kind::Call(call)), text: text(random, 8) };
+    }
+    let filter = operator::Kind::Filter(Filter { predicate: Some(predicate) });
+    let plan = Plan { source, operators: vec![Operator { kind: Some(filter) }] };
+    request(ExchangeRequest { plan: Some(plan), ..ExchangeRequest::default() })
 }
 
 /// A stream whose messages are nearly right.
