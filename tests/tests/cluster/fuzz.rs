@@ -96,7 +96,7 @@ fn plan(random: &mut Random) -> FlightDescriptor {
     let mut predicate = Expression { kind: column, text: text(random, 23) };
     for _ in 0..random.below(150) {
         let call = Call { function: text(random, 8), arguments: vec![predicate], ..Call::default() };
-        predicate = Expression { kind: Some(expression::Kind::Call(call)), text: text(random, 8) };
+        predicate = Expression { kind: Some(expression::Kind::Call(Box::new(call))), text: text(random, 8) };
     }
     let filter = operator::Kind::Filter(Filter { predicate: Some(predicate) });
     let plan = Plan { source, operators: vec![Operator { kind: Some(filter) }] };

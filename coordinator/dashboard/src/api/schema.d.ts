@@ -1259,6 +1259,10 @@ export interface components {
             created_unix_ms: number;
             deterministic: boolean;
             doc: string;
+            /** @description Variables of its interpreters. */
+            env: {
+                [key: string]: string;
+            };
             environment: string;
             executors: components["schemas"]["OnExecutor"][];
             func_type: string;
@@ -1280,6 +1284,8 @@ export interface components {
                 [key: string]: number;
             };
             result_type: string;
+            /** @description Names of those that its interpreters see. */
+            secrets: string[];
             source: string;
             state: string;
             /** Format: uint32 */
