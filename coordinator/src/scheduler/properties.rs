@@ -66,17 +66,7 @@ fn wanted() -> impl Strategy<Value = Vec<PlacementRequest>> {
             labels,
             resources,
             network,
-        let row = |(index, (python, interpreters, executors, labels, resources)): (usize, (&str, u32, u32, _, _))| {
-            PlacementRequest {
-                environment: format!("env{index}"),
-                python: PythonRequirement::parse(python).unwrap(),
-                payloads: BTreeSet::new(),
-                interpreters,
-                executors,
-                labels,
-                resources,
-                secrets: BTreeSet::new(),
-            }
+            secrets: BTreeSet::new(),
         };
         all.into_iter().enumerate().map(row).collect()
     })
