@@ -19,6 +19,10 @@ use super::record::{Claim, Record};
 use crate::registry::{Catalog, Function};
 use crate::routes::RouteTable;
 
+mod draining;
+mod leadership;
+mod reach;
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 type Desired = watch::Receiver<Outbound>;
@@ -202,56 +206,6 @@ async fn who_hears_ready_can_call_and_dropped_functions_end_waiting() {
 }
 
 #[tokio::test]
-async fn a_draining_executor_keeps_its_work_until_it_is_done() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let mut desired = fleet.attach("a", 1);
-    fleet.report("a", 1, 1, LoadState::Ready);
-    fleet.core.drain("a", true);
-    let draining = desired.borrow_and_update().desired.clone().unwrap();
-    assert!(draining.draining && draining.functions.len() == 1);
-    assert!(fleet.servers().is_empty(), "nothing new goes there");
-    fleet.core.report("a", 1, Report { sequence: 2, drained: true, ..Report::default() }, fleet.now);
-    assert!(desired.borrow_and_update().desired.clone().unwrap().functions.is_empty());
-    assert_eq!(fleet.state("a"), ExecutorState::Drained);
-    fleet.core.drain("a", false);
-    let back = desired.borrow_and_update().desired.clone().unwrap();
-    assert!(!back.draining && back.functions.len() == 1);
-}
-
-#[tokio::test]
-async fn a_draining_executor_keeps_its_work_when_its_attach_is_renewed() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let _first = fleet.attach("a", 1);
-    fleet.core.drain("a", true);
-    for detached in [false, true] {
-        if detached {
-            fleet.core.detach("a", 2, fleet.now);
-        }
-        let again = fleet.attach_again("a", 2 + u64::from(detached), true);
-        let kept = again.borrow().desired.clone().unwrap();
-        assert_eq!((kept.draining, kept.functions.len(), kept.environments.len()), (true, 1, 1));
-    }
-}
-
-#[tokio::test]
-async fn after_a_restart_of_the_coordinator_a_draining_executor_keeps_what_it_says_that_it_holds() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let desired = fleet.attach_process("a", "first", 2, true).unwrap();
-    assert!(desired.borrow().desired.is_none(), "nobody but the executor knows what it holds");
-    fleet.report_at("a", 2, 1, 7, LoadState::Ready);
-    let kept = desired.borrow().desired.clone().unwrap();
-    assert!(kept.draining && kept.functions.len() == 1 && kept.revision > 7);
-    let done = Report { sequence: 2, revision: kept.revision, drained: true, ..Report::default() };
-    fleet.core.report("a", 2, done, fleet.now);
-    let empty = desired.borrow().desired.clone().unwrap();
-    assert!(empty.draining && empty.functions.is_empty());
-
-    // One that has restarted itself has yet to hear that it drains.
-    let desired = fleet.attach_again("b", 2, true);
-    assert!(desired.borrow().desired.clone().unwrap().draining);
-}
-
-#[tokio::test]
 async fn numbers_of_now_wait_for_every_attached_executor() {
     let mut fleet = TestFleet::new(&["f"]);
     let ask = |fleet: &mut TestFleet| {
@@ -328,94 +282,6 @@ async fn any_number_of_viewers_shares_one_round_of_reports() {
     assert_eq!(a.borrow().request, 2);
 }
 
-/// A fleet whose coordinator follows: "a" and "b" report f of another leader.
-fn followed() -> (TestFleet, Desired, Desired) {
-    let mut fleet = TestFleet::new(&["f", "g"]);
-    fleet.core.follow();
-    let links = ["a", "b"].map(|id| fleet.attach_process(id, "first", 1, false).unwrap());
-    let environment = function("f").environment;
-    for id in ["a", "b"] {
-        let ready = |name: &str| FunctionStatus {
-            function: format!("{name}@1"),
-            state: LoadState::Ready as i32,
-            ..Default::default()
-        };
-        let report = Report {
-            sequence: 1,
-            term: 9,
-            revision: 40,
-            functions: vec![ready("f"), ready("g")],
-            references: vec![reference("f", 38), reference("g", 40)],
-            environments: vec![EnvironmentReference { hash: environment.clone(), interpreters: 1 }],
-            environments_changed: true,
-            ..Report::default()
-        };
-        fleet.core.report(id, 1, report, fleet.now);
-    }
-    let [a, b] = links;
-    (fleet, a, b)
-}
-
-#[tokio::test]
-async fn a_follower_routes_by_what_executors_report_and_tells_them_nothing() {
-    let (mut fleet, a, b) = followed();
-    assert_eq!(fleet.servers(), ["a", "b"]);
-    assert!(a.borrow().desired.is_none() && b.borrow().desired.is_none());
-    // Registered here, placed by the leader: a registration waits until an executor has heard of it.
-    fleet.core.set_catalog(Arc::new(catalog(&["f", "g", "h"])));
-    let (events, mut news) = mpsc::unbounded_channel();
-    fleet.core.watch("h@1", Unplaced::Fails, events);
-    assert!(matches!(news.try_recv(), Ok(WatchEvent::Progress(_))), "it is going to be placed");
-    let ready = FunctionStatus { function: "h@1".to_owned(), state: LoadState::Ready as i32, ..Default::default() };
-    let report = Report {
-        sequence: 2,
-        term: 9,
-        revision: 41,
-        functions: vec![ready],
-        references: vec![reference("h", 41)],
-        ..Report::default()
-    };
-    fleet.core.report("a", 1, report, fleet.now);
-    assert!(matches!(news.try_recv(), Ok(WatchEvent::Served)));
-    assert!(matches!(news.try_recv(), Ok(WatchEvent::Ready(_))));
-    // What the leader takes away is not routed to any more.
-    let gone = Report { sequence: 3, term: 9, revision: 42, unassigned: vec!["f@1".to_owned()], ..Report::default() };
-    fleet.core.report("a", 1, gone, fleet.now);
-    assert_eq!(fleet.servers(), ["b"]);
-}
-
-#[tokio::test]
-async fn a_change_of_leader_moves_nothing() {
-    let (mut fleet, a, b) = followed();
-    fleet.core.lead(10, BTreeSet::from(["a".to_owned(), "b".to_owned()]), fleet.now);
-    for link in [&a, &b] {
-        let desired = link.borrow().desired.clone().unwrap();
-        assert_eq!((desired.term, desired.revision, desired.functions.len()), (10, 41, 2));
-        let since: Vec<u64> = desired.functions.iter().map(|(_, function)| function.since).collect();
-        assert_eq!(since, [38, 40], "they go on as they were loaded");
-    }
-    assert_eq!(fleet.servers(), ["a", "b"], "what they have reported counts");
-    fleet.core.follow();
-    assert_eq!(fleet.servers(), ["a", "b"]);
-}
-
-#[tokio::test]
-async fn a_new_leader_waits_for_executors_that_live_but_not_for_ever() {
-    let (mut fleet, a, _b) = followed();
-    fleet.core.lead(10, ["a", "b", "c"].map(str::to_owned).into(), fleet.now);
-    fleet.core.set_catalog(Arc::new(catalog(&["f"])));
-    assert!(a.borrow().desired.is_none(), "c may hold what would be placed elsewhere");
-    let c = fleet.attach("c", 1);
-    assert!(a.borrow().desired.is_some() && c.borrow().desired.is_some());
-    fleet.core.follow();
-    fleet.core.lead(11, ["a", "z"].map(str::to_owned).into(), fleet.now);
-    let term = || a.borrow().desired.clone().unwrap().term;
-    assert_eq!(term(), 10);
-    fleet.now += Duration::from_secs(9);
-    fleet.core.tick(fleet.now);
-    assert_eq!(term(), 11);
-}
-
 #[tokio::test]
 async fn a_function_that_cant_be_read_is_shown_with_the_reason_and_goes_nowhere() {
     let mut fleet = TestFleet::new(&["a"]);
@@ -431,111 +297,6 @@ async fn a_function_that_cant_be_read_is_shown_with_the_reason_and_goes_nowhere(
     }
     let target = fleet.routes.load();
     assert!(target.exact("broken@1").unwrap().reason.contains("can't be read"));
-}
-
-/// What another coordinator says of a process.
-fn claim(process: &str) -> Claim {
-    let [from, since] = Default::default();
-    Claim { incarnation: process.to_owned(), address: "127.0.0.1:1".to_owned(), from, since }
-}
-
-/// Another coordinator lives and has these attached.
-fn attached_elsewhere(fleet: &mut TestFleet, executors: &[&str]) {
-    fleet.core.coordinators_changed([("other".to_owned(), "10.0.0.2:8815".to_owned())].into());
-    executors.iter().for_each(|id| fleet.core.claimed(id, "other", Some(claim("first"))));
-}
-
-#[tokio::test]
-async fn who_is_lost_here_and_attached_elsewhere_keeps_its_work() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let (_a, b) = (fleet.attach("a", 1), fleet.attach("b", 2));
-    for (id, number) in [("a", 1), ("b", 2)] {
-        fleet.report(id, number, 1, LoadState::Ready);
-    }
-    attached_elsewhere(&mut fleet, &["a", "b"]);
-    let told = b.borrow().desired.clone().unwrap().revision;
-    fleet.core.detach("a", 1, fleet.now);
-    assert_eq!(fleet.state("a"), ExecutorState::Unreachable);
-    assert_eq!(fleet.servers(), ["b"], "routes of a coordinator use what it reaches");
-    assert!(fleet.core.placer.on("a").next().is_some(), "it keeps its work");
-    assert_eq!(b.borrow().desired.clone().unwrap().revision, told, "nobody is told anything");
-    let shown = fleet.core.snapshots.load().executors.get("a").unwrap().attached_to.clone();
-    assert_eq!(shown, ["10.0.0.2:8815"]);
-
-    // Without anybody that serves it here, callers hear why, and that they may ask elsewhere.
-    fleet.core.detach("b", 2, fleet.now);
-    let routes = fleet.routes.load_full();
-    let refused = routes.find(&FunctionRef::parse("f").unwrap()).unwrap().no_capacity();
-    assert_eq!((refused.code(), refused.has_no_side_effects()), (ErrorCode::NoCapacity, true));
-    assert!(refused.to_string().contains("unreachable from this coordinator"), "{refused}");
-
-    // Gone everywhere, it is lost.
-    fleet.core.claimed("a", "other", None);
-    assert_eq!(fleet.state("a"), ExecutorState::Lost);
-    assert!(fleet.core.placer.on("a").next().is_none());
-    // A coordinator that has gone has nothing attached, whatever its claims say until its lease ends.
-    fleet.core.coordinators_changed(Default::default());
-    assert_eq!(fleet.state("b"), ExecutorState::Lost);
-}
-
-#[tokio::test]
-async fn another_process_under_its_id_does_not_keep_an_executors_work() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let _a = fleet.attach("a", 1);
-    attached_elsewhere(&mut fleet, &["a"]);
-    fleet.core.claimed("a", "other", Some(claim("second")));
-    fleet.core.detach("a", 1, fleet.now);
-    assert_eq!(fleet.state("a"), ExecutorState::Lost);
-}
-
-#[tokio::test]
-async fn one_that_said_goodbye_is_stopped_although_others_have_not_heard_it_yet() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let _a = fleet.attach("a", 1);
-    attached_elsewhere(&mut fleet, &["a"]);
-    fleet.core.goodbye("a", 1);
-    fleet.core.detach("a", 1, fleet.now);
-    assert_eq!(fleet.state("a"), ExecutorState::Stopped);
-}
-
-#[tokio::test]
-async fn an_executor_that_only_others_know_is_shown_and_forgotten_with_them() {
-    let mut fleet = TestFleet::new(&[]);
-    attached_elsewhere(&mut fleet, &["x"]);
-    assert_eq!(fleet.state("x"), ExecutorState::Unreachable);
-    fleet.core.claims_listed(Vec::new());
-    assert!(fleet.core.snapshots.load().executors.get("x").is_none());
-}
-
-#[tokio::test]
-async fn what_is_new_goes_where_somebody_can_be_told() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let _a = fleet.attach("a", 1);
-    attached_elsewhere(&mut fleet, &["a"]);
-    fleet.core.detach("a", 1, fleet.now);
-    let b = fleet.attach("b", 2);
-    let told = |link: &Desired| link.borrow().desired.clone().map_or(0, |desired| desired.functions.len());
-    assert_eq!(told(&b), 1, "an executor that joins is given what it can run, as ever");
-    // In the same environment.
-    fleet.core.set_catalog(Arc::new(catalog(&["f", "g"])));
-    assert_eq!(told(&b), 2);
-    assert!(fleet.core.placer.on("a").next().is_none());
-    // Back here, it is told the whole.
-    let a = fleet.attach("a", 3);
-    assert_eq!(told(&a), 2);
-}
-
-#[tokio::test]
-async fn a_leader_that_is_cut_off_from_all_executors_gives_up_where_another_reaches_them() {
-    let mut fleet = TestFleet::new(&["f"]);
-    let _a = fleet.attach("a", 1);
-    attached_elsewhere(&mut fleet, &["a"]);
-    assert!(fleet.core.may_lead(fleet.now));
-    fleet.core.detach("a", 1, fleet.now);
-    assert!(fleet.core.may_lead(fleet.now));
-    assert!(!fleet.core.may_lead(fleet.now + STEADY));
-    fleet.core.claimed("a", "other", None);
-    assert!(fleet.core.may_lead(fleet.now + STEADY), "nobody could do better");
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ mod response_queue;
 mod retry;
 mod routing;
 #[cfg(test)]
+mod simulated_shell;
+#[cfg(test)]
 mod simulation;
 mod slice;
 mod upstreams;

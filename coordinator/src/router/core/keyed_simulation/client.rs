@@ -6,6 +6,7 @@ use udfleet_proto::ipc;
 use udfleet_proto::v1::{BatchHeader, BatchResult};
 
 use super::super::Event;
+use super::super::simulated_shell::SimulatedShell as _;
 use super::{KeyedSimulation, batch, collect, decoded};
 
 impl KeyedSimulation {

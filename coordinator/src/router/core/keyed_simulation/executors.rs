@@ -12,6 +12,7 @@ use udfleet_proto::ipc;
 use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::{BatchHeader, BatchResult, ErrorCode};
 
+use super::super::simulated_shell::SimulatedShell as _;
 use super::super::simulation::server::CandidateExecutor;
 use super::super::{Event, Failure, Serving};
 use super::{Groups, KeyedSimulation, batch, collect, decoded};

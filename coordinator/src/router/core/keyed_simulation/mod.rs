@@ -21,6 +21,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::ipc;
 use udfleet_proto::v1::ErrorCode;
 
+use super::simulated_shell::SimulatedShell as _;
 use super::simulation::server::CandidateExecutor;
 use super::{Event, ExchangeCore, ExchangeSpec, Serving, Source};
 use executors::AggregatingExecutor;

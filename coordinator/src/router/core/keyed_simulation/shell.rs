@@ -1,42 +1,34 @@
-//! What the shell around the core does: time passes, effects are carried out.
+//! How effects are carried out, and what must hold.
 
-use std::time::Duration;
+use std::time::Instant;
 
+use arrow_flight::FlightData;
+
+use super::super::simulated_shell::SimulatedShell;
 use super::super::simulation::server::CandidateExecutor;
-use super::super::{Effect, Event, retry};
+use super::super::{Effect, ExchangeCore, retry};
 use super::KeyedSimulation;
 use super::executors::AggregatingExecutor;
 
-impl KeyedSimulation {
-    pub(super) fn wait(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(at) = self.core.wake_at().filter(|at| *at <= until) {
-            self.now = self.now.max(at);
-            self.handle(Event::Timer);
-            if self.core.wake_at() == Some(at) {
-                break;
-            }
-        }
-        self.now = until;
-        self.may_fail |= self.now - self.started >= retry::REFUSAL_DEADLINE;
+impl SimulatedShell for KeyedSimulation {
+    fn core(&mut self) -> (&mut ExchangeCore<CandidateExecutor>, &mut Instant) {
+        (&mut self.core, &mut self.now)
     }
 
-    pub(super) fn handle(&mut self, event: Event<CandidateExecutor>) {
-        if self.core.is_finished() {
-            return;
-        }
-        self.core.handle(event, self.now);
-        while let Some(effect) = self.core.pop_effect() {
-            self.apply(effect);
-        }
-        while let Some(message) = self.core.pop_response() {
-            self.hear(&message);
-        }
+    fn answer(&mut self, message: FlightData) {
+        self.hear(&message);
+    }
+
+    fn check(&self) {
         let alive = self.peers.values().filter(|peer| !peer.gone).count();
         assert!(alive <= self.partitions.max(1), "{alive} exchanges for {} interpreters", self.partitions);
     }
 
-    pub(super) fn apply(&mut self, effect: Effect<CandidateExecutor>) {
+    fn waited(&mut self) {
+        self.may_fail |= self.now - self.started >= retry::REFUSAL_DEADLINE;
+    }
+
+    fn apply(&mut self, effect: Effect<CandidateExecutor>) {
         match effect {
             Effect::Open { upstream, server, .. } => {
                 let peer = AggregatingExecutor { executor: server.executor.clone(), ..AggregatingExecutor::default() };

@@ -7,6 +7,7 @@ use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::{BatchHeader, BatchResult};
 
 use super::super::batches::size;
+use super::super::simulated_shell::SimulatedShell as _;
 use super::super::{Event, MAX_HELD_BYTES, MAX_IN_FLIGHT};
 use super::Simulation;
 

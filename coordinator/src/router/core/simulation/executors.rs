@@ -10,6 +10,7 @@ use udfleet_proto::limits::STREAM_WINDOW;
 use udfleet_proto::v1::{BatchHeader, BatchResult, BatchTiming, ErrorCode};
 
 use super::super::batches::size;
+use super::super::simulated_shell::SimulatedShell as _;
 use super::super::{Event, Failure, MAX_HELD_BYTES, Serving};
 use super::Simulation;
 use super::server::CandidateExecutor;

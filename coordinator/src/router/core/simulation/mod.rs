@@ -17,6 +17,7 @@ use rand::rngs::SmallRng;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{BatchResult, ErrorCode};
 
+use super::simulated_shell::SimulatedShell as _;
 use super::{Event, ExchangeCore, ExchangeSpec, Serving, Source};
 use client::SentByClient;
 use executors::SimulatedExecutor;

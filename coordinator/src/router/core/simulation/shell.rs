@@ -1,42 +1,30 @@
-//! What the shell around the core does: time passes, effects are carried out.
+//! How effects are carried out, and what must hold.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::super::{Effect, Event, retry};
+use arrow_flight::FlightData;
+
+use super::super::simulated_shell::SimulatedShell;
+use super::super::{Effect, ExchangeCore, retry};
 use super::Simulation;
 use super::executors::SimulatedExecutor;
 use super::server::CandidateExecutor;
 
-impl Simulation {
-    pub(super) fn wait(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(at) = self.core.wake_at().filter(|at| *at <= until) {
-            self.now = self.now.max(at);
-            self.handle(Event::Timer);
-            if self.core.wake_at() == Some(at) {
-                break;
-            }
-        }
-        self.now = until;
+impl SimulatedShell for Simulation {
+    fn core(&mut self) -> (&mut ExchangeCore<CandidateExecutor>, &mut Instant) {
+        (&mut self.core, &mut self.now)
+    }
+
+    fn answer(&mut self, message: FlightData) {
+        self.hear(message);
+    }
+
+    fn waited(&mut self) {
         self.may_fail |= self.turned_away && self.now - self.started >= retry::REFUSAL_DEADLINE;
     }
 
-    pub(super) fn handle(&mut self, event: Event<CandidateExecutor>) {
-        if self.core.is_finished() {
-            return;
-        }
-        self.core.handle(event, self.now);
-        while let Some(effect) = self.core.pop_effect() {
-            self.apply(effect);
-        }
-        while let Some(message) = self.core.pop_response() {
-            self.hear(message);
-        }
-        self.check_pinned();
-    }
-
-    pub(super) fn apply(&mut self, effect: Effect<CandidateExecutor>) {
+    fn apply(&mut self, effect: Effect<CandidateExecutor>) {
         match effect {
             Effect::Open { upstream, server, .. } => {
                 let known: BTreeSet<&str> = self.servers.iter().map(|server| server.executor.as_str()).collect();
@@ -59,7 +47,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn check_pinned(&self) {
+    fn check(&self) {
         if self.scenario.aggregates || self.scenario.dictionaries {
             let alive = self.peers.values().filter(|peer| !peer.gone).count();
             assert!(alive <= 1, "{alive} executors have a pinned stream");
