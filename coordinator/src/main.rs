@@ -6,6 +6,7 @@ use clap::Parser as _;
 use udfleet_coordinator::certs::{self, CertsCommand};
 use udfleet_coordinator::config::{Config, Flags};
 use udfleet_coordinator::server::Server;
+use udfleet_edge::config::Sources;
 use udfleet_edge::{config, process, tls};
 use udfleet_proto::error::Error;
 
@@ -17,13 +18,14 @@ fn main() -> ExitCode {
         return process::exit(certs::run(&CertsCommand::parse_from(arguments)));
     }
     let (flags, sources) = config::read::<Flags>(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    process::exit(Config::load(&sources).and_then(|config| start(&flags, config)))
+    process::exit(Config::load(&sources).and_then(|config| start(&flags, &sources, config)))
 }
 
-fn start(flags: &Flags, settings: Config) -> Result<(), Error> {
+fn start(flags: &Flags, sources: &Sources, settings: Config) -> Result<(), Error> {
     if flags.dump_config {
         return config::dump(&settings).map(|text| print!("{text}"));
     }
+    sources.check_command_line()?;
     process::init_logging();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::internal(format!("no runtime: {e}")))?;

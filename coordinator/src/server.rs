@@ -13,6 +13,7 @@ use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, SessionKeeper, guarded};
 use udfleet_edge::private;
 use udfleet_edge::server::{self, Port};
+use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
@@ -21,20 +22,20 @@ use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
 
 use crate::access::AccessTable;
-use crate::artifact::{ArtifactStore, ArtifactsService};
-use crate::audit::AuditLog;
+use crate::artifact::{ArtifactStore, ArtifactsService, UploadQuota};
+use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, Registrar, StoreLookup};
-use crate::http::{self, Exporter, Http, Live};
+use crate::http::{self, Exporter, Http, Live, TenantNumbers};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
 use crate::membership::{AttachTrust, MembershipHandle, MembershipService};
 use crate::monitor::unix_ms;
-use crate::registry::{self, Lookup, Owner, Registry};
+use crate::registry::{self, Lookup, Owner, RegistrationQuota, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::{self, SharedStore};
-use udfleet_edge::auth::{Gate, LoginFailures, SendToken, Surface, TicketSigner};
+use udfleet_edge::auth::{Denials, Gate, LoginFailures, SendToken, Surface, TicketSigner};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -106,10 +107,12 @@ impl Server {
         let artifacts = ArtifactStore::open(&config.artifact_store()).await?;
         let owner = Owner::of_folder(&config.data_dir).await.map_err(unusable)?;
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
-        let registry = Arc::new(registry);
+        let tenants = Arc::new(Tenants::new(config.tenants.clone()));
+        let registry = Arc::new(registry.limited(RegistrationQuota::new(Arc::clone(&tenants))));
         let (access, access_revision) = AccessTable::open(Arc::clone(&store), config.token.as_ref()).await?;
         let audit = AuditLog::open(&config.data_dir.join("audit")).map_err(unusable)?;
         let (access, failures) = (Arc::new(access), Arc::<LoginFailures>::default());
+        let denials = Denials::new(Arc::new(AuditedDenials::new(audit.clone())));
         let routes = Arc::new(RouteTable::new(Connector::new(tls.clone())));
         let timeout = config.executor_timeout.0;
         let (address, http_address_told) = (advertise.clone(), http_advertise.clone());
@@ -141,7 +144,7 @@ impl Server {
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
-        let tickets = Arc::new(TicketSigner::new(&advertise)?);
+        let tickets = Arc::new(TicketSigner::new(&advertise, Arc::clone(&tenants))?);
         let token = SendToken::changing(tickets.clone());
         server.rotate(&tickets);
         let lookup = StoreLookup { registry: Arc::clone(&registry), fleet: fleet.clone() };
@@ -155,7 +158,7 @@ impl Server {
             Arc::clone(&lookup),
             coordinators,
         );
-        let router = FlightFrontend::new(router, Arc::clone(&engines));
+        let router = FlightFrontend::new(router, Arc::clone(&engines), Arc::clone(&tenants)).noting(denials.clone());
         let registrar = Arc::new(Registrar {
             registry: Arc::clone(&registry),
             fleet: fleet.clone(),
@@ -164,6 +167,7 @@ impl Server {
         });
         let context = FleetContext {
             access: Arc::clone(&access),
+            tenants: Arc::clone(&tenants),
             audit,
             credentials: tls.clone(),
             registry: Arc::clone(&registry),
@@ -184,17 +188,19 @@ impl Server {
         fleet::resume(&registrar).await?;
         server.until_stopped(fleet::adopt(registrar));
         server.collect(&context, config.artifact_ttl.0);
-        let gate = |surface| Gate::new(surface, access.clone(), Arc::clone(&failures));
+        let gate = |surface| Gate::new(surface, access.clone(), Arc::clone(&failures)).noting(denials.clone());
         let hosts = AllowedHosts::new(config.http_hosts.iter().chain([&advertise, &http_advertise]));
         let (http_gate, hosts) = (gate(Surface::CoordinatorHttp), Arc::new(hosts));
         let guard = HttpGuard { gate: http_gate.clone(), hosts, sessions: Some(Arc::clone(&sessions)) };
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
-        server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator));
+        let uploads = UploadQuota::new(Arc::clone(&tenants), Arc::clone(&registry), config.artifact_ttl.0);
+        server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator), uploads);
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
         let shown = Arc::clone(&stats);
-        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures, tls.clone());
+        let numbers = TenantNumbers { tenants, registry: Arc::clone(&registry) };
+        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures, tls.clone(), numbers);
         let shown = Http {
             fleet: fleet.clone(),
             monitor: Arc::default(),
@@ -209,7 +215,7 @@ impl Server {
             sessions,
             started_unix_ms,
         };
-        server.serve_http(http, shown, guard);
+        server.serve_http(http, shown, guard, advertise.clone());
         server.until_stopped(async move { access.follow(access_revision).await });
         server.follow(registry, fleet, revision);
         if let Some(credentials) = tls {
@@ -228,8 +234,9 @@ impl Server {
         context: Arc<FleetContext>,
         tickets: Arc<TicketSigner>,
         gate: Gate,
+        uploads: UploadQuota,
     ) {
-        let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts));
+        let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts), uploads);
         let trust = AttachTrust { access: Arc::clone(&context.access), tickets, audit: context.audit.clone() };
         let membership = MembershipService::new(
             context.fleet.clone(),
@@ -248,13 +255,14 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, shown: Http, guard: HttpGuard) {
+    fn serve_http(&mut self, port: Port, shown: Http, guard: HttpGuard, grpc: String) {
         let (monitor, fleet, watched) = (Arc::clone(&shown.monitor), self.fleet.clone(), shown.clone());
         let coordinator = self.session.me().owner.coordinator.clone();
         self.until_stopped(async move { monitor.run(fleet, coordinator).await });
         self.until_stopped(async move { watched.live.run(&watched).await });
         let app = guarded(http::routes(shown), guard);
-        self.spawn(port.serve_http(app, self.stop.clone().cancelled_owned()));
+        let stop = self.stop.clone().cancelled_owned();
+        self.spawn(async move { port.serve_http(app, &grpc, stop).await });
     }
 
     fn spawn(&mut self, serve: impl Future<Output = Result<(), Error>> + Send + 'static) {

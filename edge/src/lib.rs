@@ -2,7 +2,7 @@
 //! engines are told. Coordinator and executors behave alike there because it is this code in both.
 //!
 //! Which module may use which: `address`, `clock`, `config`, `identity`, `private` and `secret` use no other of this crate; `tls` uses these;
-//! `engine` uses `identity`; `auth` uses `secret`, `identity` and `engine`'s connections; `http` uses `auth`; `flight` and `metrics`
+//! `tenant` uses `config`; `engine` uses `identity` and `tenant`; `auth` uses `secret`, `identity`, `tenant` and `engine`'s connections; `http` uses `auth`; `flight` and `metrics`
 //! use `auth`, `engine` and `tls`; `process` uses `config`; `server` uses these; `channel` uses `server`.
 
 pub mod address;
@@ -19,4 +19,5 @@ pub mod private;
 pub mod process;
 pub mod secret;
 pub mod server;
+pub mod tenant;
 pub mod tls;

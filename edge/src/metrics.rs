@@ -8,6 +8,7 @@ use udfleet_proto::user_series::Series;
 
 use crate::auth::LoginFailures;
 use crate::engine::Engines;
+use crate::tenant::{LimitName, Tenants};
 use crate::tls::Credentials;
 
 /// A page of the numbers that `record` sets. Each page has a recorder of its own: series of what has gone end.
@@ -60,6 +61,21 @@ pub fn record_tls(credentials: &Credentials) {
     counter!("udfleet_tls_reloads_total").absolute(numbers.reloads);
     counter!("udfleet_tls_failed_reloads_total").absolute(numbers.failed_reloads);
     counter!("udfleet_tls_failed_handshakes_total").absolute(numbers.failed_handshakes);
+}
+
+/// What tenants do at this process, and what they are refused.
+pub fn record_tenants(tenants: &Tenants) {
+    describe_gauge!("udfleet_tenant_streams_open", "Flight streams that are open, by the tenant of their callers");
+    describe_counter!("udfleet_tenant_rows_total", "Rows received, by the tenant of their callers");
+    describe_counter!("udfleet_tenant_refusals_total", "What tenants were refused because of their limits");
+    for (tenant, counts) in tenants.counts() {
+        gauge!("udfleet_tenant_streams_open", "tenant" => tenant.clone()).set(counts.open as f64);
+        counter!("udfleet_tenant_rows_total", "tenant" => tenant.clone()).absolute(counts.rows);
+        for (limit, refused) in LimitName::ALL.into_iter().zip(counts.refused).filter(|(_, refused)| *refused > 0) {
+            let labels = [("tenant", tenant.clone()), ("limit", limit.name().to_owned())];
+            counter!("udfleet_tenant_refusals_total", &labels).absolute(refused);
+        }
+    }
 }
 
 /// A number that user code has made.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use udfleet_edge::config::Sources;
 use udfleet_edge::{config, process, tls};
 use udfleet_executor::config::{Arguments, Settings};
 use udfleet_executor::run;
@@ -10,13 +11,14 @@ use udfleet_proto::error::Error;
 fn main() -> ExitCode {
     tls::install_provider();
     let (arguments, sources) = config::read::<Arguments>(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    process::exit(Settings::load(&sources).and_then(|settings| start(&arguments, settings)))
+    process::exit(Settings::load(&sources).and_then(|settings| start(&arguments, &sources, settings)))
 }
 
-fn start(arguments: &Arguments, settings: Settings) -> Result<(), Error> {
+fn start(arguments: &Arguments, sources: &Sources, settings: Settings) -> Result<(), Error> {
     if arguments.dump_config {
         return config::dump(&settings).map(|text| print!("{text}"));
     }
+    sources.check_command_line()?;
     process::init_logging();
     // No process of this user reads this one's memory and environment, which hold the fleet's secret.
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {

@@ -14,6 +14,7 @@ use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
 use udfleet_edge::identity::Identity;
 use udfleet_edge::server::{self, Port};
+use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
@@ -93,9 +94,11 @@ pub async fn run(
     let stopping = OrderlyStop::default();
     let end = stopping.begun.clone();
     let engines = Arc::new(Engines::default());
-    let frontend = FlightFrontend::new(FunctionStreams::new(Arc::clone(&context.table)), Arc::clone(&engines));
+    let tenants = Arc::<Tenants>::default();
+    let streams = FunctionStreams::new(Arc::clone(&context.table));
+    let frontend = FlightFrontend::new(streams, Arc::clone(&engines), Arc::clone(&tenants));
     let has_credential = matches!(&*identification, Identification::Own(_));
-    let tickets = Arc::new(TicketCheck::new(identification.fleet_token(), has_credential));
+    let tickets = Arc::new(TicketCheck::new(identification.fleet_token(), has_credential, Arc::clone(&tenants)));
     let failures = Arc::<LoginFailures>::default();
     let gate = |surface| Gate::new(surface, tickets.clone(), Arc::clone(&failures));
     let (stats, table) = (Arc::clone(&context.stats), Arc::clone(&context.table));
@@ -115,8 +118,11 @@ pub async fn run(
     let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
     let hosts = AllowedHosts::new(settings.http_hosts.iter().map(String::as_str).chain([hello.address.as_str()]));
     let guard = HttpGuard { gate: gate(Surface::ExecutorHttp), hosts: Arc::new(hosts), sessions: None };
-    let pages = guarded(http::router(Arc::clone(&context), engines, Arc::clone(&failures)), guard);
-    let http = tokio::spawn(http.serve_http(pages, std::future::pending()));
+    let pages = guarded(http::router(Arc::clone(&context), engines, Arc::clone(&failures), tenants), guard);
+    let http = {
+        let grpc = hello.address.clone();
+        tokio::spawn(async move { http.serve_http(pages, &grpc, std::future::pending()).await })
+    };
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
     let orphans = tokio::spawn(orphans::adopt());

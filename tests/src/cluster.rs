@@ -104,7 +104,7 @@ impl Cluster {
             arguments.push("--sandbox=off".into());
         }
         arguments.extend(self.options.executor.iter().map(OsString::from));
-        arguments.extend(self.options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
+        arguments.extend(token_file(self.folder.path(), &self.options));
         let process = Process::start("udfleet-executor", name, self.folder.path(), &arguments).await;
         self.executors.insert(name.to_owned(), process);
     }
@@ -227,6 +227,14 @@ impl Cluster {
     }
 }
 
+/// The token as arguments: on the command line itself it would be refused.
+fn token_file(folder: &Path, options: &Options) -> Vec<OsString> {
+    let Some(token) = options.token else { return Vec::new() };
+    let file = folder.join("fleet-token");
+    std::fs::write(&file, token).expect("a file for the token");
+    vec!["--token-file".into(), file.into()]
+}
+
 async fn start_coordinator(folder: &Path, ports: [u16; 2], options: &Options) -> Process {
     let mut arguments: Vec<OsString> = vec![
         format!("--listen=127.0.0.1:{}", ports[0]).into(),
@@ -235,6 +243,6 @@ async fn start_coordinator(folder: &Path, ports: [u16; 2], options: &Options) ->
         folder.join("data").into(),
     ];
     arguments.extend(options.coordinator.iter().map(OsString::from));
-    arguments.extend(options.token.iter().flat_map(|token| ["--token".into(), token.into()]));
+    arguments.extend(token_file(folder, options));
     Process::start("udfleet-coordinator", "coordinator", folder, &arguments).await
 }

@@ -83,13 +83,24 @@ impl Client {
     /// # Panics
     /// When it is refused.
     pub async fn upload(&self, name: &str, content: &[u8]) -> Artifact {
+        self.try_upload(name, content).await.expect("an upload")
+    }
+
+    /// Sends a file.
+    ///
+    /// # Errors
+    /// The status that refuses it.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub async fn try_upload(&self, name: &str, content: &[u8]) -> Result<Artifact, Status> {
         let hash = hex::encode(Sha256::digest(content));
         let size = content.len() as u64;
         let chunks = vec![ArtifactChunk { hash: hash.clone(), size, data: content.to_vec().into() }];
         let channel = self.channel().await.expect("a connection");
         let mut artifacts = ArtifactsClient::with_interceptor(channel, self.token.clone());
-        artifacts.put(tokio_stream::iter(chunks)).await.expect("an upload");
-        Artifact { hash, name: name.to_owned(), size }
+        artifacts.put(tokio_stream::iter(chunks)).await?;
+        Ok(Artifact { hash, name: name.to_owned(), size })
     }
 
     /// Sends a function's files and begins its registration; its events.

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use udfleet_edge::address::Addresses;
+use udfleet_edge::config::{TOKEN_ELSEWHERE, TOKEN_IN_ARGUMENTS};
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::{Connector, Credentials, TlsFiles};
 use udfleet_proto::error::Error;
@@ -20,7 +23,7 @@ pub struct Flags {
     /// Address of the coordinator; of several with commas between them, one that answers is asked
     #[arg(long, env = "UDFLEET_ADDRESS", default_value = "127.0.0.1:8815", value_name = "HOST:PORT,...")]
     pub address: Addresses,
-    /// The fleet's token; a file keeps it out of process lists
+    /// The fleet's token; refused on the command line, which every user of the machine reads
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<Secret>,
     /// File that holds the token; a relative path starts where this program lies
@@ -77,7 +80,12 @@ impl Flags {
     /// # Errors
     /// clap's, which may also be a request for help.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse()
+        let matches = Self::command().try_get_matches()?;
+        if matches.value_source("token") == Some(ValueSource::CommandLine) {
+            let text = format!("{TOKEN_IN_ARGUMENTS}: {TOKEN_ELSEWHERE}");
+            return Err(Self::command().error(ErrorKind::ValueValidation, text));
+        }
+        Self::from_arg_matches(&matches)
     }
 
     /// How the fleet is connected to.
@@ -115,6 +123,7 @@ fn beside_program(file: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use udfleet_proto::v1::ErrorCode;
 
     use super::*;

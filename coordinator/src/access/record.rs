@@ -111,7 +111,7 @@ fn principal(kind: TokenType, record: &AccessRecord) -> Result<Principal, Error>
     };
     let tenant = if record.tenant.is_empty() { record.name.clone() } else { record.tenant.clone() };
     let functions = FunctionPatterns::new(record.functions.clone())?;
-    Ok(Principal { kind: principal_kind, name: record.name.clone(), rights, functions, tenant })
+    Ok(Principal { kind: principal_kind, name: record.name.clone(), rights, functions, tenant, limits: None })
 }
 
 fn roles(names: &[String]) -> Result<Vec<Role>, Error> {

@@ -141,6 +141,14 @@ impl AccessTable {
         all
     }
 
+    /// Tenants of tokens that let somebody in.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<String> {
+        let (records, now) = (self.records(), unix_now());
+        let valid = records.of(TokenType::Roles).filter(|stored| stored.ended(now).is_none());
+        valid.map(|stored| stored.principal.tenant.clone()).collect()
+    }
+
     /// All records as they are stored, for a backup.
     ///
     /// # Errors

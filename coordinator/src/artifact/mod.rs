@@ -16,6 +16,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod upload_quota;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use memory::{RecentReservations, VerifiedObjects};
 
 pub use service::ArtifactsService;
 pub use upload::Upload;
+pub use upload_quota::{CountedUpload, UploadQuota};
 
 /// The longest that the store may take for one step. Its own tries are within this.
 const STEP: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
+use udfleet_edge::auth::Principal;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::artifacts_server::Artifacts;
 use udfleet_proto::v1::{
@@ -13,7 +14,7 @@ use udfleet_proto::v1::{
     PutArtifactResponse,
 };
 
-use super::{ArtifactStore, Upload};
+use super::{ArtifactStore, Upload, UploadQuota};
 
 /// Artifacts that are looked for at the same time.
 const LOOKUPS: usize = 16;
@@ -23,13 +24,14 @@ const STALL: Duration = Duration::from_secs(60);
 /// Serves an [`ArtifactStore`] to clients and executors.
 pub struct ArtifactsService {
     store: Arc<ArtifactStore>,
+    quota: UploadQuota,
 }
 
 impl ArtifactsService {
-    /// Serves this store.
+    /// Serves this store; tenants may send so much.
     #[must_use]
-    pub fn new(store: Arc<ArtifactStore>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<ArtifactStore>, quota: UploadQuota) -> Self {
+        Self { store, quota }
     }
 }
 
@@ -49,18 +51,21 @@ impl Artifacts for ArtifactsService {
     }
 
     async fn put(&self, request: Request<Streaming<ArtifactChunk>>) -> Result<Response<PutArtifactResponse>, Status> {
+        let caller = Principal::of(&request);
         let mut chunks = request.into_inner();
         let first = next(&mut chunks).await?;
         let first = first.ok_or_else(|| Error::new(ErrorCode::InvalidInput, "the upload holds no chunk"))?;
         if self.store.reserve(&first.hash, Some(first.size)).await? {
             return Ok(Response::new(PutArtifactResponse { already_present: true }));
         }
+        let counted = self.quota.begin(&caller, &first.hash, first.size)?;
         let mut upload = Upload::begin(&self.store, &first.hash, first.size).await?;
         upload.write(first.data).await?;
         while let Some(chunk) = next(&mut chunks).await? {
             upload.write(chunk.data).await?;
         }
         upload.finish().await?;
+        counted.keep();
         Ok(Response::new(PutArtifactResponse { already_present: false }))
     }
 

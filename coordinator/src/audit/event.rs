@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use udfleet_edge::auth::Principal;
+use udfleet_edge::auth::{Denial, Principal};
 use udfleet_proto::error::Error;
 
 /// How it was decided.
@@ -45,6 +45,17 @@ pub struct AuditEvent {
     /// The error's code.
     #[serde(skip_serializing_if = "String::is_empty")]
     code: String,
+    /// Why a caller is not known.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'static str,
+    /// Refused calls before this one that have no line.
+    #[serde(skip_serializing_if = "is_zero")]
+    omitted: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl AuditEvent {
@@ -65,7 +76,31 @@ impl AuditEvent {
             environment: String::new(),
             decision: AuditDecision::Done,
             code: String::new(),
+            reason: "",
+            omitted: 0,
         }
+    }
+
+    /// A call that was refused because of who has made it, after `omitted` others that are not noted.
+    #[must_use]
+    pub fn denied(denial: &Denial<'_>, omitted: u64) -> Self {
+        let what = denial.what.rsplit_once('/').filter(|_| !denial.what.starts_with("/api/"));
+        let what = what.map_or(denial.what, |(_, name)| name);
+        let event = match denial.caller {
+            Some(caller) => Self::new(caller, denial.from, what, denial.subject),
+            None => {
+                let nobody = Principal::nobody(denial.claimed);
+                Self { kind: "unknown", tenant: String::new(), ..Self::new(&nobody, denial.from, what, denial.subject) }
+            }
+        };
+        let code = denial.code.as_str_name().to_owned();
+        Self { decision: AuditDecision::Denied, code, reason: denial.reason, omitted, ..event }
+    }
+
+    /// About this in place of what the request names.
+    #[must_use]
+    pub fn about(self, subject: &str) -> Self {
+        Self { subject: subject.to_owned(), ..self }
     }
 
     /// With a function's content.
@@ -79,7 +114,8 @@ impl AuditEvent {
     #[must_use]
     pub fn ended<T>(mut self, result: &Result<T, Error>) -> Self {
         if let Err(error) = result {
-            let denied = error.code() == udfleet_proto::v1::ErrorCode::PermissionDenied;
+            use udfleet_proto::v1::ErrorCode::{PermissionDenied, Unauthenticated};
+            let denied = matches!(error.code(), PermissionDenied | Unauthenticated);
             self.decision = if denied { AuditDecision::Denied } else { AuditDecision::Failed };
             self.code = error.code().as_str_name().to_owned();
         }

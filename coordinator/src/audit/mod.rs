@@ -5,6 +5,7 @@
 //! checks it.
 
 mod chain;
+mod denials;
 mod event;
 mod file;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
+pub use denials::AuditedDenials;
 pub use event::{AuditDecision, AuditEvent};
 use file::AuditFile;
 
@@ -41,6 +43,12 @@ impl AuditLog {
             }
         })?;
         Ok(Self(sender))
+    }
+
+    /// Notes an event if that is possible at once; false where it is not.
+    #[must_use]
+    pub fn try_note(&self, event: AuditEvent) -> bool {
+        self.0.try_send(event).is_ok()
     }
 
     /// Notes an event. Waits only while the disk is far behind.

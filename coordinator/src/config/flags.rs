@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tenant::TenantLimitFlag;
 use udfleet_edge::tls::ClientAuth;
 
 use super::ArtifactLocation;
@@ -84,7 +85,7 @@ pub struct Layer {
     /// Allow an endpoint without TLS: http://
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_ARTIFACT_STORE_ALLOW_HTTP")]
     pub artifact_store_allow_http: Option<bool>,
-    /// Token that callers and executors have to show; a file keeps it out of process lists
+    /// Token that callers and executors have to show; refused on the command line, which every user of the machine reads
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     #[serde(serialize_with = "Secret::serialize_exposed")]
     pub token: Option<Secret>,
@@ -106,6 +107,11 @@ pub struct Layer {
     /// A name in certificates that is let in, with at most one *; repeatable [default: udfleet://*]
     #[arg(long, env = "UDFLEET_TLS_ALLOW", value_name = "NAME", value_delimiter = ',')]
     pub tls_allow: Option<Vec<String>>,
+    /// How much a tenant may use: functions, artifact_bytes, environments, streams or rows_per_second; * for every tenant;
+    /// repeatable, a table in the file [default: any number]
+    #[arg(long = "tenant-limit", env = "UDFLEET_TENANT_LIMITS", value_name = "TENANT.LIMIT=N", value_delimiter = ',')]
+    #[serde(serialize_with = "TenantLimitFlag::as_table")]
+    pub tenants: Vec<TenantLimitFlag>,
     /// Allow addresses other than loopback although traffic is not encrypted; needs a token
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_INSECURE_NON_LOOPBACK")]
     pub insecure_non_loopback: Option<bool>,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
 use udfleet_edge::secret::Secret;
+use udfleet_edge::tenant::TenantLimitsTable;
 use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
@@ -99,6 +100,9 @@ pub struct Config {
     pub registration_timeout: HumanDuration,
     /// How long a file is kept that no function needs: between its upload and its registration, or after a drop.
     pub artifact_ttl: HumanDuration,
+    /// How much each tenant may use.
+    #[serde(skip_serializing_if = "TenantLimitsTable::is_empty")]
+    pub tenants: TenantLimitsTable,
     /// Configuration keys for functions that are registered without them.
     #[serde(deserialize_with = "functions::texts", skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<String, String>,
@@ -135,6 +139,7 @@ impl Default for Config {
             executor_timeout: HumanDuration(Duration::from_secs(10)),
             registration_timeout: HumanDuration(Duration::from_secs(600)),
             artifact_ttl: HumanDuration(Duration::from_secs(3600)),
+            tenants: TenantLimitsTable::default(),
             functions: BTreeMap::new(),
         }
     }

@@ -12,7 +12,8 @@ use udfleet_proto::v1::{
 
 use super::register::present;
 use super::service::FleetContext;
-use crate::registry;
+use crate::audit::AuditEvent;
+use crate::registry::{self, Function};
 
 /// All functions, then all counters, then all tokens. Definitions are copied as the client takes them.
 pub(super) async fn export(
@@ -43,6 +44,17 @@ pub(super) fn subject(request: &ImportFunctionRequest) -> String {
         Some(Imported::Counter(counter)) => counter.name.clone(),
         Some(Imported::Access(record)) => format!("token {}", record.name),
         None => String::new(),
+    }
+}
+
+/// With the hashes of a function that is imported.
+pub(super) fn with_content(event: AuditEvent, request: &ImportFunctionRequest) -> AuditEvent {
+    match &request.kind {
+        Some(Imported::Definition(definition)) => {
+            let function = Function::new(definition.clone());
+            event.function(&function.hash, &function.environment)
+        }
+        _ => event,
     }
 }
 

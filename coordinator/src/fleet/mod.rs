@@ -10,6 +10,7 @@ mod page;
 mod register;
 mod registrar;
 mod service;
+mod tenants;
 mod tokens;
 
 pub use adopt::{adopt, resume};

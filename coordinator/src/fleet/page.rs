@@ -2,7 +2,7 @@
 
 use prost::Message;
 use udfleet_proto::runs::runs;
-use udfleet_proto::v1::{AccessRecord, ExecutorInfo, FunctionInfo, FunctionProgress};
+use udfleet_proto::v1::{AccessRecord, ExecutorInfo, FunctionInfo, FunctionProgress, TenantInfo};
 
 /// Has a place in its list that stays what it is while others come and go.
 pub(super) trait Listed: Message {
@@ -25,6 +25,12 @@ impl Listed for ExecutorInfo {
 impl Listed for FunctionProgress {
     fn place(&self) -> Option<(String, u32)> {
         self.total.as_ref().map(|total| parse(&total.function))
+    }
+}
+
+impl Listed for TenantInfo {
+    fn place(&self) -> Option<(String, u32)> {
+        Some((self.tenant.clone(), 0))
     }
 }
 

@@ -16,17 +16,18 @@ use udfleet_proto::v1::{
     ConfigKey, CreateTokenRequest, CreateTokenResponse, DescribeFunctionRequest, DrainExecutorRequest,
     DrainExecutorResponse, DropFunctionRequest, DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse,
     ExportFunctionsRequest, ExportFunctionsResponse, FunctionInfo, ImportFunctionRequest, ImportFunctionResponse,
-    ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, ListTokensRequest,
-    ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse, ProgressRequest,
-    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RestartRequest, RestartResponse, RevokeTokenRequest,
-    RevokeTokenResponse, RowErrorsRequest, RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
+    ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, ListTenantsRequest,
+    ListTenantsResponse, ListTokensRequest, ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest,
+    ProfileResponse, ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RestartRequest,
+    RestartResponse, RevokeTokenRequest, RevokeTokenResponse, RowErrorsRequest, RowErrorsResponse, ServerInfoRequest,
+    ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
 use super::page::page;
 use super::register;
 use super::registrar::{Events, Registrar};
-use super::{ask, backup, logs, tokens};
+use super::{ask, backup, logs, tenants, tokens};
 use crate::access::AccessTable;
 use crate::artifact::ArtifactStore;
 use crate::audit::{AuditEvent, AuditLog};
@@ -34,11 +35,12 @@ use crate::leader::Session;
 use crate::logs::{LogStore, WantedLines};
 use crate::membership::MembershipHandle;
 use crate::plan;
-use crate::registry::{Lookup, Registry};
+use crate::registry::{Function, Lookup, Registry};
 use crate::routes::RouteTable;
 use crate::store::SharedStore;
-use udfleet_edge::auth::{Principal, SendToken};
+use udfleet_edge::auth::{DEFAULT_TENANT, Principal, SendToken};
 use udfleet_edge::engine::Connection;
+use udfleet_edge::tenant::Tenants;
 
 /// Bytes of the id that a client gives a registration.
 const MAX_REQUEST_ID: usize = 64;
@@ -52,6 +54,8 @@ pub struct FleetContext {
     pub registry: Arc<Registry>,
     /// Who may come in.
     pub access: Arc<AccessTable>,
+    /// How much of the fleet each tenant may use, and what it does here.
+    pub tenants: Arc<Tenants>,
     /// Notes who changes what.
     pub audit: AuditLog,
     /// Where they are kept.
@@ -112,14 +116,15 @@ impl FleetService {
     }
 
     /// Drops a function or a version, on behalf of a caller.
-    async fn dropped(&self, caller: &Principal, name: &str) -> Result<Vec<String>, Error> {
+    async fn dropped(&self, caller: &Principal, name: &str) -> Result<Vec<Arc<Function>>, Error> {
         let which = parse(name)?;
         caller.demand_function(&which.name)?;
         // All versions of the name that there are, whoever has registered them.
         self.context.lookup.look_up(&which).await?;
         let catalog = self.context.registry.catalog();
         let dropped = self.context.registry.drop_function(&which).await?;
-        if dropped.is_empty() { Err(catalog.not_found(&which)) } else { Ok(dropped) }
+        let all = catalog.matching(&which).into_iter().filter(|function| dropped.contains(&function.name)).collect();
+        if dropped.is_empty() { Err(catalog.not_found(&which)) } else { Ok(all) }
     }
 
     /// Notes how what `asked` is about has ended.
@@ -210,6 +215,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let request = request.into_inner();
         let mut definition = request.definition.ok_or_else(no_definition)?;
         definition.request_id = request_id(request.request_id)?;
+        definition.tenant = if caller.tenant == DEFAULT_TENANT { String::new() } else { caller.tenant.clone() };
         let timeout = match request.timeout_ms {
             0 => self.context.registrar.registration_timeout,
             millis => Duration::from_millis(millis),
@@ -248,9 +254,16 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         request: Request<DropFunctionRequest>,
     ) -> Result<Response<DropFunctionResponse>, Status> {
         let asked = asked(&request, "DropFunction", &request.get_ref().name);
-        let dropped = self.dropped(&Principal::of(&request), &request.get_ref().name).await;
-        let dropped = self.noted(asked, dropped).await?;
+        let dropped = match self.dropped(&Principal::of(&request), &request.get_ref().name).await {
+            Ok(dropped) => dropped,
+            failed => self.noted(asked.clone(), failed).await?,
+        };
+        for function in &dropped {
+            let event = asked.clone().about(&function.name).function(&function.hash, &function.environment);
+            self.context.audit.note(event).await;
+        }
         self.context.fleet.show_catalog().await;
+        let dropped = dropped.iter().map(|function| function.name.clone()).collect();
         Ok(Response::new(DropFunctionResponse { dropped }))
     }
 
@@ -292,11 +305,13 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
-        let caller = Principal::of(&request);
+        let (caller, asked) = (Principal::of(&request), asked(&request, "Explain", ""));
         let plan = request.into_inner().plan.unwrap_or_default();
         let compiled = plan::compile(&plan, OnError::Unspecified, &*self.context.routes.load_full())?;
         for function in compiled.stages.iter().flat_map(|stage| &stage.functions) {
-            caller.demand_function(&parse(function)?.name)?;
+            if let Err(denied) = caller.demand_function(&parse(function)?.name) {
+                self.noted(asked.clone(), Err(denied)).await?;
+            }
         }
         let (text, outputs) = (compiled.explain(), compiled.outputs().to_vec());
         Ok(Response::new(ExplainResponse { text, outputs, stages: compiled.stages }))
@@ -316,7 +331,10 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         &self,
         request: Request<ImportFunctionRequest>,
     ) -> Result<Response<ImportFunctionResponse>, Status> {
-        let asked = asked(&request, "ImportFunction", &backup::subject(request.get_ref()));
+        let asked = backup::with_content(
+            asked(&request, "ImportFunction", &backup::subject(request.get_ref())),
+            request.get_ref(),
+        );
         let request = request.into_inner();
         let check_only = request.check_only;
         let imported = backup::import(&self.context, request).await;
@@ -335,6 +353,13 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
 
     async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
         Ok(Response::new(tokens::list(&self.context, request.get_ref())))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        Ok(Response::new(tenants::list(&self.context, request.get_ref())))
     }
 
     async fn revoke_token(

@@ -1,12 +1,14 @@
 //! /metrics: values that the coordinator holds anyway, set when they are scraped.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tls};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tenants, record_tls};
+use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::user_series::series;
@@ -14,6 +16,7 @@ use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress, Sandbo
 
 use crate::leader::Session;
 use crate::membership::MembershipHandle;
+use crate::registry::{Registry, all_holdings};
 use crate::router::Stats;
 use crate::snapshot::Snapshot;
 use crate::store::SharedStore;
@@ -32,6 +35,32 @@ pub struct Exporter {
     store: SharedStore,
     failures: Arc<LoginFailures>,
     credentials: Option<Arc<Credentials>>,
+    tenants: TenantNumbers,
+}
+
+/// Where the numbers of tenants come from.
+pub struct TenantNumbers {
+    /// What they do here.
+    pub tenants: Arc<Tenants>,
+    /// What they have registered.
+    pub registry: Arc<Registry>,
+}
+
+impl TenantNumbers {
+    fn record(&self) {
+        record_tenants(&self.tenants);
+        let mut by_label = BTreeMap::<String, [u64; 3]>::new();
+        for (tenant, held) in all_holdings(&self.registry.catalog()) {
+            let sums = by_label.entry(self.tenants.label(&tenant)).or_default();
+            let numbers = [held.functions, held.environments.len() as u64, held.artifact_bytes()];
+            sums.iter_mut().zip(numbers).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
+        for (tenant, [functions, environments, bytes]) in by_label {
+            gauge!("udfleet_tenant_functions", "tenant" => tenant.clone()).set(functions as f64);
+            gauge!("udfleet_tenant_environments", "tenant" => tenant.clone()).set(environments as f64);
+            gauge!("udfleet_tenant_artifact_bytes", "tenant" => tenant).set(bytes as f64);
+        }
+    }
 }
 
 impl Exporter {
@@ -45,8 +74,9 @@ impl Exporter {
         store: SharedStore,
         failures: Arc<LoginFailures>,
         credentials: Option<Arc<Credentials>>,
+        tenants: TenantNumbers,
     ) -> Self {
-        Self { fleet, session, stats, engines, store, failures, credentials }
+        Self { fleet, session, stats, engines, store, failures, credentials, tenants }
     }
 
     /// The page, in Prometheus' text format.
@@ -61,6 +91,7 @@ impl Exporter {
             record_router(&self.stats);
             record_engines(&self.engines);
             record_login_failures(&self.failures);
+            self.tenants.record();
             self.credentials.iter().for_each(|credentials| record_tls(credentials));
             gauge!("udfleet_meta_store_up").set(if self.store.outage().is_none() { 1.0 } else { 0.0 });
             record_coordinators(&self.session);
@@ -78,6 +109,9 @@ impl Exporter {
 }
 
 fn describe() {
+    describe_gauge!("udfleet_tenant_functions", "Registered versions of functions, by tenant");
+    describe_gauge!("udfleet_tenant_environments", "Environments that these run in, by tenant");
+    describe_gauge!("udfleet_tenant_artifact_bytes", "Bytes of the files that these need, by tenant");
     describe_counter!("udfleet_streams_total", "Flight streams accepted by the coordinator");
     describe_gauge!("udfleet_streams_open", "Flight streams open at the coordinator");
     describe_counter!("udfleet_batches_forwarded_total", "Batches that the coordinator forwarded");

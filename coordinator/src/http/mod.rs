@@ -34,7 +34,7 @@ use crate::router::Stats;
 use crate::store::SharedStore;
 
 pub use live::Live;
-pub use metrics::Exporter;
+pub use metrics::{Exporter, TenantNumbers};
 
 /// What the handlers read.
 #[derive(Clone)]

@@ -92,7 +92,7 @@ async fn an_executor_that_goes_away_while_it_is_let_in_does_not_lock_its_id() {
     let shared: SharedStore = store.clone();
     let trust = AttachTrust {
         access: Arc::new(AccessTable::open(shared, None).await.unwrap().0),
-        tickets: Arc::new(TicketSigner::new("c").unwrap()),
+        tickets: Arc::new(TicketSigner::new("c", Arc::default()).unwrap()),
         audit: AuditLog::open(folder.path()).unwrap(),
     };
     let service = MembershipService::new(fleet, registry, Arc::default(), trust, session, "c".to_owned());

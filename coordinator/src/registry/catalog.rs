@@ -57,11 +57,12 @@ impl Function {
         Err(Error::new(ErrorCode::FunctionNotFound, reason).function(&self.name).hint(hint))
     }
 
-    /// True where both would run alike: everything but version, time and request is the same.
+    /// True where both would run alike: everything but version, time, request and tenant is the same.
     #[must_use]
     pub fn same_as(&self, other: &FunctionDefinition) -> bool {
         let mut mine = self.definition.clone();
         (mine.version, mine.created_unix_ms) = (other.version, other.created_unix_ms);
+        mine.tenant.clone_from(&other.tenant);
         mine.request_id.clone_from(&other.request_id);
         mine == *other
     }

@@ -4,9 +4,11 @@ mod backup;
 mod catalog;
 mod entries;
 mod follow;
+mod holdings;
 mod kind;
 mod lookup;
 mod owner;
+mod quota;
 mod requirements;
 mod under_way;
 mod unresolved;
@@ -23,9 +25,11 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
 
 pub use backup::ExportedRegistry;
 pub use catalog::{Catalog, CatalogChange, Function};
+pub use holdings::{Holdings, all_holdings, tenant_of};
 pub use kind::null_result_refused;
 pub use lookup::Lookup;
 pub use owner::Owner;
+pub use quota::{RegistrationQuota, beyond};
 pub use under_way::RegistrationEnd;
 pub use unresolved::{RegisterError, UnresolvedRegistration};
 pub use validate::{artifacts, validate};
@@ -52,6 +56,7 @@ pub struct Registry {
     looks: Looks,
     arrivals: Arrivals,
     seen_to: SeenTo,
+    quota: RegistrationQuota,
 }
 
 impl Registry {
@@ -62,8 +67,14 @@ impl Registry {
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
-        let (changes, looks, arrivals, seen_to) = Default::default();
-        Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to }, revision))
+        let (changes, looks, arrivals, seen_to, quota) = Default::default();
+        Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to, quota }, revision))
+    }
+
+    /// Checks what is registered by this.
+    #[must_use]
+    pub fn limited(self, quota: RegistrationQuota) -> Self {
+        Self { quota, ..self }
     }
 
     /// What is registered now.
@@ -77,7 +88,7 @@ impl Registry {
     /// and this process sees to it.
     ///
     /// # Errors
-    /// When the store fails; [`RegisterError::Unresolved`] where nobody knows whether the definition was stored.
+    /// When the store fails, or the tenant may have no more; [`RegisterError::Unresolved`] where nobody knows whether the definition was stored.
     pub async fn register(&self, mut definition: FunctionDefinition) -> Result<(Arc<Function>, bool), RegisterError> {
         let _one = self.changes.lock().await;
         definition.created_unix_ms = unix_ms();
@@ -90,6 +101,7 @@ impl Registry {
             if let Some(registered) = self.registered(&definition) {
                 return Ok((registered, false));
             }
+            self.quota.check(&self.catalog(), &definition)?;
             let version = last + 1;
             definition.version = version;
             let key = function_key(&definition.name, version);

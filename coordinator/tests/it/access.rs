@@ -1,5 +1,6 @@
 //! Access control: tokens, the port for engines, attaching.
 
+use arrow_flight::flight_service_client::FlightServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_stream::wrappers::ReceiverStream;
 use udfleet_coordinator::config::Config;
@@ -136,4 +137,57 @@ async fn nobody_is_told_a_wildcard() {
     let mut inbox = membership.attach(first).await.unwrap().into_inner();
     let Some(Down::Welcome(welcome)) = inbox.message().await.unwrap().unwrap().kind else { panic!("no welcome") };
     assert_eq!(welcome.coordinator, format!("localhost:{grpc}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_calls_are_in_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Config { token: Some(Secret::new("sesame")), ..config(&folder) }).await.unwrap();
+    let url = format!("http://{}", server.grpc_address());
+    let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
+    let with = |token: &str| SendToken::new(Some(&Secret::new(token))).unwrap();
+    let request = udfleet_proto::v1::CreateTokenRequest {
+        kind: udfleet_proto::v1::TokenKind::Roles as i32,
+        name: "ci".to_owned(),
+        roles: vec!["call".to_owned()],
+        functions: vec!["team_*".to_owned()],
+        ..Default::default()
+    };
+    let mut admin = FleetClient::with_interceptor(channel.clone(), with("sesame"));
+    let token = admin.create_token(request).await.unwrap().into_inner().token;
+    let drop = || udfleet_proto::v1::DropFunctionRequest { name: "f".to_owned() };
+    FleetClient::with_interceptor(channel.clone(), with("wrong")).drop_function(drop()).await.unwrap_err();
+    FleetClient::with_interceptor(channel.clone(), with(&token)).drop_function(drop()).await.unwrap_err();
+    let mut flight = FlightServiceClient::with_interceptor(channel, with(&token));
+    flight.get_flight_info(path("other")).await.unwrap_err();
+    get(&server.http_address().to_string(), "/api/v1/functions").await;
+    let log = folder.path().join("audit/audit.jsonl");
+    let lines = async {
+        loop {
+            let text = std::fs::read_to_string(&log).unwrap();
+            let all: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            if all.iter().filter(|line| line["decision"] == "denied").count() == 4 {
+                return all;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let lines = within(lines).await;
+    let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let denied: Vec<_> = lines
+        .iter()
+        .filter(|line| line["decision"] == "denied")
+        .map(|line| ["who", "what", "subject", "code", "reason"].map(|key| text(line, key)))
+        .collect();
+    assert_eq!(
+        denied,
+        [
+            ["", "DropFunction", "", "UNAUTHENTICATED", "wrong"],
+            ["ci", "DropFunction", "", "PERMISSION_DENIED", ""],
+            ["ci", "GetFlightInfo", "other", "PERMISSION_DENIED", ""],
+            ["", "/api/v1/functions", "", "UNAUTHENTICATED", "missing"],
+        ]
+    );
+    assert!(lines.iter().all(|line| text(line, "from").starts_with("127.0.0.1:")), "{lines:?}");
+    assert!(!std::fs::read_to_string(&log).unwrap().contains("sesame"));
 }

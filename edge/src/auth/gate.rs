@@ -8,6 +8,7 @@ use tonic::Status;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
+use super::denial::{Denial, Denials};
 use super::failures::LoginFailures;
 use super::principal::{Principal, PrincipalKind};
 use super::table::{Demand, Surface, method};
@@ -37,6 +38,16 @@ impl LoginFailure {
             Self::Wrong => "wrong",
             Self::Expired(_) => "expired",
             Self::Revoked(_) => "revoked",
+        }
+    }
+}
+
+impl LoginFailure {
+    /// The name of a token that is valid no more; empty for others, who only claim to be somebody.
+    fn claimed(&self) -> &str {
+        match self {
+            Self::Missing | Self::Wrong => "",
+            Self::Expired(name) | Self::Revoked(name) => name,
         }
     }
 }
@@ -111,6 +122,7 @@ pub struct Gate {
     surface: Surface,
     authenticator: Arc<dyn Authenticator>,
     failures: Arc<LoginFailures>,
+    denials: Denials,
 }
 
 impl fmt::Debug for Gate {
@@ -123,7 +135,13 @@ impl Gate {
     /// A check of this port's callers; those that are not known are counted in `failures`.
     #[must_use]
     pub fn new(surface: Surface, authenticator: Arc<dyn Authenticator>, failures: Arc<LoginFailures>) -> Self {
-        Self { surface, authenticator, failures }
+        Self { surface, authenticator, failures, denials: Denials::default() }
+    }
+
+    /// With a record of refused calls.
+    #[must_use]
+    pub fn noting(self, denials: Denials) -> Self {
+        Self { denials, ..self }
     }
 
     /// The check of the port for engines.
@@ -139,6 +157,9 @@ impl Gate {
     pub fn login(&self, token: Option<&str>, path: &str, from: Option<SocketAddr>) -> Result<Arc<Principal>, Error> {
         self.authenticator.authenticate(token).map_err(|failure| {
             self.failures.note(&failure, path, from);
+            let what = method(self.surface, path).map_or("", |entry| entry.path);
+            let (code, reason, claimed) = (ErrorCode::Unauthenticated, failure.reason(), failure.claimed());
+            self.denials.note(&Denial { caller: None, claimed, from, what, subject: "", code, reason });
             failure.into()
         })
     }
@@ -163,13 +184,25 @@ impl Gate {
         // Who is not known does not learn what there is.
         let token = header.and_then(|text| text.strip_prefix("Bearer "));
         let caller = self.login(token, path, from).map_err(GateRefusal::Denied)?;
+        let what = entry.map_or("", |entry| entry.path);
         let entry = entry.ok_or_else(|| GateRefusal::Unknown(path.to_owned()))?;
         if let Demand::OneOf(rights) = entry.demand {
             let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-            let shown = if path.starts_with("/api/") { path } else { name };
-            caller.demand(rights, shown).map_err(GateRefusal::Denied)?;
+            let named = if path.starts_with("/api/") { path } else { name };
+            caller.demand(rights, named).map_err(|error| {
+                let (code, caller) = (error.code(), Some(&*caller));
+                self.denials.note(&Denial { caller, claimed: "", from, what, subject: "", code, reason: "" });
+                GateRefusal::Denied(error)
+            })?;
         }
         Ok(Some(caller))
+    }
+
+    /// Notes a call whose peer is refused for its certificate.
+    pub fn refused_certificate(&self, path: &str, from: Option<SocketAddr>) {
+        let what = method(self.surface, path).map_or("", |entry| entry.path);
+        let (code, reason) = (ErrorCode::Unauthenticated, "certificate");
+        self.denials.note(&Denial { caller: None, claimed: "", from, what, subject: "", code, reason });
     }
 }
 
@@ -206,6 +239,7 @@ mod tests {
                     rights: Rights::of(&[Right::Call]),
                     functions: FunctionPatterns::all(),
                     tenant: "c".to_owned(),
+                    limits: None,
                 })),
                 Some(_) => Err(LoginFailure::Wrong),
                 None => Err(LoginFailure::Missing),

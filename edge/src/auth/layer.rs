@@ -55,19 +55,23 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let identity = match request.extensions().get::<Connection>().map(Connection::shown) {
-            Some(Peer::Refused(error)) => return Either::Left(ready(Ok(Status::from(error.clone()).into_http()))),
+            Some(Peer::Refused(error)) => {
+                let from = request.extensions().get::<Connection>().and_then(Connection::peer);
+                self.gate.refused_certificate(request.uri().path(), from);
+                return Either::Left(ready(Ok(Status::from(error.clone()).into_http())));
+            }
             Some(Peer::Known(identity)) => Some(identity.clone()),
             _ => None,
         };
-        if let Some(identity) = identity {
-            request.extensions_mut().insert(identity);
-        }
         let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
         let from = request.extensions().get::<Connection>().and_then(Connection::peer);
         match self.gate.check(request.uri().path(), header, from) {
             Ok(caller) => {
                 // Nothing behind the gate sees a token.
                 request.headers_mut().remove(HEADER);
+                if let Some(identity) = identity {
+                    request.extensions_mut().insert(identity);
+                }
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
                 }

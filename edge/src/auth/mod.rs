@@ -1,6 +1,7 @@
 //! Who may come in, and what for: callers are known by what they show ([`Authenticator`]), each method takes a right
 //! ([`METHODS`]), and a [`Gate`] in front of each port checks both, once for each call or stream.
 
+mod denial;
 mod failures;
 mod fleet_token;
 mod gate;
@@ -14,6 +15,7 @@ mod ticket_check;
 mod ticket_sign;
 mod token;
 
+pub use denial::{Denial, DenialLog, Denials};
 pub use failures::LoginFailures;
 pub use fleet_token::FleetToken;
 pub use gate::{Authenticator, Everybody, Gate, GateRefusal, LoginFailure, check_action};

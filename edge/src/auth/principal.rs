@@ -8,6 +8,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::pattern::FunctionPatterns;
 use super::right::{Right, Rights};
+use crate::tenant::TenantLimits;
 
 /// How a caller has shown who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Principal {
     pub functions: FunctionPatterns,
     /// Whose use it counts as.
     pub tenant: String,
+    /// What its ticket says that this tenant may use; none: as it is set where it calls.
+    pub limits: Option<TenantLimits>,
 }
 
 /// The tenant of callers that have no name of their own.
@@ -72,9 +75,15 @@ impl Principal {
         Self { rights: Rights::of(&[Right::Call]), ..Self::nameless(PrincipalKind::Anonymous) }
     }
 
+    /// Who may do nothing, and claims this name.
+    #[must_use]
+    pub fn nobody(claimed: &str) -> Self {
+        Self { name: claimed.to_owned(), ..Self::nameless(PrincipalKind::Anonymous) }
+    }
+
     fn nameless(kind: PrincipalKind) -> Self {
         let (functions, tenant) = (FunctionPatterns::all(), DEFAULT_TENANT.to_owned());
-        Self { kind, name: String::new(), rights: Rights::default(), functions, tenant }
+        Self { kind, name: String::new(), rights: Rights::default(), functions, tenant, limits: None }
     }
 
     /// The caller of a request that has passed a [`Gate`](super::Gate). Without one, a caller that may do nothing.
@@ -140,6 +149,7 @@ mod tests {
             rights: Rights::of(&[Right::Call]),
             functions: FunctionPatterns::new(vec!["team_*".to_owned()]).unwrap(),
             tenant: "ci".to_owned(),
+            limits: None,
         };
         caller.demand(&[Right::Observe, Right::Call], "Progress").unwrap();
         caller.demand(&[], "ServerInfo").unwrap();

@@ -104,6 +104,7 @@ pub const METHODS: &[Method] = &[
     on(COORDINATOR, "/udfleet.v1.Fleet/CreateToken", Demand::OneOf(&[Admin])),
     on(COORDINATOR, "/udfleet.v1.Fleet/ListTokens", Demand::OneOf(&[Admin])),
     on(COORDINATOR, "/udfleet.v1.Fleet/RevokeToken", Demand::OneOf(&[Admin])),
+    on(COORDINATOR, "/udfleet.v1.Fleet/ListTenants", Demand::OneOf(&[Observe])),
     on(COORDINATOR, "/udfleet.v1.Artifacts/Missing", Demand::OneOf(&[Register, Admin])),
     on(COORDINATOR, "/udfleet.v1.Artifacts/Put", Demand::OneOf(&[Register, Admin])),
     on(COORDINATOR, "/udfleet.v1.Artifacts/Get", Demand::OneOf(&[Attach, Admin])),

@@ -16,6 +16,7 @@ use super::principal::{Principal, PrincipalKind};
 use super::right::{Right, Rights};
 use super::ticket_sign::{PREFIX, unix_ms};
 use crate::secret::Secret;
+use crate::tenant::{TenantLimits, TenantLimitsTable, Tenants};
 
 /// The most keys that are kept: two of each coordinator, and those of coordinators that were started anew.
 const MOST_KEYS: usize = 256;
@@ -46,19 +47,23 @@ pub struct TicketCheck {
     /// Nobody comes in without showing something.
     closed: bool,
     known: Mutex<KnownTickets>,
+    tenants: Arc<Tenants>,
 }
 
 impl TicketCheck {
-    /// `closed`: the executor has a credential of its own, so its fleet has tokens.
+    /// `closed`: the executor has a credential of its own, so its fleet has tokens. `tenants` are told the limits of those
+    /// that show no ticket.
     #[must_use]
-    pub fn new(fleet_token: Option<&Secret>, closed: bool) -> Self {
+    pub fn new(fleet_token: Option<&Secret>, closed: bool, tenants: Arc<Tenants>) -> Self {
         let fleet_token = FleetToken::new(fleet_token);
         let closed = closed || fleet_token.is_set();
-        Self { fleet_token, closed, known: Mutex::default() }
+        Self { fleet_token, closed, known: Mutex::default(), tenants }
     }
 
     /// Takes in what a coordinator says of its keys. Keys stay until they expire: tickets outlive an attachment.
     pub fn add(&self, keys: TicketKeys) {
+        // Of those that show none: of engines on the port that asks for none, and where a fleet has no tokens.
+        self.tenants.set_limits(TenantLimitsTable::of_all(keys.limits.map(TenantLimits::from).unwrap_or_default()));
         let now = unix_ms(SystemTime::now());
         let mut known = self.known.lock();
         known.keys.retain(|_, key| key.expires_unix_ms > now);
@@ -115,6 +120,7 @@ fn principal(claims: TicketClaims) -> Result<Principal, LoginFailure> {
         rights: Rights::of(rights),
         functions: FunctionPatterns::new(claims.functions).map_err(|_| LoginFailure::Wrong)?,
         tenant: claims.tenant,
+        limits: claims.limits.map(TenantLimits::from),
     })
 }
 
@@ -146,18 +152,19 @@ mod tests {
             rights: Rights::of(&[Right::Call]),
             functions: FunctionPatterns::new(vec!["team_*".to_owned()]).unwrap(),
             tenant: "acme".to_owned(),
+            limits: None,
         }
     }
 
     fn executor_of(signer: &TicketSigner) -> TicketCheck {
-        let check = TicketCheck::new(None, true);
+        let check = TicketCheck::new(None, true, Arc::default());
         check.add(signer.keys().borrow().clone());
         check
     }
 
     #[test]
     fn a_ticket_holds_what_its_caller_may_do_and_no_more() {
-        let signer = TicketSigner::new("c").unwrap();
+        let signer = TicketSigner::new("c", Arc::default()).unwrap();
         let check = executor_of(&signer);
         let ticket = signer.ticket(&caller()).unwrap();
         for _ in 0..2 {
@@ -177,7 +184,8 @@ mod tests {
 
     #[test]
     fn what_was_changed_or_signed_by_another_is_refused() {
-        let (signer, stranger) = (TicketSigner::new("c").unwrap(), TicketSigner::new("c").unwrap());
+        let (signer, stranger) =
+            (TicketSigner::new("c", Arc::default()).unwrap(), TicketSigner::new("c", Arc::default()).unwrap());
         let check = executor_of(&signer);
         let ticket = signer.ticket(&caller()).unwrap();
         let all = Principal { functions: FunctionPatterns::all(), ..caller() };
@@ -197,12 +205,26 @@ mod tests {
         }
         assert_eq!(check.authenticate(Some("udfleet.ci.00")).unwrap_err(), LoginFailure::Wrong);
         assert_eq!(check.authenticate(None).unwrap_err(), LoginFailure::Missing);
-        assert!(TicketCheck::new(None, false).authenticate(None).is_ok(), "a fleet without tokens");
+        assert!(TicketCheck::new(None, false, Arc::default()).authenticate(None).is_ok(), "a fleet without tokens");
+    }
+
+    #[test]
+    fn tickets_carry_what_their_tenant_may_use() {
+        let limits = toml::from_str("[\"*\"]\nstreams = 3\n[acme]\nrows_per_second = 9\n").unwrap();
+        let signer = TicketSigner::new("c", Arc::new(Tenants::new(limits))).unwrap();
+        let told = Arc::<Tenants>::default();
+        let check = TicketCheck::new(None, true, Arc::clone(&told));
+        check.add(signer.keys().borrow().clone());
+        let known = check.authenticate(Some(&signer.ticket(&caller()).unwrap())).unwrap();
+        let limits = known.limits.unwrap();
+        assert_eq!((known.tenant.as_str(), limits.streams, limits.rows_per_second), ("acme", Some(3), Some(9)));
+        let without = told.limits("default");
+        assert_eq!((without.streams, without.rows_per_second), (Some(3), None), "for those that show no ticket");
     }
 
     #[test]
     fn tickets_end_and_keys_rotate() {
-        let signer = TicketSigner::new("c").unwrap();
+        let signer = TicketSigner::new("c", Arc::default()).unwrap();
         let check = executor_of(&signer);
         let (now, old) = (SystemTime::now(), signer.ticket(&caller()).unwrap());
         let at = |hours: u64| now + Duration::from_secs(hours * 3600);

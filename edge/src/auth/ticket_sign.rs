@@ -3,6 +3,7 @@
 //! Signatures are Ed25519: executors hold public keys only, so that none can make tickets for another. A coordinator keeps its
 //! keys in memory and gives their public halves to executors over their attachments, the next one long before it is used.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -15,9 +16,10 @@ use udfleet_proto::error::Error;
 use udfleet_proto::v1::{TicketClaims, TicketKey, TicketKeys};
 
 use super::pattern::FunctionPatterns;
-use super::principal::{Principal, PrincipalKind};
+use super::principal::{DEFAULT_TENANT, Principal, PrincipalKind};
 use super::right::Right;
 use super::send::BearerSource;
+use crate::tenant::Tenants;
 
 /// What a ticket begins with.
 pub(super) const PREFIX: &str = "udfleet-ticket.";
@@ -75,18 +77,19 @@ pub struct TicketSigner {
     name: String,
     keys: Mutex<SigningKeys>,
     published: watch::Sender<TicketKeys>,
+    tenants: Arc<Tenants>,
 }
 
 impl TicketSigner {
-    /// With a fresh key. `name` is the coordinator's.
+    /// With a fresh key. `name` is the coordinator's; tickets carry the limits of `tenants`.
     ///
     /// # Errors
     /// `INTERNAL` where the system gives no random bytes.
-    pub fn new(name: &str) -> Result<Self, Error> {
+    pub fn new(name: &str, tenants: Arc<Tenants>) -> Result<Self, Error> {
         let current = SigningKey::new(SystemTime::now() + KEY_LIFETIME)?;
-        let published = watch::Sender::new(TicketKeys { keys: vec![current.public()] });
+        let published = watch::Sender::new(published(vec![current.public()], &tenants));
         let keys = Mutex::new(SigningKeys { current, next: None, own: None });
-        Ok(Self { name: name.to_owned(), keys, published })
+        Ok(Self { name: name.to_owned(), keys, published, tenants })
     }
 
     /// What executors need to check its tickets, whenever that changes.
@@ -103,7 +106,7 @@ impl TicketSigner {
         let mut keys = self.keys.lock();
         if keys.next.is_none() && now + KEY_AHEAD >= keys.current.signs_until {
             let next = SigningKey::new(keys.current.signs_until + KEY_LIFETIME)?;
-            self.published.send_replace(TicketKeys { keys: vec![keys.current.public(), next.public()] });
+            self.published.send_replace(published(vec![keys.current.public(), next.public()], &self.tenants));
             keys.next = Some(next);
         }
         if now >= keys.current.signs_until
@@ -124,10 +127,15 @@ impl TicketSigner {
             name: caller.name.clone(),
             functions: caller.functions.texts().to_vec(),
             tenant: caller.tenant.clone(),
+            limits: Some(self.tenants.limits(&caller.tenant).into()),
             ..TicketClaims::default()
         };
         Some(sign(&self.keys.lock().current, claims, SystemTime::now()))
     }
+}
+
+fn published(keys: Vec<TicketKey>, tenants: &Tenants) -> TicketKeys {
+    TicketKeys { keys, limits: Some(tenants.limits(DEFAULT_TENANT).into()) }
 }
 
 fn sign(key: &SigningKey, claims: TicketClaims, now: SystemTime) -> String {

@@ -8,7 +8,7 @@ mod sources;
 pub use advertise::Advertise;
 pub use check::Listeners;
 pub use human::{HumanDuration, Size};
-pub use sources::{CommandLine, Sources, read};
+pub use sources::{CommandLine, Sources, TOKEN_ELSEWHERE, TOKEN_IN_ARGUMENTS, read};
 
 use serde::Serialize;
 use udfleet_proto::error::Error;

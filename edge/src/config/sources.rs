@@ -64,7 +64,23 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Why a token is not taken from a command line.
+pub const TOKEN_IN_ARGUMENTS: &str = "--token: every user of this machine reads it in the list of processes";
+/// What to do instead.
+pub const TOKEN_ELSEWHERE: &str = "use --token-file, or set UDFLEET_TOKEN or UDFLEET_TOKEN_FILE";
+
 impl Sources {
+    /// Refuses a token that stands on the command line. To be asked by whoever goes on with the settings.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG`, without the token.
+    pub fn check_command_line(&self) -> Result<(), Error> {
+        if self.flags.contains_key(ALTERNATIVES[0]) {
+            return Err(invalid(TOKEN_IN_ARGUMENTS).hint(TOKEN_ELSEWHERE));
+        }
+        Ok(())
+    }
+
     /// Reads the file and puts all sources together; what none of them says is up to `T`.
     ///
     /// # Errors
@@ -191,6 +207,17 @@ mod tests {
         let loaded = load("token_file = \"/file\"\n", &["--token", "flag", "--path", "/b", "--path", "/c"]).unwrap();
         assert_eq!((loaded.token.as_deref(), loaded.token_file), (Some("flag"), None));
         assert_eq!(loaded.path.len(), 2);
+    }
+
+    #[test]
+    fn a_token_does_not_stand_on_the_command_line() {
+        let check = |arguments: &[&str]| {
+            let (_, sources) = read::<Flags>(arguments.iter().map(Into::into)).unwrap();
+            sources.check_command_line()
+        };
+        let error = check(&["program", "--token", "s3cret"]).unwrap_err();
+        assert!(error.code() == ErrorCode::InvalidConfig && !error.to_string().contains("s3cret"), "{error}");
+        assert!(check(&["program", "--token-file", "/t"]).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::ErrorCode;
 
 use super::Arrivals;
+use crate::tenant::TenantStream;
 
 /// Messages of a client. Those of PATH streams come without metadata: it is the client's own.
 #[derive(Debug)]
@@ -16,19 +17,26 @@ pub struct Incoming {
     messages: Streaming<FlightData>,
     arrivals: Option<Arc<Arrivals>>,
     ended: bool,
+    counted: Option<Arc<TenantStream>>,
 }
 
 impl Incoming {
     /// Of a CMD stream, as they are.
     #[must_use]
     pub fn numbered(messages: Streaming<FlightData>) -> Self {
-        Self { messages, arrivals: None, ended: false }
+        Self { messages, arrivals: None, ended: false, counted: None }
     }
 
     /// Of a PATH stream, noted as they come.
     #[must_use]
     pub fn plain(messages: Streaming<FlightData>, arrivals: Arc<Arrivals>) -> Self {
-        Self { messages, arrivals: Some(arrivals), ended: false }
+        Self { messages, arrivals: Some(arrivals), ended: false, counted: None }
+    }
+
+    /// With its rows counted, and read no faster than its tenant may send them.
+    #[must_use]
+    pub fn counted(self, counted: Option<Arc<TenantStream>>) -> Self {
+        Self { counted, ..self }
     }
 
     /// The next message; `None` at the end. May be dropped while it waits: nothing is lost.
@@ -39,7 +47,13 @@ impl Incoming {
         if self.ended {
             return Ok(None);
         }
+        if let Some(counted) = &self.counted {
+            counted.paced().await;
+        }
         let message = self.messages.message().await?;
+        if let (Some(counted), Some(message)) = (&self.counted, &message) {
+            counted.note(message);
+        }
         Ok(message.and_then(|message| self.take(message)))
     }
 

@@ -19,10 +19,11 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::actions::{action, actions};
 use super::{Admitted as _, Backend, unsupported};
-use crate::auth::{Principal, check_action};
+use crate::auth::{Denial, Denials, Principal, PrincipalKind, Right, check_action};
 use crate::engine::{
     AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input, with_ticket,
 };
+use crate::tenant::{TenantStream, Tenants};
 
 /// How long response headers wait for the first message, whose function decides whether the call is admitted: some
 /// clients send nothing before they have seen headers.
@@ -35,6 +36,8 @@ type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct FlightFrontend<B> {
     backend: B,
     engines: Arc<Engines>,
+    tenants: Arc<Tenants>,
+    denials: Denials,
 }
 
 /// A stream before its first message.
@@ -46,22 +49,74 @@ struct Opening {
 }
 
 impl<B: Backend> FlightFrontend<B> {
-    /// Serves what `backend` has; `engines` counts the calls of engines.
+    /// Serves what `backend` has; `engines` counts the calls of engines, `tenants` streams and rows.
     #[must_use]
-    pub fn new(backend: B, engines: Arc<Engines>) -> Self {
-        Self { backend, engines }
+    pub fn new(backend: B, engines: Arc<Engines>, tenants: Arc<Tenants>) -> Self {
+        Self { backend, engines, tenants, denials: Denials::default() }
+    }
+
+    /// With a record of refused calls.
+    #[must_use]
+    pub fn noting(self, denials: Denials) -> Self {
+        Self { denials, ..self }
+    }
+
+    /// Notes what was refused because of who asks for it.
+    fn noted<T>(
+        &self,
+        caller: &Principal,
+        connection: &Connection,
+        what: &'static str,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(error) = &result
+            && error.code() == ErrorCode::PermissionDenied
+        {
+            let (caller, from, subject) = (Some(caller), connection.peer(), error.info().function.as_str());
+            let code = error.code();
+            self.denials.note(&Denial { caller, claimed: "", from, what, subject, code, reason: "" });
+        }
+        result
     }
 
     /// Lets a stream in or refuses it, by its first message.
     async fn open(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
+        let (caller, connection) = (Arc::clone(&opening.principal), opening.connection.clone());
+        let opened = self.opened(opening, first).await;
+        self.noted(&caller, &connection, "DoExchange", opened)
+    }
+
+    async fn opened(&self, opening: Opening, first: Option<FlightData>) -> Result<AnswerStream, Error> {
         let first = first.ok_or_else(no_message)?;
         let Opening { caller, principal, connection, input } = opening;
         let route = route(&first, &connection, &principal)?;
-        self.backend.prepare(&route).await;
-        match route {
-            Route::Path(function) => self.open_path(&function, caller, input, first),
-            route => self.backend.exchange(route, &principal, first, Incoming::numbered(input)),
+        let counted = self.counted(&principal)?;
+        if let Some(counted) = &counted {
+            counted.note(&first);
         }
+        self.backend.prepare(&route).await;
+        let answers = match route {
+            Route::Path(function) => self.open_path(&function, caller, input, first, counted.clone())?,
+            route => {
+                self.backend.exchange(route, &principal, first, Incoming::numbered(input).counted(counted.clone()))?
+            }
+        };
+        Ok(match counted {
+            None => answers,
+            // Open until its answers have been taken, or nobody takes them any more.
+            Some(counted) => Box::pin(answers.map(move |answer| {
+                let _ = &counted;
+                answer
+            })),
+        })
+    }
+
+    /// A stream of a tenant. What a coordinator sends on, the coordinator has counted.
+    fn counted(&self, principal: &Principal) -> Result<Option<Arc<TenantStream>>, Error> {
+        if principal.kind == PrincipalKind::Ticket && principal.rights.has(Right::Coordinate) {
+            return Ok(None);
+        }
+        self.tenants.admit(&principal.tenant, principal.limits).map(|stream| Some(Arc::new(stream)))
     }
 
     /// What engines call.
@@ -71,13 +126,14 @@ impl<B: Backend> FlightFrontend<B> {
         caller: Caller,
         input: Streaming<FlightData>,
         first: FlightData,
+        counted: Option<Arc<TenantStream>>,
     ) -> Result<AnswerStream, Error> {
         if let Some(builtin) = Builtin::named(function) {
             return Ok(builtin.serve(first, input));
         }
         let admitted = self.backend.admit(function)?;
         let gateway = Gateway::new(&self.engines, caller, admitted.definition(), admitted.name());
-        let mut input = Incoming::plain(input, gateway.arrivals());
+        let mut input = Incoming::plain(input, gateway.arrivals()).counted(counted);
         let first = input.take(first);
         let numbered = self.backend.call(admitted, gateway.on_error(), first, input)?;
         Ok(answers(gateway, numbered))
@@ -159,7 +215,8 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
         let caller = Caller::of(request.metadata(), &connection)?;
         let principal = Principal::of(&request);
         let descriptor = request.into_inner();
-        let route = allowed(Route::parse(&descriptor)?, &connection, &principal)?;
+        let allowed = allowed(Route::parse(&descriptor)?, &connection, &principal);
+        let route = self.noted(&principal, &connection, "GetFlightInfo", allowed)?;
         let engine = match &route {
             Route::Path(function) => match Builtin::named(function) {
                 Some(builtin) => return Ok(Response::new(builtin.describe(descriptor)?)),
@@ -168,7 +225,8 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
             Route::Exchange(..) | Route::Composed(_) => Engine::Other,
         };
         self.backend.prepare(&route).await;
-        let mut info = self.backend.describe(route, &principal, engine, descriptor)?;
+        let described = self.backend.describe(route, &principal, engine, descriptor);
+        let mut info = self.noted(&principal, &connection, "GetFlightInfo", described)?;
         if connection.is_open() {
             // Engines call where they have asked; where executors are is nothing for who shows no token.
             info.endpoint.clear();

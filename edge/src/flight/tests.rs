@@ -92,7 +92,7 @@ impl Backend for OneFunction {
 async fn serve(open: bool) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = FlightServiceServer::new(FlightFrontend::new(OneFunction, Arc::<Engines>::default()));
+    let service = FlightServiceServer::new(FlightFrontend::new(OneFunction, Arc::<Engines>::default(), Arc::default()));
     let everybody = Arc::new(Everybody::unlimited());
     let gate = if open { Gate::engines() } else { Gate::new(Surface::Coordinator, everybody, Arc::default()) };
     let server = Server::builder().layer(GateLayer::new(gate)).add_service(service.max_decoding_message_size(LIMIT));

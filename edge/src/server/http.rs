@@ -7,6 +7,7 @@ use axum::extract::connect_info::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -20,22 +21,35 @@ pub const MAX_HEADERS: usize = 100;
 /// What a connection buffers, bytes: the longest headers.
 pub const BUFFER_BYTES: usize = 64 << 10;
 
+/// What a client of HTTP/2 begins with, gRPC's among them.
+const HTTP2_PREFACE: &[u8] = b"PRI ";
+/// How long a client that speaks HTTP/2 may take to read why it is not answered.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(5);
+
+/// The most that is read of it meanwhile.
+const REFUSED_BYTES: u64 = 64 << 10;
+
+/// What a port serves.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    pub routes: axum::Router,
+    /// Until a request's headers have come.
+    pub headers_within: Duration,
+    /// Where gRPC is served: who asks for it here is told so.
+    pub grpc: String,
+}
+
 /// Serves until `stop` resolves and requests that are under way have been answered. Connections end with what is returned.
-pub(super) async fn serve(
-    mut incoming: Incoming,
-    routes: axum::Router,
-    headers_within: Duration,
-    stop: impl Future<Output = ()> + Send,
-) {
+pub(super) async fn serve(mut incoming: Incoming, served: Served, stop: impl Future<Output = ()> + Send) {
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             Entered { socket, counted, .. } = incoming.next() => {
-                let served = connection(socket, routes.clone(), headers_within, stopped.clone());
+                let connection = connection(socket, served.clone(), stopped.clone());
                 connections.spawn(async move {
-                    served.await;
+                    connection.await;
                     drop(counted);
                 });
             }
@@ -48,7 +62,21 @@ pub(super) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(socket: Socket, routes: axum::Router, headers_within: Duration, mut stopped: watch::Receiver<()>) {
+async fn connection(mut socket: Socket, served: Served, mut stopped: watch::Receiver<()>) {
+    let Served { routes, headers_within, grpc } = served;
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(headers_within, socket.begins_with(HTTP2_PREFACE)) => begun,
+        _ = stopped.changed() => return,
+    };
+    match begun {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => {
+            let _ = tokio::time::timeout(REFUSAL_WITHIN, refuse_http2(&mut socket, &grpc)).await;
+            return;
+        }
+        // Silent for too long, or gone.
+        Ok(Err(_)) | Err(_) => return,
+    }
     // Handlers are told where a request comes from.
     let routes = match socket.remote() {
         Some(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),
@@ -67,14 +95,27 @@ async fn connection(socket: Socket, routes: axum::Router, headers_within: Durati
     let _ = served.await;
 }
 
+/// Clients of gRPC show an answer of HTTP/1 to their users.
+async fn refuse_http2(socket: &mut Socket, grpc: &str) -> std::io::Result<()> {
+    let text = format!("this port speaks HTTP/1.1; gRPC and Flight are served at {grpc}\n");
+    let head = "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close";
+    socket.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{text}", text.len()).as_bytes()).await?;
+    socket.shutdown().await?;
+    // What it has sent is read to the end: the system would take the answer back otherwise.
+    tokio::io::copy(&mut socket.take(REFUSED_BYTES), &mut tokio::io::sink()).await.map(drop)
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::oneshot;
 
     use super::super::accept::Acceptor;
     use super::*;
+
+    fn of(routes: axum::Router, headers_within: Duration) -> Served {
+        Served { routes, headers_within, grpc: "node-1:8815".to_owned() }
+    }
 
     #[tokio::test]
     async fn requests_are_answered_and_long_headers_refused_and_it_stops() {
@@ -83,7 +124,8 @@ mod tests {
         let routes = axum::Router::new().route("/", axum::routing::get(|| async { "here" }));
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async { stopped.await.unwrap_or_default() };
-        let served = tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), routes, HEADERS_WITHIN, stopped));
+        let served =
+            tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), of(routes, HEADERS_WITHIN), stopped));
         let ask = async |request: String| {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
@@ -96,6 +138,12 @@ mod tests {
         let many: String = (0..=MAX_HEADERS).map(|number| format!("h{number}: x\r\n")).collect();
         let answer = ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_owned();
+        let answer = ask(preface).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 505") && answer.contains("gRPC") && answer.contains("node-1:8815"),
+            "{answer}"
+        );
         // One that is open and silent does not hold the end up.
         let _silent = TcpStream::connect(address).await.unwrap();
         stop.send(()).unwrap();
@@ -107,7 +155,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (soon, never) = (Duration::from_millis(50), std::future::pending());
-        tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), axum::Router::new(), soon, never));
+        tokio::spawn(serve(Incoming::Plain(Acceptor::new(listener, 8)), of(axum::Router::new(), soon), never));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHos").await.unwrap();
         let (mut answer, within) = (Vec::new(), HEADERS_WITHIN / 2);

@@ -125,17 +125,19 @@ impl Port {
         served.map_err(|e| Error::internal(format!("serving {} failed: {e}", self.address)))
     }
 
-    /// Serves HTTP until `stop` resolves and requests that are under way have been answered.
+    /// Serves HTTP, and tells clients of gRPC where that is served, until `stop` resolves and requests that are under way have been answered.
     ///
     /// # Errors
     /// As [`Port::serve`].
     pub async fn serve_http(
         self,
         routes: axum::Router,
+        grpc: &str,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Error> {
         let incoming = Incoming::new(Acceptor::new(self.listener, most_connections()), self.tls, Protocol::Http1);
-        http::serve(incoming, routes, http::HEADERS_WITHIN, stop).await;
+        let served = http::Served { routes, headers_within: http::HEADERS_WITHIN, grpc: grpc.to_owned() };
+        http::serve(incoming, served, stop).await;
         Ok(())
     }
 }

@@ -28,6 +28,20 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Whether what comes first begins so; nothing of it is consumed. Of an encrypted connection its handshake has said
+    /// what it speaks.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn begins_with(&self, text: &[u8]) -> io::Result<bool> {
+        let Self::Plain(stream) = self else { return Ok(false) };
+        let mut first = [0; 16];
+        let read = stream.peek(&mut first).await?;
+        Ok(first[..read].starts_with(text))
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

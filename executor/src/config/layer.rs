@@ -102,11 +102,11 @@ pub struct Layer {
     /// The uv that builds environments [default: uv on PATH]
     #[arg(long, value_name = "PATH", env = "UDFLEET_UV")]
     pub uv: Option<PathBuf>,
-    /// Shared secret of the fleet
+    /// The fleet's own token; refused on the command line, which every user of the machine reads
     #[arg(long, env = "UDFLEET_TOKEN", hide_env_values = true)]
     #[serde(serialize_with = "Secret::serialize_exposed")]
     pub token: Option<Secret>,
-    /// File that holds the shared secret
+    /// File that holds the fleet's own token, or a join token for this executor
     #[arg(long, value_name = "FILE", env = "UDFLEET_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// File with this process's certificate (PEM), and those that lead to its CA: turns TLS on

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tls};
+use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tenants, record_tls};
+use udfleet_edge::tenant::Tenants;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::{FunctionMetrics, SandboxLevel};
@@ -20,11 +21,17 @@ pub(super) struct Exporter {
     context: Arc<Context>,
     engines: Arc<Engines>,
     failures: Arc<LoginFailures>,
+    tenants: Arc<Tenants>,
 }
 
 impl Exporter {
-    pub(super) fn new(context: Arc<Context>, engines: Arc<Engines>, failures: Arc<LoginFailures>) -> Self {
-        Self { context, engines, failures }
+    pub(super) fn new(
+        context: Arc<Context>,
+        engines: Arc<Engines>,
+        failures: Arc<LoginFailures>,
+        tenants: Arc<Tenants>,
+    ) -> Self {
+        Self { context, engines, failures, tenants }
     }
 
     pub(super) fn render(&self) -> String {
@@ -38,6 +45,7 @@ impl Exporter {
             record_sandbox(self.context.sandbox.level().status().level());
             record_engines(&self.engines);
             record_login_failures(&self.failures);
+            record_tenants(&self.tenants);
             self.context.credentials.iter().for_each(|credentials| record_tls(credentials));
             let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);

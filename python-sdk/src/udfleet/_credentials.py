@@ -28,9 +28,9 @@ def find_token(token: str | None, addresses: Sequence[str]) -> str | None:
 
 
 def read_token(path: str | Path) -> str:
-    """The token that a file holds, without the white space around it."""
+    """The token that a file holds: its first line, without the white space around it. Others are former ones."""
     try:
-        token = Path(path).read_text().strip()
+        token = "".join(Path(path).read_text().strip().splitlines()[:1]).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfigError(f"token file {path}: {error}", hint="name a file that holds a token") from None
     if not token:

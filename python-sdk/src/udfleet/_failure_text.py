@@ -28,6 +28,11 @@ UNRESOLVED = "check the name, and that this machine can look it up (DNS, /etc/ho
 _UNRESOLVED = re.compile(r"DNS resolution failed|Domain name not found|errors? resolving|hostname lookup error", re.I)
 """How gRPC says so, as it comes with grpcio and with pyarrow."""
 
+_GRPC_ADDRESS = "is that the gRPC address of a udfleet coordinator (port 8815 by default)?"
+
+_HTTP_ONLY = re.compile(r"http1\.x server \(HTTP status 505\)")
+"""How gRPC shows the answer of a port of pages and metrics."""
+
 _NO_CONNECTION = "failed to connect to all addresses"
 """How gRPC says that it has sent nothing."""
 
@@ -129,6 +134,8 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
     """The exception for a status that says nothing of udfleet's."""
     message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
     kind = _STATUS.get(status, errors.InternalError)
+    if _HTTP_ONLY.search(message):
+        return errors.InternalError(f"{address} answered that it speaks HTTP and no gRPC", hint=_GRPC_ADDRESS)
     if kind is errors.UnreachableError and (refusal := refused_by_tls(message)):
         reason, hint = refusal
         return errors.UnauthenticatedError(f"no connection to {address}: {reason}: {message}", hint=hint)
@@ -138,7 +145,7 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
         return kind(f"no answer from {address}: {message}", hint=ABSENT)
     told = f"{address} answered with status {status}" + (f": {message}" if message else "")
     # udfleet's own processes send typed errors: another program may listen there.
-    return kind(told, hint="is that the gRPC address of a udfleet coordinator (port 8815 by default)?")
+    return kind(told, hint=_GRPC_ADDRESS)
 
 
 def _without_context(text: str) -> str:

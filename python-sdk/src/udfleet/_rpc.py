@@ -277,6 +277,16 @@ class Rpc:
                 return
             request.page_token = page.next_page_token
 
+    def tenants(self) -> Iterator[fleet.TenantInfo]:
+        """All tenants."""
+        request = fleet.ListTenantsRequest()
+        while True:
+            page = self._unary("Fleet/ListTenants", request, fleet.ListTenantsResponse)
+            yield from page.tenants
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     def revoke_token(self, request: fleet.RevokeTokenRequest) -> fleet.AccessRecord:
         """Revokes a token."""
         return self._unary("Fleet/RevokeToken", request, fleet.RevokeTokenResponse).record

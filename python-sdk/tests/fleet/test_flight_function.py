@@ -177,7 +177,7 @@ def test_wrong_addresses_tokens_and_names_are_told(pair, monkeypatch):
         ((pair.address, "same"), udfleet.UnauthenticatedError, "the call carries no token", "UDFLEET_TOKEN"),
         ((pair.address, "same", "x"), udfleet.UnauthenticatedError, "the token is wrong", "pass token="),
         ((pair.address, "sam", pair.token), udfleet.FunctionNotFoundError, "no function sam", "same"),
-        ((pair.http_address, "same"), udfleet.UnreachableError, f"no answer from {pair.http_address}", "check address"),
+        ((pair.http_address, "same"), udfleet.InternalError, f"{pair.http_address} answered", "gRPC address"),
     ]:
         function = FlightFunction(*arguments)
         error = failure_of(kind, function.resolve)

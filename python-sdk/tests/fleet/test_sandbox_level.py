@@ -53,8 +53,9 @@ def test_a_sandbox_that_is_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         ((executor,), metrics) = pages(fleet)
         assert executor["sandbox"] == {"level": "off", "missing": view.sandbox.missing}
         assert 'udfleet_executors_by_sandbox{level="off"} 1' in metrics.splitlines()
-        command = [sys.executable, "-m", "udfleet", "--address", fleet.address, "--token", str(fleet.token), "status"]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "udfleet", "--address", fleet.address, "status"]
+        given = {**os.environ, "UDFLEET_TOKEN": str(fleet.token or "")}
+        shown = subprocess.run(command, capture_output=True, text=True, check=True, env=given)
         assert "sandbox: off on 1 executor" in shown.stdout
         assert "executor-1 contains functions in part or not at all" in shown.stderr
         assert alive(fleet.pids["executor-1"])

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 from fleet_support import BIGINT, eventually, failure_of
-from tls_fleet import TOKEN, certs, tls_fleet
+from tls_fleet import TOKEN, certs, expired, tls_fleet
 
 import udfleet
 from udfleet import UnauthenticatedError, udf
@@ -112,10 +112,33 @@ def test_a_certificate_of_another_ca_is_refused(secured, strangers):
     assert_told(failures(secured.address, tls_ca=ca, **wrong), "not signed by this fleet's CA")
 
 
+def test_certificates_that_have_expired_are_told(secured, tmp_path):
+    ca = secured.tls()["tls_ca"]
+    cert, key = expired(secured.certs, tmp_path / "client", "URI:udfleet://client/late")
+    assert_told(failures(secured.address, tls_ca=ca, tls_cert=str(cert), tls_key=str(key)), "has expired")
+    cert, key = expired(secured.certs, tmp_path / "node", "URI:udfleet://coordinator/late,DNS:localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["h2"])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def handshakes():
+            with contextlib.suppress(OSError):
+                while True:
+                    plain, _ = listener.accept()
+                    with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True):
+                        pass
+
+        threading.Thread(target=handshakes, daemon=True).start()
+        assert_told(failures(f"localhost:{listener.getsockname()[1]}", tls_ca=ca), "its certificate has expired")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def test_the_command_line(secured, strangers):
     def ran(*options, **variables):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("UDFLEET_")}
-        command = [sys.executable, "-m", "udfleet", "--address", secured.address, "--token", TOKEN, *options]
+        command = [sys.executable, "-m", "udfleet", "--address", secured.address, *options]
+        variables["UDFLEET_TOKEN"] = TOKEN
         return subprocess.run(command, capture_output=True, text=True, env={**kept, **variables}, timeout=60)
 
     done = ran("status", UDFLEET_TLS_CA=str(secured.certs / "ca.crt"))

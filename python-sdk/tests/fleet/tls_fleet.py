@@ -25,6 +25,41 @@ def certs(folder: Path, *options: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
 
 
+_CA = """
+[ca]
+default_ca = only
+[only]
+database = {folder}/index.txt
+serial = {folder}/serial
+new_certs_dir = {folder}
+default_md = sha256
+policy = any
+[any]
+commonName = optional
+[names]
+subjectAltName = {names}
+extendedKeyUsage = serverAuth, clientAuth
+"""
+
+
+def expired(certs: Path, folder: Path, names: str) -> tuple[Path, Path]:
+    """A certificate by the CA of `certs` that was valid for a day long ago, and its key."""
+    folder.mkdir()
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01")
+    (folder / "ca.conf").write_text(_CA.format(folder=folder, names=names))
+    cert, key, request = folder / "expired.crt", folder / "expired.key", folder / "request.pem"
+    for command in (
+        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=expired",
+         "-keyout", str(key), "-out", str(request)],
+        ["ca", "-batch", "-notext", "-config", str(folder / "ca.conf"), "-extensions", "names", "-in", str(request),
+         "-out", str(cert), "-cert", str(certs / "ca.crt"), "-keyfile", str(certs / "ca.key"),
+         "-startdate", "20200101000000Z", "-enddate", "20200102000000Z"],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=SECONDS)
+    return cert, key
+
+
 class TlsFleet:
     """One coordinator and executors e1, e2, ... with mutual TLS; everything is reached by 127.0.0.1 and localhost."""
 
@@ -58,7 +93,9 @@ class TlsFleet:
                            *options)  # fmt: skip
 
     def _start(self, name: str, program: str, certificate: str, *options: str) -> dict[str, Any]:
-        command = [str(binaries.find_program(program)), "--http-listen", "127.0.0.1:0", "--token", TOKEN]
+        token = self.folder / "token"
+        token.write_text(TOKEN)
+        command = [str(binaries.find_program(program)), "--http-listen", "127.0.0.1:0", "--token-file", str(token)]
         child = Child(name, [*command, *self.files(certificate), *options], self.folder / f"{name}.log")
         self.children.append(child)
         return child.wait_ready(SECONDS)

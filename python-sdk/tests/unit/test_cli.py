@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from udfleet import DataTypes
 from udfleet._client.fleet import Fleet
+from udfleet._client.tenants import TenantLimits, TenantView
 from udfleet._client.views import ExecutorView, FunctionView
 from udfleet.cli import files, loading, tables
 from udfleet.cli.main import cli
@@ -34,6 +35,7 @@ def run(monkeypatch):
     monkeypatch.setattr(Fleet, "executors", lambda self: [])
     monkeypatch.setattr(Fleet, "meta_store_outage", "")
     monkeypatch.setattr(Fleet, "certificate_ends", None)
+    monkeypatch.setattr(Fleet, "tenants", lambda self: [])
     return CliRunner()
 
 
@@ -62,6 +64,29 @@ def test_status_tells_of_a_metadata_store_that_is_away(run, monkeypatch):
     assert done.exit_code == 1 and "h:2379" in json.loads(done.stdout)["meta_store_outage"]
 
 
+def tenant(name: str, **limits: int) -> TenantView:
+    names = [field.name for field in dataclasses.fields(TenantLimits)]
+    return TenantView(name, TenantLimits(*(limits.get(name) for name in names)), 2, 1, 3 << 20, 4, 1000, 7)
+
+
+def test_status_shows_what_tenants_have_and_may(run, monkeypatch):
+    monkeypatch.setattr(Fleet, "functions", lambda self: [view("READY")])
+    monkeypatch.setattr(Fleet, "tenants", lambda self: [tenant("default")])
+    assert "TENANT" not in run.invoke(cli, ["status"]).stdout, "nothing limits the only one"
+    limited = tenant("acme", functions=5, artifact_bytes=1 << 30, rows_per_second=900)
+    monkeypatch.setattr(Fleet, "tenants", lambda self: [limited, tenant("default")])
+    lines = run.invoke(cli, ["status"]).stdout.splitlines()
+    (acme,) = [re.split(" {2,}", line) for line in lines if line.startswith("acme")]
+    assert (acme[1], acme[2], acme[4:7]) == ("2/5", "1", ["4", "900", "7"])
+    told = json.loads(run.invoke(cli, ["status", "--json"]).stdout)["tenants"]
+    assert [entry["limits"]["functions"] for entry in told] == [5, None]
+
+
+def test_a_token_among_the_arguments_is_refused(run):
+    done = run.invoke(cli, ["--token", "s3cret", "functions"])
+    assert done.exit_code == 2 and "--token-file" in done.stderr and "s3cret" not in done.stderr
+
+
 def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys):
     pythons = ["3.8.20", "3.9.1", "3.9.25", "3.10.4", "3.11.2", "3.11.15", "3.12.11", "3.13.5", "3.13.7"]
     executor = ExecutorView(
@@ -75,6 +100,7 @@ def test_status_on_a_narrow_terminal_keeps_what_people_copy(monkeypatch, capsys)
     monkeypatch.setattr(Fleet, "functions", lambda self: [function])
     monkeypatch.setattr(Fleet, "meta_store_outage", "")
     monkeypatch.setattr(Fleet, "certificate_ends", None)
+    monkeypatch.setattr(Fleet, "tenants", lambda self: [])
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("UDFLEET_TOKEN", raising=False)

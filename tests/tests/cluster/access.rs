@@ -123,3 +123,18 @@ fn other_addresses_than_loopback_are_refused() {
         assert!(!success && err.contains("token"), "{program}: {err}");
     }
 }
+
+#[test]
+fn a_token_on_the_command_line_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    for (program, more) in [
+        ("udfleet-coordinator", vec!["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir", folder]),
+        ("udfleet-executor", vec!["--coordinator", "127.0.0.1:1", "--work-dir", folder]),
+        ("udfleet-clickhouse", vec!["--function", "f"]),
+    ] {
+        let (success, out, err) = run(program, &[more, vec!["--token", TOKEN]].concat(), &[]);
+        assert!(!success && !out.contains(TOKEN), "{program}: {out}");
+        assert!(err.contains("--token-file") && !err.contains(TOKEN), "{program}: {err}");
+    }
+}

@@ -170,7 +170,10 @@ async fn tokens_and_absent_fleets() {
     let (file, input) = (file.to_str().unwrap(), stream(&[numbers([4])]));
     let ended = once(&cluster, "double", &["--token-file", file], &input).await;
     assert_eq!(values(&ended.stdout), [8], "{ended:?}");
-    assert_failed(&once(&cluster, "double", &["--token=wrong"], &input).await, "UNAUTHENTICATED");
+    let wrong = cluster.folder().join("wrong");
+    std::fs::write(&wrong, "wrong").unwrap();
+    let arguments = ["--token-file", wrong.to_str().unwrap()];
+    assert_failed(&once(&cluster, "double", &arguments, &input).await, "UNAUTHENTICATED");
     let missing = once(&cluster, "double", &["--token-file=/no/such/file"], &input).await;
     assert_failed(&missing, "INVALID_CONFIG: double: token_file /no/such/file");
 

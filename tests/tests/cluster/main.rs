@@ -35,3 +35,4 @@ mod settings;
 mod slow_functions;
 mod stages;
 mod table_functions;
+mod tenants;

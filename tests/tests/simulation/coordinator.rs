@@ -55,7 +55,7 @@ impl Coordinator {
         let (registry, routes) = (Arc::new(registry), Arc::new(RouteTable::default()));
         let me = Announcement { owner, address: address.clone(), http_address: String::new() };
         let (access, _) = AccessTable::open(Arc::clone(&store), None).await?;
-        let tickets = Arc::new(TicketSigner::new(&address)?);
+        let tickets = Arc::new(TicketSigner::new(&address, Arc::default())?);
         let leave = CancellationToken::new();
         let (session, _) = Session::start(Arc::clone(&store), me, TIMING, leave.clone());
         let (s, r) = (Arc::clone(&store), Arc::clone(&registry));

@@ -20,6 +20,7 @@ from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
 from . import arguments, backup
+from . import tenants as tenant_calls
 from . import tokens as token_calls
 from .backup import BackupSummary
 from .columns import to_batch
@@ -31,6 +32,7 @@ from .progress import RowCount, shown
 from .registration import OnEvent, register
 from .runner import Batches, Runner
 from .tables import Tables
+from .tenants import TenantView
 from .tokens import NewToken, TokenView
 from .views import (
     ExecutorView,
@@ -264,6 +266,10 @@ class Fleet(Tables):
         :param kind: `roles`, or `join` or `executor` for those of an executor.
         """
         return token_calls.revoke(self._rpc, arguments.text(name, "the name of a token"), kind)
+
+    def tenants(self) -> list[TenantView]:
+        """What tenants have registered, what they do at this coordinator, and what they may."""
+        return list(tenant_calls.listed(self._rpc))
 
     def backup(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
         """Writes all registered functions and their files into a new folder. The fleet goes on meanwhile.

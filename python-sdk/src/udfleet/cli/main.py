@@ -72,8 +72,9 @@ class _Group(click.Group):
 @click.option(
     "--token",
     default=None,
-    help="The token to show. Other users of this machine see it in lists of processes: rather set UDFLEET_TOKEN, or "
-    "use --token-file.",
+    expose_value=False,
+    hidden=True,
+    callback=shared.refused_token,
 )
 @click.option("--token-file", type=click.Path(dir_okay=False), default=None, help="A file that holds the token.")
 @click.option("--tls-ca", envvar="UDFLEET_TLS_CA", metavar="FILE", help="The fleet's CA: turns TLS on.")
@@ -83,7 +84,6 @@ class _Group(click.Group):
 def cli(
     ctx: click.Context,
     address: str,
-    token: str | None,
     token_file: str | None,
     tls_ca: str | None,
     tls_cert: str | None,
@@ -91,12 +91,12 @@ def cli(
 ) -> None:
     """Run Python functions on a fleet. Data goes to stdout, everything else to stderr.
 
-    Without --token and --token-file: what UDFLEET_TOKEN holds, what the file holds that UDFLEET_TOKEN_FILE names, or
+    Without --token-file: what UDFLEET_TOKEN holds, what the file holds that UDFLEET_TOKEN_FILE names, or
     the token of the fleet that `udfleet up` runs at the address on this machine.
     """
     ctx.obj = {
         "address": address,
-        "token": shared.chosen_token(token, token_file),
+        "token": shared.chosen_token(token_file),
         "tls_ca": tls_ca,
         "tls_cert": tls_cert,
         "tls_key": tls_key,

@@ -29,13 +29,16 @@ def connected(ctx: click.Context) -> Fleet:
     return connect(**ctx.find_root().obj)
 
 
-def chosen_token(token: str | None, token_file: str | None) -> str | None:
-    """What the options and the environment say of the token; None where they say nothing."""
-    if token and token_file:
-        raise click.UsageError("--token and --token-file are both given")
-    if token_file:
-        return read_token(token_file)
-    return find_token(token or None, [])
+def refused_token(_ctx: click.Context, _param: click.Parameter, token: str | None) -> None:
+    """A token among the arguments is not taken."""
+    if token is not None:
+        told = "--token: every user of this machine reads it in the list of processes"
+        raise click.UsageError(f"{told}; use --token-file, or set UDFLEET_TOKEN or UDFLEET_TOKEN_FILE")
+
+
+def chosen_token(token_file: str | None) -> str | None:
+    """What the option and the environment say of the token; None where they say nothing."""
+    return read_token(token_file) if token_file else find_token(None, [])
 
 
 def function_name(parameter: str, *, required: bool = True) -> Callable[[F], F]:
@@ -65,7 +68,7 @@ def _complete(
     # A shell completes without running the commands: the options of the group are parsed, and no more.
     options = ctx.find_root().params
     try:
-        token = chosen_token(options["token"], options["token_file"])
+        token = chosen_token(options["token_file"])
         with connect(**{name: options[name] for name in _CONNECTION}, token=token) as fleet:
             found = names(fleet)
     except UdfleetError:

@@ -14,6 +14,9 @@ from .shared import connected, executor_name, function_name, json_option
 from .tables import table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._client.tenants import TenantView
     from .._client.views import ExecutorView, FunctionView, ProgressView
 
 _PENDING_LONG = datetime.timedelta(minutes=1)
@@ -29,15 +32,23 @@ def status(ctx: click.Context, as_json: bool) -> None:
     """Functions and executors, and why anything waits. Exit status 1 when something failed or waits for long."""
     with connected(ctx) as fleet:
         functions, executors, outage = fleet.functions(), fleet.executors(), fleet.meta_store_outage
+        tenants = fleet.tenants()
         ends = fleet.certificate_ends
     if as_json:
-        told = {"functions": functions, "executors": executors, "meta_store_outage": outage, "certificate_ends": ends}
+        told = {
+            "functions": functions,
+            "executors": executors,
+            "tenants": tenants,
+            "meta_store_outage": outage,
+            "certificate_ends": ends,
+        }
         output.print_json(told)
     else:
         _executors(executors)
         _devices(executors, functions)
         print()
         _functions(functions)
+        _tenants(tenants)
         _reasons(functions)
         _sandboxes(executors)
         if outage:
@@ -77,6 +88,25 @@ def _sandboxes(executors: list[ExecutorView]) -> None:
         if executor.sandbox.missing:
             missing = "; ".join(executor.sandbox.missing)
             output.say(f"warning: {executor.id} contains functions in part or not at all: {missing}")
+
+
+def _tenants(tenants: list[TenantView]) -> None:
+    """What each has of what it may have. One that nothing limits is not worth a table."""
+    if all(limit is None for tenant in tenants for limit in vars(tenant.limits).values()) and len(tenants) < 2:
+        return
+    rows = []
+    for t in tenants:
+        most = t.limits
+        rate = "" if most.rows_per_second is None else str(most.rows_per_second)
+        rows.append([t.tenant, _of(t.functions, most.functions), _of(t.environments, most.environments),
+                     _of(t.artifact_bytes, most.artifact_bytes, output.size), _of(t.streams, most.streams), rate,
+                     t.refused])  # fmt: skip
+    print()
+    table(["TENANT", "FUNCTIONS", "ENVIRONMENTS", "FILES", "STREAMS", "ROWS/S AT MOST", "REFUSED"], rows)
+
+
+def _of(number: int, most: int | None, shown: Callable[[int], str] = str) -> str:
+    return shown(number) if most is None else f"{shown(number)}/{shown(most)}"
 
 
 def _certificates(ends: dict[str, datetime.datetime | None]) -> None:

@@ -356,10 +356,12 @@ class CoordinatorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., coordinators: _Optional[_Union[Coordinators, _Mapping]] = ..., ticket_keys: _Optional[_Union[TicketKeys, _Mapping]] = ...) -> None: ...
 
 class TicketKeys(_message.Message):
-    __slots__ = ("keys",)
+    __slots__ = ("keys", "limits")
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedCompositeFieldContainer[TicketKey]
-    def __init__(self, keys: _Optional[_Iterable[_Union[TicketKey, _Mapping]]] = ...) -> None: ...
+    limits: TenantLimits
+    def __init__(self, keys: _Optional[_Iterable[_Union[TicketKey, _Mapping]]] = ..., limits: _Optional[_Union[TenantLimits, _Mapping]] = ...) -> None: ...
 
 class TicketKey(_message.Message):
     __slots__ = ("id", "public_key", "expires_unix_ms")
@@ -372,20 +374,36 @@ class TicketKey(_message.Message):
     def __init__(self, id: _Optional[str] = ..., public_key: _Optional[bytes] = ..., expires_unix_ms: _Optional[int] = ...) -> None: ...
 
 class TicketClaims(_message.Message):
-    __slots__ = ("key", "name", "functions", "tenant", "expires_unix_ms", "coordinator")
+    __slots__ = ("key", "name", "functions", "tenant", "expires_unix_ms", "coordinator", "limits")
     KEY_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     key: str
     name: str
     functions: _containers.RepeatedScalarFieldContainer[str]
     tenant: str
     expires_unix_ms: int
     coordinator: bool
-    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., coordinator: _Optional[bool] = ...) -> None: ...
+    limits: TenantLimits
+    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., coordinator: _Optional[bool] = ..., limits: _Optional[_Union[TenantLimits, _Mapping]] = ...) -> None: ...
+
+class TenantLimits(_message.Message):
+    __slots__ = ("functions", "artifact_bytes", "environments", "streams", "rows_per_second")
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    functions: int
+    artifact_bytes: int
+    environments: int
+    streams: int
+    rows_per_second: int
+    def __init__(self, functions: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., environments: _Optional[int] = ..., streams: _Optional[int] = ..., rows_per_second: _Optional[int] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("function", "tail", "follow")

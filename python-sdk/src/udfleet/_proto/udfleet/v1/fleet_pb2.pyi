@@ -423,3 +423,37 @@ class ExplainResponse(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[_stage_pb2.Stage]
     outputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Field]
     def __init__(self, text: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[_stage_pb2.Stage, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.Field, _Mapping]]] = ...) -> None: ...
+
+class ListTenantsRequest(_message.Message):
+    __slots__ = ("page_token",)
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    def __init__(self, page_token: _Optional[str] = ...) -> None: ...
+
+class ListTenantsResponse(_message.Message):
+    __slots__ = ("tenants", "next_page_token")
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[TenantInfo]
+    next_page_token: str
+    def __init__(self, tenants: _Optional[_Iterable[_Union[TenantInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class TenantInfo(_message.Message):
+    __slots__ = ("tenant", "limits", "functions", "environments", "artifact_bytes", "streams", "rows", "refused")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    limits: _cluster_pb2.TenantLimits
+    functions: int
+    environments: int
+    artifact_bytes: int
+    streams: int
+    rows: int
+    refused: int
+    def __init__(self, tenant: _Optional[str] = ..., limits: _Optional[_Union[_cluster_pb2.TenantLimits, _Mapping]] = ..., functions: _Optional[int] = ..., environments: _Optional[int] = ..., artifact_bytes: _Optional[int] = ..., streams: _Optional[int] = ..., rows: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
