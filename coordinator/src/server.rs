@@ -200,7 +200,16 @@ impl Server {
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
         let shown = Arc::clone(&stats);
         let numbers = TenantNumbers { tenants, registry: Arc::clone(&registry) };
-        let exporter = Exporter::new(fleet.clone(), session, stats, engines, store, failures, tls.clone(), numbers);
+        let exporter = Exporter {
+            fleet: fleet.clone(),
+            session,
+            stats,
+            engines,
+            store,
+            failures,
+            credentials: tls.clone(),
+            tenants: numbers,
+        };
         let shown = Http {
             fleet: fleet.clone(),
             monitor: Arc::default(),

@@ -26,16 +26,24 @@ const MOST_FUNCTIONS: usize = 500;
 /// Series of user metrics on the page; names and labels come from user code, which may make any number of them.
 const MOST_USER_SERIES: usize = 10_000;
 
-/// Renders the page.
+/// Renders the page from these.
 pub struct Exporter {
-    fleet: MembershipHandle,
-    session: Session,
-    stats: Arc<Stats>,
-    engines: Arc<Engines>,
-    store: SharedStore,
-    failures: Arc<LoginFailures>,
-    credentials: Option<Arc<Credentials>>,
-    tenants: TenantNumbers,
+    /// Executors and functions.
+    pub fleet: MembershipHandle,
+    /// Coordinators, and which one leads.
+    pub session: Session,
+    /// What the router counts.
+    pub stats: Arc<Stats>,
+    /// Streams of engines.
+    pub engines: Arc<Engines>,
+    /// Whether the metadata store answers.
+    pub store: SharedStore,
+    /// Logins that were refused.
+    pub failures: Arc<LoginFailures>,
+    /// Certificates; none without TLS.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Numbers of tenants.
+    pub tenants: TenantNumbers,
 }
 
 /// Where the numbers of tenants come from.
@@ -64,21 +72,6 @@ impl TenantNumbers {
 }
 
 impl Exporter {
-    /// Reads from these.
-    #[must_use]
-    pub fn new(
-        fleet: MembershipHandle,
-        session: Session,
-        stats: Arc<Stats>,
-        engines: Arc<Engines>,
-        store: SharedStore,
-        failures: Arc<LoginFailures>,
-        credentials: Option<Arc<Credentials>>,
-        tenants: TenantNumbers,
-    ) -> Self {
-        Self { fleet, session, stats, engines, store, failures, credentials, tenants }
-    }
-
     /// The page, in Prometheus' text format.
     ///
     /// # Errors
