@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use rustix::process::{Pid, Signal, WaitOptions, getpgid, kill_process, set_child_subreaper, waitpid};
@@ -15,11 +15,16 @@ use tokio::signal::unix::{SignalKind, signal};
 const PERIOD: Duration = Duration::from_millis(500);
 /// Orphans of orphans come one generation after the other.
 const GENERATIONS: usize = 100;
+/// How long one that was killed is waited for: one that hangs in the kernel is looked at again later.
+const KILLED_WITHIN: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(1);
 
 /// The processes that this one has started itself, each with a number of its own: process ids are used again.
 static STARTED: Mutex<Option<HashMap<u32, u64>>> = Mutex::new(None);
 /// Written while orphans are looked for, so that nobody is between the start of a process and its entry.
 static STARTING: RwLock<()> = RwLock::new(());
+/// Held while orphans are ended: the number of one that another thread has waited for may be another process's.
+static ENDING: Mutex<()> = Mutex::new(());
 static NEXT: AtomicU64 = AtomicU64::new(0);
 /// Orphans come here.
 static ADOPTS: AtomicBool = AtomicBool::new(false);
@@ -82,6 +87,7 @@ pub fn end_stray() {
     if !ADOPTS.load(Ordering::Acquire) {
         return;
     }
+    let _alone = ENDING.lock();
     for _ in 0..GENERATIONS {
         if orphans().into_iter().filter(|orphan| end(*orphan)).count() == 0 {
             return;
@@ -109,12 +115,21 @@ fn children() -> Vec<u32> {
 /// new orphans possible.
 fn end(orphan: Pid) -> bool {
     // Its number stays its own until it has been waited for, which happens here alone.
-    if waitpid(Some(orphan), WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()) {
-        return false;
-    }
-    let group = getpgid(Some(orphan)).ok().and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok());
+    let Ok(None) = waitpid(Some(orphan), WaitOptions::NOHANG) else { return false };
+    let Ok(group) = getpgid(Some(orphan)) else { return false };
+    let group = u32::try_from(group.as_raw_nonzero().get()).ok();
     let kept = group.is_some_and(|group| STARTED.lock().as_ref().is_some_and(|all| all.contains_key(&group)));
-    !kept && kill_process(orphan, Signal::KILL).is_ok() && waitpid(Some(orphan), WaitOptions::empty()).is_ok()
+    !kept && kill_process(orphan, Signal::KILL).is_ok() && is_gone_soon(orphan)
+}
+
+fn is_gone_soon(killed: Pid) -> bool {
+    let end = Instant::now() + KILLED_WITHIN;
+    loop {
+        match waitpid(Some(killed), WaitOptions::NOHANG) {
+            Ok(None) if Instant::now() < end => std::thread::sleep(POLL),
+            ended => return ended.is_ok_and(|ended| ended.is_some()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -29,10 +29,19 @@ export const PAGES: [string, string, string][] = [
   ["/events", "Events", "v"],
 ];
 
+/** As it stands where it is no valid encoding: then there is nothing of that name. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** What a path shows, and what it has to watch. */
 function page(at: string): { title: string; topics: string[]; body: ComponentChildren } {
   const [, first = "", rest = ""] = at.split("/");
-  const name = decodeURIComponent(rest);
+  const name = decoded(rest);
   if (first === "" ) return { title: "Overview", topics: [], body: <Overview /> };
   if (first === "functions" && name) return { title: name, topics: [`function:${name}`], body: <FunctionPage key={name} name={name} /> };
   if (first === "functions") return { title: "Functions", topics: ["functions"], body: <Functions /> };

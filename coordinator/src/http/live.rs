@@ -188,6 +188,8 @@ fn read(
     async_stream::stream! {
         let run = reader.0.live.run;
         let ends = tokio::time::Instant::now() + LASTS;
+        // Read before the frames, which may be newer: who goes on behind it misses none.
+        let mut second = *done.borrow_and_update();
         for (name, frame) in &mut topics {
             let frame = frame.borrow_and_update().clone();
             if seen.is_none_or(|seen| frame.tick > seen) {
@@ -195,7 +197,6 @@ fn read(
             }
         }
         loop {
-            let second = *done.borrow_and_update();
             if let Ok(event) = Event::default().event("tick").id(format!("{run}-{}", second.tick)).json_data(second) {
                 yield Ok(event);
             }
@@ -203,6 +204,7 @@ fn read(
                 Ok(Ok(())) => {}
                 _ => break,
             }
+            second = *done.borrow_and_update();
             for (name, frame) in &mut topics {
                 // A topic of which the sender is gone was rendered anew for others: this reader comes back.
                 match frame.has_changed() {

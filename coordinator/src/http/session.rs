@@ -39,6 +39,9 @@ pub struct WhoAmI {
     observes: bool,
 }
 
+/// Of logins, for the audit log.
+const PATH: &str = "/api/v1/session";
+
 type Cookie = [(axum::http::HeaderName, String); 1];
 
 /// The routes below `/api/v1`.
@@ -55,8 +58,8 @@ async fn log_in(
     Json(login): Json<Login>,
 ) -> Result<(StatusCode, Cookie), HttpError> {
     let from = from.map(|Extension(ConnectInfo(address))| address);
-    let caller = http.gate.login(Some(login.token.trim()), "/api/v1/session", from)?;
-    caller.demand(&[Right::Observe], "the dashboard")?;
+    let caller = http.gate.login(Some(login.token.trim()), PATH, from)?;
+    http.gate.demand(&caller, &[Right::Observe], "the dashboard", PATH, from)?;
     let cookie = http.sessions.start(login.token.trim(), SystemTime::now())?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }

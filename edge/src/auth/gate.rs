@@ -11,6 +11,7 @@ use udfleet_proto::v1::ErrorCode;
 use super::denial::{Denial, Denials};
 use super::failures::LoginFailures;
 use super::principal::{Principal, PrincipalKind};
+use super::right::Right;
 use super::table::{Demand, Surface, method};
 
 /// Why a caller is not known.
@@ -164,6 +165,24 @@ impl Gate {
         })
     }
 
+    /// Notes it where a caller has none of the rights that `named` takes; `what` is its path.
+    ///
+    /// # Errors
+    /// As [`Principal::demand`].
+    pub fn demand(
+        &self,
+        caller: &Principal,
+        rights: &[Right],
+        named: &str,
+        what: &'static str,
+        from: Option<SocketAddr>,
+    ) -> Result<(), Error> {
+        caller.demand(rights, named).inspect_err(|error| {
+            let (code, caller) = (error.code(), Some(caller));
+            self.denials.note(&Denial { caller, claimed: "", from, what, subject: "", code, reason: "" });
+        })
+    }
+
     /// The caller of `path`, if it may; none where the path asks for no caller. `header` is the text of an
     /// [`HEADER`](super::HEADER), `from` the peer.
     ///
@@ -189,11 +208,7 @@ impl Gate {
         if let Demand::OneOf(rights) = entry.demand {
             let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
             let named = if path.starts_with("/api/") { path } else { name };
-            caller.demand(rights, named).map_err(|error| {
-                let (code, caller) = (error.code(), Some(&*caller));
-                self.denials.note(&Denial { caller, claimed: "", from, what, subject: "", code, reason: "" });
-                GateRefusal::Denied(error)
-            })?;
+            self.demand(&caller, rights, named, what, from).map_err(GateRefusal::Denied)?;
         }
         Ok(Some(caller))
     }

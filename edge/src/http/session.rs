@@ -109,7 +109,10 @@ fn seconds(time: SystemTime) -> u64 {
 fn new_key(file: &Path, random: &SystemRandom) -> io::Result<Vec<u8>> {
     let mut key = vec![0; KEY_BYTES];
     random.fill(&mut key).map_err(|_| io::Error::other("the random numbers of the system can't be had"))?;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(&key)?;
+    // Beside it and then renamed, so that a crash leaves no empty file.
+    let beside = file.with_extension("new");
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?.write_all(&key)?;
+    std::fs::rename(&beside, file)?;
     Ok(key)
 }
 

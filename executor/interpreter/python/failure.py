@@ -31,9 +31,13 @@ def describe(error):
 def clean(text, limit=MAX_MESSAGE):
     """Valid Unicode without NUL, at most so long, without the values of secrets."""
     if MASKED:
-        text = text[: limit + len(MASKED[0])]
+        longest = len(MASKED[0])
+        cut = len(text) > limit + 2 * longest
+        text = text[: limit + 2 * longest]
         for value in MASKED:
             text = text.replace(value, "***")
+        # Where it was cut, its end may be the beginning of a value.
+        text = text[: len(text) - longest] if cut else text
     text = text[:limit].replace("\0", "\\x00")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

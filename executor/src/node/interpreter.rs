@@ -292,8 +292,9 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
         working_dir: folders.working(),
         env: for_interpreter(&built.python, &temporary, |name| std::env::var(name).ok())
             .into_iter()
-            .chain(arguments.devices.variables())
             .chain(arguments.variables.plain(&folders.secrets()))
+            // Last: a function's own variables don't take devices that others hold.
+            .chain(arguments.devices.variables())
             .collect(),
         secrets: Vec::new(),
         executor: context.executor.clone(),

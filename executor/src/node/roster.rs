@@ -189,6 +189,12 @@ impl Roster {
             && served.all(|entry| entry.loaded.contains(&slot) || entry.refused.contains(&slot))
     }
 
+    /// The functions that the interpreter of a slot has loaded, by their numbers.
+    pub(super) fn loaded_in(&self, slot: u32) -> BTreeSet<u32> {
+        let loaded = self.functions.iter().filter(|(_, entry)| entry.loaded.contains(&slot));
+        loaded.map(|(number, _)| *number).collect()
+    }
+
     /// A slot is given up.
     pub(super) fn remove_slot(&mut self, slot: u32) {
         self.vacate(slot);

@@ -40,11 +40,16 @@ impl Masks {
         for value in values {
             let text = String::from_utf8_lossy(value);
             for line in text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST) {
+                let (repr, url) = (escaped(line), percent_encoded(line));
                 texts.extend([
+                    repr.replace('"', "\\\""),
+                    repr.replace('\'', "\\'"),
+                    json_ascii(&repr.replace('"', "\\\"")),
+                    url.replace("%2F", "/"),
+                    url.replace("%20", "+"),
                     line.to_owned(),
-                    escaped(line),
-                    escaped(line).replace('"', "\\\""),
-                    percent_encoded(line),
+                    repr,
+                    url,
                 ]);
             }
         }
@@ -148,6 +153,21 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\t', "\\t")
 }
 
+/// As `json.dumps` writes what is not ASCII.
+fn json_ascii(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            written.push(character);
+        } else {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units);
+            units.iter().for_each(|unit| written.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    written
+}
+
 /// As it stands in a URL.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -184,6 +204,18 @@ mod tests {
         let masks = masks(r#"a\b"c/d e"#);
         for quoted in [r#"'a\\b"c/d e'"#, r#""a\\b\"c/d e""#, "https://x/?key=a%5Cb%22c%2Fd%20e"] {
             assert!(masks.mask(quoted).contains("***"), "{quoted}");
+        }
+    }
+
+    #[test]
+    fn values_are_masked_as_pythons_libraries_quote_them() {
+        for (value, quoted) in [
+            ("ab/cd+ef==", "quote: ab/cd%2Bef%3D%3D"),
+            ("with a space", "urlencode: with+a+space"),
+            ("gr\u{fc}n-\u{1f511}", r#"json: "gr\u00fcn-\ud83d\udd11""#),
+            (r#"it's "both""#, r#"repr: 'it\'s "both"'"#),
+        ] {
+            assert!(masks(value).mask(quoted).contains("***"), "{quoted}");
         }
     }
 

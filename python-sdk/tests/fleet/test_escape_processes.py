@@ -71,6 +71,9 @@ def test_nothing_outlives_its_interpreter(fleet: udfleet.LocalFleet, way: str) -
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_outlives_a_killed_executor(fleet: udfleet.LocalFleet, way: str) -> None:
     interpreter, started = start(fleet, way)
+    if way == "daemon":
+        # Its parent has ended and its session is its own: it is the executor that ends it, at its next look.
+        eventually("the executor has ended it", lambda: not any(map(alive, started)))
     os.kill(fleet.pids["executor-1"], signal.SIGKILL)
     eventually("all has ended", lambda: not any(map(alive, {interpreter, *started})))
 

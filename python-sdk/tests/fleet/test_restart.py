@@ -13,7 +13,7 @@ import pytest
 from fleet_support import run_cli
 
 import udfleet
-from udfleet import DataTypes, udf
+from udfleet import DataTypes, FunctionContext, ScalarFunction, udf
 
 
 @pytest.fixture
@@ -102,6 +102,30 @@ def test_where_a_new_one_does_not_start_the_others_go_on(fleet, folder):
     assert done.replaced == 1 and done.error is not None and "KEY" in str(done.error)
     assert set(interpreters(fleet).values()) == {"old"}
     assert run_cli(fleet, "restart", status=2).returncode == 2
+
+
+class Client(ScalarFunction):
+    """Opens a connection with its key, as far as this test can tell."""
+
+    def open(self, context: FunctionContext) -> None:
+        if os.environ["KEY"] == "revoked":
+            raise PermissionError("this key is revoked")
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def eval(self, pause: float) -> str:
+        time.sleep(pause)
+        return f"{os.getpid()} {os.environ['KEY']}"
+
+
+def test_where_a_new_one_does_not_load_what_the_old_one_had_the_others_go_on(fleet, folder):
+    fleet.register_function("who", udf(Client(), result_type=DataTypes.STRING()), secrets=["KEY"])
+    assert len(interpreters(fleet)) == 2
+    (folder / "KEY").write_text("revoked")
+    [done] = fleet.restart("who")
+    assert done.replaced == 1 and done.error is not None and "PermissionError" in str(done.error)
+    assert set(interpreters(fleet).values()) == {"old"}
 
 
 def test_only_interpreters_of_the_named_function_are_replaced(fleet):

@@ -51,6 +51,8 @@ def raises(how: str) -> str:
         raise ValueError(f"raised {value}")
     if how == "cut":
         raise ValueError("x" * (4096 - 8) + value + "y" * 100)
+    if how == "often":
+        raise ValueError(value * 1000)
     if how == "cause":
         try:
             raise KeyError(value)
@@ -106,7 +108,7 @@ def test_values_are_masked_in_output(fleet, how):
     assert HIDDEN not in text and HIDDEN[:6] not in text
 
 
-@pytest.mark.parametrize("how", ["message", "cut", "cause", "class", "crash"])
+@pytest.mark.parametrize("how", ["message", "cut", "often", "cause", "class", "crash"])
 def test_values_are_masked_in_errors(fleet, how):
     name = registered(fleet, "raises_" + how, raises)
     with pytest.raises(udfleet.UdfleetError) as raised:
@@ -212,9 +214,7 @@ def test_up_takes_values_from_its_surroundings(tmp_path):
         with udfleet.connect(address, "t" * 40) as fleet:
             fleet.register_function("given", VARIABLE, secrets=["FROM_HERE", "FILED"])
             assert fleet.call("given", ["FROM_HERE", "FILED"]).to_pylist() == [HIDDEN, "from-a-file"]
-        arguments = [
-            Path(f"/proc/{pid}/cmdline").read_bytes() for pid in os.listdir("/proc") if pid.isdigit() and alive(pid)
-        ]
+        arguments = [arguments_of(pid) for pid in os.listdir("/proc") if pid.isdigit()]
         assert not any(HIDDEN.encode() in line for line in arguments)
     finally:
         up.terminate()
@@ -222,8 +222,11 @@ def test_up_takes_values_from_its_surroundings(tmp_path):
         up.stdout.close()
 
 
-def alive(pid: str) -> bool:
-    return Path(f"/proc/{pid}/cmdline").exists()
+def arguments_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 @udf(result_type=DataTypes.STRING())

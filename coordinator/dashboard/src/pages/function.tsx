@@ -25,7 +25,7 @@ export function FunctionPage({ name }: { name: string }) {
         <h1>{data.name}<small>@{wanted.version}</small></h1>
         <State of={wanted.state} />
         <Copy what={{
-          CLI: `udfleet fn explain ${own}`,
+          CLI: `udfleet progress ${own}`,
           curl: curl(`/topics/function:${own}`),
           PromQL: `rate(udfleet_function_rows_total{function="${own}"}[1m])`,
           JSON: JSON.stringify(data),

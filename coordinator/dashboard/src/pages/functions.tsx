@@ -24,7 +24,7 @@ export function Functions() {
   const rows = topic<FunctionRow[]>("functions").value;
   return (
     <>
-      <div class="title"><h1>Functions</h1><Copy what={{ CLI: "udfleet fn ls", curl: curl("/topics/functions"), JSON: JSON.stringify(rows) }} /></div>
+      <div class="title"><h1>Functions</h1><Copy what={{ CLI: "udfleet functions", curl: curl("/topics/functions"), JSON: JSON.stringify(rows) }} /></div>
       {!rows ? <Loading /> : (
         <Table label="functions" rows={rows} columns={COLUMNS} id={(row) => row.function} text={(row) => `${row.name} ${row.state} ${row.kind} ${row.func_type}`} sort="Function"
           empty={<Empty>No function is registered yet. In Python: <code>fleet.register_function("add", add)</code></Empty>} />

@@ -50,6 +50,8 @@ impl EnvironmentState {
                 self.keep_retiring();
                 true
             }
+            // A restart goes through the interpreters that there are.
+            ScalingStep::Shrink if self.renewal.is_some() => false,
             ScalingStep::Shrink => self.retire_last(),
         }
     }
@@ -86,6 +88,7 @@ impl EnvironmentState {
             InterpreterEvent::Loaded(number) => return self.roster.loaded(slot, number),
             InterpreterEvent::Unloaded => return self.roster.unloaded(slot),
             InterpreterEvent::Refused(number, error) => {
+                self.renewal_refused(slot, number, &error);
                 if let Some(pause) = self.roster.refused(slot, number, here(error)) {
                     myself.send_after(pause, move || EnvironmentMessage::Retry(number));
                 }
@@ -97,6 +100,9 @@ impl EnvironmentState {
                 self.roster.start_failed(slot, here(error))
             }
             InterpreterEvent::Ended { lived, loading } => {
+                if let Some((number, error)) = &loading {
+                    self.renewal_refused(slot, *number, error);
+                }
                 self.roster.ended(slot, lived, loading.map(|(number, error)| (number, here(error))))
             }
         };

@@ -34,6 +34,10 @@ pub(super) struct Renewal {
     slots: BTreeSet<u32>,
     /// The one that was replaced last.
     newest: Option<u32>,
+    /// Functions that the interpreter before that one had loaded, by their numbers.
+    expected: BTreeSet<u32>,
+    /// The one that takes no new calls, because it is the next to go.
+    retiring: Option<u32>,
     replaced: u32,
     done: Vec<UnboundedSender<RestartedEnvironment>>,
 }
@@ -51,7 +55,8 @@ enum RenewalStep {
 
 impl Renewal {
     fn new() -> Self {
-        Self { slots: BTreeSet::new(), newest: None, replaced: 0, done: Vec::new() }
+        let (slots, expected) = (BTreeSet::new(), BTreeSet::new());
+        Self { slots, newest: None, expected, retiring: None, replaced: 0, done: Vec::new() }
     }
 
     /// `exists`: the slot has an interpreter; `serves`: it takes calls of all functions.
@@ -64,10 +69,18 @@ impl Renewal {
         self.slots.first().map_or(RenewalStep::Finish, |slot| RenewalStep::Replace(*slot))
     }
 
-    fn replaced(&mut self, slot: u32) {
+    /// `loaded`: what the interpreter that goes had loaded.
+    fn replaced(&mut self, slot: u32, loaded: BTreeSet<u32>) {
         self.slots.remove(&slot);
         self.newest = Some(slot);
+        self.expected = loaded;
+        self.retiring = None;
         self.replaced += 1;
+    }
+
+    /// True where the newest interpreter can't load what the one before it could.
+    fn is_broken_by(&self, slot: u32, function: u32) -> bool {
+        self.newest == Some(slot) && self.expected.contains(&function)
     }
 }
 
@@ -78,7 +91,8 @@ impl EnvironmentState {
             return;
         }
         let renewal = self.renewal.get_or_insert_with(Renewal::new);
-        renewal.slots.extend(self.interpreters.keys());
+        // Spares come and go by themselves.
+        renewal.slots.extend(self.interpreters.keys().filter(|slot| **slot < self.scaler.target()));
         renewal.done.push(wish.done);
         tracing::info!(environment = self.hash, interpreters = renewal.slots.len(), "rolling restart");
     }
@@ -88,7 +102,12 @@ impl EnvironmentState {
         let Some(renewal) = &mut self.renewal else { return false };
         let (interpreters, roster) = (&self.interpreters, &self.roster);
         match renewal.step(|slot| interpreters.contains_key(&slot), |slot| roster.is_complete(slot)) {
-            RenewalStep::Wait => false,
+            RenewalStep::Wait => {
+                // The newest one has ended: what was to go next serves meanwhile.
+                let kept = renewal.retiring.take();
+                self.reinstate(kept);
+                false
+            }
             RenewalStep::Finish => {
                 self.end_renewal(None);
                 false
@@ -97,9 +116,10 @@ impl EnvironmentState {
                 // It takes no new calls meanwhile.
                 let busy = self.in_service.get(&slot).is_some_and(|old| !self.pool.retire(old.pid(), Duration::ZERO));
                 if busy {
+                    renewal.retiring = Some(slot);
                     return false;
                 }
-                renewal.replaced(slot);
+                renewal.replaced(slot, self.roster.loaded_in(slot));
                 self.roster.remove_slot(slot);
                 self.in_service.remove(&slot);
                 self.told.remove(&slot);
@@ -118,8 +138,22 @@ impl EnvironmentState {
         }
     }
 
+    /// A new interpreter can't load a function that the one before it had loaded: the others go on as they are.
+    pub(super) fn renewal_refused(&mut self, slot: u32, function: u32, error: &Error) {
+        if self.renewal.as_ref().is_some_and(|renewal| renewal.is_broken_by(slot, function)) {
+            self.end_renewal(Some(error));
+        }
+    }
+
+    fn reinstate(&self, slot: Option<u32>) {
+        if let Some(kept) = slot.and_then(|slot| self.in_service.get(&slot)) {
+            self.pool.reinstate(kept.pid());
+        }
+    }
+
     fn end_renewal(&mut self, error: Option<&Error>) {
         let Some(renewal) = self.renewal.take() else { return };
+        self.reinstate(renewal.retiring);
         let outcome = RestartedEnvironment {
             environment: self.hash.clone(),
             replaced: renewal.replaced,
@@ -141,12 +175,15 @@ mod tests {
     fn one_goes_after_the_other_and_only_when_the_new_one_serves() {
         let mut renewal = Renewal { slots: BTreeSet::from([0, 1, 2]), ..Renewal::new() };
         assert_eq!(renewal.step(|_| true, |_| true), RenewalStep::Replace(0));
-        renewal.replaced(0);
+        renewal.replaced(0, BTreeSet::from([7]));
+        assert!(renewal.is_broken_by(0, 7));
+        assert!(!renewal.is_broken_by(0, 8), "it never worked");
+        assert!(!renewal.is_broken_by(1, 7), "another one");
         assert_eq!(renewal.step(|slot| slot != 0, |slot| slot != 0), RenewalStep::Wait);
         assert_eq!(renewal.step(|_| true, |slot| slot != 0), RenewalStep::Wait);
         // Slot 1 has ended by itself.
         assert_eq!(renewal.step(|slot| slot != 1, |_| true), RenewalStep::Replace(2));
-        renewal.replaced(2);
+        renewal.replaced(2, BTreeSet::new());
         assert_eq!(renewal.step(|_| true, |_| true), RenewalStep::Finish);
         assert_eq!(renewal.replaced, 2);
     }
