@@ -54,7 +54,7 @@ def test_engines_call_without_a_token(guarded):
         with client_of(open_endpoint) as client:
             assert client.call("picky", NUMBERS).column() == [1, None]
             assert client.info("picky").total_records == 1
-            assert not client.info("picky").endpoint
+            assert not client.info("picky").endpoints
             with pytest.raises(grpc.RpcError, match="does not list"):
                 list(client.flights())
             assert client.action("protocol_version") == [b"\x02"] and client.actions()
