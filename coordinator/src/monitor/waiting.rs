@@ -7,7 +7,7 @@ use udfleet_proto::v1::{ExecutorState, LoadState};
 use super::activity::{Severity, SubjectKind};
 use crate::snapshot::{FunctionEntry, Snapshot};
 
-/// Lines that are told; of more it says how many.
+/// Lines that are kept and told; further ones are left out.
 pub const MOST: usize = 500;
 
 /// One thing that waits, or keeps others waiting.

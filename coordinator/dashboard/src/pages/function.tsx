@@ -3,10 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type FunctionDetail, type FunctionRow, type FunctionView, type LogRow, ask } from "../api";
 import { bytes, clock, count, duration, percent, rate } from "../format";
 import { second, topic } from "../live";
-import { Chart, Windows, useHistory } from "../parts/chart";
+import { Windows, useHistory } from "../parts/chart";
 import { Failures } from "../parts/failures";
 import { Card, Copy, Empty, Events, Figure, Loading, Since, Split, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
+import { WorkCharts } from "../parts/work";
 import { query, setQuery } from "../router";
 
 const TABS = ["Now", "Versions", "Executors", "Errors", "Logs", "Source"] as const;
@@ -66,11 +67,7 @@ function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
   return (
     <div class="grid">
       <Card title="How it goes" wide more={<Windows />}>
-        <div class="charts">
-          <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
-          <Chart title="Batches a second" history={history} format={rate} lines={[{ field: "calls", label: "answered", colour: "convert" }, { field: "errors", label: "failed", colour: "bad" }]} />
-          <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
-        </div>
+        <WorkCharts history={history} />
       </Card>
       <Card title="Where the time goes"><Split split={row.split} legend /></Card>
       <Card title="What would help">

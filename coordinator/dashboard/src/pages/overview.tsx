@@ -2,9 +2,10 @@
 import type { Overview as Data } from "../api";
 import { bytes, count, duration, rate } from "../format";
 import { topic } from "../live";
-import { Chart, Windows, useHistory } from "../parts/chart";
+import { Windows, useHistory } from "../parts/chart";
 import { Card, Copy, Empty, Events, Figure, For, Loading, Since, Spark, Split, Subject, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
+import { WorkCharts } from "../parts/work";
 
 export function Overview() {
   const data = topic<Data>("overview").value;
@@ -31,11 +32,7 @@ export function Overview() {
       </dl>
       <div class="grid">
         <Card title="Throughput and latency" wide>
-          <div class="charts">
-            <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
-            <Chart title="Batches a second" history={history} format={rate} lines={[{ field: "calls", label: "answered", colour: "convert" }, { field: "errors", label: "failed", colour: "bad" }]} />
-            <Chart title="Latency" history={history} format={duration} lines={[{ field: "p50", label: "p50", colour: "convert" }, { field: "p95", label: "p95", colour: "queue" }]} />
-          </div>
+          <WorkCharts history={history} />
         </Card>
         <Card title="Where the time goes"><Split split={data.split} legend /></Card>
         <Card title="Interpreters"><Slots data={data} /></Card>
