@@ -31,6 +31,20 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     all
 }
 
+/// The interpreters below this process, without uv, probes and what compiles bytecode: these start through the same
+/// program, and some paths among their arguments are libraries too.
+#[must_use]
+pub fn interpreters(pid: u32) -> Vec<u32> {
+    let mut all = descendants(pid);
+    all.retain(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| is_interpreter(&line)));
+    all
+}
+
+fn is_interpreter(command_line: &[u8]) -> bool {
+    let arguments: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
+    arguments.windows(2).any(|pair| pair[0] == b"python" && pair[1].ends_with(b"/libudfleet_interpreter.so"))
+}
+
 /// True while the process exists and is no zombie.
 #[must_use]
 pub fn alive(pid: u32) -> bool {

@@ -14,7 +14,7 @@ use udfleet_tests::batches::{batch, integers, numbers, texts};
 use udfleet_tests::cluster::Cluster;
 use udfleet_tests::function::{Function, string};
 use udfleet_tests::http::wait_idle;
-use udfleet_tests::memory::descendants;
+use udfleet_tests::memory::interpreters;
 use udfleet_tests::messages::{Encoder, descriptors, path};
 use udfleet_tests::stream::{call, exchange};
 
@@ -37,12 +37,8 @@ async fn assert_unharmed(cluster: &mut Cluster, interpreters: &[u32]) {
 }
 
 fn all_interpreters(cluster: &mut Cluster) -> Vec<u32> {
-    let mut all = descendants(cluster.executor("e1").pid());
-    all.extend(descendants(cluster.executor("e2").pid()));
-    // What compiles the bytecode of environments in the background ends by itself.
-    all.retain(|pid| {
-        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(".so"))
-    });
+    let mut all = interpreters(cluster.executor("e1").pid());
+    all.extend(interpreters(cluster.executor("e2").pid()));
     all.sort_unstable();
     all
 }

@@ -11,7 +11,7 @@ use udfleet_tests::batches::batch;
 use udfleet_tests::cluster::Cluster;
 use udfleet_tests::function::{Function, bytes};
 use udfleet_tests::http::wait_idle;
-use udfleet_tests::memory::{descendants, pss};
+use udfleet_tests::memory::{interpreters, pss};
 use udfleet_tests::messages::{Encoder, command};
 use udfleet_tests::proxy::Proxy;
 use udfleet_tests::stream::{Stream, call};
@@ -38,7 +38,7 @@ impl Watch {
         for executor in ["e1", "e2"] {
             let pid = cluster.executor(executor).pid();
             processes.push((executor.to_owned(), pid));
-            processes.extend(descendants(pid).into_iter().map(|child| (format!("interpreter of {executor}"), child)));
+            processes.extend(interpreters(pid).into_iter().map(|child| (format!("interpreter of {executor}"), child)));
         }
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
