@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use prost::Message as _;
+use udfleet_edge::tracked::{Difference, TrackedMap};
 use udfleet_proto::v1::{DesiredState, EnvironmentReference, FunctionReference};
 
 use crate::registry::Function;
-use crate::tracked::{Difference, TrackedMap};
 
 /// The size of one message, bytes: far below the bound of a control message.
 const ROOM: usize = 2 << 20;

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use prost::Message as _;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use sha2::{Digest as _, Sha256};
+use udfleet_edge::tracked::TrackedMap;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::{FunctionRef, nearest, versioned};
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition};
-
-use crate::tracked::TrackedMap;
 
 /// One version of a function.
 #[derive(Debug, Clone, PartialEq)]

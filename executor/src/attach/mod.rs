@@ -37,6 +37,9 @@ pub use set::AttachmentSet;
 const REPORT_PERIOD: Duration = Duration::from_millis(500);
 /// Changes that come in quick succession (build output, say) share a report.
 const REPORT_GAP: Duration = Duration::from_millis(20);
+/// Within which coordinators give the same answers: several reports come in that time, should one be late.
+const SAME_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+const _: () = assert!(3 * (REPORT_PERIOD.as_millis() + REPORT_GAP.as_millis()) < SAME_ANSWERS_WITHIN.as_millis());
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Finds a coordinator that vanished without a word.

@@ -1,15 +1,17 @@
 //! Makes reports: changes since the previous one, cut into messages of bounded size.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use prost::Message as _;
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::error::shrink;
 use udfleet_proto::v1::{
     BuildLogLine, EnvironmentReference, FunctionMetrics, FunctionReference, FunctionStatus, HeldDevice, Report,
 };
 
+use crate::metrics::MetricsNews;
 use crate::node::{Board, Context, Desired, View};
 
 /// What one report holds of each kind, bytes: far below the bound of a control message.
@@ -53,7 +55,7 @@ impl Reporter {
             devices: context.devices.held(),
             secrets: context.secrets.names(),
         };
-        self.reports.next(&context.board, context.stats.report(Instant::now()), numbers)
+        self.reports.next(&context.board, |after| context.stats.news(after, Instant::now()), numbers)
     }
 }
 
@@ -96,12 +98,17 @@ impl ReportSequence {
         self.answers = self.answers.max(number);
     }
 
-    /// The next report; true where more has to follow.
-    pub fn next(&mut self, board: &Board, metrics: Vec<FunctionMetrics>, numbers: NodeNumbers) -> (Report, bool) {
+    /// The next report, where `metrics` gives what has changed of them since a change; true where more has to follow.
+    pub fn next(
+        &mut self,
+        board: &Board,
+        metrics: impl FnOnce(u64) -> MetricsNews,
+        numbers: NodeNumbers,
+    ) -> (Report, bool) {
         let mut view = board.view(self.sent.line, self.sent.change);
         let loads = std::mem::take(&mut view.loads);
         let desired = Arc::clone(&view.desired);
-        let (mut news, more) = self.sent.next(view, metrics);
+        let (mut news, more) = self.sent.next(view, metrics(self.sent.metrics_change));
         if self.sent.secrets.as_ref() != Some(&numbers.secrets) {
             news.secrets_changed = true;
             news.secrets.clone_from(&numbers.secrets);
@@ -140,22 +147,30 @@ struct SentReports {
     desired: Option<Arc<Desired>>,
     /// Functions of which something has been told.
     functions: HashSet<String>,
+    /// Of these, those that are desired no more, which has not been told.
+    unassigned: BTreeSet<String>,
     metrics: HashMap<String, FunctionMetrics>,
+    /// The last change of metrics that has been heard of.
+    metrics_change: u64,
+    /// Functions whose metrics are there no more, which has not been told.
+    forgotten: BTreeSet<String>,
     /// Metrics that there was no room for.
     unsent: BTreeMap<String, FunctionMetrics>,
 }
 
 impl SentReports {
     /// What a report says of `view` and `metrics` beyond what has been sent; true where not all of it had room.
-    fn next(&mut self, view: View, metrics: Vec<FunctionMetrics>) -> (Report, bool) {
+    fn next(&mut self, view: View, metrics: MetricsNews) -> (Report, bool) {
         let mut report = Report::default();
+        self.metrics_change = metrics.change;
         self.forget(&metrics, &mut report);
-        for metrics in metrics {
+        for metrics in metrics.changed {
             if self.metrics.get(&metrics.function) != Some(&metrics) {
                 self.unsent.insert(metrics.function.clone(), metrics);
             }
         }
-        let mut more = self.desired(&view.desired, &mut report);
+        self.desired(&view.desired, &mut report);
+        let mut more = self.unassigned(&mut report);
         more |= self.functions(view.functions, &view.desired, &mut report);
         more |= self.lines(view.build_log, &mut report);
         more |= self.unsent(&mut report);
@@ -168,12 +183,13 @@ impl SentReports {
     }
 
     /// Where desired state is another than was told: its environments, and the functions that it names no more.
-    fn desired(&mut self, desired: &Arc<Desired>, report: &mut Report) -> bool {
+    fn desired(&mut self, desired: &Arc<Desired>, report: &mut Report) {
         let told = self.desired.as_ref();
         if told.is_some_and(|told| Arc::ptr_eq(told, desired)) {
-            return false;
+            return;
         }
-        if told.is_none_or(|told| told.environments != desired.environments) {
+        let same = |told: &Arc<Desired>| desired.environments.since(&told.environments, |a, b| a == b).is_empty();
+        if !told.is_some_and(same) {
             report.environments_changed = true;
             let environment = |(hash, interpreters): (&String, &u32)| EnvironmentReference {
                 hash: hash.clone(),
@@ -181,17 +197,29 @@ impl SentReports {
             };
             report.environments = desired.environments.iter().map(environment).collect();
         }
-        let mut room = REPORT_BYTES;
-        let gone = |name: &String| {
-            let gone = !desired.functions.contains_key(name) && room > 0;
-            room = if gone { room.saturating_sub(name.len()) } else { room };
-            gone
-        };
-        report.unassigned = self.functions.extract_if(gone).collect();
-        if room == 0 {
-            return true;
+        if let Some(told) = self.desired.replace(Arc::clone(desired)) {
+            for Difference { key, now, .. } in desired.functions.since(&told.functions, Arc::ptr_eq) {
+                match now {
+                    // It is told anew, since its reference is new.
+                    Some(_) => drop(self.unassigned.remove(key)),
+                    None if self.functions.contains(key) => drop(self.unassigned.insert(key.clone())),
+                    None => {}
+                }
+            }
         }
-        self.desired = Some(Arc::clone(desired));
+    }
+
+    /// The functions that are desired no more.
+    fn unassigned(&mut self, report: &mut Report) -> bool {
+        let mut room = REPORT_BYTES;
+        while let Some(name) = self.unassigned.pop_first() {
+            self.functions.remove(&name);
+            room = room.saturating_sub(name.len());
+            report.unassigned.push(name);
+            if room == 0 {
+                return !self.unassigned.is_empty();
+            }
+        }
         false
     }
 
@@ -225,13 +253,20 @@ impl SentReports {
     }
 
     /// Counters that are gone begin at zero should the function come back.
-    fn forget(&mut self, metrics: &[FunctionMetrics], report: &mut Report) {
-        let now: std::collections::HashSet<&str> = metrics.iter().map(|m| m.function.as_str()).collect();
+    fn forget(&mut self, news: &MetricsNews, report: &mut Report) {
+        if news.whole {
+            let now: HashSet<&str> = news.changed.iter().map(|m| m.function.as_str()).collect();
+            let gone = self.metrics.keys().filter(|function| !now.contains(function.as_str()));
+            self.forgotten.extend(gone.cloned());
+        }
+        self.forgotten.extend(news.gone.iter().cloned());
+        for back in &news.changed {
+            self.forgotten.remove(&back.function);
+        }
         let unsent = &self.unsent;
-        let gone = |function: &String, _: &mut FunctionMetrics| {
-            !now.contains(function.as_str()) && !unsent.contains_key(function)
-        };
-        report.forgotten.extend(self.metrics.extract_if(gone).map(|(function, _)| function));
+        for function in self.forgotten.extract_if(.., |function| !unsent.contains_key(function)) {
+            report.forgotten.extend(self.metrics.remove(&function).map(|_| function));
+        }
     }
 
     fn unsent(&mut self, report: &mut Report) -> bool {
@@ -307,6 +342,10 @@ mod tests {
         FunctionMetrics { function: name.to_owned(), calls, ..FunctionMetrics::default() }
     }
 
+    fn whole(metrics: Vec<FunctionMetrics>) -> MetricsNews {
+        MetricsNews { changed: metrics, whole: true, ..MetricsNews::default() }
+    }
+
     fn told(report: &Report) -> Vec<(&str, u64)> {
         report.metrics.iter().map(|m| (m.function.as_str(), m.calls)).collect()
     }
@@ -317,7 +356,7 @@ mod tests {
         let (mut told, mut seen, mut reports) = (SentReports::default(), Vec::new(), 0);
         loop {
             let newer = statuses.iter().filter(|(change, _)| *change > told.change).cloned().collect();
-            let (report, more) = told.next(View { functions: newer, ..View::default() }, Vec::new());
+            let (report, more) = told.next(View { functions: newer, ..View::default() }, MetricsNews::default());
             assert!(report.encoded_len() <= 2 * REPORT_BYTES);
             seen.extend(report.functions.iter().map(|s| s.function.clone()));
             reports += 1;
@@ -327,8 +366,8 @@ mod tests {
         }
         assert!(reports > 4);
         assert_eq!(seen, statuses.iter().map(|(_, s)| s.function.clone()).collect::<Vec<_>>());
-        let (huge, _) =
-            told.next(View { functions: vec![(99, status("g@1", 40 << 20))], ..View::default() }, Vec::new());
+        let (huge, _) = told
+            .next(View { functions: vec![(99, status("g@1", 40 << 20))], ..View::default() }, MetricsNews::default());
         let error = huge.functions[0].error.as_ref().unwrap();
         assert_eq!(error.code(), ErrorCode::LoadFailed);
         assert!((100..=CUT_ERROR).contains(&error.message.len()));
@@ -339,7 +378,7 @@ mod tests {
         let metric =
             |index: usize| UserMetric { name: format!("{index}{}", "x".repeat(100 << 10)), ..UserMetric::default() };
         let many = FunctionMetrics { user: (0..900).map(metric).collect(), ..calls("f@1", 1) };
-        let (report, _) = SentReports::default().next(View::default(), vec![many, calls("g@1", 2)]);
+        let (report, _) = SentReports::default().next(View::default(), whole(vec![many, calls("g@1", 2)]));
         assert_eq!(told(&report), [("f@1", 1), ("g@1", 2)]);
         assert!(!report.metrics[0].user.is_empty() && report.encoded_len() <= LARGEST);
     }
@@ -347,13 +386,13 @@ mod tests {
     #[test]
     fn numbers_are_told_when_they_change_and_forgotten_ones_are_named() {
         let mut all = SentReports::default();
-        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 2)]);
+        let (report, _) = all.next(View::default(), whole(vec![calls("f@1", 1), calls("g@1", 2)]));
         assert_eq!(told(&report), [("f@1", 1), ("g@1", 2)]);
-        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 3)]);
+        let (report, _) = all.next(View::default(), whole(vec![calls("f@1", 1), calls("g@1", 3)]));
         assert_eq!((told(&report), report.forgotten.len()), (vec![("g@1", 3)], 0));
-        let (report, _) = all.next(View::default(), vec![calls("f@1", 1)]);
+        let (report, _) = all.next(View::default(), whole(vec![calls("f@1", 1)]));
         assert_eq!((told(&report), report.forgotten.clone()), (vec![], vec!["g@1".to_owned()]));
-        let (report, _) = all.next(View::default(), vec![calls("f@1", 1), calls("g@1", 3)]);
+        let (report, _) = all.next(View::default(), whole(vec![calls("f@1", 1), calls("g@1", 3)]));
         assert_eq!(told(&report), [("g@1", 3)], "counted from zero again");
     }
 
@@ -381,14 +420,14 @@ mod tests {
         };
         let mut one = SentReports::default();
         let first = desired(1, &["f@1", "g@1"], &[("e", 2)]);
-        let report = one.next(view(&first, &["f@1", "g@1"]), Vec::new()).0;
+        let report = one.next(view(&first, &["f@1", "g@1"]), MetricsNews::default()).0;
         assert_eq!((report.references.len(), report.environments_changed, report.environments.len()), (2, true, 1));
-        let report = one.next(view(&first, &[]), Vec::new()).0;
+        let report = one.next(view(&first, &[]), MetricsNews::default()).0;
         assert!(!report.environments_changed && report.references.is_empty() && report.unassigned.is_empty());
         let second = desired(2, &["g@1"], &[("e", 2)]);
-        let report = one.next(view(&second, &[]), Vec::new()).0;
+        let report = one.next(view(&second, &[]), MetricsNews::default()).0;
         assert_eq!((report.unassigned, report.environments_changed), (vec!["f@1".to_owned()], false));
-        let anew = SentReports::default().next(view(&second, &["g@1"]), Vec::new()).0;
+        let anew = SentReports::default().next(view(&second, &["g@1"]), MetricsNews::default()).0;
         assert_eq!((anew.references.len(), anew.unassigned.len(), anew.environments_changed), (1, 0, true));
     }
 
@@ -396,9 +435,9 @@ mod tests {
     fn what_is_built_is_told_when_it_changes() {
         let mut all = SentReports::default();
         let view = |built: &[&str]| View { built: built.iter().map(|h| (*h).to_owned()).collect(), ..View::default() };
-        assert!(all.next(view(&[]), Vec::new()).0.built_changed);
-        assert!(!all.next(view(&[]), Vec::new()).0.built_changed);
-        let report = all.next(view(&["e"]), Vec::new()).0;
+        assert!(all.next(view(&[]), MetricsNews::default()).0.built_changed);
+        assert!(!all.next(view(&[]), MetricsNews::default()).0.built_changed);
+        let report = all.next(view(&["e"]), MetricsNews::default()).0;
         assert_eq!((report.built_changed, report.built_environments), (true, vec!["e".to_owned()]));
     }
 }

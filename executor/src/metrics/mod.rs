@@ -1,23 +1,22 @@
 //! Metrics of functions on this executor, cumulative since the process started.
 
+mod registry;
 mod user;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
 
+pub use registry::{MetricsNews, StatsRegistry};
 use user::UserNumbers;
 
 /// Of the rows of a function that failed and did not fail their stream, so many errors are kept whole.
 const KEPT_ERRORS: usize = 10;
-/// Counters of a function that has left stay for several reports to each coordinator.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
 
 /// What one answered batch adds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,12 +47,24 @@ pub struct BatchRecord {
     pub merged: bool,
 }
 
+/// Functions whose counters have changed since they were last looked at, each once.
+#[derive(Debug, Default)]
+struct ChangeMarks(Mutex<Vec<Arc<str>>>);
+
+impl ChangeMarks {
+    fn take(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
 /// Counters of one function.
 #[derive(Debug, Default)]
 pub struct FunctionStats {
+    name: Arc<str>,
+    marks: Arc<ChangeMarks>,
+    /// It is among the marked ones.
+    marked: AtomicBool,
     in_flight: AtomicU64,
-    /// Since when the executor has let the function go: they are forgotten once every coordinator has been told.
-    left: Mutex<Option<Instant>>,
     counted: Mutex<Counted>,
     user: Mutex<UserNumbers>,
     first_errors: Mutex<Vec<ErrorInfo>>,
@@ -73,14 +84,31 @@ pub struct InFlight(Arc<FunctionStats>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.mark();
     }
 }
 
 impl FunctionStats {
+    fn of(name: &str, marks: &Arc<ChangeMarks>) -> Self {
+        Self { name: name.into(), marks: Arc::clone(marks), ..Self::default() }
+    }
+
+    /// After each change. Calls pay for one flag, which is set already unless a report was made since.
+    fn mark(&self) {
+        if !self.marked.swap(true, Ordering::AcqRel) {
+            self.marks.0.lock().push(Arc::clone(&self.name));
+        }
+    }
+
+    fn unmark(&self) {
+        self.marked.swap(false, Ordering::AcqRel);
+    }
+
     /// A batch has arrived.
     #[must_use]
     pub fn arrived(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.mark();
         InFlight(Arc::clone(self))
     }
 
@@ -107,12 +135,15 @@ impl FunctionStats {
         m.run_ns += batch.run_ns;
         m.cpu_ns += batch.cpu_ns;
         counted.latency.record(batch.total_ns);
+        drop(counted);
+        self.mark();
     }
 
     /// What an answered batch has failed with.
     pub fn failed(&self, error: &ErrorInfo) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         error_groups::record(&mut self.failures.lock(), error, now.as_millis() as i64);
+        self.mark();
     }
 
     /// Rows have failed and have not failed their stream.
@@ -121,11 +152,25 @@ impl FunctionStats {
         let mut kept = self.first_errors.lock();
         let room = KEPT_ERRORS.saturating_sub(kept.len());
         kept.extend(errors.first.into_iter().take(room));
+        drop(kept);
+        self.mark();
+    }
+
+    fn kept_row_errors(&self, executor: &str, function: &str) -> KeptRowErrors {
+        let count = self.counted.lock().metrics.row_errors;
+        let (function, executor) = (function.to_owned(), executor.to_owned());
+        KeptRowErrors { executor, function, count, first: self.first_errors.lock().clone() }
     }
 
     /// An interpreter says what of its user metrics has changed. `interpreter` is never used again after its end.
     pub fn user_metrics(&self, interpreter: u64, metrics: Vec<UserMetric>) {
         self.user.lock().tell(interpreter, metrics);
+        self.mark();
+    }
+
+    /// Its sums stay.
+    fn interpreter_ended(&self, interpreter: u64) {
+        self.user.lock().ended(interpreter);
     }
 
     /// The user metrics, summed over interpreters.
@@ -136,92 +181,25 @@ impl FunctionStats {
 
     /// The most memory that an interpreter of the function has been seen to hold, bytes.
     pub fn saw_memory(&self, bytes: u64) {
-        let peak = &mut self.counted.lock().metrics.peak_memory_bytes;
-        *peak = bytes.max(*peak);
-    }
-}
-
-/// The counters of all functions, by `name@version`.
-#[derive(Debug, Default)]
-pub struct StatsRegistry {
-    functions: Mutex<BTreeMap<String, Arc<FunctionStats>>>,
-}
-
-impl StatsRegistry {
-    /// The counters of a function, from zero where there are none.
-    #[must_use]
-    pub fn function(&self, versioned: &str) -> Arc<FunctionStats> {
-        let mut functions = self.functions.lock();
-        if let Some(stats) = functions.get(versioned) {
-            *stats.left.lock() = None;
-            return Arc::clone(stats);
-        }
-        let stats = Arc::<FunctionStats>::default();
-        functions.insert(versioned.to_owned(), Arc::clone(&stats));
-        stats
-    }
-
-    /// The counters of a function, where there are any.
-    #[must_use]
-    pub fn known(&self, versioned: &str) -> Option<Arc<FunctionStats>> {
-        self.functions.lock().get(versioned).cloned()
-    }
-
-    /// An interpreter has ended: what its user code has counted stays.
-    pub fn interpreter_ended(&self, interpreter: u64) {
-        self.functions.lock().values().for_each(|stats| stats.user.lock().ended(interpreter));
-    }
-
-    /// The rows that failed and did not fail their streams, of functions that `wanted` names.
-    #[must_use]
-    pub fn row_errors(&self, executor: &str, wanted: impl Fn(&str) -> bool) -> Vec<KeptRowErrors> {
-        let kept = |(function, stats): (&String, &Arc<FunctionStats>)| {
-            let count = stats.counted.lock().metrics.row_errors;
-            let (function, executor) = (function.clone(), executor.to_owned());
-            KeptRowErrors { executor, function, count, first: stats.first_errors.lock().clone() }
-        };
-        let functions = self.functions.lock();
-        let chosen = functions.iter().filter(|(name, _)| wanted(name)).map(kept);
-        chosen.filter(|errors| errors.count > 0).collect()
-    }
-
-    /// Forgets the counters of a function that this executor has let go, once each coordinator has had a report of them.
-    pub fn forget(&self, versioned: &str) {
-        if let Some(stats) = self.functions.lock().get(versioned) {
-            *stats.left.lock() = Some(Instant::now());
+        let mut counted = self.counted.lock();
+        if bytes > counted.metrics.peak_memory_bytes {
+            counted.metrics.peak_memory_bytes = bytes;
+            drop(counted);
+            self.mark();
         }
     }
 
-    /// All counters now, for who sums them: those of functions that have left are told for a while.
-    #[must_use]
-    pub fn report(&self, now: Instant) -> Vec<FunctionMetrics> {
-        let mut functions = self.functions.lock();
-        let left = |stats: &FunctionStats| *stats.left.lock();
-        functions
-            .retain(|_, stats| left(stats).is_none_or(|left| now.saturating_duration_since(left) < FORGOTTEN_AFTER));
-        snapshot(&functions)
-    }
-
-    /// All counters now.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<FunctionMetrics> {
-        snapshot(&self.functions.lock())
-    }
-}
-
-fn snapshot(functions: &BTreeMap<String, Arc<FunctionStats>>) -> Vec<FunctionMetrics> {
-    let one = |(name, stats): (&String, &Arc<FunctionStats>)| {
-        let counted = stats.counted.lock();
+    fn snapshot(&self, name: &str) -> FunctionMetrics {
+        let counted = self.counted.lock();
         FunctionMetrics {
-            function: name.clone(),
-            in_flight: stats.in_flight(),
+            function: name.to_owned(),
+            in_flight: self.in_flight(),
             latency: Some(counted.latency.to_proto()),
-            user: stats.user.lock().sum(),
-            failures: stats.failures.lock().clone(),
+            user: self.user.lock().sum(),
+            failures: self.failures.lock().clone(),
             ..counted.metrics.clone()
         }
-    };
-    functions.iter().map(one).collect()
+    }
 }
 
 #[cfg(test)]
@@ -262,23 +240,5 @@ mod tests {
         assert_eq!(kept[0].first[KEPT_ERRORS - 1].message, "1", "the first ones");
         assert_eq!(registry.snapshot()[0].row_errors, 300);
         assert!(registry.row_errors("e", |name| name == "g@1").is_empty());
-    }
-
-    #[test]
-    fn what_has_left_is_reported_to_each_coordinator_unless_it_comes_back() {
-        let registry = StatsRegistry::default();
-        for name in ["f@1", "g@1"] {
-            registry.function(name).answered(&BatchRecord { rows: 1, ..BatchRecord::default() });
-            registry.forget(name);
-        }
-        let _back = registry.function("g@1");
-        let rows =
-            |metrics: Vec<FunctionMetrics>| metrics.into_iter().map(|m| (m.function, m.rows)).collect::<Vec<_>>();
-        let now = Instant::now();
-        // Each coordinator has a report of its own.
-        for _ in 0..3 {
-            assert_eq!(rows(registry.report(now)), [("f@1".to_owned(), 1), ("g@1".to_owned(), 1)]);
-        }
-        assert_eq!(rows(registry.report(now + 2 * FORGOTTEN_AFTER)), [("g@1".to_owned(), 1)]);
     }
 }

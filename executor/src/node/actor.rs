@@ -189,7 +189,7 @@ impl NodeState {
     }
 
     fn collect(&self) {
-        let definitions = self.holdings.wanted().values().flat_map(|e| e.functions.values());
+        let definitions = self.holdings.wanted().iter().flat_map(|(_, e)| e.functions.iter().map(|(_, f)| f));
         let artifacts = definitions.flat_map(|f| f.payload.iter().chain(&f.pickle_support)).map(|a| a.hash.clone());
         let (artifacts, context): (BTreeSet<String>, _) = (artifacts.collect(), Arc::clone(&self.context));
         tokio::task::spawn_blocking(move || {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::v1::{BuildLogLine, EnvironmentLoad, FunctionReference, FunctionStatus, LoadState};
 
 use super::desired::Desired;
@@ -25,6 +26,8 @@ struct FunctionEntry {
 struct BoardState {
     desired: Arc<Desired>,
     functions: BTreeMap<String, FunctionEntry>,
+    /// Names of functions by the numbers of their last changes.
+    by_change: BTreeMap<u64, String>,
     /// Counts changes of functions.
     changes: u64,
     build_log: VecDeque<BuildLogLine>,
@@ -35,9 +38,20 @@ struct BoardState {
 }
 
 impl BoardState {
-    fn next_change(&mut self) -> u64 {
+    /// A function that there is has changed.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut FunctionEntry)) {
+        let Some(entry) = self.functions.get_mut(name) else { return };
+        change(entry);
         self.changes += 1;
-        self.changes
+        self.by_change.remove(&entry.changed);
+        self.by_change.insert(self.changes, name.to_owned());
+        entry.changed = self.changes;
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(entry) = self.functions.remove(name) {
+            self.by_change.remove(&entry.changed);
+        }
     }
 }
 
@@ -80,20 +94,17 @@ impl Board {
     /// reference is new is told again, even if nothing changes for it here; with another definition it begins anew.
     pub fn desired(&self, desired: &Arc<Desired>) {
         let mut state = self.state.lock();
-        state.desired = Arc::clone(desired);
-        state.functions.retain(|name, _| desired.functions.contains_key(name));
-        for (name, reference) in &desired.functions {
-            let held = state.functions.get(name).map(|held| &held.reference);
-            if held.is_some_and(|held| held == reference) {
+        let before = std::mem::replace(&mut state.desired, Arc::clone(desired));
+        for Difference { key, now, .. } in desired.functions.since(&before.functions, |before, now| before == now) {
+            let Some(reference) = now else {
+                state.remove(key);
                 continue;
+            };
+            if state.functions.get(key).is_none_or(|held| held.reference.definition != reference.definition) {
+                state.remove(key);
+                state.functions.insert(key.clone(), new_entry(reference));
             }
-            let same = held.is_some_and(|held| held.definition == reference.definition);
-            let changed = state.next_change();
-            let entry = state.functions.entry(name.clone()).or_insert_with(|| new_entry(reference));
-            if !same {
-                *entry = new_entry(reference);
-            }
-            (entry.reference, entry.changed) = (Arc::clone(reference), changed);
+            state.change(key, |entry| entry.reference = Arc::clone(reference));
         }
         drop(state);
         self.changed.send_replace(());
@@ -104,13 +115,12 @@ impl Board {
         let mut state = self.state.lock();
         let mut news = false;
         for status in statuses {
-            let changed = state.changes + 1;
-            if let Some(held) = state.functions.get_mut(&status.function).filter(|held| held.status != status) {
+            if let Some(held) = state.functions.get(&status.function).filter(|held| held.status != status) {
                 if held.status.state != status.state {
                     tracing::info!(function = status.function, state = status.state().as_str_name(), "function");
                 }
-                (held.status, held.changed) = (status, changed);
-                state.changes = changed;
+                let name = status.function.clone();
+                state.change(&name, |entry| entry.status = status);
                 news = true;
             }
         }
@@ -163,9 +173,9 @@ impl Board {
     #[must_use]
     pub fn view(&self, after_line: u64, after_change: u64) -> View {
         let state = self.state.lock();
-        let newer = state.functions.values().filter(|entry| entry.changed > after_change);
-        let mut functions: Vec<_> = newer.map(|entry| (entry.changed, entry.status.clone())).collect();
-        functions.sort_unstable_by_key(|(changed, _)| *changed);
+        let newer = state.by_change.range(after_change.saturating_add(1)..);
+        let status = |(changed, name): (&u64, &String)| Some((*changed, state.functions.get(name)?.status.clone()));
+        let functions = newer.filter_map(status).collect();
         View {
             desired: Arc::clone(&state.desired),
             functions,

@@ -1,15 +1,15 @@
 //! What the leader of the coordinators wants held here: references, put together from the messages in which they come.
 //! Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use udfleet_edge::tracked::TrackedMap;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{DesiredState, ErrorCode, FunctionReference};
 
-/// What this node shall hold, as of one revision.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What this node shall hold, as of one revision. A copy costs nothing, and what differs from an earlier state is known without
+/// comparing all of both.
+#[derive(Debug, Clone, Default)]
 pub struct Desired {
     /// Of the leader that sent it.
     pub term: u64,
@@ -18,9 +18,9 @@ pub struct Desired {
     /// Finish what runs, take nothing new.
     pub draining: bool,
     /// Interpreters by environment; 0: as many as the node thinks fit.
-    pub environments: BTreeMap<String, u32>,
+    pub environments: TrackedMap<String, u32>,
     /// By `name@version`.
-    pub functions: BTreeMap<String, Arc<FunctionReference>>,
+    pub functions: TrackedMap<String, Arc<FunctionReference>>,
 }
 
 impl Desired {
@@ -29,11 +29,6 @@ impl Desired {
     #[must_use]
     pub fn supersedes(&self, held: &Self) -> bool {
         (self.term, self.revision) > (held.term, held.revision)
-    }
-
-    /// The definitions that are needed, each once.
-    pub fn definitions(&self) -> impl Iterator<Item = &Bytes> {
-        self.functions.values().map(|reference| &reference.definition)
     }
 }
 
@@ -93,7 +88,7 @@ mod tests {
     }
 
     fn names(desired: Option<Desired>) -> Vec<String> {
-        desired.expect("complete").functions.into_keys().collect()
+        desired.expect("complete").functions.keys().cloned().collect()
     }
 
     #[test]
@@ -115,7 +110,10 @@ mod tests {
             ..Default::default()
         };
         let desired = feed.take(change.clone()).unwrap();
-        assert_eq!(desired.as_ref().map(|d| (d.revision, d.draining, d.environments["e"])), Some((7, true, 2)));
+        assert_eq!(
+            desired.as_ref().map(|d| (d.revision, d.draining, d.environments.get("e").copied())),
+            Some((7, true, Some(2)))
+        );
         assert_eq!(names(desired), ["f@1", "h@1"]);
         assert!(feed.take(change).is_err(), "it builds on what is no longer held");
         assert_eq!(names(feed.take(DesiredState { revision: 9, ..whole }).unwrap()), ["f@1", "g@1"]);

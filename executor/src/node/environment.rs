@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinHandle;
+use udfleet_proto::config::INTERPRETERS;
 use udfleet_proto::environment::of_group as environment_of;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{FunctionStatus, LoadState};
+use udfleet_proto::v1::{FunctionDefinition, FunctionStatus, LoadState};
 
 use super::context::Context;
 use super::devices::DeviceGrant;
@@ -59,6 +60,20 @@ pub enum EnvironmentMessage {
     Renew(RestartWish),
 }
 
+/// How many of an environment's functions set a number of interpreters, which is kept then.
+#[derive(Debug, Default)]
+struct FixedInterpreters(usize);
+
+impl FixedInterpreters {
+    /// A function is there that was not, or another, or none any more.
+    fn change(&mut self, before: Option<&Arc<FunctionDefinition>>, now: Option<&Arc<FunctionDefinition>>) {
+        let set = |function: Option<&Arc<FunctionDefinition>>| {
+            usize::from(function.is_some_and(|function| INTERPRETERS.integer(&function.config) > 0))
+        };
+        self.0 = (self.0 + set(now)).saturating_sub(set(before));
+    }
+}
+
 enum Build {
     Running(JoinHandle<()>),
     Done(Arc<LeasedEnvironment>),
@@ -77,6 +92,7 @@ pub(super) struct EnvironmentState {
     context: Arc<Context>,
     hash: String,
     wanted: WantedEnvironment,
+    fixed: FixedInterpreters,
     build: Build,
     roster: Roster,
     interpreters: BTreeMap<u32, ActorRef<InterpreterMessage>>,
@@ -119,7 +135,8 @@ impl Actor for EnvironmentActor {
             build: build(&context, &hash, &wanted, &myself),
             context,
             hash,
-            wanted: wanted.clone(),
+            wanted: WantedEnvironment::default(),
+            fixed: FixedInterpreters::default(),
             roster: Roster::default(),
             interpreters: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -222,11 +239,12 @@ fn build(
 impl EnvironmentState {
     fn want(&mut self, wanted: WantedEnvironment, myself: &ActorRef<EnvironmentMessage>) {
         let context = Arc::clone(&self.context);
-        let held = |name: &String, definition| {
-            self.wanted.functions.get(name).is_some_and(|held| Arc::ptr_eq(held, definition))
-        };
-        let new = wanted.functions.iter().any(|(name, definition)| !held(name, definition));
-        let leaving = self.roster.want(&wanted.functions, || context.next_number());
+        let changed = wanted.functions.since(&self.wanted.functions, Arc::ptr_eq);
+        let new = changed.iter().any(|difference| difference.now.is_some());
+        for difference in &changed {
+            self.fixed.change(difference.before, difference.now);
+        }
+        let leaving = self.roster.want(&changed, || context.next_number());
         self.wanted = wanted;
         self.scaler.bound(self.bounds());
         for number in leaving {

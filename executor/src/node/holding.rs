@@ -1,22 +1,26 @@
 //! What a node shall hold and how far that has come: desired state, the definitions that it needs, and the environments
-//! that follow from both. Pure.
+//! that follow from both. Each message costs what it changes, however many functions there are. Pure.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashSet};
+mod needs;
+
+#[cfg(test)]
+mod properties;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use udfleet_proto::v1::FunctionDefinition;
+use udfleet_edge::tracked::Difference;
+use udfleet_proto::v1::{FunctionDefinition, FunctionReference};
 
 use super::desired::Desired;
-use super::reconcile::{self, Definitions, EnvironmentChanges, Limits, WantedEnvironments};
+use super::reconcile::{EnvironmentChanges, Limits, WantedEnvironments};
+use needs::NeededDefinitions;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct NodeHoldings {
     desired: Arc<Desired>,
-    /// Those that `desired` names, as far as they have come.
-    definitions: Definitions,
+    needed: NeededDefinitions,
     wanted: WantedEnvironments,
 }
 
@@ -38,20 +42,48 @@ impl NodeHoldings {
         if !desired.supersedes(&self.desired) {
             return false;
         }
-        self.desired = Arc::new(desired);
-        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
-        self.definitions.retain(|hash, _| needed.contains(hash));
+        let before = std::mem::replace(&mut self.desired, Arc::new(desired));
+        let now = Arc::clone(&self.desired);
+        let changed = now.functions.since(&before.functions, |a, b| a == b);
+        // Needed before others are let go: a definition that goes from one function to another stays.
+        for Difference { key, now, .. } in &changed {
+            if let Some(reference) = now {
+                self.needed.need(&reference.definition, key);
+            }
+        }
+        for Difference { key, before, now } in &changed {
+            if let Some(before) = before {
+                self.let_go(key, before, *now);
+            }
+            if let Some((reference, definition)) = now.and_then(|now| Some((now, self.needed.get(&now.definition)?))) {
+                self.wanted.insert(&reference.environment, key, definition);
+            }
+        }
+        for Difference { key, .. } in now.environments.since(&before.environments, |a, b| a == b) {
+            self.wanted.touch(key);
+        }
         true
+    }
+
+    fn let_go(&mut self, function: &str, before: &FunctionReference, now: Option<&Arc<FunctionReference>>) {
+        if now.is_none_or(|now| now.definition != before.definition || now.environment != before.environment) {
+            self.wanted.remove(&before.environment, function);
+        }
+        if now.is_none_or(|now| now.definition != before.definition) {
+            self.needed.let_go(&before.definition, function);
+        }
     }
 
     /// Takes in definitions that are needed; true where one of them was missing.
     pub fn define(&mut self, definitions: Vec<(Bytes, FunctionDefinition)>) -> bool {
-        let needed: HashSet<&Bytes> = self.desired.definitions().collect();
         let mut news = false;
-        for (hash, definition) in definitions.into_iter().filter(|(hash, _)| needed.contains(hash)) {
-            if let Entry::Vacant(place) = self.definitions.entry(hash) {
-                place.insert(Arc::new(definition));
-                news = true;
+        for (hash, definition) in definitions {
+            let Some((definition, functions)) = self.needed.define(&hash, definition) else { continue };
+            news = true;
+            for function in functions {
+                if let Some(reference) = self.desired.functions.get(function) {
+                    self.wanted.insert(&reference.environment, function, &definition);
+                }
             }
         }
         news
@@ -60,23 +92,18 @@ impl NodeHoldings {
     /// The definitions that are needed and have not come.
     #[must_use]
     pub fn missing(&self) -> Vec<Bytes> {
-        let missing = self.desired.definitions().filter(|hash| !self.definitions.contains_key(*hash));
-        missing.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        self.needed.missing()
     }
 
     /// What has to be done so that the node holds what it shall.
     pub fn reconcile(&mut self, limits: Limits) -> EnvironmentChanges {
-        let wanted = reconcile::wanted(&self.desired, &self.definitions, limits);
-        let changes = reconcile::plan(&self.wanted, &wanted);
-        self.wanted = wanted;
-        changes
+        let asked = &self.desired.environments;
+        self.wanted.changes(limits, |environment| asked.get(environment).copied())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use udfleet_proto::v1::FunctionReference;
-
     use super::*;
 
     const LIMITS: Limits = Limits { interpreters_per_environment: 2, max_interpreters: 64 };
@@ -104,7 +131,7 @@ mod tests {
         assert!(!holdings.define(vec![definition("f")]), "no news");
         assert_eq!((holdings.missing(), holdings.reconcile(LIMITS).start.len()), (vec![Bytes::from("g")], 1));
         assert!(!holdings.desire(desired(1, 9, &[])), "of an earlier leader");
-        assert_eq!(holdings.wanted()["e"].functions.len(), 1);
+        assert_eq!(holdings.wanted().get("e").map(|e| e.functions.len()), Some(1));
         assert!(holdings.desire(desired(2, 2, &["g"])) && holdings.desire(desired(2, 3, &["f"])));
         assert_eq!(holdings.missing(), ["f"], "it was not needed for a while");
     }

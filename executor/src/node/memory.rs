@@ -47,6 +47,9 @@ impl MemoryRule {
     }
 }
 
+/// Functions are told of a peak that is higher by so much, bytes: each loads a little, and all are reported when it changes.
+const PEAK_STEP: u64 = 1 << 20;
+
 /// A share of the budget leaves an interpreter this much more than the largest takes, in halves.
 const HEADROOM_HALVES: u64 = 3;
 /// The least that an interpreter should have.
@@ -67,6 +70,8 @@ struct Watched {
     rss: u64,
     /// What is to be added to the memory of the interpreter's own process, when last measured.
     beside: i64,
+    /// The last peak that its functions were told.
+    told: u64,
 }
 
 impl Watched {
@@ -105,8 +110,11 @@ impl MemoryWatch {
     /// Watches an interpreter, or changes its rule.
     pub fn set(&self, interpreter: &Interpreter, rule: MemoryRule, stats: Vec<Arc<FunctionStats>>) {
         let mut watched = self.watched.lock();
-        let (rss, beside) = watched.get(&interpreter.pid()).map_or((0, 0), |w| (w.rss, w.beside));
-        watched.insert(interpreter.pid(), Watched { interpreter: interpreter.clone(), rule, stats, rss, beside });
+        let (rss, beside, told) = watched.get(&interpreter.pid()).map_or((0, 0, 0), |w| (w.rss, w.beside, w.told));
+        // Functions may be new to it.
+        stats.iter().for_each(|stats| stats.saw_memory(told));
+        let interpreter = interpreter.clone();
+        watched.insert(interpreter.pid(), Watched { interpreter, rule, stats, rss, beside, told });
     }
 
     /// Watches it no more.
@@ -147,8 +155,9 @@ impl MemoryWatch {
         let count = watched.len();
         for (pid, watched) in watched.iter_mut() {
             let Some(rss) = watched.measure(*pid, table) else { continue };
-            if rss > watched.rss {
+            if rss >= watched.told + PEAK_STEP {
                 watched.stats.iter().for_each(|stats| stats.saw_memory(rss));
+                watched.told = rss;
             }
             watched.rss = rss;
             if let Some(limit) = watched.rule.limit(self.budget, count).filter(|limit| rss > *limit) {

@@ -20,6 +20,7 @@ mod process_tree;
 pub mod reconcile;
 mod roster;
 pub mod scaling;
+mod shares;
 mod variables;
 
 pub use actor::{NodeActor, NodeMessage};

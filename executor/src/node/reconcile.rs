@@ -1,12 +1,12 @@
-//! From the coordinator's desired state to what this node starts, changes and stops. Pure.
+//! The environments of a node: what each shall hold, and what has to be started, changed and stopped. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use udfleet_edge::tracked::TrackedMap;
 use udfleet_proto::v1::{Environment, FunctionDefinition};
 
-use super::desired::Desired;
+use super::shares::InterpreterShares;
 
 /// What bounds this node.
 #[derive(Debug, Clone, Copy)]
@@ -17,34 +17,22 @@ pub struct Limits {
     pub max_interpreters: u32,
 }
 
-/// What one environment shall hold.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What one environment shall hold. A copy costs nothing.
+#[derive(Debug, Clone, Default)]
 pub struct WantedEnvironment {
     /// What to build.
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     /// How many interpreters to run.
     pub interpreters: u32,
-    /// By `name@version`.
-    pub functions: BTreeMap<String, Arc<FunctionDefinition>>,
+    /// By `name@version`. A definition is one value for as long as it is held: equal ones are the same one.
+    pub functions: TrackedMap<String, Arc<FunctionDefinition>>,
 }
 
 impl WantedEnvironment {
-    /// A definition is one value for as long as it is held: equal ones are the same one.
-    fn same(&self, other: &Self) -> bool {
-        let same = |((name, mine), (others, theirs)): ((&String, _), (&String, _))| {
-            name == others && Arc::ptr_eq(mine, theirs)
-        };
-        self.interpreters == other.interpreters
-            && self.functions.len() == other.functions.len()
-            && self.functions.iter().zip(&other.functions).all(same)
+    fn same(&self, before: &Self) -> bool {
+        self.interpreters == before.interpreters && self.functions.since(&before.functions, Arc::ptr_eq).is_empty()
     }
 }
-
-/// Definitions that this node has, by their hashes.
-pub type Definitions = HashMap<Bytes, Arc<FunctionDefinition>>;
-
-/// What the node shall hold, by environment hash.
-pub type WantedEnvironments = BTreeMap<String, WantedEnvironment>;
 
 /// What to do to get there.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -57,131 +45,146 @@ pub struct EnvironmentChanges {
     pub change: Vec<String>,
 }
 
-/// Groups the functions whose definitions are here by environment. Environments without functions need no interpreters
-/// and are left out. Every environment gets at least one interpreter; what goes beyond the node's bound is cut, the
-/// largest first.
-#[must_use]
-pub fn wanted(desired: &Desired, definitions: &Definitions, limits: Limits) -> WantedEnvironments {
-    let mut wanted = WantedEnvironments::new();
-    for (name, reference) in &desired.functions {
-        let Some(definition) = definitions.get(&reference.definition) else { continue };
-        let entry = wanted.entry(reference.environment.clone()).or_insert_with(|| WantedEnvironment {
-            environment: definition.environment.clone().unwrap_or_default(),
-            interpreters: match desired.environments.get(&reference.environment) {
-                Some(interpreters) if *interpreters > 0 => *interpreters,
+/// What the node shall hold, by environment hash. Environments without functions need no interpreters and are left out. Every
+/// environment gets at least one interpreter; what goes beyond the node's bound is cut, the largest first.
+#[derive(Debug, Default)]
+pub struct WantedEnvironments {
+    all: BTreeMap<String, WantedEnvironment>,
+    /// What environments that were touched held when changes were last taken.
+    touched: BTreeMap<String, Option<WantedEnvironment>>,
+    shares: InterpreterShares,
+}
+
+impl WantedEnvironments {
+    /// What an environment shall hold.
+    #[must_use]
+    pub fn get(&self, hash: &str) -> Option<&WantedEnvironment> {
+        self.all.get(hash)
+    }
+
+    /// All of them, by hash.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &WantedEnvironment)> {
+        self.all.iter()
+    }
+
+    /// An environment may have changed.
+    pub(super) fn touch(&mut self, hash: &str) {
+        if !self.touched.contains_key(hash) {
+            self.touched.insert(hash.to_owned(), self.all.get(hash).cloned());
+        }
+    }
+
+    /// A function belongs to an environment, with this definition.
+    pub(super) fn insert(&mut self, hash: &str, function: &str, definition: &Arc<FunctionDefinition>) {
+        self.touch(hash);
+        let environment = || WantedEnvironment {
+            environment: Arc::new(definition.environment.clone().unwrap_or_default()),
+            ..WantedEnvironment::default()
+        };
+        let entry = self.all.entry(hash.to_owned()).or_insert_with(environment);
+        entry.functions.insert(function.to_owned(), Arc::clone(definition));
+    }
+
+    /// A function does not belong to an environment any more.
+    pub(super) fn remove(&mut self, hash: &str, function: &str) {
+        self.touch(hash);
+        if let Some(entry) = self.all.get_mut(hash) {
+            entry.functions.remove(function);
+            if entry.functions.is_empty() {
+                self.all.remove(hash);
+            }
+        }
+    }
+
+    /// What is different since this was last asked, where `asked` says how many interpreters an environment asks for.
+    pub(super) fn changes(&mut self, limits: Limits, asked: impl Fn(&str) -> Option<u32>) -> EnvironmentChanges {
+        for hash in self.touched.keys() {
+            let interpreters = match asked(hash) {
+                _ if !self.all.contains_key(hash) => 0,
+                Some(interpreters) if interpreters > 0 => interpreters,
                 _ => limits.interpreters_per_environment.max(1),
-            },
-            functions: BTreeMap::new(),
-        });
-        entry.functions.insert(name.clone(), Arc::clone(definition));
-    }
-    cut(&mut wanted, limits.max_interpreters);
-    wanted
-}
-
-fn cut(wanted: &mut WantedEnvironments, most: u32) {
-    let mut total: u32 = wanted.values().map(|environment| environment.interpreters).sum();
-    while total > most {
-        let largest = wanted.values_mut().max_by_key(|environment| environment.interpreters);
-        match largest {
-            Some(environment) if environment.interpreters > 1 => environment.interpreters -= 1,
-            _ => return,
+            };
+            self.shares.ask(hash, interpreters);
         }
-        total -= 1;
-    }
-}
-
-/// Compares what is held with what is wanted.
-#[must_use]
-pub fn plan(held: &WantedEnvironments, wanted: &WantedEnvironments) -> EnvironmentChanges {
-    let mut plan = EnvironmentChanges {
-        stop: held.keys().filter(|hash| !wanted.contains_key(*hash)).cloned().collect(),
-        ..EnvironmentChanges::default()
-    };
-    for (hash, environment) in wanted {
-        match held.get(hash) {
-            None => plan.start.push(hash.clone()),
-            Some(current) if !current.same(environment) => plan.change.push(hash.clone()),
-            Some(_) => {}
+        for hash in self.shares.bound(limits.max_interpreters) {
+            self.touch(&hash);
         }
+        let mut changes = EnvironmentChanges::default();
+        for (hash, before) in std::mem::take(&mut self.touched) {
+            match (before, self.all.get_mut(&hash)) {
+                (None, None) => {}
+                (Some(_), None) => changes.stop.push(hash),
+                (before, Some(now)) => {
+                    now.interpreters = self.shares.of(&hash);
+                    match before {
+                        None => changes.start.push(hash),
+                        Some(before) if !now.same(&before) => changes.change.push(hash),
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        changes
     }
-    plan
 }
 
 #[cfg(test)]
 mod tests {
-    use udfleet_proto::v1::FunctionReference;
-
     use super::*;
 
     const LIMITS: Limits = Limits { interpreters_per_environment: 2, max_interpreters: 64 };
 
-    type Function = (&'static str, &'static str, &'static str);
-
-    /// Functions as name, definition, environment.
-    fn desired(functions: &[Function], environments: &[(&str, u32)]) -> Desired {
-        let function = |(name, definition, environment): &Function| {
-            let reference = FunctionReference {
-                function: (*name).to_owned(),
-                definition: Bytes::from_static(definition.as_bytes()),
-                environment: (*environment).to_owned(),
-                ..Default::default()
-            };
-            ((*name).to_owned(), Arc::new(reference))
-        };
-        Desired {
-            functions: functions.iter().map(function).collect(),
-            environments: environments.iter().map(|(hash, count)| ((*hash).to_owned(), *count)).collect(),
-            ..Desired::default()
-        }
+    fn definition(python: &str) -> Arc<FunctionDefinition> {
+        let environment = Environment { python: python.to_owned(), ..Default::default() };
+        Arc::new(FunctionDefinition { environment: Some(environment), ..Default::default() })
     }
 
-    fn definitions(hashes: &[&'static str]) -> Definitions {
-        let definition = |hash: &&'static str| {
-            let environment = Environment { python: format!("py-{hash}"), ..Default::default() };
-            let definition = FunctionDefinition { environment: Some(environment), ..Default::default() };
-            (Bytes::from_static(hash.as_bytes()), Arc::new(definition))
-        };
-        hashes.iter().map(definition).collect()
+    fn interpreters(wanted: &WantedEnvironments) -> Vec<u32> {
+        wanted.iter().map(|(_, environment)| environment.interpreters).collect()
     }
 
     #[test]
-    fn functions_are_grouped_by_environment() {
-        let desired = desired(
-            &[("f@1", "1", "a"), ("f@2", "2", "a"), ("g@1", "3", "b"), ("h@1", "missing", "c")],
-            &[("a", 5), ("b", 0), ("idle", 3)],
+    fn changes_name_what_is_started_changed_and_stopped() {
+        let (one, mut wanted) = (definition("py-1"), WantedEnvironments::default());
+        for (environment, function) in [("a", "f@1"), ("b", "g@1"), ("c", "h@1")] {
+            wanted.insert(environment, function, &one);
+        }
+        let first = wanted.changes(LIMITS, |hash| (hash == "a").then_some(5));
+        assert_eq!(
+            (first.stop.len(), first.start, first.change.len()),
+            (0, vec!["a".into(), "b".into(), "c".into()], 0)
         );
-        let wanted = wanted(&desired, &definitions(&["1", "2", "3"]), LIMITS);
-        assert_eq!(wanted.keys().collect::<Vec<_>>(), ["a", "b"], "what is not here yet waits");
-        assert_eq!(wanted["a"].functions.keys().collect::<Vec<_>>(), ["f@1", "f@2"]);
-        assert_eq!((wanted["a"].interpreters, wanted["b"].interpreters), (5, 2));
-        assert_eq!(wanted["b"].environment.python, "py-3");
+        assert_eq!((interpreters(&wanted), &*wanted.get("a").unwrap().environment.python), (vec![5, 2, 2], "py-1"));
+        wanted.insert("a", "f@2", &one);
+        wanted.remove("c", "h@1");
+        wanted.insert("new", "n@1", &one);
+        let EnvironmentChanges { stop, start, change } = wanted.changes(LIMITS, |hash| (hash == "a").then_some(5));
+        assert_eq!((stop, start, change), (vec!["c".to_owned()], vec!["new".to_owned()], vec!["a".to_owned()]));
+        wanted.insert("a", "f@2", &one);
+        assert_eq!(wanted.changes(LIMITS, |_| Some(5)), EnvironmentChanges::default(), "it was there");
+        wanted.insert("a", "f@2", &definition("py-1"));
+        assert_eq!(wanted.changes(LIMITS, |_| Some(5)).change, ["a"], "the same name, another definition");
     }
 
     #[test]
     fn the_nodes_bound_is_kept_but_everybody_gets_one() {
-        let state =
-            desired(&[("f@1", "1", "a"), ("g@1", "1", "b"), ("h@1", "1", "c")], &[("a", 10), ("b", 2), ("c", 1)]);
-        let held = definitions(&["1"]);
-        let count = |most| -> Vec<u32> {
-            let limits = Limits { max_interpreters: most, ..LIMITS };
-            wanted(&state, &held, limits).values().map(|e| e.interpreters).collect()
+        let asked = |hash: &str| {
+            Some(match hash {
+                "a" => 10,
+                "b" => 2,
+                _ => 1,
+            })
         };
-        assert_eq!(count(64), [10, 2, 1]);
-        assert_eq!(count(6), [3, 2, 1]);
-        assert_eq!(count(1), [1, 1, 1]);
-    }
-
-    #[test]
-    fn the_plan_starts_changes_and_stops() {
-        let held = definitions(&["1", "2"]);
-        let wanted = |functions: &[Function]| wanted(&desired(functions, &[]), &held, LIMITS);
-        let before = wanted(&[("f@1", "1", "a"), ("g@1", "1", "b"), ("h@1", "1", "c")]);
-        let after = wanted(&[("f@1", "1", "a"), ("f@2", "1", "a"), ("g@1", "1", "b"), ("n@1", "1", "new")]);
-        let plan = plan(&before, &after);
-        assert_eq!((plan.stop, plan.start, plan.change), (vec!["c".into()], vec!["new".into()], vec!["a".into()]));
-        assert_eq!(super::plan(&after, &after), EnvironmentChanges::default());
-        let renewed = wanted(&[("f@1", "1", "a"), ("f@2", "2", "a"), ("g@1", "1", "b"), ("n@1", "1", "new")]);
-        assert_eq!(super::plan(&after, &renewed).change, ["a"], "the same name, another definition");
+        let (one, mut wanted) = (definition("py"), WantedEnvironments::default());
+        for environment in ["a", "b", "c"] {
+            wanted.insert(environment, "f@1", &one);
+        }
+        let limits = |most| Limits { max_interpreters: most, ..LIMITS };
+        assert_eq!(wanted.changes(limits(64), asked).start.len(), 3);
+        assert_eq!(interpreters(&wanted), [10, 2, 1]);
+        assert_eq!(wanted.changes(limits(6), asked).change, ["a"]);
+        assert_eq!(interpreters(&wanted), [3, 2, 1]);
+        assert_eq!(wanted.changes(limits(1), asked).change, ["a", "b"]);
+        assert_eq!(interpreters(&wanted), [1, 1, 1]);
     }
 }

@@ -1,9 +1,10 @@
 //! Which function is loaded in which interpreter of one environment, and the resulting state of each function. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionStatus, LoadState};
 
@@ -110,31 +111,35 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     functions: BTreeMap<u32, FunctionEntry>,
+    /// Their numbers: one that comes back while it is leaving has another.
+    by_name: HashMap<String, BTreeSet<u32>>,
     slots: BTreeMap<u32, Slot>,
     start_failures: u32,
     start_error: Option<Error>,
 }
 
 impl Roster {
-    /// Takes new functions in; those not wanted any more are leaving from now on. Returns the numbers of these.
+    /// Takes in what has changed: new functions come in, those not wanted any more are leaving from now on. Returns the numbers of
+    /// these.
     pub(super) fn want(
         &mut self,
-        functions: &BTreeMap<String, Arc<FunctionDefinition>>,
+        changed: &[Difference<'_, String, Arc<FunctionDefinition>>],
         mut number: impl FnMut() -> u32,
     ) -> Vec<u32> {
         let mut leaving = Vec::new();
-        let mut staying = BTreeSet::new();
-        for (number, entry) in self.functions.iter_mut().filter(|(_, entry)| !entry.is_leaving()) {
+        for Difference { key: name, now, .. } in changed {
             // A name can come back with another definition: that is another function.
-            if functions.get(&entry.name).is_some_and(|wanted| Arc::ptr_eq(wanted, &entry.definition)) {
-                staying.insert(entry.name.clone());
-            } else {
-                entry.leave();
-                leaving.push(*number);
+            for held in self.by_name.get(*name).into_iter().flatten() {
+                if let Some(entry) = self.functions.get_mut(held).filter(|entry| !entry.is_leaving()) {
+                    entry.leave();
+                    leaving.push(*held);
+                }
             }
-        }
-        for (name, definition) in functions.iter().filter(|(name, _)| !staying.contains(*name)) {
-            self.functions.insert(number(), FunctionEntry::new(name, definition));
+            if let Some(definition) = now {
+                let number = number();
+                self.functions.insert(number, FunctionEntry::new(name, definition));
+                self.by_name.entry((*name).clone()).or_default().insert(number);
+            }
         }
         leaving
     }
@@ -142,8 +147,13 @@ impl Roster {
     /// A leaving function has nothing under way any more. Returns its name, unless it has come back meanwhile.
     pub(super) fn forget(&mut self, number: u32) -> Option<String> {
         let name = self.functions.remove(&number)?.name;
-        let back = self.functions.values().any(|entry| entry.name == name);
-        (!back).then_some(name)
+        let others = self.by_name.get_mut(&name)?;
+        others.remove(&number);
+        if !others.is_empty() {
+            return None;
+        }
+        self.by_name.remove(&name);
+        Some(name)
     }
 
     /// What the interpreter of a slot should serve. Where functions are served already, a new one is tried in one

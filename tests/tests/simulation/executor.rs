@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use udfleet_edge::clock;
 use udfleet_executor::attach::report::{NodeNumbers, ReportSequence};
+use udfleet_executor::metrics::MetricsNews;
 use udfleet_executor::node::holding::NodeHoldings;
 use udfleet_executor::node::reconcile::Limits;
 use udfleet_executor::node::{Board, Desired, DesiredFeed};
@@ -156,7 +157,7 @@ impl ExecutorProcess {
                     due = clock::now();
                 }
                 () = clock::sleep_until(due.max(next)) => {
-                    let (report, more) = reports.next(&self.board, Vec::new(), NodeNumbers::default());
+                    let (report, more) = reports.next(&self.board, |_| MetricsNews::default(), NodeNumbers::default());
                     if connection.up.send(ExecutorMessage { kind: Some(Up::Report(report)) }).is_err() {
                         return;
                     }
@@ -283,7 +284,7 @@ impl ExecutorProcess {
         let mut state = self.state.lock().unwrap();
         state.holdings.reconcile(LIMITS);
         let desired = Arc::clone(state.holdings.desired());
-        let wanted = state.holdings.wanted().values().flat_map(|environment| environment.functions.keys());
+        let wanted = state.holdings.wanted().iter().flat_map(|(_, environment)| environment.functions.keys());
         let wanted: BTreeMap<String, Bytes> =
             wanted.filter_map(|name| Some((name.clone(), desired.functions.get(name)?.definition.clone()))).collect();
         state.loads.retain(|name, definition| wanted.get(name) == Some(definition));

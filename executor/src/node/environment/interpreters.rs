@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ractor::{Actor, ActorId, ActorRef};
-use udfleet_proto::config::{self, INTERPRETERS};
+use udfleet_proto::config;
 use udfleet_proto::error::Error;
 use udfleet_proto::network::Network;
 use udfleet_proto::v1::Subtask;
@@ -22,8 +22,7 @@ impl EnvironmentState {
     pub(super) fn bounds(&self) -> Bounds {
         let rule = self.context.scaling;
         let least = self.wanted.interpreters.max(1);
-        let named = self.wanted.functions.values().any(|function| INTERPRETERS.integer(&function.config) > 0);
-        let most = if named { least } else { rule.most_per_environment.max(least) };
+        let most = if self.fixed.0 > 0 { least } else { rule.most_per_environment.max(least) };
         Bounds { least, most, cores: rule.cores.max(least) }
     }
 
@@ -156,7 +155,7 @@ impl EnvironmentState {
 
     /// The devices that each interpreter needs.
     pub(super) fn device_needs(&self) -> BTreeMap<String, u32> {
-        devices::needs(self.wanted.functions.values().map(Arc::as_ref))
+        devices::needs(self.wanted.functions.iter().map(|(_, function)| &**function))
     }
 
     /// Where its functions may connect to: the same for all of them, since others are in other groups.

@@ -1,3 +1,5 @@
+use udfleet_edge::tracked::TrackedMap;
+
 use super::*;
 
 fn roster(names: &[&str]) -> Roster {
@@ -7,13 +9,17 @@ fn roster(names: &[&str]) -> Roster {
 }
 
 fn want(roster: &mut Roster, names: &[&str]) -> Vec<u32> {
-    let held = |name: &str| {
-        let held = roster.functions.values().rev().find(|entry| entry.name == name);
-        held.map_or_else(Arc::default, |entry| Arc::clone(&entry.definition))
-    };
-    let functions = names.iter().map(|name| ((*name).to_owned(), held(name))).collect();
+    let held = |entry: &FunctionEntry| (entry.name.clone(), Arc::clone(&entry.definition));
+    let before: TrackedMap<_, _> = roster.functions.values().filter(|entry| !entry.is_leaving()).map(held).collect();
+    let mut now = before.clone();
+    for name in before.keys().filter(|name| !names.contains(&name.as_str())) {
+        now.remove(name);
+    }
+    now.extend(
+        names.iter().filter(|name| !before.contains_key(**name)).map(|name| ((*name).to_owned(), Arc::default())),
+    );
     let mut next = roster.functions.keys().max().copied().unwrap_or(0);
-    roster.want(&functions, || {
+    roster.want(&now.since(&before, Arc::ptr_eq), || {
         next += 1;
         next
     })
@@ -207,8 +213,10 @@ fn another_definition_under_the_same_name_is_another_function() {
     let mut roster = roster(&["f@1"]);
     roster.up(0);
     roster.loaded(0, 1);
-    let functions = BTreeMap::from([("f@1".to_owned(), Arc::new(FunctionDefinition::default()))]);
-    assert_eq!(roster.want(&functions, || 2), [1], "the one that is loaded leaves");
+    let functions: TrackedMap<_, _> = [("f@1".to_owned(), Arc::<FunctionDefinition>::default())].into_iter().collect();
+    let nothing = TrackedMap::default();
+    let changed = functions.since(&nothing, Arc::ptr_eq);
+    assert_eq!(roster.want(&changed, || 2), [1], "the one that is loaded leaves");
     assert!(roster.assigned(0, 8).contains_key(&2));
-    assert!(roster.want(&functions, || 3).is_empty());
+    assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
 }

@@ -22,6 +22,20 @@ pub struct TrackedMap<K: Ord, V> {
     recent: VecDeque<(u64, K)>,
 }
 
+impl<K: Ord + Clone, V> Extend<(K, V)> for TrackedMap<K, V> {
+    fn extend<T: IntoIterator<Item = (K, V)>>(&mut self, entries: T) {
+        entries.into_iter().for_each(|(key, value)| self.insert(key, value));
+    }
+}
+
+impl<K: Ord + Clone, V> FromIterator<(K, V)> for TrackedMap<K, V> {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
+        let mut map = Self::default();
+        map.extend(entries);
+        map
+    }
+}
+
 /// An entry that differs between two states; `None`: there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference<'m, K, V> {
@@ -46,6 +60,24 @@ impl<K: Ord + Clone, V> TrackedMap<K, V> {
         K: Borrow<Q>,
     {
         self.entries.get(key)
+    }
+
+    /// True where a key has an entry.
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.contains_key(key)
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
+    /// All values, by key.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values()
     }
 
     /// All entries, by key.
