@@ -21,15 +21,22 @@ fn on(info: &FunctionInfo) -> Vec<&str> {
     info.executors.iter().map(|e| e.executor.as_str()).collect()
 }
 
+/// A coordinator with executors `a`, `b` and so on, which behave so, and the function `add`.
+async fn fleet<const EXECUTORS: usize>(behaviours: [Behaviour; EXECUTORS]) -> (Coordinator, [Executor; EXECUTORS]) {
+    let coordinator = start().await;
+    let mut names = 'a'..;
+    let executor = |behaviour| Executor::start(&coordinator.address(), &names.next().unwrap().to_string(), behaviour);
+    let executors = behaviours.map(executor);
+    coordinator.executors(|all| all.len() == EXECUTORS).await;
+    coordinator.register(echo("add")).await.1.unwrap();
+    (coordinator, executors)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_survives_the_loss_of_an_executor() {
-    let coordinator = start().await;
     let steady = Behaviour { delay: Some(|_| 2), ..Default::default() };
-    let mut dying =
-        Executor::start(&coordinator.address(), "a", Behaviour { silent_after: Some(5), ..Default::default() });
-    let _b = Executor::start(&coordinator.address(), "b", steady);
-    coordinator.executors(|all| all.len() == 2).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [mut dying, _b]) =
+        fleet([Behaviour { silent_after: Some(5), ..Default::default() }, steady]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), (0..80).map(|i| batch(i..i + 1)).collect()).await);
     stream.half_close();
@@ -44,11 +51,8 @@ async fn a_stream_survives_the_loss_of_an_executor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_stream_moves_with_its_dictionaries() {
-    let coordinator = start().await;
     let silent = Behaviour { silent_after: Some(3), ..Default::default() };
-    let mut dying = Executor::start(&coordinator.address(), "a", silent);
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [mut dying]) = fleet([silent]).await;
     let batches: Vec<_> = (0..8).map(|i| dictionary_batch(&format!("v{i}"))).collect();
     let messages = encode(batches[0].schema(), batches).await;
     let mut stream = open(&coordinator, path("add")).await.unwrap();
@@ -66,11 +70,8 @@ async fn a_pinned_stream_moves_with_its_dictionaries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_bounded() {
-    let coordinator = start().await;
     let failing = Behaviour { error: Some((0, ErrorCode::ExecutorLost)), ..Default::default() };
-    let executor = Executor::start(&coordinator.address(), "a", failing);
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [executor]) = fleet([failing]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), vec![batch(0..1)]).await);
     stream.half_close();
@@ -88,11 +89,8 @@ fn seen(executor: &Executor, attempt: u32) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_try_has_the_name_of_the_first() {
-    let coordinator = start().await;
     let silent = Behaviour { silent_after: Some(2), ..Default::default() };
-    let mut dying = Executor::start(&coordinator.address(), "a", silent);
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [mut dying]) = fleet([silent]).await;
     let request = ExchangeRequest { function: "add".to_owned(), producer: "mine".to_owned(), ..Default::default() };
     let mut stream = open(&coordinator, exchange_descriptor(&request)).await.unwrap();
     let messages = encode(schema(), (0..6).map(|i| batch(i..i + 1)).collect()).await;
@@ -118,10 +116,7 @@ async fn a_second_try_has_the_name_of_the_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_a_name_is_given_one() {
-    let coordinator = start().await;
-    let executor = Executor::start(&coordinator.address(), "a", Behaviour::default());
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [executor]) = fleet([Behaviour::default()]).await;
     for descriptor in [command("add"), command("add"), path("add")] {
         let mut stream = open(&coordinator, descriptor).await.unwrap();
         encode(schema(), vec![batch(0..1)]).await.into_iter().for_each(|message| stream.send(message));
@@ -158,11 +153,8 @@ async fn what_is_not_deterministic_runs_once_unless_it_is_configured_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_stream_uses_an_executor_that_comes() {
-    let coordinator = start().await;
     let slow = Behaviour { delay: Some(|_| 20), ..Default::default() };
-    let first = Executor::start(&coordinator.address(), "a", slow.clone());
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [first]) = fleet([slow.clone()]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     // More than a window of what it will have in flight.
     stream.send_all(encode(schema(), (0..400).map(|i| batch(i..i + 1)).collect()).await);
@@ -176,10 +168,7 @@ async fn a_running_stream_uses_an_executor_that_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_no_attempts() {
-    let coordinator = start().await;
-    let executor = Executor::start(&coordinator.address(), "a", Behaviour { refuses: 4, ..Default::default() });
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [executor]) = fleet([Behaviour { refuses: 4, ..Default::default() }]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), vec![batch(7..8)]).await);
     stream.half_close();
@@ -190,11 +179,7 @@ async fn refusals_are_no_attempts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_bounded_by_time() {
-    let coordinator = start().await;
-    let executor =
-        Executor::start(&coordinator.address(), "a", Behaviour { refuses: usize::MAX, ..Default::default() });
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [executor]) = fleet([Behaviour { refuses: usize::MAX, ..Default::default() }]).await;
     let asked = std::time::Instant::now();
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), vec![batch(0..1)]).await);
@@ -210,12 +195,8 @@ async fn refusals_are_bounded_by_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_refused_is_asked_again_though_others_are_busy() {
-    let coordinator = start().await;
     let silent = Behaviour { silent_after: Some(0), ..Default::default() };
-    let mut busy = Executor::start(&coordinator.address(), "a", silent);
-    let refusing = Executor::start(&coordinator.address(), "b", Behaviour { refuses: 1, ..Default::default() });
-    coordinator.executors(|all| all.len() == 2).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [mut busy, refusing]) = fleet([silent, Behaviour { refuses: 1, ..Default::default() }]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), (0..16).map(|i| batch(i..i + 1)).collect()).await);
     stream.half_close();
@@ -228,12 +209,8 @@ async fn an_executor_that_refused_is_asked_again_though_others_are_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_without_the_function_is_no_last_word() {
-    let coordinator = start().await;
     let moved = Behaviour { error: Some((0, ErrorCode::FunctionNotFound)), ..Default::default() };
-    let left = Executor::start(&coordinator.address(), "a", moved);
-    let _serving = Executor::start(&coordinator.address(), "b", Behaviour::default());
-    coordinator.executors(|all| all.len() == 2).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [left, _serving]) = fleet([moved, Behaviour::default()]).await;
     let mut stream = open(&coordinator, command("add")).await.unwrap();
     stream.send_all(encode(schema(), (0..40).map(|i| batch(i..i + 1)).collect()).await);
     stream.half_close();
@@ -244,10 +221,7 @@ async fn an_executor_without_the_function_is_no_last_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_left_is_a_refusal_with_the_reason() {
-    let coordinator = start().await;
-    let mut only = Executor::start(&coordinator.address(), "a", Behaviour::default());
-    coordinator.executors(|all| all.len() == 1).await;
-    coordinator.register(echo("add")).await.1.unwrap();
+    let (coordinator, [mut only]) = fleet([Behaviour::default()]).await;
     only.kill();
     coordinator.executors(|all| all[0].1 == "lost").await;
     let status = open(&coordinator, path("add")).await.err().unwrap();
