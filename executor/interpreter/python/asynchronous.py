@@ -124,8 +124,10 @@ async def _within(value, arguments, timeout_ms):
     try:
         return _opened(await asyncio.wait_for(_closed(value), timeout_ms / 1000))
     except asyncio.TimeoutError:
+        # PyFlink's words, then the limit.
         shown = ", ".join(map(repr, arguments))[:200]
-        raise TimeoutError("the call with ({}) took longer than {} ms".format(shown, timeout_ms)) from None
+        message = "Async function call has timed out for input: [{}], which took longer than {} ms"
+        raise TimeoutError(message.format(shown, timeout_ms)) from None
 
 
 class _Raised:

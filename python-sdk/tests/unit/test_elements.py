@@ -114,7 +114,6 @@ def test_special_carriers():
         ("STRING", b"x", "not a str"),
         ("STRING", "\ud800", "surrogates"),
         ("BINARY(2)", b"x", "1 bytes"),
-        ("DECIMAL(3, 1)", Decimal("1.25"), "2 decimal places"),
         ("DECIMAL(3, 1)", Decimal("100.0"), "too many digits"),
         ("DECIMAL(3, 1)", Decimal("NaN"), "not a number"),
         ("DATE", NOON, "not a date"),
@@ -221,3 +220,32 @@ def test_batches_once_or_often():
     with pytest.raises(InvalidInputError, match="None for BIGINT NOT NULL") as caught:
         list(from_batches([pa.record_batch({"a": [1, None]})], "ROW<a BIGINT NOT NULL>").batches())
     assert caught.value.row == 1
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value", "expected"),
+    [
+        ("DECIMAL(3, 1)", Decimal("1.25"), Decimal("1.3")),
+        ("DECIMAL(3, 1)", Decimal("-1.25"), Decimal("-1.3")),
+        ("DECIMAL(3, 1)", Decimal("1.5"), Decimal("1.5")),
+        ("DECIMAL(38, 18)", Decimal("1000000000000000000.0599999999999999991"), Decimal("1000000000000000000.059999999999999999")),
+        ("ARRAY<DECIMAL(3, 1)>", [Decimal("1.24"), None], [Decimal("1.2"), None]),
+        ("MAP<STRING, DECIMAL(3, 1)>", {"a": Decimal("1.24")}, [("a", Decimal("1.2"))]),
+        ("ROW<x DECIMAL(3, 0), y STRING>", Row(y="a", x=Decimal("0.5")), {"x": Decimal("1"), "y": "a"}),
+        ("DECIMAL(3, 1)", None, None),
+    ],
+)  # fmt: skip
+def test_decimals_are_rounded_to_declared_places(data_type, value, expected):
+    assert rows(from_elements([(value,)], f"ROW<v {data_type}>")) == [{"v": expected}]
+
+
+def test_decimals_of_no_declared_type_are_not_rounded():
+    with pytest.raises(InvalidInputError) as error:
+        from_elements([(Decimal("1E-19"),)])
+    assert error.value.row == 0
+
+
+def test_a_decimal_that_rounds_up_to_one_digit_too_many_is_refused():
+    with pytest.raises(InvalidInputError) as error:
+        from_elements([(Decimal("1.25"),), (Decimal("99.96"),)], "ROW<v DECIMAL(3, 1)>")
+    assert error.value.row == 1

@@ -49,8 +49,22 @@ def test_every_type_survives_sql_text_protobuf_repr_and_pickle(data_type):
     assert isinstance(to_arrow(data_type), pa.DataType)
 
 
+def test_a_time_holds_milliseconds_unless_said_otherwise():
+    assert (
+        T.TIME() == DataTypes.parse("TIME") == T.TIME(3) and str(DataTypes.parse("TIME NOT NULL")) == "TIME(3) NOT NULL"
+    )
+    assert str(T.TIME(0)) == str(DataTypes.parse("TIME(0)")) == "TIME(0)"
+
+
+def test_fields_are_a_list_of_its_own():
+    row = T.ROW([T.FIELD("a", T.INT()), T.FIELD("b", T.STRING())])
+    fields = row.fields.copy()
+    fields[0], fields[1] = fields[1], fields[0]
+    assert str(T.ROW(fields)) == "ROW<b STRING, a INT>" and str(row) == "ROW<a INT, b STRING>"
+    assert T.INT().fields == []
+
+
 def test_defaults_are_pyflinks():
-    assert str(T.TIME()) == "TIME(0)"
     assert str(T.TIMESTAMP()) == "TIMESTAMP(6)"
     assert str(T.TIMESTAMP_WITH_LOCAL_TIME_ZONE()) == "TIMESTAMP_LTZ(6)"
     assert str(T.STRING()) == "STRING" and T.STRING() == T.VARCHAR(2147483647)

@@ -16,6 +16,7 @@ from ..errors import InvalidInputError
 from ..types import DataType, DataTypes, Field
 from ..types.arrow import from_arrow, to_arrow, to_arrow_field
 from .infer import infer
+from .rounding import rounded_column
 
 BATCH_ROWS = 65_536
 """The most rows per batch of sources that are not cut into batches already."""
@@ -123,7 +124,10 @@ def _declared(schema: Any) -> list[Field] | list[str]:
 
 
 def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
-    """Rows as tuples, lists, Rows or dicts; single values are rows of one column."""
+    """Rows as tuples, lists, Rows or dicts; single values are rows of one column.
+
+    Decimals are rounded to the places that a schema declares, as in PyFlink; all else has to fit.
+    """
     given = declared_fields(schema)
     _check_iterable(elements, "from_elements() takes a list of rows")
     rows = [_as_row(element, own_names=given is None) for element in elements]
@@ -138,6 +142,8 @@ def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
             raise MisfitError(misfit.complaint, index, row).as_input_error("the row") from None
         for column, value in zip(columns, values, strict=True):
             column.append(value)
+    if given and isinstance(given[0], Field):
+        columns = [list(rounded_column(c, field.data_type)) for c, field in zip(columns, fields, strict=True)]
     arrays = [_column(column, field, from_values) for column, field in zip(columns, fields, strict=True)]
     arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
     table = pa.Table.from_arrays(arrays, schema=arrow)

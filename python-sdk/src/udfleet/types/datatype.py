@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 2147483647
 """Length of STRING and BYTES."""
+TIME_DIGITS = 3
+"""Digits of a TIME that is declared without any. Flink calls it TIME(0), but keeps milliseconds of every TIME."""
 
 _LENGTH = frozenset({"CHAR", "VARCHAR", "BINARY", "VARBINARY"})
 _PRECISION = frozenset({"TIME", "TIMESTAMP", "TIMESTAMP_LTZ"})
@@ -68,7 +70,7 @@ class Field:
 class DataType:
     """A logical type. Made by `DataTypes`; immutable; equal when all parts are."""
 
-    __slots__ = ("_hash", "element", "fields", "is_nullable", "key", "length", "precision", "root", "scale")
+    __slots__ = ("_fields", "_hash", "element", "is_nullable", "key", "length", "precision", "root", "scale")
 
     def __init__(
         self,
@@ -103,12 +105,12 @@ class DataType:
         self.scale = scale
         self.element = element
         self.key = key
-        self.fields = tuple(fields)
+        self._fields = tuple(fields)
         self._hash = hash(self._parts())
 
     def _parts(self) -> tuple[object, ...]:
         shape = (self.root, self.is_nullable, self.length, self.precision, self.scale)
-        return (*shape, self.element, self.key, self.fields)
+        return (*shape, self.element, self.key, self._fields)
 
     def __eq__(self, other: object) -> bool:
         return self._parts() == other._parts() if isinstance(other, DataType) else NotImplemented
@@ -129,6 +131,11 @@ class DataType:
     def not_null(self) -> DataType:
         """The same type, refusing nulls."""
         return self._with(False)
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields of a ROW; empty for other types. A list of its own: changing it leaves the type as it is."""
+        return [*self._fields]
 
     @property
     def element_type(self) -> DataType | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .datatype import MAX_LENGTH, DataType, Field, interval_root
+from .datatype import MAX_LENGTH, TIME_DIGITS, DataType, Field, interval_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ class DataTypes:
         return DataType("DATE", nullable)
 
     @staticmethod
-    def TIME(precision: int = 0, nullable: bool = True) -> DataType:
-        """A time of day, with 0 to 9 digits of a second."""
+    def TIME(precision: int = TIME_DIGITS, nullable: bool = True) -> DataType:
+        """A time of day, with 0 to 9 digits of a second; milliseconds unless said otherwise."""
         return DataType("TIME", nullable, precision=precision)
 
     @staticmethod

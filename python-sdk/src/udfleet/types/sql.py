@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .datatype import MAX_LENGTH, DataType, Field, interval_root
+from .datatype import MAX_LENGTH, TIME_DIGITS, DataType, Field, interval_root
 
 _TOKEN = re.compile(r"\s*(?:(`(?:[^`]|``)*`)|('(?:[^']|'')*')|(\d+)|([^\W\d]\w*)|([<>(),]))", re.UNICODE)
 # Names of other engines and of Arrow stand beside PyFlink's where they mean one thing only.
@@ -154,7 +154,7 @@ class _Parser:
         return [*given, *defaults[len(given) :]]
 
     def temporal(self, word: str) -> DataType:
-        (precision,) = self.numbers(0 if word == "TIME" else 6)
+        (precision,) = self.numbers(TIME_DIGITS if word == "TIME" else 6)
         if word == "TIMESTAMP" and self.take("WITH", "LOCAL", "TIME", "ZONE"):
             word = "TIMESTAMP_LTZ"
         elif word != "TIMESTAMP_LTZ":
