@@ -35,7 +35,7 @@ use crate::registry::{self, Lookup, Owner, RegistrationQuota, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
 use crate::store::{self, SharedStore};
-use udfleet_edge::auth::{Denials, Gate, LoginFailures, SendToken, Surface, TicketSigner};
+use udfleet_edge::auth::{Denials, FleetToken, Gate, LoginFailures, SendToken, Surface, TicketSigner};
 
 /// How long open streams may go on once the coordinator is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -109,9 +109,14 @@ impl Server {
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let tenants = Arc::new(Tenants::new(config.tenants.clone()));
         let registry = Arc::new(registry.limited(RegistrationQuota::new(Arc::clone(&tenants))));
-        let (access, access_revision) = AccessTable::open(Arc::clone(&store), config.token.as_ref()).await?;
+        let fleet_token = Arc::new(match &config.token_read_from {
+            Some(file) => FleetToken::of_file(file)?,
+            None => FleetToken::new(config.token.as_ref()),
+        });
+        let (access, access_revision) = AccessTable::open(Arc::clone(&store), Arc::clone(&fleet_token)).await?;
         let audit = AuditLog::open(&config.data_dir.join("audit")).map_err(unusable)?;
-        let (access, failures) = (Arc::new(access), Arc::<LoginFailures>::default());
+        let (access, failures) =
+            (Arc::new(access.granting(config.certificates.clone())), Arc::<LoginFailures>::default());
         let denials = Denials::new(Arc::new(AuditedDenials::new(audit.clone())));
         let routes = Arc::new(RouteTable::new(Connector::new(tls.clone())));
         let timeout = config.executor_timeout.0;
@@ -144,7 +149,11 @@ impl Server {
             stop: CancellationToken::new(),
             tasks: tokio::task::JoinSet::new(),
         };
-        let tickets = Arc::new(TicketSigner::new(&advertise, Arc::clone(&tenants))?);
+        let tickets = Arc::new(TicketSigner::new(
+            &advertise,
+            Arc::clone(&tenants),
+            fleet_token.is_set() || !config.certificates.is_empty(),
+        )?);
         let token = SendToken::changing(tickets.clone());
         server.rotate(&tickets);
         let lookup = StoreLookup { registry: Arc::clone(&registry), fleet: fleet.clone() };
@@ -230,6 +239,7 @@ impl Server {
         if let Some(credentials) = tls {
             server.until_stopped(credentials.watch());
         }
+        server.until_stopped(async move { fleet_token.watch().await });
         server.ready.store(true, Ordering::Relaxed);
         let (data, meta_store) = (config.data_dir.display(), &config.meta_store);
         tracing::info!(advertise, grpc = %grpc_address, http = %http_address, %data, %meta_store, "coordinator ready");

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
+/// Tokens of one file: one that follows another, and a few more.
+const MOST_TOKENS: usize = 4;
 /// What is printed in a secret's place.
 const REDACTED: &str = "<redacted>";
 
@@ -34,14 +36,28 @@ impl Secret {
         Ok(Self::new(text))
     }
 
-    /// The token that a file holds.
+    /// The token that a file holds: its first line.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] where the file can't be read or holds none.
     pub fn token_file(path: &Path) -> Result<Self, Error> {
+        Self::tokens_in(path).and_then(|tokens| tokens.into_iter().next().ok_or_else(Self::not_a_token))
+    }
+
+    /// The tokens that a file holds, one a line: the first is the one to show.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] where the file can't be read or holds none.
+    pub fn tokens_in(path: &Path) -> Result<Vec<Self>, Error> {
         let named = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("token_file {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| named(&e.to_string()))?;
-        Self::token(&text).map_err(|error| named(&error.info().message))
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let tokens: Vec<Self> = lines
+            .take(MOST_TOKENS)
+            .map(Self::token)
+            .collect::<Result<Vec<Self>, Error>>()
+            .map_err(|error| named(&error.info().message))?;
+        if tokens.is_empty() { Err(named(&Self::not_a_token().info().message)) } else { Ok(tokens) }
     }
 
     /// The token, given as text or in a file.

@@ -4,13 +4,14 @@
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::Rng as _;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
-use udfleet_edge::auth::{ParsedToken, SecretHash, SendToken, TokenType, header, token_of};
+use udfleet_edge::auth::{BearerSource, FleetToken, ParsedToken, SecretHash, SendToken, TokenType, header, token_of};
 use udfleet_edge::channel::error_of;
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
@@ -26,35 +27,37 @@ const TRY_AGAIN: Duration = Duration::from_secs(600);
 /// How this executor is known to coordinators.
 pub enum Identification {
     /// By the fleet's own token; by none where the fleet has none.
-    FleetToken(Option<Secret>),
+    FleetToken(Arc<FleetToken>),
     /// By its own credential.
     Own(ExecutorCredential),
 }
 
 impl Identification {
-    /// By what the settings say, and what an earlier run has kept in the work folder.
+    /// By what the settings say, and what an earlier run has kept in the work folder. `file`: where the token comes from,
+    /// which is followed.
     ///
     /// # Errors
     /// `INVALID_CONFIG` where the token is another executor's, or the credential can't be kept.
-    pub fn new(token: Option<&Secret>, work_dir: &Path, id: &str) -> Result<Self, Error> {
+    pub fn new(token: Option<&Secret>, file: Option<&Path>, work_dir: &Path, id: &str) -> Result<Self, Error> {
         let join = token.filter(|token| join_name(token).is_some());
         if token.is_some() && join.is_none() {
-            return Ok(Self::FleetToken(token.cloned()));
+            let kept = file.map_or_else(|| Ok(FleetToken::new(token)), FleetToken::of_file)?;
+            return Ok(Self::FleetToken(Arc::new(kept)));
         }
         let path = work_dir.join("credential");
         match (ExecutorCredential::read(&path, join)?, join) {
             (Some(kept), _) => kept.of(id).map(Self::Own),
             (None, Some(join)) => ExecutorCredential::create(path, join)?.of(id).map(Self::Own),
-            (None, None) => Ok(Self::FleetToken(None)),
+            (None, None) => Ok(Self::FleetToken(Arc::new(FleetToken::new(None)))),
         }
     }
 
     /// The fleet's own token, where this executor has it.
     #[must_use]
-    pub fn fleet_token(&self) -> Option<&Secret> {
+    pub fn fleet_token(&self) -> Arc<FleetToken> {
         match self {
-            Self::FleetToken(token) => token.as_ref(),
-            Self::Own(_) => None,
+            Self::FleetToken(token) => Arc::clone(token),
+            Self::Own(_) => Arc::new(FleetToken::new(None)),
         }
     }
 
@@ -64,7 +67,7 @@ impl Identification {
     /// `INVALID_CONFIG` for a token that is no header.
     pub fn bearer(&self) -> Result<SendToken, Error> {
         match self {
-            Self::FleetToken(token) => SendToken::new(token.as_ref()),
+            Self::FleetToken(token) => Ok(SendToken::changing(Arc::clone(token) as Arc<dyn BearerSource>)),
             Self::Own(credential) => SendToken::new(Some(&credential.token)),
         }
     }
@@ -87,9 +90,15 @@ impl Identification {
         }
     }
 
-    /// Renews the credential, for ever.
+    /// Renews the credential, or follows the file of the token, for ever.
     pub async fn keep(&self, coordinators: &Coordinators) {
-        let Self::Own(credential) = self else { return std::future::pending().await };
+        let credential = match self {
+            Self::Own(credential) => credential,
+            Self::FleetToken(token) => {
+                token.watch().await;
+                return std::future::pending().await;
+            }
+        };
         let mut pause = RENEW_EVERY;
         loop {
             tokio::time::sleep(pause).await;
@@ -224,33 +233,36 @@ mod tests {
     #[test]
     fn a_credential_is_kept_and_readable_by_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
-        let first = own(Identification::new(Some(&join("e1")), folder.path(), "e1").unwrap());
+        let first = own(Identification::new(Some(&join("e1")), None, folder.path(), "e1").unwrap());
         let mode = folder.path().join("credential").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for token in [Some(join("e1")), None] {
-            let again = own(Identification::new(token.as_ref(), folder.path(), "e1").unwrap());
+            let again = own(Identification::new(token.as_ref(), None, folder.path(), "e1").unwrap());
             assert!(again.token == first.token, "it is the same after a restart");
         }
-        let other = own(Identification::new(Some(&join("e2")), folder.path(), "e2").unwrap());
+        let other = own(Identification::new(Some(&join("e2")), None, folder.path(), "e2").unwrap());
         assert!(other.name == "e2" && other.token != first.token);
     }
 
     #[test]
     fn a_name_that_is_not_its_own_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Identification::new(Some(&join("e1")), folder.path(), "e2").err().unwrap();
+        let error = Identification::new(Some(&join("e1")), None, folder.path(), "e2").err().unwrap();
         assert_eq!(error.code(), ErrorCode::InvalidConfig);
         std::fs::write(folder.path().join("credential"), "nonsense").unwrap();
-        assert_eq!(Identification::new(None, folder.path(), "e1").err().unwrap().code(), ErrorCode::InvalidConfig);
+        assert_eq!(
+            Identification::new(None, None, folder.path(), "e1").err().unwrap().code(),
+            ErrorCode::InvalidConfig
+        );
     }
 
     #[test]
     fn the_fleets_own_token_needs_no_credential() {
         let folder = tempfile::tempdir().unwrap();
         let token = Secret::new("s3cret");
-        let by_token = Identification::new(Some(&token), folder.path(), "e1").unwrap();
-        assert_eq!(by_token.fleet_token(), Some(&token));
-        assert!(Identification::new(None, folder.path(), "e1").unwrap().fleet_token().is_none());
+        let by_token = Identification::new(Some(&token), None, folder.path(), "e1").unwrap();
+        assert!(by_token.fleet_token().holder("s3cret").is_some());
+        assert!(!Identification::new(None, None, folder.path(), "e1").unwrap().fleet_token().is_set());
         assert!(!folder.path().join("credential").exists());
     }
 }

@@ -73,7 +73,12 @@ pub async fn run(
         Some(name) if own.is_empty() => name,
         _ => work_dir.id(&own)?,
     };
-    let identification = Arc::new(Identification::new(settings.token.as_ref(), &settings.work_dir, &id)?);
+    let identification = Arc::new(Identification::new(
+        settings.token.as_ref(),
+        settings.token_read_from.as_deref(),
+        &settings.work_dir,
+        &id,
+    )?);
     let bearer = identification.bearer()?;
     let connector = Connector::new(tls.clone());
     let named = settings.coordinator.as_slice().to_vec();

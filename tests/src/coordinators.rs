@@ -30,6 +30,7 @@ pub struct CoordinatorCluster {
     seats: Vec<Seat>,
     etcd: EtcdCluster,
     folder: TempDir,
+    token: Option<&'static str>,
 }
 
 impl CoordinatorCluster {
@@ -60,7 +61,19 @@ impl CoordinatorCluster {
             let ports = [crate::cluster::free_port(), crate::cluster::free_port()];
             Seat { process: None, ports, advertise: None, etcd: None }
         };
-        Some(Self { executors: BTreeMap::new(), seats: (0..coordinators).map(seat).collect(), etcd, folder })
+        Some(Self {
+            executors: BTreeMap::new(),
+            seats: (0..coordinators).map(seat).collect(),
+            etcd,
+            folder,
+            token: None,
+        })
+    }
+
+    /// With the fleet's own token, which whatever is started from now on is given.
+    #[must_use]
+    pub fn with_token(self, token: &'static str) -> Self {
+        Self { token: Some(token), ..self }
     }
 
     /// Others reach a coordinator through a relay, from its next start on.
@@ -96,6 +109,11 @@ impl CoordinatorCluster {
             "--artifact-store-shared".into(),
             "--executor-timeout=3s".into(),
         ];
+        if let Some(token) = self.token {
+            let file = self.folder.path().join("token");
+            std::fs::write(&file, token).expect("a file for the token");
+            arguments.extend(["--token-file".into(), file.into()]);
+        }
         if let Some(address) = &self.seats[index].advertise {
             arguments.push(format!("--advertise={address}").into());
         }
@@ -163,7 +181,7 @@ impl CoordinatorCluster {
     /// A coordinator's services.
     #[must_use]
     pub fn client(&self, index: usize) -> Client {
-        Client::new(&self.address(index), None)
+        Client::new(&self.address(index), self.token)
     }
 
     /// A coordinator's process.

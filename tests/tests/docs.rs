@@ -91,6 +91,9 @@ fn process_table(command: &clap::Command, mut keys: BTreeSet<String>) -> String 
 /// What a table of the file holds, which no flag stands for.
 fn table_meaning(key: &str) -> &'static str {
     match key {
+        "certificates" => {
+            "what callers may do by their certificates alone: [security.md](security.md#certificates-in-place-of-tokens)"
+        }
         "functions" => "a table of function keys (in quotes) for functions that are registered without them",
         other => panic!("what is the table {other:?}?"),
     }

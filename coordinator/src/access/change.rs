@@ -50,7 +50,7 @@ impl AccessTable {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] where it can't be made as asked or its name is taken; when the store fails.
     pub async fn create(&self, token: NewToken, by: &Principal) -> Result<(Secret, AccessRecord), Error> {
-        self.demand_fleet_token()?;
+        self.demand_first_admin()?;
         let now = unix_now();
         let lifetime = match (token.kind, token.lifetime) {
             (TokenType::Executor, _) => {
@@ -217,7 +217,7 @@ impl AccessTable {
     /// [`ErrorCode::InvalidInput`] for a record that can't be; when the store fails.
     pub async fn import(&self, record: AccessRecord, check_only: bool) -> Result<bool, Error> {
         validate(&record)?;
-        self.demand_fleet_token()?;
+        self.demand_first_admin()?;
         let (kind, _) = StoredToken::new(record.clone(), 0)?;
         if check_only {
             return Ok(self.stored(kind, &record.name).await?.is_some());
@@ -228,11 +228,12 @@ impl AccessTable {
     }
 
     /// Tokens in a fleet without its own would lock everybody out.
-    fn demand_fleet_token(&self) -> Result<(), Error> {
-        if self.has_fleet_token() {
+    fn demand_first_admin(&self) -> Result<(), Error> {
+        if self.has_first_admin() {
             return Ok(());
         }
-        let message = "this coordinator has no token of its own, so everybody may do everything";
+        let message =
+            "this coordinator has no token of its own and no certificate of an admin, so nobody could manage tokens";
         Err(Error::new(ErrorCode::InvalidConfig, message)
             .hint("start coordinators with token_file: its holder is the first admin"))
     }

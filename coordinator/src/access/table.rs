@@ -7,11 +7,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::watch;
 use udfleet_edge::auth::{Authenticator, FleetToken, LoginFailure, ParsedToken, Principal, PrincipalKind, TokenType};
-use udfleet_edge::secret::Secret;
+use udfleet_edge::identity::Identity;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::AccessRecord;
 
 use super::record::{ACCESS, StoredToken, unix_now};
+use crate::config::CertificateGrants;
 use crate::store::{Change, Entry, Listing, Revision, SharedStore, StoreError};
 
 /// All records, by kind and name.
@@ -63,7 +64,8 @@ impl Records {
 /// Who may come in: the fleet's own token, and all that is stored.
 pub struct AccessTable {
     pub(super) store: SharedStore,
-    fleet_token: FleetToken,
+    pub(super) fleet_token: Arc<FleetToken>,
+    pub(super) certificates: CertificateGrants,
     records: ArcSwap<Records>,
     /// One change of this process at a time; other processes are met by conditions of transactions.
     pub(super) changes: tokio::sync::Mutex<()>,
@@ -75,16 +77,23 @@ impl AccessTable {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn open(store: SharedStore, fleet_token: Option<&Secret>) -> Result<(Self, Revision), StoreError> {
+    pub async fn open(store: SharedStore, fleet_token: Arc<FleetToken>) -> Result<(Self, Revision), StoreError> {
         let listing = store.list(ACCESS).await?;
         let table = Self {
             store,
-            fleet_token: FleetToken::new(fleet_token),
+            fleet_token,
+            certificates: CertificateGrants::default(),
             records: ArcSwap::from_pointee(Records::listed(&listing)),
             changes: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
         };
         Ok((table, listing.revision))
+    }
+
+    /// Lets callers in by their certificates too.
+    #[must_use]
+    pub fn granting(self, certificates: CertificateGrants) -> Self {
+        Self { certificates, ..self }
     }
 
     pub(super) fn records(&self) -> arc_swap::Guard<Arc<Records>> {
@@ -94,11 +103,12 @@ impl AccessTable {
     /// True where nobody has to show anything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.fleet_token.is_set() && self.records().is_empty()
+        !self.fleet_token.is_set() && self.certificates.is_empty() && self.records().is_empty()
     }
 
-    pub(super) fn has_fleet_token(&self) -> bool {
-        self.fleet_token.is_set()
+    /// True where somebody can come in who may make tokens.
+    pub(super) fn has_first_admin(&self) -> bool {
+        self.fleet_token.is_set() || self.certificates.has_admin()
     }
 
     /// Tells of changes.
@@ -115,7 +125,10 @@ impl AccessTable {
             PrincipalKind::Token => TokenType::Roles,
             PrincipalKind::JoinToken => TokenType::Join,
             PrincipalKind::Executor => TokenType::Executor,
-            PrincipalKind::Anonymous | PrincipalKind::FleetToken | PrincipalKind::Ticket => return Ok(()),
+            PrincipalKind::Anonymous
+            | PrincipalKind::FleetToken
+            | PrincipalKind::Ticket
+            | PrincipalKind::Certificate => return Ok(()),
         };
         self.records().get(kind, &caller.name).ok_or(LoginFailure::Wrong)?.check(unix_now())
     }
@@ -195,6 +208,10 @@ pub(super) fn without_hash(record: &AccessRecord) -> AccessRecord {
 }
 
 impl Authenticator for AccessTable {
+    fn of_certificate(&self, identity: &Identity) -> Option<Arc<Principal>> {
+        self.certificates.caller(identity)
+    }
+
     fn authenticate(&self, token: Option<&str>) -> Result<Arc<Principal>, LoginFailure> {
         let refused = |failure| if self.is_open() { Ok(self.fleet_token.anyone()) } else { Err(failure) };
         let Some(token) = token else { return refused(LoginFailure::Missing) };

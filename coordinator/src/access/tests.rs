@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use udfleet_edge::auth::{Authenticator as _, LoginFailure, Principal, PrincipalKind, Right, SecretHash, TokenType};
+use udfleet_edge::auth::{
+    Authenticator as _, FleetToken, LoginFailure, Principal, PrincipalKind, Right, SecretHash, TokenType,
+};
 use udfleet_edge::secret::Secret;
 use udfleet_proto::v1::{AccessRecord, ErrorCode};
 
@@ -13,8 +15,12 @@ async fn store(folder: &tempfile::TempDir) -> SharedStore {
     Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap())
 }
 
+fn fleet_token(text: &str) -> Arc<FleetToken> {
+    Arc::new(FleetToken::new(Some(&Secret::new(text))))
+}
+
 async fn open(store: &SharedStore) -> AccessTable {
-    AccessTable::open(Arc::clone(store), Some(&Secret::new("first"))).await.unwrap().0
+    AccessTable::open(Arc::clone(store), fleet_token("first")).await.unwrap().0
 }
 
 fn admin() -> Principal {
@@ -67,7 +73,7 @@ async fn what_another_coordinator_changes_arrives() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
     let here = open(&store).await;
-    let (there, revision) = AccessTable::open(Arc::clone(&store), Some(&Secret::new("first"))).await.unwrap();
+    let (there, revision) = AccessTable::open(Arc::clone(&store), fleet_token("first")).await.unwrap();
     let there = Arc::new(there);
     let following = Arc::clone(&there);
     let task = tokio::spawn(async move { following.follow(revision).await });
@@ -139,13 +145,13 @@ async fn a_join_token_is_used_once_by_its_executor() {
 async fn a_fleet_without_a_token_stays_open_and_gives_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
-    let (open_table, _) = AccessTable::open(Arc::clone(&store), None).await.unwrap();
+    let (open_table, _) = AccessTable::open(Arc::clone(&store), Arc::new(FleetToken::new(None))).await.unwrap();
     assert_eq!(open_table.authenticate(None).unwrap().kind, PrincipalKind::Anonymous);
     let refused = open_table.create(of(TokenType::Roles, "ci"), &admin()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidConfig);
     // Tokens that are stored are not forgotten because a coordinator starts without its own.
     open(&store).await.create(of(TokenType::Roles, "ci"), &admin()).await.unwrap();
-    let (closed, _) = AccessTable::open(Arc::clone(&store), None).await.unwrap();
+    let (closed, _) = AccessTable::open(Arc::clone(&store), Arc::new(FleetToken::new(None))).await.unwrap();
     assert_eq!(closed.authenticate(None).unwrap_err(), LoginFailure::Missing);
 }
 

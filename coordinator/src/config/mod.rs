@@ -1,6 +1,7 @@
 //! The coordinator's settings.
 
 mod artifacts;
+mod certificates;
 mod flags;
 mod functions;
 mod meta_store;
@@ -11,13 +12,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources};
+use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources, invalid};
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tenant::TenantLimitsTable;
 use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
 pub use artifacts::{ArtifactLocation, ArtifactStoreSettings};
+pub use certificates::{CertificateGrant, CertificateGrants};
 pub use flags::{Flags, Layer};
 pub use functions::fill;
 pub use meta_store::{EtcdConfig, EtcdUrl, MetaStoreUrl};
@@ -77,6 +79,9 @@ pub struct Config {
     /// The file that holds it; none once it has been read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// The file that it has been read from, which may change.
+    #[serde(skip)]
+    pub token_read_from: Option<PathBuf>,
     /// This process's certificate (PEM).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert: Option<PathBuf>,
@@ -103,6 +108,9 @@ pub struct Config {
     /// How much each tenant may use.
     #[serde(skip_serializing_if = "TenantLimitsTable::is_empty")]
     pub tenants: TenantLimitsTable,
+    /// What callers may do by their certificates alone.
+    #[serde(skip_serializing_if = "CertificateGrants::is_empty")]
+    pub certificates: CertificateGrants,
     /// Configuration keys for functions that are registered without them.
     #[serde(deserialize_with = "functions::texts", skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<String, String>,
@@ -130,6 +138,7 @@ impl Default for Config {
             artifact_store_allow_http: false,
             token: None,
             token_file: None,
+            token_read_from: None,
             tls_cert: None,
             tls_key: None,
             tls_ca: None,
@@ -140,6 +149,7 @@ impl Default for Config {
             registration_timeout: HumanDuration(Duration::from_secs(600)),
             artifact_ttl: HumanDuration(Duration::from_secs(3600)),
             tenants: TenantLimitsTable::default(),
+            certificates: CertificateGrants::default(),
             functions: BTreeMap::new(),
         }
     }
@@ -152,6 +162,7 @@ impl Config {
     /// `INVALID_CONFIG` naming the file, key or address at fault.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
         let mut config: Self = sources.load()?;
+        config.token_read_from.clone_from(&config.token_file);
         config.token = Secret::resolve(config.token.take(), config.token_file.take())?;
         config.check()?;
         Ok(config)
@@ -165,6 +176,11 @@ impl Config {
         functions::check(&self.functions)?;
         self.etcd()?;
         artifacts::check(self)?;
+        self.certificates.check()?;
+        if !self.certificates.is_empty() && !self.tls()?.is_some_and(|tls| tls.asks_for_certificates()) {
+            return Err(invalid("certificates is set, and no port asks for any")
+                .hint("set tls_cert, tls_key and tls_ca, and leave tls_client_auth at optional or required"));
+        }
         self.listeners()?.check()
     }
 
@@ -193,7 +209,7 @@ impl Config {
             http_listen: self.http_listen,
             engine_listen: self.engine_listen,
             advertised: self.advertise.is_some(),
-            token: self.token.is_some(),
+            token: self.token.is_some() || !self.certificates.is_empty(),
             tls: tls.is_some(),
             demands_certificates: tls.is_some_and(|tls| tls.demands_certificates()),
             insecure_non_loopback: self.insecure_non_loopback,

@@ -16,6 +16,7 @@ pub(super) fn list(context: &FleetContext, request: &ListTenantsRequest) -> List
     names.extend(holdings.keys().cloned());
     names.extend(context.tenants.named());
     names.extend(context.access.tenants());
+    names.extend(context.tenants.seen());
     let info = |tenant: String| {
         let (held, counts) = (holdings.get(&tenant).cloned().unwrap_or_default(), context.tenants.counts_of(&tenant));
         TenantInfo {

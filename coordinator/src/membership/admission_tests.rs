@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
-use udfleet_edge::auth::TicketSigner;
+use udfleet_edge::auth::{FleetToken, TicketSigner};
 use udfleet_proto::VERSION;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::membership_client::MembershipClient;
@@ -91,8 +91,8 @@ async fn an_executor_that_goes_away_while_it_is_let_in_does_not_lock_its_id() {
     let Leader { registry, session, fleet } = leader(store.clone(), Duration::from_secs(1)).await;
     let shared: SharedStore = store.clone();
     let trust = AttachTrust {
-        access: Arc::new(AccessTable::open(shared, None).await.unwrap().0),
-        tickets: Arc::new(TicketSigner::new("c", Arc::default()).unwrap()),
+        access: Arc::new(AccessTable::open(shared, Arc::new(FleetToken::new(None))).await.unwrap().0),
+        tickets: Arc::new(TicketSigner::new("c", Arc::default(), false).unwrap()),
         audit: AuditLog::open(folder.path()).unwrap(),
     };
     let service = MembershipService::new(fleet, registry, Arc::default(), trust, session, "c".to_owned());

@@ -13,6 +13,7 @@ use super::failures::LoginFailures;
 use super::principal::{Principal, PrincipalKind};
 use super::right::Right;
 use super::table::{Demand, Surface, method};
+use crate::identity::Identity;
 
 /// Why a caller is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,11 @@ pub trait Authenticator: Send + Sync + 'static {
     /// # Errors
     /// Why it is not known.
     fn authenticate(&self, token: Option<&str>) -> Result<Arc<Principal>, LoginFailure>;
+
+    /// The caller whose certificate says so, where that alone is enough. Asked for callers that show no token.
+    fn of_certificate(&self, _identity: &Identity) -> Option<Arc<Principal>> {
+        None
+    }
 }
 
 /// Knows everybody as the same caller, whatever is shown.
@@ -156,7 +162,23 @@ impl Gate {
     /// # Errors
     /// [`ErrorCode::Unauthenticated`]: the caller is not known, which is counted.
     pub fn login(&self, token: Option<&str>, path: &str, from: Option<SocketAddr>) -> Result<Arc<Principal>, Error> {
-        self.authenticator.authenticate(token).map_err(|failure| {
+        self.known(token, path, from, None)
+    }
+
+    /// Who shows this token, or this certificate where it shows none.
+    fn known(
+        &self,
+        token: Option<&str>,
+        path: &str,
+        from: Option<SocketAddr>,
+        shown: Option<&Identity>,
+    ) -> Result<Arc<Principal>, Error> {
+        let by_certificate = || shown.and_then(|identity| self.authenticator.of_certificate(identity));
+        let known = match token {
+            None => by_certificate().map_or_else(|| self.authenticator.authenticate(None), Ok),
+            Some(token) => self.authenticator.authenticate(Some(token)),
+        };
+        known.map_err(|failure| {
             self.failures.note(&failure, path, from);
             let what = method(self.surface, path).map_or("", |entry| entry.path);
             let (code, reason, claimed) = (ErrorCode::Unauthenticated, failure.reason(), failure.claimed());
@@ -184,7 +206,7 @@ impl Gate {
     }
 
     /// The caller of `path`, if it may; none where the path asks for no caller. `header` is the text of an
-    /// [`HEADER`](super::HEADER), `from` the peer.
+    /// [`HEADER`](super::HEADER), `from` the peer, and `shown` what its certificate says.
     ///
     /// # Errors
     /// When the caller is not known, may not do this, or nothing of this name exists.
@@ -193,6 +215,7 @@ impl Gate {
         path: &str,
         header: Option<&str>,
         from: Option<SocketAddr>,
+        shown: Option<&Identity>,
     ) -> Result<Option<Arc<Principal>>, GateRefusal> {
         let entry = method(self.surface, path);
         if let Some(entry) = entry
@@ -202,7 +225,7 @@ impl Gate {
         }
         // Who is not known does not learn what there is.
         let token = header.and_then(|text| text.strip_prefix("Bearer "));
-        let caller = self.login(token, path, from).map_err(GateRefusal::Denied)?;
+        let caller = self.known(token, path, from, shown).map_err(GateRefusal::Denied)?;
         let what = entry.map_or("", |entry| entry.path);
         let entry = entry.ok_or_else(|| GateRefusal::Unknown(path.to_owned()))?;
         if let Demand::OneOf(rights) = entry.demand {
@@ -264,7 +287,7 @@ mod tests {
 
     fn code(surface: Surface, path: &str, header: Option<&str>) -> tonic::Code {
         let gate = Gate::new(surface, Arc::new(OnlyCaller), Arc::default());
-        match gate.check(path, header, None) {
+        match gate.check(path, header, None, None) {
             Ok(_) => tonic::Code::Ok,
             Err(refusal) => Status::from(refusal).code(),
         }

@@ -65,7 +65,7 @@ where
         };
         let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
         let from = request.extensions().get::<Connection>().and_then(Connection::peer);
-        match self.gate.check(request.uri().path(), header, from) {
+        match self.gate.check(request.uri().path(), header, from, identity.as_ref()) {
             Ok(caller) => {
                 // Nothing behind the gate sees a token.
                 request.headers_mut().remove(HEADER);

@@ -25,6 +25,8 @@ pub enum PrincipalKind {
     Executor,
     /// By a ticket of a coordinator.
     Ticket,
+    /// By a certificate alone.
+    Certificate,
 }
 
 impl PrincipalKind {
@@ -38,6 +40,7 @@ impl PrincipalKind {
             Self::JoinToken => "join token",
             Self::Executor => "executor",
             Self::Ticket => "ticket",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -65,6 +65,12 @@ impl Rights {
         Self(roles.iter().fold(0, |bits, role| bits | role.rights().0))
     }
 
+    /// With one more.
+    #[must_use]
+    pub const fn with(self, right: Right) -> Self {
+        Self(self.0 | (1 << right as u8))
+    }
+
     /// True where it is among them.
     #[must_use]
     pub const fn has(self, right: Right) -> bool {

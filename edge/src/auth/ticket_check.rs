@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -15,7 +16,6 @@ use super::pattern::FunctionPatterns;
 use super::principal::{Principal, PrincipalKind};
 use super::right::{Right, Rights};
 use super::ticket_sign::{PREFIX, unix_ms};
-use crate::secret::Secret;
 use crate::tenant::{TenantLimits, TenantLimitsTable, Tenants};
 
 /// The most keys that are kept: two of each coordinator, and those of coordinators that were started anew.
@@ -43,9 +43,9 @@ struct KnownTickets {
 
 /// Knows who comes to an executor: with a ticket, or with the fleet's own token where the executor has it.
 pub struct TicketCheck {
-    fleet_token: FleetToken,
+    fleet_token: Arc<FleetToken>,
     /// Nobody comes in without showing something.
-    closed: bool,
+    closed: AtomicBool,
     known: Mutex<KnownTickets>,
     tenants: Arc<Tenants>,
 }
@@ -54,14 +54,16 @@ impl TicketCheck {
     /// `closed`: the executor has a credential of its own, so its fleet has tokens. `tenants` are told the limits of those
     /// that show no ticket.
     #[must_use]
-    pub fn new(fleet_token: Option<&Secret>, closed: bool, tenants: Arc<Tenants>) -> Self {
-        let fleet_token = FleetToken::new(fleet_token);
-        let closed = closed || fleet_token.is_set();
+    pub fn new(fleet_token: Arc<FleetToken>, closed: bool, tenants: Arc<Tenants>) -> Self {
+        let closed = AtomicBool::new(closed || fleet_token.is_set());
         Self { fleet_token, closed, known: Mutex::default(), tenants }
     }
 
     /// Takes in what a coordinator says of its keys. Keys stay until they expire: tickets outlive an attachment.
     pub fn add(&self, keys: TicketKeys) {
+        if keys.closed {
+            self.closed.store(true, Ordering::Relaxed);
+        }
         // Of those that show none: of engines on the port that asks for none, and where a fleet has no tokens.
         self.tenants.set_limits(TenantLimitsTable::of_all(keys.limits.map(TenantLimits::from).unwrap_or_default()));
         let now = unix_ms(SystemTime::now());
@@ -127,7 +129,7 @@ fn principal(claims: TicketClaims) -> Result<Principal, LoginFailure> {
 impl Authenticator for TicketCheck {
     fn authenticate(&self, token: Option<&str>) -> Result<Arc<Principal>, LoginFailure> {
         match token {
-            _ if !self.closed => Ok(self.fleet_token.anyone()),
+            _ if !self.closed.load(Ordering::Relaxed) => Ok(self.fleet_token.anyone()),
             None => Err(LoginFailure::Missing),
             Some(ticket) if ticket.starts_with(PREFIX) => self.check(ticket, unix_ms(SystemTime::now())),
             Some(token) => self.fleet_token.holder(token).ok_or(LoginFailure::Wrong),
@@ -157,14 +159,14 @@ mod tests {
     }
 
     fn executor_of(signer: &TicketSigner) -> TicketCheck {
-        let check = TicketCheck::new(None, true, Arc::default());
+        let check = TicketCheck::new(Arc::new(FleetToken::new(None)), true, Arc::default());
         check.add(signer.keys().borrow().clone());
         check
     }
 
     #[test]
     fn a_ticket_holds_what_its_caller_may_do_and_no_more() {
-        let signer = TicketSigner::new("c", Arc::default()).unwrap();
+        let signer = TicketSigner::new("c", Arc::default(), false).unwrap();
         let check = executor_of(&signer);
         let ticket = signer.ticket(&caller()).unwrap();
         for _ in 0..2 {
@@ -184,8 +186,10 @@ mod tests {
 
     #[test]
     fn what_was_changed_or_signed_by_another_is_refused() {
-        let (signer, stranger) =
-            (TicketSigner::new("c", Arc::default()).unwrap(), TicketSigner::new("c", Arc::default()).unwrap());
+        let (signer, stranger) = (
+            TicketSigner::new("c", Arc::default(), false).unwrap(),
+            TicketSigner::new("c", Arc::default(), false).unwrap(),
+        );
         let check = executor_of(&signer);
         let ticket = signer.ticket(&caller()).unwrap();
         let all = Principal { functions: FunctionPatterns::all(), ..caller() };
@@ -205,26 +209,33 @@ mod tests {
         }
         assert_eq!(check.authenticate(Some("udfleet.ci.00")).unwrap_err(), LoginFailure::Wrong);
         assert_eq!(check.authenticate(None).unwrap_err(), LoginFailure::Missing);
-        assert!(TicketCheck::new(None, false, Arc::default()).authenticate(None).is_ok(), "a fleet without tokens");
+        assert!(
+            TicketCheck::new(Arc::new(FleetToken::new(None)), false, Arc::default()).authenticate(None).is_ok(),
+            "a fleet without tokens"
+        );
     }
 
     #[test]
     fn tickets_carry_what_their_tenant_may_use() {
         let limits = toml::from_str("[\"*\"]\nstreams = 3\n[acme]\nrows_per_second = 9\n").unwrap();
-        let signer = TicketSigner::new("c", Arc::new(Tenants::new(limits))).unwrap();
+        let signer = TicketSigner::new("c", Arc::new(Tenants::new(limits)), true).unwrap();
         let told = Arc::<Tenants>::default();
-        let check = TicketCheck::new(None, true, Arc::clone(&told));
+        let check = TicketCheck::new(Arc::new(FleetToken::new(None)), true, Arc::clone(&told));
         check.add(signer.keys().borrow().clone());
         let known = check.authenticate(Some(&signer.ticket(&caller()).unwrap())).unwrap();
         let limits = known.limits.unwrap();
         assert_eq!((known.tenant.as_str(), limits.streams, limits.rows_per_second), ("acme", Some(3), Some(9)));
         let without = told.limits("default");
         assert_eq!((without.streams, without.rows_per_second), (Some(3), None), "for those that show no ticket");
+        let open = TicketCheck::new(Arc::new(FleetToken::new(None)), false, Arc::default());
+        assert!(open.authenticate(None).is_ok());
+        open.add(signer.keys().borrow().clone());
+        assert_eq!(open.authenticate(None).unwrap_err(), LoginFailure::Missing, "its coordinator says so");
     }
 
     #[test]
     fn tickets_end_and_keys_rotate() {
-        let signer = TicketSigner::new("c", Arc::default()).unwrap();
+        let signer = TicketSigner::new("c", Arc::default(), false).unwrap();
         let check = executor_of(&signer);
         let (now, old) = (SystemTime::now(), signer.ticket(&caller()).unwrap());
         let at = |hours: u64| now + Duration::from_secs(hours * 3600);

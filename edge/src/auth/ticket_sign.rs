@@ -78,18 +78,20 @@ pub struct TicketSigner {
     keys: Mutex<SigningKeys>,
     published: watch::Sender<TicketKeys>,
     tenants: Arc<Tenants>,
+    closed: bool,
 }
 
 impl TicketSigner {
-    /// With a fresh key. `name` is the coordinator's; tickets carry the limits of `tenants`.
+    /// With a fresh key. `name` is the coordinator's; tickets carry the limits of `tenants`. `closed`: executors let nobody in
+    /// without one.
     ///
     /// # Errors
     /// `INTERNAL` where the system gives no random bytes.
-    pub fn new(name: &str, tenants: Arc<Tenants>) -> Result<Self, Error> {
+    pub fn new(name: &str, tenants: Arc<Tenants>, closed: bool) -> Result<Self, Error> {
         let current = SigningKey::new(SystemTime::now() + KEY_LIFETIME)?;
-        let published = watch::Sender::new(published(vec![current.public()], &tenants));
+        let published = watch::Sender::new(published(vec![current.public()], &tenants, closed));
         let keys = Mutex::new(SigningKeys { current, next: None, own: None });
-        Ok(Self { name: name.to_owned(), keys, published, tenants })
+        Ok(Self { name: name.to_owned(), keys, published, tenants, closed })
     }
 
     /// What executors need to check its tickets, whenever that changes.
@@ -106,7 +108,11 @@ impl TicketSigner {
         let mut keys = self.keys.lock();
         if keys.next.is_none() && now + KEY_AHEAD >= keys.current.signs_until {
             let next = SigningKey::new(keys.current.signs_until + KEY_LIFETIME)?;
-            self.published.send_replace(published(vec![keys.current.public(), next.public()], &self.tenants));
+            self.published.send_replace(published(
+                vec![keys.current.public(), next.public()],
+                &self.tenants,
+                self.closed,
+            ));
             keys.next = Some(next);
         }
         if now >= keys.current.signs_until
@@ -134,8 +140,8 @@ impl TicketSigner {
     }
 }
 
-fn published(keys: Vec<TicketKey>, tenants: &Tenants) -> TicketKeys {
-    TicketKeys { keys, limits: Some(tenants.limits(DEFAULT_TENANT).into()) }
+fn published(keys: Vec<TicketKey>, tenants: &Tenants, closed: bool) -> TicketKeys {
+    TicketKeys { keys, limits: Some(tenants.limits(DEFAULT_TENANT).into()), closed }
 }
 
 fn sign(key: &SigningKey, claims: TicketClaims, now: SystemTime) -> String {

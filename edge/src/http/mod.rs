@@ -16,6 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::auth::{Gate, GateRefusal};
+use crate::identity::Identity;
 
 pub use failure::{Failure, FailureBody, HttpError};
 pub use hosts::AllowedHosts;
@@ -46,7 +47,8 @@ async fn check(State(guard): State<HttpGuard>, mut request: Request, next: Next)
     let session = || Some(format!("Bearer {}", guard.sessions.as_ref()?.token(request.headers(), SystemTime::now())?));
     let shown = header.map(str::to_owned).or_else(session);
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    match guard.gate.check(request.uri().path(), shown.as_deref(), from) {
+    let certificate = request.extensions().get::<Identity>().cloned();
+    match guard.gate.check(request.uri().path(), shown.as_deref(), from, certificate.as_ref()) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::incoming::{Entered, Incoming};
 use super::socket::Socket;
+use crate::identity::Peer;
 
 /// Until a request's headers have come, also since the request before.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(45);
@@ -46,8 +47,8 @@ pub(super) async fn serve(mut incoming: Incoming, served: Served, stop: impl Fut
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
-            Entered { socket, counted, .. } = incoming.next() => {
-                let connection = connection(socket, served.clone(), stopped.clone());
+            Entered { socket, peer, counted } = incoming.next() => {
+                let connection = connection(socket, peer, served.clone(), stopped.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(counted);
@@ -62,7 +63,7 @@ pub(super) async fn serve(mut incoming: Incoming, served: Served, stop: impl Fut
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(mut socket: Socket, served: Served, mut stopped: watch::Receiver<()>) {
+async fn connection(mut socket: Socket, peer: Peer, served: Served, mut stopped: watch::Receiver<()>) {
     let Served { routes, headers_within, grpc } = served;
     let begun = tokio::select! {
         begun = tokio::time::timeout(headers_within, socket.begins_with(HTTP2_PREFACE)) => begun,
@@ -77,6 +78,11 @@ async fn connection(mut socket: Socket, served: Served, mut stopped: watch::Rece
         // Silent for too long, or gone.
         Ok(Err(_)) | Err(_) => return,
     }
+    // The guard of the port knows callers by their certificates too.
+    let routes = match peer {
+        Peer::Known(identity) => routes.layer(axum::Extension(identity)),
+        Peer::Unasked | Peer::Anonymous | Peer::Refused(_) => routes,
+    };
     // Handlers are told where a request comes from.
     let routes = match socket.remote() {
         Some(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),

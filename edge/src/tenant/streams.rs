@@ -76,6 +76,12 @@ impl Tenants {
         self.limits.load().names().map(str::to_owned).collect()
     }
 
+    /// Tenants that had streams here since this process was started.
+    #[must_use]
+    pub fn seen(&self) -> Vec<String> {
+        self.known.lock().keys().filter(|tenant| !tenant.is_empty()).cloned().collect()
+    }
+
     /// Lets a stream in; it is open until what is returned is dropped. `limits`: what its caller's ticket says, else those
     /// that are set here.
     ///

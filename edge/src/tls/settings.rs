@@ -96,6 +96,12 @@ impl TlsSettings {
     pub fn demands_certificates(&self) -> bool {
         self.client_auth == ClientAuth::Required
     }
+
+    /// Whether callers are asked for certificates, which they need not have.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.client_auth != ClientAuth::Off
+    }
 }
 
 impl TlsFiles {

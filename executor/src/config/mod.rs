@@ -90,6 +90,9 @@ pub struct Settings {
     /// Shared secret of the fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
+    /// The file that it has been read from, which may change.
+    #[serde(skip)]
+    pub token_read_from: Option<PathBuf>,
     /// This process's certificate (PEM).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert: Option<PathBuf>,

@@ -32,6 +32,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
             .max_interpreters_per_environment
             .unwrap_or(interpreters_per_environment.saturating_mul(DEFAULT_GROWTH)),
         interpreter_idle: layer.interpreter_idle.unwrap_or(DEFAULT_INTERPRETER_IDLE),
+        token_read_from: layer.token_file.clone(),
         token: Secret::resolve(layer.token, layer.token_file)?,
         labels: layer.labels.into_iter().collect(),
         resources: layer.resources.into_iter().collect(),

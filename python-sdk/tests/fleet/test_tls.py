@@ -22,6 +22,7 @@ from tls_fleet import TOKEN, certs, expired, tls_fleet
 
 import udfleet
 from udfleet import UnauthenticatedError, udf
+from udfleet._local import binaries
 from udfleet._tls import choose
 from udfleet.engines._flight_function import FlightFunction
 
@@ -134,6 +135,23 @@ def test_certificates_that_have_expired_are_told(secured, tmp_path):
         listener.shutdown(socket.SHUT_RDWR)
 
 
+def test_the_clickhouse_program(secured, strangers):
+    def ran(ca):
+        command = [str(binaries.find_program(binaries.CLICKHOUSE_BRIDGE)), "--function", "plus", "--retry-seconds", "0",
+                   "--address", secured.address, "--token-file", str(secured.folder / "token"), "--tls-ca", str(ca)]  # fmt: skip
+        sink = pa.BufferOutputStream()
+        batch = pa.record_batch([pa.array([1, 41])], names=["a"])
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        return subprocess.run(command, input=sink.getvalue().to_pybytes(), capture_output=True, timeout=60)
+
+    done = ran(secured.certs / "ca.crt")
+    assert done.returncode == 0, done.stderr
+    assert pa.ipc.open_stream(done.stdout).read_all().column(0).to_pylist() == [2, 42]
+    done = ran(strangers / "ca.crt")
+    assert done.returncode != 0 and b"UNAUTHENTICATED" in done.stderr
+
+
 def test_the_command_line(secured, strangers):
     def ran(*options, **variables):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("UDFLEET_")}
@@ -230,3 +248,87 @@ def test_certificates_are_replaced_under_load(tmp_path):
                 thread.join(30)
         assert not broken and not any(thread.is_alive() for thread in threads), broken
         assert {executor.state for executor in fleet.executors()} == {"ready"}
+
+
+def test_the_fleets_token_is_replaced_under_load(tmp_path):
+    following = "the-next-token-of-this-fleet"
+    with tls_fleet(tmp_path, 2) as secured, secured.connect() as fleet:
+        fleet.register_function("plus", udf(lambda a: a + 1, BIGINT, BIGINT))
+        token = fleet.create_token("load", ["call", "observe"]).token
+        ended, calls, broken = threading.Event(), [], []
+
+        def load(direct):
+            try:
+                with udfleet.connect(secured.address, token, direct=direct, **secured.tls()) as own:
+                    while not ended.is_set():
+                        rows = (pa.record_batch([pa.array([n])], names=["a"]) for n in range(20))
+                        calls.append([each.column(0).to_pylist() for each in own.stream("plus", rows)])
+            except BaseException as error:
+                broken.append(error)
+
+        def lets_in(shown):
+            try:
+                udfleet.connect(secured.address, shown, **secured.tls()).close()
+            except UnauthenticatedError:
+                return False
+            return True
+
+        threads = [threading.Thread(target=load, args=[direct]) for direct in (True, False)]
+        for thread in threads:
+            thread.start()
+        try:
+            (secured.folder / "token").write_text(f"{following}\n{TOKEN}\n")
+            eventually("the new one is let in", lambda: lets_in(following))
+            assert lets_in(TOKEN), "the old one still is"
+            (secured.folder / "token").write_text(f"{following}\n")
+            eventually("the old one is not any more", lambda: not lets_in(TOKEN))
+            made = len(calls)
+            # Executors show the new one: they fetch definitions and files with it.
+            with udfleet.connect(secured.address, following, **secured.tls()) as late:
+                late.register_function("minus", udf(lambda a: a - 1, BIGINT, BIGINT))
+                assert late.call("minus", [1]).to_pylist() == [0]
+                assert {executor.state for executor in late.executors()} == {"ready"}
+            eventually("calls go on", lambda: broken or len(calls) > made + 4)
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join(30)
+        assert not broken and not any(thread.is_alive() for thread in threads), broken
+        assert all(answers == [[n + 1] for n in range(20)] for answers in calls)
+
+
+def test_certificates_are_enough_where_the_settings_say_so(tmp_path):
+    settings = tmp_path / "coordinator.toml"
+    settings.write_text(
+        """
+        [certificates."udfleet://executor/*"]
+        attach = true
+        [certificates."udfleet://client/client"]
+        roles = ["admin"]
+        [certificates."udfleet://client/caller"]
+        roles = ["call"]
+        functions = ["team_*"]
+        tenant = "acme"
+        """
+    )
+    with tls_fleet(tmp_path, 1, "--config", str(settings), token=None) as secured:
+        with secured.connect() as fleet:
+            for name in ("team_plus", "plus"):
+                fleet.register_function(name, udf(lambda a: a + 1, BIGINT, BIGINT))
+        certs(secured.certs, "--hosts", "localhost", "--coordinators", "c", "--executors", "e1",
+              "--clients", "client,caller,other")  # fmt: skip
+        for direct in (True, False):
+            with secured.connect("client-caller", direct=direct) as caller:
+                assert caller.call("team_plus", [1]).to_pylist() == [2]
+                failure_of(udfleet.PermissionDeniedError, caller.call, "plus", [1])
+                failure_of(udfleet.PermissionDeniedError, caller.drain, "e1")
+        failure_of(UnauthenticatedError, secured.connect, "client-other")
+        failure_of(UnauthenticatedError, secured.connect, None)
+        # Nobody reaches the executor without a ticket either.
+        ca = (secured.certs / "ca.crt").read_bytes()
+        with secured.connect() as fleet:
+            (executor,) = fleet.executors()
+            assert {"acme", "client"} <= {tenant.tenant for tenant in fleet.tenants()}
+        stranger = flight.FlightClient(f"grpc+tls://{executor.address}", tls_root_certs=ca)
+        with stranger, pytest.raises(flight.FlightUnauthenticatedError):
+            stranger.get_flight_info(flight.FlightDescriptor.for_path("plus"))

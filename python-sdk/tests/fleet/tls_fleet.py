@@ -66,9 +66,9 @@ class TlsFleet:
     def __init__(self) -> None:
         self.children: list[Child] = []
 
-    def start(self, folder: Path, executors: int, *coordinator_options: str) -> None:
+    def start(self, folder: Path, executors: int, *coordinator_options: str, token: str | None = TOKEN) -> None:
         """Makes certificates, and starts everything with them."""
-        self.folder = folder
+        self.folder, self.token = folder, token
         self.certs = folder / "certs"
         self.names = [f"e{number}" for number in range(1, executors + 1)]
         self.renew()
@@ -93,9 +93,12 @@ class TlsFleet:
                            *options)  # fmt: skip
 
     def _start(self, name: str, program: str, certificate: str, *options: str) -> dict[str, Any]:
-        token = self.folder / "token"
-        token.write_text(TOKEN)
-        command = [str(binaries.find_program(program)), "--http-listen", "127.0.0.1:0", "--token-file", str(token)]
+        command = [str(binaries.find_program(program)), "--http-listen", "127.0.0.1:0"]
+        if self.token:
+            file = self.folder / "token"
+            if not file.exists():
+                file.write_text(self.token)
+            command += ["--token-file", str(file)]
         child = Child(name, [*command, *self.files(certificate), *options], self.folder / f"{name}.log")
         self.children.append(child)
         return child.wait_ready(SECONDS)
@@ -113,9 +116,9 @@ class TlsFleet:
             given["tls_key"] = str(self.certs / f"{certificate}.key")
         return given
 
-    def connect(self, certificate: str | None = "client", token: str = TOKEN, **options: Any) -> udfleet.Fleet:
+    def connect(self, certificate: str | None = "client", token: str | None = None, **options: Any) -> udfleet.Fleet:
         """A client of it, with the fleet's own token unless another is given."""
-        return udfleet.connect(self.address, token, **self.tls(certificate), **options)
+        return udfleet.connect(self.address, token or self.token, **self.tls(certificate), **options)
 
     def wait_attached(self) -> None:
         """Until all executors serve."""
@@ -131,11 +134,13 @@ class TlsFleet:
 
 
 @contextlib.contextmanager
-def tls_fleet(folder: Path, executors: int = 1, *coordinator_options: str) -> Iterator[TlsFleet]:
+def tls_fleet(
+    folder: Path, executors: int = 1, *coordinator_options: str, token: str | None = TOKEN
+) -> Iterator[TlsFleet]:
     """A fleet that ends with the block."""
     fleet = TlsFleet()
     try:
-        fleet.start(folder, executors, *coordinator_options)
+        fleet.start(folder, executors, *coordinator_options, token=token)
         fleet.wait_attached()
         yield fleet
     finally:

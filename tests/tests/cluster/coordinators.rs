@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use udfleet_proto::v1::{DrainExecutorRequest, DropFunctionRequest, FunctionInfo, LoadState, LogsRequest};
+use udfleet_proto::v1::{
+    CreateTokenRequest, DrainExecutorRequest, DropFunctionRequest, FunctionInfo, LoadState, LogsRequest,
+    RevokeTokenRequest, ServerInfoRequest, TokenKind,
+};
 use udfleet_tests::batches::{integers, numbers};
+use udfleet_tests::control::Client;
 use udfleet_tests::coordinators::CoordinatorCluster;
 use udfleet_tests::function::Function;
 use udfleet_tests::messages::{Encoder, command, path};
@@ -12,6 +16,8 @@ use udfleet_tests::wait::{PATIENCE, eventually, within};
 
 /// A new leader is there within 5 seconds of a quiet machine.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(10);
+/// All coordinators know of a token, or that it was revoked, in this time.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often executors have begun to load anything.
 fn loads(cluster: &mut CoordinatorCluster) -> usize {
@@ -180,4 +186,31 @@ async fn without_etcd_calls_go_on_and_all_comes_back_by_itself() {
     cluster.client(1).register(&Function::new("echo")).await;
     cluster.client(0).wait_served_by("echo", &["e1", "e2"]).await;
     assert_eq!(loads(&mut cluster) - before, 2, "echo on two executors; double was never touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_made_or_revoked_at_one_count_at_the_other_within_two_seconds() {
+    let Some(cluster) = CoordinatorCluster::prepare(2) else { return };
+    let mut cluster = cluster.with_token("the-fleets-own-token");
+    for index in 0..2 {
+        cluster.start_coordinator(index).await;
+    }
+    let known = async |index: usize, token: &str| {
+        let mut fleet = Client::new(&cluster.address(index), Some(token)).fleet().await;
+        fleet.server_info(ServerInfoRequest::default()).await.is_ok()
+    };
+    for (number, (here, there)) in [(0, 1), (1, 0), (0, 1)].into_iter().enumerate() {
+        let (name, kind) = (format!("t{number}"), TokenKind::Roles as i32);
+        let request =
+            CreateTokenRequest { kind, name: name.clone(), roles: vec!["call".to_owned()], ..Default::default() };
+        let token = cluster.client(here).fleet().await.create_token(request).await.unwrap().into_inner().token;
+        let begun = Instant::now();
+        eventually("it is known there", async || known(there, &token).await.then_some(())).await;
+        assert!(begun.elapsed() < KNOWN_WITHIN, "{:?}", begun.elapsed());
+        let request = RevokeTokenRequest { kind, name };
+        cluster.client(there).fleet().await.revoke_token(request).await.unwrap();
+        let begun = Instant::now();
+        eventually("it is refused here", async || (!known(here, &token).await).then_some(())).await;
+        assert!(begun.elapsed() < KNOWN_WITHIN, "{:?}", begun.elapsed());
+    }
 }

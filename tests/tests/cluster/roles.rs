@@ -15,7 +15,7 @@ use udfleet_tests::batches::numbers;
 use udfleet_tests::cluster::{Cluster, Options};
 use udfleet_tests::control::{Client, Token};
 use udfleet_tests::function::Function;
-use udfleet_tests::http::get_with;
+use udfleet_tests::http::{get_as, get_with};
 use udfleet_tests::messages::{Encoder, descriptors, path, request};
 use udfleet_tests::stream::{Stream, flight, typed};
 use udfleet_tests::wait::{eventually, within};
@@ -172,6 +172,88 @@ async fn every_method_takes_what_the_table_says() {
     let (_, page) = get_with(&http[0], "/metrics", "").await;
     let failed = |reason: &str| page.contains(&format!("udfleet_logins_failed_total{{reason=\"{reason}\"}}"));
     assert!(["missing", "wrong", "expired", "revoked"].iter().all(|reason| failed(reason)), "{page}");
+}
+
+/// What a Flight action is answered.
+async fn act(address: &str, action: &str, token: Option<&str>) -> Code {
+    let request = arrow_flight::Action { r#type: action.to_owned(), ..Default::default() };
+    match flight(address, token).await.do_action(request).await {
+        Ok(answers) => answers.into_inner().message().await.err().map_or(Code::Ok, |status| status.code()),
+        Err(status) => status.code(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_and_the_port_for_engines_take_what_the_table_says() {
+    let coordinator = vec!["--engine-listen", "127.0.0.1:0"];
+    let mut cluster = Cluster::with(1, Options { token: Some(TOKEN), coordinator, ..Options::default() }).await;
+    let identities = identities(&cluster).await;
+    let [coordinator, executor] = &cluster.endpoints()[..] else { panic!("two endpoints") };
+    let engines = cluster.coordinator().ready("engine");
+    let by_engine = Some(Rights::of(&[Right::Call]));
+    let mut checked = 0;
+    for method in METHODS {
+        let Some(action) = method.path.strip_prefix("DoAction ") else { continue };
+        for Identity { what, token, rights } in &identities {
+            let on_executor = rights.filter(|rights| *rights == Rights::ALL);
+            for (address, rights) in [(coordinator, *rights), (executor, on_executor)] {
+                let code = act(address, action, token.as_deref()).await;
+                assert_eq!(
+                    code,
+                    expected(method.demand, rights).unwrap_or(Code::Ok),
+                    "{action} at {address} by {what}"
+                );
+                checked += 1;
+            }
+        }
+        assert_eq!(
+            act(&engines, action, None).await,
+            expected(method.demand, by_engine).unwrap_or(Code::Ok),
+            "{action}"
+        );
+    }
+    assert!(checked > 20, "{checked}");
+    // Engines reach their part of Flight, and nothing else is there, whatever they show.
+    for method in METHODS.iter().filter(|method| method.path.starts_with("/udfleet") || method.path.contains("Flight"))
+    {
+        for token in [None, Some(TOKEN)] {
+            let code = call(&engines, method.path, token).await.code();
+            let denied = matches!(code, Code::PermissionDenied | Code::Unauthenticated);
+            if method.surfaces.contains(&Surface::Engine) {
+                assert_eq!(denied, expected(method.demand, by_engine).is_some(), "{}: {code:?}", method.path);
+            } else {
+                assert_eq!(code, Code::Unimplemented, "{}", method.path);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_looks_at_host_and_origin() {
+    let cluster = Cluster::with(1, Options { token: Some(TOKEN), ..Options::default() }).await;
+    let http = cluster.http_addresses();
+    let token = format!("authorization: Bearer {TOKEN}\r\n");
+    let foreign = format!("{token}origin: http://evil.example\r\n");
+    let mut checked = 0;
+    let pages = METHODS.iter().flat_map(|method| method.surfaces.iter().map(|surface| (*surface, method.path)));
+    for (surface, path) in pages.chain([(Surface::CoordinatorHttp, "/nothing"), (Surface::ExecutorHttp, "/nothing")]) {
+        let at = match surface {
+            Surface::CoordinatorHttp => &http[0],
+            Surface::ExecutorHttp => &http[1],
+            Surface::Coordinator | Surface::Executor | Surface::Engine => continue,
+        };
+        let path = path.replace("{}", "f");
+        assert_ne!(get_with(at, &path, &token).await.0, 403, "{surface:?} {path}");
+        for (host, headers) in [("evil.example", &token), ("localhost", &foreign)] {
+            let (status, body) = get_as(at, host, &path, headers).await;
+            assert!(
+                status == 403 && body.contains("PERMISSION_DENIED"),
+                "{surface:?} {path} as {host}: {status} {body}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use udfleet_coordinator::membership::{AttachTrust, MembershipHandle, MembershipS
 use udfleet_coordinator::registry::{Owner, Registry};
 use udfleet_coordinator::routes::RouteTable;
 use udfleet_coordinator::store::{SharedStore, Write};
-use udfleet_edge::auth::TicketSigner;
+use udfleet_edge::auth::{FleetToken, TicketSigner};
 use udfleet_edge::clock;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::membership_server::MembershipServer;
@@ -54,8 +54,8 @@ impl Coordinator {
         let (registry, revision) = Registry::open(Arc::clone(&store), owner.clone()).await?;
         let (registry, routes) = (Arc::new(registry), Arc::new(RouteTable::default()));
         let me = Announcement { owner, address: address.clone(), http_address: String::new() };
-        let (access, _) = AccessTable::open(Arc::clone(&store), None).await?;
-        let tickets = Arc::new(TicketSigner::new(&address, Arc::default())?);
+        let (access, _) = AccessTable::open(Arc::clone(&store), Arc::new(FleetToken::new(None))).await?;
+        let tickets = Arc::new(TicketSigner::new(&address, Arc::default(), false)?);
         let leave = CancellationToken::new();
         let (session, _) = Session::start(Arc::clone(&store), me, TIMING, leave.clone());
         let (s, r) = (Arc::clone(&store), Arc::clone(&registry));

@@ -356,12 +356,14 @@ class CoordinatorMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., coordinators: _Optional[_Union[Coordinators, _Mapping]] = ..., ticket_keys: _Optional[_Union[TicketKeys, _Mapping]] = ...) -> None: ...
 
 class TicketKeys(_message.Message):
-    __slots__ = ("keys", "limits")
+    __slots__ = ("keys", "limits", "closed")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedCompositeFieldContainer[TicketKey]
     limits: TenantLimits
-    def __init__(self, keys: _Optional[_Iterable[_Union[TicketKey, _Mapping]]] = ..., limits: _Optional[_Union[TenantLimits, _Mapping]] = ...) -> None: ...
+    closed: bool
+    def __init__(self, keys: _Optional[_Iterable[_Union[TicketKey, _Mapping]]] = ..., limits: _Optional[_Union[TenantLimits, _Mapping]] = ..., closed: _Optional[bool] = ...) -> None: ...
 
 class TicketKey(_message.Message):
     __slots__ = ("id", "public_key", "expires_unix_ms")
