@@ -121,10 +121,8 @@ impl FleetService {
         caller.demand_function(&which.name)?;
         // All versions of the name that there are, whoever has registered them.
         self.context.lookup.look_up(&which).await?;
-        let catalog = self.context.registry.catalog();
         let dropped = self.context.registry.drop_function(&which).await?;
-        let all = catalog.matching(&which).into_iter().filter(|function| dropped.contains(&function.name)).collect();
-        if dropped.is_empty() { Err(catalog.not_found(&which)) } else { Ok(all) }
+        if dropped.is_empty() { Err(self.context.registry.catalog().not_found(&which)) } else { Ok(dropped) }
     }
 
     /// Notes how what `asked` is about has ended.

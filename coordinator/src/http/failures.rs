@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use udfleet_edge::http::Failure;
-use udfleet_proto::error_groups::merge;
+use udfleet_proto::error_groups::alike;
 use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionProgress, FunctionStatus, LoadState, ProcessExit};
 
 use super::Http;
@@ -80,12 +80,9 @@ impl FailureGroup {
         let newest = group.newest.as_ref()?;
         let mut executors = BTreeMap::new();
         for executor in &progress.executors {
-            for own in executor.metrics.iter().flat_map(|metrics| &metrics.failures) {
-                let mut both = vec![ErrorGroup { count: 0, ..group.clone() }];
-                merge(&mut both, std::slice::from_ref(own));
-                if let [same] = both.as_slice() {
-                    *executors.entry(executor.executor.clone()).or_default() += same.count;
-                }
+            let own = executor.metrics.iter().flat_map(|metrics| &metrics.failures);
+            if let Some(same) = own.into_iter().find(|own| alike(own, group)) {
+                executors.insert(executor.executor.clone(), same.count);
             }
         }
         let exception = newest.exception.as_ref();
@@ -94,7 +91,7 @@ impl FailureGroup {
             first_unix_ms: group.first_unix_ms,
             last_unix_ms: group.last_unix_ms,
             example: Failure::of(newest),
-            exception: exception.map(|exception| exception.r#type.clone()).unwrap_or_default(),
+            exception: group.exception.clone(),
             traceback: exception.map(|exception| exception.text.clone()).unwrap_or_default(),
             exit: newest.exit.as_ref().map(InterpreterExit::of),
             executors,

@@ -162,7 +162,7 @@ impl Overview {
                 })
                 .collect(),
             notices: moment.waiting.iter().filter(|one| one.severity > Severity::Info).take(TOP).cloned().collect(),
-            waiting: moment.waiting.len(),
+            waiting: moment.waiting_count,
             activity: monitor.activity(None, EVENTS, |_| true),
         }
     }

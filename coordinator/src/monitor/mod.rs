@@ -41,8 +41,10 @@ pub struct Moment {
     pub unix_ms: u64,
     /// The fleet then.
     pub snapshot: Arc<Snapshot>,
-    /// What waits, what matters most first.
+    /// What waits, what matters most first; at most [`waiting::MOST`].
     pub waiting: Arc<Vec<Waiting>>,
+    /// How many things wait, with those that are left out.
+    pub waiting_count: usize,
 }
 
 /// See the module.
@@ -130,10 +132,11 @@ impl Monitor {
             }
             changes.extend(seen.keep(tick, &sample, &snapshot));
             seen.log.extend(unix_ms, changes);
+            let waiting_count = waiting.len();
             seen.date(&mut waiting, unix_ms);
             drop(seen);
             let waiting = Arc::new(waiting);
-            self.moments.send_replace(Moment { tick, unix_ms, snapshot, waiting });
+            self.moments.send_replace(Moment { tick, unix_ms, snapshot, waiting, waiting_count });
         }
     }
 
@@ -246,7 +249,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::testing::{attach, counted};
+    use crate::snapshot::testing::{attach, counted, counted_all};
     use udfleet_proto::v1::FunctionMetrics;
 
     fn look(monitor: &Monitor, snapshot: &Snapshot, seconds: f64) {
@@ -278,5 +281,18 @@ mod tests {
         assert_eq!(monitor.fleet(|track| track.recent(1, sampler::CALLS)), 2.0);
         let since = monitor.moment().waiting[0].since_unix_ms;
         assert_eq!((monitor.moment().waiting[0].reason.as_str(), since), ("NOT_PLACED", 1000));
+    }
+
+    #[test]
+    fn what_is_left_out_of_what_waits_is_counted() {
+        let fleet = counted_all((0..waiting::MOST + 20).map(|n| format!("f{n}")));
+        let monitor = Monitor::default();
+        look(&monitor, fleet.now(), 1.0);
+        let moment = monitor.moment();
+        assert_eq!(
+            (moment.waiting.len(), moment.waiting_count),
+            (waiting::MOST, waiting::MOST + 21),
+            "and no executor"
+        );
     }
 }

@@ -13,7 +13,8 @@ pub const MOST: usize = 500;
 /// One thing that waits, or keeps others waiting.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Waiting {
-    /// For programs: `NO_EXECUTORS`, `NOT_PLACED`, `BUILDING`, `LOADING`, `LOAD_FAILED`, `CALLS_WAIT`, `DRAINING`, `LOST`.
+    /// For programs: `NO_EXECUTORS`, `NOT_PLACED`, `PENDING`, `BUILDING`, `LOADING`, `CALLS_WAIT`, `DRAINING`, `LOST`,
+    /// `UNREACHABLE`; of a function that could not be built or loaded, the code of its error, such as `LOAD_FAILED`.
     pub reason: String,
     /// How much it matters.
     pub severity: Severity,

@@ -158,7 +158,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the store fails: some of them may be dropped then, and to drop them again does no harm.
-    pub async fn drop_function(&self, which: &FunctionRef) -> Result<Vec<String>, Error> {
+    pub async fn drop_function(&self, which: &FunctionRef) -> Result<Vec<Arc<Function>>, Error> {
         let _one = self.changes.lock().await;
         let mut dropped = Vec::new();
         for functions in self.catalog().matching(which).chunks(DROPPED_AT_ONCE) {
@@ -170,7 +170,7 @@ impl Registry {
             while unanswered.again(self.store.transact(&[], deletions.clone()).await)?.is_none() {}
             let without = |catalog: Catalog, f: &Arc<Function>| catalog.without(&which.name, f.definition.version);
             self.catalog.store(Arc::new(functions.iter().fold(Catalog::clone(&self.catalog()), without)));
-            dropped.extend(functions.iter().map(|function| function.name.clone()));
+            dropped.extend(functions.iter().cloned());
         }
         Ok(dropped)
     }

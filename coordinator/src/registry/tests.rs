@@ -24,6 +24,11 @@ fn definition(name: &str, doc: &str) -> FunctionDefinition {
     FunctionDefinition { name: name.to_owned(), doc: doc.to_owned(), ..Default::default() }
 }
 
+async fn dropped(registry: &Registry, name: &str) -> Vec<String> {
+    let dropped = registry.drop_function(&FunctionRef::parse(name).unwrap()).await.unwrap();
+    dropped.iter().map(|function| function.name.clone()).collect()
+}
+
 #[tokio::test]
 async fn versions_count_up_and_identical_definitions_are_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,16 +77,15 @@ async fn a_restart_loses_nothing_and_numbers_are_not_reused() {
     registry.register(definition("add", "a")).await.unwrap();
     registry.register(definition("add", "b")).await.unwrap();
     registry.register(definition("sub", "c")).await.unwrap();
-    assert_eq!(registry.drop_function(&FunctionRef::parse("add@2").unwrap()).await.unwrap(), ["add@2"]);
+    assert_eq!(dropped(&registry, "add@2").await, ["add@2"]);
     drop(registry);
 
     let registry = open(&folder).await;
     let names: Vec<_> = registry.catalog().iter().map(|f| f.name.clone()).collect();
     assert_eq!(names, ["add@1", "sub@1"]);
     assert_eq!(registry.register(definition("add", "b")).await.unwrap().0.name, "add@3");
-    let dropped = registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap();
-    assert_eq!(dropped, ["add@1", "add@3"]);
-    assert!(registry.drop_function(&FunctionRef::parse("add").unwrap()).await.unwrap().is_empty());
+    assert_eq!(dropped(&registry, "add").await, ["add@1", "add@3"]);
+    assert!(dropped(&registry, "add").await.is_empty());
 }
 
 #[tokio::test]
@@ -208,7 +212,7 @@ async fn an_entry_that_cant_be_read_is_named_and_harms_no_other() {
     assert_eq!((refusal.code(), refusal.info().function.as_str()), (ErrorCode::FunctionNotFound, "add@2"));
     assert!(refusal.info().message.contains("functions/add/2") && refusal.info().hint.contains("udfleet drop add@2"));
     // The way out: drop it, register it anew.
-    assert_eq!(registry.drop_function(&FunctionRef::parse("add@2").unwrap()).await.unwrap(), ["add@2"]);
+    assert_eq!(dropped(&registry, "add@2").await, ["add@2"]);
     assert_eq!(registry.register(definition("add", "b")).await.unwrap().0.name, "add@3");
     drop(registry);
     let registry = open(&folder).await;

@@ -57,8 +57,13 @@ impl FunctionNumbers {
     }
 
     /// Merges a new report of an executor; `None` if nothing has changed.
-    pub(super) fn reported(&self, executor: &Arc<str>, metrics: FunctionMetrics) -> Option<Self> {
+    pub(super) fn reported(&self, executor: &Arc<str>, mut metrics: FunctionMetrics) -> Option<Self> {
         let mut numbers = self.of(executor);
+        if std::mem::take(&mut metrics.failures_unchanged)
+            && let Some(before) = &numbers.now
+        {
+            metrics.failures.clone_from(&before.failures);
+        }
         match &numbers.now {
             Some(before) if **before == metrics => return None,
             // It had let the function go meanwhile, and counts from zero.
@@ -180,5 +185,25 @@ fn add(sum: &mut FunctionMetrics, more: &FunctionMetrics) {
         let mut merged = sum.latency.as_ref().map(Histogram::from_proto).unwrap_or_default();
         merged.merge(&Histogram::from_proto(latency));
         sum.latency = Some(merged.to_proto());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use udfleet_proto::v1::ErrorGroup;
+
+    use super::*;
+
+    #[test]
+    fn what_fails_stays_as_it_was_where_a_report_says_so() {
+        let executor = Arc::from("e");
+        let failures = vec![ErrorGroup { count: 3, line: 7, ..ErrorGroup::default() }];
+        let first = FunctionMetrics { calls: 3, failures: failures.clone(), ..FunctionMetrics::default() };
+        let numbers = FunctionNumbers::default().reported(&executor, first).unwrap();
+        let later = FunctionMetrics { calls: 4, failures_unchanged: true, ..FunctionMetrics::default() };
+        let numbers = numbers.reported(&executor, later.clone()).unwrap();
+        let total = numbers.sums().total.clone().unwrap();
+        assert_eq!((total.calls, total.failures), (4, failures));
+        assert!(numbers.reported(&executor, later).is_none(), "nothing new");
     }
 }

@@ -10,10 +10,15 @@ use crate::registry::{Catalog, Function};
 
 /// A fleet with this function.
 pub(crate) fn counted(name: &str) -> SnapshotBuilder {
+    counted_all([name.to_owned()])
+}
+
+/// A fleet with these functions.
+pub(crate) fn counted_all(names: impl IntoIterator<Item = String>) -> SnapshotBuilder {
     let mut builder = SnapshotBuilder::default();
-    let definition = FunctionDefinition { name: name.to_owned(), version: 1, ..Default::default() };
     let before = Catalog::default();
-    let catalog = Arc::new(before.with(Arc::new(Function::new(definition))));
+    let function = |name| Arc::new(Function::new(FunctionDefinition { name, version: 1, ..Default::default() }));
+    let catalog = Arc::new(names.into_iter().map(function).fold(before.clone(), |catalog, f| catalog.with(f)));
     builder.set_catalog(&catalog, &catalog.since(&before));
     builder
 }

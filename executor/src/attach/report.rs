@@ -272,7 +272,13 @@ impl SentReports {
     fn unsent(&mut self, report: &mut Report) -> bool {
         let mut room = SizeBudget::default();
         while let Some(first) = self.unsent.first_entry() {
-            let metrics = cut_metrics(first.get());
+            let mut metrics = cut_metrics(first.get());
+            // They are large next to the counters, and change less often.
+            let told = self.metrics.get(first.key()).is_some_and(|told| told.failures == metrics.failures);
+            if told && !metrics.failures.is_empty() {
+                metrics.failures.clear();
+                metrics.failures_unchanged = true;
+            }
             if !room.takes(&metrics) {
                 return true;
             }
@@ -324,7 +330,7 @@ fn cut_metrics(metrics: &FunctionMetrics) -> FunctionMetrics {
 #[cfg(test)]
 mod tests {
     use udfleet_proto::error::Error;
-    use udfleet_proto::v1::{ErrorCode, LoadState, UserMetric};
+    use udfleet_proto::v1::{ErrorCode, ErrorGroup, LoadState, UserMetric};
 
     use super::*;
 
@@ -394,6 +400,25 @@ mod tests {
         assert_eq!((told(&report), report.forgotten.clone()), (vec![], vec!["g@1".to_owned()]));
         let (report, _) = all.next(View::default(), whole(vec![calls("f@1", 1), calls("g@1", 3)]));
         assert_eq!(told(&report), [("g@1", 3)], "counted from zero again");
+    }
+
+    #[test]
+    fn what_fails_is_told_when_it_changes() {
+        let failing = |count, failures: u64| {
+            let group = ErrorGroup { count: failures, ..ErrorGroup::default() };
+            FunctionMetrics { failures: vec![group], ..calls("f@1", count) }
+        };
+        let mut all = SentReports::default();
+        let mut told = |metrics| {
+            let report = all.next(View::default(), vec![metrics]).0;
+            (report.metrics[0].failures.len(), report.metrics[0].failures_unchanged)
+        };
+        assert_eq!(told(failing(1, 1)), (1, false));
+        assert_eq!(told(failing(2, 1)), (0, true));
+        assert_eq!(told(failing(3, 2)), (1, false));
+        all.metrics.clear();
+        let report = all.next(View::default(), vec![failing(4, 2)]).0;
+        assert_eq!(report.metrics[0].failures.len(), 1, "whole to who attaches anew");
     }
 
     #[test]

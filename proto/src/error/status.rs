@@ -7,6 +7,9 @@ use super::{Error, truncate};
 use crate::limits::MAX_TRAILER_BYTES;
 use crate::v1::{ErrorCode, ErrorInfo};
 
+/// Frames that are left of a long traceback: the innermost ones, where it was raised.
+const KEPT_FRAMES: usize = 4;
+
 /// The info cut down until it fits in `limit` bytes: long texts first, then frames, then the cause chain.
 #[must_use]
 pub fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
@@ -28,7 +31,7 @@ pub fn shrink(info: &ErrorInfo, limit: usize) -> ErrorInfo {
         truncate(&mut exception.r#type, 128);
         truncate(&mut exception.text, 1024);
         truncate(&mut exception.message, 512);
-        exception.frames.truncate(4);
+        exception.frames.drain(..exception.frames.len().saturating_sub(KEPT_FRAMES));
         exception.group.clear();
         exception.notes.clear();
         exception.cause = None;
@@ -84,6 +87,19 @@ mod tests {
         let back = Error::from(&status);
         assert_eq!((back.code(), back.info().row), (ErrorCode::UserCode, Some(7)));
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    }
+
+    #[test]
+    fn what_is_left_of_a_traceback_is_where_it_was_raised() {
+        let frame = |line| crate::v1::Frame { line, ..Default::default() };
+        let frames = (1..=30).map(frame).collect();
+        let info = ErrorInfo {
+            message: "x".repeat(10_000),
+            exception: Some(crate::v1::PythonException { frames, ..Default::default() }),
+            ..ErrorInfo::default()
+        };
+        let left = shrink(&info, 8 << 10).exception.unwrap().frames;
+        assert_eq!(left.iter().map(|frame| frame.line).collect::<Vec<_>>(), [27, 28, 29, 30]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ async fn drop_function(world: Arc<World>, coordinator: Arc<Coordinator>, functio
     if let Ok(Ok(dropped)) = dropped {
         coordinator.fleet.show_catalog().await;
         world.trace.note(format!("dropped: {function} ({})", dropped.len()));
-        world.records.lock().unwrap().dropped.extend(dropped);
+        world.records.lock().unwrap().dropped.extend(dropped.iter().map(|function| function.name.clone()));
     } else {
         world.trace.note(format!("dropping {function} is not answered"));
     }

@@ -1688,7 +1688,7 @@ export interface components {
             evidence: string;
             /** @description What `subject` is. */
             kind: components["schemas"]["SubjectKind"];
-            /** @description For programs: `NO_EXECUTORS`, `NOT_PLACED`, `BUILDING`, `LOADING`, `LOAD_FAILED`, `CALLS_WAIT`, `DRAINING`, `LOST`. */
+            /** @description For programs: `NO_EXECUTORS`, `NOT_PLACED`, `PENDING`, `BUILDING`, `LOADING`, `CALLS_WAIT`, `DRAINING`, `LOST`, `UNREACHABLE`; of a function that could not be built or loaded, the code of its error, such as `LOAD_FAILED`. */
             reason: string;
             /** @description What would help; empty: nothing but time. */
             remedy: string;

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExchangeRequest(_message.Message):
-    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress", "producer", "refuse_if_busy", "give_back_after_ms")
+    __slots__ = ("function", "job", "forwarded", "plan", "stage", "on_error", "bundle_progress", "producer", "refuse_if_busy", "give_back_after_ms", "progress_every_ms")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     FORWARDED_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class ExchangeRequest(_message.Message):
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     REFUSE_IF_BUSY_FIELD_NUMBER: _ClassVar[int]
     GIVE_BACK_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_EVERY_MS_FIELD_NUMBER: _ClassVar[int]
     function: str
     job: str
     forwarded: bool
@@ -33,7 +34,8 @@ class ExchangeRequest(_message.Message):
     producer: str
     refuse_if_busy: bool
     give_back_after_ms: int
-    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ..., refuse_if_busy: _Optional[bool] = ..., give_back_after_ms: _Optional[int] = ...) -> None: ...
+    progress_every_ms: int
+    def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ..., refuse_if_busy: _Optional[bool] = ..., give_back_after_ms: _Optional[int] = ..., progress_every_ms: _Optional[int] = ...) -> None: ...
 
 class BatchHeader(_message.Message):
     __slots__ = ("sequence", "attempt")
@@ -44,7 +46,7 @@ class BatchHeader(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class BatchResult(_message.Message):
-    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle", "errors_column", "attempt")
+    __slots__ = ("sequence", "last", "rows", "timing", "error", "bundle", "errors_column", "attempt", "progress")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +55,7 @@ class BatchResult(_message.Message):
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     ERRORS_COLUMN_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     last: bool
     rows: int
@@ -61,7 +64,18 @@ class BatchResult(_message.Message):
     bundle: BundleProgress
     errors_column: bool
     attempt: int
-    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ..., errors_column: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
+    progress: StreamProgress
+    def __init__(self, sequence: _Optional[int] = ..., last: _Optional[bool] = ..., rows: _Optional[int] = ..., timing: _Optional[_Union[BatchTiming, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., bundle: _Optional[_Union[BundleProgress, _Mapping]] = ..., errors_column: _Optional[bool] = ..., attempt: _Optional[int] = ..., progress: _Optional[_Union[StreamProgress, _Mapping]] = ...) -> None: ...
+
+class StreamProgress(_message.Message):
+    __slots__ = ("in_flight", "running", "running_ms")
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_MS_FIELD_NUMBER: _ClassVar[int]
+    in_flight: int
+    running: int
+    running_ms: int
+    def __init__(self, in_flight: _Optional[int] = ..., running: _Optional[int] = ..., running_ms: _Optional[int] = ...) -> None: ...
 
 class BundleProgress(_message.Message):
     __slots__ = ("bundle", "completed", "batches", "rows_in", "rows_out", "bytes_in", "bytes_out", "timing", "elapsed_ms", "metrics")

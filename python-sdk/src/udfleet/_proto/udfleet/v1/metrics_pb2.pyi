@@ -32,7 +32,7 @@ class Histogram(_message.Message):
     def __init__(self, bucket: _Optional[_Iterable[int]] = ..., count: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FunctionMetrics(_message.Message):
-    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user", "merged", "failures")
+    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user", "merged", "failures", "failures_unchanged")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class FunctionMetrics(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     MERGED_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     function: str
     calls: int
     rows: int
@@ -71,19 +72,26 @@ class FunctionMetrics(_message.Message):
     user: _containers.RepeatedCompositeFieldContainer[UserMetric]
     merged: int
     failures: _containers.RepeatedCompositeFieldContainer[ErrorGroup]
-    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ..., merged: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[ErrorGroup, _Mapping]]] = ...) -> None: ...
+    failures_unchanged: bool
+    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ..., merged: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[ErrorGroup, _Mapping]]] = ..., failures_unchanged: _Optional[bool] = ...) -> None: ...
 
 class ErrorGroup(_message.Message):
-    __slots__ = ("count", "first_unix_ms", "last_unix_ms", "newest")
+    __slots__ = ("count", "first_unix_ms", "last_unix_ms", "newest", "exception", "file", "line")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     FIRST_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     LAST_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
+    EXCEPTION_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
     count: int
     first_unix_ms: int
     last_unix_ms: int
     newest: _error_pb2.ErrorInfo
-    def __init__(self, count: _Optional[int] = ..., first_unix_ms: _Optional[int] = ..., last_unix_ms: _Optional[int] = ..., newest: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
+    exception: str
+    file: str
+    line: int
+    def __init__(self, count: _Optional[int] = ..., first_unix_ms: _Optional[int] = ..., last_unix_ms: _Optional[int] = ..., newest: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ..., exception: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...
 
 class UserMetric(_message.Message):
     __slots__ = ("groups", "name", "kind", "count", "sum", "min", "max", "value", "unix_ms", "span_seconds", "positive", "positive_count", "negative", "negative_count", "zeros")
