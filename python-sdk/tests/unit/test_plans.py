@@ -7,6 +7,7 @@ import pytest
 from udfleet import DataTypes, InvalidPlanError, Row, udaf, udf, udtf
 from udfleet._proto.udfleet.v1 import plan_pb2
 from udfleet.table import call, col
+from udfleet.table.column_lists import range_, with_all_columns, with_columns, without_columns
 from udfleet.table.plan import aggregates, function_names
 from udfleet.table.sources import from_elements
 from udfleet.table.table import Table
@@ -228,3 +229,21 @@ def test_wrong_arguments(table):
     ):
         with pytest.raises(TypeError):
             make()
+
+
+def test_lists_of_columns(table):
+    def chosen(*items):
+        return table.select(*items).columns
+
+    assert chosen(with_all_columns()) == ["a", "b", "s"]
+    assert chosen(with_columns(range_("a", "b"), "s")) == chosen(with_columns(range_(1, 2), 3)) == ["a", "b", "s"]
+    assert chosen(with_columns(col("s"), 1)) == ["s", "a"]
+    assert chosen(without_columns("b"), "b + 1 as c") == ["a", "s", "c"]
+    assert chosen(without_columns(range_(1, 2))) == ["s"]
+    assert table.group_by(with_columns("a", "b")).select(with_columns("a"), "count(s) as n").columns == ["a", "n"]
+    for wrong in (with_columns("x"), with_columns(0), without_columns(range_("b", "a")), with_columns(4)):
+        with pytest.raises(InvalidPlanError):
+            chosen(wrong)
+    for wrong in (None, True, ("a",), ("a", None)):
+        with pytest.raises(TypeError):
+            with_columns(wrong)

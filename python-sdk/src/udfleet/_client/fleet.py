@@ -130,7 +130,7 @@ class Fleet(Tables):
         self._config = arguments.mapping(config, "config")
         self._rpc = Rpc(given, token, choose(address, tls_ca, tls_cert, tls_key))
         self._directory = Directory(self._rpc, token)
-        self._functions = FleetFunctions(self.function, self._register_inline)
+        self._functions = FleetFunctions(self.function, self._register_inline, self._plan_schema)
         self._runner = Runner(self._directory, self._functions.describe, job, direct)
         self._pool = StreamPool(self._runner)
 

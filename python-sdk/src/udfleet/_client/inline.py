@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _fork
 from .._convert.misfit import shown
@@ -13,8 +13,18 @@ from .._flight.directory import ROUTE_SECONDS
 from ..declaration import UserDefinedFunctionWrapper
 from ..errors import FunctionNotFoundError, InvalidInputError
 from ..types import DataType
+from ..types.arrow import from_arrow
 from .arguments import text
 from .views import FunctionView
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .._proto.udfleet.v1 import plan_pb2
+
+
+_PLANS = 256
+"""The most plans whose columns are remembered."""
 
 
 class FleetFunctions:
@@ -24,9 +34,12 @@ class FleetFunctions:
         self,
         describe: Callable[[str], FunctionView],
         register: Callable[[UserDefinedFunctionWrapper], FunctionView],
+        schema: Callable[[plan_pb2.Plan], pa.Schema],
     ) -> None:
         self._ask = describe
         self._register = register
+        self._schema = schema
+        self._column_types: dict[bytes, list[DataType]] = {}
         self._lock = threading.Lock()
         self._inline: dict[UserDefinedFunctionWrapper, str] = {}
         self._registered: dict[UserDefinedFunctionWrapper[..., Any], str] = {}
@@ -83,6 +96,18 @@ class FleetFunctions:
         view = self._known(function)
         return None if view is None else view.result_type
 
+    def column_types(self, plan: plan_pb2.Plan) -> list[DataType]:
+        """The types of the columns that a plan gives; the fleet is asked for them once."""
+        key = plan.SerializeToString(deterministic=True)
+        found = self._column_types.get(key)
+        if found is None:
+            fields = self._schema(plan)
+            found = [from_arrow(field.type, f"column {field.name!r}", field.nullable) for field in fields]
+            if len(self._column_types) >= _PLANS:
+                self._column_types.clear()
+            self._column_types[key] = found
+        return found
+
     def _known(self, name: str) -> FunctionView | None:
         # The coordinator tells of unknown functions better: it knows the expression.
         try:
@@ -103,6 +128,7 @@ class FleetFunctions:
     def forget(self) -> None:
         """Clears the cache: functions were registered or dropped."""
         self._views.clear()
+        self._column_types.clear()
 
     def forget_inline(self) -> None:
         """Declarations are registered again when they are used, because they were dropped."""

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, cast
 
-    from .expression import Expression
+    from .expression import Call, Expression
 else:
 
     def cast(_: object, value: Any) -> Any:
@@ -26,10 +26,46 @@ class ComposedMethods:
         return cast("Expression", self)
 
     @property
-    def sum0(self) -> Expression:
+    def sum0(self) -> Call:
         """The sum; 0 for a group without values."""
-        total = self._self.sum
-        return total.if_null(0)
+        return self._self._aggregate("sum0")
+
+    @property
+    def first_value(self) -> Call:
+        """The first value of the group that is not null."""
+        return self._self._aggregate("first_value")
+
+    @property
+    def last_value(self) -> Call:
+        """The last value of the group that is not null."""
+        return self._self._aggregate("last_value")
+
+    def list_agg(self, separator: Any = None) -> Call:
+        """The group's texts that are not null, with a separator between them: a comma unless given."""
+        call = self._self._aggregate("listagg")
+        return call if separator is None else call._with(separator)
+
+    @property
+    def array_agg(self) -> Call:
+        """The group's values as an ARRAY, nulls too."""
+        return self._self._aggregate("array_agg")
+
+    @property
+    def collect(self) -> Call:
+        """The group's values that are not null, and how often each came: a MULTISET."""
+        return self._self._aggregate("collect")
+
+    def substr(self, begin_index: Any, length: Any = None) -> Expression:
+        """As `substring`."""
+        return self._self.substring(begin_index, length)
+
+    def btrim(self, characters: Any = None) -> Expression:
+        """As `trim`."""
+        return self._self.trim(characters)
+
+    def mod(self, divisor: Any) -> Expression:
+        """What is left of a division."""
+        return self._self._operation("MODULO", divisor)
 
     def trim_leading(self, characters: Any = " ") -> Expression:
         """Without those characters at the start."""

@@ -10,6 +10,7 @@ import math
 from ..declaration import ConstantCalls, PlanExpression, UserDefinedFunctionWrapper
 from .builtins import BuiltinMethods
 from .composed import ComposedMethods
+from .intervals import IntervalMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MAX_DEPTH = 40
 """Deepest nesting of expressions in a plan; the coordinator's limit too."""
 
 
-class Expression(PlanExpression, BuiltinMethods, ComposedMethods):
+class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethods):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
     __slots__ = ("text",)
@@ -227,6 +228,19 @@ class Column(Expression):
         self.name = name
 
 
+class ColumnList(Expression):
+    """Several columns; `column_lists` makes them and knows which they are."""
+
+    __slots__ = ("parts", "without")
+
+    def __init__(self, parts: Iterable[tuple[str | int, str | int]], without: bool) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        """First and last of each part: names, or positions from 1."""
+        self.without = without
+        """All but these."""
+
+
 class Literal(Expression):
     """A value, the same for all rows; None is null."""
 
@@ -269,6 +283,10 @@ class Call(Expression):
     def filter(self, condition: Any) -> Call:
         """Of an aggregate: rows for which the condition is not true do not count."""
         return Call(self.function, self.arguments, distinct=self.is_distinct, condition=expression(condition))
+
+    def _with(self, *further: Any) -> Call:
+        """With further arguments."""
+        return Call(self.function, (*self.arguments, *further), distinct=self.is_distinct, condition=self.condition)
 
 
 ConstantCalls.make = Call
@@ -380,6 +398,26 @@ def log(value: Any, base: Any = None) -> Expression:
 def concat(first: Any, *others: Any) -> Expression:
     """Texts behind one another."""
     return Operation("CONCAT", first, *others)
+
+
+def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
+    """Texts behind one another with a separator between them; those that are null are left out."""
+    separator, empty = expression(separator), lit("")
+    parts = [
+        if_then_else(value.is_null, empty, Operation("CONCAT", separator, value))
+        for value in map(expression, (first, *others))
+    ]
+    return Operation("CONCAT", *parts).substring(separator.char_length + 1)
+
+
+def greatest(first: Any, *others: Any) -> Expression:
+    """The greatest of the values; null where any is."""
+    return Call("greatest", (first, *others))
+
+
+def least(first: Any, *others: Any) -> Expression:
+    """The least of the values; null where any is."""
+    return Call("least", (first, *others))
 
 
 def coalesce(*values: Any) -> Expression:

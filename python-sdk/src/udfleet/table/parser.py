@@ -11,6 +11,7 @@ from typing import Any
 from ..types.sql import parse as parse_type
 from . import expression as made
 from .expression import MAX_DEPTH, Call, Column, Expression, Literal, Operation
+from .intervals import parse_interval
 from .tokens import Source, Token, fail, split, to_python, tokenize, unquoted
 
 _BINARY = {ast.Add: "PLUS", ast.Sub: "MINUS", ast.Mult: "TIMES", ast.Div: "DIVIDE", ast.Mod: "MODULO"}
@@ -274,6 +275,9 @@ class _Converter:
         try:
             if name == "__cast__" and isinstance(value, str):
                 return _cast(self.convert(node.args[0]), value)
+            if name == "__interval__":
+                upper, lower = (str(part.value) for part in node.args[:2] if isinstance(part, ast.Constant))
+                return parse_interval(str(value), upper, lower)
             return made.lit(_DATED[name](str(value)))
         except (KeyError, ValueError) as error:
             return self.fail(node, str(error))  # type: ignore[no-any-return]

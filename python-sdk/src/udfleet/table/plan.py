@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -11,7 +11,9 @@ from ..errors import InvalidPlanError
 from ..types import DataType, Field
 from ..types.wire import to_proto
 from . import operators as ops
+from .column_lists import expanded
 from .expression import Call, Column, Expression, Named, Operation
+from .named import AGGREGATES, is_named, resolved
 from .proto import call_message, to_message
 
 
@@ -26,6 +28,9 @@ class Functions(Protocol):
 
     def result_type(self, function: Any) -> DataType | None:
         """Its result type; None for an unknown function."""
+
+    def column_types(self, plan: plan_pb2.Plan) -> list[DataType]:
+        """The types of the columns that a plan gives."""
 
 
 def build(fields: Sequence[Field], steps: Sequence[ops.Operator], functions: Functions) -> plan_pb2.Plan:
@@ -56,7 +61,7 @@ class _Builder:
         return self.plan
 
     def select(self, step: ops.Select) -> None:
-        items = self.expanded(step.items)
+        items = expanded(step.items, self.columns)
         if any(map(self.aggregates, items)):
             self.group(ops.Group((), items))
         else:
@@ -67,36 +72,47 @@ class _Builder:
         self.columns = _names(items)
 
     def where(self, step: ops.Where) -> None:
-        self.plan.operators.add().filter.predicate.CopyFrom(to_message(step.predicate, self.refer))
+        predicate = self.message(step.predicate)
+        self.plan.operators.add().filter.predicate.CopyFrom(predicate)
 
     def lateral(self, step: ops.Lateral) -> None:
+        plain = self.plain(step.call)
+        # The fleet tells of what is no table function.
+        call = plain if isinstance(plain, Call) else step.call
         correlate = self.plan.operators.add().correlate
-        correlate.call.CopyFrom(call_message(step.call, self.refer))
+        correlate.call.CopyFrom(call_message(call, self.refer))
         correlate.names.extend(step.names)
         correlate.outer, correlate.replaces = step.outer, step.replaces
         self.columns = ([] if step.replaces else self.columns) + (list(step.names) or self.own_names(step.call))
 
     def group(self, step: ops.Group) -> None:
+        keys = [self.item(key)[0] for key in expanded(step.keys, self.columns)]
+        items = [self.item(item) for item in expanded(step.items, self.columns)]
         aggregate = self.plan.operators.add().aggregate
-        aggregate.keys.extend(self.item(key)[0] for key in step.keys)
-        items = [self.item(item) for item in self.expanded(step.items)]
+        aggregate.keys.extend(keys)
         aggregate.items.extend(item for item, _ in items)
         self.columns = _names(items)
 
     def group_whole(self, step: ops.GroupWhole) -> None:
-        aggregate = self.plan.operators.add().aggregate
         keys = [self.item(key) for key in step.keys]
-        aggregate.keys.extend(key for key, _ in keys)
         if step.table:
             assert isinstance(step.call, Call)
+            aggregate = self.aggregate(keys)
             aggregate.table.CopyFrom(call_message(step.call, self.refer))
             names = list(step.names) or _beside(_names(keys), self.own_names(step.call))
             aggregate.names.extend(names)
             self.columns = _names(keys) + names
             return
         items = [self.item(_again(key)) for key in step.keys] + [self.whole(step.call, self.whole_names(step, keys))]
+        aggregate = self.aggregate(keys)
         aggregate.items.extend(item for item, _ in items)
         self.columns = _names(items)
+
+    def aggregate(self, keys: list[tuple[plan_pb2.Item, list[str]]]) -> plan_pb2.Aggregate:
+        """A further operator, with these keys."""
+        aggregate = self.plan.operators.add().aggregate
+        aggregate.keys.extend(key for key, _ in keys)
+        return aggregate
 
     def whole_names(self, step: ops.GroupWhole, keys: list[tuple[plan_pb2.Item, list[str]]]) -> tuple[str, ...]:
         """The names that were given, or those of a ROW's fields where keys have some of them already."""
@@ -143,31 +159,43 @@ class _Builder:
             if name not in self.columns:
                 raise InvalidPlanError(f"there is no column {name!r}", hint=f"there are {', '.join(self.columns)}")
 
-    def expanded(self, items: tuple[Expression, ...]) -> tuple[Expression, ...]:
-        """With the names of all columns for `*`."""
-        found: list[Expression] = []
-        for item in items:
-            every = isinstance(item, Column) and item.name == "*"
-            found += [Column(name) for name in self.columns] if every else [item]
-        return tuple(found)
-
     def item(self, expression: Expression) -> tuple[plan_pb2.Item, list[str]]:
         names = expression.names if isinstance(expression, Named) else ()
         value = expression.expression if isinstance(expression, Named) else expression
         if len(names) > 1:
             return self.whole(value, names)
         name = names[0] if names else value.name if isinstance(value, Column) else ""
-        return plan_pb2.Item(expression=to_message(value, self.refer), name=name), [name]
+        return plan_pb2.Item(expression=self.message(value), name=name), [name]
 
     def whole(self, value: Expression, names: tuple[str, ...]) -> tuple[plan_pb2.Item, list[str]]:
         """A ROW as its fields; any other value as one column."""
         result = self.functions.result_type(value.function) if isinstance(value, Call) else None
-        message = to_message(value, self.refer)
+        message = self.message(value)
         if (result is not None and result.root == "ROW") or len(names) > 1:
             own = [] if result is None else [field.name for field in result.fields]
             return plan_pb2.Item(expression=message, flatten=True, names=names), list(names) or own
         name = names[0] if names else ""
         return plan_pb2.Item(expression=message, name=name), [name]
+
+    def message(self, value: Expression) -> plan_pb2.Expression:
+        """An expression over the columns that there are."""
+        return to_message(self.plain(value), self.refer)
+
+    def plain(self, value: Expression) -> Expression:
+        """The expression with what the fleet knows of only."""
+        if not self.calls(value, self.is_composed):
+            return value
+        return resolved(value, lambda name: bool(self.functions.kind(name)), self.type_of)
+
+    def type_of(self, value: Expression) -> DataType:
+        plan = plan_pb2.Plan()
+        plan.CopyFrom(self.plan)
+        plan.operators.add().project.items.add(expression=to_message(value, self.refer), name="value")
+        (data_type,) = self.functions.column_types(plan)
+        return data_type
+
+    def is_composed(self, function: Any) -> bool:
+        return is_named(function) and not self.functions.kind(function)
 
     def own_names(self, call: Call) -> list[str]:
         """The columns of a table function that were given no names."""
@@ -181,11 +209,16 @@ class _Builder:
 
     def aggregates(self, expression: Expression) -> bool:
         """Whether an aggregate function is called in it."""
+        return self.calls(expression, self.is_aggregate)
+
+    @staticmethod
+    def calls(expression: Expression, wanted: Callable[[Any], bool]) -> bool:
+        """Whether a function of that kind is called in it."""
         # No recursion: how deep it goes is checked later.
         waiting = [expression]
         while waiting:
             part = waiting.pop()
-            if isinstance(part, Call) and self.is_aggregate(part.function):
+            if isinstance(part, Call) and wanted(part.function):
                 return True
             waiting += _parts(part)
         return False
@@ -193,15 +226,15 @@ class _Builder:
 
 _BUILTIN_AGGREGATES = frozenset(
     ["count", "sum", "avg", "min", "max", "stddev_pop", "stddev_samp", "stddev", "var_pop", "var_samp", "variance"]
-)
-"""What the fleet aggregates itself, where no function of the name is registered."""
+).union(AGGREGATES)
+"""What is aggregated without a function of the user's, where no function of the name is registered."""
 
 
 def _parts(expression: Expression) -> tuple[Expression, ...]:
     if isinstance(expression, Named):
         return (expression.expression,)
     if isinstance(expression, Call):
-        return expression.arguments
+        return expression.arguments if expression.condition is None else (*expression.arguments, expression.condition)
     return expression.operands if isinstance(expression, Operation) else ()
 
 

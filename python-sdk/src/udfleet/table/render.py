@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
-from .expression import Call, Column, Expression, Literal, Named, Operation
+from .expression import Call, Column, ColumnList, Expression, Literal, Named, Operation
+from .intervals import interval_text
 
 _INFIX = {
     "PLUS": "+", "MINUS": "-", "TIMES": "*", "DIVIDE": "/", "MODULO": "%", "EQUAL": "=", "NOT_EQUAL": "<>",
@@ -26,6 +27,9 @@ def render(expression: Expression) -> str:
         return _call(expression)
     if isinstance(expression, Operation):
         return _operation(expression)
+    if isinstance(expression, ColumnList):
+        name = "without_columns" if expression.without else "with_columns"
+        return f"{name}({', '.join(map(_range, expression.parts))})"
     if isinstance(expression, Named):
         names = ", ".join(map(identifier, expression.names))
         return f"{expression.expression} as " + (names if len(expression.names) == 1 else f"({names})")
@@ -37,10 +41,17 @@ def identifier(name: str) -> str:
     return name if name.isidentifier() and name.isascii() else "`" + name.replace("`", "``") + "`"
 
 
+def _range(part: tuple[str | int, str | int]) -> str:
+    first, last = (identifier(end) if isinstance(end, str) else str(end) for end in part)
+    return first if first == last else f"{first} to {last}"
+
+
 def _literal(literal: Literal) -> str:
     value = literal.value
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
+    if literal.data_type.root.startswith("INTERVAL"):
+        return interval_text(value)
     if isinstance(value, datetime.datetime):
         return f"TIMESTAMP '{value.isoformat(' ')}'"
     if isinstance(value, datetime.date):

@@ -188,6 +188,8 @@ def _one(source: Source, tokens: list[Token], index: int) -> int:
         source.emit(f"__{token.text.lower()}__(", token)
         source.emit(f"{string_value(following)!a})", following)
         return index + 2
+    elif token.is_word("INTERVAL") and following is not None and following.kind == "string":
+        return _interval(source, tokens, index)
     elif token.is_word("IS"):
         source.emit("is", token)
     elif token.is_word(*_WORDS):
@@ -314,7 +316,27 @@ def _extract(source: Source, tokens: list[Token], index: int) -> int:
     return closing + 1
 
 
-_SPOKEN = {"POSITION": ("IN",), "SUBSTRING": ("FROM", "FOR")}
+_UNITS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+
+
+def _interval(source: Source, tokens: list[Token], index: int) -> int:
+    """`INTERVAL '1-2' YEAR TO MONTH` as `__interval__('1-2', 'YEAR', 'MONTH')`."""
+    units: list[str] = []
+    at = index + 2
+    while at < len(tokens) and len(units) < 2 and tokens[at].is_word(*_UNITS):
+        units.append(tokens[at].text.upper())
+        more = at + 1 < len(tokens) and tokens[at + 1].is_word("TO")
+        at += 1 + more
+        if not more:
+            break
+    if not units or tokens[at - 1].is_word("TO"):
+        fail(source.text, tokens[index].start, "INTERVAL takes a text and its unit: INTERVAL '5' MINUTE")
+    source.emit(f"__interval__({units[0]!a}, {''.join(units[1:])!a},", tokens[index])
+    source.emit(f"{string_value(tokens[index + 1])!a})", tokens[at - 1])
+    return at
+
+
+_SPOKEN = {"POSITION": ("IN",), "SUBSTRING": ("FROM", "FOR"), "OVERLAY": ("PLACING", "FROM", "FOR")}
 """Functions whose arguments SQL separates by words."""
 
 

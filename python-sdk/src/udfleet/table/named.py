@@ -1,0 +1,105 @@
+"""Built-in functions by name that are made of others, or are Python functions: what the fleet has no kernel for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import InvalidPlanError
+from ..types import DataType
+from . import value_aggregates
+from .expression import MAX_DEPTH, Call, Expression, Named, Operation, concat_ws, e, expression, log, pi
+
+AGGREGATES = value_aggregates.NAMES | {"sum0"}
+"""Names of aggregates among them, in lower case."""
+
+
+def _method(name: str) -> Callable[..., Expression]:
+    """A method of expressions as a function of its value and arguments."""
+    return lambda value, *arguments: _called(getattr(value, name), arguments)
+
+
+def _called(found: Expression | Callable[..., Expression], arguments: tuple[Expression, ...]) -> Expression:
+    return found if isinstance(found, Expression) else found(*arguments)
+
+
+_SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
+    "left": (2, 2, _method("left")),
+    "right": (2, 2, _method("right")),
+    "instr": (2, 2, _method("instr")),
+    "locate": (2, 3, _method("locate")),
+    "overlay": (3, 4, _method("overlay")),
+    "log2": (1, 1, _method("log2")),
+    # SQL has the base first.
+    "log": (1, 2, lambda first, *value: log(value[0], first) if value else log(first)),
+    "cot": (1, 1, _method("cot")),
+    "degrees": (1, 1, _method("degrees")),
+    "radians": (1, 1, _method("radians")),
+    "to_date": (1, 1, _method("to_date")),
+    "to_timestamp": (1, 1, _method("to_timestamp")),
+    "concat_ws": (2, 1_000, concat_ws),
+    "pi": (0, 0, pi),
+    "e": (0, 0, e),
+}
+"""By name: the fewest and the most arguments, and what makes the expression of them."""
+
+
+def is_named(function: object) -> bool:
+    """Whether it is the name of one of these."""
+    return isinstance(function, str) and (function.lower() in _SCALARS or function.lower() in AGGREGATES)
+
+
+def resolved(
+    value: Expression,
+    registered: Callable[[str], bool],
+    type_of: Callable[[Expression], DataType],
+    depth: int = 1,
+) -> Expression:
+    """The expression with what these functions stand for in place of their calls.
+
+    :param registered: whether a function of that name is: it takes precedence.
+    :param type_of: the type of an expression over the columns that there are.
+    """
+    if depth > MAX_DEPTH:
+        return value  # which is told where the message is made
+
+    def inner(part: Expression) -> Expression:
+        return resolved(part, registered, type_of, depth + 1)
+
+    if isinstance(value, Named):
+        made: Expression = inner(value.expression).alias(*value.names)
+    elif isinstance(value, Operation):
+        operands = [inner(operand) for operand in value.operands]
+        made = Operation(value.operator, *operands, data_type=value.data_type, field=value.field, index=value.index)
+    elif isinstance(value, Call):
+        condition = None if value.condition is None else inner(value.condition)
+        made = Call(
+            value.function,
+            map(inner, value.arguments),
+            takes_row=value.takes_row,
+            distinct=value.is_distinct,
+            condition=condition,
+        )
+        if is_named(value.function) and not registered(str(value.function)):
+            made = _stands_for(made, type_of)
+    else:
+        return value
+    made.text = str(value)
+    return made
+
+
+def _stands_for(call: Call, type_of: Callable[[Expression], DataType]) -> Expression:
+    name = str(call.function).lower()
+    if call.takes_row:
+        raise InvalidPlanError(f"{name.upper()} does not take a whole row", expression=str(call))
+    if name == "sum0":
+        total = Call("sum", call.arguments, distinct=call.is_distinct, condition=call.condition)
+        return total.if_null(0)
+    if name in AGGREGATES:
+        function = value_aggregates.declared(name, len(call.arguments), lambda: type_of(call.arguments[0]))
+        return Call(function, call.arguments, distinct=call.is_distinct, condition=call.condition)
+    least, most, make = _SCALARS[name]
+    if call.is_distinct or call.condition is not None:
+        raise InvalidPlanError("DISTINCT and FILTER belong to calls of aggregate functions", expression=str(call))
+    if not least <= len(call.arguments) <= most:
+        raise InvalidPlanError(f"{name.upper()} does not take {len(call.arguments)} arguments", expression=str(call))
+    return expression(make(*call.arguments))
