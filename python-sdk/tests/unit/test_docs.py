@@ -13,6 +13,7 @@ from udfleet.table import expression
 from udfleet.table.builtins import BuiltinMethods
 from udfleet.table.composed import ComposedMethods
 from udfleet.table.intervals import IntervalMethods
+from udfleet.table.python_methods import PythonMethods
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "python-sdk" / "README.md"])
@@ -60,10 +61,28 @@ def test_every_built_in_method_of_expressions_is_listed():
         (ROOT / "docs" / "table-api.md").read_text().split("### Built-in functions of objects")[1].split("\n##")[0]
     )
     listed = {text.partition("(")[0] for text in CODE.findall(section)}
-    methods = {name for mixin in (BuiltinMethods, ComposedMethods) for name in vars(mixin) if not name.startswith("_")}
+    methods = {
+        name
+        for mixin in (BuiltinMethods, ComposedMethods, PythonMethods)
+        for name in vars(mixin)
+        if not name.startswith("_")
+    }
     # The page says that each goes without its s, too.
     spans = {name for name in vars(IntervalMethods) if name.endswith("s") and not name.startswith("_")}
-    functions = {"concat", "concat_ws", "greatest", "least", "negative", "pi", "e"}
+    functions = {
+        "concat",
+        "concat_ws",
+        "greatest",
+        "least",
+        "negative",
+        "pi",
+        "e",
+        "atan2",
+        "rand",
+        "rand_integer",
+        "uuid",
+    }
+    functions |= {"map_from_arrays"}
     assert listed - {".distinct", ".filter"} == methods | spans | functions
     assert all(hasattr(IntervalMethods, name[:-1]) for name in spans)
     assert all(callable(getattr(expression, name)) for name in functions)

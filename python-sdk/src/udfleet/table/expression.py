@@ -11,6 +11,7 @@ from ..declaration import ConstantCalls, PlanExpression, UserDefinedFunctionWrap
 from .builtins import BuiltinMethods
 from .composed import ComposedMethods
 from .intervals import IntervalMethods
+from .python_methods import PythonMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MAX_DEPTH = 40
 """Deepest nesting of expressions in a plan; the coordinator's limit too."""
 
 
-class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethods):
+class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethods, PythonMethods):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
     __slots__ = ("text",)
@@ -289,6 +290,12 @@ class Call(Expression):
         return Call(self.function, (*self.arguments, *further), distinct=self.is_distinct, condition=self.condition)
 
 
+class BuiltinCall(Call):
+    """A call of a built-in function by name, whatever functions are registered."""
+
+    __slots__ = ()
+
+
 ConstantCalls.make = Call
 
 
@@ -418,6 +425,31 @@ def greatest(first: Any, *others: Any) -> Expression:
 def least(first: Any, *others: Any) -> Expression:
     """The least of the values; null where any is."""
     return Call("least", (first, *others))
+
+
+def atan2(y: Any, x: Any) -> Expression:
+    """The angle of the point (x, y)."""
+    return BuiltinCall("atan2", (y, x))
+
+
+def rand() -> Expression:
+    """A random number from 0 up to 1, another for each row."""
+    return BuiltinCall("rand")
+
+
+def rand_integer(bound: Any) -> Expression:
+    """A random whole number from 0 up to the bound, which it never is, another for each row."""
+    return BuiltinCall("rand_integer", (bound,))
+
+
+def uuid() -> Expression:
+    """A random UUID, another for each row."""
+    return BuiltinCall("uuid")
+
+
+def map_from_arrays(keys: Any, values: Any) -> Expression:
+    """A MAP of an array of keys and one of their values."""
+    return BuiltinCall("map_from_arrays", (keys, values))
 
 
 def coalesce(*values: Any) -> Expression:

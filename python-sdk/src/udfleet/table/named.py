@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from ..errors import InvalidPlanError
 from ..types import DataType
-from . import value_aggregates
-from .expression import MAX_DEPTH, Call, Expression, Named, Operation, concat_ws, e, expression, log, pi
+from . import python_builtins, value_aggregates
+from .expression import MAX_DEPTH, BuiltinCall, Call, Expression, Named, Operation, concat_ws, e, expression, log, pi
 
 AGGREGATES = value_aggregates.NAMES | {"sum0"}
 """Names of aggregates among them, in lower case."""
@@ -43,9 +44,12 @@ _SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
 """By name: the fewest and the most arguments, and what makes the expression of them."""
 
 
+_NAMES = _SCALARS.keys() | AGGREGATES | python_builtins.NAMES
+
+
 def is_named(function: object) -> bool:
     """Whether it is the name of one of these."""
-    return isinstance(function, str) and (function.lower() in _SCALARS or function.lower() in AGGREGATES)
+    return isinstance(function, str) and function.lower() in _NAMES
 
 
 def resolved(
@@ -72,14 +76,15 @@ def resolved(
         made = Operation(value.operator, *operands, data_type=value.data_type, field=value.field, index=value.index)
     elif isinstance(value, Call):
         condition = None if value.condition is None else inner(value.condition)
-        made = Call(
+        made = type(value)(
             value.function,
             map(inner, value.arguments),
             takes_row=value.takes_row,
             distinct=value.is_distinct,
             condition=condition,
         )
-        if is_named(value.function) and not registered(str(value.function)):
+        built_in = isinstance(value, BuiltinCall)
+        if is_named(value.function) and (built_in or not registered(str(value.function))):
             made = _stands_for(made, type_of)
     else:
         return value
@@ -97,9 +102,13 @@ def _stands_for(call: Call, type_of: Callable[[Expression], DataType]) -> Expres
     if name in AGGREGATES:
         function = value_aggregates.declared(name, len(call.arguments), lambda: type_of(call.arguments[0]))
         return Call(function, call.arguments, distinct=call.is_distinct, condition=call.condition)
-    least, most, make = _SCALARS[name]
     if call.is_distinct or call.condition is not None:
         raise InvalidPlanError("DISTINCT and FILTER belong to calls of aggregate functions", expression=str(call))
+    if name in python_builtins.NAMES:
+        types = [functools.partial(type_of, argument) for argument in call.arguments]
+        function = python_builtins.declared(name, len(types), lambda position: types[position]())
+        return Call(function, call.arguments)
+    least, most, make = _SCALARS[name]
     if not least <= len(call.arguments) <= most:
         raise InvalidPlanError(f"{name.upper()} does not take {len(call.arguments)} arguments", expression=str(call))
     return expression(make(*call.arguments))

@@ -214,12 +214,14 @@ class _Converter:
         return Operation(_COMPARE[type(operator)], self.convert(left), self.convert(right))
 
     def special_test(self, left: ast.expr, right: ast.expr) -> Expression | None:
-        """LIKE and BETWEEN."""
+        """LIKE, SIMILAR TO and BETWEEN."""
         if not isinstance(right, ast.Call) or not isinstance(right.func, ast.Name):
             return None
         name = right.func.id
         if name == "__like__" and len(right.args) == 1:
             return Operation("LIKE", self.convert(left), self.convert(right.args[0]))
+        if name == "__similar__" and len(right.args) == 1:
+            return self.convert(left).similar(self.convert(right.args[0]))
         if name == "__between__" and len(right.args) == 2:
             least = Operation("GREATER_OR_EQUAL", self.convert(left), self.convert(right.args[0]))
             return least & Operation("LESS_OR_EQUAL", self.convert(left), self.convert(right.args[1]))

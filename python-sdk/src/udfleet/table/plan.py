@@ -12,7 +12,7 @@ from ..types import DataType, Field
 from ..types.wire import to_proto
 from . import operators as ops
 from .column_lists import expanded
-from .expression import Call, Column, Expression, Named, Operation
+from .expression import BuiltinCall, Call, Column, Expression, Named, Operation
 from .named import AGGREGATES, is_named, resolved
 from .proto import call_message, to_message
 
@@ -194,15 +194,18 @@ class _Builder:
         (data_type,) = self.functions.column_types(plan)
         return data_type
 
-    def is_composed(self, function: Any) -> bool:
-        return is_named(function) and not self.functions.kind(function)
+    def is_composed(self, call: Call) -> bool:
+        if not is_named(call.function):
+            return False
+        return isinstance(call, BuiltinCall) or not self.functions.kind(call.function)
 
     def own_names(self, call: Call) -> list[str]:
         """The columns of a table function that were given no names."""
         result = self.functions.result_type(call.function)
         return [field.name for field in result.fields] if result is not None and result.root == "ROW" else ["f0"]
 
-    def is_aggregate(self, function: Any) -> bool:
+    def is_aggregate(self, call: Call) -> bool:
+        function = call.function
         kind = self.functions.kind(function)
         builtin = isinstance(function, str) and function.lower() in _BUILTIN_AGGREGATES
         return kind == "aggregate" or (not kind and builtin)
@@ -212,13 +215,13 @@ class _Builder:
         return self.calls(expression, self.is_aggregate)
 
     @staticmethod
-    def calls(expression: Expression, wanted: Callable[[Any], bool]) -> bool:
+    def calls(expression: Expression, wanted: Callable[[Call], bool]) -> bool:
         """Whether a function of that kind is called in it."""
         # No recursion: how deep it goes is checked later.
         waiting = [expression]
         while waiting:
             part = waiting.pop()
-            if isinstance(part, Call) and wanted(part.function):
+            if isinstance(part, Call) and wanted(part):
                 return True
             waiting += _parts(part)
         return False

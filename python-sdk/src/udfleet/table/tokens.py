@@ -175,7 +175,9 @@ def _one(source: Source, tokens: list[Token], index: int) -> int:
     elif token.is_word("BETWEEN") and index and _ends_operand(tokens[index - 1]):
         return _between(source, tokens, index)
     elif token.is_word("LIKE") and index and _ends_operand(tokens[index - 1]):
-        return _like(source, tokens, index)
+        return _matching(source, tokens, index, "like", 1)
+    elif token.is_word("SIMILAR") and index and following is not None and following.is_word("TO"):
+        return _matching(source, tokens, index, "similar", 2)
     elif token.is_word("EXTRACT") and opens:
         return _extract(source, tokens, index)
     elif token.is_word(*_SPOKEN) and opens:
@@ -261,12 +263,15 @@ def _between(source: Source, tokens: list[Token], index: int) -> int:
     return end
 
 
-def _like(source: Source, tokens: list[Token], index: int) -> int:
-    end = _end(tokens, index + 1, *_AFTER_PATTERN)
-    if end == index + 1:
-        fail(source.text, tokens[index].start, "LIKE takes a pattern: s LIKE 'a%'")
-    source.emit("in __like__(", tokens[index])
-    _translate(source, tokens[index + 1 : end])
+def _matching(source: Source, tokens: list[Token], index: int, operator: str, words: int) -> int:
+    """`s LIKE 'a%'` as `s in __like__('a%')`, and so `SIMILAR TO`."""
+    start = index + words
+    end = _end(tokens, start, *_AFTER_PATTERN)
+    if end == start:
+        written = " ".join(token.text.upper() for token in tokens[index:start])
+        fail(source.text, tokens[index].start, f"{written} takes a pattern: s {written} 'a%'")
+    source.emit(f"in __{operator}__(", tokens[index])
+    _translate(source, tokens[start:end])
     source.emit(")", tokens[end - 1])
     return end
 

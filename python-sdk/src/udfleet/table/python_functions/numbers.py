@@ -1,0 +1,86 @@
+"""Functions of numbers, NaN outside of their domain; and random numbers."""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid as uuids
+
+from .nulls import strict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _within(function: Callable[..., float], *numbers: float) -> float:
+    try:
+        return function(*numbers)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.copysign(math.inf, numbers[0]) if function is math.sinh else math.inf
+
+
+@strict
+def asin(number: float) -> float:
+    """The arc sine."""
+    return _within(math.asin, number)
+
+
+@strict
+def acos(number: float) -> float:
+    """The arc cosine."""
+    return _within(math.acos, number)
+
+
+@strict
+def atan(number: float) -> float:
+    """The arc tangent."""
+    return math.atan(number)
+
+
+@strict
+def atan2(y: float, x: float) -> float:
+    """The angle of the point (x, y)."""
+    return math.atan2(y, x)
+
+
+@strict
+def sinh(number: float) -> float:
+    """The hyperbolic sine."""
+    return _within(math.sinh, number)
+
+
+@strict
+def cosh(number: float) -> float:
+    """The hyperbolic cosine."""
+    return _within(math.cosh, number)
+
+
+@strict
+def tanh(number: float) -> float:
+    """The hyperbolic tangent."""
+    return math.tanh(number)
+
+
+@strict
+def binary(number: int) -> str:
+    """A whole number in binary digits; of negative ones the 64 bits of their two's complement."""
+    return f"{number & ((1 << 64) - 1):b}"
+
+
+def rand() -> float:
+    """A number from 0 up to 1, another for each row."""
+    return random.random()  # noqa: S311 - no secret
+
+
+@strict
+def rand_integer(bound: int) -> int:
+    """A whole number from 0 up to the bound, which it never is; another for each row."""
+    return random.randrange(bound)  # noqa: S311 - no secret
+
+
+def uuid() -> str:
+    """A random UUID (RFC 4122, version 4), another for each row."""
+    return str(uuids.uuid4())
