@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 
 import pyarrow as pa
@@ -62,6 +63,31 @@ def test_fields_are_a_list_of_its_own():
     fields[0], fields[1] = fields[1], fields[0]
     assert str(T.ROW(fields)) == "ROW<b STRING, a INT>" and str(row) == "ROW<a INT, b STRING>"
     assert T.INT().fields == []
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value", "number"),
+    [
+        (T.DATE(), datetime.date(1970, 1, 2), 1),
+        (T.DATE(), datetime.date(1969, 12, 31), -1),
+        (T.TIME(), datetime.time(0, 0, 1, 5), 1_000_005),
+        (T.TIMESTAMP(), datetime.datetime(1970, 1, 2, microsecond=3), 86_400_000_003),
+        (T.TIMESTAMP(3), datetime.datetime.max, 253_402_300_799_999_999),
+        (T.TIMESTAMP_LTZ(), datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc), 0),
+        (T.INTERVAL(T.DAY(), T.SECOND()), datetime.timedelta(days=1, seconds=10), 86_410_000_000),
+        (T.INT(), 5, 5),
+        (T.DATE(), None, None),
+    ],
+)
+def test_times_as_numbers(data_type, value, number):
+    assert data_type.to_sql_type(value) == number and data_type.from_sql_type(number) == value
+
+
+def test_zones_count_in_numbers_of_points_in_time():
+    tokyo = datetime.timezone(datetime.timedelta(hours=9))
+    assert T.TIMESTAMP_LTZ().to_sql_type(datetime.datetime(1970, 1, 1, 9, tzinfo=tokyo)) == 0
+    assert T.TIME().to_sql_type(datetime.time(9, tzinfo=tokyo)) == 0
+    assert T.TIMESTAMP().to_sql_type(datetime.datetime(1970, 1, 1, 9, tzinfo=tokyo)) == 9 * 3600 * 10**6
 
 
 def test_defaults_are_pyflinks():

@@ -18,6 +18,7 @@ from .derived import Derived, Limited, Ordered, Union
 from .expression import Column, Expression, Named, lit
 from .ordering import SortKey, key_names, orderings
 from .plan import build, column_names
+from .result import TableResult
 from .schema import TableSchema
 from .sources import Source
 
@@ -231,8 +232,10 @@ class Table:
         progress: bool = False,
         on_error: str | None = None,
         progress_handler: BundleProgressHandler | None = None,
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> TableResult:
         """The results, as RecordBatches, as they come; constant memory but for groups.
+
+        `execute().collect()` gives rows, `execute().print()` prints them.
 
         :param progress: shows a bar on stderr; where that is no terminal, a line every few seconds.
         :param on_error: what becomes of rows that functions raise for: `fail`, `null` or `skip`; None: as each was
@@ -240,9 +243,10 @@ class Table:
         :param progress_handler: hears how bundles of the stream go.
         """
         answers = self._run(on_error, progress_handler)
-        if not progress:
-            return answers
-        return self._fleet._show_progress("table", answers, self._source.rows if self._keeps_rows() else None)
+        if progress:
+            total = self._source.rows if self._keeps_rows() else None
+            answers = self._fleet._show_progress("table", answers, total)
+        return TableResult(answers)
 
     def _keeps_rows(self) -> bool:
         return all(isinstance(step, (ops.Select, ops.Alias, ops.MapRow, ops.Extend)) for step in self._steps)

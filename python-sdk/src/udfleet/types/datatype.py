@@ -199,6 +199,18 @@ class DataType:
             raise TypeError(f"{self} has no fields: only ROW has")
         return self
 
+    def to_sql_type(self, value: Any) -> Any:
+        """A date, time or span as a number: days of DATE, else microseconds. Other values stay as they are."""
+        from .sql_values import to_number
+
+        return to_number(self.root, value)
+
+    def from_sql_type(self, number: Any) -> Any:
+        """What `to_sql_type` made a number of; of TIMESTAMP_LTZ a datetime in UTC."""
+        from .sql_values import from_number
+
+        return from_number(self.root, number)
+
     def sql(self) -> str:
         """As SQL text: `ARRAY<BIGINT NOT NULL>`. `DataTypes.parse` reads it back."""
         return self._base() if self.is_nullable else f"{self._base()} NOT NULL"
