@@ -23,6 +23,7 @@ pub mod node;
 pub mod node_service;
 pub mod oom;
 pub mod orphans;
+mod own_users;
 pub mod run;
 pub mod sandbox;
 pub mod secrets;

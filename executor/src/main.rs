@@ -5,10 +5,15 @@ use std::process::ExitCode;
 use udfleet_edge::config::Sources;
 use udfleet_edge::{config, process, tls};
 use udfleet_executor::config::{Arguments, Settings};
+use udfleet_executor::environment::unpack;
 use udfleet_executor::run;
 use udfleet_proto::error::Error;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == unpack::TASK) {
+        return unpack::unpack_here(&words.collect::<Vec<_>>());
+    }
     tls::install_provider();
     let (arguments, sources) = config::read::<Arguments>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     process::exit(Settings::load(&sources).and_then(|settings| start(&arguments, &sources, settings)))

@@ -38,6 +38,7 @@ use crate::node::scaling::ScalingRule;
 use crate::node::{Board, Context, MemoryWatch, NodeActor, Programs};
 use crate::node_service::NodeService;
 use crate::orphans;
+use crate::own_users;
 use crate::sandbox::{Rules, Sandbox, readable_through};
 use crate::secrets::SecretsFolder;
 use crate::work_dir::WorkDir;
@@ -83,15 +84,24 @@ pub async fn run(
     let connector = Connector::new(tls.clone());
     let named = settings.coordinator.as_slice().to_vec();
     let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&connector, &named[0])?));
-    let sandbox = sandbox(&settings).await?;
+    let (sandbox, programs) = (sandbox(&settings).await?, programs()?);
     let pythons = Pythons::discover(&settings.python, &sandbox).await;
+    let (temporary, environments) = (work_dir.temporary(), settings.environments_dir.as_path());
+    let folders = own_users::Folders { temporary: &temporary, environments };
+    let pythons = own_users::apply(sandbox, &settings, &folders, &programs, pythons).await?;
+    if settings.sandbox == SandboxSwitch::On {
+        for missing in pythons.sandbox().level().missing() {
+            tracing::warn!("interpreters are contained only in part: {missing}");
+        }
+    }
     let artifacts =
         Arc::new(ArtifactStore::new(work_dir.artifacts(), Source::new(Arc::clone(&coordinators), bearer.clone()))?);
     let visible = std::env::var(CUDA_VARIABLE).ok();
     let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
     let hello = hello(&settings, id, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
-    let parts = context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?;
+    let parts =
+        context(&settings, &work_dir, programs, hello.executor.clone(), pythons, artifacts, definitions, devices)?;
     let context = Arc::new(Context { credentials: tls.clone(), ..parts });
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
@@ -185,6 +195,7 @@ pub async fn run(
 fn context(
     settings: &Settings,
     work_dir: &WorkDir,
+    programs: Programs,
     executor: String,
     pythons: Pythons,
     artifacts: Arc<ArtifactStore>,
@@ -209,7 +220,7 @@ fn context(
         ttl: settings.environment_ttl.0,
         temporary: work_dir.temporary(),
         sdk: environments.sdk().to_owned(),
-        programs: programs()?,
+        programs,
         sandbox,
         environments,
         artifacts,
@@ -245,7 +256,7 @@ fn programs() -> Result<Programs, Error> {
     Programs::beside(&own)
 }
 
-/// The way in which processes are started that users have a say in; what it can't do is logged.
+/// The way in which processes are started that users have a say in.
 async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
     if settings.sandbox == SandboxSwitch::Off {
         tracing::warn!(
@@ -254,18 +265,15 @@ async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
         return Ok(Sandbox::off());
     }
     let (read, write) = (settings.sandbox_read.clone(), settings.sandbox_write.clone());
-    let rules = Rules { read, write, required: settings.require_sandbox };
+    let without = settings.sandbox_without.iter().copied().collect();
+    let rules = Rules { without, read, write, required: settings.require_sandbox };
     if let Some(secrets) = &settings.secrets_dir
         && let Some(through) = readable_through(secrets, &rules)
     {
         let message = format!("secrets_dir {}: all functions may read {}", secrets.display(), through.display());
         return Err(invalid(message).hint("put the secrets elsewhere, such as /run/secrets"));
     }
-    let sandbox = Sandbox::on(programs()?.host, rules).await?;
-    for missing in sandbox.level().missing() {
-        tracing::warn!("interpreters are contained only in part: {missing}");
-    }
-    Ok(sandbox)
+    Sandbox::on(programs()?.host, rules).await
 }
 
 fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons, devices: &Devices) -> Hello {

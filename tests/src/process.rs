@@ -57,6 +57,7 @@ impl Process {
             .args(["--parent-pid", &parent])
             // Functions of tests leave traces there.
             .env("UDFLEET_EXECUTOR_SANDBOX_WRITE", folder)
+            .env("UDFLEET_EXECUTOR_SANDBOX_WITHOUT", "users")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -410,14 +410,14 @@ mod tests {
         };
         let mut all = SentReports::default();
         let mut told = |metrics| {
-            let report = all.next(View::default(), vec![metrics]).0;
+            let report = all.next(View::default(), whole(vec![metrics])).0;
             (report.metrics[0].failures.len(), report.metrics[0].failures_unchanged)
         };
         assert_eq!(told(failing(1, 1)), (1, false));
         assert_eq!(told(failing(2, 1)), (0, true));
         assert_eq!(told(failing(3, 2)), (1, false));
         all.metrics.clear();
-        let report = all.next(View::default(), vec![failing(4, 2)]).0;
+        let report = all.next(View::default(), whole(vec![failing(4, 2)])).0;
         assert_eq!(report.metrics[0].failures.len(), 1, "whole to who attaches anew");
     }
 

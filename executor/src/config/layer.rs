@@ -11,6 +11,8 @@ use udfleet_edge::config::{Advertise, HumanDuration, Size};
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::ClientAuth;
 
+use crate::sandbox::{SandboxPart, UserRange};
+
 /// Whether processes that users have a say in are contained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +141,13 @@ pub struct Layer {
     /// A further path that functions may read and write, with all below it; repeatable
     #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_SANDBOX_WRITE", value_delimiter = ',')]
     pub sandbox_write: Vec<PathBuf>,
+    /// A part of the containment that is turned off: `landlock`, `seccomp` or `users`; repeatable
+    #[arg(long, value_name = "PART", env = "UDFLEET_EXECUTOR_SANDBOX_WITHOUT", value_delimiter = ',', value_enum)]
+    pub sandbox_without: Vec<SandboxPart>,
+    /// Where the executor is root: users by number, the first for builds, the others for functions, one for each environment
+    /// [default: 1900000000-1900065535]
+    #[arg(long, value_name = "FIRST-LAST", env = "UDFLEET_EXECUTOR_SANDBOX_USERS")]
+    pub sandbox_users: Option<UserRange>,
     /// How long an unused environment stays on disk, such as 12h [default: 24h]
     #[arg(long, value_name = "DURATION", env = "UDFLEET_EXECUTOR_ENVIRONMENT_TTL")]
     pub environment_ttl: Option<HumanDuration>,

@@ -18,6 +18,8 @@ use udfleet_proto::error::Error;
 
 pub use layer::{Layer, SandboxSwitch};
 
+use crate::sandbox::{SandboxPart, UserRange};
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "udfleet-executor", version, about = "Runs Python functions for a udfleet coordinator")]
@@ -118,6 +120,12 @@ pub struct Settings {
     pub sandbox_read: Vec<PathBuf>,
     /// Further paths that functions may write to.
     pub sandbox_write: Vec<PathBuf>,
+    /// Parts of the containment that are turned off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sandbox_without: Vec<SandboxPart>,
+    /// The users that a root executor's builds and functions run as; none: the usual ones, where they can be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_users: Option<UserRange>,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
     /// One file for each secret; none: there are no secrets.

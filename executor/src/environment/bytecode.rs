@@ -16,12 +16,13 @@ const NICE: i32 = 19;
 
 /// Compiles the modules of a fresh environment, which lies in `dir`, and those of the SDK where that was not done yet.
 pub(super) async fn compile(sandbox: &Sandbox, built: &Built, dir: &Path, sdk: &Path, fresh: bool) {
-    if fresh {
+    let brought_along = built.python.canonicalize().is_ok_and(|python| python.starts_with(dir));
+    // The environment is the executor's, as who it would run: then not a Python out of an archive.
+    if fresh && !(brought_along && sandbox.builder().is_some()) {
         let own: Vec<PathBuf> =
             [dir.join("venv"), dir.join("files")].into_iter().filter(|folder| folder.is_dir()).collect();
         run(sandbox, built, dir, &own).await;
     }
-    let brought_along = built.python.canonicalize().is_ok_and(|python| python.starts_with(dir));
     // A Python out of an archive must not write what others run.
     if !brought_along && !is_compiled(sdk, &built.version) {
         run(sandbox, built, dir, &[sdk.to_owned()]).await;
@@ -37,7 +38,7 @@ pub(super) fn is_compiled(sdk: &Path, version: &str) -> bool {
 
 /// Nothing that a package brings is run, only read: `-S` leaves .pth files out.
 async fn run(sandbox: &Sandbox, built: &Built, dir: &Path, folders: &[PathBuf]) {
-    let policy = folders.iter().fold(Policy::closed().python(&built.python).read(dir), Policy::write);
+    let policy = folders.iter().fold(Policy::closed().shared().python(&built.python).read(dir), Policy::write);
     let mut command = tokio::process::Command::from(sandbox.command(&built.python, &policy));
     command.args(["-I", "-S", "-m", "compileall", "-q"]).args(folders).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,30 +1,40 @@
 //! Paths of an environment's files and archives.
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{Artifact, ErrorCode};
 
 use super::{paths, unpack};
+use crate::sandbox::Sandbox;
 
 /// How the name of a folder among the files ends: clients send folders as tars.
 const FOLDER: &str = ".tar";
+
+/// Mode of a file that interpreters read.
+const SHARED: u32 = 0o644;
 
 /// An artifact and where its content lies on this node.
 pub(super) type Local = (Artifact, PathBuf);
 
 /// Puts each file into its own folder below `root` and returns the folders for `sys.path`, in order: zips and folders
 /// are unpacked, anything else is copied under its name, so that the folder is what Python searches.
-pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn place_files(sandbox: &Sandbox, root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, Error> {
     let mut folders = Vec::new();
     for (index, (artifact, content)) in files.iter().enumerate() {
         let folder = root.join(index.to_string());
         std::fs::create_dir_all(&folder).map_err(|e| failed(&artifact.name, &e))?;
-        if artifact.name.ends_with(FOLDER) || unpack::is_zip(content).map_err(|e| failed(&artifact.name, &e))? {
-            unpack::unpack(content, &folder, Path::new(""), &artifact.name)?;
+        let is_zip = File::open(content).and_then(|file| unpack::is_zip(&file));
+        if artifact.name.ends_with(FOLDER) || is_zip.map_err(|e| failed(&artifact.name, &e))? {
+            unpack::unpack_contained(sandbox, content, &folder, Path::new(""), &artifact.name)?;
         } else {
             let target = folder.join(paths::file_name(&artifact.name)?);
-            std::fs::copy(content, target).map_err(|e| failed(&artifact.name, &e))?;
+            let copied = std::fs::copy(content, &target);
+            // The store's own are for the executor only.
+            let copied = copied.and_then(|_| std::fs::set_permissions(target, Permissions::from_mode(SHARED)));
+            copied.map_err(|e| failed(&artifact.name, &e))?;
         }
         folders.push(folder);
     }
@@ -32,10 +42,10 @@ pub(super) fn place_files(root: &Path, files: &[Local]) -> Result<Vec<PathBuf>, 
 }
 
 /// Unpacks each archive into its target below the working folder.
-pub(super) fn place_archives(working: &Path, archives: &[Local]) -> Result<(), Error> {
+pub(super) fn place_archives(sandbox: &Sandbox, working: &Path, archives: &[Local]) -> Result<(), Error> {
     std::fs::create_dir_all(working).map_err(|e| failed("working folder", &e))?;
     for (artifact, content) in archives {
-        unpack::unpack(content, working, &paths::relative(&artifact.name)?, &artifact.name)?;
+        unpack::unpack_contained(sandbox, content, working, &paths::relative(&artifact.name)?, &artifact.name)?;
     }
     Ok(())
 }
@@ -69,7 +79,7 @@ mod tests {
         zip_of(&package, "pkg/__init__.py", "y = 2");
         let root = folder.path().join("files");
         let files = [(artifact("mod.py"), module), (artifact("lib.zip"), package)];
-        let folders = place_files(&root, &files).unwrap();
+        let folders = place_files(&Sandbox::off(), &root, &files).unwrap();
         assert!(folders[0].join("mod.py").is_file());
         assert!(folders[1].join("pkg/__init__.py").is_file());
         let mut tar = tar::Builder::new(Vec::new());
@@ -79,10 +89,11 @@ mod tests {
         tar.append_data(&mut header, "pkg/__init__.py", &b"z = 3"[..]).unwrap();
         let bundle = folder.path().join("b");
         std::fs::write(&bundle, tar.into_inner().unwrap()).unwrap();
-        let unpacked = place_files(&folder.path().join("tars"), &[(artifact("folder.tar"), bundle)]).unwrap();
+        let unpacked =
+            place_files(&Sandbox::off(), &folder.path().join("tars"), &[(artifact("folder.tar"), bundle)]).unwrap();
         assert!(unpacked[0].join("pkg/__init__.py").is_file());
         let escape = [(artifact("../mod.py"), files[0].1.clone())];
-        assert!(place_files(&root, &escape).is_err());
+        assert!(place_files(&Sandbox::off(), &root, &escape).is_err());
     }
 
     #[test]
@@ -91,9 +102,9 @@ mod tests {
         let data = folder.path().join("data.zip");
         zip_of(&data, "model.bin", "weights");
         let working = folder.path().join("working");
-        place_archives(&working, &[(artifact("models"), data.clone())]).unwrap();
+        place_archives(&Sandbox::off(), &working, &[(artifact("models"), data.clone())]).unwrap();
         assert!(working.join("models/model.bin").is_file());
-        let error = place_archives(&working, &[(artifact("../models"), data)]).unwrap_err();
+        let error = place_archives(&Sandbox::off(), &working, &[(artifact("../models"), data)]).unwrap_err();
         assert!(error.to_string().contains(".."), "{error}");
     }
 }

@@ -10,7 +10,7 @@ pub mod paths;
 pub mod pythons;
 mod sdk;
 pub mod store;
-mod unpack;
+pub mod unpack;
 mod uv;
 
 pub use build::BuildLog;

@@ -16,7 +16,7 @@ use super::marker::{self, Built};
 use super::pythons::{Python, Pythons};
 use super::{bytecode, sdk};
 use crate::artifact::ArtifactStore;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, UserLease, closed_at, take_over};
 
 /// The longest that building one environment may take, waiting for others included.
 const LONGEST_BUILD: Duration = Duration::from_secs(15 * 60);
@@ -42,6 +42,8 @@ pub struct EnvironmentStore {
 pub struct LeasedEnvironment {
     /// What interpreters need to know.
     pub built: Built,
+    /// The user that its interpreters run as; none: the executor's.
+    pub user: Option<UserLease>,
     dir: PathBuf,
     _lease: Lease,
 }
@@ -74,7 +76,13 @@ impl EnvironmentStore {
         sandbox: Sandbox,
     ) -> Result<Self, Error> {
         private::create_folder(&dir).map_err(|e| failed(&dir, &e))?;
-        let sdk = sdk::install(&dir).map_err(|e| {
+        let sdk = sdk::install(&dir).and_then(|sdk| {
+            // Made by this process, and maybe with rights for nobody else.
+            let shared = sandbox.builder().and(sdk.parent());
+            shared.map_or(Ok(()), |shared| take_over(shared, rustix::process::geteuid().as_raw()))?;
+            Ok(sdk)
+        });
+        let sdk = sdk.map_err(|e| {
             let message = format!("the SDK's Python package can't be written below {}: {e}", dir.display());
             Error::new(ErrorCode::InvalidConfig, message)
         })?;
@@ -116,8 +124,15 @@ impl EnvironmentStore {
         let (mut told, mut fresh) = (false, false);
         loop {
             if let Some(held) = complete(&dir, &lock).map_err(|e| failed(&dir, &e))? {
-                self.compile_in_background(&dir, &lock, &held.built, fresh);
-                return Ok(held);
+                match self.closed(&held.built) {
+                    None => {
+                        self.compile_in_background(&dir, &lock, &held.built, fresh);
+                        return Ok(held);
+                    }
+                    Some(at) if fresh => return Err(closed_to_users(&at)),
+                    // Built when no user but the executor's needed to read it.
+                    Some(_) => {}
+                }
             }
             match Lease::try_acquire(&lock, Mode::Exclusive).map_err(|e| failed(&dir, &e))? {
                 // A lock can't be weakened in one step, and somebody may come in between: the loop looks again.
@@ -141,6 +156,13 @@ impl EnvironmentStore {
         Ok(python.map_or_else(|| hash.to_owned(), |python| format!("{hash}-{}", identity(&python))))
     }
 
+    /// What keeps interpreters that have a user of their own from it.
+    fn closed(&self, built: &Built) -> Option<PathBuf> {
+        self.sandbox.builder()?;
+        let all = [Some(&built.python), built.libpython.as_ref(), Some(&built.working_dir)];
+        all.into_iter().flatten().chain(&built.sys_path).find_map(|path| closed_at(path))
+    }
+
     /// True where it was.
     async fn build_if_incomplete(
         &self,
@@ -149,7 +171,7 @@ impl EnvironmentStore {
         log: &BuildLog,
         lease: Arc<Lease>,
     ) -> Result<bool, Error> {
-        if marker::read(dir).is_some() {
+        if marker::read(dir).is_some_and(|built| self.closed(&built).is_none()) {
             return Ok(false);
         }
         wipe(dir).await?;
@@ -223,7 +245,7 @@ fn complete(dir: &Path, lock: &Path) -> std::io::Result<Option<LeasedEnvironment
         return Ok(None);
     }
     let Some(lease) = Lease::try_acquire(lock, Mode::Shared)? else { return Ok(None) };
-    Ok(marker::read(dir).map(|built| LeasedEnvironment { built, dir: dir.to_owned(), _lease: lease }))
+    Ok(marker::read(dir).map(|built| LeasedEnvironment { built, user: None, dir: dir.to_owned(), _lease: lease }))
 }
 
 /// Of the folder's name: the environment's hash, which what tells its Python may follow.
@@ -239,6 +261,12 @@ fn identity(python: &Python) -> String {
     let mut digest = hex::encode(Sha256::digest(text));
     digest.truncate(PYTHON_DIGITS);
     digest
+}
+
+fn closed_to_users(at: &Path) -> Error {
+    let message = format!("{} is for root only, and the environment's interpreters run as another user", at.display());
+    Error::new(ErrorCode::EnvironmentFailed, message)
+        .hint("let all users read it, or choose a Python that they can read; see --sandbox-users")
 }
 
 async fn wipe(dir: &Path) -> Result<(), Error> {

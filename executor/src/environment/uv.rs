@@ -14,7 +14,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::BuildLog;
 use crate::orphans;
-use crate::sandbox::{Policy, Sandbox, for_tool, uv_cache, uv_settings};
+use crate::sandbox::{Policy, Sandbox, closed_at, for_tool, give, show, uv_cache, uv_settings};
 
 /// The longest line of output, bytes; what is beyond it is left out.
 const LONGEST_LINE: usize = 16 << 10;
@@ -30,6 +30,12 @@ pub(super) struct Uv {
 
 /// Temporary files of a build, and what is its home.
 const HOME: &str = "build-home";
+/// Where it installs packages.
+pub(super) const VENV: &str = "venv";
+/// Beside these, uv's settings where builds have a user of their own.
+const SETTINGS: &str = "uv.toml";
+/// How the folder begins that is the cache of such a user.
+const OWN_CACHE: &str = "udfleet-builds-";
 
 impl Uv {
     /// The configured uv, else the one on PATH.
@@ -73,19 +79,27 @@ impl Uv {
     }
 
     fn command(&self, folder: &Path, python: &Path) -> std::io::Result<Command> {
-        let home = folder.join(HOME);
+        let (home, builder) = (folder.join(HOME), self.sandbox.builder());
         std::fs::create_dir_all(&home)?;
+        if let Some(builder) = builder {
+            let venv = folder.join(VENV);
+            std::fs::create_dir_all(&venv)?;
+            give(&home, builder).and_then(|()| give(&venv, builder))?;
+        }
         let program = self.program.canonicalize()?;
-        let mut policy = Policy::with(Network::All).read(program).read(&self.program).python(python).write(folder);
+        let policy = Policy::with(Network::All).user(builder).shared();
+        let mut policy = policy.read(program).read(&self.program).python(python).write(folder);
         let mut variables = for_tool(&home, std::env::vars_os());
         // A package that is linked to the cache would change with any environment that has it.
         variables.push(("UV_LINK_MODE".into(), "copy".into()));
         if let Some(cache) = uv_cache(|name| std::env::var_os(name)) {
+            let cache = builder.map_or_else(|| Ok(cache.clone()), |builder| cache_of(builder, &cache, folder))?;
             std::fs::create_dir_all(&cache)?;
             policy = policy.write(&cache);
             variables.push(("UV_CACHE_DIR".into(), cache.into()));
         }
         if let Some(settings) = uv_settings(|name| std::env::var_os(name)) {
+            let settings = builder.map_or_else(|| Ok(settings.clone()), |builder| copied(&settings, &home, builder))?;
             policy = policy.read(&settings);
             variables.insert(0, ("UV_CONFIG_FILE".into(), settings.into()));
         }
@@ -93,6 +107,27 @@ impl Uv {
         command.envs(variables);
         Ok(command.into())
     }
+}
+
+/// The cache of builds that have a user of their own: within the operator's, who shares it with nobody else; beside the
+/// environments, in one of which the build runs, where that user can't get there.
+fn cache_of(builder: u32, cache: &Path, folder: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(cache)?;
+    let parent = if closed_at(cache).is_none() { cache } else { folder.parent().unwrap_or(folder) };
+    let own = parent.join(format!("{OWN_CACHE}{builder}"));
+    if !own.is_dir() {
+        std::fs::create_dir_all(&own)?;
+        give(&own, builder)?;
+    }
+    Ok(own)
+}
+
+/// The operator's settings, for a user who can't read them where they are.
+fn copied(settings: &Path, home: &Path, builder: u32) -> std::io::Result<PathBuf> {
+    let copy = home.with_file_name(SETTINGS);
+    std::fs::copy(settings, &copy)?;
+    show(&copy, builder)?;
+    Ok(copy)
 }
 
 /// The first `uv` in these folders that can be run.

@@ -231,6 +231,10 @@ fn build(
         let (board, named) = (Arc::clone(&context.board), hash.clone());
         let log: BuildLog = Arc::new(move |line: &str| board.build_line(&named, line));
         let result = context.environments.obtain(environment_of(&hash), &environment, &log).await;
+        let result = result.and_then(|mut held| {
+            held.user = context.sandbox.users().map(|users| users.lease(&hash)).transpose()?;
+            Ok(held)
+        });
         // Fails once the environment is no longer desired.
         let _ = myself.send_message(EnvironmentMessage::Built(result));
     }))

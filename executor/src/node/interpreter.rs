@@ -21,7 +21,7 @@ use super::variables::ProcessVariables;
 use crate::disk;
 use crate::environment::store::LeasedEnvironment;
 use crate::link::{Interpreter, InterpreterSpec, Pool};
-use crate::sandbox::{Policy, for_interpreter};
+use crate::sandbox::{Policy, UserLease, for_interpreter};
 
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
@@ -243,8 +243,9 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
         return Err(Error::new(ErrorCode::LoadFailed, message)
             .hint("`udfleet status` says what its sandbox lacks; or register the function for all of the network"));
     }
-    let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir).map_err(failed)?;
-    let secrets = arguments.variables.secrets(&arguments.context.secrets, &folders.secrets())?;
+    let user = arguments.held.user.as_ref().map(UserLease::user);
+    let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir, user).map_err(failed)?;
+    let secrets = arguments.variables.secrets(&arguments.context.secrets, &folders.secrets(), user)?;
     let spec = InterpreterSpec { secrets, ..spec(arguments, &folders) };
     let logs = Arc::clone(&arguments.context.logs);
     tokio::spawn(async move {
@@ -271,6 +272,7 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
     let (context, built) = (&arguments.context, &arguments.held.built);
     let temporary = folders.temporary();
     let policy = Policy::with(arguments.network.clone())
+        .user(arguments.held.user.as_ref().map(UserLease::user))
         .python(&built.python)
         .read(arguments.held.folder())
         .read(&context.sdk)

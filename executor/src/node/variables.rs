@@ -29,16 +29,21 @@ impl ProcessVariables {
         self.variables.iter().cloned().chain(folder).collect()
     }
 
-    /// The secrets as they are now, which are written into this new folder of the process too.
+    /// The secrets as they are now, which are written into this new folder of the process too, for its user.
     ///
     /// # Errors
     /// Where one is missing, or can't be read or written.
-    pub(super) fn secrets(&self, secrets: &SecretsFolder, folder: &Path) -> Result<Vec<SecretValue>, Error> {
+    pub(super) fn secrets(
+        &self,
+        secrets: &SecretsFolder,
+        folder: &Path,
+        user: Option<u32>,
+    ) -> Result<Vec<SecretValue>, Error> {
         if self.secrets.is_empty() {
             return Ok(Vec::new());
         }
         let values = secrets.read(&self.secrets)?;
-        secrets::write(folder, &values).map_err(|error| {
+        secrets::write(folder, &values, user).map_err(|error| {
             let message = format!("an interpreter's secrets in {}: {}", folder.display(), error.kind());
             Error::new(ErrorCode::EnvironmentFailed, message)
                 .hint("check space and permissions of the executor's work folder")
@@ -65,13 +70,13 @@ mod tests {
         let process = ProcessVariables::of(&Arc::new(function));
         let temporary = tempfile::tempdir().unwrap();
         let target = temporary.path().join("secrets");
-        let secrets = process.secrets(&folder, &target).unwrap();
+        let secrets = process.secrets(&folder, &target, None).unwrap();
         assert_eq!(secrets, [SecretValue::new("KEY", b"value".to_vec())]);
         let plain = process.plain(&target);
         assert_eq!(plain[0], ("MODEL".to_owned(), "small".to_owned()));
         assert_eq!(std::fs::read_to_string(Path::new(&plain[1].1).join("KEY")).unwrap(), "value");
         assert_eq!(std::fs::read_dir(&plain[1].1).unwrap().count(), 1);
         let none = ProcessVariables::default();
-        assert!(none.plain(&target).is_empty() && none.secrets(&folder, &target).unwrap().is_empty());
+        assert!(none.plain(&target).is_empty() && none.secrets(&folder, &target, None).unwrap().is_empty());
     }
 }

@@ -1,10 +1,13 @@
 //! How much of the containment is in force.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, SandboxLevel, SandboxStatus};
+
+use super::SandboxPart;
 
 /// From this version on Landlock knows files, TCP ports and signals.
 const WHOLE_LANDLOCK: u32 = 6;
@@ -19,6 +22,10 @@ pub struct Level {
     landlock: u32,
     seccomp: bool,
     no_new_privs: bool,
+    /// Parts that the operator has turned off.
+    without: BTreeSet<SandboxPart>,
+    /// Why a root executor has no users of their own for what it starts.
+    no_users: Option<String>,
 }
 
 impl Level {
@@ -42,6 +49,11 @@ impl Level {
             }
         }
         Some(level)
+    }
+
+    /// Functions run as the executor's own user, root.
+    pub(super) fn without_users(self, reason: String) -> Self {
+        Self { no_users: Some(reason), ..self }
     }
 
     /// As coordinators are told.
@@ -68,17 +80,24 @@ impl Level {
             return vec!["it is turned off".to_owned()];
         }
         let mut missing = Vec::new();
-        if self.landlock == 0 {
+        if self.without.contains(&SandboxPart::Landlock) {
+            missing.push("Landlock is turned off: files, TCP ports and signals are not bounded".to_owned());
+        } else if self.landlock == 0 {
             missing.push("Landlock: files, TCP ports and signals are not bounded (Linux 6.12 has it)".to_owned());
         } else if self.landlock < WHOLE_LANDLOCK {
             let version = self.landlock;
             missing.push(format!("Landlock is of version {version}, which does not bound signals (Linux 6.12 does)"));
         }
-        if !self.seccomp {
+        if self.without.contains(&SandboxPart::Seccomp) {
+            missing.push("seccomp is turned off: system calls are not bounded".to_owned());
+        } else if !self.seccomp {
             missing.push("seccomp: system calls are not bounded".to_owned());
         }
         if !self.no_new_privs {
             missing.push("no_new_privs: programs with set-user-ID keep their rights".to_owned());
+        }
+        if let Some(reason) = &self.no_users {
+            missing.push(format!("users: functions run as root, without its rights: {reason}"));
         }
         missing
     }
@@ -97,19 +116,32 @@ impl Level {
 }
 
 /// Asks the host.
-pub(super) async fn check(host: &Path) -> Result<Level, Error> {
+pub(super) async fn check(host: &Path, without: &BTreeSet<SandboxPart>) -> Result<Level, Error> {
     let problem = |what: String| {
         Error::new(ErrorCode::InvalidConfig, format!("{} can't tell how it contains: {what}", host.display()))
             .hint("install all of udfleet's programs of one version into one folder")
     };
-    let mut command = tokio::process::Command::new(host);
-    command.arg("check").env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.map_err(|e| problem(e.to_string()))?;
+    let options: Vec<&str> =
+        without.iter().filter_map(|part| part.known_to_host()).flat_map(|part| ["--without", part]).collect();
+    let output = ask(host, &options).await.map_err(|e| problem(e.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Level::parse(&text).filter(|_| output.status.success()).ok_or_else(|| {
+    let level = Level::parse(&text).filter(|_| output.status.success()).ok_or_else(|| {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         problem(format!("{}, {}{}", output.status, text.trim(), said.trim()))
-    })
+    })?;
+    Ok(Level { without: without.clone(), ..level })
+}
+
+/// Whether the host can become this user.
+pub(super) async fn runs_as(host: &Path, user: u32) -> bool {
+    let output = ask(host, &["--user", &user.to_string()]).await;
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == "user=1"))
+}
+
+async fn ask(host: &Path, options: &[&str]) -> std::io::Result<Output> {
+    let mut command = tokio::process::Command::new(host);
+    command.args(options).arg("check").env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command.output().await
 }
 
 #[cfg(test)]
@@ -138,5 +170,18 @@ mod tests {
         assert_eq!(Level::off().status().level(), SandboxLevel::Off);
         assert!(Level::off().require_all().is_err());
         assert_eq!(Level::parse("nonsense"), None);
+    }
+
+    #[test]
+    fn what_is_turned_off_and_users_that_are_missing_count() {
+        let whole = Level::parse("landlock=7 seccomp=1 no_new_privs=1").unwrap();
+        let named = |level: &Level| (level.status().level(), level.missing().join(" "));
+        let (level, missing) = named(&whole.clone().without_users("nobody is free".to_owned()));
+        assert!(level == SandboxLevel::Partial && missing.contains("nobody is free"), "{missing}");
+        let off = BTreeSet::from([SandboxPart::Landlock, SandboxPart::Seccomp]);
+        let text = "landlock=0 seccomp=0 no_new_privs=1";
+        let level = Level { without: off, ..Level::parse(text).unwrap() };
+        assert!(named(&level).0 == SandboxLevel::Partial && level.missing().len() == 2);
+        assert!(level.missing().iter().all(|part| part.contains("turned off")), "{:?}", level.missing());
     }
 }

@@ -9,6 +9,8 @@ use super::{Rules, system};
 
 /// The most open files of a process: what it does not close does not use up the machine's.
 const MOST_FILES: u64 = 65_536;
+/// Takes from others the right to write.
+const SHARED_UMASK: u32 = 0o022;
 /// Interpreters end before the executor does when memory is short.
 const OOM_SCORE: i32 = 500;
 
@@ -22,6 +24,10 @@ pub struct Policy {
     network_required: bool,
     /// The largest file, bytes.
     file_size: Option<u64>,
+    /// The user that it runs as; none: the executor's.
+    user: Option<u32>,
+    /// Others may read what it makes.
+    shared: bool,
 }
 
 impl Policy {
@@ -59,6 +65,18 @@ impl Policy {
         Self { file_size: Some(bytes), ..self }
     }
 
+    /// Runs as this user; none: as the executor's.
+    #[must_use]
+    pub fn user(self, user: Option<u32>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// Makes files that others may read, whatever the executor's own are.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
+    }
+
     /// May read and run a Python, given by its executable: the installation around it, and around what it links to.
     #[must_use]
     pub fn python(self, executable: &Path) -> Self {
@@ -82,6 +100,13 @@ impl Policy {
         if let Some(bytes) = self.file_size {
             add("--file-size", bytes.to_string().into());
         }
+        if let Some(user) = self.user {
+            add("--user", user.to_string().into());
+        }
+        if self.shared {
+            add("--umask", SHARED_UMASK.to_string().into());
+        }
+        rules.without.iter().filter_map(|part| part.known_to_host()).for_each(|part| add("--without", part.into()));
         options
     }
 }
@@ -124,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_the_operator_allows_is_added() {
-        let rules = Rules { read: vec!["/data".into()], write: vec!["/out".into()], required: false };
+        let rules = Rules { read: vec!["/data".into()], write: vec!["/out".into()], ..Rules::default() };
         let options = Policy::closed().read("/env").options(&rules);
         let pairs: Vec<(String, String)> =
             options.chunks(2).map(|pair| (pair[0].display().to_string(), pair[1].display().to_string())).collect();

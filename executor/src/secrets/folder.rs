@@ -15,6 +15,8 @@ use udfleet_proto::error::Error;
 use udfleet_proto::secrets::{MAX_SECRET_BYTES, is_secret_name};
 use udfleet_proto::v1::ErrorCode;
 
+use crate::sandbox::give;
+
 /// Between two looks for files that have come or gone.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
@@ -127,18 +129,20 @@ impl SecretsFolder {
     }
 }
 
-/// Writes secrets as files that only this user can read.
+/// Writes secrets as files that only `user` can read; none: the executor's.
 ///
 /// # Errors
 /// When the folder can't be made or written.
-pub fn write(folder: &Path, secrets: &[SecretValue]) -> std::io::Result<()> {
+pub fn write(folder: &Path, secrets: &[SecretValue], user: Option<u32>) -> std::io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(folder)?;
     for secret in secrets {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        options.open(folder.join(&secret.name))?.write_all(&secret.value)?;
+        let path = folder.join(&secret.name);
+        options.open(&path)?.write_all(&secret.value)?;
+        user.map_or(Ok(()), |user| give(&path, user))?;
     }
-    Ok(())
+    user.map_or(Ok(()), |user| give(folder, user))
 }
 
 #[cfg(test)]
@@ -180,7 +184,7 @@ mod tests {
     fn files_are_for_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("secrets");
-        write(&target, &[SecretValue::new("KEY", b"value".to_vec())]).unwrap();
+        write(&target, &[SecretValue::new("KEY", b"value".to_vec())], None).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&target), mode(&target.join("KEY"))), (0o700, 0o600));
     }

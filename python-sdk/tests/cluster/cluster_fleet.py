@@ -47,6 +47,8 @@ class ClusterFleet:
         self.effects = folder / "effects"
         self.effects.mkdir()
         self._environment = {"UV_OFFLINE": "1", "UDFLEET_EXECUTOR_SANDBOX_WRITE": str(self.effects)}
+        # The folder of effects is root's alone.
+        self._environment["UDFLEET_EXECUTOR_SANDBOX_WITHOUT"] = "users"
         self.artifacts_disk = SmallDisk(folder / "shared", 32)
         self.artifacts = folder / "shared" / "artifacts"
         self.artifacts.mkdir()

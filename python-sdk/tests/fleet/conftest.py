@@ -23,6 +23,8 @@ def interruptible() -> None:
 def files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Functions of tests write into the tests' folders, which contained interpreters may not see otherwise."""
     os.environ["UDFLEET_EXECUTOR_SANDBOX_WRITE"] = str(tmp_path_factory.getbasetemp())
+    # These are root's alone, where root runs the tests.
+    os.environ["UDFLEET_EXECUTOR_SANDBOX_WITHOUT"] = "users"
 
 
 @pytest.fixture(scope="session")

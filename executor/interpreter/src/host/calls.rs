@@ -7,7 +7,7 @@ use seccompiler::{
     SeccompRule, apply_filter, sock_filter,
 };
 
-use crate::options::Network;
+use crate::options::{Containment, Network};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 type Built<T> = Result<T, seccompiler::BackendError>;
@@ -94,8 +94,11 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
 const FAST_OPEN: u64 = libc::MSG_FASTOPEN as u64;
 
 /// Puts the filters in force. `no_new_privs` is set.
-pub fn restrict(network: &Network) -> Result<(), String> {
-    for program in programs(network).map_err(|e| e.to_string())? {
+pub fn restrict(containment: &Containment) -> Result<(), String> {
+    if containment.without_seccomp {
+        return Err("it is turned off".to_owned());
+    }
+    for program in programs(&containment.network).map_err(|e| e.to_string())? {
         apply_filter(&program).map_err(|e| e.to_string())?;
     }
     Ok(())

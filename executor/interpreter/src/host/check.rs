@@ -10,7 +10,7 @@ pub fn level(containment: &Containment) -> String {
     let user = containment.user.is_some() && privileges::drop_all(containment.user).is_ok();
     let no_new_privs = user || privileges::drop_all(None).is_ok();
     let enforced = files::restrict(containment).is_ok();
-    let seccomp = calls::restrict(&containment.network).is_ok();
+    let seccomp = calls::restrict(containment).is_ok();
     format!(
         "landlock={} seccomp={} no_new_privs={} user={}",
         if enforced { landlock } else { 0 },

@@ -18,6 +18,9 @@ pub fn contain(containment: &Containment) -> Result<(), String> {
         // Raising it needs no right; a container without /proc goes without.
         let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
     }
+    if let Some(umask) = containment.umask {
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(umask));
+    }
     let needed = |what: &str, outcome: Result<(), String>, for_network: bool| match outcome {
         Err(error) if containment.required || (containment.network_required && for_network) => {
             Err(format!("{what}: {error}"))
@@ -27,7 +30,7 @@ pub fn contain(containment: &Containment) -> Result<(), String> {
     privileges::drop_all(containment.user)?;
     let ports = matches!(containment.network, Network::Ports(_));
     needed("Landlock", files::restrict(containment), ports)?;
-    needed("seccomp", calls::restrict(&containment.network), containment.network != Network::All)
+    needed("seccomp", calls::restrict(containment), containment.network != Network::All)
 }
 
 fn limits(containment: &Containment) -> io::Result<()> {

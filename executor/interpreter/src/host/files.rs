@@ -17,6 +17,9 @@ const OWN: [&str; 2] = ["/proc/self", "/proc/thread-self"];
 
 /// Takes away all access to files but what is named. What does not exist is passed over.
 pub fn restrict(containment: &Containment) -> Result<(), String> {
+    if containment.without_landlock {
+        return Err("it is turned off".to_owned());
+    }
     let enforced = ruleset(containment).and_then(|rules| rules.restrict_self()).map_err(|e| e.to_string())?;
     match enforced.ruleset {
         RulesetStatus::NotEnforced => Err("this kernel does not have it, or has it turned off".to_owned()),

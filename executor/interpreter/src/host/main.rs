@@ -1,5 +1,6 @@
 //! Starts every process that users may have a say in: interpreters, uv and what it builds, Pythons out of archives. It
-//! contains itself first, and then becomes the interpreter or the program.
+//! contains itself first, and then becomes the interpreter; for a program it makes a child that does, and ends it and all that
+//! it starts when the executor ends.
 //!
 //! Usage: `udfleet-interpreter [OPTION VALUE]... python MODULE LIBPYTHON PYTHON`, with the control socket on descriptor 3;
 //! `udfleet-interpreter [OPTION VALUE]... run PROGRAM [ARGUMENT]...`; `udfleet-interpreter check` prints what of the
@@ -12,6 +13,7 @@ mod embed;
 mod files;
 mod options;
 mod privileges;
+mod supervise;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -40,10 +42,10 @@ fn run(arguments: Vec<OsString>) -> Result<i32, String> {
             contain::contain(&containment)?;
             embed::enter(&module, &libpython, &python)
         }
-        Task::Run { program, arguments } => {
-            contain::contain(&containment)?;
-            Err(become_program(&program, &arguments))
-        }
+        Task::Run { program, arguments } => supervise::run(|| match contain::contain(&containment) {
+            Ok(()) => become_program(&program, &arguments),
+            Err(message) => message,
+        }),
     }
 }
 

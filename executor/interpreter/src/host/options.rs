@@ -39,6 +39,12 @@ pub struct Containment {
     pub oom_score: Option<i32>,
     /// The user and group that it runs as; needs root.
     pub user: Option<u32>,
+    /// Rights that new files don't get.
+    pub umask: Option<u32>,
+    /// The operator has turned Landlock off.
+    pub without_landlock: bool,
+    /// The operator has turned seccomp off.
+    pub without_seccomp: bool,
 }
 
 /// What to become.
@@ -93,6 +99,9 @@ impl Containment {
             "file-size" => self.file_size = Some(number(name, &value)?),
             "oom-score" => self.oom_score = Some(number(name, &value)?),
             "user" => self.user = Some(number(name, &value)?),
+            "umask" => self.umask = Some(number(name, &value)?),
+            "without" if value == "landlock" => self.without_landlock = true,
+            "without" if value == "seccomp" => self.without_seccomp = true,
             _ => return Err(format!("unknown option --{name}")),
         }
         Ok(())
@@ -133,7 +142,16 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in ["", "--read", "--files x check", "--nosuch 1 check", "python a b", "run", "--network some check"] {
+        for line in [
+            "",
+            "--read",
+            "--files x check",
+            "--nosuch 1 check",
+            "python a b",
+            "run",
+            "--network some check",
+            "--without x check",
+        ] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

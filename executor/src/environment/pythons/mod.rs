@@ -84,6 +84,20 @@ impl Pythons {
         Self { found: first.into_iter().chain(unique).collect(), sandbox: Sandbox::off() }
     }
 
+    /// The same; what users name is asked in this sandbox.
+    #[must_use]
+    pub fn with(self, sandbox: Sandbox) -> Self {
+        Self { sandbox, ..self }
+    }
+
+    /// Those that `keep` says, and the others.
+    #[must_use]
+    pub fn partition(self, keep: impl FnMut(&Python) -> bool) -> (Self, Self) {
+        let (kept, others) = self.found.into_iter().partition(keep);
+        let of = |found| Self { found, sandbox: self.sandbox.clone() };
+        (of(kept), of(others))
+    }
+
     /// How processes are started that users have a say in.
     #[must_use]
     pub fn sandbox(&self) -> &Sandbox {
@@ -93,7 +107,7 @@ impl Pythons {
     /// Asks a Python that a user has named what it is; one out of an archive may read what came with it.
     async fn probe(&self, path: &Path, archives: Option<&Path>) -> Result<Python, Error> {
         let policy = archives.map_or_else(Policy::closed, |folder| Policy::closed().read(folder));
-        probe(path, &self.sandbox, policy).await
+        probe(path, &self.sandbox, policy.user(self.sandbox.builder())).await
     }
 
     /// Those that interpreters can run on, the default first.

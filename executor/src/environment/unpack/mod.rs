@@ -1,38 +1,42 @@
 //! Unpacks zip, tar and tar.gz archives. Entries that would leave the folder are refused. What an archive may cost is bounded:
 //! bytes, entries, and the lengths of names.
 
+mod contained;
 mod folder;
 mod tarball;
 mod zipped;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
+pub(super) use contained::unpack_contained;
+pub use contained::{TASK, unpack_here};
 use folder::{Problem, TargetFolder};
 
 /// Whether the file is a zip (a wheel is one too), by content: names don't decide.
-pub(super) fn is_zip(path: &Path) -> io::Result<bool> {
-    let mut magic = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut magic)?;
-    Ok(matches!(magic.as_slice(), b"PK\x03\x04" | b"PK\x05\x06"))
+pub(super) fn is_zip(file: &File) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    let read = file.read_at(&mut magic, 0)?;
+    Ok(read == magic.len() && matches!(&magic, b"PK\x03\x04" | b"PK\x05\x06"))
 }
 
-/// Unpacks the archive `name`, whose content lies at `path`, into the folder `inside` of `root`. Both are made if need be;
+/// Unpacks the archive `name`, whose content is `file`, into the folder `inside` of `root`. Both are made if need be;
 /// no link below `root`, which an earlier archive may have brought, is followed.
 ///
 /// # Errors
 /// `ENVIRONMENT_FAILED` for what is no archive or leaves its folder, `LIMIT_EXCEEDED` for one that is too large.
-pub(super) fn unpack(path: &Path, root: &Path, inside: &Path, name: &str) -> Result<(), Error> {
+fn unpack(file: &File, root: &Path, inside: &Path, name: &str) -> Result<(), Error> {
     let unpack = || {
         let mut folder = TargetFolder::new(root, inside)?;
-        if is_zip(path)? {
-            zipped::unpack(path, &mut folder)?
+        if is_zip(file)? {
+            zipped::unpack(file, &mut folder)?
         } else {
-            tarball::unpack(path, &mut folder)?
+            tarball::unpack(file, &mut folder)?
         }
         folder.finish()
     };
@@ -49,7 +53,7 @@ pub(super) fn unpack(path: &Path, root: &Path, inside: &Path, name: &str) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read as _, Write};
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::folder::MAX_ENTRIES;
@@ -86,7 +90,7 @@ mod tests {
         std::fs::write(&archive, bytes).unwrap();
         let inside = folder.path().join("inside");
         std::fs::create_dir(&inside).unwrap();
-        let result = unpack(&archive, &inside, Path::new(""), "a.zip");
+        let result = unpack(&File::open(&archive).unwrap(), &inside, Path::new(""), "a.zip");
         (folder, result)
     }
 
@@ -189,7 +193,7 @@ mod tests {
             let archive = folder.path().join("archive");
             let put = |tar: tar::Builder<Vec<u8>>, at: &str| {
                 std::fs::write(&archive, tar.into_inner().unwrap()).unwrap();
-                unpack(&archive, &inside, Path::new(at), "a.tar")
+                unpack(&File::open(&archive).unwrap(), &inside, Path::new(at), "a.tar")
             };
             let mut first = tar::Builder::new(Vec::new());
             link(&mut first, tar::EntryType::Symlink, "models/out", outside.to_str().unwrap());

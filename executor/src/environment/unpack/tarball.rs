@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use tar::{Entry, EntryType};
@@ -16,8 +16,7 @@ const PLAIN_MODE: u32 = 0o644;
 /// The largest block of further attributes of an entry, bytes.
 const MAX_ATTRIBUTES: u64 = 64 << 10;
 
-pub(super) fn unpack(path: &Path, folder: &mut TargetFolder) -> Result<(), Problem> {
-    let mut file = File::open(path)?;
+pub(super) fn unpack(mut file: &File, folder: &mut TargetFolder) -> Result<(), Problem> {
     let mut magic = [0; 2];
     let gzip = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     file.seek(SeekFrom::Start(0))?;

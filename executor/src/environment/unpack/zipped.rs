@@ -1,8 +1,8 @@
 //! zip, wheels among them.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
 
 use super::folder::{LinkKind, MAX_ENTRIES, MAX_NAME, Problem, TargetFolder, too_many};
 
@@ -12,13 +12,13 @@ const FOLDER_MODE: u32 = 0o755;
 /// With what an entry of a zip's directory begins.
 const ENTRY: &[u8] = b"PK\x01\x02";
 
-pub(super) fn unpack(path: &Path, folder: &mut TargetFolder) -> Result<(), Problem> {
+pub(super) fn unpack(file: &File, folder: &mut TargetFolder) -> Result<(), Problem> {
     // The zip crate reads the whole directory at once.
-    if entries(path)? > MAX_ENTRIES {
+    if entries(file)? > MAX_ENTRIES {
         return Err(too_many());
     }
     let broken = |e: zip::result::ZipError| Problem::Broken(e.to_string());
-    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?)).map_err(broken)?;
+    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     for index in 0..archive.len() {
         folder.entry()?;
         let mut entry = archive.by_index(index).map_err(broken)?;
@@ -39,8 +39,9 @@ pub(super) fn unpack(path: &Path, folder: &mut TargetFolder) -> Result<(), Probl
 }
 
 /// At least as many as there are entries, counted without keeping any.
-fn entries(path: &Path) -> Result<usize, Problem> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+fn entries(mut file: &File) -> Result<usize, Problem> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let (mut count, mut end) = (0, Vec::new());
     loop {
         let block = file.fill_buf()?;

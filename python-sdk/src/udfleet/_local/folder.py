@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,9 @@ class WorkFolder:
     def __init__(self) -> None:
         remove_orphans()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if os.geteuid() == 0:
+            # root's interpreters run as other users: these pass through, and see nothing of it.
+            self.path.chmod(0o711)
         # Locked before it has its name, so that nobody else finds it unlocked.
         unnamed = self.path / f".{_OWNER}"
         self._lock = unnamed.open("wb")
