@@ -160,6 +160,7 @@ $(RELEASE)/.installed: python-sdk/requirements-release.lock | $(VENV)/.installed
 	$(call environment,$(RELEASE),release)
 	@touch $@
 
+release: export UDFLEET_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 release: wheel $(RELEASE)/.installed ## What is published, into target/dist: wheel, source, image, bills of materials, checksums
 	@rm -rf target/dist && mkdir -p target/dist && cp target/wheel/*.whl target/dist
 	cd python-sdk && ../$(PYTHON) -m hatchling build -t sdist -d ../target/dist

@@ -1,4 +1,4 @@
-//! Generates the messages and gRPC services.
+//! Generates the messages and gRPC services, and says what is built.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "proto";
@@ -12,5 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.bytes(["."]);
     config.btree_map(["."]);
     tonic_prost_build::configure().compile_with_config(config, &files, &[root.to_owned()])?;
+    // Releases say which commit they are made of. Otherwise it is left out: it would compile everything anew each time.
+    println!("cargo:rerun-if-env-changed=UDFLEET_COMMIT");
+    let commit = std::env::var("UDFLEET_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let commit = commit.map(|commit| format!(" (commit {commit})")).unwrap_or_default();
+    println!("cargo:rustc-env=UDFLEET_BUILD={}{commit}", std::env::var("CARGO_PKG_VERSION")?);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Starts everything in order, and stops it in reverse.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -25,12 +26,12 @@ use crate::access::AccessTable;
 use crate::artifact::{ArtifactStore, ArtifactsService, UploadQuota};
 use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
-use crate::fleet::{self, FleetContext, FleetService, Registrar, StoreLookup};
-use crate::http::{self, Exporter, Http, Live, TenantNumbers};
+use crate::fleet::{self, FleetContext, FleetService, Profiler, Registrar, StoreLookup};
+use crate::http::{self, Exporter, FleetTables, Http, Live, TenantNumbers};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
-use crate::membership::{AttachTrust, MembershipHandle, MembershipService};
-use crate::monitor::unix_ms;
+use crate::membership::{AttachTrust, MembershipHandle, MembershipService, Output};
+use crate::monitor::{Monitor, unix_ms};
 use crate::registry::{self, Lookup, Owner, RegistrationQuota, Registry};
 use crate::router::{Router, Stats};
 use crate::routes::RouteTable;
@@ -49,6 +50,8 @@ const COLLECT_AT_LEAST: Duration = Duration::from_secs(600);
 
 /// How often the keys of tickets are looked at.
 const ROTATE_EVERY: Duration = Duration::from_secs(60);
+/// The dashboard's history, in the data folder.
+const HISTORY: &str = "history";
 
 /// A running coordinator.
 pub struct Server {
@@ -130,7 +133,7 @@ impl Server {
         let (session, left) = Session::start(Arc::clone(&store), me, timing, leave.clone());
         let (s, r) = (Arc::clone(&store), Arc::clone(&registry));
         let fleet = MembershipHandle::start(s, session.clone(), r, Arc::clone(&routes), timeout).await?;
-        let logs = Arc::<LogStore>::default();
+        let (logs, builds) = (Arc::<LogStore>::default(), Arc::<LogStore>::default());
         let sessions = SessionKeeper::open(&config.data_dir.join("session.key"), http_address.port(), tls.is_some());
         let sessions = Arc::new(sessions.map_err(unusable)?);
         let started_unix_ms = unix_ms(SystemTime::now());
@@ -167,13 +170,18 @@ impl Server {
             Arc::clone(&lookup),
             coordinators,
         );
-        let router = FlightFrontend::new(router, Arc::clone(&engines), Arc::clone(&tenants)).noting(denials.clone());
+        let history = config.data_dir.join(HISTORY);
+        let monitor = Arc::new(Monitor::restored(&history, SystemTime::now()));
+        let router = FlightFrontend::new(router, Arc::clone(&engines), Arc::clone(&tenants))
+            .noting(denials.clone())
+            .with_tables(Arc::new(FleetTables(Arc::clone(&monitor))));
         let registrar = Arc::new(Registrar {
             registry: Arc::clone(&registry),
             fleet: fleet.clone(),
             session: session.clone(),
             registration_timeout: config.registration_timeout.0,
         });
+        let profiler = Profiler { fleet: fleet.clone(), token: token.clone() };
         let context = FleetContext {
             access: Arc::clone(&access),
             tenants: Arc::clone(&tenants),
@@ -186,6 +194,7 @@ impl Server {
             routes,
             logs,
             token,
+            profiler: profiler.clone(),
             session,
             lookup,
             coordinator: advertise.clone(),
@@ -204,8 +213,10 @@ impl Server {
         if let Some(port) = engine {
             server.spawn(port.serve_engines(router.clone(), server.stop.clone().cancelled_owned()));
         }
+        let output = Output { functions: Arc::clone(&server.logs), builds: Arc::clone(&builds) };
         let uploads = UploadQuota::new(Arc::clone(&tenants), Arc::clone(&registry), config.artifact_ttl.0);
-        server.serve_grpc(grpc, router, context, tickets, gate(Surface::Coordinator), uploads);
+        let membership = membership(&context, output, tickets);
+        server.serve_grpc(grpc, router, context, membership, gate(Surface::Coordinator), uploads);
         let (session, store) = (server.session.clone(), Arc::clone(&server.store));
         let shown = Arc::clone(&stats);
         let numbers = TenantNumbers { tenants, registry: Arc::clone(&registry) };
@@ -221,9 +232,11 @@ impl Server {
         };
         let shown = Http {
             fleet: fleet.clone(),
-            monitor: Arc::default(),
+            monitor,
             live: Arc::clone(&server.live),
             logs: Arc::clone(&server.logs),
+            builds: Arc::clone(&builds),
+            profiler,
             session: server.session.clone(),
             stats: shown,
             exporter: Arc::new(exporter),
@@ -233,7 +246,7 @@ impl Server {
             sessions,
             started_unix_ms,
         };
-        server.serve_http(http, shown, guard, advertise.clone());
+        server.serve_http(http, shown, guard, advertise.clone(), history);
         server.until_stopped(async move { access.follow(access_revision).await });
         server.follow(registry, fleet, revision);
         if let Some(credentials) = tls {
@@ -251,20 +264,11 @@ impl Server {
         port: Port,
         flight: FlightFrontend<Router>,
         context: Arc<FleetContext>,
-        tickets: Arc<TicketSigner>,
+        membership: MembershipService,
         gate: Gate,
         uploads: UploadQuota,
     ) {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts), uploads);
-        let trust = AttachTrust { access: Arc::clone(&context.access), tickets, audit: context.audit.clone() };
-        let membership = MembershipService::new(
-            context.fleet.clone(),
-            Arc::clone(&context.registry),
-            Arc::clone(&context.logs),
-            trust,
-            context.session.clone(),
-            context.coordinator.clone(),
-        );
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(gate)
             .add_service(server::flight_service(flight))
@@ -274,10 +278,17 @@ impl Server {
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }
 
-    fn serve_http(&mut self, port: Port, shown: Http, guard: HttpGuard, grpc: String) {
+    fn serve_http(&mut self, port: Port, shown: Http, guard: HttpGuard, grpc: String, history: PathBuf) {
         let (monitor, fleet, watched) = (Arc::clone(&shown.monitor), self.fleet.clone(), shown.clone());
         let coordinator = self.session.me().owner.coordinator.clone();
-        self.until_stopped(async move { monitor.run(fleet, coordinator).await });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = monitor.run(fleet, coordinator, &history) => {}
+                () = stop.cancelled() => {}
+            }
+            monitor.saved(&history).await;
+        });
         self.until_stopped(async move { watched.live.run(&watched).await });
         let app = guarded(http::routes(shown), guard);
         let stop = self.stop.clone().cancelled_owned();
@@ -389,4 +400,17 @@ impl Server {
             tracing::error!(%error, "closing the metadata store");
         }
     }
+}
+
+/// What executors attach to.
+fn membership(context: &FleetContext, output: Output, tickets: Arc<TicketSigner>) -> MembershipService {
+    let trust = AttachTrust { access: Arc::clone(&context.access), tickets, audit: context.audit.clone() };
+    MembershipService::new(
+        context.fleet.clone(),
+        Arc::clone(&context.registry),
+        output,
+        trust,
+        context.session.clone(),
+        context.coordinator.clone(),
+    )
 }

@@ -1,6 +1,7 @@
 //! The contract between udfleet's processes: generated messages and services, and the plain rules that more than one
 //! process must agree on (names, types, error codes, config keys, limits).
 
+pub mod batch_rows;
 pub mod config;
 pub mod environment;
 pub mod error;
@@ -33,6 +34,9 @@ pub mod v1 {
 
 /// udfleet's version: one number for all crates and the SDK.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The version, and the commit where it is known: what programs say of themselves.
+pub const BUILD: &str = env!("UDFLEET_BUILD");
 
 /// True where two udfleet versions may work together: same major and minor number.
 ///

@@ -13,7 +13,7 @@ use super::ArtifactLocation;
 
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]
-#[command(name = "udfleet-coordinator", version)]
+#[command(name = "udfleet-coordinator", version = udfleet_proto::BUILD)]
 pub struct Flags {
     /// TOML file with the settings below (`listen`, `http_listen`, `data_dir`, ...)
     #[arg(long, env = "UDFLEET_CONFIG", value_name = "FILE")]

@@ -7,6 +7,7 @@ mod later;
 mod logs;
 mod lookup;
 mod page;
+mod profiles;
 mod register;
 mod registrar;
 mod service;
@@ -15,5 +16,6 @@ mod tokens;
 
 pub use adopt::{adopt, resume};
 pub use lookup::StoreLookup;
+pub use profiles::Profiler;
 pub use registrar::{Events, Registrar};
 pub use service::{FleetContext, FleetService};

@@ -25,6 +25,7 @@ use udfleet_proto::v1::{
 use udfleet_proto::{VERSION, compatible, config, limits};
 
 use super::page::page;
+use super::profiles::Profiler;
 use super::register;
 use super::registrar::{Events, Registrar};
 use super::{ask, backup, logs, tenants, tokens};
@@ -72,6 +73,8 @@ pub struct FleetContext {
     pub logs: Arc<LogStore>,
     /// Sent to executors.
     pub token: SendToken,
+    /// Asks executors where functions spend their time.
+    pub profiler: Profiler,
     /// This coordinator among the others.
     pub session: Session,
     /// Finds what others have registered.
@@ -167,7 +170,7 @@ fn request_id(id: String) -> Result<String, Error> {
     Err(Error::new(ErrorCode::InvalidInput, message))
 }
 
-type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
@@ -387,12 +390,7 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
     async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let request = request.into_inner();
         self.known(&request.function).await?;
-        let nodes = self.context.fleet.nodes().await?;
-        let ask = |mut node: ask::Node| {
-            let request = request.clone();
-            async move { node.profile(request).await }
-        };
-        Ok(Response::new(ask::all(nodes, &self.context.token, ask).await?))
+        Ok(Response::new(self.context.profiler.ask(request).await?))
     }
 
     type RestartStream = BoxStream<RestartResponse>;

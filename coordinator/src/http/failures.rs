@@ -9,15 +9,15 @@ use udfleet_edge::http::Failure;
 use udfleet_proto::error_groups::alike;
 use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionProgress, FunctionStatus, LoadState, ProcessExit};
 
-use super::Http;
 use super::rows::FunctionRow;
+use crate::monitor::Monitor;
 use crate::snapshot::{FunctionEntry, Snapshot};
 
 /// What fails in one version of a function.
 #[derive(Serialize, JsonSchema)]
 pub struct FunctionErrors {
     /// `add@3`
-    function: String,
+    pub(super) function: String,
     /// Batches answered with an error, since it was registered.
     errors: u64,
     /// The same in a second, now.
@@ -26,7 +26,7 @@ pub struct FunctionErrors {
     row_errors: u64,
     calls: u64,
     /// What made batches fail, the newest first; at most a few kinds.
-    groups: Vec<FailureGroup>,
+    pub(super) groups: Vec<FailureGroup>,
     /// Why executors could not load it, each with the executor.
     load_failures: Vec<Failure>,
 }
@@ -34,21 +34,21 @@ pub struct FunctionErrors {
 /// Errors of one code, exception type and place.
 #[derive(Serialize, JsonSchema)]
 pub struct FailureGroup {
-    count: u64,
+    pub(super) count: u64,
     /// In milliseconds since 1970.
-    first_unix_ms: i64,
+    pub(super) first_unix_ms: i64,
     /// In milliseconds since 1970.
-    last_unix_ms: i64,
+    pub(super) last_unix_ms: i64,
     /// The newest of them.
-    example: Failure,
+    pub(super) example: Failure,
     /// Of the exception; empty: there was none.
-    exception: String,
+    pub(super) exception: String,
     /// As Python prints it.
-    traceback: String,
+    pub(super) traceback: String,
     /// Of the interpreter, where it ended.
     exit: Option<InterpreterExit>,
     /// How many on each executor.
-    executors: BTreeMap<String, u64>,
+    pub(super) executors: BTreeMap<String, u64>,
 }
 
 /// How an interpreter ended.
@@ -100,8 +100,8 @@ impl FailureGroup {
 }
 
 impl FunctionErrors {
-    fn of(entry: &FunctionEntry, http: &Http, snapshot: &Snapshot) -> Self {
-        let row = FunctionRow::of(entry, snapshot, &http.monitor);
+    fn of(entry: &FunctionEntry, monitor: &Monitor, snapshot: &Snapshot) -> Self {
+        let row = FunctionRow::of(entry, snapshot, monitor);
         let progress = snapshot.numbers.get(&entry.name).map(|numbers| numbers.sums());
         let groups = |progress: &FunctionProgress| {
             let groups = progress.total.iter().flat_map(|total| &total.failures);
@@ -128,11 +128,11 @@ impl FunctionErrors {
 }
 
 /// Versions in which something fails, the ones that fail most first.
-pub fn errors(http: &Http, snapshot: &Snapshot, wanted: impl Fn(&str) -> bool) -> Vec<FunctionErrors> {
+pub fn errors(monitor: &Monitor, snapshot: &Snapshot, wanted: impl Fn(&str) -> bool) -> Vec<FunctionErrors> {
     let entries = snapshot.all_versions();
     let all = entries.iter().filter(|entry| wanted(&entry.name));
     let mut all: Vec<_> =
-        all.map(|entry| FunctionErrors::of(entry, http, snapshot)).filter(FunctionErrors::any).collect();
+        all.map(|entry| FunctionErrors::of(entry, monitor, snapshot)).filter(FunctionErrors::any).collect();
     all.sort_by_key(|one| std::cmp::Reverse((!one.load_failures.is_empty(), one.errors, one.row_errors)));
     all
 }

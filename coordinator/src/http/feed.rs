@@ -1,5 +1,7 @@
 //! History, events and logs, asked for by pages.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use schemars::JsonSchema;
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use udfleet_edge::http::HttpError;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, LogLine};
 
 use super::Http;
 use super::rows::tidy;
@@ -136,16 +138,28 @@ pub struct LogsQuery {
     tail: Option<usize>,
 }
 
-/// A line that a function printed.
+/// A line that a function printed, or the build of an environment.
 #[derive(Serialize, JsonSchema)]
 pub struct LogRow {
-    /// `add@3`
+    /// `add@3`, or the hash of an environment.
     function: String,
     executor: String,
-    /// stdout, stderr
+    /// stdout, stderr, build
     stream: String,
     unix_ms: i64,
     text: String,
+}
+
+impl LogRow {
+    fn of(line: &Arc<LogLine>) -> Self {
+        Self {
+            function: line.function.clone(),
+            executor: line.executor.clone(),
+            stream: line.stream.clone(),
+            unix_ms: line.unix_ms,
+            text: line.text.clone(),
+        }
+    }
 }
 
 /// The newest lines of `add`, or of `add@3`, the oldest of them first.
@@ -156,13 +170,15 @@ pub async fn logs(
 ) -> Result<Json<Vec<LogRow>>, HttpError> {
     let which = FunctionRef::parse(&name).map_err(|error| invalid(error.to_string()))?;
     let tail = query.tail.unwrap_or(200).clamp(1, MOST_LINES);
-    let lines = http.logs.tail(&WantedLines::Function(which), tail);
-    let row = |line: &std::sync::Arc<udfleet_proto::v1::LogLine>| LogRow {
-        function: line.function.clone(),
-        executor: line.executor.clone(),
-        stream: line.stream.clone(),
-        unix_ms: line.unix_ms,
-        text: line.text.clone(),
-    };
-    Ok(Json(lines.iter().map(row).collect()))
+    Ok(Json(http.logs.tail(&WantedLines::Function(which), tail).iter().map(LogRow::of).collect()))
+}
+
+/// The newest lines that building an environment has printed, the oldest of them first; `hash` is whole.
+pub async fn builds(
+    State(http): State<Http>,
+    Path(hash): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Json<Vec<LogRow>> {
+    let tail = query.tail.unwrap_or(200).clamp(1, MOST_LINES);
+    Json(http.builds.tail(&WantedLines::Named(hash), tail).iter().map(LogRow::of).collect())
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod api;
+mod columns;
 mod failures;
 mod feed;
 mod live;
@@ -9,9 +10,11 @@ mod metrics;
 mod openapi;
 mod overview;
 mod page;
+mod profile;
 mod progress;
 mod rows;
 mod session;
+mod tables;
 mod topics;
 mod views;
 
@@ -26,6 +29,7 @@ use udfleet_edge::auth::Gate;
 use udfleet_edge::http::SessionKeeper;
 use udfleet_edge::metrics::answer;
 
+use crate::fleet::Profiler;
 use crate::leader::Session;
 use crate::logs::LogStore;
 use crate::membership::MembershipHandle;
@@ -35,6 +39,7 @@ use crate::store::SharedStore;
 
 pub use live::Live;
 pub use metrics::{Exporter, TenantNumbers};
+pub use tables::FleetTables;
 
 /// What the handlers read.
 #[derive(Clone)]
@@ -47,6 +52,10 @@ pub struct Http {
     pub live: Arc<Live>,
     /// What functions printed.
     pub logs: Arc<LogStore>,
+    /// What building environments printed.
+    pub builds: Arc<LogStore>,
+    /// Asks executors where functions spend their time.
+    pub profiler: Profiler,
     /// The coordinators.
     pub session: Session,
     /// Of streams through this one.
@@ -73,6 +82,8 @@ pub fn routes(http: Http) -> axum::Router {
         .route("/history", get(feed::history))
         .route("/activity", get(feed::activity))
         .route("/logs/{name}", get(feed::logs))
+        .route("/builds/{hash}", get(feed::builds))
+        .route("/profile/{name}", get(profile::profile))
         .route("/openapi.json", get(openapi::serve))
         .merge(session::routes());
     axum::Router::new()

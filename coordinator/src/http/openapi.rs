@@ -14,6 +14,7 @@ use super::failures::FunctionErrors;
 use super::feed::{History, LogRow};
 use super::live::Second;
 use super::overview::Overview;
+use super::profile::Profile;
 use super::progress::Progress;
 use super::rows::{EnvironmentRow, ExecutorRow, FunctionRow};
 use super::session::{Login, WhoAmI};
@@ -64,6 +65,11 @@ const OPERATIONS: &[Operation] = &[
         ..get("/activity", "Events, the newest first", of::<Vec<Activity>>)
     },
     Operation { query: &[("tail", false)], ..get("/logs/{name}", "What a function printed", of::<Vec<LogRow>>) },
+    Operation {
+        query: &[("tail", false)],
+        ..get("/builds/{hash}", "What building an environment printed", of::<Vec<LogRow>>)
+    },
+    get("/profile/{name}", "Where a function spends its time, by stack", of::<Profile>),
     get("/whoami", "Who asks", of::<WhoAmI>),
 ];
 
@@ -170,7 +176,7 @@ mod tests {
     fn every_path_is_served_to_those_who_may_ask() {
         let document = document();
         for path in document["paths"].as_object().unwrap().keys() {
-            let asked = path.replace("{name}", "add@3").replace("{id}", "e");
+            let asked = path.replace("{name}", "add@3").replace("{id}", "e").replace("{hash}", "0a");
             assert!(method(Surface::CoordinatorHttp, &asked).is_some(), "{path} is not in the table of methods");
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use udfleet_proto::batch_rows;
 use udfleet_proto::v1::LoadState;
 
 use crate::monitor::ring::{Track, Window};
@@ -123,6 +124,31 @@ pub struct Totals {
     pub in_flight: u64,
     /// The most memory that an interpreter took.
     pub peak_memory_bytes: u64,
+}
+
+/// Batches of a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BatchRows {
+    /// The fewest rows of such a batch.
+    pub from: u64,
+    /// The most.
+    pub to: u64,
+    /// How many there were.
+    pub batches: u64,
+}
+
+impl BatchRows {
+    /// All sizes from the first to the last that has come.
+    #[must_use]
+    pub fn of(counts: &[u64]) -> Vec<Self> {
+        let first = counts.iter().position(|count| *count > 0).unwrap_or(counts.len());
+        let each = counts.iter().enumerate().skip(first);
+        each.map(|(entry, batches)| {
+            let to = if entry == 0 { 0 } else { batch_rows::least(entry) * 2 - 1 };
+            Self { from: batch_rows::least(entry), to, batches: *batches }
+        })
+        .collect()
+    }
 }
 
 /// One version of a function.
@@ -308,6 +334,15 @@ impl EnvironmentRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_of_batches_have_bounds() {
+        let shown = BatchRows::of(&[0, 0, 3, 0, 1]);
+        let told: Vec<_> = shown.iter().map(|one| (one.from, one.to, one.batches)).collect();
+        assert_eq!(told, [(2, 3, 3), (4, 7, 0), (8, 15, 1)]);
+        assert_eq!(BatchRows::of(&[7])[0], BatchRows { from: 0, to: 0, batches: 7 });
+        assert!(BatchRows::of(&[]).is_empty());
+    }
 
     #[test]
     fn numbers_have_four_digits() {

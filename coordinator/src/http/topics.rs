@@ -14,7 +14,7 @@ use super::advice::{Advice, advise};
 use super::failures::{FunctionErrors, errors};
 use super::overview::Overview;
 use super::progress::Progress;
-use super::rows::{EnvironmentRow, ExecutorRow, FunctionRow};
+use super::rows::{BatchRows, EnvironmentRow, ExecutorRow, FunctionRow};
 use super::views::OnExecutor;
 use crate::monitor::Moment;
 use crate::monitor::activity::Activity;
@@ -57,9 +57,11 @@ pub struct FunctionDetail {
     versions: Vec<FunctionRow>,
     /// Each version on each executor that should serve it.
     executors: Vec<OnExecutor>,
-    /// Numbers of the newest version, with those of each executor and its user metrics.
+    /// Numbers of the version that is asked for, else of the newest, with those of each executor and its user metrics.
     progress: Option<Progress>,
-    /// Of the newest version.
+    /// Sizes of its batches, the smallest first.
+    batch_rows: Vec<BatchRows>,
+    /// What would make it faster.
     advice: Vec<Advice>,
     /// What fails in any version.
     errors: Vec<FunctionErrors>,
@@ -137,7 +139,7 @@ impl Topic {
             }
             Self::Waiting => serde_json::to_string::<Vec<Waiting>>(&moment.waiting),
             Self::Activity => serde_json::to_string(&monitor.activity(None, EVENTS, |_| true)),
-            Self::Errors => serde_json::to_string(&errors(http, snapshot, |_| true)),
+            Self::Errors => serde_json::to_string(&errors(monitor, snapshot, |_| true)),
             Self::Function(which) => serde_json::to_string(&FunctionDetail::of(which, http, snapshot)),
             Self::Executor(id) => serde_json::to_string(&ExecutorDetail::of(id, http, moment)),
         }
@@ -152,19 +154,22 @@ impl FunctionDetail {
         let mut versions: Vec<_> =
             entries.iter().map(|entry| FunctionRow::of(entry, snapshot, &http.monitor)).collect();
         versions.reverse();
-        let newest = entries.last()?;
+        let wanted = entries.iter().rev().find(|entry| which.includes(&entry.name)).or(entries.last())?;
         let on = |entry: &std::sync::Arc<crate::snapshot::FunctionEntry>| {
             entry.on.iter().map(|(id, status)| OnExecutor::of(id, status)).collect::<Vec<_>>()
         };
-        let numbers = snapshot.numbers.get(&newest.name);
+        let numbers = snapshot.numbers.get(&wanted.name);
+        let total = numbers.and_then(|numbers| numbers.sums().total.as_ref());
+        let batch_rows = total.map(|total| BatchRows::of(&total.batch_rows)).unwrap_or_default();
         let own = |function: &str| function.split_once('@').is_some_and(|(own, _)| own == name);
         Some(Self {
             name: name.clone(),
-            advice: versions.first().map(advise).unwrap_or_default(),
+            advice: advise(&FunctionRow::of(wanted, snapshot, &http.monitor), &batch_rows),
+            batch_rows,
             versions,
             executors: entries.iter().rev().flat_map(on).collect(),
             progress: numbers.map(|numbers| Progress::of(numbers.sums())),
-            errors: errors(http, snapshot, own),
+            errors: errors(&http.monitor, snapshot, own),
             activity: http.monitor.activity(None, OWN_EVENTS, |event| own(&event.subject)),
         })
     }

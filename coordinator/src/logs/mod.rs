@@ -158,6 +158,8 @@ pub enum WantedLines {
     All,
     /// Those of one version, or of all versions of a name.
     Function(FunctionRef),
+    /// Those that are kept under this very name.
+    Named(String),
 }
 
 impl WantedLines {
@@ -167,6 +169,7 @@ impl WantedLines {
         match self {
             Self::All => true,
             Self::Function(which) => which.includes(function),
+            Self::Named(name) => name == function,
         }
     }
 }

@@ -13,7 +13,7 @@ use udfleet_proto::v1::{ExecutorMessage, Hello};
 
 use super::message::Origin;
 use super::record::CLAIMS;
-use super::{AttachTrust, MembershipHandle, MembershipService};
+use super::{AttachTrust, MembershipHandle, MembershipService, Output};
 use crate::access::AccessTable;
 use crate::audit::AuditLog;
 use crate::leader::{Announcement, Session, Timing};
@@ -95,7 +95,7 @@ async fn an_executor_that_goes_away_while_it_is_let_in_does_not_lock_its_id() {
         tickets: Arc::new(TicketSigner::new("c", Arc::default(), false).unwrap()),
         audit: AuditLog::open(folder.path()).unwrap(),
     };
-    let service = MembershipService::new(fleet, registry, Arc::default(), trust, session, "c".to_owned());
+    let service = MembershipService::new(fleet, registry, Output::default(), trust, session, "c".to_owned());
     let mut client = MembershipClient::new(MembershipServer::new(service));
     store.leave_unanswered(Unanswered::Held);
     let first = ExecutorMessage { kind: Some(Up::Hello(hello("first"))) };

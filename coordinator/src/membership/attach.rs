@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{Stream, StreamExt as _};
 use tokio::sync::watch;
@@ -18,8 +18,9 @@ use udfleet_proto::limits::MAX_NAME_BYTES;
 use udfleet_proto::v1::coordinator_message::Kind as Down;
 use udfleet_proto::v1::executor_message::Kind as Up;
 use udfleet_proto::v1::{
-    CoordinatorAddress, CoordinatorMessage, Coordinators, ErrorCode, ExecutorMessage, FetchDefinitionsRequest,
-    FetchDefinitionsResponse, Hello, JoinRequest, JoinResponse, ReportRequest, Welcome,
+    BuildLogLine, CoordinatorAddress, CoordinatorMessage, Coordinators, ErrorCode, ExecutorMessage,
+    FetchDefinitionsRequest, FetchDefinitionsResponse, Hello, JoinRequest, JoinResponse, LogLine, Report,
+    ReportRequest, Welcome,
 };
 use udfleet_proto::{VERSION, compatible};
 
@@ -43,11 +44,20 @@ pub struct AttachTrust {
     pub audit: AuditLog,
 }
 
+/// Where what is printed is kept.
+#[derive(Clone, Default)]
+pub struct Output {
+    /// By functions.
+    pub functions: Arc<LogStore>,
+    /// While environments are built, by their hashes.
+    pub builds: Arc<LogStore>,
+}
+
 /// Serves executors.
 pub struct MembershipService {
     fleet: MembershipHandle,
     registry: Arc<Registry>,
-    logs: Arc<LogStore>,
+    output: Output,
     trust: AttachTrust,
     session: Session,
     coordinator: String,
@@ -56,17 +66,17 @@ pub struct MembershipService {
 }
 
 impl MembershipService {
-    /// What functions print goes to `logs`; `coordinator` is the name it gives itself.
+    /// What is printed goes to `output`; `coordinator` is the name it gives itself.
     #[must_use]
     pub fn new(
         fleet: MembershipHandle,
         registry: Arc<Registry>,
-        logs: Arc<LogStore>,
+        output: Output,
         trust: AttachTrust,
         session: Session,
         coordinator: String,
     ) -> Self {
-        Self { fleet, registry, logs, trust, session, coordinator, attaches: AtomicU64::new(0) }
+        Self { fleet, registry, output, trust, session, coordinator, attaches: AtomicU64::new(0) }
     }
 
     fn welcome(&self, epoch: u64) -> Welcome {
@@ -106,7 +116,7 @@ impl udfleet_proto::v1::membership_server::Membership for MembershipService {
         // Goes on where the executor waits no more: a claim on it must not stay behind.
         let let_in = tokio::spawn(self.fleet.clone().let_in(hello, origin, number));
         let (epoch, outbound) = let_in.await.map_err(|_| super::stopping())??;
-        let pump = Pump { fleet: self.fleet.clone(), logs: Arc::clone(&self.logs), executor, incarnation, number };
+        let pump = Pump { fleet: self.fleet.clone(), output: self.output.clone(), executor, incarnation, number };
         let access = Arc::clone(&self.trust.access);
         let revoked = async move { access.revoked(&caller).await };
         tokio::spawn(pump.run(reports, outbound.clone(), revoked));
@@ -217,10 +227,24 @@ async fn first_hello(reports: &mut Streaming<ExecutorMessage>) -> Result<Hello, 
     Ok(hello)
 }
 
+/// What building environments printed since the last report, as it came here.
+fn build_lines(report: &Report) -> Vec<LogLine> {
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let line = |line: &BuildLogLine| LogLine {
+        function: line.environment.clone(),
+        stream: "build".to_owned(),
+        text: line.line.clone(),
+        sequence: line.sequence,
+        unix_ms,
+        ..LogLine::default()
+    };
+    report.build_log.iter().map(line).collect()
+}
+
 /// One attachment's way up.
 struct Pump {
     fleet: MembershipHandle,
-    logs: Arc<LogStore>,
+    output: Output,
     executor: String,
     incarnation: String,
     number: u64,
@@ -260,9 +284,12 @@ impl Pump {
     fn pass_on(&self, kind: Up) {
         let (executor, number) = (self.executor.clone(), self.number);
         match kind {
-            Up::Report(report) => self.fleet.tell(Message::Reported { executor, number, report: Box::new(report) }),
+            Up::Report(report) => {
+                self.output.builds.push(&executor, &self.incarnation, build_lines(&report));
+                self.fleet.tell(Message::Reported { executor, number, report: Box::new(report) });
+            }
             Up::Goodbye(_) => self.fleet.tell(Message::Goodbye { executor, number }),
-            Up::Logs(batch) => self.logs.push(&executor, &self.incarnation, batch.lines),
+            Up::Logs(batch) => self.output.functions.push(&executor, &self.incarnation, batch.lines),
             // Only the first message counts.
             Up::Hello(_) => {}
         }

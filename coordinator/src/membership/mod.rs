@@ -40,7 +40,7 @@ use udfleet_edge::clock;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, ExecutorInfo, FunctionDefinition, Hello};
 
-pub use attach::{AttachTrust, MembershipService};
+pub use attach::{AttachTrust, MembershipService, Output};
 pub use member::NodeAddress;
 pub use message::{Unplaced, WatchEvent};
 

@@ -1,10 +1,11 @@
 //! What has changed in the fleet between two snapshots, as events that people read.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use udfleet_proto::v1::{ExecutorState, LoadState};
 
 use crate::snapshot::{ExecutorEntry, FunctionEntry, Map, Snapshot};
@@ -15,7 +16,7 @@ const KEPT: usize = 10_000;
 const MOST_AT_ONCE: usize = 200;
 
 /// How much it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It is as it should be.
@@ -26,8 +27,20 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// As JSON has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What kind of thing an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubjectKind {
     /// `add@3`
@@ -38,17 +51,29 @@ pub enum SubjectKind {
     Coordinator,
 }
 
+impl SubjectKind {
+    /// As JSON has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Executor => "executor",
+            Self::Coordinator => "coordinator",
+        }
+    }
+}
+
 /// Something that has happened.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Activity {
-    /// Counts up by one since the coordinator started.
+    /// Counts up by one, over restarts of the coordinator.
     pub id: u64,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
     /// How much it matters.
     pub severity: Severity,
     /// For programs: `executor_lost`.
-    pub event: &'static str,
+    pub event: Cow<'static, str>,
     /// What `subject` is.
     pub kind: SubjectKind,
     /// What it is about.
@@ -111,8 +136,29 @@ impl ActivityLog {
                 self.events.pop_front();
             }
             let Change { severity, event, kind, subject, message } = change;
-            self.events.push_back(Activity { id: self.last, unix_ms, severity, event, kind, subject, message });
+            self.events.push_back(Activity {
+                id: self.last,
+                unix_ms,
+                severity,
+                event: event.into(),
+                kind,
+                subject,
+                message,
+            });
         }
+    }
+
+    /// Those that an earlier run of the coordinator has kept, the oldest first; the newest of them.
+    #[must_use]
+    pub fn restored(mut events: Vec<Activity>) -> Self {
+        events.drain(..events.len().saturating_sub(KEPT));
+        Self { last: events.last().map_or(0, |event| event.id), events: events.into() }
+    }
+
+    /// All of them, the oldest first.
+    #[must_use]
+    pub fn all(&self) -> &VecDeque<Activity> {
+        &self.events
     }
 
     /// The newest that `wanted` takes and that are older than `before`, the newest first.

@@ -2,11 +2,13 @@
 //! everybody who watches reads what it found.
 
 pub mod activity;
+mod kept;
 pub mod ring;
 pub mod sampler;
 pub mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::membership::MembershipHandle;
 use crate::snapshot::Snapshot;
 use activity::{Activity, ActivityLog, Change, Severity, SubjectKind};
-use ring::{Track, Window};
+use ring::Track;
 use sampler::{EXECUTOR, FLEET, FUNCTION, FleetSample, Sampler};
 use waiting::Waiting;
 
@@ -31,11 +33,15 @@ const MOST_EXECUTORS: usize = 1000;
 pub const NOW_SECONDS: usize = 5;
 /// A function that fails is told of again after it has not failed for so long, seconds.
 const QUIET: u64 = 60;
+/// The history of what is gone is kept for so long, seconds: after a restart executors take a while to attach.
+const RETURNS: u64 = 600;
+/// The history is written to disk once in so many looks.
+const SAVE_EVERY: u64 = 60;
 
 /// One moment's look at the fleet.
 #[derive(Debug, Clone, Default)]
 pub struct Moment {
-    /// Counts seconds since the coordinator started.
+    /// Counts seconds, over restarts of the coordinator too.
     pub tick: u64,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -48,6 +54,7 @@ pub struct Moment {
 }
 
 /// See the module.
+#[derive(Default)]
 pub struct Monitor {
     seen: Mutex<Seen>,
     moments: watch::Sender<Moment>,
@@ -55,32 +62,52 @@ pub struct Monitor {
 
 struct Seen {
     sampler: Sampler,
-    functions: HashMap<Arc<str>, FunctionTrack>,
-    executors: HashMap<Arc<str>, Track>,
+    functions: HashMap<Arc<str>, KeptTrack>,
+    executors: HashMap<Arc<str>, KeptTrack>,
     fleet: Track,
     log: ActivityLog,
     /// Since when each thing waits, by subject and reason.
     since: HashMap<(String, String), u64>,
+    /// The fleet has been looked at.
+    begun: bool,
 }
 
-struct FunctionTrack {
+/// The history of a function or an executor. Times are ticks.
+struct KeptTrack {
     track: Track,
-    /// When it was last called, and when it last failed.
+    /// When it was last called.
     active: u64,
+    /// When it last failed.
     failed: Option<u64>,
+    /// When it was last there.
+    present: u64,
 }
 
-impl Default for Monitor {
+impl KeptTrack {
+    fn new(track: Track, tick: u64) -> Self {
+        Self { track, active: tick, failed: None, present: tick }
+    }
+
+    /// False once it has been gone for long.
+    fn stays(&mut self, present: bool, tick: u64) -> bool {
+        if present {
+            self.present = tick;
+        }
+        tick.saturating_sub(self.present) < RETURNS
+    }
+}
+
+impl Default for Seen {
     fn default() -> Self {
-        let seen = Seen {
+        Self {
             sampler: Sampler::default(),
             functions: HashMap::new(),
             executors: HashMap::new(),
             fleet: Track::new(FLEET),
             log: ActivityLog::default(),
             since: HashMap::new(),
-        };
-        Self { seen: Mutex::new(seen), moments: watch::Sender::default() }
+            begun: false,
+        }
     }
 }
 
@@ -91,8 +118,38 @@ pub fn unix_ms(time: SystemTime) -> u64 {
 }
 
 impl Monitor {
-    /// Watches until it is dropped. `coordinator`: whose start is the first event.
-    pub async fn run(&self, fleet: MembershipHandle, coordinator: String) {
+    /// With the history that an earlier run has kept in `file`, as far as it can be read.
+    #[must_use]
+    pub fn restored(file: &Path, time: SystemTime) -> Self {
+        let monitor = Self::default();
+        let unix_ms = unix_ms(time);
+        match kept::read(file) {
+            Ok(Some(history)) => {
+                let tick = history.tick_at(unix_ms);
+                *monitor.seen.lock() = history.into_seen(tick);
+                monitor.moments.send_replace(Moment { tick, unix_ms, ..Moment::default() });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "the dashboard's history can't be read: it begins anew");
+            }
+        }
+        monitor
+    }
+
+    /// Keeps the history in `file` for a later run.
+    ///
+    /// # Errors
+    /// When it can't be written; what was there before stays.
+    pub async fn save(&self, file: &Path) -> std::io::Result<()> {
+        let moment = self.moment();
+        let bytes = kept::encode(&self.seen.lock(), moment.tick, moment.unix_ms)?;
+        let file = file.to_owned();
+        tokio::task::spawn_blocking(move || kept::write(&file, &bytes)).await?
+    }
+
+    /// Watches until it is dropped, and keeps what it sees in `file`. `coordinator`: whose start is the first event.
+    pub async fn run(&self, fleet: MembershipHandle, coordinator: String, file: &Path) {
         let started = Change::new(
             Severity::Info,
             "coordinator_started",
@@ -105,11 +162,23 @@ impl Monitor {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = turns.tick().await;
         self.look(fleet.snapshot(), 1.0, SystemTime::now());
+        let mut looks = 0;
         loop {
             turns.tick().await;
             let now = Instant::now();
             self.look(fleet.snapshot(), (now - last).as_secs_f64(), SystemTime::now());
             last = now;
+            looks += 1;
+            if looks % SAVE_EVERY == 0 {
+                self.saved(file).await;
+            }
+        }
+    }
+
+    /// [`Monitor::save`], where the log is told of what goes wrong.
+    pub async fn saved(&self, file: &Path) {
+        if let Err(error) = self.save(file).await {
+            tracing::warn!(file = %file.display(), %error, "the dashboard's history can't be kept for a restart");
         }
     }
 
@@ -121,15 +190,13 @@ impl Monitor {
             let mut seen = self.seen.lock();
             let sample = seen.sampler.sample(&snapshot, seconds);
             // Seconds in which nobody looked have no samples.
-            let missed = (seconds.round() as u64).saturating_sub(1).min(Window::Minutes5.samples() as u64);
+            let missed = (seconds.round() as u64).saturating_sub(1);
             let tick = before.tick + missed + 1;
-            let mut changes = match before.tick {
-                0 => Vec::new(),
-                _ => activity::changes(&before.snapshot, &snapshot),
+            let mut changes = match std::mem::replace(&mut seen.begun, true) {
+                false => Vec::new(),
+                true => activity::changes(&before.snapshot, &snapshot),
             };
-            for tick in before.tick + 1..tick {
-                seen.pass(tick);
-            }
+            seen.skip(before.tick, before.tick + missed);
             changes.extend(seen.keep(tick, &sample, &snapshot));
             seen.log.extend(unix_ms, changes);
             let waiting_count = waiting.len();
@@ -159,7 +226,7 @@ impl Monitor {
 
     /// Reads the history of an executor, where it has any.
     pub fn executor<T>(&self, id: &str, read: impl FnOnce(&Track) -> T) -> Option<T> {
-        self.seen.lock().executors.get(id).map(read)
+        self.seen.lock().executors.get(id).map(|held| read(&held.track))
     }
 
     /// Reads the history of the fleet.
@@ -174,11 +241,11 @@ impl Monitor {
 }
 
 impl Seen {
-    /// A second in which nobody looked.
-    fn pass(&mut self, tick: u64) {
-        let functions = self.functions.values_mut().map(|held| &mut held.track);
-        for track in functions.chain(self.executors.values_mut()).chain([&mut self.fleet]) {
-            track.push(tick, &vec![f32::NAN; track.fields().len()]);
+    /// Seconds after `from`, up to and with `to`, in which nobody looked.
+    fn skip(&mut self, from: u64, to: u64) {
+        let kept = self.functions.values_mut().chain(self.executors.values_mut());
+        for track in kept.map(|held| &mut held.track).chain([&mut self.fleet]) {
+            track.skip(from, to);
         }
     }
 
@@ -186,13 +253,16 @@ impl Seen {
     fn keep(&mut self, tick: u64, sample: &FleetSample, snapshot: &Snapshot) -> Vec<Change> {
         let mut changes = Vec::new();
         self.fleet.push(tick, &sample.fleet);
-        self.functions.retain(|name, _| snapshot.functions.contains_key(name));
+        self.functions.retain(|name, held| held.stays(snapshot.functions.contains_key(name), tick));
+        let sampled: HashSet<&Arc<str>> = sample.functions.iter().map(|(name, _)| name).collect();
+        for (_, held) in self.functions.iter_mut().filter(|(name, _)| !sampled.contains(name)) {
+            held.track.skip(tick - 1, tick);
+        }
         for (name, values) in &sample.functions {
             let active = values[sampler::CALLS] > 0.0 || values[sampler::IN_FLIGHT] > 0.0;
             if active && !self.functions.contains_key(name) {
                 self.make_room();
-                let track = FunctionTrack { track: Track::new(FUNCTION), active: tick, failed: None };
-                self.functions.insert(Arc::clone(name), track);
+                self.functions.insert(Arc::clone(name), KeptTrack::new(Track::new(FUNCTION), tick));
             }
             let Some(held) = self.functions.get_mut(name) else { continue };
             held.track.push(tick, values);
@@ -205,19 +275,19 @@ impl Seen {
                 held.failed = Some(tick);
             }
         }
-        self.executors.retain(|id, _| snapshot.executors.contains_key(id));
+        self.executors.retain(|id, held| held.stays(snapshot.executors.contains_key(id), tick));
         let known: HashMap<&Arc<str>, &Vec<f32>> = sample.executors.iter().map(|(id, values)| (id, values)).collect();
-        for (id, track) in &mut self.executors {
+        for (id, held) in &mut self.executors {
             match known.get(id) {
-                Some(values) => track.push(tick, values),
-                None => track.push(tick, &[f32::NAN; EXECUTOR.len()]),
+                Some(values) => held.track.push(tick, values),
+                None => held.track.skip(tick - 1, tick),
             }
         }
         for (id, values) in &sample.executors {
             if !self.executors.contains_key(id) && self.executors.len() < MOST_EXECUTORS {
                 let mut track = Track::new(EXECUTOR);
                 track.push(tick, values);
-                self.executors.insert(Arc::clone(id), track);
+                self.executors.insert(Arc::clone(id), KeptTrack::new(track, tick));
             }
         }
         changes
@@ -248,6 +318,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use super::ring::Window;
     use super::*;
     use crate::snapshot::testing::{attach, counted, counted_all};
     use udfleet_proto::v1::FunctionMetrics;
@@ -268,7 +339,7 @@ mod tests {
         look(&monitor, fleet.now(), 1.0);
         fleet.count(&Arc::from("e"), "i", vec![metrics(10, 3)], &[]);
         look(&monitor, fleet.now(), 1.0);
-        assert_eq!(monitor.activity(None, 10, |_| true).iter().map(|e| e.event).collect::<Vec<_>>(), ["calls_fail"]);
+        assert_eq!(monitor.activity(None, 10, |_| true).iter().map(|e| &*e.event).collect::<Vec<_>>(), ["calls_fail"]);
         let calls = |monitor: &Monitor| monitor.function("f@1", |track| track.values(Window::Minutes5, sampler::CALLS));
         assert_eq!(calls(&monitor), Some(vec![10.0]));
         fleet.count(&Arc::from("e"), "i", vec![metrics(14, 4)], &[]);

@@ -93,6 +93,31 @@ impl Track {
         }
     }
 
+    /// Adds seconds after `from`, up to and with `to`, in which nobody looked.
+    pub fn skip(&mut self, from: u64, to: u64) {
+        for ring in &mut self.rings {
+            ring.skip(self.fields, from, to);
+        }
+    }
+
+    /// All samples, by window; fields as they are declared.
+    pub fn samples(&self) -> impl Iterator<Item = &VecDeque<f32>> {
+        self.rings.iter().map(|ring| &ring.values)
+    }
+
+    /// With samples as [`Track::samples`] has given them, of the same fields; too many are cut, the oldest first.
+    #[must_use]
+    pub fn restored(fields: &'static [Field], samples: [Vec<f32>; Window::ALL.len()]) -> Self {
+        let mut track = Self::new(fields);
+        for (ring, mut values) in track.rings.iter_mut().zip(samples) {
+            let whole = values.len() / fields.len();
+            values.truncate(whole * fields.len());
+            values.drain(..whole.saturating_sub(ring.window.samples()) * fields.len());
+            ring.values = values.into();
+        }
+        track
+    }
+
     /// The samples of a field, the oldest first.
     #[must_use]
     pub fn values(&self, window: Window, field: usize) -> Vec<f32> {
@@ -137,9 +162,21 @@ impl Ring {
             };
             *partial = (sum, count + 1);
         }
-        if !tick.is_multiple_of(u64::from(self.window.step())) {
-            return;
+        if tick.is_multiple_of(u64::from(self.window.step())) {
+            self.close(fields);
         }
+    }
+
+    fn skip(&mut self, fields: &[Field], from: u64, to: u64) {
+        let step = u64::from(self.window.step());
+        let ended = (to / step).saturating_sub(from / step);
+        for _ in 0..ended.min(self.window.samples() as u64 + 1) {
+            self.close(fields);
+        }
+    }
+
+    /// Ends the sample that is not whole yet.
+    fn close(&mut self, fields: &[Field]) {
         if self.values.len() == self.window.samples() * fields.len() {
             self.values.drain(..fields.len());
         }
@@ -173,6 +210,41 @@ mod tests {
         assert!(track.values(Window::Day, 0).is_empty());
         assert_eq!((track.recent(2, 0), track.recent(1, 1)), (19.5, 20.0));
         assert_eq!(Track::new(FIELDS).recent(5, 0), 0.0);
+    }
+
+    #[test]
+    fn seconds_without_a_look_are_unknown() {
+        let (mut looked, mut skipped) = (Track::new(FIELDS), Track::new(FIELDS));
+        for tick in 1..=75 {
+            let sample = if (8..=63).contains(&tick) { [f32::NAN; 2] } else { [tick as f32; 2] };
+            looked.push(tick, &sample);
+            match tick {
+                8 => skipped.skip(7, 63),
+                9..=63 => {}
+                _ => skipped.push(tick, &sample),
+            }
+        }
+        for window in Window::ALL {
+            let (one, other) = (looked.values(window, 1), skipped.values(window, 1));
+            assert_eq!(format!("{one:?}"), format!("{other:?}"));
+        }
+        skipped.skip(75, u64::MAX);
+        assert!(skipped.values(Window::Day, 0).iter().all(|value| value.is_nan()));
+        assert_eq!(skipped.values(Window::Day, 0).len(), Window::Day.samples());
+    }
+
+    #[test]
+    fn samples_come_back() {
+        let mut track = Track::new(FIELDS);
+        (1..=1000).for_each(|tick| track.push(tick, &[tick as f32, 1.0]));
+        let kept: Vec<Vec<f32>> = track.samples().map(|ring| ring.iter().copied().collect()).collect();
+        let restored = Track::restored(FIELDS, kept.try_into().unwrap());
+        for window in Window::ALL {
+            assert_eq!(restored.values(window, 0), track.values(window, 0));
+        }
+        let odd = Track::restored(FIELDS, [vec![1.0; 5], vec![1.0; 10_000], vec![]]);
+        let lengths = Window::ALL.map(|window| odd.values(window, 0).len());
+        assert_eq!(lengths, [2, Window::Hour.samples(), 0]);
     }
 
     #[test]

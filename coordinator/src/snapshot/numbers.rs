@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use udfleet_proto::batch_rows;
 use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_metrics::Sum;
@@ -173,6 +174,7 @@ fn add(sum: &mut FunctionMetrics, more: &FunctionMetrics) {
     sum.run_ns += more.run_ns;
     sum.cpu_ns += more.cpu_ns;
     sum.row_errors += more.row_errors;
+    batch_rows::merge(&mut sum.batch_rows, &more.batch_rows);
     error_groups::merge(&mut sum.failures, &more.failures);
     if !more.user.is_empty() {
         let mut user = Sum::default();

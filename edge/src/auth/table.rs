@@ -83,6 +83,7 @@ const EXECUTOR: &[Surface] = &[Surface::Executor];
 const COORDINATOR_HTTP: &[Surface] = &[Surface::CoordinatorHttp];
 const BOTH_HTTP: &[Surface] = &[Surface::CoordinatorHttp, Surface::ExecutorHttp];
 const FLIGHT: &[Surface] = &[Surface::Coordinator, Surface::Executor, Surface::Engine];
+const EXECUTOR_OR_ENGINE: &[Surface] = &[Surface::Executor, Surface::Engine];
 
 /// The table.
 pub const METHODS: &[Method] = &[
@@ -121,10 +122,12 @@ pub const METHODS: &[Method] = &[
     on(FLIGHT, "/arrow.flight.protocol.FlightService/DoAction", Demand::OneOf(&[Call])),
     on(FLIGHT, "DoAction protocol_version", Demand::OneOf(&[Call])),
     on(FLIGHT, "/arrow.flight.protocol.FlightService/ListActions", Demand::OneOf(&[Call])),
+    // Tables about the fleet.
+    on(COORDINATOR, "/arrow.flight.protocol.FlightService/DoGet", Demand::OneOf(&[Observe])),
     // Not served: they say so to callers that are known.
     on(FLIGHT, "/arrow.flight.protocol.FlightService/Handshake", Demand::Known),
     on(FLIGHT, "/arrow.flight.protocol.FlightService/PollFlightInfo", Demand::Known),
-    on(FLIGHT, "/arrow.flight.protocol.FlightService/DoGet", Demand::Known),
+    on(EXECUTOR_OR_ENGINE, "/arrow.flight.protocol.FlightService/DoGet", Demand::Known),
     on(FLIGHT, "/arrow.flight.protocol.FlightService/DoPut", Demand::Known),
     on(BOTH_HTTP, "/healthz", Demand::Nothing),
     on(COORDINATOR_HTTP, "/readyz", Demand::Nothing),
@@ -139,6 +142,8 @@ pub const METHODS: &[Method] = &[
     on(COORDINATOR_HTTP, "/api/v1/history", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/activity", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/logs/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/builds/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/profile/{}", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/events", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/whoami", Demand::Known),
     on(COORDINATOR_HTTP, "/api/v1/openapi.json", Demand::Known),

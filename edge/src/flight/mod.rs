@@ -88,6 +88,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     ) -> impl Iterator<Item = Result<FlightInfo, Error>> + Send + 'static;
 }
 
+/// Tables about the fleet, which DoGet reads by their names.
+pub trait SystemTables: Send + Sync {
+    /// The messages of the table that a ticket names: its schema, then its rows.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` where there is no such table.
+    fn read(&self, ticket: &[u8]) -> Result<Vec<FlightData>, Error>;
+}
+
 /// The function of an admitted stream.
 pub trait Admitted: Send {
     /// As it was registered.

@@ -18,7 +18,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
 use super::actions::{action, actions};
-use super::{Admitted as _, Backend, unsupported};
+use super::{Admitted as _, Backend, SystemTables, unsupported};
 use crate::auth::{Denial, Denials, Principal, PrincipalKind, Right, check_action};
 use crate::engine::{
     AnswerStream, Builtin, Caller, Connection, Engine, Engines, Gateway, Incoming, answers, broken_input, with_ticket,
@@ -32,12 +32,13 @@ pub(super) const FIRST_MESSAGE_WAIT: Duration = Duration::from_secs(1);
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A Flight service in front of a [`Backend`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FlightFrontend<B> {
     backend: B,
     engines: Arc<Engines>,
     tenants: Arc<Tenants>,
     denials: Denials,
+    tables: Option<Arc<dyn SystemTables>>,
 }
 
 /// A stream before its first message.
@@ -52,13 +53,19 @@ impl<B: Backend> FlightFrontend<B> {
     /// Serves what `backend` has; `engines` counts the calls of engines, `tenants` streams and rows.
     #[must_use]
     pub fn new(backend: B, engines: Arc<Engines>, tenants: Arc<Tenants>) -> Self {
-        Self { backend, engines, tenants, denials: Denials::default() }
+        Self { backend, engines, tenants, denials: Denials::default(), tables: None }
     }
 
     /// With a record of refused calls.
     #[must_use]
     pub fn noting(self, denials: Denials) -> Self {
         Self { denials, ..self }
+    }
+
+    /// With tables about the fleet.
+    #[must_use]
+    pub fn with_tables(self, tables: Arc<dyn SystemTables>) -> Self {
+        Self { tables: Some(tables), ..self }
     }
 
     /// Notes what was refused because of who asks for it.
@@ -281,8 +288,11 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
         Err(unsupported("PollFlightInfo"))
     }
 
-    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        Err(unsupported("DoGet"))
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let open = Connection::of(&request).is_open();
+        let tables = self.tables.as_ref().filter(|_| !open).ok_or_else(|| unsupported("DoGet"))?;
+        let messages = tables.read(&request.get_ref().ticket)?;
+        Ok(Response::new(Box::pin(iter(messages.into_iter().map(Ok)))))
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

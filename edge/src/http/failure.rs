@@ -11,8 +11,10 @@ use udfleet_proto::v1::ErrorInfo;
 /// Why something is not as it should be, as JSON.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Failure {
-    code: &'static str,
-    message: String,
+    /// As the documentation lists them.
+    pub code: &'static str,
+    /// What went wrong.
+    pub message: String,
     hint: String,
     function: String,
     row: Option<u64>,

@@ -22,7 +22,7 @@ use crate::sandbox::{SandboxPart, UserRange};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "udfleet-executor", version, about = "Runs Python functions for a udfleet coordinator")]
+#[command(name = "udfleet-executor", version = udfleet_proto::BUILD, about = "Runs Python functions for a udfleet coordinator")]
 pub struct Arguments {
     /// TOML file with settings; unknown keys are refused.
     #[arg(long, value_name = "FILE", env = "UDFLEET_EXECUTOR_CONFIG")]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use udfleet_proto::batch_rows;
 use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
@@ -124,6 +125,7 @@ impl FunctionStats {
         let m = &mut counted.metrics;
         m.calls += 1;
         m.rows += batch.rows;
+        batch_rows::record(&mut m.batch_rows, batch.rows);
         m.errors += u64::from(batch.failed);
         m.retries += batch.retries;
         m.merged += u64::from(batch.merged);
@@ -218,6 +220,7 @@ mod tests {
         stats.saw_memory(3);
         let snapshot = registry.snapshot();
         let m = &snapshot[0];
+        assert_eq!(m.batch_rows, [0, 0, 0, 0, 2], "both have 8 to 15 rows");
         assert_eq!((m.calls, m.rows, m.errors, m.run_ns, m.in_flight, m.peak_memory_bytes), (2, 20, 1, 10, 1, 7));
         assert_eq!(Histogram::from_proto(m.latency.as_ref().unwrap()).count(), 2);
         drop(held);

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -184,8 +185,10 @@ def test_a_file_alone_must_declare_one_function(run, tmp_path, code, said):
 def test_the_version_needs_no_large_package():
     code = "import sys; from udfleet.cli.main import cli\ntry: cli(['--version'])\nfinally: print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    version, modules = done.stdout.splitlines()
+    version, python, programs, modules = done.stdout.splitlines()
     assert version.startswith("udfleet 0.") and not {"numpy", "pyarrow", "grpc", "rich"} & set(eval(modules))
+    assert python.startswith(f"Python {platform.python_version()} on ")
+    assert programs.startswith(("udfleet-coordinator 0.", "without programs: "))
 
 
 def test_a_table_that_does_not_fit_shows_rows_one_below_the_other(monkeypatch, capsys):

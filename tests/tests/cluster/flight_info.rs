@@ -100,7 +100,6 @@ async fn what_is_not_served_says_so() {
         let data = tokio_stream::iter([FlightData::new().with_descriptor(path("add"))]);
         let refused = [
             ("Handshake", client.handshake(hello).await.err()),
-            ("DoGet", client.do_get(Ticket::new("add")).await.err()),
             ("DoPut", client.do_put(data).await.err()),
             ("PollFlightInfo", client.poll_flight_info(path("add")).await.err()),
         ];
@@ -109,6 +108,11 @@ async fn what_is_not_served_says_so() {
             assert_eq!(status.code(), Code::Unimplemented, "{method} at {endpoint}");
             assert!(status.message().contains(method) && status.message().contains("DoExchange"), "{status:?}");
         }
+    }
+    // The coordinator has tables about the fleet, executors have none.
+    for (endpoint, code) in cluster.endpoints().iter().zip([Code::InvalidArgument, Code::Unimplemented]) {
+        let status = flight(endpoint, None).await.do_get(Ticket::new("add")).await.err();
+        assert_eq!(status.map(|status| status.code()), Some(code), "{endpoint}");
     }
     cluster.assert_no_errors();
 }

@@ -8,8 +8,7 @@ use udfleet_coordinator::access::AccessTable;
 use udfleet_coordinator::audit::AuditLog;
 use udfleet_coordinator::fleet::{self, Registrar};
 use udfleet_coordinator::leader::{Announcement, Session, Timing};
-use udfleet_coordinator::logs::LogStore;
-use udfleet_coordinator::membership::{AttachTrust, MembershipHandle, MembershipService};
+use udfleet_coordinator::membership::{AttachTrust, MembershipHandle, MembershipService, Output};
 use udfleet_coordinator::registry::{Owner, Registry};
 use udfleet_coordinator::routes::RouteTable;
 use udfleet_coordinator::store::{SharedStore, Write};
@@ -69,7 +68,7 @@ impl Coordinator {
         let membership = MembershipService::new(
             fleet.clone(),
             Arc::clone(&registry),
-            Arc::<LogStore>::default(),
+            Output::default(),
             AttachTrust { access: Arc::new(access), tickets, audit },
             session.clone(),
             address,

@@ -55,6 +55,55 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/builds/{hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What building an environment printed */
+        get: {
+            parameters: {
+                query?: {
+                    tail?: string;
+                };
+                header?: never;
+                path: {
+                    hash: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It is in the body. */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["LogRow"][];
+                    };
+                };
+                /** @description What went wrong. */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["FailureBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/environments": {
         parameters: {
             query?: never;
@@ -351,6 +400,53 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["LogRow"][];
+                    };
+                };
+                /** @description What went wrong. */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["FailureBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/profile/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where a function spends its time, by stack */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    name: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It is in the body. */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Profile"];
                     };
                 };
                 /** @description What went wrong. */
@@ -984,7 +1080,7 @@ export interface components {
             event: string;
             /**
              * Format: uint64
-             * @description Counts up by one since the coordinator started.
+             * @description Counts up by one, over restarts of the coordinator.
              */
             id: number;
             /** @description What `subject` is. */
@@ -1009,6 +1105,24 @@ export interface components {
             advice: string;
             /** @description What was measured. */
             measured: string;
+        };
+        /** @description Batches of a size. */
+        BatchRows: {
+            /**
+             * Format: uint64
+             * @description How many there were.
+             */
+            batches: number;
+            /**
+             * Format: uint64
+             * @description The fewest rows of such a batch.
+             */
+            from: number;
+            /**
+             * Format: uint64
+             * @description The most.
+             */
+            to: number;
         };
         /** @description A coordinator of the fleet. */
         CoordinatorRow: {
@@ -1210,10 +1324,12 @@ export interface components {
         };
         /** @description Why something is not as it should be, as JSON. */
         Failure: {
+            /** @description As the documentation lists them. */
             code: string;
             executor: string;
             function: string;
             hint: string;
+            /** @description What went wrong. */
             message: string;
             /** Format: uint64 */
             row?: number | null;
@@ -1295,14 +1411,16 @@ export interface components {
         FunctionDetail: {
             /** @description The newest first. */
             activity: components["schemas"]["Activity"][];
-            /** @description Of the newest version. */
+            /** @description What would make it faster. */
             advice: components["schemas"]["Advice"][];
+            /** @description Sizes of its batches, the smallest first. */
+            batch_rows: components["schemas"]["BatchRows"][];
             /** @description What fails in any version. */
             errors: components["schemas"]["FunctionErrors"][];
             /** @description Each version on each executor that should serve it. */
             executors: components["schemas"]["OnExecutor"][];
             name: string;
-            /** @description Numbers of the newest version, with those of each executor and its user metrics. */
+            /** @description Numbers of the version that is asked for, else of the newest, with those of each executor and its user metrics. */
             progress?: components["schemas"]["Progress"];
             /** @description The newest first. */
             versions: components["schemas"]["FunctionRow"][];
@@ -1438,12 +1556,12 @@ export interface components {
              */
             p99?: number | null;
         };
-        /** @description A line that a function printed. */
+        /** @description A line that a function printed, or the build of an environment. */
         LogRow: {
             executor: string;
-            /** @description `add@3` */
+            /** @description `add@3`, or the hash of an environment. */
             function: string;
-            /** @description stdout, stderr */
+            /** @description stdout, stderr, build */
             stream: string;
             text: string;
             /** Format: int64 */
@@ -1539,6 +1657,26 @@ export interface components {
              */
             waiting: number;
         };
+        /** @description Samples of a function's stacks. */
+        Profile: {
+            /** @description It was registered with `python.profile.enabled`. */
+            enabled: boolean;
+            /** @description Executors that have sampled it. */
+            executors: string[];
+            function: string;
+            /**
+             * Format: uint64
+             * @description Samples of stacks that are left out.
+             */
+            left_out: number;
+            /**
+             * Format: double
+             * @description Seconds that one sample stands for.
+             */
+            period_seconds: number;
+            /** @description The one with most samples first. */
+            stacks: components["schemas"]["Stack"][];
+        };
         /** @description How a function is doing, over the fleet and per executor. */
         Progress: {
             executors: {
@@ -1614,6 +1752,13 @@ export interface components {
             /** Format: uint32 */
             max_interpreters: number;
             state: string;
+        };
+        /** @description One stack. */
+        Stack: {
+            /** @description The outermost first: `main.py:add:12`. */
+            frames: string[];
+            /** Format: uint64 */
+            samples: number;
         };
         /** @description What kind of thing an event is about. */
         SubjectKind: "function" | "executor" | "coordinator";

@@ -1,12 +1,13 @@
 // Which environments are there, and why is one not built?
 import type { EnvironmentRow } from "../api";
 import { topic } from "../live";
+import { Lines } from "../parts/lines";
 import { Card, Copy, Empty, Loading, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
 import { Table, type Column } from "../parts/table";
 
 const COLUMNS: Column<EnvironmentRow>[] = [
-  { name: "Environment", by: (row) => row.hash, show: (row) => <a href={`/environments/${row.hash}`}><code>{row.hash.slice(0, 12)}</code></a> },
+  { name: "Environment", by: (row) => row.hash, show: (row) => <a href={`/environments/${row.hash}`}><code>{row.hash}</code></a> },
   { name: "State", by: (row) => row.state, show: (row) => <span title={row.reason}><State of={row.state} /></span> },
   { name: "Python", by: (row) => row.python, show: (row) => row.python || "any" },
   { name: "Packages", by: (row) => row.requirements.length, show: (row) => (row.requirements.length === 0 ? <span class="muted">none</span> : <small>{row.requirements.slice(0, 3).join(", ")}{row.requirements.length > 3 && ` and ${row.requirements.length - 3} more`}</small>) },
@@ -24,8 +25,8 @@ export function Environments({ hash }: { hash: string }) {
   const one = rows?.find((row) => row.hash === hash);
   return (
     <>
-      <div class="title"><h1>{hash ? <>Environment <code>{hash.slice(0, 12)}</code></> : "Environments"}</h1><Copy what={{ curl: curl("/topics/environments"), JSON: JSON.stringify(one ?? rows) }} /></div>
-      {!rows ? <Loading /> : hash ? (one ? <Environment row={one} /> : <p class="empty">No function uses an environment {hash.slice(0, 12)}. <a href="/environments">See all environments</a>.</p>) : (
+      <div class="title"><h1>{hash ? <>Environment <code>{hash}</code></> : "Environments"}</h1><Copy what={{ curl: curl("/topics/environments"), JSON: JSON.stringify(one ?? rows) }} /></div>
+      {!rows ? <Loading /> : hash ? (one ? <Environment row={one} /> : <p class="empty">No function uses an environment {hash}. <a href="/environments">See all environments</a>.</p>) : (
         <Table label="environments" rows={rows} columns={COLUMNS} id={(row) => row.hash} text={(row) => `${row.hash} ${row.python} ${row.requirements.join(" ")} ${row.functions.join(" ")}`} sort="-Functions"
           empty={<Empty>No function is registered, so no environment is needed.</Empty>} />
       )}
@@ -52,6 +53,7 @@ function Environment({ row }: { row: EnvironmentRow }) {
             <ul class="plain">{assigned.map(([id, interpreters]) => <li key={id}><a href={`/executors/${encodeURIComponent(id)}`}>{id}</a> {interpreters} interpreters <small>{row.built_on.includes(id) ? "built" : "not built yet"}</small></li>)}</ul>
           )}
         </Card>
+        <Lines title="What building it printed" path={`/builds/${row.hash}`} empty={row.built_on.length > 0 ? "It was built before this coordinator started, or without a word." : "No executor has begun to build it."} />
         <Card title="Functions that use it" wide><ul class="plain">{row.functions.map((name) => <li key={name}><a href={functionLink(name)}>{name}</a></li>)}</ul></Card>
       </div>
     </>

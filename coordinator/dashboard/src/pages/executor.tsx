@@ -50,7 +50,7 @@ export function Executor({ id }: { id: string }) {
         </Card>
         <Card title="Environments">
           {environments.length === 0 ? <Empty>It should hold none.</Empty> : (
-            <ul class="plain">{environments.map(([hash, interpreters]) => <li key={hash}><a href={`/environments/${hash}`}><code>{hash.slice(0, 12)}</code></a> {interpreters} interpreters</li>)}</ul>
+            <ul class="plain">{environments.map(([hash, interpreters]) => <li key={hash}><a href={`/environments/${hash}`}><code>{hash}</code></a> {interpreters} interpreters</li>)}</ul>
           )}
         </Card>
         <Card title="Functions" wide>

@@ -1,16 +1,18 @@
 // Is it fast, right, ready? Why slow? What did the last version change?
-import { useEffect, useRef, useState } from "preact/hooks";
-import { type FunctionDetail, type FunctionRow, type FunctionView, type LogRow, ask } from "../api";
-import { bytes, clock, count, duration, percent, rate } from "../format";
+import { useEffect, useState } from "preact/hooks";
+import { type FunctionDetail, type FunctionRow, type FunctionView, type Profile, ask } from "../api";
+import { bytes, count, duration, percent, rate } from "../format";
 import { second, topic } from "../live";
 import { Windows, useHistory } from "../parts/chart";
 import { Failures } from "../parts/failures";
+import { Flame } from "../parts/flame";
+import { Lines } from "../parts/lines";
 import { Card, Copy, Empty, Events, Figure, Loading, Since, Split, curl, functionLink } from "../parts/small";
 import { State } from "../parts/state";
 import { WorkCharts } from "../parts/work";
 import { query, setQuery } from "../router";
 
-const TABS = ["Now", "Versions", "Executors", "Errors", "Logs", "Source"] as const;
+const TABS = ["Now", "Versions", "Executors", "Errors", "Logs", "Profile", "Source"] as const;
 
 export function FunctionPage({ name }: { name: string }) {
   const data = topic<FunctionDetail>(`function:${name}`).value;
@@ -54,7 +56,8 @@ export function FunctionPage({ name }: { name: string }) {
         {tab === "Versions" && <Versions data={data} />}
         {tab === "Executors" && <OnExecutors data={data} />}
         {tab === "Errors" && (data.errors.length === 0 ? <Empty>Nothing has failed.</Empty> : <Failures all={data.errors} />)}
-        {tab === "Logs" && <Logs name={own} />}
+        {tab === "Logs" && <Lines title="What it printed" path={`/logs/${encodeURIComponent(own)}`} empty="It has printed nothing." />}
+        {tab === "Profile" && <Where name={own} />}
         {tab === "Source" && <Source name={own} />}
       </div>
     </>
@@ -70,7 +73,8 @@ function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
         <WorkCharts history={history} />
       </Card>
       <Card title="Where the time goes"><Split split={row.split} legend /></Card>
-      <Card title="What would help">
+      <Card title="Sizes of its batches"><Sizes sizes={data.batch_rows} /></Card>
+      <Card title="What would help" wide>
         {data.advice.length === 0 ? <Empty>The numbers advise nothing.</Empty> : (
           <ul class="notices">{data.advice.map((one) => <li key={one.advice}><State of="warning" text={one.measured} /><p>{one.action}</p></li>)}</ul>
         )}
@@ -104,7 +108,7 @@ function Versions({ data }: { data: FunctionDetail }) {
               <td class="number">{rate(row.rates.rows)}</td><td class="number">{duration(row.latency.p50)}</td><td class="number">{duration(row.latency.p95)}</td>
               <td><Split split={row.split} /></td><td class="number">{count(row.totals.rows)}</td><td class="number">{percent(row.totals.errors, row.totals.calls)}</td>
               <td><small>{row.kind}, {row.func_type}</small></td>
-              <td><a href={`/environments/${row.environment}`}><code>{row.environment.slice(0, 8)}</code></a></td>
+              <td><a href={`/environments/${row.environment}`}><code>{row.environment}</code></a></td>
             </tr>
           ))}</tbody>
         </table>
@@ -132,47 +136,47 @@ function OnExecutors({ data }: { data: FunctionDetail }) {
   );
 }
 
-/** Lines that are asked for. */
-const LINES = 500;
+/** Seconds between two looks at a profile. */
+const PROFILE_EVERY = 10;
 
-function Logs({ name }: { name: string }) {
-  const [rows, setRows] = useState<LogRow[] | null>(null);
-  const [follow, setFollow] = useState(true);
-  const tick = second.value?.tick ?? 0;
-  const every = Math.floor(tick / 2);
+function Where({ name }: { name: string }) {
+  const [profile, setProfile] = useState<Profile | null>(null);
+  const [failed, setFailed] = useState("");
+  const turn = Math.floor((second.value?.tick ?? 0) / PROFILE_EVERY);
   useEffect(() => {
-    if (!follow && rows) return;
     let over = false;
-    ask<LogRow[]>(`/logs/${encodeURIComponent(name)}?tail=${LINES}`).then((came) => { if (!over) setRows(came); }, () => undefined);
+    ask<Profile>(`/profile/${encodeURIComponent(name)}`).then(
+      (came) => { if (!over) { setProfile(came); setFailed(""); } },
+      (error: unknown) => { if (!over) setFailed(error instanceof Error ? error.message : String(error)); },
+    );
     return () => { over = true; };
-  }, [every, follow, name]);
-  const lines = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (follow && lines.current) lines.current.scrollTop = lines.current.scrollHeight;
-  }, [rows, follow]);
-  // Who scrolls up reads: the lines stay where they are.
-  const scrolled = () => {
-    const box = lines.current;
-    if (box && box.scrollHeight - box.scrollTop - box.clientHeight > 40) setFollow(false);
-  };
-  if (!rows) return <Loading />;
-  const search = (query.value.get("q") ?? "").toLowerCase();
-  const shown = rows.filter((row) => row.text.toLowerCase().includes(search));
+  }, [turn, name]);
+  if (!profile) return failed ? <Empty>{failed}</Empty> : <Loading />;
   return (
-    <Card title="What it printed" wide more={
-      <span class="row">
-        <label class="search"><span class="hidden">Search lines</span><input type="search" placeholder="Search lines" value={query.value.get("q") ?? ""} onInput={(event) => setQuery("q", event.currentTarget.value)} /></label>
-        <label><input type="checkbox" checked={follow} onChange={(event) => setFollow(event.currentTarget.checked)} /> follow</label>
-      </span>
-    }>
-      {rows.length === 0 ? <Empty>It has printed nothing.</Empty> : shown.length === 0 ? <Empty>None of {rows.length} lines has “{search}”.</Empty> : (
-        <div class="logs" role="log" aria-label="Lines" tabIndex={0} ref={lines} onScroll={scrolled}><ol>
-          {shown.map((row, index) => (
-            <li key={`${row.unix_ms}-${index}`} class={row.stream}><time>{clock(row.unix_ms)}</time><small>{row.executor}</small><span>{row.text}</span></li>
-          ))}
-        </ol></div>
+    <Card title="Where its code spends the time" wide more={<Copy what={{ CLI: `udfleet profile ${name} --svg flame.svg`, curl: curl(`/profile/${name}`) }} />}>
+      {profile.enabled ? <Flame profile={profile} /> : (
+        <Empty>It is not profiled. Register it with <code>python.profile.enabled</code> = <code>true</code>: <code>{`fleet.register_function("${name.split("@", 1)[0]}", f, config={"python.profile.enabled": True})`}</code></Empty>
       )}
     </Card>
+  );
+}
+
+/** Batches by their rows: tiny ones are the usual cause of slowness. */
+function Sizes({ sizes }: { sizes: FunctionDetail["batch_rows"] }) {
+  const most = Math.max(...sizes.map((one) => one.batches), 1);
+  const all = sizes.reduce((sum, one) => sum + one.batches, 0);
+  if (all === 0) return <Empty>No batch was answered yet.</Empty>;
+  return (
+    <table class="bars">
+      <thead><tr><th scope="col" class="number">Rows</th><th scope="col"><span class="hidden">Share</span></th><th scope="col" class="number">Batches</th></tr></thead>
+      <tbody>{sizes.map((one) => (
+        <tr key={one.from}>
+          <td class="number">{one.to > one.from ? `${count(one.from)}–${count(one.to)}` : count(one.from)}</td>
+          <td class="bar"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="run" width={(one.batches / most) * 100} height="10" /></svg></td>
+          <td class="number">{count(one.batches)} <small>{percent(one.batches, all)}</small></td>
+        </tr>
+      ))}</tbody>
+    </table>
   );
 }
 
@@ -201,7 +205,7 @@ function Source({ name }: { name: string }) {
         <dl class="pairs">
           <div><dt>Python</dt><dd>{view.python || "any"}</dd></div>
           <div><dt>Packages</dt><dd>{view.requirements.length === 0 ? "none" : view.requirements.map((line) => <code key={line}>{line}</code>)}</dd></div>
-          <div><dt>Environment</dt><dd><a href={`/environments/${view.environment}`}><code>{view.environment.slice(0, 12)}</code></a></dd></div>
+          <div><dt>Environment</dt><dd><a href={`/environments/${view.environment}`}><code>{view.environment}</code></a></dd></div>
           {config.map(([key, value]) => <div key={key}><dt><code>{key}</code></dt><dd>{value}</dd></div>)}
         </dl>
       </Card>

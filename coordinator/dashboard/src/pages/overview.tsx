@@ -73,14 +73,7 @@ function Slots({ data }: { data: Data }) {
           return (
             <li key={slot.executor}>
               <a href={`/executors/${encodeURIComponent(slot.executor)}`}>{slot.executor}</a>
-              <span class="squares" role="img" aria-label={text} title={text}>
-                {Array.from({ length: most }, (_, index) => (
-                  <svg key={index} viewBox="0 0 10 10" class={index < slot.interpreters ? "" : "room"}>
-                    <rect x="0.5" y="0.5" width="9" height="9" rx="1.5" />
-                    {index < slot.interpreters && <rect class="fill" x="0.5" y={9.5 - 9 * Math.max(0, Math.min(1, busy - index))} width="9" height={9 * Math.max(0, Math.min(1, busy - index))} rx="1.5" />}
-                  </svg>
-                ))}
-              </span>
+              <Squares text={text} busy={busy} started={slot.interpreters} most={most} />
               <small>{count(busy)} of {slot.interpreters}</small>
             </li>
           );
@@ -91,18 +84,37 @@ function Slots({ data }: { data: Data }) {
   );
 }
 
+/** Squares in a row. */
+const IN_ROW = 16;
+
+/** A square for each interpreter, filled as far as it is busy: three shapes, however many there are. */
+function Squares({ text, busy, started, most }: { text: string; busy: number; started: number; most: number }) {
+  const square = (index: number, part = 1) => `M${(index % IN_ROW) * 13 + 1} ${Math.floor(index / IN_ROW) * 13 + 1 + 10 * (1 - part)}h10v${10 * part}h-10z`;
+  const squares = (from: number, to: number, part = (_: number) => 1) =>
+    Array.from({ length: Math.max(0, to - from) }, (_, at) => square(from + at, part(from + at))).join("");
+  const [width, height] = [Math.min(most, IN_ROW) * 13, Math.ceil(most / IN_ROW) * 13];
+  return (
+    <svg class="squares" role="img" aria-label={text} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <title>{text}</title>
+      <path class="room" d={squares(started, most)} />
+      <path class="started" d={squares(0, started)} />
+      <path class="fill" d={squares(0, Math.min(started, Math.ceil(busy)), (index) => Math.min(1, busy - index))} />
+    </svg>
+  );
+}
+
 function Top({ rows, errors, empty }: { rows: Data["top"]; errors?: boolean; empty: string }) {
   if (rows.length === 0) return <Empty>{empty}</Empty>;
   return (
     <table class="compact">
-      <thead><tr><th scope="col">Function</th><th scope="col" class="number">{errors ? "Failed" : "Rows/s"}</th><th scope="col" class="number">{errors ? "Now, /s" : "p95"}</th><th scope="col">{errors ? "Rows/s" : "Time"}</th></tr></thead>
+      <thead><tr><th scope="col">Function</th><th scope="col" class="number">{errors ? "Failed" : "Rows/s"}</th><th scope="col" class="number">{errors ? "Now, /s" : "p95"}</th><th scope="col" class="minor">{errors ? "Rows/s" : "Time"}</th></tr></thead>
       <tbody>
         {rows.map((row) => (
           <tr key={row.function}>
             <td><a href={functionLink(row.function)}>{row.function}</a></td>
             <td class="number">{errors ? count(row.errors) : rate(row.rates.rows)}</td>
             <td class="number">{errors ? rate(row.rates.errors) : duration(row.latency.p95)}</td>
-            <td>{errors ? <Spark values={row.rates.spark} /> : <Split split={row.split} />}</td>
+            <td class="minor">{errors ? <Spark values={row.rates.spark} /> : <Split split={row.split} />}</td>
           </tr>
         ))}
       </tbody>

@@ -19,7 +19,7 @@ from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
-from . import arguments, backup
+from . import arguments, backup, system_tables
 from . import tenants as tenant_calls
 from . import tokens as token_calls
 from .backup import BackupSummary
@@ -418,6 +418,12 @@ class Fleet(Tables):
         arguments.text(name, "the name of a function")
         views = [progress_view(message) for message in self._rpc.progress(name)]
         return views[0] if name and views else views
+
+    def system_table(self, name: str) -> pa.Table:
+        """What the fleet is and does now, as a table: `functions`, `calls`, `executors`, `environments`, `errors`,
+        `events` or `waiting`. `events?after=12` gives those that came after number 12.
+        """
+        return system_tables.read(self._directory, f"system.{arguments.text(name, 'the name of a table')}")
 
     def row_errors(self, name: str = "") -> list[RowErrorsView]:
         """Rows of a function, or of all, that failed and became null or were left out, per executor.

@@ -51,6 +51,7 @@ class Directory:
 
     def __init__(self, rpc: Rpc, token: str | None) -> None:
         self.coordinators = rpc.coordinators
+        self._token = token
         self._token_options = _bearer(token)
         self._ticket_options = self._token_options
         """With what coordinators last gave this client for executors, which are shown no token."""
@@ -77,6 +78,10 @@ class Directory:
     def call_options(self, address: str) -> flight.FlightCallOptions:
         """Options of calls to this address: coordinators are shown the token, executors the ticket."""
         return self._token_options if address in self.coordinators.known else self._ticket_options
+
+    def control_options(self, seconds: float) -> flight.FlightCallOptions:
+        """Options of a question to a coordinator, which has to be answered in time."""
+        return _bearer(self._token, seconds)
 
     def take_ticket(self, info: flight.FlightInfo) -> flight.FlightInfo:
         """Keeps the ticket of a coordinator's response; it is a new one each time, so that it never ends."""
@@ -183,6 +188,6 @@ def _route(info: flight.FlightInfo) -> Route:
     return Route(inputs, kind, fields[count:], [address for address, _ in served], reference)
 
 
-def _bearer(credential: str | None) -> flight.FlightCallOptions:
+def _bearer(credential: str | None, seconds: float | None = None) -> flight.FlightCallOptions:
     headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
-    return flight.FlightCallOptions(headers=headers)
+    return flight.FlightCallOptions(timeout=seconds, headers=headers)

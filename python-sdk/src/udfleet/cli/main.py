@@ -7,16 +7,17 @@ from typing import Any
 
 import click
 
-from .. import __version__
 from ..errors import UdfleetError
 from . import output, shared
 from .audit import audit
 from .backup import backup, restore
+from .bundle import support_bundle
 from .call import call
 from .clickhouse import clickhouse
 from .completion import completion
 from .down import down
 from .drop import drop
+from .env import env
 from .errors import errors
 from .local import up
 from .logs import logs
@@ -26,6 +27,8 @@ from .register import register
 from .restart import restart
 from .status import drain, functions, progress, status
 from .token import token as token_group
+from .top import top
+from .why import events, why
 
 
 class _Group(click.Group):
@@ -61,7 +64,8 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="udfleet %(version)s")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=shared.show_version,
+              help="Versions of the package, of Python and of the programs.")  # fmt: skip
 @click.option(
     "--address",
     envvar="UDFLEET_ADDRESS",
@@ -104,7 +108,7 @@ def cli(
 
 
 for _command in (
-    up, down, status, functions, register, call, drop, logs, progress, errors, profile, restart, drain, backup, restore,
-    token_group, audit, clickhouse, completion, certs, coordinator, executor,
+    up, down, status, top, why, functions, register, call, drop, logs, progress, errors, events, profile, env, restart,
+    drain, backup, restore, token_group, audit, support_bundle, clickhouse, completion, certs, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 
 import click
 
+from .. import __version__
 from .._local import binaries
+from ..errors import StartupError
 
 _AS_GIVEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """The programs read their options themselves, `--help` too."""
@@ -39,6 +43,18 @@ def executor(options: tuple[str, ...]) -> None:
 def certs(options: tuple[str, ...]) -> None:
     """Make a CA and certificates of nodes and clients, or show what certificates say; `udfleet certs --help`."""
     _become(binaries.COORDINATOR, ("certs", *options))
+
+
+def build_info() -> str:
+    """What this is, for reports of faults: versions of the package, of Python and of the programs."""
+    lines = [f"udfleet {__version__}", f"Python {platform.python_version()} on {platform.platform()}"]
+    try:
+        path = binaries.find_program(binaries.COORDINATOR)
+        done = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=10, check=False)
+        lines.append(f"{done.stdout.strip() or 'programs of an unknown version'}, in {path.parent}")
+    except (StartupError, OSError, subprocess.TimeoutExpired) as error:
+        lines.append(f"without programs: {getattr(error, 'message', error)}")
+    return "\n".join(lines)
 
 
 def _become(program: str, options: tuple[str, ...]) -> None:

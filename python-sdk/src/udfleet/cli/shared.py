@@ -36,6 +36,15 @@ def refused_token(_ctx: click.Context, _param: click.Parameter, token: str | Non
         raise click.UsageError(f"{told}; use --token-file, or set UDFLEET_TOKEN or UDFLEET_TOKEN_FILE")
 
 
+def show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    """Prints what this is, and ends."""
+    if wanted and not ctx.resilient_parsing:
+        from .programs import build_info
+
+        print(build_info())
+        ctx.exit()
+
+
 def chosen_token(token_file: str | None) -> str | None:
     """What the option and the environment say of the token; None where they say nothing."""
     return read_token(token_file) if token_file else find_token(None, [])

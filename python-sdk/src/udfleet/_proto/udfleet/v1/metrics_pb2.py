@@ -25,33 +25,33 @@ _sym_db = _symbol_database.Default()
 from . import error_pb2 as udfleet_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/metrics.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\"*\n\tHistogram\x12\x0e\n\x06\x62ucket\x18\x01 \x03(\r\x12\r\n\x05\x63ount\x18\x02 \x03(\x04\"\xc7\x03\n\x0f\x46unctionMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x04\x12\x0f\n\x07retries\x18\x05 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x06 \x01(\x04\x12\x11\n\tbytes_out\x18\x07 \x01(\x04\x12\x11\n\tin_flight\x18\x08 \x01(\x04\x12\x10\n\x08queue_ns\x18\t \x01(\x04\x12\x13\n\x0btransfer_ns\x18\n \x01(\x04\x12\x12\n\nconvert_ns\x18\x0b \x01(\x04\x12\x0e\n\x06run_ns\x18\x0c \x01(\x04\x12\x0e\n\x06\x63pu_ns\x18\r \x01(\x04\x12&\n\x07latency\x18\x0e \x01(\x0b\x32\x15.udfleet.v1.Histogram\x12\x19\n\x11peak_memory_bytes\x18\x0f \x01(\x04\x12\x12\n\nrow_errors\x18\x10 \x01(\x04\x12$\n\x04user\x18\x11 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\x12\x0e\n\x06merged\x18\x12 \x01(\x04\x12(\n\x08\x66\x61ilures\x18\x13 \x03(\x0b\x32\x16.udfleet.v1.ErrorGroup\x12\x1a\n\x12\x66\x61ilures_unchanged\x18\x14 \x01(\x08\"\x9e\x01\n\nErrorGroup\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x15\n\rfirst_unix_ms\x18\x02 \x01(\x03\x12\x14\n\x0clast_unix_ms\x18\x03 \x01(\x03\x12%\n\x06newest\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x11\n\texception\x18\x05 \x01(\t\x12\x0c\n\x04\x66ile\x18\x06 \x01(\t\x12\x0c\n\x04line\x18\x07 \x01(\r\"\xb8\x02\n\nUserMetric\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.udfleet.v1.MetricGroup\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.udfleet.v1.MetricKind\x12\r\n\x05\x63ount\x18\x04 \x01(\x12\x12\x0b\n\x03sum\x18\x05 \x01(\x01\x12\x0b\n\x03min\x18\x06 \x01(\x01\x12\x0b\n\x03max\x18\x07 \x01(\x01\x12\r\n\x05value\x18\x08 \x01(\x01\x12\x0f\n\x07unix_ms\x18\t \x01(\x03\x12\x14\n\x0cspan_seconds\x18\n \x01(\r\x12\x10\n\x08positive\x18\x0b \x03(\x11\x12\x16\n\x0epositive_count\x18\x0c \x03(\x04\x12\x10\n\x08negative\x18\r \x03(\x11\x12\x16\n\x0enegative_count\x18\x0e \x03(\x04\x12\r\n\x05zeros\x18\x0f \x01(\x04\"*\n\x0bMetricGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"A\n\x0bUserMetrics\x12\x32\n\tfunctions\x18\x01 \x03(\x0b\x32\x1f.udfleet.v1.FunctionUserMetrics\"P\n\x13\x46unctionUserMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\r\x12\'\n\x07metrics\x18\x02 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\"M\n\x10NamedUserMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\'\n\x07metrics\x18\x02 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\"L\n\rProfileStacks\x12(\n\x06stacks\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.StackSamples\x12\x11\n\tperiod_ns\x18\x02 \x01(\x04\".\n\x0cStackSamples\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07samples\x18\x02 \x01(\x04*m\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43OUNTER\x10\x01\x12\t\n\x05GAUGE\x10\x02\x12\r\n\tHISTOGRAM\x10\x03\x12\x10\n\x0c\x44ISTRIBUTION\x10\x04\x12\t\n\x05METER\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18udfleet/v1/metrics.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/error.proto\"*\n\tHistogram\x12\x0e\n\x06\x62ucket\x18\x01 \x03(\r\x12\r\n\x05\x63ount\x18\x02 \x03(\x04\"\xdb\x03\n\x0f\x46unctionMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x04\x12\x0f\n\x07retries\x18\x05 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x06 \x01(\x04\x12\x11\n\tbytes_out\x18\x07 \x01(\x04\x12\x11\n\tin_flight\x18\x08 \x01(\x04\x12\x10\n\x08queue_ns\x18\t \x01(\x04\x12\x13\n\x0btransfer_ns\x18\n \x01(\x04\x12\x12\n\nconvert_ns\x18\x0b \x01(\x04\x12\x0e\n\x06run_ns\x18\x0c \x01(\x04\x12\x0e\n\x06\x63pu_ns\x18\r \x01(\x04\x12&\n\x07latency\x18\x0e \x01(\x0b\x32\x15.udfleet.v1.Histogram\x12\x19\n\x11peak_memory_bytes\x18\x0f \x01(\x04\x12\x12\n\nrow_errors\x18\x10 \x01(\x04\x12$\n\x04user\x18\x11 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\x12\x0e\n\x06merged\x18\x12 \x01(\x04\x12(\n\x08\x66\x61ilures\x18\x13 \x03(\x0b\x32\x16.udfleet.v1.ErrorGroup\x12\x1a\n\x12\x66\x61ilures_unchanged\x18\x14 \x01(\x08\x12\x12\n\nbatch_rows\x18\x15 \x03(\x04\"\x9e\x01\n\nErrorGroup\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x15\n\rfirst_unix_ms\x18\x02 \x01(\x03\x12\x14\n\x0clast_unix_ms\x18\x03 \x01(\x03\x12%\n\x06newest\x18\x04 \x01(\x0b\x32\x15.udfleet.v1.ErrorInfo\x12\x11\n\texception\x18\x05 \x01(\t\x12\x0c\n\x04\x66ile\x18\x06 \x01(\t\x12\x0c\n\x04line\x18\x07 \x01(\r\"\xb8\x02\n\nUserMetric\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.udfleet.v1.MetricGroup\x12\x0c\n\x04name\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.udfleet.v1.MetricKind\x12\r\n\x05\x63ount\x18\x04 \x01(\x12\x12\x0b\n\x03sum\x18\x05 \x01(\x01\x12\x0b\n\x03min\x18\x06 \x01(\x01\x12\x0b\n\x03max\x18\x07 \x01(\x01\x12\r\n\x05value\x18\x08 \x01(\x01\x12\x0f\n\x07unix_ms\x18\t \x01(\x03\x12\x14\n\x0cspan_seconds\x18\n \x01(\r\x12\x10\n\x08positive\x18\x0b \x03(\x11\x12\x16\n\x0epositive_count\x18\x0c \x03(\x04\x12\x10\n\x08negative\x18\r \x03(\x11\x12\x16\n\x0enegative_count\x18\x0e \x03(\x04\x12\r\n\x05zeros\x18\x0f \x01(\x04\"*\n\x0bMetricGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"A\n\x0bUserMetrics\x12\x32\n\tfunctions\x18\x01 \x03(\x0b\x32\x1f.udfleet.v1.FunctionUserMetrics\"P\n\x13\x46unctionUserMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\r\x12\'\n\x07metrics\x18\x02 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\"M\n\x10NamedUserMetrics\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\'\n\x07metrics\x18\x02 \x03(\x0b\x32\x16.udfleet.v1.UserMetric\"L\n\rProfileStacks\x12(\n\x06stacks\x18\x01 \x03(\x0b\x32\x18.udfleet.v1.StackSamples\x12\x11\n\tperiod_ns\x18\x02 \x01(\x04\".\n\x0cStackSamples\x12\r\n\x05stack\x18\x01 \x01(\t\x12\x0f\n\x07samples\x18\x02 \x01(\x04*m\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43OUNTER\x10\x01\x12\t\n\x05GAUGE\x10\x02\x12\r\n\tHISTOGRAM\x10\x03\x12\x10\n\x0c\x44ISTRIBUTION\x10\x04\x12\t\n\x05METER\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'udfleet.v1.metrics_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METRICKIND']._serialized_start=1440
-  _globals['_METRICKIND']._serialized_end=1549
+  _globals['_METRICKIND']._serialized_start=1460
+  _globals['_METRICKIND']._serialized_end=1569
   _globals['_HISTOGRAM']._serialized_start=64
   _globals['_HISTOGRAM']._serialized_end=106
   _globals['_FUNCTIONMETRICS']._serialized_start=109
-  _globals['_FUNCTIONMETRICS']._serialized_end=564
-  _globals['_ERRORGROUP']._serialized_start=567
-  _globals['_ERRORGROUP']._serialized_end=725
-  _globals['_USERMETRIC']._serialized_start=728
-  _globals['_USERMETRIC']._serialized_end=1040
-  _globals['_METRICGROUP']._serialized_start=1042
-  _globals['_METRICGROUP']._serialized_end=1084
-  _globals['_USERMETRICS']._serialized_start=1086
-  _globals['_USERMETRICS']._serialized_end=1151
-  _globals['_FUNCTIONUSERMETRICS']._serialized_start=1153
-  _globals['_FUNCTIONUSERMETRICS']._serialized_end=1233
-  _globals['_NAMEDUSERMETRICS']._serialized_start=1235
-  _globals['_NAMEDUSERMETRICS']._serialized_end=1312
-  _globals['_PROFILESTACKS']._serialized_start=1314
-  _globals['_PROFILESTACKS']._serialized_end=1390
-  _globals['_STACKSAMPLES']._serialized_start=1392
-  _globals['_STACKSAMPLES']._serialized_end=1438
+  _globals['_FUNCTIONMETRICS']._serialized_end=584
+  _globals['_ERRORGROUP']._serialized_start=587
+  _globals['_ERRORGROUP']._serialized_end=745
+  _globals['_USERMETRIC']._serialized_start=748
+  _globals['_USERMETRIC']._serialized_end=1060
+  _globals['_METRICGROUP']._serialized_start=1062
+  _globals['_METRICGROUP']._serialized_end=1104
+  _globals['_USERMETRICS']._serialized_start=1106
+  _globals['_USERMETRICS']._serialized_end=1171
+  _globals['_FUNCTIONUSERMETRICS']._serialized_start=1173
+  _globals['_FUNCTIONUSERMETRICS']._serialized_end=1253
+  _globals['_NAMEDUSERMETRICS']._serialized_start=1255
+  _globals['_NAMEDUSERMETRICS']._serialized_end=1332
+  _globals['_PROFILESTACKS']._serialized_start=1334
+  _globals['_PROFILESTACKS']._serialized_end=1410
+  _globals['_STACKSAMPLES']._serialized_start=1412
+  _globals['_STACKSAMPLES']._serialized_end=1458
 # @@protoc_insertion_point(module_scope)
