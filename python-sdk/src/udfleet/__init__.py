@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from ._client.fleet import Fleet, connect
     from ._local.fleet import LocalFleet, local
     from .progress import BundleProgressHandler
-    from .table.expression import Expression, and_, call, coalesce, col, concat, if_then_else, lit, not_, null_of, or_
+    from .table.expression import Expression, call, col, if_then_else, lit
+    from .table.expressions import and_, coalesce, concat, not_, null_of, or_
     from .table.table import Table
 
 __version__ = "0.1.0"
@@ -70,12 +71,12 @@ _LAZY = {
     "LocalFleet": "._local.fleet",
     "Table": ".table.table",
     "call": ".table.expression",
-    "or_": ".table.expression",
-    "null_of": ".table.expression",
-    "not_": ".table.expression",
-    "concat": ".table.expression",
-    "coalesce": ".table.expression",
-    "and_": ".table.expression",
+    "or_": ".table.expressions",
+    "null_of": ".table.expressions",
+    "not_": ".table.expressions",
+    "concat": ".table.expressions",
+    "coalesce": ".table.expressions",
+    "and_": ".table.expressions",
     "col": ".table.expression",
     "connect": "._client.fleet",
     "if_then_else": ".table.expression",

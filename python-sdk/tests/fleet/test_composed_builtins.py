@@ -10,7 +10,7 @@ import pytest
 from fleet_support import BIGINT, STRING
 
 from udfleet import DataTypes, Row, col, lit, udf
-from udfleet.table.expression import e, log, negative, pi
+from udfleet.table.expressions import e, log, negative, pi
 
 
 @pytest.fixture(scope="module")

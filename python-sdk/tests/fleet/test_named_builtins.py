@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from udfleet import DataTypes, InvalidPlanError, Row, call, col, lit, udf
-from udfleet.table.expression import concat_ws, greatest, least
+from udfleet.table.expressions import concat_ws, greatest, least
 
 ROWS = [
     ("a", 1, "x", Decimal("1.50")),

@@ -25,6 +25,12 @@ class BuiltinMethods:
         """A built-in aggregate of this expression."""
         raise NotImplementedError
 
+    def _to_unit(self, name: str, unit: Any) -> Expression:
+        """A time moved to a unit's border."""
+        from .expression import BuiltinCall
+
+        return BuiltinCall(name, (self, str(getattr(unit, "name", unit))))
+
     @property
     def count(self) -> Call:
         """How many values are not null."""
@@ -90,15 +96,13 @@ class BuiltinMethods:
         """The text backwards."""
         return self._operation("REVERSE")
 
-    @property
-    def ltrim(self) -> Expression:
-        """Without spaces at the start."""
-        return self._operation("LTRIM")
+    def ltrim(self, characters: Any = None) -> Expression:
+        """Without spaces, or those characters, at the start."""
+        return self._operation("LTRIM") if characters is None else self._operation("LTRIM", characters)
 
-    @property
-    def rtrim(self) -> Expression:
-        """Without spaces at the end."""
-        return self._operation("RTRIM")
+    def rtrim(self, characters: Any = None) -> Expression:
+        """Without spaces, or those characters, at the end."""
+        return self._operation("RTRIM") if characters is None else self._operation("RTRIM", characters)
 
     def trim(self, characters: Any = None) -> Expression:
         """Without spaces, or those characters, at both ends."""
@@ -142,15 +146,17 @@ class BuiltinMethods:
         """Without its sign."""
         return self._operation("ABS")
 
-    @property
-    def ceil(self) -> Expression:
-        """The next whole number up."""
-        return self._operation("CEIL")
+    def ceil(self, unit: Any = None) -> Expression:
+        """The next whole number up; of a time the next whole unit, "YEAR" to "SECOND"."""
+        return self._operation("CEIL") if unit is None else self._to_unit("ceil_to", unit)
 
-    @property
-    def floor(self) -> Expression:
-        """The next whole number down."""
-        return self._operation("FLOOR")
+    def floor(self, unit: Any = None) -> Expression:
+        """The next whole number down; of a time the start of its unit, "YEAR" to "SECOND"."""
+        return self._operation("FLOOR") if unit is None else self._to_unit("floor_to", unit)
+
+    def concat(self, *others: Any) -> Expression:
+        """Texts behind one another."""
+        return self._operation("CONCAT", *others)
 
     def round(self, places: Any) -> Expression:
         """Rounded to that many decimal places."""

@@ -5,8 +5,6 @@ Needs no other package. Expressions never change; operators make new ones.
 
 from __future__ import annotations
 
-import math
-
 from ..declaration import ConstantCalls, PlanExpression, UserDefinedFunctionWrapper
 from .builtins import BuiltinMethods
 from .composed import ComposedMethods
@@ -365,113 +363,6 @@ def lit(value: Any, data_type: TypeLike | None = None) -> Expression:
 def call(function: Function, *arguments: Any) -> Call:
     """A call: of the function of that name, or of what `udf` and its like made."""
     return Call(function, arguments)
-
-
-def and_(first: Any, second: Any, *others: Any) -> Expression:
-    """Whether all are true."""
-    return _chained("AND", first, second, *others)
-
-
-def or_(first: Any, second: Any, *others: Any) -> Expression:
-    """Whether one is true."""
-    return _chained("OR", first, second, *others)
-
-
-def not_(condition: Any) -> Expression:
-    """Whether it is false."""
-    return Operation("NOT", condition)
-
-
-def negative(value: Any) -> Expression:
-    """The number with the other sign."""
-    return Operation("NEGATE", value)
-
-
-def pi() -> Expression:
-    """The ratio of a circle's circumference to its diameter."""
-    return lit(math.pi)
-
-
-def e() -> Expression:
-    """Euler's number."""
-    return lit(math.e)
-
-
-def log(value: Any, base: Any = None) -> Expression:
-    """The logarithm to a base, or the natural one."""
-    return expression(value).log(base)
-
-
-def concat(first: Any, *others: Any) -> Expression:
-    """Texts behind one another."""
-    return Operation("CONCAT", first, *others)
-
-
-def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
-    """Texts behind one another with a separator between them; those that are null are left out."""
-    separator, empty = expression(separator), lit("")
-    parts = [
-        if_then_else(value.is_null, empty, Operation("CONCAT", separator, value))
-        for value in map(expression, (first, *others))
-    ]
-    return Operation("CONCAT", *parts).substring(separator.char_length + 1)
-
-
-def greatest(first: Any, *others: Any) -> Expression:
-    """The greatest of the values; null where any is."""
-    return Call("greatest", (first, *others))
-
-
-def least(first: Any, *others: Any) -> Expression:
-    """The least of the values; null where any is."""
-    return Call("least", (first, *others))
-
-
-def atan2(y: Any, x: Any) -> Expression:
-    """The angle of the point (x, y)."""
-    return BuiltinCall("atan2", (y, x))
-
-
-def rand() -> Expression:
-    """A random number from 0 up to 1, another for each row."""
-    return BuiltinCall("rand")
-
-
-def rand_integer(bound: Any) -> Expression:
-    """A random whole number from 0 up to the bound, which it never is, another for each row."""
-    return BuiltinCall("rand_integer", (bound,))
-
-
-def uuid() -> Expression:
-    """A random UUID, another for each row."""
-    return BuiltinCall("uuid")
-
-
-def map_from_arrays(keys: Any, values: Any) -> Expression:
-    """A MAP of an array of keys and one of their values."""
-    return BuiltinCall("map_from_arrays", (keys, values))
-
-
-def coalesce(*values: Any) -> Expression:
-    """The first of the values that is not null."""
-    if not values:
-        raise TypeError("coalesce() takes one value or more")
-    found = expression(values[-1])
-    for value in reversed(values[:-1]):
-        found = expression(value).if_null(found)
-    return found
-
-
-def null_of(data_type: TypeLike) -> Expression:
-    """Null, of a type."""
-    return lit(None, data_type)
-
-
-def _chained(operator: str, first: Any, *others: Any) -> Expression:
-    found = expression(first)
-    for other in others:
-        found = Operation(operator, found, other)
-    return found
 
 
 def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:

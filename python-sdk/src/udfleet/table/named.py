@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable
 
 from ..errors import InvalidPlanError
 from ..types import DataType
 from . import python_builtins, value_aggregates
-from .expression import MAX_DEPTH, BuiltinCall, Call, Expression, Named, Operation, concat_ws, e, expression, log, pi
+from .expression import (
+    MAX_DEPTH,
+    BuiltinCall,
+    Call,
+    Expression,
+    Named,
+    Operation,
+    expression,
+    lit,
+)
+from .expressions import concat_ws, e, log, pi, to_date, to_timestamp
 
 AGGREGATES = value_aggregates.NAMES | {"sum0"}
 """Names of aggregates among them, in lower case."""
@@ -23,6 +34,12 @@ def _called(found: Expression | Callable[..., Expression], arguments: tuple[Expr
     return found if isinstance(found, Expression) else found(*arguments)
 
 
+def _now() -> datetime.datetime:
+    """The moment when the plan is made, in UTC and milliseconds."""
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 _SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
     "left": (2, 2, _method("left")),
     "right": (2, 2, _method("right")),
@@ -35,8 +52,11 @@ _SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
     "cot": (1, 1, _method("cot")),
     "degrees": (1, 1, _method("degrees")),
     "radians": (1, 1, _method("radians")),
-    "to_date": (1, 1, _method("to_date")),
-    "to_timestamp": (1, 1, _method("to_timestamp")),
+    "to_date": (1, 2, to_date),
+    "to_timestamp": (1, 2, to_timestamp),
+    "current_date": (0, 0, lambda: lit(_now().date())),
+    "current_time": (0, 0, lambda: lit(_now().time(), "TIME(3)")),
+    "current_timestamp": (0, 0, lambda: lit(_now().replace(tzinfo=datetime.timezone.utc), "TIMESTAMP_LTZ(3)")),
     "concat_ws": (2, 1_000, concat_ws),
     "pi": (0, 0, pi),
     "e": (0, 0, e),
@@ -111,4 +131,5 @@ def _stands_for(call: Call, type_of: Callable[[Expression], DataType]) -> Expres
     least, most, make = _SCALARS[name]
     if not least <= len(call.arguments) <= most:
         raise InvalidPlanError(f"{name.upper()} does not take {len(call.arguments)} arguments", expression=str(call))
-    return expression(make(*call.arguments))
+    made = expression(make(*call.arguments))
+    return _stands_for(made, type_of) if isinstance(made, BuiltinCall) else made

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from ..declaration import UserDefinedFunctionWrapper, udf
 from ..errors import InvalidPlanError
 from ..types import DataType, DataTypes
-from .python_functions import arrays, json_values, numbers, patterns, texts
+from .python_functions import arrays, json_values, numbers, patterns, texts, times
 
 TypeOf = Callable[[int], DataType]
 """The type of the argument at a position."""
 
 _TEXT, _WHOLE, _REAL, _TRUTH = DataTypes.STRING(), DataTypes.BIGINT(), DataTypes.DOUBLE(), DataTypes.BOOLEAN()
-_TEXTS = DataTypes.ARRAY(_TEXT)
+_TEXTS, _BYTES = DataTypes.ARRAY(_TEXT), DataTypes.BYTES()
 
 
 class _Fixed(NamedTuple):
@@ -52,6 +52,18 @@ _FIXED: dict[str, _Fixed] = {
     "sha384": _Fixed(texts.sha384, (_TEXT,), _TEXT),
     "sha512": _Fixed(texts.sha512, (_TEXT,), _TEXT),
     "sha2": _Fixed(texts.sha2, (_TEXT, _WHOLE), _TEXT),
+    "unhex": _Fixed(texts.unhex, (_TEXT,), _BYTES),
+    "decode": _Fixed(texts.decode, (_BYTES, _TEXT), _TEXT),
+    "encode": _Fixed(texts.encode, (_TEXT, _TEXT), _BYTES),
+    "url_encode": _Fixed(texts.url_encode, (_TEXT,), _TEXT),
+    "url_decode": _Fixed(texts.url_decode, (_TEXT,), _TEXT),
+    "parse_url": _Fixed(texts.parse_url, (_TEXT, _TEXT, _TEXT), _TEXT, 1),
+    "str_to_map": _Fixed(texts.str_to_map, (_TEXT, _TEXT, _TEXT), DataTypes.MAP(_TEXT.not_null(), _TEXT), 2),
+    "from_unixtime": _Fixed(times.from_unixtime, (_WHOLE, _TEXT), _TEXT, 1),
+    "unix_timestamp": _Fixed(times.unix_timestamp, (_TEXT, _TEXT), _WHOLE, 1),
+    "convert_tz": _Fixed(times.convert_tz, (_TEXT, _TEXT, _TEXT), _TEXT),
+    "date_of_text": _Fixed(times.to_date, (_TEXT, _TEXT), DataTypes.DATE()),
+    "timestamp_of_text": _Fixed(times.to_timestamp, (_TEXT, _TEXT), DataTypes.TIMESTAMP(3)),
     "bin": _Fixed(numbers.binary, (_WHOLE,), _TEXT),
     "asin": _Fixed(numbers.asin, (_REAL,), _REAL),
     "acos": _Fixed(numbers.acos, (_REAL,), _REAL),
@@ -172,7 +184,79 @@ def _hex(_: str, type_of: TypeOf, __: int) -> tuple[list[DataType], DataType]:
     return [_WHOLE if whole else _TEXT], _TEXT
 
 
+def _as_given(name: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    """A number and whole numbers; gives the number's type."""
+    given = type_of(0).nullable()
+    if given.root not in ("TINYINT", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL"):
+        raise InvalidPlanError(f"{name.upper()} takes a number, not {given}")
+    return [given, _WHOLE][:count], given
+
+
+def _moment(name: str, type_of: TypeOf, position: int) -> DataType:
+    given = type_of(position).nullable()
+    if given.root not in ("DATE", "TIMESTAMP", "TIMESTAMP_LTZ") or given.precision > 6:
+        raise InvalidPlanError(f"{name.upper()} takes a DATE or a TIMESTAMP of at most 6 digits, not {given}")
+    return given
+
+
+def _written_time(name: str, type_of: TypeOf, _: int) -> tuple[list[DataType], DataType]:
+    return [_moment(name, type_of, 0), _TEXT], _TEXT
+
+
+def _between(name: str, type_of: TypeOf, _: int) -> tuple[list[DataType], DataType]:
+    return [_TEXT, _moment(name, type_of, 1), _moment(name, type_of, 2)], _WHOLE
+
+
+def _to_unit(name: str, type_of: TypeOf, _: int) -> tuple[list[DataType], DataType]:
+    given = type_of(0).nullable()
+    given = given if given.root == "TIME" and given.precision <= 6 else _moment(name, type_of, 0)
+    return [given, _TEXT], given
+
+
+def _point(_: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    text = type_of(0).root in ("CHAR", "VARCHAR")
+    inputs = [_TEXT, _TEXT, _TEXT] if text else [_WHOLE, _WHOLE, _WHOLE]
+    return inputs[:count], DataTypes.TIMESTAMP_LTZ(3)
+
+
+def _entries(name: str, type_of: TypeOf, _: int) -> tuple[list[DataType], DataType]:
+    whole, key, value = _map(name, type_of)
+    return [whole], DataTypes.ARRAY(DataTypes.ROW([DataTypes.FIELD("key", key), DataTypes.FIELD("value", value)]))
+
+
+def _choice(_: str, __: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    return [_WHOLE, *[_TEXT] * (count - 1)], _TEXT
+
+
+def _made_array(_: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    element = type_of(0).nullable()
+    return [element] * count, DataTypes.ARRAY(element).not_null()
+
+
+def _made_row(_: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    inputs = [type_of(position).nullable() for position in range(count)]
+    return inputs, DataTypes.ROW(inputs).not_null()
+
+
+def _made_map(name: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    if count % 2:
+        raise InvalidPlanError(f"{name.upper()} takes keys and values in turn, not {count} arguments")
+    key, value = type_of(0).not_null(), type_of(1).nullable()
+    return [key, value] * (count // 2), DataTypes.MAP(key, value).not_null()
+
+
 _TYPED: dict[str, _Typed] = {
+    "truncate": _Typed(numbers.truncate, 1, 2, _as_given),
+    "date_format": _Typed(times.date_format, 2, 2, _written_time),
+    "timestamp_diff": _Typed(times.timestamp_diff, 3, 3, _between),
+    "floor_to": _Typed(times.floor_to, 2, 2, _to_unit),
+    "ceil_to": _Typed(times.ceil_to, 2, 2, _to_unit),
+    "to_timestamp_ltz": _Typed(times.to_timestamp_ltz, 1, 3, _point),
+    "elt": _Typed(texts.elt, 2, 100, _choice),
+    "map_entries": _Typed(arrays.map_entries, 1, 1, _entries),
+    "array": _Typed(arrays.array, 1, 1_000, _made_array),
+    "row": _Typed(arrays.row, 1, 1_000, _made_row),
+    "map": _Typed(arrays.map_, 2, 1_000, _made_map),
     "hex": _Typed(texts.hexadecimal, 1, 1, _hex),
     "cardinality": _Typed(arrays.cardinality, 1, 1, _cardinality),
     "element": _Typed(arrays.element, 1, 1, _one),

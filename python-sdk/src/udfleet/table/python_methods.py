@@ -120,12 +120,10 @@ class PythonMethods:
         """The hyperbolic tangent."""
         return self._python("tanh")
 
-    @property
     def json_quote(self) -> Expression:
         """The text as a string of JSON."""
         return self._python("json_quote")
 
-    @property
     def json_unquote(self) -> Expression:
         """The text that a string of JSON stands for."""
         return self._python("json_unquote")
@@ -140,22 +138,18 @@ class PythonMethods:
         """The only element of an array; null of an empty one."""
         return self._python("element")
 
-    @property
     def array_distinct(self) -> Expression:
         """Each different element once."""
         return self._python("array_distinct")
 
-    @property
     def array_reverse(self) -> Expression:
         """The elements backwards."""
         return self._python("array_reverse")
 
-    @property
     def array_max(self) -> Expression:
         """The greatest element that is not null."""
         return self._python("array_max")
 
-    @property
     def array_min(self) -> Expression:
         """The least element that is not null."""
         return self._python("array_min")
@@ -289,3 +283,47 @@ class PythonMethods:
     def is_json(self) -> Expression:
         """Whether the text is JSON."""
         return self._python("is_json")
+
+    @property
+    def unhex(self) -> Expression:
+        """The bytes of hexadecimal digits."""
+        return self._python("unhex")
+
+    def decode(self, charset: Any) -> Expression:
+        """The text that bytes of a character set stand for."""
+        return self._python("decode", charset)
+
+    def encode(self, charset: Any) -> Expression:
+        """The text in bytes of a character set."""
+        return self._python("encode", charset)
+
+    @property
+    def url_encode(self) -> Expression:
+        """The text as a part of a form in a URL."""
+        return self._python("url_encode")
+
+    @property
+    def url_decode(self) -> Expression:
+        """The text that a part of a form in a URL stands for."""
+        return self._python("url_decode")
+
+    def parse_url(self, part: Any, key: Any = None) -> Expression:
+        """A part of a URL, such as HOST or QUERY; with a key its value in the query."""
+        return self._python("parse_url", part, *_given(key))
+
+    def elt(self, first: Any, *others: Any) -> Expression:
+        """The value at this position, from 1; null where there is none."""
+        return self._python("elt", first, *others)
+
+    def str_to_map(self, separator: Any = None, middle: Any = None) -> Expression:
+        """A MAP of pairs in a text, as in `a=1,b=2`."""
+        return self._python("str_to_map", *_given(separator, middle))
+
+    def truncate(self, places: Any = 0) -> Expression:
+        """Without the decimal places behind those."""
+        return self._python("truncate", places)
+
+    @property
+    def map_entries(self) -> Expression:
+        """Rows of key and value: an ARRAY."""
+        return self._python("map_entries")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...row import Row
 from .nulls import strict
 
 TYPE_CHECKING = False
@@ -160,3 +161,24 @@ def map_from_arrays(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
     if len(keys) != len(values):
         raise ValueError(f"{len(keys)} keys for {len(values)} values")
     return dict(zip(keys, values))
+
+
+@strict
+def map_entries(values: dict[Any, Any]) -> list[Any]:
+    """Rows of key and value."""
+    return [Row(key=key, value=value) for key, value in values.items()]
+
+
+def array(*values: Any) -> list[Any]:
+    """An array of these."""
+    return list(values)
+
+
+def row(*values: Any) -> Row:
+    """A row of these."""
+    return Row(*values)
+
+
+def map_(*keys_and_values: Any) -> dict[Any, Any]:
+    """A map of keys and values in turn."""
+    return dict(zip(keys_and_values[::2], keys_and_values[1::2]))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import random
 import uuid as uuids
+from decimal import ROUND_DOWN, Context, Decimal
 
 from .nulls import strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_EXACT = Context(prec=400)
 
 
 def _within(function: Callable[..., float], *numbers: float) -> float:
@@ -84,3 +88,15 @@ def rand_integer(bound: int) -> int:
 def uuid() -> str:
     """A random UUID (RFC 4122, version 4), another for each row."""
     return str(uuids.uuid4())
+
+
+@strict
+def truncate(number: int | float | Decimal, places: int = 0) -> int | float | Decimal:
+    """Without the decimal places behind those; negative ones are before the point."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return number
+    exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
+    if -exact.as_tuple().exponent <= places:  # type: ignore[operator]
+        return number
+    cut = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN, context=_EXACT)
+    return cut if isinstance(number, Decimal) else type(number)(cut)

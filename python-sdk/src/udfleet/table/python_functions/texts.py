@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import re
+import urllib.parse
 
 from .nulls import strict
 
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]*")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -111,3 +114,73 @@ def sha384(text: str) -> str:
 def sha512(text: str) -> str:
     """The SHA-2 hash of 512 bits."""
     return str(sha2(text, 512))
+
+
+@strict
+def unhex(text: str) -> bytes | None:
+    """The bytes of hexadecimal digits; null where it has other characters."""
+    if not _HEXADECIMAL.fullmatch(text):
+        return None
+    # Of an odd number of digits Flink leaves out the first, with a zero byte in its place.
+    return bytes.fromhex(text) if len(text) % 2 == 0 else b"\0" + bytes.fromhex(text[1:])
+
+
+@strict
+def decode(data: bytes, charset: str) -> str:
+    """The text that bytes of a character set stand for."""
+    return _codec(charset).decode(data)[0]
+
+
+@strict
+def encode(text: str, charset: str) -> bytes:
+    """The text in bytes of a character set."""
+    return _codec(charset).encode(text)[0]
+
+
+def _codec(charset: str) -> codecs.CodecInfo:
+    try:
+        return codecs.lookup(charset)
+    except LookupError:
+        raise ValueError(f"there is no character set {charset!r}") from None
+
+
+@strict
+def url_encode(text: str) -> str:
+    """The text as a part of a form in a URL."""
+    return urllib.parse.quote_plus(text, safe="*-._")
+
+
+@strict
+def url_decode(text: str) -> str:
+    """The text that a part of a form in a URL stands for."""
+    return urllib.parse.unquote_plus(text, errors="strict")
+
+
+@strict
+def parse_url(url: str, part: str, key: str | None = None) -> str | None:
+    """A part of a URL, such as HOST or QUERY; with a key, its value in the query."""
+    parsed = urllib.parse.urlsplit(url)
+    if key is not None:
+        values = urllib.parse.parse_qs(parsed.query, keep_blank_values=True).get(key) if part == "QUERY" else None
+        return values[0] if values else None
+    user, at, _ = parsed.netloc.rpartition("@")
+    parts = {
+        "HOST": parsed.hostname, "PATH": parsed.path, "QUERY": parsed.query or None, "REF": parsed.fragment or None,
+        "PROTOCOL": parsed.scheme or None, "FILE": parsed.path + (f"?{parsed.query}" if parsed.query else ""),
+        "AUTHORITY": parsed.netloc or None, "USERINFO": user if at else None,
+    }  # fmt: skip
+    if part not in parts:
+        raise ValueError(f"a URL has no part {part!r}: {', '.join(parts)} there are")
+    return parts[part]
+
+
+def elt(index: int | None, *values: str | None) -> str | None:
+    """The value at a position, from 1; null where there is none."""
+    return values[index - 1] if index is not None and 1 <= index <= len(values) else None
+
+
+@strict
+def str_to_map(text: str, separator: str = ",", middle: str = "=") -> dict[str, str | None]:
+    """Pairs of keys and values; both separators are regular expressions."""
+    pairs = (re.split(middle, pair, maxsplit=1) for pair in re.split(separator, text))
+    return {pair[0]: pair[1] if len(pair) > 1 else None for pair in pairs}
