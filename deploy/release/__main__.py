@@ -16,7 +16,7 @@ from cluster import engine, images
 from cluster.shell import STATE, fail, say, wait_for
 from cyclonedx.model.component import Component, ComponentType
 
-from . import bills, crates
+from . import bills, crates, scripts
 from .crates import ROOT
 
 SUMS = "SHA256SUMS"
@@ -28,13 +28,13 @@ def main() -> int:
     folder = Path(sys.argv[1]).resolve()
     project = tomllib.loads((ROOT / "python-sdk" / "pyproject.toml").read_text())["project"]
     version, when = project["version"], _committed()
-    compiled = crates.compiled_in()
+    compiled, pages = crates.compiled_in(), bills.scripts(scripts.bundled())
     (wheel,) = folder.glob("*.whl")
-    others = bills.required(project["dependencies"])
+    others = pages + bills.required(project["dependencies"])
     text = bills.bill(wheel, ComponentType.APPLICATION, version, when, compiled, others)
     (folder / f"udfleet-{version}-wheel.cdx.json").write_text(text)
     image = folder / f"udfleet-{version}-image.tar.gz"
-    others = _image(image, f"udfleet:{version}", version)
+    others = pages + _image(image, f"udfleet:{version}", version)
     text = bills.bill(image, ComponentType.CONTAINER, version, when, compiled, others)
     (folder / f"udfleet-{version}-image.cdx.json").write_text(text)
     _sum(folder)

@@ -19,6 +19,7 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 
 from .crates import PROGRAMS, Crate
+from .scripts import ScriptPackage
 
 # What a serial number is derived from: the same file has the same bill.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/")
@@ -40,6 +41,29 @@ def rust(crates: Iterable[Crate]) -> list[Component]:
         )
         for crate in crates
     ]
+
+
+def scripts(packages: Iterable[ScriptPackage]) -> list[Component]:
+    """In the dashboard's pages, which are compiled in."""
+    return [
+        Component(
+            type=ComponentType.LIBRARY,
+            name=package.name,
+            version=package.version,
+            bom_ref=f"npm:{package.name}@{package.version}",
+            purl=PackageURL("npm", *_scoped(package.name), package.version),
+            scope=ComponentScope.REQUIRED,
+            licenses=[LicenseFactory().make_from_string(package.license)] if package.license else [],
+            hashes=[HashType(alg=HashAlgorithm.SHA_512, content=package.sha512)],
+        )
+        for package in packages
+    ]
+
+
+def _scoped(name: str) -> tuple[str | None, str]:
+    """`@scope` and the name within it."""
+    scope, slash, rest = name.partition("/")
+    return (scope, rest) if slash else (None, name)
 
 
 def required(requirements: Iterable[str]) -> list[Component]:
