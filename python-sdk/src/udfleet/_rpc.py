@@ -51,6 +51,21 @@ def _opened(address: str, tls: TlsFiles | None) -> grpc.Channel:
 
 
 _Answer = TypeVar("_Answer", bound=Message)
+_PageRequest = (
+    fleet.ListFunctionsRequest
+    | fleet.ListTokensRequest
+    | fleet.ListTenantsRequest
+    | fleet.ListExecutorsRequest
+    | fleet.ProgressRequest
+)
+_Page = TypeVar(
+    "_Page",
+    fleet.ListFunctionsResponse,
+    fleet.ListTokensResponse,
+    fleet.ListTenantsResponse,
+    fleet.ListExecutorsResponse,
+    fleet.ProgressResponse,
+)
 _T = TypeVar("_T")
 
 
@@ -102,6 +117,15 @@ class Rpc:
     def _unary(self, method: str, request: Message, answer: type[_Answer]) -> _Answer:
         result: _Answer = self._ask(self._begin(method, request, answer))
         return result
+
+    def _pages(self, method: str, request: _PageRequest, answer: type[_Page]) -> Iterator[_Page]:
+        """All pages of a list."""
+        while True:
+            page = self._unary(method, request, answer)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def _begin(
         self, method: str, request: Message, answer: type[Message]
@@ -225,12 +249,8 @@ class Rpc:
     def functions(self, all_versions: bool) -> Iterator[fleet.FunctionInfo]:
         """All functions, without their source files."""
         request = fleet.ListFunctionsRequest(all_versions=all_versions)
-        while True:
-            page = self._unary("Fleet/ListFunctions", request, fleet.ListFunctionsResponse)
+        for page in self._pages("Fleet/ListFunctions", request, fleet.ListFunctionsResponse):
             yield from page.functions
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def drop(self, name: str) -> list[str]:
         """Drops a function or one version; returns what was dropped."""
@@ -270,22 +290,14 @@ class Rpc:
     def tokens(self) -> Iterator[fleet.AccessRecord]:
         """All tokens, without their secrets."""
         request = fleet.ListTokensRequest()
-        while True:
-            page = self._unary("Fleet/ListTokens", request, fleet.ListTokensResponse)
+        for page in self._pages("Fleet/ListTokens", request, fleet.ListTokensResponse):
             yield from page.records
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def tenants(self) -> Iterator[fleet.TenantInfo]:
         """All tenants."""
         request = fleet.ListTenantsRequest()
-        while True:
-            page = self._unary("Fleet/ListTenants", request, fleet.ListTenantsResponse)
+        for page in self._pages("Fleet/ListTenants", request, fleet.ListTenantsResponse):
             yield from page.tenants
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def revoke_token(self, request: fleet.RevokeTokenRequest) -> fleet.AccessRecord:
         """Revokes a token."""
@@ -294,12 +306,8 @@ class Rpc:
     def executors(self) -> Iterator[fleet.ExecutorInfo]:
         """All executors."""
         request = fleet.ListExecutorsRequest()
-        while True:
-            page = self._unary("Fleet/ListExecutors", request, fleet.ListExecutorsResponse)
+        for page in self._pages("Fleet/ListExecutors", request, fleet.ListExecutorsResponse):
             yield from page.executors
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def drain(self, executor: str, undo: bool) -> fleet.ExecutorInfo:
         """Takes an executor out of service, or back into it."""
@@ -309,12 +317,8 @@ class Rpc:
     def progress(self, function: str) -> Iterator[fleet.FunctionProgress]:
         """Numbers per function."""
         request = fleet.ProgressRequest(function=function)
-        while True:
-            page = self._unary("Fleet/Progress", request, fleet.ProgressResponse)
+        for page in self._pages("Fleet/Progress", request, fleet.ProgressResponse):
             yield from page.functions
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     def explain(self, plan: plan.Plan) -> fleet.ExplainResponse:
         """How a plan would run."""
