@@ -104,6 +104,10 @@ fn wishes(definition: &FunctionDefinition) -> Result<(), Error> {
     if definition.variables.values().any(|value| value.contains('\0')) {
         return Err(bad("a variable's value holds a NUL character"));
     }
+    if let Some(name) = definition.secrets.iter().find(|name| definition.variables.contains_key(*name)) {
+        return Err(bad(format!("{name} is both a variable and a secret, and a process has one value of it"))
+            .hint("rename one of them, or leave it out"));
+    }
     if definition.secrets.len() > MAX_SECRETS {
         return Err(bad(format!(
             "it asks for {} secrets, at most {MAX_SECRETS} are allowed",
@@ -184,6 +188,11 @@ mod tests {
         assert!(wrong(|d| drop(d.config.insert("x".to_owned(), String::new()))).contains("unknown config key"));
         assert!(wrong(|d| d.payload = None).contains("payload"));
         assert!(wrong(|d| d.resources = [("gpu".to_owned(), 0)].into_iter().collect()).contains("\"gpu\" = 0"));
+        let both = |d: &mut FunctionDefinition| {
+            d.variables.insert("KEY".to_owned(), "plain".to_owned());
+            d.secrets.push("KEY".to_owned());
+        };
+        assert!(wrong(both).contains("KEY is both"));
         assert!(wrong(|d| d.secrets.push("LD_PRELOAD".to_owned())).contains("LD_PRELOAD"));
         assert!(wrong(|d| drop(d.variables.insert("a b".to_owned(), String::new()))).contains("a b"));
         assert!(wrong(|d| drop(d.labels.insert(String::new(), "a".to_owned()))).contains("label"));

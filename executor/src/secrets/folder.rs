@@ -17,6 +17,8 @@ use udfleet_proto::v1::ErrorCode;
 
 use crate::sandbox::give;
 
+/// All secrets of one function, bytes: with its variables less than what a process can be started with, 2 MiB.
+const MAX_ALL_BYTES: usize = 1 << 20;
 /// Between two looks for files that have come or gone.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
@@ -106,9 +108,19 @@ impl SecretsFolder {
     /// The values of these, as they are now.
     ///
     /// # Errors
-    /// Names the one that is missing or can't be read.
+    /// Names the one that is missing or can't be read; [`ErrorCode::LimitExceeded`] where they are too large together.
     pub fn read(&self, names: &[String]) -> Result<Vec<SecretValue>, Error> {
-        names.iter().map(|name| self.one(name)).collect()
+        let values: Vec<SecretValue> = names.iter().map(|name| self.one(name)).collect::<Result<_, _>>()?;
+        let bytes: usize = values.iter().map(|secret| secret.name.len() + secret.value.len()).sum();
+        if bytes > MAX_ALL_BYTES {
+            let message = format!(
+                "the {} secrets of the function have {bytes} bytes, at most {MAX_ALL_BYTES} are allowed together",
+                values.len()
+            );
+            return Err(Error::new(ErrorCode::LimitExceeded, message)
+                .hint("ask for fewer, or keep a key in the secret and what it opens elsewhere"));
+        }
+        Ok(values)
     }
 
     fn one(&self, name: &str) -> Result<SecretValue, Error> {
@@ -178,6 +190,19 @@ mod tests {
         assert!(error.code() == ErrorCode::EnvironmentFailed && error.info().message.contains("KEY"));
         let folder = tempfile::tempdir().unwrap();
         assert!(missing(SecretsFolder::new(Some(folder.path().to_owned()))).info().message.contains("KEY"));
+    }
+
+    #[test]
+    fn all_together_have_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..16).map(|n| format!("KEY_{n}")).collect();
+        let large = vec![b'x'; MAX_SECRET_BYTES - 16];
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), &large).unwrap());
+        let secrets = SecretsFolder::new(Some(folder.path().to_owned()));
+        assert_eq!(secrets.read(&names).unwrap().len(), 16);
+        std::fs::write(folder.path().join("ONE_MORE"), "a few bytes beyond it: ".repeat(20)).unwrap();
+        let error = secrets.read(&[names, vec!["ONE_MORE".to_owned()]].concat()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::LimitExceeded, "{error}");
     }
 
     #[test]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 
+from . import _secret_names
+from .errors import InvalidDefinitionError
 from .requirements import requirement_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .requirements import PathLike
+
+
+def refuse_both(variables: Iterable[str], secrets: Iterable[str]) -> None:
+    """Refuses a name of both: one of the two values would be lost."""
+    both = _secret_names.in_both(variables, secrets)
+    if both:
+        raise InvalidDefinitionError(both, hint="rename one of them, or leave it out")
 
 
 class Environment:
@@ -25,7 +34,8 @@ class Environment:
     :param env: variables of its interpreters. Everybody sees them in the fleet: no place for secrets.
     :param secrets: names of secrets, which the executors have as files; its interpreters, and no others, see each as a
         variable and as a file of that name in the folder `UDFLEET_SECRETS_DIR`.
-    :raises InvalidDefinitionError: for a requirement that only this machine has, such as `./x.whl` or `-e .`.
+    :raises InvalidDefinitionError: for a requirement that only this machine has, such as `./x.whl` or `-e .`; for a
+        name that is both a variable and a secret.
     """
 
     __slots__ = ("archives", "env", "files", "python", "requirements", "requirements_cache", "secrets")
@@ -46,6 +56,7 @@ class Environment:
             raise TypeError("secrets takes a list of names")
         self.env = {str(name): str(value) for name, value in (env or {}).items()}
         self.secrets = [str(name) for name in secrets]
+        refuse_both(self.env, self.secrets)
         self.python = python
         self.requirements = requirement_lines(requirements)
         self.requirements_cache = None if requirements_cache is None else os.fspath(requirements_cache)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .._client.fleet import Fleet
 from .._client.registration import to_stderr
+from .._secret_names import is_name, is_reserved
 from ..errors import InvalidConfigError, StartupError
 from . import binaries
 from .folder import WorkFolder
@@ -46,6 +47,7 @@ class Processes:
             raise InvalidConfigError(
                 f"an executor needs at least one interpreter, not {interpreters!r:.100}", hint="interpreters=None"
             )
+        _check_secrets(secret_values or {})
         self._bin = binaries.find_folder()
         self._report = report
         self._work = WorkFolder()
@@ -85,10 +87,6 @@ class Processes:
         folder = self.folder / "secrets"
         folder.mkdir(0o700)
         for name, value in values.items():
-            if not (isinstance(name, str) and name.isascii() and name.isidentifier() and isinstance(value, str)):
-                raise InvalidConfigError(
-                    f"secret {name!r:.100}: names and values are texts", hint='secrets={"API_KEY": key}'
-                )
             path = folder / name
             path.touch(0o600)
             path.write_text(value)
@@ -157,6 +155,19 @@ class Processes:
 
 def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_secrets(values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        if not (is_name(name) and isinstance(value, str)):
+            raise InvalidConfigError(
+                f"secret {name!r:.100}: names and values are texts", hint='secrets={"API_KEY": key}'
+            )
+        if is_reserved(name):
+            raise InvalidConfigError(
+                f"{name} can't be a secret: the interpreter's own variables can't be set",
+                hint="PATH, HOME, TMPDIR, PYTHON..., LD_... and UDFLEET_... are its own: choose another name",
+            )
 
 
 def _cache_folder() -> Path:

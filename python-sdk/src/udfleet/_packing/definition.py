@@ -12,8 +12,9 @@ from typing import Any
 
 from .._convert.misfit import shown
 from .._proto.udfleet.v1 import function_pb2
+from .._secret_names import is_name
 from ..declaration import UserDefinedFunctionWrapper
-from ..environment import CONFIG_KEYS, Environment, base_name
+from ..environment import CONFIG_KEYS, Environment, base_name, refuse_both
 from ..errors import InvalidDefinitionError, InvalidInputError
 from ..requirements import split_constraints
 from ..types.wire import accumulator_to_proto, to_proto
@@ -47,6 +48,7 @@ def build(
     """Packs a declared function; its artifacts go into the shipment."""
     settings = translated({key: config_text(value) for key, value in config.items()})
     environment = environment.with_config(settings)
+    refuse_both(environment.env, secrets)
     pickled, modules = _pickled(wrapper, environment)
     python = environment.python or (_CLIENT_PYTHON if pickled.holds_bytecode else "")
     definition = function_pb2.FunctionDefinition(
@@ -104,7 +106,7 @@ def label_texts(labels: Mapping[str, str] | None) -> dict[str, str]:
 
 def secret_names(secrets: Sequence[str]) -> list[str]:
     """Each once, in order."""
-    if not all(isinstance(name, str) and name.isascii() and name.isidentifier() for name in secrets):
+    if not all(map(is_name, secrets)):
         raise InvalidInputError(
             f"secrets are names such as those of variables, not {shown(list(secrets))}", hint='secrets=["API_KEY"]'
         )
