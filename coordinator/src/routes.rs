@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
@@ -36,7 +36,13 @@ pub struct Endpoint {
     lost: CancellationToken,
     next: AtomicUsize,
     in_flight: AtomicUsize,
+    since: Instant,
+    /// Until when others are preferred to it, in milliseconds from `since`. 0: it answers.
+    silent_until_ms: AtomicU64,
 }
+
+/// How long others are preferred to an executor of which a stream was found to hang.
+const SILENT: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     /// Makes the connections lazily. Call within a tokio runtime.
@@ -64,6 +70,8 @@ impl Endpoint {
             lost: CancellationToken::new(),
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            since: Instant::now(),
+            silent_until_ms: AtomicU64::new(0),
         })
     }
 
@@ -82,6 +90,23 @@ impl Endpoint {
     /// Resolves once it is given up.
     pub fn lost(&self) -> WaitForCancellationFutureOwned {
         self.lost.clone().cancelled_owned()
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A stream of it hangs, or is answered again.
+    pub fn note_silent(&self, silent: bool) {
+        let until = if silent { self.age_ms() + SILENT.as_millis() as u64 } else { 0 };
+        self.silent_until_ms.store(until, Ordering::Relaxed);
+    }
+
+    /// A stream of it was found to hang, not long ago.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let until = self.silent_until_ms.load(Ordering::Relaxed);
+        until > 0 && self.age_ms() < until
     }
 
     /// Batches that this coordinator has sent and not seen answered, over all streams.

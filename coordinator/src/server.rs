@@ -169,6 +169,7 @@ impl Server {
             Arc::clone(&stats),
             Arc::clone(&lookup),
             coordinators,
+            config.exchange_timeout.0,
         );
         let history = config.data_dir.join(HISTORY);
         let monitor = Arc::new(Monitor::restored(&history, SystemTime::now()));

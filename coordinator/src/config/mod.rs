@@ -101,6 +101,8 @@ pub struct Config {
     pub insecure_non_loopback: bool,
     /// How long an executor may be without a report before it counts as lost.
     pub executor_timeout: HumanDuration,
+    /// How long an executor may say nothing of a stream, while it reports, before its batches go to others.
+    pub exchange_timeout: HumanDuration,
     /// How long a registration may take unless the caller says otherwise.
     pub registration_timeout: HumanDuration,
     /// How long a file is kept that no function needs: between its upload and its registration, or after a drop.
@@ -146,6 +148,7 @@ impl Default for Config {
             tls_allow: None,
             insecure_non_loopback: false,
             executor_timeout: HumanDuration(Duration::from_secs(10)),
+            exchange_timeout: HumanDuration(Duration::from_secs(30)),
             registration_timeout: HumanDuration(Duration::from_secs(600)),
             artifact_ttl: HumanDuration(Duration::from_secs(3600)),
             tenants: TenantLimitsTable::default(),

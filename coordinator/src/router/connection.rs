@@ -67,6 +67,11 @@ impl UpstreamConnection {
         self.sender = None;
     }
 
+    /// Cancels the exchange: nothing more comes of it.
+    pub fn abandon(self) {
+        self.gate.cut();
+    }
+
     /// Whether its messages are read.
     pub fn set_reading(&self, on: bool) {
         self.gate.set(on);

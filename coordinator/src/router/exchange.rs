@@ -20,7 +20,7 @@ use udfleet_edge::engine::Incoming;
 use udfleet_proto::error::Error;
 
 use super::connection::{self, UpstreamConnection, UpstreamMessages};
-use super::core::{Candidate, Effect, Event, ExchangeCore};
+use super::core::{Candidate, Effect, Event, ExchangeCore, progress_period};
 use super::input::InputSource;
 use super::routed_stage::RoutedStage;
 use super::service::{ActiveStream, RouterContext};
@@ -48,6 +48,14 @@ impl Candidate for Server {
 
     fn note_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    fn is_silent(&self) -> bool {
+        self.endpoint.is_silent()
+    }
+
+    fn note_silent(&self, silent: bool) {
+        self.endpoint.note_silent(silent);
     }
 
     fn begin(&self) -> InFlight {
@@ -79,12 +87,14 @@ impl Exchange {
     ///
     /// # Errors
     /// When a function of the stage is gone.
-    pub fn new(shared: Arc<RouterContext>, stage: RoutedStage, input: InputSource) -> Result<Self, Error> {
+    pub fn new(shared: Arc<RouterContext>, mut stage: RoutedStage, input: InputSource) -> Result<Self, Error> {
+        let silence = shared.exchange_timeout;
+        stage.request.progress_every_ms = u32::try_from(progress_period(silence).as_millis()).unwrap_or(u32::MAX);
         let changes = shared.routes.changes();
         let routes = shared.routes.load_full();
         let serving = stage.serving(&routes)?;
         Ok(Self {
-            core: ExchangeCore::new(stage.spec.clone(), serving, SmallRng::from_os_rng()),
+            core: ExchangeCore::new(stage.spec.clone(), serving, silence, SmallRng::from_os_rng()),
             _active: matches!(input, InputSource::Client(_)).then(|| shared.stats.stream()),
             shared,
             stage,
@@ -160,7 +170,9 @@ impl Exchange {
                 None => std::future::pending().await,
             }
         };
+        // What has come counts before time does: an executor that has said something is not silent.
         tokio::select! {
+            biased;
             (id, message) = message => self.event_of(id, message),
             event = input => event,
             _ = self.changes.changed(), if follows => Event::Timer,
@@ -209,6 +221,11 @@ impl Exchange {
                 Effect::EndInput { upstream } => {
                     if let Some(connection) = self.connections.get_mut(&upstream) {
                         connection.end_input();
+                    }
+                }
+                Effect::Abandon { upstream } => {
+                    if let Some(connection) = self.connections.remove(&upstream) {
+                        connection.abandon();
                     }
                 }
                 Effect::Read { upstream, on } => {

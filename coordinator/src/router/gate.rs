@@ -12,6 +12,7 @@ use futures::task::AtomicWaker;
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     closed: AtomicBool,
+    cut: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -22,6 +23,16 @@ impl Gate {
         if open && was_closed {
             self.waker.wake();
         }
+    }
+
+    /// Ends the stream behind it.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     pub fn is_open(&self) -> bool {
@@ -39,12 +50,13 @@ impl<S: Stream + Unpin> Stream for Gated<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        self.gate.waker.register(context.waker());
+        if self.gate.is_cut() {
+            return Poll::Ready(None);
+        }
+        // It may have opened before the waker was there.
         if !self.gate.is_open() {
-            self.gate.waker.register(context.waker());
-            // It may have opened before the waker was there.
-            if !self.gate.is_open() {
-                return Poll::Pending;
-            }
+            return Poll::Pending;
         }
         Pin::new(&mut self.answers).poll_next(context)
     }
@@ -55,6 +67,16 @@ mod tests {
     use futures::{FutureExt as _, StreamExt as _};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_cut_ends_also_while_it_waits() {
+        let gate = Arc::new(Gate::default());
+        let mut gated = Gated { gate: Arc::clone(&gate), answers: futures::stream::pending::<u8>() };
+        let waiting = tokio::spawn(async move { gated.next().await });
+        tokio::task::yield_now().await;
+        gate.cut();
+        assert_eq!(waiting.await.unwrap(), None);
+    }
 
     #[tokio::test]
     async fn a_closed_gate_holds_and_an_open_one_wakes() {

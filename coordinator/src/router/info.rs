@@ -23,8 +23,14 @@ pub(super) fn flight_info(
             .with_ticket(Ticket::new(target.function.name.clone()))
             .with_location(server.endpoint.location.as_str())
     };
-    let endpoints = target.servers.iter().map(endpoint).collect();
+    let endpoints = answering(&target.servers).map(endpoint).collect();
     describe(&target.function.definition, engine, descriptor, endpoints, coordinators)
+}
+
+/// Without those of which a stream hangs, as long as there are others.
+fn answering(servers: &[Server]) -> impl Iterator<Item = &Server> {
+    let all_hang = servers.iter().all(|server| server.endpoint.is_silent());
+    servers.iter().filter(move |server| all_hang || !server.endpoint.is_silent())
 }
 
 /// A plan: of one stage with the executors that serve it, each to be asked for what the ticket holds; of several, or
@@ -49,12 +55,12 @@ pub(super) fn of_stages(
                 ..stage.request.clone()
             };
             let ticket = Bytes::from(request.encode_to_vec());
-            let direct = |server: Server| {
+            let direct = |server: &Server| {
                 FlightEndpoint::new()
                     .with_ticket(Ticket::new(ticket.clone()))
                     .with_location(server.endpoint.location.as_str())
             };
-            servers.into_iter().map(direct).collect()
+            answering(&servers).map(direct).collect()
         }
         _ => vec![FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()))],
     };

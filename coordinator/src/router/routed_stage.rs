@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::Schema;
 use udfleet_proto::config::{MAX_ATTEMPTS, max_attempts};
@@ -18,6 +19,9 @@ use crate::routes::{Routes, Server, Target};
 /// than it takes until the executors' reports tell who is free.
 const GIVE_BACK_AFTER_MS: u32 = 2_000;
 
+/// Clients are not told more often than this how their stream stands.
+const SHORTEST_PROGRESS: Duration = Duration::from_millis(50);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct RoutedStage {
@@ -33,6 +37,12 @@ pub(super) struct RoutedStage {
 /// What goes for every exchange with an executor.
 fn forwarded(asked: &ExchangeRequest) -> ExchangeRequest {
     ExchangeRequest { forwarded: true, refuse_if_busy: false, give_back_after_ms: GIVE_BACK_AFTER_MS, ..asked.clone() }
+}
+
+/// How often the client wants to hear how its stream stands.
+fn progress_every(asked: &ExchangeRequest) -> Option<Duration> {
+    let wanted = Duration::from_millis(u64::from(asked.progress_every_ms));
+    (!wanted.is_zero()).then(|| wanted.max(SHORTEST_PROGRESS))
 }
 
 fn attempts(functions: &[Arc<Function>]) -> u32 {
@@ -67,6 +77,7 @@ impl RoutedStage {
                 aggregates: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
                 partition_by: Vec::new(),
                 after_aggregation: false,
+                progress_every: progress_every(asked),
             },
         }
     }
@@ -106,6 +117,7 @@ impl RoutedStage {
                 aggregates: stage.pipeline_breaker,
                 partition_by: stage.partition_by.clone(),
                 after_aggregation,
+                progress_every: progress_every(asked),
             },
             request: ExchangeRequest { give_back_after_ms, stage: Some(stage), producer, ..forwarded(asked) },
         }

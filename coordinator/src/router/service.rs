@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use udfleet_edge::auth::{Principal, SendToken, TicketSigner};
@@ -63,6 +64,8 @@ pub(super) struct RouterContext {
     pub token: SendToken,
     pub tickets: Arc<TicketSigner>,
     pub stats: Arc<Stats>,
+    /// An executor that says nothing of a stream for so long hangs.
+    pub exchange_timeout: Duration,
 }
 
 /// Routes streams to executors.
@@ -78,7 +81,8 @@ pub type Coordinators = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl Router {
     /// Routes by this table; `tickets` are shown to executors and given to callers for these, `lookup` finds what another
-    /// coordinator has just registered, and clients are told of `coordinators`.
+    /// coordinator has just registered, and clients are told of `coordinators`. An executor that says nothing of a stream
+    /// for `exchange_timeout` hangs.
     #[must_use]
     pub fn new(
         routes: Arc<RouteTable>,
@@ -86,9 +90,14 @@ impl Router {
         stats: Arc<Stats>,
         lookup: Arc<dyn Lookup>,
         coordinators: Coordinators,
+        exchange_timeout: Duration,
     ) -> Self {
         let token = SendToken::changing(tickets.clone());
-        Self { shared: Arc::new(RouterContext { routes, token, tickets, stats }), lookup, coordinators }
+        Self {
+            shared: Arc::new(RouterContext { routes, token, tickets, stats, exchange_timeout }),
+            lookup,
+            coordinators,
+        }
     }
 
     /// The stages of one stream, in a row.

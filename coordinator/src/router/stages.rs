@@ -71,7 +71,11 @@ fn composed(mut request: ExchangeRequest, caller: &Principal, routes: &Routes) -
         functions.iter().try_for_each(|function| caller.demand_function(&function.definition.name))?;
         // The progress of a plan is that of its last stage: rows would be counted more than once.
         let last = index + 1 == count;
-        let asked = ExchangeRequest { bundle_progress: request.bundle_progress && last, ..request.clone() };
+        let asked = ExchangeRequest {
+            bundle_progress: request.bundle_progress && last,
+            progress_every_ms: if last { request.progress_every_ms } else { 0 },
+            ..request.clone()
+        };
         all.push(RoutedStage::of_stage(stage, index, &functions, &asked, after_aggregation));
         after_aggregation |= aggregates;
     }

@@ -1,11 +1,11 @@
 //! The identity of a stream's client, and which of its batches may have run.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::ExchangeRequest;
+use udfleet_proto::v1::{ExchangeRequest, StreamProgress};
 
 /// A client that has other executors at hand gets a batch back after this time: by then a call is a long one.
 const DIRECT_GIVE_BACK: Duration = Duration::from_millis(100);
@@ -17,6 +17,8 @@ pub(super) struct ClientStream {
     pub(super) job: String,
     /// When a batch that has not begun goes back to the client, where others can run it.
     pub(super) give_back: Option<GiveBack>,
+    /// How often the client wants to hear how the stream stands.
+    pub(super) progress_every: Option<Duration>,
     begun: Mutex<BegunBatches>,
 }
 
@@ -46,8 +48,10 @@ struct BegunBatches {
     latest: u64,
     /// The place of the first batch that was refused: neither it nor any after it begins.
     refused: u64,
-    /// Batches that have begun and are not answered yet.
-    running: usize,
+    /// Since when batches run that have begun and are not answered yet.
+    running: Vec<Instant>,
+    /// Batches that are not answered yet.
+    in_flight: u32,
 }
 
 /// A batch of a stream.
@@ -63,11 +67,24 @@ pub(super) struct BatchIdentity {
 
 /// A batch counts as running until this is dropped.
 #[derive(Debug)]
-pub(super) struct Begun(Arc<ClientStream>);
+pub(super) struct Begun(Arc<ClientStream>, Instant);
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.0.begun.lock().running -= 1;
+        let running = &mut self.0.begun.lock().running;
+        if let Some(index) = running.iter().position(|since| *since == self.1) {
+            running.swap_remove(index);
+        }
+    }
+}
+
+/// A batch counts as in flight until this is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<ClientStream>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.begun.lock().in_flight -= 1;
     }
 }
 
@@ -77,7 +94,10 @@ impl ClientStream {
             producer: request.producer.clone(),
             job: request.job.clone(),
             give_back: GiveBack::of(request),
-            begun: Mutex::new(BegunBatches { latest: 0, refused: u64::MAX, running: 0 }),
+            progress_every: Some(request.progress_every_ms)
+                .filter(|ms| *ms > 0)
+                .map(|ms| Duration::from_millis(u64::from(ms))),
+            begun: Mutex::new(BegunBatches { latest: 0, refused: u64::MAX, running: Vec::new(), in_flight: 0 }),
         })
     }
 
@@ -91,8 +111,26 @@ impl ClientStream {
             return Err(Error::internal("the batch or one before it was refused"));
         }
         begun.latest = begun.latest.max(place);
-        begun.running += 1;
-        Ok(Begun(Arc::clone(self)))
+        let now = Instant::now();
+        begun.running.push(now);
+        Ok(Begun(Arc::clone(self), now))
+    }
+
+    /// A batch has come.
+    pub(super) fn arrived(self: &Arc<Self>) -> InFlight {
+        self.begun.lock().in_flight += 1;
+        InFlight(Arc::clone(self))
+    }
+
+    /// How the stream stands.
+    pub(super) fn progress(&self) -> StreamProgress {
+        let begun = self.begun.lock();
+        let longest = begun.running.iter().map(Instant::elapsed).max().unwrap_or_default();
+        StreamProgress {
+            in_flight: begun.in_flight,
+            running: begun.running.len() as u32,
+            running_ms: longest.as_millis() as u64,
+        }
     }
 
     /// The batch was not run, and those after it will not be: true where none of them has begun.
@@ -105,7 +143,7 @@ impl ClientStream {
     /// Refuses a batch that waits, unless it, a later one, or any other that the client has no answer to has begun.
     pub(super) fn give_back(&self, place: u64) -> bool {
         let mut begun = self.begun.lock();
-        let free = begun.running == 0 && begun.latest < place;
+        let free = begun.running.is_empty() && begun.latest < place;
         if free {
             begun.refused = begun.refused.min(place);
         }
@@ -146,6 +184,20 @@ mod tests {
         assert!(!stream.give_back(1), "it has begun");
         assert!(stream.give_back(2));
         assert!(stream.begin(2).is_err() && stream.begin(3).is_err(), "another executor runs them");
+    }
+
+    #[test]
+    fn a_stream_knows_how_it_stands() {
+        let stream = stream();
+        let (first, second) = (stream.arrived(), stream.arrived());
+        let begun = stream.begin(1).unwrap();
+        let now = stream.progress();
+        assert_eq!((now.in_flight, now.running), (2, 1), "one waits");
+        drop((begun, first));
+        let now = stream.progress();
+        assert_eq!((now.in_flight, now.running, now.running_ms), (1, 0, 0));
+        drop(second);
+        assert_eq!(stream.progress(), StreamProgress::default());
     }
 
     #[test]

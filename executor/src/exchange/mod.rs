@@ -10,6 +10,7 @@ mod frontend;
 mod input;
 mod merge;
 mod parts;
+mod progress;
 mod queue;
 mod schema;
 mod served;

@@ -20,9 +20,10 @@ use udfleet_proto::v1::BatchResult;
 use super::aggregation::StreamAggregation;
 use super::batch::{BatchAnswer, ResultPart, run};
 use super::bundle::Intake;
-use super::client_stream::BatchIdentity;
+use super::client_stream::{BatchIdentity, InFlight};
 use super::input::{Batch, InputReader};
 use super::parts::PartReader;
+use super::progress::ProgressTicks;
 use super::served::StreamSlot;
 use super::target::{Call, Target};
 use super::watch::Watch;
@@ -42,14 +43,21 @@ pub(super) fn serve(
     let failed = Arc::new(AtomicBool::new(false));
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
-    let mut watch = Watch::new(&call);
+    let (mut watch, mut ticks) = (Watch::new(&call), ProgressTicks::of(&call));
     let mut answers = answers(call, batches, Arc::clone(&failed), ended);
     stream! {
         let _slot = slot;
         let _guard = guard;
         yield Ok(schema);
         loop {
-            let AnsweredBatch { sequence, attempt, intake, outcome, _permit } = match next(&mut answers, &watch).await {
+            let event = match ticks.or(next(&mut answers, &watch)).await {
+                Ok(event) => event,
+                Err(progress) => {
+                    yield Ok(progress);
+                    continue;
+                }
+            };
+            let AnsweredBatch { sequence, attempt, intake, outcome, _permit, _in_flight } = match event {
                 StreamEvent::Answer(Some(answered)) => answered,
                 StreamEvent::Answer(None) => break,
                 StreamEvent::Tick => {
@@ -86,9 +94,12 @@ pub(super) fn serve(
                         return;
                     }
                 }
-                outcome = match &mut parts {
-                    Some(parts) => next_part(parts).await,
-                    None => Err(unfinished()),
+                outcome = loop {
+                    let Some(parts) = &mut parts else { break Err(unfinished()) };
+                    match ticks.or(next_part(parts)).await {
+                        Ok(part) => break part,
+                        Err(progress) => yield Ok(progress),
+                    }
                 };
             }
         }
@@ -131,11 +142,13 @@ struct AnsweredBatch {
     intake: Option<Intake>,
     outcome: Result<BatchAnswer, Error>,
     _permit: Option<OwnedSemaphorePermit>,
+    /// Likewise.
+    _in_flight: Option<InFlight>,
 }
 
 impl AnsweredBatch {
     fn refused(sequence: u64, error: Error) -> Self {
-        Self { sequence, attempt: 0, intake: None, outcome: Err(error), _permit: None }
+        Self { sequence, attempt: 0, intake: None, outcome: Err(error), _permit: None, _in_flight: None }
     }
 }
 
@@ -169,10 +182,10 @@ fn start(
         Ok((batch, permit)) => {
             let (call, ended) = (call.clone(), ended.clone());
             let BatchIdentity { sequence, attempt, .. } = batch.identity;
-            let intake = Some(intake(&batch));
+            let (intake, in_flight) = (Some(intake(&batch)), Some(call.client.arrived()));
             let run = async move {
                 let outcome = run(&call, &batch, &ended).await;
-                AnsweredBatch { sequence, attempt, intake, outcome, _permit: permit }
+                AnsweredBatch { sequence, attempt, intake, outcome, _permit: permit, _in_flight: in_flight }
             };
             Ok((sequence, tokio::spawn(run)))
         }
@@ -207,8 +220,9 @@ fn aggregated(
                 Ok((batch, permit)) => {
                     let BatchIdentity { sequence, attempt, .. } = batch.identity;
                     end = sequence.saturating_add(1);
-                    let intake = Some(intake(&batch));
-                    AnsweredBatch { sequence, attempt, intake, outcome: aggregation.feed(batch).await, _permit: permit }
+                    let (intake, in_flight) = (Some(intake(&batch)), Some(call.client.arrived()));
+                    let outcome = aggregation.feed(batch).await;
+                    AnsweredBatch { sequence, attempt, intake, outcome, _permit: permit, _in_flight: in_flight }
                 }
                 Err((sequence, error)) => AnsweredBatch::refused(sequence, error),
             };
@@ -219,7 +233,9 @@ fn aggregated(
                 return;
             }
         }
-        yield AnsweredBatch { sequence: end, attempt: 1, intake: None, outcome: aggregation.finish().await, _permit: None };
+        let in_flight = Some(call.client.arrived());
+        let outcome = aggregation.finish().await;
+        yield AnsweredBatch { sequence: end, attempt: 1, intake: None, outcome, _permit: None, _in_flight: in_flight };
     }
 }
 

@@ -13,6 +13,9 @@ use super::{Candidate, Effect, ExchangeCore, Failure, Routing, failure, retry, s
 
 impl<S: Candidate> ExchangeCore<S> {
     pub(super) fn on_message(&mut self, id: usize, data: FlightData, now: Instant) {
+        if let Some(upstream) = self.upstreams.get_mut(id) {
+            upstream.heard.now();
+        }
         if let Err(error) = self.take_answer(id, data) {
             self.on_failure(id, failure::of_error(error), now);
         }
@@ -31,6 +34,17 @@ impl<S: Candidate> ExchangeCore<S> {
         self.on_failure(id, Failure::Elsewhere(error), now);
     }
 
+    /// An executor says nothing: its batches go elsewhere, where they may run again.
+    pub(super) fn on_silence(&mut self, id: usize, now: Instant) {
+        let Some(upstream) = self.upstreams.get(id) else { return };
+        upstream.note_silent(true);
+        let executor = upstream.executor().to_owned();
+        let error = failure::silent(&executor, upstream.in_flight(), upstream.heard.progress);
+        self.effects.push_back(Effect::Abandon { upstream: id });
+        self.on_failure(id, Failure::Elsewhere(error), now);
+        self.ejected.fell_silent(&executor, now);
+    }
+
     fn take_answer(&mut self, id: usize, data: FlightData) -> Result<(), Error> {
         let kind = message::kind(&data)?;
         if matches!(kind, Kind::Schema { .. }) || (kind == Kind::Empty && data.app_metadata.is_empty()) {
@@ -46,9 +60,14 @@ impl<S: Candidate> ExchangeCore<S> {
             return Ok(());
         }
         let Some(upstream) = self.upstreams.get_mut(id) else { return Ok(()) };
+        if let Some(progress) = result.progress {
+            upstream.heard.progress = progress;
+            return Ok(());
+        }
         let Some(position) = upstream.position(result.sequence) else { return Ok(()) };
         self.refusals.accepted();
         self.ejected.readmit(upstream.executor());
+        upstream.note_silent(false);
         if result.last {
             upstream.answered(position);
         }

@@ -133,6 +133,10 @@ impl PendingBatches {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }

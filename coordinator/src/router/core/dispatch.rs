@@ -16,7 +16,7 @@ impl<S: Candidate> ExchangeCore<S> {
     /// Sends what can be sent.
     pub(super) fn dispatch(&mut self, now: Instant) {
         self.input.answered_before(self.responses.next_position());
-        self.wake_at = None;
+        self.look_again_at = None;
         self.accept_end();
         while let Some(position) = self.batches.first_unsent() {
             match self.choose(position, now) {
@@ -42,10 +42,10 @@ impl<S: Candidate> ExchangeCore<S> {
 
     /// No executor can take the batch now. An answer may change that, new routes, or the end of an ejection.
     fn wait(&mut self, position: u64, now: Instant) {
-        self.wake_at = self.ejected.next_readmission(now);
+        self.look_again_at = self.ejected.next_readmission(now);
         if !self.has_usable_upstream() {
             self.note_stuck(position, now);
-            self.wake_at = self.wake_at.into_iter().chain(self.refusals.expires_at()).min();
+            self.look_again_at = self.look_again_at.into_iter().chain(self.refusals.expires_at()).min();
         }
     }
 

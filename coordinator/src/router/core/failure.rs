@@ -2,7 +2,7 @@
 
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, StreamProgress};
 
 use super::retry::REFUSAL_DEADLINE;
 
@@ -50,6 +50,20 @@ pub(super) fn exhausted(cause: &Error, function: &str, attempts: u32) -> Error {
         info.attempt = attempts;
         info.has_no_side_effects = attempts == 0;
     })
+}
+
+/// An executor has said nothing for long.
+pub(super) fn silent(executor: &str, in_flight: usize, progress: StreamProgress) -> Error {
+    let last = match progress {
+        StreamProgress { running: 0, .. } => "none of which it said to run".to_owned(),
+        StreamProgress { running, running_ms, .. } => {
+            format!("of which {running} ran when it was last heard of, the oldest for {running_ms} ms")
+        }
+    };
+    let message = format!("executor {executor} says nothing of a stream; it has {in_flight} batches of it, {last}");
+    Error::new(ErrorCode::ExecutorLost, message)
+        .hint("its process may hang although it reports; exchange_timeout of the coordinators is how long it may say nothing")
+        .with(|info| executor.clone_into(&mut info.executor))
 }
 
 fn lost(cause: &Error, message: &str) -> Error {

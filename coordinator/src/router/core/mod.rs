@@ -23,6 +23,7 @@ mod reorder;
 mod response_queue;
 mod retry;
 mod routing;
+mod silence;
 #[cfg(test)]
 mod simulated_shell;
 #[cfg(test)]
@@ -32,7 +33,7 @@ mod upstreams;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
 use arrow_schema::Schema;
@@ -47,9 +48,11 @@ use client_input::{Arrival, ClientInput};
 use response_queue::{Response, ResponseQueue};
 use retry::{EjectedExecutors, RefusalDeadline};
 use routing::Routing;
+use silence::Ticks;
 use upstreams::Upstreams;
 
 pub(super) use failure::{Failure, of_error, too_large};
+pub(super) use silence::period as progress_period;
 
 /// Input and early answers that a stream holds before it takes no more in, bytes. One batch may be larger.
 const MAX_HELD_BYTES: usize = 64 << 20;
@@ -70,6 +73,10 @@ pub(super) trait Candidate: Clone {
     fn is_blocked(&self) -> bool;
     /// It has said so itself; its next report tells more.
     fn note_blocked(&self);
+    /// A stream of it hangs, as was found a short while ago.
+    fn is_silent(&self) -> bool;
+    /// One does, or one is answered again.
+    fn note_silent(&self, silent: bool);
     /// Counts one batch more.
     fn begin(&self) -> Self::InFlight;
 }
@@ -106,6 +113,8 @@ pub(super) struct ExchangeSpec {
     pub partition_by: Vec<u32>,
     /// An earlier stage aggregates: its results all belong to the end of the client's input.
     pub after_aggregation: bool,
+    /// How often the client wants to hear how the stream stands.
+    pub progress_every: Option<Duration>,
 }
 
 /// Executors that serve the stream now.
@@ -149,6 +158,10 @@ pub(super) enum Effect<S> {
     EndInput {
         upstream: usize,
     },
+    /// It hangs: cancel the exchange, so that what it has not begun does not run later.
+    Abandon {
+        upstream: usize,
+    },
     /// Whether its messages are read: HTTP/2 stops an executor that is not.
     Read {
         upstream: usize,
@@ -176,15 +189,20 @@ pub(super) struct ExchangeCore<S: Candidate> {
     ejected: EjectedExecutors,
     refusals: RefusalDeadline,
     /// When to look for an executor again, where the next batch found none.
-    wake_at: Option<Instant>,
+    look_again_at: Option<Instant>,
+    /// When executors are looked at that have said nothing.
+    silence: Ticks,
+    /// When the client is told how the stream stands.
+    progress: Option<Ticks>,
     random: SmallRng,
     effects: VecDeque<Effect<S>>,
     counts: Counts,
 }
 
 impl<S: Candidate> ExchangeCore<S> {
-    /// A stream whose client hears of the result's schema first.
-    pub fn new(spec: ExchangeSpec, serving: Serving<S>, random: SmallRng) -> Self {
+    /// A stream whose client hears of the result's schema first. An executor that says nothing for as long as `silence`,
+    /// while it is read, hangs.
+    pub fn new(spec: ExchangeSpec, serving: Serving<S>, silence: Duration, random: SmallRng) -> Self {
         Self {
             routing: Routing::without_keys(spec.aggregates, false),
             input: ClientInput::default(),
@@ -195,7 +213,9 @@ impl<S: Candidate> ExchangeCore<S> {
             serving: Ok(serving),
             ejected: EjectedExecutors::default(),
             refusals: RefusalDeadline::default(),
-            wake_at: None,
+            look_again_at: None,
+            silence: Ticks::every(progress_period(silence)),
+            progress: spec.progress_every.map(Ticks::every),
             random,
             effects: VecDeque::new(),
             counts: Counts::default(),
@@ -209,6 +229,7 @@ impl<S: Candidate> ExchangeCore<S> {
     /// When it is malformed: then the stream is to be refused.
     pub fn begin(&mut self, message: FlightData, now: Instant) -> Result<(), Error> {
         self.take_in(message, None)?;
+        self.tick(now);
         self.advance(now);
         Ok(())
     }
@@ -229,7 +250,20 @@ impl<S: Candidate> ExchangeCore<S> {
             Event::ServersChanged(serving) => self.serving = serving,
             Event::Timer => {}
         }
+        self.tick(now);
         self.advance(now);
+    }
+
+    /// Looks for executors that hang, and tells the client that the stream does not, where it is time.
+    fn tick(&mut self, now: Instant) {
+        if self.silence.passed(now) {
+            for id in self.upstreams.silent() {
+                self.on_silence(id, now);
+            }
+        }
+        if self.progress.as_mut().is_some_and(|progress| progress.passed(now)) {
+            self.responses.tell(self.upstreams.progress(self.batches.len()));
+        }
     }
 
     /// Sends and answers what can be. The batch whose turn it is may go out although others fill its executor, and where
@@ -277,7 +311,9 @@ impl<S: Candidate> ExchangeCore<S> {
 
     /// When a [`Event::Timer`] is wanted.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.wake_at
+        let silence = self.silence.next().filter(|_| !self.upstreams.is_empty());
+        let progress = self.progress.as_ref().and_then(Ticks::next);
+        [self.look_again_at, silence, progress].into_iter().flatten().min()
     }
 
     /// True where there is room for another message of the client.

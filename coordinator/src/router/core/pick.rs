@@ -7,15 +7,21 @@ use super::Candidate;
 /// More than any executor has in flight for each of its interpreters.
 const BLOCKED_LOAD: f64 = 1e9;
 
-/// What there is to do for each interpreter. Where long calls hold all of them, any other executor is less loaded.
+/// More than that.
+const SILENT_LOAD: f64 = 1e12;
+
+/// What there is to do for each interpreter. Where long calls hold all of them, any other executor is less loaded, and
+/// more so where it hangs.
 pub(super) fn load_of(candidate: &impl Candidate) -> f64 {
     let load = candidate.in_flight() as f64 / f64::from(candidate.interpreters());
-    if candidate.is_blocked() { BLOCKED_LOAD + load } else { load }
+    let blocked = if candidate.is_blocked() { BLOCKED_LOAD } else { 0.0 };
+    let silent = if candidate.is_silent() { SILENT_LOAD } else { 0.0 };
+    silent + blocked + load
 }
 
 /// True where an interpreter has nothing to do.
 pub(super) fn is_idle(candidate: &impl Candidate) -> bool {
-    candidate.in_flight() < candidate.interpreters() as usize && !candidate.is_blocked()
+    candidate.in_flight() < candidate.interpreters() as usize && !candidate.is_blocked() && !candidate.is_silent()
 }
 
 /// The index of the less loaded of two random ones; where neither can take it, any that can. `load` is `None` where
@@ -83,6 +89,10 @@ mod tests {
 
         fn note_blocked(&self) {}
 
+        fn is_silent(&self) -> bool {
+            false
+        }
+        fn note_silent(&self, _: bool) {}
         fn begin(&self) {}
     }
 

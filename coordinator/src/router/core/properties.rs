@@ -10,6 +10,7 @@ fn step() -> impl Strategy<Value = Step> {
         24 => (0usize..8, prop::bool::weighted(0.2)).prop_map(|(upstream, large)| Step::Answer { upstream, large }),
         3 => (0usize..8).prop_map(|upstream| Step::Lose { upstream }),
         3 => (0usize..8, any::<bool>()).prop_map(|(upstream, busy)| Step::Refuse { upstream, busy }),
+        1 => (0usize..8).prop_map(|upstream| Step::Hang { upstream }),
         1 => (0usize..8).prop_map(|index| Step::ReportFree { index }),
         1 => (0usize..8).prop_map(|upstream| Step::Raise { upstream }),
         3 => Just(Step::AddExecutor),
@@ -73,6 +74,34 @@ fn long_calls_everywhere_may_last_as_long_as_they_like() {
         steps,
     };
     Simulation::new(scenario).run();
+}
+
+fn two_executors(steps: Vec<Step>) -> Scenario {
+    Scenario {
+        executors: 2,
+        parts: 2,
+        aggregates: false,
+        dictionaries: false,
+        from_stage: false,
+        deterministic: true,
+        max_attempts: 2,
+        seed: 5,
+        steps,
+    }
+}
+
+#[test]
+fn what_a_hanging_executor_has_goes_to_another() {
+    let mut steps = vec![Step::Send { large: false, dictionary: false }; 6];
+    steps.push(Step::Hang { upstream: 0 });
+    Simulation::new(two_executors(steps)).run();
+}
+
+#[test]
+fn an_executor_that_says_how_the_stream_stands_may_take_its_time() {
+    let mut steps = vec![Step::Send { large: false, dictionary: false }; 6];
+    steps.extend(vec![Step::Wait { milliseconds: 400 }; 100]);
+    Simulation::new(two_executors(steps)).run();
 }
 
 #[test]

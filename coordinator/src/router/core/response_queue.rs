@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use arrow_flight::FlightData;
 use prost::Message as _;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::BatchResult;
+use udfleet_proto::v1::{BatchResult, StreamProgress};
 
 use super::batches::{AnswerParts, Label, size};
 use super::reorder::Reorder;
@@ -56,6 +56,14 @@ impl ResponseQueue {
     /// A message that waits for no turn.
     pub fn push_ready(&mut self, message: FlightData) {
         self.ready.push_back(message);
+    }
+
+    /// Says how the stream stands, unless there is something else to say.
+    pub fn tell(&mut self, progress: StreamProgress) {
+        if self.ready.is_empty() && !self.finished {
+            let result = BatchResult { progress: Some(progress), ..BatchResult::default() };
+            self.push_ready(FlightData::new().with_app_metadata(result.encode_to_vec()));
+        }
     }
 
     pub fn pop(&mut self) -> Option<FlightData> {

@@ -9,6 +9,8 @@ use udfleet_proto::error::Error;
 pub(super) const REFUSAL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an executor is ejected when it has failed once; it doubles with each further time.
 const FIRST_EJECTION: Duration = Duration::from_millis(100);
+/// How long one is ejected that hangs: those that are there besides have taken its batches by then.
+const SILENT_EJECTION: Duration = Duration::from_secs(5);
 /// The longest ejection: well below [`REFUSAL_DEADLINE`], so that one that has become free is found.
 const MAX_EJECTION: Duration = Duration::from_millis(1600);
 
@@ -74,6 +76,12 @@ impl EjectedExecutors {
         let last = self.executors.get(executor).map(|ejection| ejection.length);
         let length = last.map_or(FIRST_EJECTION, |last| (last * 2).min(MAX_EJECTION));
         self.executors.insert(executor.to_owned(), Ejection { length, until: now + length });
+    }
+
+    /// It hangs.
+    pub fn fell_silent(&mut self, executor: &str, now: Instant) {
+        let ejection = Ejection { length: MAX_EJECTION, until: now + SILENT_EJECTION };
+        self.executors.insert(executor.to_owned(), ejection);
     }
 
     /// It works: what was is forgotten.

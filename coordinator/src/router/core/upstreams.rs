@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
+use udfleet_proto::v1::StreamProgress;
+
 use super::Candidate;
+use super::silence::Heard;
 
 struct SentBatch<S: Candidate> {
     /// As the executor knows it.
@@ -27,6 +30,8 @@ pub(super) struct Upstream<S: Candidate> {
     reading: bool,
     /// Dictionaries below this index have been sent.
     pub dictionaries: Option<u64>,
+    /// What it has said, and when.
+    pub heard: Heard,
 }
 
 impl<S: Candidate> Upstream<S> {
@@ -40,6 +45,7 @@ impl<S: Candidate> Upstream<S> {
             closed: false,
             reading: true,
             dictionaries: None,
+            heard: Heard::default(),
         }
     }
 
@@ -49,6 +55,13 @@ impl<S: Candidate> Upstream<S> {
 
     pub fn note_blocked(&self) {
         self.server.note_blocked();
+    }
+
+    /// It hangs, or has answered a batch.
+    pub fn note_silent(&self, silent: bool) {
+        if silent || self.server.is_silent() {
+            self.server.note_silent(silent);
+        }
     }
 
     /// Batches of this stream that the executor has not answered.
@@ -158,6 +171,20 @@ impl<S: Candidate> Upstreams<S> {
 
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Upstream<S>)> {
         self.open.iter().map(|(id, upstream)| (*id, upstream))
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Upstream<S>)> {
+        self.open.iter_mut().map(|(id, upstream)| (*id, upstream))
+    }
+
+    /// How a stream stands that has so many batches in flight, as the executors have said.
+    pub fn progress(&self, in_flight: usize) -> StreamProgress {
+        let all = self.open.values().map(|upstream| &upstream.heard.progress);
+        StreamProgress {
+            in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            running: all.clone().map(|progress| progress.running).sum(),
+            running_ms: all.map(|progress| progress.running_ms).max().unwrap_or_default(),
+        }
     }
 
     /// The latest one of an executor.

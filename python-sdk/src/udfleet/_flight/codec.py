@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from .._proto.udfleet.v1 import exchange_pb2
+from . import silence
 
 EXCHANGE_PREFIX = b"udfleet.v1.ExchangeRequest\0"
 
@@ -15,13 +16,14 @@ _NO_RESULT = BatchResult(last=True)
 
 
 def descriptor(request: bytes, producer: str = "") -> flight.FlightDescriptor:
-    """Asks for a numbered exchange: an encoded request, or the ticket that holds one.
+    """Asks for a numbered exchange that says how it stands: an encoded request, or the ticket that holds one.
 
     :param producer: who numbers the batches.
     """
     prefix = b"" if request.startswith(EXCHANGE_PREFIX) else EXCHANGE_PREFIX
     # Messages that follow each other are merged when they are read.
-    named = exchange_pb2.ExchangeRequest(producer=producer).SerializeToString()
+    period = int(silence.LOOK_SECONDS * 1000)
+    named = exchange_pb2.ExchangeRequest(producer=producer, progress_every_ms=period).SerializeToString()
     return flight.FlightDescriptor.for_command(prefix + request + named)
 
 

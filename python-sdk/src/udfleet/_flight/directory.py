@@ -19,6 +19,9 @@ from .._rpc import Rpc
 ROUTE_SECONDS = 2.0
 """How long a route is used before it is asked for again: what a fleet gains or drops is noticed within this."""
 
+HANGING_SECONDS = 60.0
+"""How long executors are not asked of which a stream was found to hang."""
+
 _KIND = b"x-udfleet-kind"
 _TICKET = b"x-udfleet-ticket"
 
@@ -62,6 +65,8 @@ class Directory:
         """Addresses to which a stream was opened, and which were not lost since."""
         self._routes: dict[str, tuple[float, Route]] = {}
         self._lookups: dict[str, Lookup] = {}
+        self._hanging: dict[str, float] = {}
+        """Addresses of which a stream was found to hang, and when they may be asked again."""
         _fork.holds_connection(self)
 
     def client(self, address: str) -> flight.FlightClient:
@@ -119,6 +124,20 @@ class Directory:
     def lookup(self, descriptor: flight.FlightDescriptor) -> Lookup:
         """Asks who serves a function or plan, once `poll` is called."""
         return Lookup(functools.partial(self._rpc.begin_flight_info, descriptor))
+
+    def note_hanging(self, address: str) -> None:
+        """A stream of it has said nothing for long: for a while, others are asked."""
+        with self._lock:
+            self._hanging[address] = time.monotonic() + HANGING_SECONDS
+
+    def answering(self, addresses: list[str]) -> list[str]:
+        """Without those that hang."""
+        if not self._hanging:
+            return addresses
+        now = time.monotonic()
+        with self._lock:
+            self._hanging = {address: until for address, until in self._hanging.items() if now < until}
+            return [address for address in addresses if address not in self._hanging]
 
     def forget(self, function: str | None = None) -> None:
         """Invalidates routes: of one function and its versions, or all."""

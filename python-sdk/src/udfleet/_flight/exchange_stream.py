@@ -12,7 +12,7 @@ import pyarrow.flight as flight
 from .. import _failure_text, _failures, _fork, _interrupts
 from .._proto.udfleet.v1 import exchange_pb2
 from ..errors import UdfleetError, UnauthenticatedError
-from . import codec
+from . import codec, silence
 from .pending_batch import PendingBatch
 
 WINDOW = 8
@@ -26,9 +26,11 @@ _REFUSED = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UN
 class StreamLostError(Exception):
     """The stream is gone; what it has not answered must go elsewhere."""
 
-    def __init__(self, reason: UdfleetError) -> None:
+    def __init__(self, reason: UdfleetError, silent: bool = False) -> None:
+        """:param silent: the peer is there, and says nothing."""
         super().__init__(str(reason))
         self.reason = reason
+        self.silent = silent
 
 
 class ExchangeStream:
@@ -62,6 +64,7 @@ class ExchangeStream:
                 raise
             typed = _failures.from_flight(error, address)
             raise typed if isinstance(typed, UnauthenticatedError) else StreamLostError(typed) from None
+        self._patience = silence.Patience(self._reader)
 
     def has_room(self, size: int) -> bool:
         """Whether a batch of that size may be sent without the risk of blocking."""
@@ -75,6 +78,7 @@ class ExchangeStream:
         item.stream = self
         self.in_flight.append(item)
         self._bytes += item.size
+        self._patience.begin(item.size)
         try:
             if self._schema is None:
                 self._schema = item.batch.schema
@@ -83,6 +87,8 @@ class ExchangeStream:
             item.written = True
         except (pa.ArrowException, OSError) as error:
             self._fail_write(error)
+        finally:
+            self._patience.end()
 
     def check(self, schema: pa.Schema) -> None:
         """Begins and ends the stream; the peer answers columns that it does not take with an error."""
@@ -117,7 +123,7 @@ class ExchangeStream:
         """
         item = self.in_flight[0]
         try:
-            chunk = _interrupts.read_chunk(self._reader)
+            chunk, result = self._read()
         except StopIteration:
             reason = f"{self.address} ended the stream with {len(self.in_flight)} batches unanswered{self._write_error}"
             raise StreamLostError(_failures.lost(reason)) from None
@@ -125,7 +131,6 @@ class ExchangeStream:
             if _interrupts.raised_by_handler(error):
                 raise
             raise self._classify(error, item) from None
-        result = codec.answer(chunk.app_metadata)
         if result.HasField("bundle"):
             return result
         if result.HasField("error"):
@@ -142,7 +147,23 @@ class ExchangeStream:
             self.in_flight.popleft()
         return result
 
+    def _read(self) -> tuple[flight.FlightStreamChunk, exchange_pb2.BatchResult]:
+        """The next message that is more than a sign of life."""
+        try:
+            while True:
+                self._patience.begin()
+                chunk = _interrupts.read_chunk(self._reader)
+                result = codec.answer(chunk.app_metadata)
+                if not result.HasField("progress"):
+                    return chunk, result
+        finally:
+            self._patience.end()
+
     def _classify(self, error: BaseException, item: PendingBatch) -> Exception:
+        if self._patience.silent:
+            batches = len(self.in_flight)
+            reason = f"{self.address} says nothing of a stream with {batches} batches for {silence.seconds():.0f} s"
+            return StreamLostError(_failures.lost(reason), silent=True)
         typed = _failures.from_flight(error, self.address)
         refused = _failures.told(error) is not None or _failure_text.flight_status(error) in _REFUSED
         if refused or isinstance(typed, UnauthenticatedError):
@@ -158,7 +179,7 @@ class ExchangeStream:
             if not self._ended:
                 self._writer.done_writing()
             while True:
-                yield codec.answer(_interrupts.read_chunk(self._reader).app_metadata)
+                yield self._read()[1]
         self._close()
 
     def cancel(self) -> None:

@@ -91,14 +91,16 @@ class Pipeline:
         self._next_look = now + _LOOK_SECONDS
         failed = {address for address, until in self._failed.items() if now < until}
         known = {stream.address for stream in self._streams} | failed | set(self._candidates)
-        new = [address for address in self._target.latest_executors() if address not in known]
+        latest = self._directory.answering(self._target.latest_executors())
+        new = [address for address in latest if address not in known]
         random.shuffle(new)
         room = self._max_streams - len(self._streams) - len(self._candidates)
         self._candidates += new[: max(0, room)]
 
     def _find_candidates(self) -> list[str]:
         """Addresses to open streams to; the last one is tried first."""
-        executors = [a for a in self._target.executors() if a not in self._failed] if self._direct else []
+        executors = self._directory.answering(self._target.executors()) if self._direct else []
+        executors = [address for address in executors if address not in self._failed]
         random.shuffle(executors)
         # A coordinator forwards: good enough when no executor can be reached.
         return executors[: self._max_streams] or [self._coordinators.preferred]
@@ -208,6 +210,8 @@ class Pipeline:
         except StreamLostError as lost:
             self._silent.add(stream.address)
             self._coordinators.failed(stream.address)
+            if lost.silent:
+                self._directory.note_hanging(stream.address)
             self._lose(stream, lost.reason)
         except _TRY_ELSEWHERE as refused:
             self._lose(stream, refused)

@@ -51,6 +51,9 @@ enum KeyedStep {
     Wait(u64),
 }
 
+/// Longer than any schedule: here no executor hangs.
+const SILENCE: Duration = Duration::from_secs(86_400);
+
 /// Keys with the numbers of their rows.
 type Groups = BTreeMap<Option<i64>, Vec<i64>>;
 
@@ -112,10 +115,11 @@ impl KeyedSimulation {
             aggregates: true,
             partition_by: vec![0],
             after_aggregation: false,
+            progress_every: None,
         };
         let serving = Serving { servers: Arc::new([]), unserved: None };
         let mut simulation = Self {
-            core: ExchangeCore::new(spec, serving, SmallRng::seed_from_u64(scenario.seed)),
+            core: ExchangeCore::new(spec, serving, SILENCE, SmallRng::seed_from_u64(scenario.seed)),
             now,
             started: now,
             servers: Vec::new(),

@@ -36,6 +36,7 @@ impl SimulatedShell for KeyedSimulation {
             }
             Effect::Send { upstream, message } => self.receive(upstream, &message),
             Effect::EndInput { upstream } => self.peers.get_mut(&upstream).unwrap().input_ended = true,
+            Effect::Abandon { upstream } => panic!("exchange {upstream} does not hang"),
             Effect::Read { upstream, on } => self.peers.get_mut(&upstream).unwrap().not_read = !on,
         }
     }

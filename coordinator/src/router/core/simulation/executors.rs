@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::STREAM_WINDOW;
-use udfleet_proto::v1::{BatchHeader, BatchResult, BatchTiming, ErrorCode};
+use udfleet_proto::v1::{BatchHeader, BatchResult, BatchTiming, ErrorCode, StreamProgress};
 
 use super::super::batches::size;
 use super::super::simulated_shell::SimulatedShell as _;
@@ -29,6 +29,8 @@ pub(super) struct SimulatedExecutor {
     pub(super) end_queued: bool,
     pub(super) not_read: bool,
     pub(super) gone: bool,
+    /// It takes what it is sent and says nothing.
+    pub(super) hangs: bool,
 }
 
 impl Simulation {
@@ -123,6 +125,16 @@ impl Simulation {
         self.in_band(id, Error::new(ErrorCode::NoCapacity, "draining").with(|info| info.busy = busy));
     }
 
+    /// Those that do not hang say how the stream stands.
+    pub(super) fn tell_progress(&mut self) {
+        let result = BatchResult { progress: Some(StreamProgress::default()), ..Default::default() };
+        let message = FlightData::new().with_app_metadata(result.encode_to_vec());
+        let well = self.peers.iter().filter(|(_, peer)| !(peer.gone || peer.hangs || peer.not_read));
+        for id in well.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.handle(Event::UpstreamMessage(id, message.clone()));
+        }
+    }
+
     pub(super) fn give_back(&mut self, id: usize, ran: bool) -> bool {
         let peer = self.peers.get_mut(&id).unwrap();
         let queue = std::mem::take(&mut peer.queue);
@@ -157,6 +169,6 @@ impl Simulation {
 
 impl SimulatedExecutor {
     pub(super) fn has_to_say(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() && !self.hangs
     }
 }

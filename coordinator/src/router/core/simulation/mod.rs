@@ -24,6 +24,9 @@ use executors::SimulatedExecutor;
 use messages::Messages;
 use server::CandidateExecutor;
 
+/// After which an executor counts as silent: longer than any wait.
+const SILENCE: Duration = Duration::from_millis(1200);
+
 /// What a stream is, and what happens to it.
 #[derive(Debug, Clone)]
 pub(super) struct Scenario {
@@ -63,6 +66,10 @@ pub(super) enum Step {
     /// An executor reports that an interpreter is free.
     ReportFree {
         index: usize,
+    },
+    /// An executor hangs: it says nothing any more.
+    Hang {
+        upstream: usize,
     },
     /// The function raises.
     Raise {
@@ -121,11 +128,12 @@ impl Simulation {
             aggregates: scenario.aggregates,
             partition_by: Vec::new(),
             after_aggregation: false,
+            progress_every: None,
         };
         let random = SmallRng::seed_from_u64(scenario.seed);
         let serving = Serving { servers: Arc::new([]), unserved: None };
         let mut simulation = Self {
-            core: ExchangeCore::new(spec, serving, random),
+            core: ExchangeCore::new(spec, serving, SILENCE, random),
             messages: Messages::new(scenario.dictionaries),
             now,
             started: now,
@@ -186,6 +194,11 @@ impl Simulation {
                     server.report_free();
                 }
             }
+            Step::Hang { upstream } => {
+                if let Some(id) = self.peer(*upstream, |_| true) {
+                    self.peers.get_mut(&id).unwrap().hangs = true;
+                }
+            }
             Step::Raise { upstream } => {
                 if let Some(id) = self.peer(*upstream, |peer| !peer.queue.is_empty()) {
                     self.may_fail = true;
@@ -204,7 +217,10 @@ impl Simulation {
                     self.tell_servers();
                 }
             }
-            Step::Wait { milliseconds } => self.wait(Duration::from_millis(*milliseconds)),
+            Step::Wait { milliseconds } => {
+                self.tell_progress();
+                self.wait(Duration::from_millis(*milliseconds));
+            }
         }
     }
 
@@ -216,9 +232,10 @@ impl Simulation {
             let before = (self.heard.len(), self.peers.values().filter(|peer| peer.gone).count());
             if let Some(id) = self.peer(0, |peer| peer.has_to_say() && !peer.not_read) {
                 self.answer(id, false);
-            } else if let Some(id) = self.peer(0, |peer| peer.input_ended && peer.queue.is_empty()) {
+            } else if let Some(id) = self.peer(0, |peer| peer.input_ended && peer.queue.is_empty() && !peer.hangs) {
                 self.end(id);
             } else {
+                self.tell_progress();
                 self.wait(Duration::from_millis(100));
             }
             let after = (self.heard.len(), self.peers.values().filter(|peer| peer.gone).count());

@@ -11,6 +11,7 @@ pub(in crate::router::core) struct CandidateExecutor {
     pub interpreters: u32,
     pub in_flight: Arc<AtomicUsize>,
     pub blocked: Arc<AtomicBool>,
+    pub silent: Arc<AtomicBool>,
 }
 
 impl CandidateExecutor {
@@ -49,6 +50,14 @@ impl Candidate for CandidateExecutor {
 
     fn note_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    fn note_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     fn begin(&self) -> InFlight {

@@ -43,6 +43,12 @@ impl SimulatedShell for Simulation {
                     peer.queue.push_back(count);
                 }
             }
+            Effect::Abandon { upstream } => {
+                let peer = &self.peers[&upstream];
+                assert!(peer.hangs && !peer.not_read, "one that says how the stream stands is not given up");
+                self.turned_away = true;
+                self.give_back(upstream, true);
+            }
             Effect::Read { upstream, on } => self.peers.get_mut(&upstream).unwrap().not_read = !on,
         }
     }
