@@ -41,3 +41,16 @@ def test_printed(fleet, capsys):
     assert lines[3] == f"| {'1':>20} | {'x' * 27}... |" and lines[4] == f"| {'NULL':>20} | {'y':>30} |"
     assert lines[0] == lines[2] == lines[5] == f"+{'-' * 22}+{'-' * 32}+" and lines[6] == "2 rows in set"
     assert lines[-1] == "0 rows in set"
+
+
+def test_sets_that_count_their_rows(fleet):
+    ours = fleet.from_elements([(1, "a")] * 3 + [(2, None)] * 2 + [(3, "c")], ["n", "s"])
+    theirs = fleet.from_elements([(1, "a"), (2, None), (2, None), (2, None), (4, "d")], ["n", "s"])
+
+    def rows(table):
+        return sorted((row["n"], row["s"]) for row in table.to_pylist())
+
+    assert rows(ours.minus_all(theirs)) == [(1, "a"), (1, "a"), (3, "c")]
+    assert rows(ours.intersect_all(theirs)) == [(1, "a"), (2, None), (2, None)]
+    assert rows(ours.minus(theirs)) == [(3, "c")] and rows(ours.intersect(theirs)) == [(1, "a"), (2, None)]
+    assert ours.minus_all(theirs).columns == ["n", "s"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..declaration import UserDefinedFunctionWrapper, udf
+from ..declaration import UserDefinedFunctionWrapper, udf, udtf
 from ..errors import InvalidPlanError
 from ..types import DataType, DataTypes
 from .python_functions import arrays, json_values, numbers, patterns, texts, times
@@ -285,6 +285,8 @@ _TYPED: dict[str, _Typed] = {
 NAMES = frozenset(_FIXED.keys() | _TYPED.keys())
 """The names, in lower case."""
 
+REPEAT = udtf(numbers.repeated, [_WHOLE], _WHOLE, name="repeated")
+"""A table function of so many rows."""
 _declared: dict[tuple[str, tuple[DataType, ...], DataType], UserDefinedFunctionWrapper[..., Any]] = {}
 
 

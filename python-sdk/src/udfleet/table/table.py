@@ -15,9 +15,11 @@ from ..types.arrow import from_arrow
 from ..types.datatype import shortened
 from . import operators as ops
 from .derived import Derived, Limited, Ordered, Union
-from .expression import Column, Expression, Named, lit
+from .expression import Call, Column, Expression, Named, lit
+from .expressions import least
 from .ordering import SortKey, key_names, orderings
 from .plan import build, column_names
+from .python_builtins import REPEAT
 from .result import TableResult
 from .schema import TableSchema
 from .sources import Source
@@ -59,6 +61,8 @@ class Table:
     def get_schema(self) -> TableSchema:
         """The columns with their types. The fleet is asked where there are steps."""
         return TableSchema(self._fields())
+
+    get_resolved_schema = get_schema
 
     def print_schema(self) -> None:
         """Prints the columns with their types."""
@@ -192,14 +196,31 @@ class Table:
 
     def intersect(self, other: Table) -> Table:
         """Each different row that both tables have, once; nulls are equal."""
-        return self._with_counts(other, "`{ours}` > 0 AND `{theirs}` > 0")
+        counted, ours, theirs = self._with_counts(other)
+        return counted.where((Column(ours) > 0) & (Column(theirs) > 0)).select(*map(Column, self.columns))
+
+    def intersect_all(self, other: Table) -> Table:
+        """The rows that both tables have, as often as the one has them that has fewer; nulls are equal."""
+        counted, ours, theirs = self._with_counts(other)
+        return counted._repeated(self.columns, least(Column(ours), Column(theirs)))
 
     def minus(self, other: Table) -> Table:
         """Each different row that the other table does not have, once; nulls are equal."""
-        return self._with_counts(other, "`{ours}` > 0 AND `{theirs}` = 0")
+        counted, ours, theirs = self._with_counts(other)
+        return counted.where((Column(ours) > 0) & (Column(theirs) == 0)).select(*map(Column, self.columns))
 
-    def _with_counts(self, other: Table, predicate: str) -> Table:
-        """The different rows of both tables for which it is true of how often each of them has the row."""
+    def minus_all(self, other: Table) -> Table:
+        """The rows that this table has more often than the other, as often as there are more; nulls are equal."""
+        counted, ours, theirs = self._with_counts(other)
+        return counted._repeated(self.columns, Column(ours) - Column(theirs))
+
+    def _repeated(self, names: list[str], count: Expression) -> Table:
+        """These columns of each row, so often; not at all where it is no positive number."""
+        repeated = self.join_lateral(Call(REPEAT, (count,)).alias(_free("__repeat", self.columns)))
+        return repeated.select(*map(Column, names))
+
+    def _with_counts(self, other: Table) -> tuple[Table, str, str]:
+        """The different rows of both tables, and the columns that tell how often each of them has the row."""
         names = self.columns
         ours, theirs = _free("__ours", names), _free("__theirs", names)
         counted = self.add_columns(lit(1).alias(ours), lit(0).alias(theirs)).union_all(
@@ -209,8 +230,7 @@ class Table:
         )
         keys = tuple(Column(name) for name in names)
         sums = tuple(Column(name).sum.alias(name) for name in (ours, theirs))
-        grouped = counted._then(ops.Group(keys, (*keys, *sums)))
-        return grouped.where(predicate.format(ours=ours, theirs=theirs)).select(*keys)
+        return counted._then(ops.Group(keys, (*keys, *sums))), ours, theirs
 
     def distinct(self) -> Table:
         """Each different row once."""
@@ -223,6 +243,10 @@ class Table:
         if not self._steps:
             return before or "The rows are handed on as they are.\n"
         return before + self._explain()
+
+    def print_explain(self) -> None:
+        """Prints what `explain` tells."""
+        print(self.explain())  # noqa: T201 - what it is for
 
     def _explain(self) -> str:
         return self._fleet._explain_plan(self._plan())

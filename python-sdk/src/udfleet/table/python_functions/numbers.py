@@ -100,3 +100,8 @@ def truncate(number: int | float | Decimal, places: int = 0) -> int | float | De
         return number
     cut = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN, context=_EXACT)
     return cut if isinstance(number, Decimal) else type(number)(cut)
+
+
+def repeated(count: int | None) -> range:
+    """A row for each number from 0 below the count."""
+    return range(max(0, count or 0))
