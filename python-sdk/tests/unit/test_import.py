@@ -127,7 +127,7 @@ def test_public_surface_is_frozen():
     methods = [name for name in vars(udfleet.Fleet) if not name.startswith("_")]
     assert sorted(methods) == [
         "backup", "call", "certificate_ends", "check", "close", "coordinators", "create_token", "drain", "drop_function", "exchange", "executors", "function",
-        "functions", "http_address", "logs", "meta_store_outage", "profile", "progress", "register_function", "restart", "restore", "revoke_token", "row_errors", "stream", "tenants", "tokens",
+        "functions", "http_address", "logs", "meta_store_outage", "profile", "progress", "register_function", "restart", "restore", "revoke_token", "row_errors", "stream", "system_table", "tenants", "tokens",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         _ = udfleet.nothing
