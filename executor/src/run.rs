@@ -100,8 +100,7 @@ pub async fn run(
     let devices = Arc::new(Devices::new(devices::offered(&settings.resources, visible.as_deref(), Path::new("/dev"))));
     let hello = hello(&settings, id, grpc_address, &pythons, &devices);
     let definitions = DefinitionSource::new(Arc::clone(&coordinators), bearer.clone());
-    let parts =
-        context(&settings, &work_dir, programs, hello.executor.clone(), pythons, artifacts, definitions, devices)?;
+    let parts = context(&settings, &work_dir, hello.executor.clone(), pythons, artifacts, definitions, devices)?;
     let context = Arc::new(Context { credentials: tls.clone(), ..parts });
     let (node, node_task) = Actor::spawn(None, NodeActor, Arc::clone(&context))
         .await
@@ -195,7 +194,6 @@ pub async fn run(
 fn context(
     settings: &Settings,
     work_dir: &WorkDir,
-    programs: Programs,
     executor: String,
     pythons: Pythons,
     artifacts: Arc<ArtifactStore>,
@@ -218,9 +216,10 @@ fn context(
             idle: settings.interpreter_idle.0,
         },
         ttl: settings.environment_ttl.0,
+        largest_disk: settings.sandbox_disk.map(|size| size.0),
         temporary: work_dir.temporary(),
         sdk: environments.sdk().to_owned(),
-        programs,
+        programs: programs()?,
         sandbox,
         environments,
         artifacts,

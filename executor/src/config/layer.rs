@@ -141,6 +141,10 @@ pub struct Layer {
     /// A further path that functions may read and write, with all below it; repeatable
     #[arg(long, value_name = "PATH", env = "UDFLEET_EXECUTOR_SANDBOX_WRITE", value_delimiter = ',')]
     pub sandbox_write: Vec<PathBuf>,
+    /// The most that the functions of one interpreter may keep in their working folder and temporary files, such as 10GiB
+    /// [default: half of the room on the disk when it starts, at least 2 GiB]
+    #[arg(long, value_name = "SIZE", env = "UDFLEET_EXECUTOR_SANDBOX_DISK")]
+    pub sandbox_disk: Option<Size>,
     /// A part of the containment that is turned off: `landlock`, `seccomp` or `users`; repeatable
     #[arg(long, value_name = "PART", env = "UDFLEET_EXECUTOR_SANDBOX_WITHOUT", value_delimiter = ',', value_enum)]
     pub sandbox_without: Vec<SandboxPart>,

@@ -120,6 +120,9 @@ pub struct Settings {
     pub sandbox_read: Vec<PathBuf>,
     /// Further paths that functions may write to.
     pub sandbox_write: Vec<PathBuf>,
+    /// The most that functions of one interpreter may keep on the disk, bytes; none: by the room there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_disk: Option<Size>,
     /// Parts of the containment that are turned off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sandbox_without: Vec<SandboxPart>,

@@ -61,6 +61,7 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         require_sandbox: layer.require_sandbox.unwrap_or(false),
         sandbox_read: absolute("sandbox_read", layer.sandbox_read)?,
         sandbox_write: absolute("sandbox_write", layer.sandbox_write)?,
+        sandbox_disk: layer.sandbox_disk,
         sandbox_without: layer.sandbox_without,
         sandbox_users: layer.sandbox_users,
         insecure_non_loopback: layer.insecure_non_loopback.unwrap_or(false),

@@ -91,6 +91,13 @@ pub enum KillReason {
         /// Bytes allowed.
         limit: u64,
     },
+    /// Its functions kept more on the disk than their share.
+    Disk {
+        /// Bytes measured.
+        used: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// Its functions have started more processes than this.
     Processes(usize),
     /// It broke the protocol: how.
@@ -117,6 +124,14 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
                 format!("the interpreter took {peak} MiB, more than its limit of {limit} MiB, and was killed");
             Error::new(ErrorCode::MemoryExceeded, message)
                 .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
+        }
+        Some(KillReason::Disk { used, limit }) => {
+            let message = format!(
+                "the interpreter's functions kept {used} bytes in their working folder and temporary files, where {limit} \
+                 are allowed, and it was killed"
+            );
+            Error::new(ErrorCode::LimitExceeded, message)
+                .hint("remove files as soon as they are not needed, or raise the executor's --sandbox-disk")
         }
         Some(KillReason::Processes(limit)) => {
             let message =
@@ -177,6 +192,8 @@ mod tests {
         let by_the_kernel = ProcessExit { out_of_memory: true, ..killed.clone() };
         assert_eq!(exit_error(&by_the_kernel, None).code(), ErrorCode::MemoryExceeded);
         assert_eq!(exit_error(&by_the_kernel, Some(&KillReason::Timeout(5))).code(), ErrorCode::CallTimeout);
+        let disk = KillReason::Disk { used: 300 << 20, limit: 200 << 20 };
+        assert_eq!(exit_error(&by_the_kernel, Some(&disk)).code(), ErrorCode::LimitExceeded);
         let memory = KillReason::Memory { peak: 300 << 20, limit: 200 << 20 };
         let error = exit_error(&killed, Some(&memory));
         assert!(error.info().message.contains("300 MiB") && error.info().message.contains("200 MiB"), "{error}");

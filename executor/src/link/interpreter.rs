@@ -276,6 +276,12 @@ impl Interpreter {
         self.kill();
     }
 
+    /// Kills it because its functions kept `used` bytes on the disk where `limit` are allowed.
+    pub fn kill_for_disk(&self, used: u64, limit: u64) {
+        self.connection.set_reason(KillReason::Disk { used, limit });
+        self.kill();
+    }
+
     /// Kills it because its functions have started more than `limit` processes.
     pub fn kill_for_processes(&self, limit: usize) {
         self.connection.set_reason(KillReason::Processes(limit));

@@ -23,6 +23,9 @@ use crate::metrics::StatsRegistry;
 use crate::sandbox::Sandbox;
 use crate::secrets::SecretsFolder;
 
+/// What functions may keep however full the disk is, bytes.
+const LEAST_DISK_SHARE: u64 = 2 << 30;
+
 /// What an interpreter process is made of.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -61,6 +64,8 @@ pub struct Context {
     pub scaling: ScalingRule,
     /// How long unused environments and artifacts stay.
     pub ttl: Duration,
+    /// The most that the functions of one interpreter may keep on the disk, bytes; none: by the room there is.
+    pub largest_disk: Option<u64>,
     /// Folder for temporary files of interpreters.
     pub temporary: PathBuf,
     /// Folder that holds the SDK's Python package.
@@ -96,6 +101,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// The most that the functions of an interpreter that starts now may keep on the disk, bytes.
+    #[must_use]
+    pub fn disk_share(&self) -> u64 {
+        let room =
+            || rustix::fs::statvfs(&self.temporary).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        self.largest_disk.unwrap_or_else(|| (room() / 2).max(LEAST_DISK_SHARE))
+    }
+
     /// A number for a function, unique on this node.
     pub fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1

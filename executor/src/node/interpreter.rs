@@ -1,7 +1,6 @@
 //! The actor of one interpreter process. When it ends, its environment starts another one with a new actor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
 
 use super::context::Context;
 use super::devices::DeviceGrant;
+use super::disk_share;
 use super::environment::EnvironmentMessage;
 use super::folders::InterpreterFolders;
 use super::load::{self, LoadOutcome};
@@ -26,7 +26,7 @@ use crate::sandbox::{Policy, UserLease, for_interpreter};
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A function may write files of this size however full the disk is, bytes.
+/// No lower bound for single files, bytes: batches lie in files in memory.
 const LEAST_FILE: u64 = 2 << 30;
 
 /// How long calls of other functions may wait behind a load or a close until a spare interpreter is started for them.
@@ -261,13 +261,6 @@ fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<
     Ok(folders)
 }
 
-/// The largest file that a function may write: half of the room on the disk, and never less than batches need, which lie in
-/// files in memory.
-fn largest_file(folder: &Path) -> u64 {
-    let room = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    (room / 2).max(LEAST_FILE)
-}
-
 fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec {
     let (context, built) = (&arguments.context, &arguments.held.built);
     let temporary = folders.temporary();
@@ -282,7 +275,7 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
         .read(folders.secrets())
         .write(folders.working())
         .write(&temporary)
-        .largest_file(largest_file(&context.temporary));
+        .largest_file(context.disk_share().max(LEAST_FILE));
     let policy = built.libpython.iter().filter_map(|library| library.parent()).fold(policy, Policy::read);
     InterpreterSpec {
         host: context.programs.host.clone(),
@@ -358,6 +351,10 @@ impl InterpreterState {
     }
 
     fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
+        if let Some(folders) = &self.folders {
+            let limit = self.arguments.context.disk_share();
+            tokio::spawn(disk_share::watch(interpreter.clone(), Arc::clone(folders), limit));
+        }
         interpreter.observe(Box::new(StatsObserver::new(&self.arguments.context)));
         let (process, myself, devices) = (interpreter.clone(), myself.clone(), Arc::clone(&self.arguments.devices));
         tokio::spawn(async move {

@@ -8,6 +8,7 @@ pub mod board;
 mod context;
 pub mod desired;
 pub mod devices;
+mod disk_share;
 mod environment;
 mod fetch;
 mod folders;

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_support import STRING, eventually
+from fleet_support import STRING, eventually, failure_of
 from test_escape import attempt, executor_folder
 
 import udfleet
@@ -36,6 +36,36 @@ def test_a_file_has_a_largest_size() -> None:
         assert told(fleet, "attempt", "result = open('small', 'wb').write(b'x')") == "did it: 1"
         limits = "import resource; result = resource.getrlimit(resource.RLIMIT_FSIZE)[1] >= 2 << 30"
         assert told(fleet, "attempt", limits) == "did it: True"
+
+
+# Each keeps 64 MiB, one way or the other.
+HOARDS = {
+    "files": "for n in range(64): open(f'file-{n}', 'wb').write(bytes(1 << 20))",
+    "temporary files": "import tempfile; held = [tempfile.NamedTemporaryFile(delete=False).write(bytes(1 << 20)) for _ in range(64)]",
+    "deleted and open": "import tempfile\nheld = [tempfile.TemporaryFile(buffering=0) for _ in range(64)]\n"
+    "for file in held: file.write(bytes(1 << 20))",
+    "of a child": "import subprocess; subprocess.run(['sh', '-c', 'head -c 67108864 /dev/zero > file'], check=True)",
+    "empty ones": "import os; os.makedirs('many'); [open(f'many/{n}', 'w').close() for n in range(10_000)]",
+}
+
+
+@pytest.mark.parametrize("how", HOARDS)
+def test_what_it_keeps_on_the_disk_is_bounded_in_sum(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setenv("UDFLEET_EXECUTOR_SANDBOX_DISK", "32MiB")
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        fleet.register_function("attempt", attempt)
+        assert told(fleet, "attempt", "result = open('small', 'wb').write(bytes(1 << 20))") == "did it: 1048576"
+        before = folders(fleet)
+        waits = f"{HOARDS[how]}\nimport time; time.sleep(600)"
+        error = failure_of(udfleet.LimitExceededError, fleet.call, "attempt", [waits])
+        assert "--sandbox-disk" in error.hint and str(32 << 20) in str(error)
+        assert told(fleet, "attempt", "result = 1") == "did it: 1"
+        eventually("its files are gone with it", lambda: not before & folders(fleet))
+
+
+def folders(fleet: udfleet.LocalFleet) -> set[Path]:
+    """Of interpreters."""
+    return set((executor_folder(fleet) / "tmp").iterdir())
 
 
 def test_a_payload_that_was_swapped_does_not_run() -> None:

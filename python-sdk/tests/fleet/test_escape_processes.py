@@ -6,11 +6,12 @@ import os
 import signal
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fleet_support import STRING, alive, descendants, eventually, failure_of
-from test_escape import attempt
+from test_escape import attempt, executor_folder
 
 import udfleet
 from udfleet import udf
@@ -133,15 +134,26 @@ def test_forks_that_share_memory_count_once(fleet: udfleet.LocalFleet) -> None:
     limit = {"udfleet.memory.limit": "600 MiB", "udfleet.retry.max-attempts": "1"}
     fleet.register_function("limited", attempt, config=limit)
     code = """
-    import time
     held = bytearray(b"x" * (1 << 20)) * 250
+    # Each has some of its own, so that it shows when they have been counted.
+    children = []
     for _ in range(5):
         if (pid := os.fork()) == 0:
-            time.sleep(600)
-    time.sleep(2)
-    result = len(held) >> 20
+            own = bytearray(b"x" * (1 << 20)) * 20
+            signal.pause()
+        children.append(pid)
+    open("forked", "w").close()
+    while not os.path.exists("counted"):
+        signal.sigtimedwait([], 0.01)
+    result = [os.kill(pid, 9) for pid in children] and len(held) >> 20
     """
-    assert told(fleet, "limited", code) == "250"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(told, fleet, "limited", code)
+        (marker,) = eventually("it has forked", lambda: list((executor_folder(fleet) / "tmp").glob("*/working/forked")))
+        # With all that they share they would have more than twice of what is allowed.
+        eventually("all are counted", lambda: fleet.executors()[0].rss_bytes > 340 * MIB or answer.done())
+        marker.with_name("counted").touch()
+        assert answer.result(60) == "250"
 
 
 def test_processes_without_end_end_with_their_interpreter(fleet: udfleet.LocalFleet) -> None:

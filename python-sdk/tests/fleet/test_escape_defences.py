@@ -1,0 +1,147 @@
+"""What each part of the containment holds off: the attacks of the escape tests work once that part is turned off, and not
+before, so that these tests can fail."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from test_escape import attempt, executor_folder
+
+import udfleet
+from udfleet import Environment
+
+# Of Landlock.
+FILES_AND_SIGNALS = {
+    "signals the executor": "import os; result = os.kill({executor}, 0)",
+    "signals the coordinator": "import os; result = os.kill({coordinator}, 0)",
+    "signals another interpreter": "import os; result = os.kill({other}, 0)",
+    "reads the executor's command line": "result = open('/proc/{executor}/cmdline').read()",
+    "reads another interpreter's memory": "result = open('/proc/{other}/mem', 'rb').close()",
+    "reads another interpreter's environment": "result = open('/proc/{other}/environ', 'rb').read()",
+    "lists another interpreter's descriptors": "import os; result = os.listdir('/proc/{other}/fd')",
+    "reads the token": "result = open('{folder}/token').read()",
+    "lists artifacts": "import os; result = os.listdir('{work}/artifacts')",
+    "lists other functions' folders": "import os; result = os.listdir('{work}/tmp')",
+    "plants in the SDK": "import os, udfleet; place = udfleet.__path__[0] + '/planted.py'; "
+    "open(place, 'w').close(); result = os.remove(place)",
+    "plants in the environment": "import os, sys; place = sys.prefix + '/planted.pth'; "
+    "open(place, 'w').close(); result = os.remove(place)",
+    "changes what it was loaded from": "import glob; result = open(glob.glob('../functions/*')[0], 'a').close()",
+    "lists a home": "import os; result = os.listdir('{home}')",
+}
+
+CALL = "import ctypes, os\nlibrary = ctypes.CDLL(None, use_errno=True)\n"
+CHILD = """
+import signal
+ready, tell = os.pipe()
+if (child := os.fork()) == 0:
+    os.write(tell, b"x")
+    signal.pause()
+os.read(ready, 1)
+"""
+RESULT = """
+error = ctypes.get_errno()
+if child:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+if outcome < 0:
+    raise OSError(error, os.strerror(error))
+result = outcome
+"""
+
+# In a process with one thread.
+NAMESPACE = """
+import subprocess, sys
+code = "import ctypes; raise SystemExit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
+if subprocess.run([sys.executable, "-c", code]).returncode != 0:
+    raise PermissionError(code)
+result = code
+"""
+
+# Of seccomp: what these do to a process of their own they would do to any that they reach.
+SYSTEM_CALLS = {
+    "makes a namespace": NAMESPACE,
+    "traces a process": f"{CALL}{CHILD}outcome = library.ptrace(0x4206, child, 0, 0){RESULT}",
+    "reads memory of a process": f"{CALL}{CHILD}outcome = library.process_vm_readv(child, 0, 0, 0, 0, 0){RESULT}",
+    "compares descriptors of a process": f"{CALL}{CHILD}outcome = library.syscall(312, child, child, 0, 1, 1){RESULT}",
+}
+
+
+@contextmanager
+def fleet_without(parts: str) -> Iterator[udfleet.LocalFleet]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("UDFLEET_EXECUTOR_SANDBOX_WRITE", raising=False)
+        patch.setenv("UDFLEET_EXECUTOR_SANDBOX_WITHOUT", parts)
+        with udfleet.local(executors=1, interpreters=1) as fleet:
+            fleet.register_function("attempt", attempt)
+            fleet.register_function("other", attempt, Environment(env={"WHO": "other"}))
+            yield fleet
+
+
+@pytest.fixture(scope="module")
+def contained() -> Iterator[udfleet.LocalFleet]:
+    # One user for all: here the other parts are looked at.
+    with fleet_without("users") as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def without_landlock() -> Iterator[udfleet.LocalFleet]:
+    with fleet_without("users,landlock") as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def without_seccomp() -> Iterator[udfleet.LocalFleet]:
+    with fleet_without("users,seccomp") as fleet:
+        yield fleet
+
+
+def told(fleet: udfleet.LocalFleet, code: str) -> str:
+    other = fleet.call("other", ["import os; result = os.getpid()"]).to_pylist()[0].removeprefix("did it: ")
+    work = executor_folder(fleet)
+    places = {
+        "executor": fleet.pids["executor-1"],
+        "coordinator": fleet.pids["coordinator"],
+        "other": other,
+        "work": work,
+        "folder": work.parent,
+        "home": os.path.expanduser("~"),
+    }
+    for name, place in places.items():
+        code = code.replace("{" + name + "}", str(place))
+    answer = str(fleet.call("attempt", [textwrap.dedent(code)]).to_pylist()[0])
+    assert fleet.call("attempt", ["result = 1"]).to_pylist() == ["did it: 1"]
+    return answer
+
+
+@pytest.mark.parametrize("attack", FILES_AND_SIGNALS)
+def test_landlock_holds_it_off(contained: udfleet.LocalFleet, attack: str) -> None:
+    assert told(contained, FILES_AND_SIGNALS[attack]).startswith("PermissionError")
+
+
+@pytest.mark.parametrize("attack", FILES_AND_SIGNALS)
+def test_nothing_else_would(without_landlock: udfleet.LocalFleet, attack: str) -> None:
+    answer = told(without_landlock, FILES_AND_SIGNALS[attack])
+    assert answer.startswith("did it"), answer
+
+
+@pytest.mark.parametrize("attack", SYSTEM_CALLS)
+def test_seccomp_holds_it_off(contained: udfleet.LocalFleet, attack: str) -> None:
+    assert told(contained, SYSTEM_CALLS[attack]).startswith("PermissionError")
+
+
+@pytest.mark.parametrize("attack", SYSTEM_CALLS)
+def test_without_seccomp_it_works(without_seccomp: udfleet.LocalFleet, attack: str) -> None:
+    answer = told(without_seccomp, SYSTEM_CALLS[attack])
+    assert answer.startswith("did it"), answer
+
+
+def test_the_executors_own_memory_stays_closed_even_without(without_landlock: udfleet.LocalFleet) -> None:
+    for entry in ("environ", "mem", "maps", "fd/0"):
+        answer = told(without_landlock, f"result = open('/proc/{{executor}}/{entry}', 'rb').read(9)")
+        assert answer.startswith("PermissionError"), (entry, answer)
