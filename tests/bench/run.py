@@ -17,6 +17,7 @@ import many_functions
 import reports
 import slow_beside
 import small_calls
+import viewers
 from lines import Fleets, Line, lines
 from rich.console import Console
 from rich.table import Table
@@ -88,6 +89,7 @@ def other_figures(rounds: int) -> dict[str, object]:
         "registration to READY, warm environment, s": statistics.median(warm),
     }
     figures |= {f"idle memory of {kind}, MiB": mib for kind, mib in reports.idle_memory().items()}
+    figures |= {f"coordinator {when}, % of a core": share for when, share in viewers.cost().items()}
     replanning = many_functions.replanning()
     figures |= {f"replanning after {change}, ms of CPU": figure for change, figure in replanning.items()}
     figures |= {f"demo, {name}, rows/s": rate for name, rate in reports.demo_rates().items()}
@@ -110,6 +112,7 @@ def main() -> None:
                 *kinds.lines(fleets),
                 *small_calls.lines(fleets),
                 *slow_beside.lines(fleets),
+                *viewers.lines(fleets),
                 *many_functions.lines(fleets),
             ]
             if options.only in line.name

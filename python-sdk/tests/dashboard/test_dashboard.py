@@ -27,6 +27,7 @@ PAGES = {
     "/functions/steady@1?tab=Versions": "steady",
     "/functions/steady?tab=Executors": "steady",
     "/functions/steady?tab=Logs": "steady",
+    "/functions/steady?tab=Profile": "steady",
     "/functions/steady?tab=Source": "steady",
     "/functions/failing?tab=Errors": "failing",
     "/executors": "Executors",
@@ -42,8 +43,13 @@ def failing(value):
     raise ValueError(f"no price for {value}")
 
 
+def spin(rounds):
+    return sum(number * number for number in range(rounds))
+
+
 def noisy(value):
     print("saw", value)
+    spin(20_000)
     return value
 
 
@@ -72,7 +78,7 @@ class Load:
 @pytest.fixture(scope="module")
 def busy() -> Iterator[udfleet.LocalFleet]:
     with udfleet.local(executors=2, interpreters=1) as fleet:
-        fleet.register_function("steady", udf(noisy, BIGINT, BIGINT))
+        fleet.register_function("steady", udf(noisy, BIGINT, BIGINT), config={"python.profile.enabled": True})
         fleet.register_function("failing", udf(failing, BIGINT, BIGINT))
         with Load(fleet):
             yield fleet
@@ -111,6 +117,17 @@ def test_what_is_shown_is_what_happens(browser):
     assert browser.where().endswith("?tab=Errors"), "the view can be linked to"
     browser.open(path="/functions/steady?tab=Logs")
     browser.wait(selector=".logs", text="saw 7")
+    browser.open(path="/functions/steady?tab=Profile")
+    browser.wait(selector=".flame", text="spin")
+    browser.wait(selector="table", text="spin")
+    browser.click(selector=".flame button.whole + button")
+    browser.click(selector="text=All of it")
+    browser.fill(selector="#panel input[type=search]", text="spin")
+    browser.wait(selector="[role=status]", text="of the time")
+    browser.open(path="/functions/failing?tab=Profile")
+    browser.wait(selector="#panel", text="It is not profiled")
+    browser.open(path="/functions/steady")
+    browser.wait(selector=".bars", text="32")
     browser.open(path="/functions/steady?tab=Source")
     browser.wait(selector="pre", text='print("saw", value)')
     browser.open(path="/functions/nothing")

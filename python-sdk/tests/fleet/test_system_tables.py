@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 import zipfile
@@ -184,15 +186,43 @@ def test_a_support_bundle_has_all_of_it_and_no_secret(fleet, cli, tmp_path):
     assert "INVALID_INPUT" in cli("support-bundle", "bundle.zip", status=1).stderr, "nothing is overwritten"
 
 
+def asked(fleet, path):
+    request = urllib.request.Request(
+        f"http://{fleet.http_address}/api/v1/{path}", headers={"Authorization": f"Bearer {fleet.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def test_what_building_an_environment_prints_is_kept(fleet):
+    package = "no-such-package-of-nobody"
+    bad = udfleet.Environment(requirements=[f"{package}==9.9"])
+
+    def register() -> None:
+        with contextlib.suppress(udfleet.UdfleetError):
+            fleet.register_function("unbuilt", udf(double, BIGINT, BIGINT), environment=bad)
+
+    registration = threading.Thread(target=register)
+    registration.start()
+
+    def built():
+        return [row["environment"] for row in rows(fleet, "environments") if f"{package}==9.9" in row["requirements"]]
+
+    (environment,) = eventually("it is placed", built)
+    eventually(
+        "its lines come", lambda: [line for line in asked(fleet, f"builds/{environment}") if package in line["text"]]
+    )
+    registration.join()
+    lines = asked(fleet, f"builds/{environment}?tail=500")
+    assert {line["stream"] for line in lines} == {"build"} and {line["function"] for line in lines} == {environment}
+    assert asked(fleet, "builds/0123456789abcdef") == [], "of what was never built nothing is kept"
+    assert not any(package in line.text for line in fleet.logs()), "they are no output of functions"
+
+
 def history(fleet, series):
     """Rows a second, as far as they are known; empty too while the coordinator has not looked at the function yet."""
-    request = urllib.request.Request(
-        f"http://{fleet.http_address}/api/v1/history?series={series}",
-        headers={"Authorization": f"Bearer {fleet.token}"},
-    )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            fields = json.load(answer)["fields"]
+        fields = asked(fleet, f"history?series={series}")["fields"]
     except urllib.error.HTTPError:
         return []
     return next((field["values"] for field in fields if field["name"] == "rows"), [])

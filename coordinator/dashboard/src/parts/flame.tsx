@@ -100,7 +100,7 @@ export function Flame({ profile }: { profile: Profile }) {
       <div class="flame" style={{ height: `${(deepest + 1) * 24}px` }}>
         {rows.map(({ at, left, depth }) => {
           const { what, where } = said(at.name);
-          const text = `${what}${where && ` (${where})`}: ${percent(at.total, root.total)}, ${seconds(at.total)}; itself ${percent(at.own, root.total)}`;
+          const text = `${what} ${where}: ${percent(at.total, root.total)}, ${seconds(at.total)}; itself ${percent(at.own, root.total)}`;
           return (
             <button key={at.path} type="button" title={text} aria-label={text} onClick={() => setZoom(at.path)}
               class={`${at === root ? "whole" : colour(at.name)}${wanted && at.name.toLowerCase().includes(wanted) ? " hit" : ""}`}
