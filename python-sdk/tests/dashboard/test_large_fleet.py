@@ -52,7 +52,7 @@ def test_a_large_table_is_searched_and_shown_whole(browser):
     browser.wait(selector="button.quiet", text="Show all 500")
     browser.click(selector="button.quiet")
     browser.wait(selector="tbody", text="score_users_6")
-    browser.fill(selector="input[type=search]", text="geo_clicks_4")
-    browser.wait(selector="tbody", text="geo_clicks_4")
-    assert browser.text(selector="tbody").count("geo_clicks_4") >= 1
+    browser.fill(selector="input[type=search]", text="geo_orders_4")
+    browser.wait(selector="tbody", text="geo_orders_4")
+    assert browser.text(selector="tbody").count("geo_orders_4") >= 1
     assert "score_users_6" not in browser.text(selector="tbody")

@@ -32,7 +32,7 @@ export function Activities() {
   };
   return (
     <>
-      <div class="title"><h1>Events</h1><Copy what={{ curl: curl(`/activity?severity=${severity}`), JSON: shown.map((event) => JSON.stringify(event)).join("\n") }} /></div>
+      <div class="title"><h1>Events</h1><Copy what={{ CLI: `udfleet events --follow${severity === "info" ? "" : ` --severity ${severity}`}`, curl: curl(`/activity?severity=${severity}`), JSON: shown.map((event) => JSON.stringify(event)).join("\n") }} /></div>
       <div class="row filters">
         <label>At least <select value={severity} onChange={(event) => setQuery("severity", event.currentTarget.value === "info" ? null : event.currentTarget.value)}>
           <option value="info">info</option><option value="warning">warning</option><option value="error">error</option>

@@ -25,7 +25,7 @@ export function Environments({ hash }: { hash: string }) {
   const one = rows?.find((row) => row.hash === hash);
   return (
     <>
-      <div class="title"><h1>{hash ? <>Environment <code>{hash}</code></> : "Environments"}</h1><Copy what={{ curl: curl("/topics/environments"), JSON: JSON.stringify(one ?? rows) }} /></div>
+      <div class="title"><h1>{hash ? <>Environment <code>{hash}</code></> : "Environments"}</h1><Copy what={{ CLI: hash ? `udfleet env show ${hash}` : "udfleet env ls", curl: curl("/topics/environments"), JSON: JSON.stringify(one ?? rows) }} /></div>
       {!rows ? <Loading /> : hash ? (one ? <Environment row={one} /> : <p class="empty">No function uses an environment {hash}. <a href="/environments">See all environments</a>.</p>) : (
         <Table label="environments" rows={rows} columns={COLUMNS} id={(row) => row.hash} text={(row) => `${row.hash} ${row.python} ${row.requirements.join(" ")} ${row.functions.join(" ")}`} sort="-Functions"
           empty={<Empty>No function is registered, so no environment is needed.</Empty>} />

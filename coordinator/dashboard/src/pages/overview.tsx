@@ -19,7 +19,7 @@ export function Overview() {
       <div class="title">
         <h1>Overview</h1>
         <Windows />
-        <Copy what={{ CLI: "udfleet status", curl: curl("/topics/overview"), PromQL: "sum(rate(udfleet_function_rows_total[1m]))", JSON: JSON.stringify(data) }} />
+        <Copy what={{ CLI: "udfleet top", curl: curl("/topics/overview"), PromQL: "sum(rate(udfleet_function_rows_total[1m]))", JSON: JSON.stringify(data) }} />
       </div>
       <dl class="figures">
         <Figure label="Rows a second" value={rate(data.rates.rows)} note={`${rate(data.rates.calls)} batches`} />
@@ -49,7 +49,7 @@ export function Overview() {
           <ul class="plain">{data.coordinators.map((one) => (
             <li key={one.id}><span title={one.id}>{one.id.slice(0, 12)}</span> <code>{one.address}</code> <small>{[one.leads && "leads", one.here && "you are here"].filter(Boolean).join(", ")}</small></li>
           ))}</ul>
-          <p class="muted">Version {data.version}, started <Since unixMs={data.started_unix_ms} />. {data.streams_open} streams are open here.</p>
+          <p class="muted">Version {data.version}, started <Since unixMs={data.started_unix_ms} />. {data.streams_open === 1 ? "1 stream is" : `${data.streams_open} streams are`} open here.</p>
         </Card>
         <Card title="What happened" wide more={<a href="/events">All events</a>}><Events events={data.activity} /></Card>
       </div>

@@ -8,7 +8,7 @@ export function Why() {
   const all = topic<Waiting[]>("waiting").value;
   return (
     <>
-      <div class="title"><h1>Why pending</h1><Copy what={{ CLI: "udfleet status", curl: curl("/topics/waiting"), JSON: JSON.stringify(all) }} /></div>
+      <div class="title"><h1>Why pending</h1><Copy what={{ CLI: "udfleet why", curl: curl("/topics/waiting"), JSON: JSON.stringify(all) }} /></div>
       {!all ? <Loading /> : all.length === 0 ? <Empty>Nothing waits: every function can be called, and no call has waited for long.</Empty> : (
         <ul class="why">
           {all.map((one) => (
