@@ -18,8 +18,8 @@ from udfleet._proto.udfleet.v1 import exchange_pb2
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     # The thread that looks may be in a longer sleep of an earlier test.
-    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(silence, "LOOKS", 6)
+    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(silence, "LOOKS", 15)
     monkeypatch.setattr(silence, "_watching", [])
 
 
@@ -49,7 +49,7 @@ class SlowPeer(FakePeer):
         writer.begin(pa.schema([RESULT]))
         for chunk in reader:
             header = exchange_pb2.BatchHeader.FromString(chunk.app_metadata.to_pybytes())
-            for self.told in range(20):
+            for self.told in range(25):
                 time.sleep(request.progress_every_ms / 1000)
                 progress = exchange_pb2.StreamProgress(in_flight=1, running=1)
                 writer.write_metadata(exchange_pb2.BatchResult(progress=progress).SerializeToString())
@@ -95,7 +95,7 @@ def test_a_long_call_is_no_silence(cluster):
     slow = SlowPeer()
     cluster.coordinator.endpoints = [slow.address]
     assert called(cluster, 1, 2) == [3]
-    assert slow.told == 19
+    assert slow.told == 24
     assert not cluster.coordinator.headers
     slow.shutdown()
 

@@ -73,7 +73,8 @@ _watching: list[threading.Thread] = []
 
 
 def _watch() -> None:
-    while True:
+    # Two of them would count twice: it ends where another has taken its place.
+    while threading.current_thread() in _watching:
         time.sleep(LOOK_SECONDS)
         with _lock:
             streams = list(_waiting)
