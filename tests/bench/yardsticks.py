@@ -9,8 +9,11 @@ import sys
 import sysconfig
 import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BINARIES = ROOT / "target" / "release"
@@ -101,6 +104,20 @@ def as_started(executor: int) -> tuple[list[str], list[str]]:
         if parent == executor and "--network" in words and "python" in words:
             return words, [words[0], "--contain", "nothing", *words[words.index("python") :]]
     raise RuntimeError(f"executor {executor} has no interpreter whose command can be seen")
+
+
+def without_sandbox(start: Callable[[], T]) -> T:
+    """What comes of starting a fleet whose executors contain nothing."""
+    name = "UDFLEET_EXECUTOR_SANDBOX"
+    before = os.environ.get(name)
+    os.environ[name] = "off"
+    try:
+        return start()
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def interpreter_start(arguments: list[str]) -> float:

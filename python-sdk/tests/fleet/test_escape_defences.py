@@ -24,6 +24,11 @@ FILES_AND_SIGNALS = {
     "reads another interpreter's environment": "result = open('/proc/{other}/environ', 'rb').read()",
     "lists another interpreter's descriptors": "import os; result = os.listdir('/proc/{other}/fd')",
     "reads the token": "result = open('{folder}/token').read()",
+    "reads a certificate's key": "result = open('{key}').read()",
+    "plants in uv's cache": "place = '{cache}/planted'; open(place, 'w').close(); import os; result = os.remove(place)",
+    "opens another interpreter's regions": "import os; place = '/proc/{other}/fd/'\n"
+    "regions = [n for n in os.listdir(place) if 'udfleet-region' in os.readlink(place + n)]\n"
+    "result = [open(place + n, 'r+b').close() for n in regions] or 1 / 0",
     "lists artifacts": "import os; result = os.listdir('{work}/artifacts')",
     "lists other functions' folders": "import os; result = os.listdir('{work}/tmp')",
     "plants in the SDK": "import os, udfleet; place = udfleet.__path__[0] + '/planted.py'; "
@@ -104,7 +109,11 @@ def without_seccomp() -> Iterator[udfleet.LocalFleet]:
 def told(fleet: udfleet.LocalFleet, code: str) -> str:
     other = fleet.call("other", ["import os; result = os.getpid()"]).to_pylist()[0].removeprefix("did it: ")
     work = executor_folder(fleet)
+    (key := work.parent / "executor.key").write_text("a private key")
+    (cache := work.parent / "cache").mkdir(exist_ok=True)
     places = {
+        "key": key,
+        "cache": cache,
         "executor": fleet.pids["executor-1"],
         "coordinator": fleet.pids["coordinator"],
         "other": other,

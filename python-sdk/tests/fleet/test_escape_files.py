@@ -38,6 +38,26 @@ def test_a_file_has_a_largest_size() -> None:
         assert told(fleet, "attempt", limits) == "did it: True"
 
 
+def test_open_files_have_a_bound_that_functions_can_not_raise() -> None:
+    with udfleet.local(executors=1, interpreters=1) as fleet:
+        fleet.register_function("attempt", attempt)
+        raises = "import resource; result = resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))"
+        assert told(fleet, "attempt", raises).startswith("ValueError")
+        code = """
+        import os
+        held = []
+        try:
+            while True:
+                held.append(os.dup(0))
+        except OSError as error:
+            result = (error.errno, len(held) <= 65_536)
+        for file in held:
+            os.close(file)
+        """
+        assert told(fleet, "attempt", code) == "did it: (24, True)"
+        assert told(fleet, "attempt", "result = 1") == "did it: 1"
+
+
 # Each keeps 64 MiB, one way or the other.
 HOARDS = {
     "files": "for n in range(64): open(f'file-{n}', 'wb').write(bytes(1 << 20))",
