@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::error::Error;
 use crate::v1::{ErrorCode, ErrorInfo, PythonException, UserMetric};
@@ -58,7 +58,9 @@ impl Masks {
         if texts.is_empty() {
             return Ok(Self::default());
         }
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts);
+        // The others take time that grows with the square of a repetitive value, or a hundred times its memory.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let finder = AhoCorasick::builder().kind(kind).match_kind(MatchKind::LeftmostLongest).build(&texts);
         let finder = finder.map_err(|error| {
             Error::new(ErrorCode::LimitExceeded, format!("the secrets of a function can't be masked: {error}"))
                 .hint("name fewer or smaller secrets")
@@ -187,6 +189,15 @@ mod tests {
 
     fn masks(value: &str) -> Masks {
         Masks::new([value.as_bytes()]).unwrap()
+    }
+
+    #[test]
+    fn what_finds_values_is_made_in_a_time_that_grows_with_them_only() {
+        let repeated = "x".repeat(64 << 10);
+        let masks = Masks::new([repeated.as_bytes()]).unwrap();
+        let finder = &masks.0.as_ref().unwrap().finder;
+        assert_eq!(finder.kind(), AhoCorasickKind::ContiguousNFA);
+        assert_eq!(masks.mask(&format!("a {repeated} b")), "a *** b");
     }
 
     #[test]
