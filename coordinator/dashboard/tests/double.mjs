@@ -73,6 +73,11 @@ function topic(name) {
 const FIELDS = ["rows", "calls", "errors", "row_errors", "bytes", "queue", "transfer", "convert", "run", "cpu", "in_flight", "p50", "p95", "p99", "interpreters", "memory", "executors"];
 const history = (series) => ({ series, window: "5m", step_seconds: 1, end_unix_ms: now(), fields: FIELDS.map((name, field) => ({ name, values: Array.from({ length: 300 }, (_, at) => noise(field, at + tick) * (name === "rows" ? 2e6 : 1)) })) });
 
+const profile = () => ({
+  function: "f@1", enabled: true, executors: ["executor-1", "executor-2"], period_seconds: 0.005, left_out: 3,
+  stacks: all(200, (index) => ({ frames: ["score.py:score:12", `score.py:part_${index % 4}:30`, `table.py:look_up:${index % 9}`, `codec.py:decode_${index}:7`], samples: 1 + Math.round(90 * noise(index, 3)) })),
+});
+
 function json(answer, value) {
   answer.writeHead(200, { "content-type": "application/json" });
   answer.end(JSON.stringify(value));
@@ -82,6 +87,8 @@ const server = createServer((request, answer) => {
   const url = new URL(request.url, "http://x");
   const path = decodeURIComponent(url.pathname);
   if (path === "/api/v1/whoami") return json(answer, { name: "", kind: "anonymous", observes: true });
+  if (path.startsWith("/api/v1/profile/")) return json(answer, profile());
+  if (path.startsWith("/api/v1/logs/")) return json(answer, all(300, (index) => ({ function: "f@1", executor: `executor-${index % 3}`, stream: index % 5 ? "stdout" : "stderr", unix_ms: now() - (300 - index) * 100, text: `line ${index - (index % 2)}` })));
   if (path === "/api/v1/history") return json(answer, history(url.searchParams.get("series")));
   if (path.startsWith("/api/v1/topics/")) return json(answer, topic(path.slice("/api/v1/topics/".length)));
   if (path === "/api/v1/events") {

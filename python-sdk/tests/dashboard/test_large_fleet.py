@@ -14,6 +14,8 @@ PAGES = {
     "/": "Overview",
     "/functions": "Functions",
     "/functions/score_orders_0": "score_orders_0",
+    "/functions/score_orders_0?tab=Profile": "score_orders_0",
+    "/functions/score_orders_0?tab=Logs": "score_orders_0",
     "/executors": "Executors",
     "/executors/executor-3": "executor-3",
     "/environments": "Environments",
@@ -41,6 +43,8 @@ def test_pages_hold_a_large_fleet(browser, path):
         browser.open(path=path)
         browser.wait(selector="h1", text=PAGES[path])
         browser.wait(selector=".asof", text="live")
+        if path.endswith("Profile"):
+            browser.wait(selector=".flame", text="part_2")
         assert browser.overflow() <= 0, f"{path} is wider than {width}"
     assert browser.axe() == []
     assert browser.problems()["problems"] == []

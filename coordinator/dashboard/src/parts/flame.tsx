@@ -16,6 +16,10 @@ interface Frame {
 
 /** Narrower frames are not drawn, as a share of the whole. */
 const LEAST = 0.002;
+/** Wider ones can be hit with a finger, on a telephone too, as a share of what is shown. */
+const WIDE = 0.08;
+/** Height of a frame and what is between two, in pixels. */
+const ROW = 25;
 /** Deeper ones neither. */
 const DEEPEST = 80;
 /** Rows of the table behind it. */
@@ -97,17 +101,19 @@ export function Flame({ profile }: { profile: Profile }) {
         {zoom && <button type="button" onClick={() => setZoom("")}>All of it</button>}
         <span class="muted">{seconds(top.total)} sampled on {profile.executors.length === 1 ? "1 executor" : `${profile.executors.length} executors`}</span>
       </div>
-      <div class="flame" style={{ height: `${(deepest + 1) * 24}px` }}>
+      <div class="flame" style={{ height: `${(deepest + 1) * ROW}px` }}>
         {rows.map(({ at, left, depth }) => {
           const { what, where } = said(at.name);
           const text = `${what} ${where}: ${percent(at.total, root.total)}, ${seconds(at.total)}; itself ${percent(at.own, root.total)}`;
-          return (
-            <button key={at.path} type="button" title={text} aria-label={text} onClick={() => setZoom(at.path)}
-              class={`${at === root ? "whole" : colour(at.name)}${wanted && at.name.toLowerCase().includes(wanted) ? " hit" : ""}`}
-              style={{ left: `${(left / top.total) * 100}%`, width: `${(at.total / top.total) * 100}%`, top: `${depth * 24}px` }}>
-              {what} <small>{where}</small>
-            </button>
-          );
+          const share = at.total / top.total;
+          const shown = {
+            class: `${at === root ? "whole" : colour(at.name)}${wanted && at.name.toLowerCase().includes(wanted) ? " hit" : ""}`,
+            style: { left: `${(left / top.total) * 100}%`, width: `${share * 100}%`, top: `${depth * ROW}px` },
+            title: text,
+          };
+          // What is too narrow to hit is wide once the frame above it is.
+          if (share < WIDE) return <span key={at.path} {...shown}>{what} <small>{where}</small></span>;
+          return <button key={at.path} type="button" aria-label={text} onClick={() => setZoom(at.path)} {...shown}>{what} <small>{where}</small></button>;
         })}
       </div>
       {profile.left_out > 0 && <p class="muted">Rare stacks of {seconds(profile.left_out)} are left out.</p>}
