@@ -207,7 +207,7 @@ async fn actions_and_the_port_for_engines_take_what_the_table_says() {
             }
         }
         assert_eq!(
-            act(&engines, action, None).await,
+            act(engines, action, None).await,
             expected(method.demand, by_engine).unwrap_or(Code::Ok),
             "{action}"
         );
@@ -217,7 +217,7 @@ async fn actions_and_the_port_for_engines_take_what_the_table_says() {
     for method in METHODS.iter().filter(|method| method.path.starts_with("/udfleet") || method.path.contains("Flight"))
     {
         for token in [None, Some(TOKEN)] {
-            let code = call(&engines, method.path, token).await.code();
+            let code = call(engines, method.path, token).await.code();
             let denied = matches!(code, Code::PermissionDenied | Code::Unauthenticated);
             if method.surfaces.contains(&Surface::Engine) {
                 assert_eq!(denied, expected(method.demand, by_engine).is_some(), "{}: {code:?}", method.path);
