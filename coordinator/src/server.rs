@@ -22,7 +22,7 @@ use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
 
-use crate::access::AccessTable;
+use crate::access::{AccessTable, session_key};
 use crate::artifact::{ArtifactStore, ArtifactsService, UploadQuota};
 use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
@@ -134,8 +134,7 @@ impl Server {
         let (s, r) = (Arc::clone(&store), Arc::clone(&registry));
         let fleet = MembershipHandle::start(s, session.clone(), r, Arc::clone(&routes), timeout).await?;
         let (logs, builds) = (Arc::<LogStore>::default(), Arc::<LogStore>::default());
-        let sessions = SessionKeeper::open(&config.data_dir.join("session.key"), http_address.port(), tls.is_some());
-        let sessions = Arc::new(sessions.map_err(unusable)?);
+        let sessions = Arc::new(SessionKeeper::new(&session_key(store.as_ref()).await?, tls.is_some())?);
         let started_unix_ms = unix_ms(SystemTime::now());
         let (stats, engines) = (Arc::new(Stats::default()), Arc::new(Engines::default()));
         let mut server = Self {

@@ -12,6 +12,7 @@ import platform
 import statistics
 from pathlib import Path
 
+import encrypted
 import kinds
 import many_functions
 import reports
@@ -114,6 +115,7 @@ def main() -> None:
                 *slow_beside.lines(fleets),
                 *viewers.lines(fleets),
                 *many_functions.lines(fleets),
+                *encrypted.lines(fleets),
             ]
             if options.only in line.name
         ]

@@ -28,18 +28,38 @@ pub async fn get_with(address: &str, path: &str, headers: &str) -> (u16, String)
 /// # Panics
 /// When the server does not answer.
 pub async fn get_as(address: &str, host: &str, path: &str, headers: &str) -> (u16, String) {
+    let (status, _, body) =
+        asked(address, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n")).await;
+    (status, body)
+}
+
+/// Status and head of what a POST of JSON is answered.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn post(address: &str, path: &str, json: &str) -> (u16, String) {
+    let length = json.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{json}"
+    );
+    let (status, head, _) = asked(address, &request).await;
+    (status, head)
+}
+
+/// Status, head and body of the answer.
+async fn asked(address: &str, request: &str) -> (u16, String, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer
     };
-    let answer = within(path, exchange).await;
+    let answer = within(request, exchange).await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    (status, head.to_owned(), body.to_owned())
 }
 
 /// The series of `/metrics` by name and labels, as printed.

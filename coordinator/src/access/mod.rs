@@ -4,10 +4,12 @@
 mod change;
 mod follow;
 mod record;
+mod session_key;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use change::NewToken;
 pub use record::{kind_of, validate};
+pub use session_key::session_key;
 pub use table::AccessTable;

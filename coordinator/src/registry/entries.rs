@@ -27,6 +27,13 @@ pub(super) fn counter_key(name: &str) -> String {
     format!("{VERSIONS}{name}")
 }
 
+/// `tenants/acme`: changed with each registration of a tenant that has limits.
+const TENANTS: &str = "tenants/";
+
+pub(super) fn tenant_key(tenant: &str) -> String {
+    format!("{TENANTS}{tenant}")
+}
+
 /// Name and version of a key under `prefix`.
 pub(super) fn parse<'a>(key: &'a str, prefix: &str) -> Option<(&'a str, u32)> {
     let (name, version) = key.strip_prefix(prefix)?.rsplit_once('/')?;

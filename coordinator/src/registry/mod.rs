@@ -7,6 +7,7 @@ mod follow;
 mod holdings;
 mod kind;
 mod lookup;
+mod marks;
 mod owner;
 mod quota;
 mod requirements;
@@ -37,6 +38,7 @@ pub use validate::{artifacts, validate};
 use crate::store::{Condition, Revision, SharedStore, StoreError, UnansweredWrites, Write};
 use entries::{FUNCTIONS, counted, counter_key, decode, function_key, registering_key};
 use lookup::{Arrivals, Looks};
+use marks::{KnownMarks, TenantMark};
 use under_way::SeenTo;
 
 /// How often a lost race for a version number is run again.
@@ -57,6 +59,7 @@ pub struct Registry {
     arrivals: Arrivals,
     seen_to: SeenTo,
     quota: RegistrationQuota,
+    marks: KnownMarks,
 }
 
 impl Registry {
@@ -67,8 +70,8 @@ impl Registry {
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
-        let (changes, looks, arrivals, seen_to, quota) = Default::default();
-        Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to, quota }, revision))
+        let (changes, looks, arrivals, seen_to, quota, marks) = Default::default();
+        Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to, quota, marks }, revision))
     }
 
     /// Checks what is registered by this.
@@ -101,22 +104,26 @@ impl Registry {
             if let Some(registered) = self.registered(&definition) {
                 return Ok((registered, false));
             }
+            let mark = self.tenant_mark(&definition).await?;
             self.quota.check(&self.catalog(), &definition)?;
             let version = last + 1;
             definition.version = version;
             let key = function_key(&definition.name, version);
             let counter_read = held.map(|entry| entry.revision);
-            let conditions = [Condition::unchanged(&counter, counter_read), Condition::absent(&key)];
-            let writes = vec![
+            let mut conditions = vec![Condition::unchanged(&counter, counter_read), Condition::absent(&key)];
+            conditions.extend(mark.as_ref().map(TenantMark::condition));
+            let mut writes = vec![
                 Write::put(&counter, version.to_string()),
                 Write::put(&key, definition.encode_to_vec()),
                 Write::put(registering_key(&definition.name, version), owner.clone()),
             ];
+            writes.extend(mark.as_ref().map(|mark| mark.write(&definition.name, version)));
             // Before: as soon as the store shows that it is under way, this process sees to it.
             let seen_to = self.seen_to.begin(&definition.name, version);
             match self.store.transact(&conditions, writes).await {
-                Ok(Some(_)) => {
+                Ok(Some(revision)) => {
                     seen_to.keep();
+                    mark.into_iter().for_each(|mark| self.marks.written(mark, revision));
                     let function = Arc::new(Function::new(definition));
                     self.catalog.store(Arc::new(self.catalog().with(Arc::clone(&function))));
                     return Ok((function, true));

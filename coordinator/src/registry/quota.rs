@@ -21,6 +21,14 @@ impl RegistrationQuota {
         Self(Some(tenants))
     }
 
+    /// Whether the definition's tenant has limits on what it registers.
+    pub(super) fn limits(&self, definition: &FunctionDefinition) -> bool {
+        let limits = self.0.as_ref().map(|tenants| tenants.limits(tenant_of(definition)));
+        limits.is_some_and(|limits| {
+            limits.functions.is_some() || limits.environments.is_some() || limits.artifact_bytes.is_some()
+        })
+    }
+
     /// Checks a definition that would be new in a catalog.
     ///
     /// # Errors
@@ -30,7 +38,7 @@ impl RegistrationQuota {
         let tenant = tenant_of(definition);
         let limits = tenants.limits(tenant);
         let (functions, environments, bytes) = (limits.functions, limits.environments, limits.artifact_bytes);
-        if functions.is_none() && environments.is_none() && bytes.is_none() {
+        if !self.limits(definition) {
             return Ok(());
         }
         let held = Holdings::of(catalog, tenant);

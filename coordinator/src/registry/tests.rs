@@ -218,3 +218,32 @@ async fn an_entry_that_cant_be_read_is_named_and_harms_no_other() {
     let registry = open(&folder).await;
     assert!(registry.catalog().get("add", 2).is_none() && registry.catalog().get("add", 3).unwrap().check().is_ok());
 }
+
+#[tokio::test]
+async fn a_limit_of_a_tenant_holds_over_all_coordinators() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: SharedStore = Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
+    let limited = async |coordinator: &str| {
+        let (registry, _) = Registry::open(Arc::clone(&store), owner(coordinator, "first")).await.unwrap();
+        let limits = toml::from_str("[acme]\nfunctions = 3\n").unwrap();
+        registry.limited(RegistrationQuota::new(Arc::new(udfleet_edge::tenant::Tenants::new(limits))))
+    };
+    // Neither follows the store: nothing is heard of the other.
+    let (here, there) = (limited("here").await, limited("there").await);
+    let of = |name: &str| FunctionDefinition { tenant: "acme".to_owned(), ..definition(name, "a") };
+    let refused = |outcome: Result<(Arc<Function>, bool), RegisterError>| match outcome {
+        Ok(_) => false,
+        Err(RegisterError::Failed(error)) => error.code() == udfleet_proto::v1::ErrorCode::LimitExceeded,
+        Err(RegisterError::Unresolved(error, _)) => panic!("{error}"),
+    };
+    here.register(of("a")).await.unwrap();
+    there.register(of("b")).await.unwrap();
+    let (c, d) = tokio::join!(here.register(of("c")), there.register(of("d")));
+    assert_ne!(refused(c), refused(d), "one of two that come at once");
+    assert!(refused(here.register(of("e")).await) && refused(there.register(of("e")).await));
+    let newest = there.catalog().newest("b").unwrap().clone();
+    there.drop_function(&FunctionRef::parse(&newest.definition.name).unwrap()).await.unwrap();
+    there.register(of("e")).await.unwrap();
+    assert!(refused(here.register(of("f")).await), "although it knows of b only");
+    there.register(definition("free", "a")).await.unwrap();
+}

@@ -52,7 +52,7 @@ impl Incoming {
         }
         let message = self.messages.message().await?;
         if let (Some(counted), Some(message)) = (&self.counted, &message) {
-            counted.note(message);
+            counted.note(message).map_err(Status::from)?;
         }
         Ok(message.and_then(|message| self.take(message)))
     }

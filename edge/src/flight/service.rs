@@ -99,7 +99,7 @@ impl<B: Backend> FlightFrontend<B> {
         let route = route(&first, &connection, &principal)?;
         let counted = self.counted(&principal)?;
         if let Some(counted) = &counted {
-            counted.note(&first);
+            counted.note(&first)?;
         }
         self.backend.prepare(&route).await;
         let answers = match route {

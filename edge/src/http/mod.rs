@@ -20,7 +20,7 @@ use crate::identity::Identity;
 
 pub use failure::{Failure, FailureBody, HttpError};
 pub use hosts::AllowedHosts;
-pub use session::SessionKeeper;
+pub use session::{SessionKeeper, SessionKey, new_session_key};
 
 /// What a request passes before it is answered.
 #[derive(Debug, Clone)]

@@ -1,16 +1,15 @@
 //! Sessions of browsers: a page can't add a header to every request, so the token that somebody has logged in with comes
 //! back in a cookie. It is sealed: cookies of a host go to all of its ports, and other programs there must not learn the
-//! token. Nothing is kept here, so that a session outlives a restart, and a token that is revoked ends its sessions.
+//! token. Nothing is kept here, so that a session outlives a restart, and a token that is revoked ends its sessions. All
+//! coordinators of a fleet have one key, so that a session holds at each.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use sha2::{Digest as _, Sha256};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 
@@ -18,13 +17,29 @@ use udfleet_proto::v1::ErrorCode;
 const SESSION: Duration = Duration::from_secs(12 * 3600);
 /// The longest token that can become a session, bytes: browsers keep cookies of 4 KiB.
 const MAX_TOKEN_BYTES: usize = 1536;
-const KEY_BYTES: usize = 32;
+
+/// What sessions are sealed with.
+pub type SessionKey = [u8; 32];
+
+/// A key that nobody knows.
+///
+/// # Errors
+/// [`ErrorCode::Internal`] where the system gives no random bytes.
+pub fn new_session_key() -> Result<SessionKey, Error> {
+    let mut key = SessionKey::default();
+    SystemRandom::new().fill(&mut key).map_err(no_random)?;
+    Ok(key)
+}
+
+fn no_random(_: ring::error::Unspecified) -> Error {
+    Error::internal("the random numbers of the system can't be had")
+}
 
 /// Seals tokens into cookies, and opens them.
 pub struct SessionKeeper {
     key: LessSafeKey,
     random: SystemRandom,
-    /// Of the cookie. Fleets on one host have cookies of their own.
+    /// Of the cookie: cookies of a host go to all of its ports, and fleets on one host have their own.
     name: String,
     /// The port has TLS.
     secure: bool,
@@ -37,23 +52,15 @@ impl std::fmt::Debug for SessionKeeper {
 }
 
 impl SessionKeeper {
-    /// With the key in this file, which is made where there is none.
+    /// With the fleet's key.
     ///
     /// # Errors
-    /// When the file can't be used, or holds no key.
-    pub fn open(file: &Path, port: u16, secure: bool) -> io::Result<Self> {
-        let random = SystemRandom::new();
-        let key = match std::fs::read(file) {
-            Ok(key) => key,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => new_key(file, &random)?,
-            Err(error) => return Err(error),
-        };
-        let bad = |_| {
-            let text = format!("{} holds no key: remove it, and a new one is made", file.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).map_err(bad)?);
-        Ok(Self { key, random, name: format!("udfleet_session_{port}"), secure })
+    /// [`ErrorCode::Internal`] where there is no AES-256-GCM.
+    pub fn new(key: &SessionKey, secure: bool) -> Result<Self, Error> {
+        let unusable = |_| Error::internal("the key of sessions can't be used");
+        let name = format!("udfleet_session_{}", hex::encode(&Sha256::digest(key)[..4]));
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(unusable)?);
+        Ok(Self { key, random: SystemRandom::new(), name, secure })
     }
 
     /// The value of `Set-Cookie` for who has logged in with this token.
@@ -65,13 +72,13 @@ impl SessionKeeper {
             let text = format!("a token of {} bytes, at most {MAX_TOKEN_BYTES} fit into a session", token.len());
             return Err(Error::new(ErrorCode::InvalidInput, text));
         }
-        let failed = |_| Error::internal("the random numbers of the system can't be had");
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(failed)?;
+        self.random.fill(&mut nonce).map_err(no_random)?;
         let mut text = (seconds(now) + SESSION.as_secs()).to_be_bytes().to_vec();
         text.extend_from_slice(token.as_bytes());
         let nonce_of = Nonce::assume_unique_for_key(nonce);
-        self.key.seal_in_place_append_tag(nonce_of, Aad::empty(), &mut text).map_err(failed)?;
+        let unsealed = |_| Error::internal("the session can't be sealed");
+        self.key.seal_in_place_append_tag(nonce_of, Aad::empty(), &mut text).map_err(unsealed)?;
         let sealed = hex::encode([&nonce[..], &text].concat());
         Ok(self.cookie(&sealed, SESSION.as_secs()))
     }
@@ -106,16 +113,6 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn new_key(file: &Path, random: &SystemRandom) -> io::Result<Vec<u8>> {
-    let mut key = vec![0; KEY_BYTES];
-    random.fill(&mut key).map_err(|_| io::Error::other("the random numbers of the system can't be had"))?;
-    // Beside it and then renamed, so that a crash leaves no empty file.
-    let beside = file.with_extension("new");
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?.write_all(&key)?;
-    std::fs::rename(&beside, file)?;
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,39 +128,34 @@ mod tests {
     }
 
     #[test]
-    fn a_session_outlives_a_restart_and_ends_in_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        let keeper = SessionKeeper::open(&file, 8816, false).unwrap();
+    fn a_session_holds_at_each_coordinator_and_ends_in_time() {
+        let key = new_session_key().unwrap();
+        let keeper = SessionKeeper::new(&key, false).unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let cookie = keeper.start("s3cret", now).unwrap();
         assert!(cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains("Secure"), "{cookie}");
         assert!(!cookie.contains("s3cret"));
-        let again = SessionKeeper::open(&file, 8816, false).unwrap();
+        let again = SessionKeeper::new(&key, true).unwrap();
         let shown = headers(&format!("other=1; {}", pair(&cookie)));
         assert_eq!(again.token(&shown, now).as_deref(), Some("s3cret"));
         assert_eq!(again.token(&shown, now + SESSION), None, "it has ended");
-        let other = SessionKeeper::open(&folder.path().join("other"), 8816, true).unwrap();
-        assert_eq!(other.token(&shown, now), None, "sealed by another");
-        assert!(other.end().ends_with("; Secure") && other.end().contains("Max-Age=0"));
-        let port = SessionKeeper::open(&file, 9000, false).unwrap();
-        assert_eq!(port.token(&shown, now), None, "of another port");
+        assert!(again.end().ends_with("; Secure") && again.end().contains("Max-Age=0"));
+        let other = SessionKeeper::new(&new_session_key().unwrap(), true).unwrap();
+        assert_eq!(other.token(&shown, now), None, "of another fleet");
+        let renamed = format!("{}={}", other.name, pair(&cookie).split_once('=').unwrap().1);
+        assert_eq!(other.token(&headers(&renamed), now), None, "sealed by another");
     }
 
     #[test]
     fn what_is_no_cookie_of_ours_is_nobody() {
-        let folder = tempfile::tempdir().unwrap();
-        let keeper = SessionKeeper::open(&folder.path().join("key"), 1, false).unwrap();
+        let keeper = SessionKeeper::new(&new_session_key().unwrap(), false).unwrap();
         let now = SystemTime::now();
         let cookie = keeper.start("token", now).unwrap();
-        let whole = pair(&cookie);
-        for bad in ["", "udfleet_session_1=", "udfleet_session_1=zz", "udfleet_session_1=00", &whole[..whole.len() - 2]]
-        {
+        let (whole, name) = (pair(&cookie), &keeper.name);
+        for bad in ["", &format!("{name}="), &format!("{name}=zz"), &format!("{name}=00"), &whole[..whole.len() - 2]] {
             assert_eq!(keeper.token(&headers(bad), now), None, "{bad:?}");
         }
         assert_eq!(keeper.token(&HeaderMap::new(), now), None);
         assert_eq!(keeper.start(&"x".repeat(2000), now).unwrap_err().code(), ErrorCode::InvalidInput);
-        std::fs::write(folder.path().join("key"), "short").unwrap();
-        assert!(SessionKeeper::open(&folder.path().join("key"), 1, false).is_err());
     }
 }

@@ -2,9 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest that one tenant's rows hold up its next ones, whatever it has sent: a huge batch must not shut it out for
-/// an hour.
-const LONGEST_DEBT: Duration = Duration::from_secs(10);
+/// What one batch may take of the rows to come: one that would hold up the next ones for longer is refused, because a huge
+/// batch must neither shut its tenant out for an hour nor pass a small rate.
+pub(super) const BATCH_SECONDS: u64 = 10;
+/// When to ask again where no row may ever come.
+const NEVER: Duration = Duration::from_secs(BATCH_SECONDS);
+
+/// The most rows of one batch at this rate.
+pub(super) fn most_at_once(rate: u64) -> u64 {
+    rate.saturating_mul(BATCH_SECONDS)
+}
 
 /// Rows of a second, and those that were sent ahead of time.
 #[derive(Debug)]
@@ -26,17 +33,17 @@ impl RowBucket {
         (self.level, self.at) = ((self.level + more).min(rate), now);
     }
 
-    /// Takes rows that have come.
+    /// Takes rows that have come. The next ones wait for all of them: whatever comes, no more than the rate passes.
     pub fn take(&mut self, rows: u64, rate: u64, now: Instant) {
         self.fill(rate, now);
-        self.level = (self.level - rows as f64).max(-(rate as f64) * LONGEST_DEBT.as_secs_f64());
+        self.level -= rows as f64;
     }
 
     /// How long until rows may come again; none where they may now.
     pub fn wait(&mut self, rate: u64, now: Instant) -> Option<Duration> {
         self.fill(rate, now);
         match rate {
-            0 => Some(LONGEST_DEBT),
+            0 => Some(NEVER),
             _ if self.level >= 0.0 => None,
             // A moment more than it takes, so that who waits does not find a fraction of a row missing.
             _ => Some(Duration::from_secs_f64(-self.level / rate as f64) + Duration::from_millis(1)),
@@ -66,11 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn no_batch_shuts_a_tenant_out_for_long() {
+    fn what_is_sent_ahead_is_waited_for_in_full() {
         let start = Instant::now();
         let mut bucket = RowBucket::new(10, start);
-        bucket.take(1_000_000, 10, start);
-        assert!(bucket.wait(10, start).unwrap() <= LONGEST_DEBT + Duration::from_millis(1));
-        assert!(bucket.wait(0, start + LONGEST_DEBT * 100).is_some(), "0 allows none");
+        // The largest batches that may come, of several streams at once.
+        (0..5).for_each(|_| bucket.take(most_at_once(10), 10, start));
+        let wait = bucket.wait(10, start).unwrap();
+        assert!(wait > Duration::from_secs(48) && wait < Duration::from_secs(50), "{wait:?}");
+        assert_eq!(bucket.wait(10, start + wait), None);
+        assert!(bucket.wait(0, start + NEVER * 100).is_some(), "0 allows none");
+        assert_eq!(most_at_once(u64::MAX), u64::MAX);
     }
 }

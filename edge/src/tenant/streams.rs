@@ -14,7 +14,7 @@ use udfleet_proto::limits::MAX_BATCH_ROWS;
 use udfleet_proto::v1::ErrorCode;
 
 use super::limits::{LimitName, TenantLimits, TenantLimitsTable};
-use super::rows::RowBucket;
+use super::rows::{BATCH_SECONDS, RowBucket, most_at_once};
 
 /// Tenants with series of their own; further ones share [`OTHERS`]. They are counted apart all the same, up to
 /// [`MOST_TENANTS`].
@@ -88,11 +88,15 @@ impl Tenants {
     /// # Errors
     /// [`ErrorCode::NoCapacity`], naming the limit.
     pub fn admit(&self, tenant: &str, limits: Option<TenantLimits>) -> Result<TenantStream, Error> {
+        self.admit_at(tenant, limits, Instant::now())
+    }
+
+    fn admit_at(&self, tenant: &str, limits: Option<TenantLimits>, now: Instant) -> Result<TenantStream, Error> {
         let limits = limits.unwrap_or_else(|| self.limits(tenant));
         let counters = self.counters(tenant);
         let rate = limits.rows_per_second;
         if let Some(rate) = rate
-            && let Some(wait) = counters.wait(rate)
+            && let Some(wait) = counters.wait(rate, now)
         {
             counters.note_refusal(LimitName::RowsPerSecond);
             return Err(too_many(tenant, &format!("has sent more than {rate} rows a second")).hint(format!(
@@ -101,7 +105,7 @@ impl Tenants {
             )));
         }
         // Counted first, so that two at once can't both take the last place.
-        let stream = TenantStream { counters, rate };
+        let stream = TenantStream { counters, tenant: tenant.to_owned(), rate };
         let open = stream.counters.open.fetch_add(1, Ordering::Relaxed);
         if let Some(most) = limits.streams
             && open >= most
@@ -172,13 +176,11 @@ impl Counters {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn wait(&self, rate: u64) -> Option<Duration> {
-        let now = Instant::now();
+    fn wait(&self, rate: u64, now: Instant) -> Option<Duration> {
         self.bucket.lock().get_or_insert_with(|| RowBucket::new(rate, now)).wait(rate, now)
     }
 
-    fn take(&self, rows: u64, rate: u64) {
-        let now = Instant::now();
+    fn take(&self, rows: u64, rate: u64, now: Instant) {
         self.bucket.lock().get_or_insert_with(|| RowBucket::new(rate, now)).take(rows, rate, now);
     }
 }
@@ -191,30 +193,49 @@ fn too_many(tenant: &str, what: &str) -> Error {
 #[derive(Debug)]
 pub struct TenantStream {
     counters: Arc<Counters>,
+    tenant: String,
     rate: Option<u64>,
 }
 
 impl TenantStream {
     /// Counts the rows of a message that has come.
-    pub fn note(&self, message: &FlightData) {
+    ///
+    /// # Errors
+    /// [`ErrorCode::LimitExceeded`] for a batch that would hold up the next ones for longer than [`BATCH_SECONDS`].
+    pub fn note(&self, message: &FlightData) -> Result<(), Error> {
+        self.note_at(message, Instant::now())
+    }
+
+    fn note_at(&self, message: &FlightData, now: Instant) -> Result<(), Error> {
         let header = bare_header(&message.data_header);
         // What is malformed is refused by who reads the batches, and so is a batch of too many rows.
         let batch = arrow_ipc::root_as_message(&header).ok().and_then(|message| message.header_as_record_batch());
         let rows = batch.and_then(|batch| u64::try_from(batch.length()).ok()).unwrap_or(0).min(MAX_BATCH_ROWS as u64);
         if rows == 0 {
-            return;
+            return Ok(());
+        }
+        if let Some(rate) = self.rate {
+            let most = most_at_once(rate);
+            if rows > most {
+                self.counters.note_refusal(LimitName::RowsPerSecond);
+                let tenant = &self.tenant;
+                let message = format!(
+                    "the tenant {tenant:?} has sent a batch of {rows} rows, and one may have {most}: {rate} a second for {BATCH_SECONDS} s"
+                );
+                return Err(Error::new(ErrorCode::LimitExceeded, message)
+                    .hint(format!("send smaller batches, or allow more: tenants.{tenant}.rows_per_second")));
+            }
+            self.counters.take(rows, rate, now);
         }
         self.counters.rows.fetch_add(rows, Ordering::Relaxed);
-        if let Some(rate) = self.rate {
-            self.counters.take(rows, rate);
-        }
+        Ok(())
     }
 
     /// Returns once the next message may be read: a client that sends faster is slowed down by backpressure. May be
     /// dropped and called again.
     pub async fn paced(&self) {
         let Some(rate) = self.rate else { return };
-        while let Some(wait) = self.counters.wait(rate) {
+        while let Some(wait) = self.counters.wait(rate, Instant::now()) {
             tokio::time::sleep(wait).await;
         }
     }
@@ -262,23 +283,45 @@ mod tests {
         assert_eq!(tenants.counts_of("c").open, 0);
     }
 
-    #[tokio::test]
-    async fn rows_beyond_the_rate_are_waited_for_and_new_streams_refused() {
+    #[test]
+    fn rows_beyond_the_rate_are_waited_for_and_new_streams_refused() {
         let tenants = Tenants::new(table("[a]\nrows_per_second = 1000\n"));
-        let stream = tenants.admit("a", None).unwrap();
-        stream.note(&message(1000));
         let begun = Instant::now();
-        stream.note(&message(300));
-        let refused = tenants.admit("a", None).unwrap_err();
-        assert_eq!(refused.code(), ErrorCode::NoCapacity);
-        let free = tenants.admit("b", None).unwrap();
-        free.note(&message(1_000_000));
-        free.paced().await;
-        stream.paced().await;
-        assert!(begun.elapsed() >= Duration::from_millis(290), "{:?}", begun.elapsed());
-        assert!(tenants.admit("a", None).is_ok());
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let stream = tenants.admit_at("a", None, begun).unwrap();
+        let waits = |ms: u64| stream.counters.wait(1000, at(ms)).is_some();
+        stream.note_at(&message(1000), begun).unwrap();
+        assert!(!waits(0));
+        stream.note_at(&message(300), begun).unwrap();
+        assert_eq!(tenants.admit_at("a", None, begun).unwrap_err().code(), ErrorCode::NoCapacity);
+        let free = tenants.admit_at("b", None, begun).unwrap();
+        free.note_at(&message(1_000_000), begun).unwrap();
+        assert!(free.rate.is_none() && waits(0) && waits(299) && !waits(301));
+        assert!(tenants.admit_at("a", None, at(301)).is_ok());
         assert_eq!((tenants.counts_of("a").rows, tenants.counts_of("b").rows), (1300, 1_000_000));
         assert_eq!(tenants.counts_of("a").refused, [0, 0, 0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_again_once_it_may_be() {
+        let tenants = Tenants::new(table("[a]\nrows_per_second = 1000\n"));
+        let stream = tenants.admit("a", None).unwrap();
+        stream.note(&message(1100)).unwrap();
+        stream.paced().await;
+        assert_eq!(stream.counters.wait(1000, Instant::now()), None);
+    }
+
+    #[test]
+    fn a_batch_that_would_shut_its_tenant_out_is_refused() {
+        let tenants = Tenants::new(table("[a]\nrows_per_second = 10\n"));
+        let stream = tenants.admit("a", None).unwrap();
+        let refused = stream.note(&message(101)).unwrap_err();
+        assert!(refused.code() == ErrorCode::LimitExceeded && refused.info().hint.contains("a.rows_per_second"));
+        assert_eq!((tenants.counts_of("a").rows, tenants.counts_of("a").refused[4]), (0, 1));
+        let now = Instant::now();
+        stream.note_at(&message(100), now).unwrap();
+        let wait = stream.counters.wait(10, now).unwrap();
+        assert!(wait > Duration::from_secs(8), "{wait:?}: what was taken is waited for");
     }
 
     #[test]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import InvalidConfigError
 
 VARIABLE = "UDFLEET_TOKEN"
 FILE_VARIABLE = "UDFLEET_TOKEN_FILE"
+LOOK_SECONDS = 1.0
+"""How often a file with a token is looked at."""
 
 
 def find_token(token: str | None, addresses: Sequence[str]) -> str | None:
@@ -25,6 +29,37 @@ def find_token(token: str | None, addresses: Sequence[str]) -> str | None:
     from . import _fleet_record as record
 
     return next(filter(None, map(record.token_of, addresses)), None)
+
+
+def followed_file(token: str | None) -> str | None:
+    """The file that `find_token` reads the token from, where it is one that others write: it may be replaced."""
+    if token is not None or os.environ.get(VARIABLE):
+        return None
+    return os.environ.get(FILE_VARIABLE) or None
+
+
+class TokenSource:
+    """What a connection shows: a token, or what its file holds now. Thread-safe."""
+
+    def __init__(self, token: str | None, file: str | None = None) -> None:
+        self._token = token
+        self._file = file
+        self._stamp: Any = None
+        self._look_at = 0.0
+
+    def current(self) -> str | None:
+        """The token. A file that can't be read, or holds none, changes nothing."""
+        if self._file is None or time.monotonic() < self._look_at:
+            return self._token
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        try:
+            status = os.stat(self._file)
+            stamp = status.st_mtime_ns, status.st_size, status.st_ino
+            if stamp != self._stamp:
+                self._token, self._stamp = read_token(self._file), stamp
+        except (OSError, InvalidConfigError):
+            pass
+        return self._token
 
 
 def read_token(path: str | Path) -> str:

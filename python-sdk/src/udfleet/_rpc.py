@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from . import _failures, _fork
 from ._coordinators import Attempts, Coordinators
+from ._credentials import TokenSource
 from ._grpc import grpc
 from ._log_position import LogPosition
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
@@ -77,9 +78,8 @@ class Rpc:
 
     def __init__(self, addresses: Sequence[str], token: str | None, tls: TlsFiles | None = None) -> None:
         self.coordinators = Coordinators(addresses)
-        self.token = token
+        self._token = TokenSource(token)
         self.tls = tls
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._lock = threading.Lock()
         self._channels: dict[str, tuple[Any, grpc.Channel]] = {}
         """Each with what its files were like when it was made."""
@@ -87,6 +87,20 @@ class Rpc:
         self._closed = False
         _fork.check()
         _fork.holds_connection(self)
+
+    @property
+    def token(self) -> str | None:
+        """What coordinators are shown now."""
+        return self._token.current()
+
+    def follow_token(self, file: str) -> None:
+        """Shows from now on what this file holds."""
+        self._token = TokenSource(self.token, file)
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = self.token
+        return (("authorization", f"Bearer {token}"),) if token else ()
 
     def close(self) -> None:
         """Closes the channels; running calls end with an error."""

@@ -175,7 +175,7 @@ def test_an_executor_and_a_coordinator_that_do_not_answer(fleet):
         address = os.environ["SILENT"]
         when(lambda: True)
         interrupted(KeyboardInterrupt, udfleet.connect, address)
-        directory = Directory(fleet._rpc, None)
+        directory = Directory(fleet._rpc)
         descriptor = pyarrow.flight.FlightDescriptor.for_path("x")
         when(lambda: True)
         interrupted(KeyboardInterrupt, ExchangeStream, directory.client(address), address, descriptor, directory.call_options(address))

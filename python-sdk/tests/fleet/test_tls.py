@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import socket
@@ -250,16 +251,17 @@ def test_certificates_are_replaced_under_load(tmp_path):
         assert {executor.state for executor in fleet.executors()} == {"ready"}
 
 
-def test_the_fleets_token_is_replaced_under_load(tmp_path):
+def test_the_fleets_token_is_replaced_under_load(tmp_path, monkeypatch):
     following = "the-next-token-of-this-fleet"
     with tls_fleet(tmp_path, 2) as secured, secured.connect() as fleet:
         fleet.register_function("plus", udf(lambda a: a + 1, BIGINT, BIGINT))
         token = fleet.create_token("load", ["call", "observe"]).token
-        ended, calls, broken = threading.Event(), [], []
+        ended, calls, broken, following_file = threading.Event(), [], [], []
 
-        def load(direct):
+        def load(direct, shown):
             try:
-                with udfleet.connect(secured.address, token, direct=direct, **secured.tls()) as own:
+                with udfleet.connect(secured.address, shown, direct=direct, **secured.tls()) as own:
+                    following_file.extend([] if shown else [own])
                     while not ended.is_set():
                         rows = (pa.record_batch([pa.array([n])], names=["a"]) for n in range(20))
                         calls.append([each.column(0).to_pylist() for each in own.stream("plus", rows)])
@@ -273,13 +275,22 @@ def test_the_fleets_token_is_replaced_under_load(tmp_path):
                 return False
             return True
 
-        threads = [threading.Thread(target=load, args=[direct]) for direct in (True, False)]
+        # With a token of their own, and with the fleet's in a file of theirs.
+        clients = tmp_path / "token-of-clients"
+        clients.write_text(TOKEN)
+        monkeypatch.setenv("UDFLEET_TOKEN_FILE", str(clients))
+        kinds = itertools.product((True, False), (token, None))
+        threads = [threading.Thread(target=load, args=kind) for kind in kinds]
         for thread in threads:
             thread.start()
         try:
             (secured.folder / "token").write_text(f"{following}\n{TOKEN}\n")
             eventually("the new one is let in", lambda: lets_in(following))
             assert lets_in(TOKEN), "the old one still is"
+            clients.write_text(following)
+            eventually(
+                "clients follow their file", lambda: [own._rpc.token for own in following_file] == [following] * 2
+            )
             (secured.folder / "token").write_text(f"{following}\n")
             eventually("the old one is not any more", lambda: not lets_in(TOKEN))
             made = len(calls)

@@ -6,9 +6,9 @@ import stat
 
 import pytest
 
-from udfleet import InvalidConfigError
+from udfleet import InvalidConfigError, _credentials
 from udfleet import _fleet_record as record
-from udfleet._credentials import find_token
+from udfleet._credentials import TokenSource, find_token, followed_file
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,24 @@ def test_the_token_of_a_fleet_of_this_machine_is_found_while_it_runs(tmp_path):
     # A fleet that was killed leaves its files: whoever listens there now is sent nothing.
     kept.write_text("secret")
     assert find_token(None, ["127.0.0.1:1"]) is None
+
+
+def test_a_file_is_read_again_when_it_changes(monkeypatch, tmp_path):
+    monkeypatch.setattr(_credentials, "LOOK_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    monkeypatch.setenv("UDFLEET_TOKEN_FILE", str(file))
+    assert followed_file("given") is None
+    followed = followed_file(None)
+    assert followed == str(file)
+    source = TokenSource(find_token(None, []), followed)
+    assert source.current() == "first"
+    for text, expected in [("second\nfirst\n", "second"), ("\n", "second"), ("third token", "third token")]:
+        beside = tmp_path / "new"
+        beside.write_text(text)
+        beside.replace(file)
+        assert source.current() == expected
+    file.unlink()
+    assert source.current() == "third token"
+    monkeypatch.setenv("UDFLEET_TOKEN", "from-variable")
+    assert followed_file(None) is None

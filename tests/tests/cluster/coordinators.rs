@@ -10,6 +10,7 @@ use udfleet_tests::batches::{integers, numbers};
 use udfleet_tests::control::Client;
 use udfleet_tests::coordinators::CoordinatorCluster;
 use udfleet_tests::function::Function;
+use udfleet_tests::http::{get_with, post};
 use udfleet_tests::messages::{Encoder, command, path};
 use udfleet_tests::stream::{Stream, call};
 use udfleet_tests::wait::{PATIENCE, eventually, within};
@@ -212,5 +213,24 @@ async fn tokens_made_or_revoked_at_one_count_at_the_other_within_two_seconds() {
         let begun = Instant::now();
         eventually("it is refused here", async || (!known(here, &token).await).then_some(())).await;
         assert!(begun.elapsed() < KNOWN_WITHIN, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_at_one_coordinator_is_known_at_all() {
+    let Some(cluster) = CoordinatorCluster::prepare(2) else { return };
+    let mut cluster = cluster.with_token("the-fleets-own-token");
+    for index in 0..2 {
+        cluster.start_coordinator(index).await;
+    }
+    let [here, there] = [0, 1].map(|index| cluster.http_address(index));
+    let (status, head) = post(&here, "/api/v1/session", "{\"token\": \"the-fleets-own-token\"}").await;
+    assert_eq!(status, 204, "{head}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = format!("cookie: {}\r\n", cookie.split(';').next().unwrap());
+    for address in [&here, &there] {
+        let (status, body) = get_with(address, "/api/v1/whoami", &cookie).await;
+        assert!(status == 200 && body.contains("fleet token"), "{status} {body}");
+        assert_eq!(get_with(address, "/api/v1/whoami", "").await.0, 401);
     }
 }

@@ -150,5 +150,9 @@ async fn rows_of_a_second_are_bounded() {
         held.send_all(Encoder::default().all(&[numbers(0..1)]).into_iter().skip(1)).await;
         held.next().await.unwrap().unwrap();
         assert!(begun.elapsed() > std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+        // More than ten seconds allow.
+        held.send_all(Encoder::default().all(&[numbers(0..10_001)]).into_iter().skip(1)).await;
+        let error = typed(&held.next().await.unwrap_err());
+        assert_eq!(error.code(), ErrorCode::LimitExceeded, "{error}");
     }
 }

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .. import __version__
 from .._address import addresses, joined
-from .._credentials import find_token
+from .._credentials import find_token, followed_file
 from .._flight.directory import Directory
 from .._rpc import Rpc
 from .._tls import choose
@@ -74,7 +74,8 @@ def connect(
     :param address: `host:port` of a coordinator, or of several with commas between them, or a list; port 8815 where
         none is given. The others are learned. One that is away is left alone as long as another answers.
     :param token: the fleet's token, or one with roles; None: what UDFLEET_TOKEN holds, else what the file holds that
-        UDFLEET_TOKEN_FILE names, else that of the fleet that `udfleet up` runs there on this machine.
+        UDFLEET_TOKEN_FILE names, also once it changes, else that of the fleet that `udfleet up` runs there on this
+        machine.
     :param job: the name of this session.
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here. Everybody
         sees them: no place for secrets.
@@ -85,6 +86,7 @@ def connect(
     :param tls_cert: file with a certificate to show; None: the variable UDFLEET_TLS_CERT.
     :param tls_key: file with its key; None: the variable UDFLEET_TLS_KEY.
     """
+    file = followed_file(token)
     token = find_token(token, addresses(address))
     fleet = Fleet(
         address,
@@ -97,6 +99,8 @@ def connect(
         tls_cert=tls_cert,
         tls_key=tls_key,
     )
+    if file is not None:
+        fleet._rpc.follow_token(file)
     try:
         fleet.check()
     except BaseException:
@@ -129,7 +133,7 @@ class Fleet(Tables):
         self._job_parameters = arguments.mapping(job_parameters, "job_parameters")
         self._config = arguments.mapping(config, "config")
         self._rpc = Rpc(given, token, choose(address, tls_ca, tls_cert, tls_key))
-        self._directory = Directory(self._rpc, token)
+        self._directory = Directory(self._rpc)
         self._functions = FleetFunctions(self.function, self._register_inline, self._plan_schema)
         self._runner = Runner(self._directory, self._functions.describe, job, direct)
         self._pool = StreamPool(self._runner)

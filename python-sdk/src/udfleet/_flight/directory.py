@@ -52,13 +52,13 @@ class Route(NamedTuple):
 class Directory:
     """Routes and clients of one fleet. Thread-safe."""
 
-    def __init__(self, rpc: Rpc, token: str | None) -> None:
+    def __init__(self, rpc: Rpc) -> None:
         self.coordinators = rpc.coordinators
-        self._token = token
-        self._token_options = _bearer(token)
+        self._rpc = rpc
+        self._token = rpc.token
+        self._token_options = _bearer(self._token)
         self._ticket_options = self._token_options
         """With what coordinators last gave this client for executors, which are shown no token."""
-        self._rpc = rpc
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Any, flight.FlightClient]] = {}
         self.connected: set[str] = set()
@@ -82,11 +82,16 @@ class Directory:
 
     def call_options(self, address: str) -> flight.FlightCallOptions:
         """Options of calls to this address: coordinators are shown the token, executors the ticket."""
-        return self._token_options if address in self.coordinators.known else self._ticket_options
+        if address not in self.coordinators.known:
+            return self._ticket_options
+        token = self._rpc.token
+        if token != self._token:
+            self._token_options, self._token = _bearer(token), token
+        return self._token_options
 
     def control_options(self, seconds: float) -> flight.FlightCallOptions:
         """Options of a question to a coordinator, which has to be answered in time."""
-        return _bearer(self._token, seconds)
+        return _bearer(self._rpc.token, seconds)
 
     def take_ticket(self, info: flight.FlightInfo) -> flight.FlightInfo:
         """Keeps the ticket of a coordinator's response; it is a new one each time, so that it never ends."""
