@@ -60,7 +60,8 @@ class EncryptedFleet:
         ready = self._child(folder, binaries.COORDINATOR, "coordinator-c", "--data-dir", str(folder / "data"))
         self.address = f"localhost:{ready['grpc'].rpartition(':')[2]}"
         self._child(folder, binaries.EXECUTOR, "executor-e", "--coordinator", self.address,
-                    "--interpreters-per-environment", "1", "--max-interpreters", "1", "--work-dir", str(folder / "e"),
+                    "--interpreters-per-environment", "1", "--max-interpreters-per-environment", "1",
+                    "--work-dir", str(folder / "e"),
                     "--python", binaries.base_python(), "--uv", str(binaries.find_uv()))  # fmt: skip
         self.direct, self.routed = self._connect(direct=True), self._connect(direct=False)
         for name in ("add", "double_arrow"):

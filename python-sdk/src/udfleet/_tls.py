@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,10 @@ from .errors import InvalidConfigError, InvalidInputError
 CA_VARIABLE = "UDFLEET_TLS_CA"
 CERT_VARIABLE = "UDFLEET_TLS_CERT"
 KEY_VARIABLE = "UDFLEET_TLS_KEY"
+
+REPLACED_SECONDS = 2.0
+"""How long a new certificate may be there before its key."""
+_LOOK_AGAIN_SECONDS = 0.01
 
 _ENCRYPTED = ("grpcs", "grpc+tls", "tls", "https")
 _PLAIN = ("grpc+tcp", "tcp", "http")
@@ -29,11 +34,24 @@ class TlsFiles:
     key: str | None = field(default=None, repr=False)
 
     def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """The texts of all three.
+        """The texts of all three. While certificate and key are being replaced, one after the other, this waits.
 
-        :raises InvalidConfigError: a file can't be read.
+        :raises InvalidConfigError: a file can't be read, or the key is that of another certificate.
         """
-        return _read("tls_ca", self.ca), _read("tls_cert", self.cert), _read("tls_key", self.key)
+        give_up_at = time.monotonic() + REPLACED_SECONDS
+        while True:
+            before = self.stamp()
+            texts = _read("tls_ca", self.ca), _read("tls_cert", self.cert), _read("tls_key", self.key)
+            belong = _belong_together(self.cert, self.key)
+            if belong and self.stamp() == before:
+                return texts
+            if time.monotonic() >= give_up_at:
+                break
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        raise InvalidConfigError(
+            f"tls_key {self.key} is not the key of the certificate in tls_cert {self.cert}",
+            hint="name the two files of one pair",
+        )
 
     def stamp(self) -> tuple[Any, ...]:
         """Differs once a file has changed."""
@@ -117,6 +135,22 @@ def _read(what: str, file: str | None) -> bytes | None:
         raise InvalidConfigError(
             f"{what} {file}: {error.strerror or error}", hint="name a file in PEM format"
         ) from None
+
+
+def _belong_together(cert: str | None, key: str | None) -> bool:
+    """False where the key is that of another certificate. What else may be wrong with them is told by who uses them."""
+    if cert is None or key is None or _is_text(cert) or _is_text(key):
+        return True
+    import ssl
+
+    try:
+        # The password is asked for on the terminal otherwise.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        return error.reason != "KEY_VALUES_MISMATCH"
+    except OSError:
+        return True
+    return True
 
 
 def _stamp(file: str | None) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 
 import pytest
 from pyarrow.flight import FlightUnavailableError
 
-from udfleet import InvalidConfigError, InvalidInputError, UnauthenticatedError, UnreachableError
+from udfleet import InvalidConfigError, InvalidInputError, UnauthenticatedError, UnreachableError, _tls
 from udfleet._failure_text import from_flight, from_status
 from udfleet._tls import CA_VARIABLE, CERT_VARIABLE, KEY_VARIABLE, TlsFiles, choose
 
@@ -101,3 +102,24 @@ def test_a_handshake_that_fails_for_ever_is_not_retried(said):
 
 def test_a_connection_that_breaks_is_no_matter_of_certificates():
     assert type(from_status("UNAVAILABLE", "Socket closed", "h:1")) is UnreachableError
+
+
+def pair(folder, name):
+    files = [str(folder / f"{name}.crt"), str(folder / f"{name}.key")]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", f"/CN={name}", "-out", files[0], "-keyout", files[1]]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return files
+
+
+def test_a_key_that_comes_after_its_certificate_is_waited_for(tmp_path, monkeypatch):
+    (old, old_key), (new, _) = pair(tmp_path, "old"), pair(tmp_path, "new")
+    contents = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert TlsFiles(None, old, old_key).read()[1:] == (contents["old.crt"], contents["old.key"])
+    key = tmp_path / "shown.key"
+    key.write_bytes(contents["old.key"])
+    monkeypatch.setattr(_tls.time, "sleep", lambda _: (tmp_path / "new.key").replace(key))
+    assert TlsFiles(None, new, str(key)).read()[1:] == (contents["new.crt"], contents["new.key"])
+    monkeypatch.setattr(_tls, "REPLACED_SECONDS", 0.0)
+    with pytest.raises(InvalidConfigError, match="not the key"):
+        TlsFiles(None, new, old_key).read()
