@@ -91,8 +91,9 @@ async fn import_function(
         present(context, &definition).await?;
     }
     let already_present = context.registry.import(definition, check_only).await?;
-    if !check_only && !already_present {
-        context.fleet.catalog_changed();
+    if !check_only {
+        // Lists show it once this is answered, also where another coordinator has stored it a moment ago.
+        context.fleet.show_catalog().await;
     }
     Ok(already_present)
 }

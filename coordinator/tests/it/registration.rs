@@ -1,10 +1,11 @@
 //! Functions are registered, fail, are dropped, and outlive the coordinator.
 
 use udfleet_proto::types::simple;
+use udfleet_proto::v1::import_function_request::Kind as Imported;
 use udfleet_proto::v1::registration_event::Kind;
 use udfleet_proto::v1::{
-    DescribeFunctionRequest, DropFunctionRequest, Environment, ErrorCode, ListFunctionsRequest, LoadState,
-    ProgressRequest, TypeRoot,
+    DescribeFunctionRequest, DropFunctionRequest, Environment, ErrorCode, FunctionDefinition, ImportFunctionRequest,
+    ListFunctionsRequest, LoadState, ProgressRequest, TypeRoot,
 };
 
 use super::client::{batch, command, encode, firsts, open, schema};
@@ -25,7 +26,7 @@ async fn a_function_becomes_ready_on_every_executor() {
 
     let (_, again) = coordinator.register(echo("add")).await;
     assert_eq!(again.unwrap().definition.unwrap().version, 1, "identical: the version that exists");
-    let changed = udfleet_proto::v1::FunctionDefinition { doc: "changed".to_owned(), ..echo("add") };
+    let changed = FunctionDefinition { doc: "changed".to_owned(), ..echo("add") };
     assert_eq!(coordinator.register(changed).await.1.unwrap().definition.unwrap().version, 2);
 
     let mut fleet = coordinator.fleet().await;
@@ -67,6 +68,20 @@ async fn a_failed_registration_says_why_and_leaves_nothing() {
     assert!(lines.iter().all(|line| !line.contains("nowhere") && !line.contains("registered as")), "{lines:?}");
     let mut fleet = coordinator.fleet().await;
     assert!(fleet.list_functions(ListFunctionsRequest::default()).await.unwrap().into_inner().functions.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_imported_is_listed_the_next_moment() {
+    let coordinator = start().await;
+    let (mut fleet, payload) = (coordinator.fleet().await, coordinator.upload(b"payload").await);
+    for count in 1..=100 {
+        let (version, payload) = (1, Some(payload.clone()));
+        let definition = FunctionDefinition { version, payload, ..echo(&format!("f{count}")) };
+        let request = ImportFunctionRequest { kind: Some(Imported::Definition(definition)), check_only: false };
+        fleet.import_function(request).await.unwrap();
+        let listed = fleet.list_functions(ListFunctionsRequest::default()).await.unwrap().into_inner().functions;
+        assert_eq!(listed.len(), count);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
