@@ -48,6 +48,8 @@ pub(super) struct MembershipCore {
     /// What the other coordinators have attached.
     pub(super) others: OtherClaims,
     pub(super) fitness: Fitness,
+    /// Functions looked at for executors since the coordinator started: what planning has cost.
+    pub(super) looked_at: u64,
 }
 
 impl MembershipCore {
@@ -74,6 +76,7 @@ impl MembershipCore {
             claims_changed: false,
             others: OtherClaims::default(),
             fitness: Fitness::default(),
+            looked_at: 0,
         };
         core.set_catalog(catalog);
         core
@@ -197,8 +200,8 @@ impl MembershipCore {
         self.builder.count(&id, &member.hello.incarnation, report.metrics, &report.forgotten);
         self.show_built(&id, &news.built_before);
         self.watches.build_log(&fresh);
-        if news.held {
-            self.take_held(executor, now);
+        if let Some(changes) = &news.held {
+            self.take_held(executor, changes, now);
         }
         if news.drained || news.secrets {
             self.executor_changed(executor);
@@ -319,14 +322,9 @@ impl MembershipCore {
         for environment in changed.collect::<BTreeSet<_>>() {
             self.placer.want(environment, self.demand.wanted(environment));
         }
-        if self.leadership.term().is_none() {
-            self.members.values_mut().for_each(|member| member.follow_reports(&self.catalog));
-        }
+        let followed = self.follow_catalog(&change);
+        followed.iter().for_each(|executor| self.sync(executor));
         self.replan(&change, None);
-        if self.leadership.term().is_none() {
-            let executors: Vec<String> = self.members.keys().cloned().collect();
-            executors.iter().for_each(|executor| self.sync(executor));
-        }
         self.publish();
     }
 

@@ -84,6 +84,13 @@ impl Desired {
         }
     }
 
+    /// A function is desired, since a revision that is known.
+    pub fn hold_function(&mut self, held: DesiredFunction) {
+        if self.functions.get(held.function.name.as_str()).is_none_or(|before| !before.same(&held)) {
+            self.functions.insert(Arc::from(held.function.name.as_str()), held);
+        }
+    }
+
     pub fn remove_function(&mut self, name: &str) {
         self.functions.remove(name);
     }

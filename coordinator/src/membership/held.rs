@@ -1,8 +1,9 @@
 //! What one executor reports of the desired state that it works on: who did not send that learns it here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{EnvironmentReference, FunctionReference, Report};
 
 use super::desired::{Desired, DesiredFunction};
@@ -20,48 +21,107 @@ pub(super) struct ReportedState {
     pub complete: bool,
 }
 
+/// What a report has changed of it.
+#[derive(Debug, Default)]
+pub(super) struct HeldChanges {
+    /// Functions (`add@3`) whose references have come, gone or changed.
+    functions: BTreeSet<Arc<str>>,
+    environments: bool,
+    /// With this report all has been said that was known when the attach began.
+    pub completed: bool,
+}
+
+impl HeldChanges {
+    /// How many functions they concern.
+    pub fn functions(&self) -> usize {
+        self.functions.len()
+    }
+}
+
 impl ReportedState {
     /// Of a new attach: `nothing` is desired of the executor yet, or its first reports say what is.
     pub fn new(nothing: bool) -> Self {
         Self { complete: nothing, ..Self::default() }
     }
 
-    /// Takes in what a report says of it; true where that changes anything.
-    pub fn take(&mut self, report: &mut Report) -> bool {
+    /// How many functions it reports anything of.
+    pub fn functions(&self) -> usize {
+        self.references.len()
+    }
+
+    /// True where it reports anything of this function.
+    pub fn knows(&self, function: &str) -> bool {
+        self.references.contains_key(function)
+    }
+
+    /// Takes in what a report says of it; `None` where that changes nothing.
+    pub fn take(&mut self, report: &mut Report) -> Option<HeldChanges> {
         let completed = !self.complete && !report.more;
         self.complete |= completed;
+        let mut changes =
+            HeldChanges { completed, environments: report.environments_changed, ..HeldChanges::default() };
         let version = (report.term, report.revision);
-        let mut changed = completed || report.environments_changed || (self.term, self.revision) != version;
+        let another = (self.term, self.revision) != version;
         (self.term, self.revision) = version;
         for name in std::mem::take(&mut report.unassigned) {
-            changed |= self.references.remove(name.as_str()).is_some();
+            changes.functions.extend(self.references.remove_entry(name.as_str()).map(|(name, _)| name));
         }
         for reference in std::mem::take(&mut report.references) {
             let name: Arc<str> = Arc::from(reference.function.as_str());
-            changed |= self.references.get(&name) != Some(&reference);
-            self.references.insert(name, reference);
+            if self.references.get(&name) != Some(&reference) {
+                self.references.insert(Arc::clone(&name), reference);
+                changes.functions.insert(name);
+            }
         }
         if report.environments_changed {
             let all = std::mem::take(&mut report.environments).into_iter();
             self.environments = all.map(|EnvironmentReference { hash, interpreters }| (hash, interpreters)).collect();
         }
-        changed
+        let any = completed || another || changes.environments || !changes.functions.is_empty();
+        any.then_some(changes)
     }
 
     /// As desired state: of functions that are registered, since nobody desires others.
     pub fn desired(&self, catalog: &Catalog, draining: bool) -> Desired {
-        let (term, revision) = (self.term, self.revision);
-        let mut desired = Desired { term, revision, draining, ..Desired::default() };
-        for (environment, interpreters) in &self.environments {
-            desired.set_environment(environment, Some(*interpreters));
-        }
-        for function in catalog.iter() {
-            if let Some(FunctionReference { since, .. }) = self.reference(function) {
-                let held = DesiredFunction { function: Arc::clone(function), since: *since };
-                desired.functions.insert(Arc::from(function.name.as_str()), held);
+        let mut desired = Desired::default();
+        let all = HeldChanges {
+            functions: self.references.keys().cloned().collect(),
+            environments: true,
+            ..HeldChanges::default()
+        };
+        self.revise(&mut desired, catalog, draining, &all);
+        desired
+    }
+
+    /// Brings what [`ReportedState::desired`] gave before a report up to date.
+    pub fn revise(&self, desired: &mut Desired, catalog: &Catalog, draining: bool, changes: &HeldChanges) {
+        (desired.term, desired.revision, desired.draining) = (self.term, self.revision, draining);
+        if changes.environments {
+            desired.keep_only(|environment| self.environments.contains_key(environment));
+            for (environment, interpreters) in &self.environments {
+                desired.set_environment(environment, Some(*interpreters));
             }
         }
-        desired
+        self.revise_functions(desired, catalog, changes.functions.iter().map(|name| &**name));
+    }
+
+    /// The same for functions (`add@3`) that have come into the catalog or gone.
+    pub fn revise_functions<'n>(
+        &self,
+        desired: &mut Desired,
+        catalog: &Catalog,
+        functions: impl Iterator<Item = &'n str>,
+    ) {
+        for name in functions {
+            let registered = FunctionRef::parse(name).ok();
+            let registered = registered.and_then(|which| catalog.get(&which.name, which.version?));
+            match registered.and_then(|function| Some((function, self.reference(function)?.since))) {
+                Some((function, since)) => {
+                    desired.hold_function(DesiredFunction { function: Arc::clone(function), since });
+                }
+                None => desired.remove_function(name),
+            }
+        }
     }
 
     /// What it reports of a function, under this very definition.

@@ -9,10 +9,10 @@ use tonic::transport::Channel;
 use udfleet_proto::v1::{ExecutorState, FunctionStatus, Hello, LoadState, Report};
 
 use super::desired::Desired;
-use super::held::ReportedState;
+use super::held::{HeldChanges, ReportedState};
 use super::message::{Link, NewAttachment, Origin};
 use super::record::Claim;
-use crate::registry::{Catalog, Function};
+use crate::registry::{Catalog, CatalogChange, Function};
 use crate::routes::{Endpoint, Server};
 use crate::scheduler::Offer;
 use crate::snapshot::{self, ExecutorEntry};
@@ -30,8 +30,8 @@ pub struct NodeAddress {
 pub(super) struct ReportNews {
     /// Functions (`add@3`) whose status has changed.
     pub functions: Vec<Arc<str>>,
-    /// What it holds is reported for the first time, or has changed.
-    pub held: bool,
+    /// Of what it holds; `None`: nothing.
+    pub held: Option<HeldChanges>,
     /// Environments that were on its disk before.
     pub built_before: BTreeSet<String>,
     /// It drains, and has ended what it was draining.
@@ -56,6 +56,8 @@ pub(super) struct Member {
     pub origin: Origin,
     /// What it has been told, by a leader; to others, what it reports that it was told.
     pub desired: Arc<Desired>,
+    /// `desired` is what it has reported on this attach.
+    pub follows_reports: bool,
     /// What this coordinator would desire if it led; none where it does.
     pub expected: Option<Arc<Desired>>,
     /// What it reports of desired state.
@@ -95,6 +97,7 @@ impl Member {
             stopping: false,
             origin,
             desired: Arc::default(),
+            follows_reports: false,
             expected: None,
             held,
             sent: 0,
@@ -144,9 +147,35 @@ impl Member {
         self.told_term = before.told_term;
     }
 
-    /// What it reports is what is known of its desired state: this coordinator has not sent any.
-    pub fn follow_reports(&mut self, catalog: &Catalog) {
-        self.desired = Arc::new(self.held.desired(catalog, self.draining));
+    /// What it reports is what is known of its desired state: this coordinator has not sent any. Returns how many functions it has
+    /// looked at.
+    pub fn follow_reports(&mut self, catalog: &Catalog, changes: &HeldChanges) -> u64 {
+        let looked_at = if self.follows_reports {
+            let mut desired = Desired::clone(&self.desired);
+            self.held.revise(&mut desired, catalog, self.draining, changes);
+            self.desired = Arc::new(desired);
+            changes.functions()
+        } else {
+            self.desired = Arc::new(self.held.desired(catalog, self.draining));
+            self.held.functions()
+        };
+        self.follows_reports = true;
+        looked_at as u64
+    }
+
+    /// The same where functions have been registered or dropped.
+    pub fn follow_catalog(&mut self, catalog: &Catalog, change: &CatalogChange<'_>) -> u64 {
+        if !self.follows_reports {
+            return self.follow_reports(catalog, &HeldChanges::default());
+        }
+        let changed = || change.dropped.iter().chain(&change.added).map(|function| function.name.as_str());
+        let here = |name: &&str| self.held.knows(name) || self.desired.function(name).is_some();
+        if changed().any(|name| here(&name)) {
+            let mut desired = Desired::clone(&self.desired);
+            self.held.revise_functions(&mut desired, catalog, changed());
+            self.desired = Arc::new(desired);
+        }
+        changed().count() as u64
     }
 
     /// What this coordinator says of it in the store.
@@ -253,7 +282,7 @@ impl Member {
 
     /// Sends desired state of this term, where it differs from what was sent; not before it has said what it holds.
     pub fn desire(&mut self, mut next: Desired, term: u64) {
-        self.expected = None;
+        (self.expected, self.follows_reports) = (None, false);
         // A renewed attach knows what was desired before, yet has not sent it.
         if self.is_told() && self.desired.term == term && next.same(&self.desired) {
             return;

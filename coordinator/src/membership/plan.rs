@@ -47,24 +47,31 @@ impl MembershipCore {
             }
         }
         let term = self.leadership.acting();
+        let mut planner = Planner { placer: &self.placer, demand: &self.demand, looked_at: 0 };
         for (executor, concerns) in &concerned {
             let Some(member) = self.members.get_mut(*executor).filter(|member| member.staying()) else { continue };
-            match term {
-                None => member.expect(whole(member, &self.placer, &self.demand)),
-                // One that drains keeps what it has until it is done.
-                Some(term) if member.serving() && renewed != Some(executor) => {
-                    member.desire(revised(member, concerns, &self.placer, &self.demand), term);
+            match (term, &member.expected) {
+                _ if renewed == Some(executor) => {}
+                (None, Some(expected)) if !member.draining => {
+                    let expected = planner.revised(member, Desired::clone(expected), concerns);
+                    member.expect(expected);
                 }
-                Some(_) => {}
+                (None, _) => member.expect(planner.whole(member)),
+                // One that drains keeps what it has until it is done.
+                (Some(term), _) if member.serving() => {
+                    member.desire(planner.revised(member, member.next_desired(), concerns), term);
+                }
+                (Some(_), _) => {}
             }
         }
         if let Some(member) = renewed.and_then(|id| self.members.get_mut(id)).filter(|member| member.staying()) {
-            let desired = whole(member, &self.placer, &self.demand);
+            let desired = planner.whole(member);
             match term {
                 Some(term) => member.desire(desired, term),
                 None => member.expect(desired),
             }
         }
+        self.looked_at += planner.looked_at;
         let executors: Vec<String> = concerned.keys().copied().chain(renewed).map(str::to_owned).collect();
         executors.iter().for_each(|executor| self.sync(executor));
         let added = change.added.iter().map(|function| function.environment.as_str());
@@ -72,57 +79,73 @@ impl MembershipCore {
     }
 }
 
-/// What a member holds, brought in line where something concerns it.
-fn revised(member: &Member, concerns: &Concerns<'_>, placer: &Placer, demand: &Demand) -> Desired {
-    let (mut next, offer) = (member.next_desired(), member.offer());
-    let interpreters = |environment: &str| placer.places(environment)?.get(member.id()).copied();
-    for environment in &concerns.environments {
-        let before = next.environments.get(*environment).is_some();
-        let now = interpreters(environment);
-        next.set_environment(environment, now);
-        // Another number of interpreters changes nothing for functions.
-        if before != now.is_some() {
-            for (name, function) in demand.functions(environment) {
-                let desired = now.and(Some(function)).filter(|function| loads(function, &offer));
-                next.set_function(name, desired);
-            }
-        }
-    }
-    for function in &concerns.functions {
-        match demand.function(&function.environment, &function.name) {
-            Some((name, held)) => {
-                let placed = interpreters(&function.environment).is_some();
-                next.set_function(name, Some(held).filter(|held| placed && loads(held, &offer)));
-            }
-            None => next.remove_function(&function.name),
-        }
-    }
-    next
+/// Says what members should hold, and counts the functions that it looks at for that.
+struct Planner<'p> {
+    placer: &'p Placer,
+    demand: &'p Demand,
+    looked_at: u64,
 }
 
-/// All that a member should hold. One that drains keeps what it has until it is done.
-fn whole(member: &Member, placer: &Placer, demand: &Demand) -> Desired {
-    let mut next = member.next_desired();
-    next.draining = member.draining;
-    if member.draining {
-        if member.holds_nothing() {
-            next.clear();
+impl Planner<'_> {
+    fn interpreters(&self, environment: &str, member: &Member) -> Option<u32> {
+        self.placer.places(environment)?.get(member.id()).copied()
+    }
+
+    /// What a member should hold, from what it should before something changed that concerns it.
+    fn revised(&mut self, member: &Member, mut next: Desired, concerns: &Concerns<'_>) -> Desired {
+        let offer = member.offer();
+        for environment in &concerns.environments {
+            let before = next.environments.get(*environment).is_some();
+            let now = self.interpreters(environment, member);
+            next.set_environment(environment, now);
+            // Another number of interpreters changes nothing for functions.
+            if before != now.is_some() {
+                for (name, function) in self.demand.functions(environment) {
+                    self.looked_at += 1;
+                    let desired = now.and(Some(function)).filter(|function| loads(function, &offer));
+                    next.set_function(name, desired);
+                }
+            }
         }
-        return next;
+        for function in &concerns.functions {
+            self.looked_at += 1;
+            match self.demand.function(&function.environment, &function.name) {
+                Some((name, held)) => {
+                    let placed = self.interpreters(&function.environment, member).is_some();
+                    next.set_function(name, Some(held).filter(|held| placed && loads(held, &offer)));
+                }
+                None => next.remove_function(&function.name),
+            }
+        }
+        next
     }
-    let offer = member.offer();
-    next.keep_only(|environment| placer.places(environment).is_some_and(|places| places.contains_key(member.id())));
-    for (environment, interpreters) in placer.on(member.id()) {
-        next.set_environment(environment, Some(interpreters));
+
+    /// All that a member should hold. One that drains keeps what it has until it is done.
+    fn whole(&mut self, member: &Member) -> Desired {
+        let mut next = member.next_desired();
+        next.draining = member.draining;
+        if member.draining {
+            if member.holds_nothing() {
+                next.clear();
+            }
+            return next;
+        }
+        let offer = member.offer();
+        next.keep_only(|environment| self.interpreters(environment, member).is_some());
+        for (environment, interpreters) in self.placer.on(member.id()) {
+            next.set_environment(environment, Some(interpreters));
+        }
+        let desired: BTreeMap<&Arc<str>, &Arc<Function>> = self
+            .placer
+            .on(member.id())
+            .flat_map(|(environment, _)| self.demand.functions(environment))
+            .filter(|(_, function)| loads(function, &offer))
+            .collect();
+        self.looked_at += (next.functions.len() + desired.len()) as u64;
+        let gone: Vec<Arc<str>> =
+            next.functions.iter().map(|(name, _)| name).filter(|name| !desired.contains_key(*name)).cloned().collect();
+        gone.iter().for_each(|name| next.remove_function(name));
+        desired.into_iter().for_each(|(name, function)| next.set_function(name, Some(function)));
+        next
     }
-    let desired: BTreeMap<&Arc<str>, &Arc<Function>> = placer
-        .on(member.id())
-        .flat_map(|(environment, _)| demand.functions(environment))
-        .filter(|(_, function)| loads(function, &offer))
-        .collect();
-    let gone: Vec<Arc<str>> =
-        next.functions.iter().map(|(name, _)| name).filter(|name| !desired.contains_key(*name)).cloned().collect();
-    gone.iter().for_each(|name| next.remove_function(name));
-    desired.into_iter().for_each(|(name, function)| next.set_function(name, Some(function)));
-    next
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use proptest::prelude::*;
 use tokio::sync::watch;
 use udfleet_proto::v1::{
-    Environment, EnvironmentLoad, FunctionDefinition, FunctionMetrics, FunctionReference, FunctionStatus, FunctionWait,
-    Hello, LoadState, PythonVersion, Report,
+    Environment, EnvironmentLoad, EnvironmentReference, FunctionDefinition, FunctionMetrics, FunctionReference,
+    FunctionStatus, FunctionWait, Hello, LoadState, PythonVersion, Report,
 };
 
 use super::core::MembershipCore;
@@ -188,16 +188,30 @@ impl SimulatedFleet {
         let Some(member) = self.core.members.get(executor).filter(|member| member.attached()) else { return };
         let (number, process) = (member.number, member.hello.incarnation.clone());
         let desired = Arc::clone(&member.desired);
+        // Of another leader, whatever it has been told since.
+        let others = self.core.leadership.term().is_none();
+        let told = |name: &str| {
+            let registered = self.catalog.iter().find(|f| others && f.name == name)?;
+            Some((registered, u64::from(registered.definition.version)))
+        };
         let reference = |status: &FunctionStatus| {
-            let wish = desired.function(&status.function)?;
+            let wish = desired.function(&status.function).map(|wish| (&wish.function, wish.since));
+            let (function, since) = told(&status.function).or(wish)?;
             Some(FunctionReference {
                 function: status.function.clone(),
-                definition: wish.function.hash.clone(),
-                environment: wish.function.environment.clone(),
-                since: wish.since,
+                definition: function.hash.clone(),
+                environment: function.environment.clone(),
+                since,
             })
         };
-        let references = functions.iter().filter_map(reference).collect();
+        let references: Vec<FunctionReference> = functions.iter().filter_map(reference).collect();
+        let environments: BTreeMap<&str, u32> = references.iter().map(|held| (held.environment.as_str(), 1)).collect();
+        let environments = environments
+            .into_iter()
+            .map(|(hash, interpreters)| EnvironmentReference { hash: hash.to_owned(), interpreters })
+            .collect();
+        let gone = |f: &&Arc<Function>| others && references.iter().all(|held| held.function != f.name);
+        let unassigned = self.catalog.iter().filter(gone).map(|f| f.name.clone()).collect();
         let (term, revision) = (desired.term, desired.revision);
         self.sequence += 1;
         let known = metrics.iter().filter(|m| self.catalog.iter().any(|f| f.name == m.function)).cloned();
@@ -205,8 +219,19 @@ impl SimulatedFleet {
         let counts = |f: &Function| metrics.iter().any(|m| m.function == f.name);
         let forgotten = self.catalog.iter().filter(|f| !counts(f)).map(|f| f.name.clone()).collect();
         self.reported.insert(executor.to_owned(), report.loads.clone());
-        let report =
-            Report { sequence: self.sequence, term, revision, functions, references, metrics, forgotten, ..report };
+        let report = Report {
+            sequence: self.sequence,
+            term,
+            revision,
+            functions,
+            references,
+            unassigned,
+            environments,
+            environments_changed: others,
+            metrics,
+            forgotten,
+            ..report
+        };
         self.core.report(executor, number, report, self.now);
     }
 

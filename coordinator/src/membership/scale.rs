@@ -1,5 +1,5 @@
-//! What a change costs in a large fleet, on each of several coordinators: little, and it does not grow with the number of
-//! functions. `make bench` prints what these tests measure.
+//! What a change costs in a large fleet, at the leader and at the other coordinators: it looks at what it concerns, and does not
+//! grow with the number of functions. `make bench` prints the time that these tests measure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,8 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::v1::{
-    DesiredState, Environment, FunctionDefinition, FunctionStatus, Hello, LoadState, PythonVersion, Report,
+    DesiredState, Environment, EnvironmentReference, FunctionDefinition, FunctionStatus, Hello, LoadState,
+    PythonVersion, Report,
 };
 
 use super::core::MembershipCore;
@@ -26,19 +28,20 @@ fn cpu() -> Duration {
     Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
 }
 
-/// One coordinator, and what each executor was told last.
+/// One coordinator.
 struct Coordinator {
     core: MembershipCore,
     links: Vec<watch::Receiver<Outbound>>,
-    told: Vec<Arc<Desired>>,
 }
 
 impl Coordinator {
-    fn new(executors: usize, catalog: &Arc<Catalog>) -> Self {
+    fn new(executors: usize, catalog: &Arc<Catalog>, leads: bool) -> Self {
         let timeout = Duration::from_secs(10);
         let mut core = MembershipCore::new(Arc::clone(catalog), Arc::default(), Arc::default(), timeout);
-        core.lead(1, BTreeSet::new(), Instant::now());
-        let mut coordinator = Self { core, links: Vec::new(), told: Vec::new() };
+        if leads {
+            core.lead(1, BTreeSet::new(), Instant::now());
+        }
+        let mut coordinator = Self { core, links: Vec::new() };
         (0..executors).for_each(|executor| coordinator.attach(executor));
         coordinator
     }
@@ -61,51 +64,77 @@ impl Coordinator {
         self.core.attach(attachment, Instant::now()).unwrap();
         self.core.report(&id, number, Report::default(), Instant::now());
     }
+}
 
-    /// Everybody reports that it serves everything that it should.
-    fn serve(&mut self) {
-        let members: Vec<(String, u64, Report)> = self
-            .core
-            .members
-            .values()
-            .map(|member| {
-                let status = |name: &Arc<str>| FunctionStatus {
-                    function: name.to_string(),
-                    state: LoadState::Ready as i32,
-                    interpreters: 2,
-                    ..FunctionStatus::default()
-                };
-                let functions = member.desired.functions.iter().map(|(name, _)| status(name)).collect();
-                let references = member.desired.functions.iter().map(|(_, desired)| desired.reference()).collect();
-                let sequence = member.report.sequence + 1;
-                let (term, revision) = (member.desired.term, member.desired.revision);
-                let report = Report { sequence, term, revision, functions, references, ..Report::default() };
-                (member.id().to_owned(), member.number, report)
-            })
-            .collect();
-        for (executor, number, report) in members {
-            self.core.report(&executor, number, report, Instant::now());
+/// An executor that does at once what it is told, and reports it to all coordinators.
+#[derive(Default)]
+struct Executor {
+    told: Arc<Desired>,
+    sequence: u64,
+}
+
+impl Executor {
+    /// What it reports of what it is told now.
+    fn take(&mut self, desired: Arc<Desired>) -> Report {
+        let before = std::mem::replace(&mut self.told, desired);
+        let mut report = Report {
+            term: self.told.term,
+            revision: self.told.revision,
+            environments_changed: !self.told.environments.is(&before.environments),
+            ..Report::default()
+        };
+        if report.environments_changed {
+            let all = self.told.environments.iter();
+            let reference = |(hash, interpreters): (&Arc<str>, &u32)| EnvironmentReference {
+                hash: hash.to_string(),
+                interpreters: *interpreters,
+            };
+            report.environments = all.map(reference).collect();
         }
-    }
-
-    /// The messages that executors have not been sent yet.
-    fn sent(&mut self) -> Vec<DesiredState> {
-        let desired: Vec<Arc<Desired>> =
-            self.links.iter().map(|link| link.borrow().desired.clone().unwrap_or_default()).collect();
-        let before = self.told.iter().map(Some).chain(std::iter::repeat(None));
-        let news = desired.iter().zip(before).filter(|(now, before)| before.is_none_or(|b| b.revision != now.revision));
-        let messages = news.flat_map(|(now, before)| now.messages(before.map(|before| &**before))).collect();
-        self.told = desired;
-        messages
+        for Difference { key: name, now, .. } in self.told.changed_functions(&before) {
+            let Some(function) = now else {
+                report.unassigned.push(name.to_string());
+                continue;
+            };
+            let (function, state) = (function.reference(), LoadState::Ready as i32);
+            let status = FunctionStatus { function: name.to_string(), state, interpreters: 2, ..Default::default() };
+            report.references.push(function);
+            report.functions.push(status);
+        }
+        self.sequence += 1;
+        Report { sequence: self.sequence, ..report }
     }
 }
 
-/// What one change took on the slowest coordinator, and what was sent for it by each.
-struct Cost {
+/// What a change has cost one coordinator.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Work {
     cpu: Duration,
     /// Entries of the snapshot that were replaced.
     replaced: u64,
+    /// Functions that were looked at, for each executor that they concern.
+    looked_at: u64,
+}
+
+impl Work {
+    fn of(core: &mut MembershipCore, change: impl FnOnce(&mut MembershipCore)) -> Self {
+        let (began, replaced, looked_at) = (cpu(), core.builder.now().replaced, core.looked_at);
+        change(core);
+        Self {
+            cpu: cpu() - began,
+            replaced: core.builder.now().replaced - replaced,
+            looked_at: core.looked_at - looked_at,
+        }
+    }
+}
+
+/// What one change took: at the leader, at the slowest of the others, and what the leader has sent for it.
+struct Cost {
+    leader: Work,
+    follower: Work,
     messages: Vec<DesiredState>,
+    /// What the reports on it took that executors have sent to each coordinator, likewise.
+    reports: (Work, Work),
 }
 
 impl Cost {
@@ -115,11 +144,24 @@ impl Cost {
         let functions = |m: &DesiredState| m.functions.len() + m.removed_functions.len();
         (self.messages.iter().map(environments).sum(), self.messages.iter().map(functions).sum())
     }
+
+    /// The most functions that anybody has looked at: for the change, and for the reports.
+    fn looked_at(&self) -> (u64, u64) {
+        let (leader, follower) = self.reports;
+        (self.leader.looked_at.max(self.follower.looked_at), leader.looked_at.max(follower.looked_at))
+    }
+
+    /// The most entries that anybody's snapshot has got anew.
+    fn replaced(&self) -> u64 {
+        let (leader, follower) = self.reports;
+        (self.leader.replaced + leader.replaced).max(self.follower.replaced + follower.replaced)
+    }
 }
 
-/// A fleet with so many functions, `sharing` of them in one environment each time.
+/// A fleet with so many functions, `sharing` of them in one environment each time. The first coordinator leads.
 struct LargeFleet {
     coordinators: Vec<Coordinator>,
+    executors: Vec<Executor>,
     catalog: Arc<Catalog>,
     sharing: u32,
 }
@@ -135,35 +177,63 @@ impl LargeFleet {
     fn new(executors: usize, functions: u32, sharing: u32) -> Self {
         let all = (0..functions).fold(Catalog::default(), |all, number| all.with(function(number, sharing)));
         let catalog = Arc::new(all);
-        let mut coordinators: Vec<Coordinator> =
-            (0..COORDINATORS).map(|_| Coordinator::new(executors, &catalog)).collect();
-        // One of them routes: that takes longest to set up.
-        coordinators[0].serve();
-        for coordinator in &mut coordinators {
-            coordinator.sent();
+        let coordinators = (0..COORDINATORS).map(|at| Coordinator::new(executors, &catalog, at == 0)).collect();
+        let executors = (0..executors).map(|_| Executor::default()).collect();
+        let mut fleet = Self { coordinators, executors, catalog, sharing };
+        fleet.report();
+        fleet
+    }
+
+    /// Executors do what the leader has sent them, and report it: the messages, and what the reports cost.
+    fn report(&mut self) -> (Vec<DesiredState>, (Work, Work)) {
+        let (mut messages, mut reports) = (Vec::new(), Vec::new());
+        for (at, executor) in self.executors.iter_mut().enumerate() {
+            let Some(desired) = self.coordinators[0].links[at].borrow().desired.clone() else { continue };
+            if desired.revision != executor.told.revision {
+                let before = Some(&*executor.told).filter(|told| told.revision > 0);
+                messages.extend(desired.messages(before));
+                reports.push((format!("executor-{at}"), at as u64 + 1, executor.take(desired)));
+            }
         }
-        Self { coordinators, catalog, sharing }
+        let mut work = self.coordinators.iter_mut().map(|coordinator| {
+            let reports = reports.clone();
+            Work::of(&mut coordinator.core, |core| {
+                reports.into_iter().for_each(|(id, number, report)| core.report(&id, number, report, Instant::now()));
+            })
+        });
+        let leader = work.next().unwrap();
+        let followers = work.max().unwrap_or_default();
+        (messages, (leader, followers))
     }
 
     fn cost(&mut self, what: &str, change: impl Fn(&mut MembershipCore)) -> Cost {
-        let (mut most, mut replaced) = (Duration::ZERO, 0);
-        for coordinator in &mut self.coordinators {
-            let (began, before) = (cpu(), coordinator.core.builder.now().replaced);
-            change(&mut coordinator.core);
-            most = most.max(cpu() - began);
-            replaced = replaced.max(coordinator.core.builder.now().replaced - before);
-        }
-        let messages = self.coordinators.iter_mut().map(Coordinator::sent).last().unwrap_or_default();
-        let cost = Cost { cpu: most, replaced, messages };
-        let (functions, executors) = (self.catalog.iter().count(), self.coordinators[0].core.members.len());
-        let (_, named) = cost.named();
-        println!(
-            "replanning: {what}, {executors} executors, {functions} functions, {}: {:.3} ms, {} messages, {named} functions named",
-            if self.sharing == 1 { "each its own environment" } else { "one environment" },
-            cost.cpu.as_secs_f64() * 1e3,
-            cost.messages.len()
-        );
+        let mut work = self.coordinators.iter_mut().map(|coordinator| Work::of(&mut coordinator.core, &change));
+        let (leader, follower) = (work.next().unwrap(), work.max().unwrap_or_default());
+        let (messages, reports) = self.report();
+        let cost = Cost { leader, follower, messages, reports };
+        self.print(what, &cost);
         cost
+    }
+
+    fn print(&self, what: &str, cost: &Cost) {
+        let (functions, executors) = (self.catalog.iter().count(), self.coordinators[0].core.members.len());
+        let sharing = if self.sharing == 1 { "each its own environment" } else { "one environment" };
+        let (leader, follower) = cost.reports;
+        let parts = [
+            ("the leader", cost.leader),
+            ("another coordinator", cost.follower),
+            ("the leader, what executors report of it", leader),
+            ("another coordinator, what executors report of it", follower),
+        ];
+        for (who, work) in parts {
+            println!(
+                "replanning: {what}, {executors} executors, {functions} functions, {sharing}, {who}: {:.3} ms, {} functions looked at, {} entries replaced",
+                work.cpu.as_secs_f64() * 1e3,
+                work.looked_at,
+                work.replaced,
+            );
+        }
+        println!("sent: {} messages, {} functions named", cost.messages.len(), cost.named().1);
     }
 
     fn register(&mut self, number: u32) -> Cost {
@@ -190,37 +260,52 @@ impl LargeFleet {
 #[tokio::test]
 async fn one_environment_for_all_functions() {
     let mut fleet = LargeFleet::new(EXECUTORS, FUNCTIONS, FUNCTIONS + 1);
-    let more = fleet.register(FUNCTIONS);
-    assert_eq!((more.messages.len(), more.named()), (EXECUTORS, (0, EXECUTORS)), "everybody hears of the one function");
-    let fewer = fleet.drop_function(7);
-    assert_eq!((fewer.messages.len(), fewer.named()), (EXECUTORS, (0, EXECUTORS)));
+    let everywhere = EXECUTORS as u64;
+    for cost in [fleet.register(FUNCTIONS), fleet.drop_function(7)] {
+        assert_eq!(
+            (cost.messages.len(), cost.named()),
+            (EXECUTORS, (0, EXECUTORS)),
+            "everybody hears of the one function"
+        );
+        let (change, reports) = cost.looked_at();
+        assert!(
+            (1..=2 * everywhere).contains(&change),
+            "{change} functions looked at, where one has changed on each executor"
+        );
+        assert!(reports <= everywhere, "{reports} functions looked at for a report from each executor");
+        assert!(cost.replaced() <= 6 * everywhere, "{} entries replaced", cost.replaced());
+    }
     let lost = fleet.lose(50);
     assert!(lost.messages.is_empty(), "the others hold it already");
+    assert_eq!(lost.looked_at(), (0, 0));
 }
 
 #[tokio::test]
 async fn an_environment_for_each_function_where_not_all_have_room_everywhere() {
     let mut fleet = LargeFleet::new(EXECUTORS, FUNCTIONS, 1);
+    // Followers ask of each executor whether it holds the one function.
+    let few = |cost: &Cost, changed: usize| {
+        let (named, asked) = (cost.named().1, changed * EXECUTORS);
+        let (change, reports) = cost.looked_at();
+        assert!(change <= (3 * named + asked) as u64, "{change} functions looked at, {named} named");
+        assert!(reports <= named as u64, "{reports} functions looked at for reports on {named}");
+        named
+    };
     let more = fleet.register(FUNCTIONS);
-    let (_, named) = more.named();
-    assert!((1..=EXECUTORS).contains(&named), "{named} functions named");
+    assert!((1..=EXECUTORS).contains(&few(&more, 1)));
     let fewer = fleet.drop_function(7);
-    let (_, named) = fewer.named();
-    assert!(named <= EXECUTORS, "where it was, another takes its place: {named} functions named");
+    assert!(few(&fewer, 1) <= EXECUTORS, "where it was, another takes its place");
     let lost = fleet.lose(50);
-    assert!(lost.named().1 <= 64, "those that it had");
+    assert!(few(&lost, 0) <= 64, "those that it had");
 }
 
 #[tokio::test]
 async fn the_cost_of_a_function_does_not_grow_with_the_number_of_functions() {
     let cost = |functions: u32| {
-        let catalog = (0..functions).fold(Catalog::default(), |all, number| all.with(function(number, u32::MAX)));
-        let coordinators = vec![Coordinator::new(10, &Arc::new(catalog.clone()))];
-        let mut fleet = LargeFleet { coordinators, catalog: Arc::new(catalog), sharing: u32::MAX };
+        let mut fleet = LargeFleet::new(10, functions, u32::MAX);
         let costs: Vec<Cost> = (0..20).map(|more| fleet.register(functions + more)).collect();
         // What it takes is printed for the benchmark; here, what it touches counts.
-        // With the first, executors are told the whole.
-        costs.into_iter().skip(1).map(|cost| (cost.replaced, cost.messages.len(), cost.named())).max()
+        costs.into_iter().map(|cost| (cost.looked_at(), cost.replaced(), cost.messages.len(), cost.named())).max()
     };
     assert_eq!(cost(5_000), cost(50), "a hundred times as many functions");
 }

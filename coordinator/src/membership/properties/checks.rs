@@ -65,7 +65,30 @@ impl SimulatedFleet {
         self.check_executors();
         self.check_numbers();
         self.check_desired();
+        self.check_followed();
         self.check_loads();
+    }
+
+    /// What a follower has kept up to date of each executor, against what follows from its reports, and from where the
+    /// environments of all functions are.
+    fn check_followed(&self) {
+        let follows = self.core.leadership.term().is_none();
+        for member in self.core.members.values().filter(|m| follows && m.serving() && m.placeable()) {
+            let (id, offer) = (member.id(), member.offer());
+            // One that has just attached again is taken to hold what it did, until it reports.
+            if member.follows_reports {
+                let reported = member.held.desired(&self.catalog, false);
+                assert!(member.desired.changed_functions(&reported).is_empty(), "{id}");
+                assert!(member.desired.environments.iter().eq(reported.environments.iter()), "{id}");
+            }
+            let expected = member.expected.as_ref().unwrap();
+            let on = |f: &Function| self.core.placer.places(&f.environment).is_some_and(|on| on.contains_key(id));
+            let should = self.catalog.iter().filter(|f| on(f) && loads(f, &offer)).map(|f| (f.name.as_str(), &f.hash));
+            let should: BTreeMap<_, _> = should.collect();
+            let known = expected.functions.iter().map(|(name, desired)| (&**name, &desired.function.hash));
+            assert_eq!(known.collect::<BTreeMap<_, _>>(), should, "{id}");
+            assert!(expected.environments.iter().map(|(hash, n)| (&**hash, *n)).eq(self.core.placer.on(id)), "{id}");
+        }
     }
 
     /// What each executor is told to hold, against where the environments of all functions are.
