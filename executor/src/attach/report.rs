@@ -50,8 +50,8 @@ impl Reporter {
             interpreters,
             rss_bytes,
             certificate_ends_unix: context.credentials.as_ref().map_or(0, |own| own.numbers().not_after),
-            in_flight: context.table.in_flight() as u32,
-            busy: context.table.in_flight() > 0 || context.table.streams() > 0,
+            in_flight: context.stats.in_flight() as u32,
+            busy: context.stats.in_flight() > 0 || context.table.streams() > 0,
             devices: context.devices.held(),
             secrets: context.secrets.names(),
         };

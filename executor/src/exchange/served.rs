@@ -1,10 +1,10 @@
 //! The table of functions that streams can call here.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use rpds::RedBlackTreeMapSync;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::{FunctionRef, nearest};
 use udfleet_proto::v1::{ErrorCode, FunctionDefinition, Stage};
@@ -28,7 +28,6 @@ pub struct ServedFunction {
     pub number: u32,
     /// The hash of its environment.
     pub(super) environment: String,
-    pub(super) stats: Arc<FunctionStats>,
     pub(super) target: Arc<Target>,
 }
 
@@ -45,9 +44,9 @@ impl ServedFunction {
         stats: Arc<FunctionStats>,
         executor: String,
     ) -> Result<Arc<Self>, Error> {
-        let target = Arc::new(Target::function(&definition, number, pool, Arc::clone(&stats), executor)?);
+        let target = Arc::new(Target::function(&definition, number, pool, stats, executor)?);
         let (name, environment) = (target.name.clone(), environment.to_owned());
-        Ok(Arc::new(Self { name, definition, number, environment, stats, target }))
+        Ok(Arc::new(Self { name, definition, number, environment, target }))
     }
 
     /// The interpreters that serve it now.
@@ -63,28 +62,13 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-#[derive(Debug, Default, Clone)]
-struct Snapshot {
-    by_version: HashMap<String, Arc<ServedFunction>>,
-    newest: HashMap<String, Arc<ServedFunction>>,
-}
-
-impl Snapshot {
-    fn index_newest(&mut self) {
-        self.newest.clear();
-        for function in self.by_version.values() {
-            let newer = |held: &Arc<ServedFunction>| held.definition.version >= function.definition.version;
-            if !self.newest.get(&function.definition.name).is_some_and(newer) {
-                self.newest.insert(function.definition.name.clone(), Arc::clone(function));
-            }
-        }
-    }
-}
+/// By name and version. Changing it costs the same however many functions there are.
+type Functions = RedBlackTreeMapSync<String, RedBlackTreeMapSync<u32, Arc<ServedFunction>>>;
 
 /// All functions that are ready here. Streams read a snapshot; no lock is on their way.
 #[derive(Debug, Default)]
 pub struct FunctionTable {
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: ArcSwap<Functions>,
     stages: Stages,
     draining: AtomicBool,
     streams: Arc<AtomicUsize>,
@@ -104,34 +88,30 @@ impl FunctionTable {
     /// Makes a function callable.
     pub fn insert(&self, function: Arc<ServedFunction>) {
         self.snapshot.rcu(|snapshot| {
-            let mut next = Snapshot::clone(snapshot);
-            next.by_version.insert(function.name.clone(), Arc::clone(&function));
-            next.index_newest();
-            next
+            let FunctionDefinition { name, version, .. } = &function.definition;
+            let versions = snapshot.get(name).cloned().unwrap_or_default();
+            snapshot.insert(name.clone(), versions.insert(*version, Arc::clone(&function)))
         });
     }
 
     /// Takes a function away, unless it has come back under another number; streams that are under way go on.
-    pub fn remove(&self, versioned: &str, number: u32) {
+    pub fn remove(&self, definition: &FunctionDefinition, number: u32) {
         self.snapshot.rcu(|snapshot| {
-            let mut next = Snapshot::clone(snapshot);
-            if next.by_version.get(versioned).is_some_and(|function| function.number == number) {
-                next.by_version.remove(versioned);
+            let FunctionDefinition { name, version, .. } = definition;
+            let Some(versions) = snapshot.get(name) else { return Functions::clone(snapshot) };
+            if versions.get(version).is_none_or(|function| function.number != number) {
+                return Functions::clone(snapshot);
             }
-            next.index_newest();
-            next
+            match versions.remove(version) {
+                rest if rest.is_empty() => snapshot.remove(name),
+                rest => snapshot.insert(name.clone(), rest),
+            }
         });
     }
 
     /// While draining, new streams are refused.
     pub fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Relaxed);
-    }
-
-    /// Batches that have arrived and are not answered.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.snapshot.load().by_version.values().map(|function| function.stats.in_flight() as usize).sum()
     }
 
     /// Streams open now.
@@ -143,7 +123,7 @@ impl FunctionTable {
     /// Every function here.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<ServedFunction>> {
-        self.snapshot.load().by_version.values().cloned().collect()
+        self.snapshot.load().values().flat_map(|versions| versions.values()).cloned().collect()
     }
 
     /// Finds what a reference names.
@@ -152,10 +132,10 @@ impl FunctionTable {
     /// [`ErrorCode::FunctionNotFound`] with the nearest name.
     pub fn resolve(&self, reference: &FunctionRef) -> Result<Arc<ServedFunction>, Error> {
         let snapshot = self.snapshot.load();
-        let found = match reference.version {
-            Some(_) => snapshot.by_version.get(&reference.to_string()),
-            None => snapshot.newest.get(&reference.name),
-        };
+        let found = snapshot.get(&reference.name).and_then(|versions| match &reference.version {
+            Some(version) => versions.get(version),
+            None => versions.last().map(|(_, newest)| newest),
+        });
         found.cloned().ok_or_else(|| {
             if self.draining.load(Ordering::Relaxed) {
                 // What it has served so far is unloaded by now: others have it.
@@ -163,7 +143,7 @@ impl FunctionTable {
             }
             let message = format!("no function {reference} is ready on this executor");
             let error = Error::new(ErrorCode::FunctionNotFound, message).function(reference.to_string());
-            match nearest(&reference.name, snapshot.newest.keys().map(String::as_str)) {
+            match nearest(&reference.name, snapshot.keys().map(String::as_str)) {
                 Some(near) if near != reference.name => error.hint(format!("did you mean {near:?}?")),
                 _ => error.hint("register it, or see `udfleet functions`"),
             }
@@ -184,7 +164,7 @@ impl FunctionTable {
         // A stage without functions runs beside any other of its environment.
         let beside = || {
             let snapshot = self.snapshot.load();
-            let mut all = snapshot.by_version.values();
+            let mut all = snapshot.values().flat_map(|versions| versions.values());
             all.find(|f| stage.environment.is_empty() || f.environment == stage.environment).cloned()
         };
         let host = functions.first().cloned().or_else(beside).ok_or_else(|| {
@@ -237,12 +217,14 @@ mod tests {
         let find = |text: &str| table.resolve(&FunctionRef::parse(text).unwrap()).map(|f| f.definition.version);
         assert_eq!(find("add").unwrap(), 10);
         assert_eq!(find("add@2").unwrap(), 2);
-        table.remove("add@10", 7);
+        let ten = |number| table.remove(&served("add", 10).definition, number);
+        ten(7);
         assert_eq!(find("add").unwrap(), 10, "it has come back meanwhile");
-        table.remove("add@10", 10);
+        ten(10);
         assert_eq!(find("add").unwrap(), 2);
         assert_eq!(find("add@10").unwrap_err().code(), ErrorCode::FunctionNotFound);
         assert!(find("ad").unwrap_err().info().hint.contains("\"add\""));
+        assert_eq!(table.all().len(), 2);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct FunctionStats {
     /// It is among the marked ones.
     marked: AtomicBool,
     in_flight: AtomicU64,
+    /// Of all functions.
+    all_in_flight: Arc<AtomicU64>,
     counted: Mutex<Counted>,
     user: Mutex<UserNumbers>,
     first_errors: Mutex<Vec<ErrorInfo>>,
@@ -85,13 +87,15 @@ pub struct InFlight(Arc<FunctionStats>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.all_in_flight.fetch_sub(1, Ordering::Relaxed);
         self.0.mark();
     }
 }
 
 impl FunctionStats {
-    fn of(name: &str, marks: &Arc<ChangeMarks>) -> Self {
-        Self { name: name.into(), marks: Arc::clone(marks), ..Self::default() }
+    fn of(name: &str, marks: &Arc<ChangeMarks>, all_in_flight: &Arc<AtomicU64>) -> Self {
+        let (marks, all_in_flight) = (Arc::clone(marks), Arc::clone(all_in_flight));
+        Self { name: name.into(), marks, all_in_flight, ..Self::default() }
     }
 
     /// After each change. Calls pay for one flag, which is set already unless a report was made since.
@@ -109,6 +113,7 @@ impl FunctionStats {
     #[must_use]
     pub fn arrived(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.all_in_flight.fetch_add(1, Ordering::Relaxed);
         self.mark();
         InFlight(Arc::clone(self))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ pub struct StatsRegistry {
     state: Mutex<RegistryState>,
     /// Those that have changed and have no number for it yet.
     marks: Arc<ChangeMarks>,
+    /// Batches of all functions that have arrived and are not answered.
+    in_flight: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -102,10 +105,16 @@ impl StatsRegistry {
         if let Some(function) = state.functions.get(versioned) {
             return Arc::clone(&function.stats);
         }
-        let stats = Arc::new(FunctionStats::of(versioned, &self.marks));
+        let stats = Arc::new(FunctionStats::of(versioned, &self.marks, &self.in_flight));
         stats.mark();
         state.functions.insert(versioned.to_owned(), CountedFunction { stats: Arc::clone(&stats), changed: 0 });
         stats
+    }
+
+    /// Batches that have arrived and are not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// The counters of a function, where there are any.
@@ -208,10 +217,12 @@ mod tests {
         let second = registry.news(first.change, now);
         assert_eq!(rows(&second), [("f7@1", 1)]);
         let held = registry.function("f8@1").arrived();
+        assert_eq!(registry.in_flight(), 1);
         let third = registry.news(second.change, now);
         assert_eq!(third.changed.iter().map(|m| (m.in_flight, m.rows)).collect::<Vec<_>>(), [(1, 0)]);
         assert_eq!(rows(&registry.news(first.change, now)), [("f7@1", 1), ("f8@1", 0)], "another coordinator");
         drop(held);
+        assert_eq!(registry.in_flight(), 0);
         registry.function("f8@1").saw_memory(5);
         let fourth = registry.news(third.change, now);
         assert_eq!((rows(&fourth), fourth.changed[0].peak_memory_bytes), (vec![("f8@1", 0)], 5));

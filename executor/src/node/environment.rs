@@ -288,15 +288,16 @@ impl EnvironmentState {
         self.publish();
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let statuses = match &self.build {
             Build::Done(_) if self.starved && self.interpreters.is_empty() => {
+                self.roster.tell_anew();
                 let (reason, mut statuses) =
                     (self.context.devices.reason(&self.device_needs()), self.roster.statuses());
                 statuses.iter_mut().for_each(|status| status.waiting.clone_from(&reason));
                 statuses
             }
-            Build::Done(_) => self.roster.statuses(),
+            Build::Done(_) => self.roster.news(),
             Build::Running(_) => self.all(LoadState::Building, None),
             Build::Failed(error) => self.all(LoadState::Failed, Some(error)),
         };

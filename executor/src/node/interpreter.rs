@@ -1,5 +1,7 @@
 //! The actor of one interpreter process. When it ends, its environment starts another one with a new actor.
 
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use udfleet_proto::error::Error;
 use udfleet_proto::network::Network;
-use udfleet_proto::v1::{ErrorCode, FunctionDefinition, ProcessExit, Subtask};
+use udfleet_proto::v1::{FunctionDefinition, ProcessExit, Subtask};
 
 use super::context::Context;
 use super::devices::DeviceGrant;
@@ -18,16 +20,12 @@ use super::load::{self, LoadOutcome};
 use super::memory::MemoryRule;
 use super::observer::StatsObserver;
 use super::variables::ProcessVariables;
-use crate::disk;
 use crate::environment::store::LeasedEnvironment;
-use crate::link::{Interpreter, InterpreterSpec, Pool};
-use crate::sandbox::{Policy, UserLease, for_interpreter};
+use crate::link::{Interpreter, Pool};
+use start::start;
 
 /// How long functions may take to close.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// No lower bound for single files, bytes: batches lie in files in memory.
-const LEAST_FILE: u64 = 2 << 30;
 
 /// How long calls of other functions may wait behind a load or a close until a spare interpreter is started for them.
 const SLOW: Duration = Duration::from_secs(2);
@@ -225,77 +223,6 @@ impl Drop for InterpreterState {
     }
 }
 
-/// Starts the process; returns its folders.
-fn start(arguments: &Arguments, myself: ActorRef<InterpreterMessage>) -> Result<InterpreterFolders, Error> {
-    let parent = &arguments.context.temporary;
-    let failed = |error: std::io::Error| {
-        let what = format!("an interpreter's folder in {}", parent.display());
-        disk::refused(ErrorCode::EnvironmentFailed, &what, &error)
-    };
-    // Both may have been deleted: functions may write to their working folder, and people clean up.
-    std::fs::create_dir_all(parent).map_err(failed)?;
-    if arguments.held.built.no_archives {
-        std::fs::create_dir_all(&arguments.held.built.working_dir).map_err(failed)?;
-    }
-    let network = &arguments.network;
-    if !network.enforced_by(&arguments.context.sandbox.level().status()) {
-        let message = format!("this executor can't enforce udfleet.network = {network}");
-        return Err(Error::new(ErrorCode::LoadFailed, message)
-            .hint("`udfleet status` says what its sandbox lacks; or register the function for all of the network"));
-    }
-    let user = arguments.held.user.as_ref().map(UserLease::user);
-    let folders = InterpreterFolders::make(parent, &arguments.held.built.working_dir, user).map_err(failed)?;
-    let secrets = arguments.variables.secrets(&arguments.context.secrets, &folders.secrets(), user)?;
-    let spec = InterpreterSpec { secrets, ..spec(arguments, &folders) };
-    let logs = Arc::clone(&arguments.context.logs);
-    tokio::spawn(async move {
-        let started = Interpreter::start(spec, logs).await;
-        let handle = started.as_ref().ok().cloned();
-        if myself.send_message(InterpreterMessage::Started(started)).is_err()
-            && let Some(interpreter) = handle
-        {
-            // Stopped while it was starting: only this task knows the process.
-            interpreter.kill();
-        }
-    });
-    Ok(folders)
-}
-
-fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec {
-    let (context, built) = (&arguments.context, &arguments.held.built);
-    let temporary = folders.temporary();
-    let policy = Policy::with(arguments.network.clone())
-        .user(arguments.held.user.as_ref().map(UserLease::user))
-        .python(&built.python)
-        .read(arguments.held.folder())
-        .read(&context.sdk)
-        .read(&context.programs.host)
-        .read(&context.programs.module)
-        .read(folders.loads())
-        .read(folders.secrets())
-        .write(folders.working())
-        .write(&temporary)
-        .largest_file(context.disk_share().max(LEAST_FILE));
-    let policy = built.libpython.iter().filter_map(|library| library.parent()).fold(policy, Policy::read);
-    InterpreterSpec {
-        host: context.programs.host.clone(),
-        module: context.programs.module.clone(),
-        python: built.python.clone(),
-        libpython: built.libpython.clone(),
-        sys_path: built.sys_path.iter().chain([&context.sdk]).cloned().collect(),
-        containment: context.sandbox.options(&policy),
-        working_dir: folders.working(),
-        env: for_interpreter(&built.python, &temporary, |name| std::env::var(name).ok())
-            .into_iter()
-            .chain(arguments.variables.plain(&folders.secrets()))
-            // Last: a function's own variables don't take devices that others hold.
-            .chain(arguments.devices.variables())
-            .collect(),
-        secrets: Vec::new(),
-        executor: context.executor.clone(),
-    }
-}
-
 impl InterpreterState {
     /// Goes on to a later phase; never back.
     fn advance(&mut self, phase: ProcessPhase) {
@@ -345,9 +272,10 @@ impl InterpreterState {
     fn watch_memory(&self) {
         let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.phase < ProcessPhase::Exited) else { return };
         let rule = MemoryRule::of(self.wanted.values().map(Arc::as_ref));
-        let name = |f: &Arc<FunctionDefinition>| udfleet_proto::name::versioned(&f.name, f.version);
-        let stats = self.wanted.values().map(|f| self.arguments.context.stats.function(&name(f))).collect();
-        self.arguments.context.memory.set(interpreter, rule, stats);
+        let context = &self.arguments.context;
+        let stats =
+            |f: &FunctionDefinition| context.stats.function(&udfleet_proto::name::versioned(&f.name, f.version));
+        context.memory.set(interpreter, rule, &self.wanted, stats);
     }
 
     fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {

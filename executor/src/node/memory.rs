@@ -1,6 +1,6 @@
 //! Measures the memory of interpreters, with what functions have started in them, and kills those beyond their limit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ fn room(budget: u64, taken: impl ExactSizeIterator<Item = u64>) -> u32 {
 struct Watched {
     interpreter: Interpreter,
     rule: MemoryRule,
-    stats: Vec<Arc<FunctionStats>>,
+    /// Of its functions, by their numbers.
+    stats: BTreeMap<u32, Arc<FunctionStats>>,
     rss: u64,
     /// What is to be added to the memory of the interpreter's own process, when last measured.
     beside: i64,
@@ -107,14 +108,34 @@ impl MemoryWatch {
         Self { budget, watched: Mutex::default() }
     }
 
-    /// Watches an interpreter, or changes its rule.
-    pub fn set(&self, interpreter: &Interpreter, rule: MemoryRule, stats: Vec<Arc<FunctionStats>>) {
+    /// Watches an interpreter, or changes its rule, and of which functions it is: `stats` gives the counters of those that are
+    /// new to it.
+    pub fn set(
+        &self,
+        interpreter: &Interpreter,
+        rule: MemoryRule,
+        functions: &BTreeMap<u32, Arc<FunctionDefinition>>,
+        stats: impl Fn(&FunctionDefinition) -> Arc<FunctionStats>,
+    ) {
         let mut watched = self.watched.lock();
-        let (rss, beside, told) = watched.get(&interpreter.pid()).map_or((0, 0, 0), |w| (w.rss, w.beside, w.told));
-        // Functions may be new to it.
-        stats.iter().for_each(|stats| stats.saw_memory(told));
-        let interpreter = interpreter.clone();
-        watched.insert(interpreter.pid(), Watched { interpreter, rule, stats, rss, beside, told });
+        let held = watched.entry(interpreter.pid()).or_insert_with(|| Watched {
+            interpreter: interpreter.clone(),
+            rule,
+            stats: BTreeMap::new(),
+            rss: 0,
+            beside: 0,
+            told: 0,
+        });
+        held.rule = rule;
+        held.stats.retain(|number, _| functions.contains_key(number));
+        for (number, definition) in functions {
+            let told = held.told;
+            held.stats.entry(*number).or_insert_with(|| {
+                let stats = stats(definition);
+                stats.saw_memory(told);
+                stats
+            });
+        }
     }
 
     /// Watches it no more.
@@ -156,7 +177,7 @@ impl MemoryWatch {
         for (pid, watched) in watched.iter_mut() {
             let Some(rss) = watched.measure(*pid, table) else { continue };
             if rss >= watched.told + PEAK_STEP {
-                watched.stats.iter().for_each(|stats| stats.saw_memory(rss));
+                watched.stats.values().for_each(|stats| stats.saw_memory(rss));
                 watched.told = rss;
             }
             watched.rss = rss;

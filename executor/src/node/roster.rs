@@ -60,6 +60,8 @@ pub(super) struct FunctionEntry {
     /// The slot where it is loaded first, for as long as others have something to lose.
     trial: Option<u32>,
     retry: Backoff,
+    /// What was last said of it: its state, and how many interpreters have loaded it.
+    told: Option<(LoadState, usize)>,
 }
 
 /// What the interpreter of a slot does.
@@ -332,10 +334,30 @@ impl Roster {
         callable
     }
 
-    /// What reports say of each function once the environment is built.
+    /// What reports say of functions once the environment is built: of those of which that has changed, or that have failed.
+    /// Looking costs little; what costs is to say it.
+    pub(super) fn news(&mut self) -> Vec<FunctionStatus> {
+        let mut news = Vec::new();
+        for entry in self.functions.values_mut().filter(|entry| !entry.is_leaving()) {
+            let error = entry.failure().or(self.start_error.as_ref());
+            let now = (entry.state(error), entry.loaded.len());
+            if error.is_some() || entry.told != Some(now) {
+                news.push(entry.status(error));
+                entry.told = Some(now);
+            }
+        }
+        news
+    }
+
+    /// Something else was said of all functions than what [`Roster::news`] gives.
+    pub(super) fn tell_anew(&mut self) {
+        self.functions.values_mut().for_each(|entry| entry.told = None);
+    }
+
+    /// What reports say of all functions.
     pub(super) fn statuses(&self) -> Vec<FunctionStatus> {
         let staying = self.functions.values().filter(|entry| !entry.is_leaving());
-        staying.map(|entry| entry.status(self.start_error.as_ref())).collect()
+        staying.map(|entry| entry.status(entry.failure().or(self.start_error.as_ref()))).collect()
     }
 }
 
@@ -351,6 +373,7 @@ impl FunctionEntry {
             crashes: 0,
             trial: None,
             retry: Backoff::default(),
+            told: None,
         }
     }
 
@@ -398,16 +421,18 @@ impl FunctionEntry {
         fails
     }
 
-    fn status(&self, start_error: Option<&Error>) -> FunctionStatus {
-        let error = self.failure().or(start_error);
-        let state = match error {
+    fn state(&self, error: Option<&Error>) -> LoadState {
+        match error {
             Some(_) => LoadState::Failed,
             None if self.is_serving() => LoadState::Ready,
             None => LoadState::Loading,
-        };
+        }
+    }
+
+    fn status(&self, error: Option<&Error>) -> FunctionStatus {
         FunctionStatus {
             function: self.name.clone(),
-            state: state as i32,
+            state: self.state(error) as i32,
             error: error.map(|error| error.clone().function(&self.name).into_info()),
             interpreters: self.loaded.len() as u32,
             ..FunctionStatus::default()

@@ -89,7 +89,7 @@ impl EnvironmentState {
 
     fn withdraw(&self, number: u32) {
         if let Some(entry) = self.roster.entry(number) {
-            self.context.table.remove(&entry.name, number);
+            self.context.table.remove(&entry.definition, number);
             if let Some(error) = self.roster.failure(number) {
                 self.pool.refuse(number, error);
             }

@@ -220,3 +220,24 @@ fn another_definition_under_the_same_name_is_another_function() {
     assert!(roster.assigned(0, 8).contains_key(&2));
     assert_eq!(states(&roster), [("f@1".to_owned(), LoadState::Loading, 0)]);
 }
+
+#[test]
+fn only_what_has_changed_of_functions_is_told() {
+    let mut roster = roster(&["f@1", "g@1"]);
+    let news =
+        |roster: &mut Roster| roster.news().into_iter().map(|s| (s.function.clone(), s.state())).collect::<Vec<_>>();
+    assert_eq!(news(&mut roster).len(), 2);
+    assert!(news(&mut roster).is_empty());
+    roster.up(0);
+    roster.loaded(0, 1);
+    roster.callable();
+    assert_eq!(news(&mut roster), [("f@1".to_owned(), LoadState::Ready)]);
+    assert!(news(&mut roster).is_empty());
+    let failed = || vec![("g@1".to_owned(), LoadState::Failed)];
+    roster.refused(0, 2, crash());
+    assert_eq!(news(&mut roster), failed());
+    assert_eq!(news(&mut roster), failed(), "whoever keeps it knows whether it is another error");
+    roster.tell_anew();
+    assert_eq!(news(&mut roster).len(), 2);
+    assert_eq!(roster.statuses().len(), 2);
+}
