@@ -38,6 +38,10 @@ class Functions:
         found = KNOWN.get(self.refer(function))
         return found.result_type if found else None
 
+    def is_deterministic(self, function):
+        found = KNOWN.get(self.refer(function))
+        return found is None or found.deterministic
+
 
 class NoFleet:
     _functions = Functions()

@@ -96,6 +96,13 @@ class FleetFunctions:
         view = self._known(function)
         return None if view is None else view.result_type
 
+    def is_deterministic(self, function: Any) -> bool:
+        """Whether it gives the same for the same arguments; so it is of an unknown function."""
+        if isinstance(function, UserDefinedFunctionWrapper):
+            return function.deterministic
+        view = self._known(function)
+        return view is None or view.deterministic
+
     def column_types(self, plan: plan_pb2.Plan) -> list[DataType]:
         """The types of the columns that a plan gives; the fleet is asked for them once."""
         key = plan.SerializeToString(deterministic=True)

@@ -77,12 +77,13 @@ class ComposedMethods:
 
     def left(self, length: Any) -> Expression:
         """The first characters; none where the length is negative."""
-        return self._self.substring(1, _at_least(0, length))
+        return _repeating("LEFT", self._self.substring(1, _at_least(0, length)), length)
 
     def right(self, length: Any) -> Expression:
         """The last characters; none where the length is negative."""
         kept = _at_least(0, length)
-        return self._self.substring(_at_least(1, self._self.char_length - kept + 1), kept)
+        made = self._self.substring(_at_least(1, self._self.char_length - kept + 1), kept)
+        return _repeating("RIGHT", made, self._self, length)
 
     def instr(self, text: Any) -> Expression:
         """Where the other text first is in this one: from 1, 0 where it is not."""
@@ -93,14 +94,15 @@ class ComposedMethods:
         if start is None:
             return self._self.position(text)
         found = self._self.position(_expression(text).substring(start))
-        return _choice(found == 0, found, found + start - 1)
+        return _repeating("LOCATE", _choice(found == 0, found, found + start - 1), self._self, text, start)
 
     def overlay(self, new: Any, start: Any, length: Any = None) -> Expression:
         """With another text in place of so many characters from a position on, which counts from 1."""
         text, new, start = self._self, _expression(new), _expression(start)
         length = new.char_length if length is None else length
         replaced = text.substring(1, start - 1)._operation("CONCAT", new, text.substring(start + length))
-        return _choice((start < 1) | (start > text.char_length), text, replaced)
+        made = _choice((start < 1) | (start > text.char_length), text, replaced)
+        return _repeating("OVERLAY", made, text, new, start, length)
 
     @property
     def log2(self) -> Expression:
@@ -146,6 +148,12 @@ def _choice(condition: Any, if_true: Any, if_false: Any) -> Expression:
     from . import expression
 
     return expression.if_then_else(condition, if_true, if_false)
+
+
+def _repeating(name: str, made: Expression, *arguments: Any) -> Expression:
+    from . import expression
+
+    return expression.repeating(name, made, *arguments)
 
 
 def _expression(value: Any) -> Expression:

@@ -28,11 +28,13 @@ MAX_DEPTH = 40
 class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethods, PythonMethods):
     """A value per row. Arithmetic, comparisons, `&`, `|` and `~` make larger expressions."""
 
-    __slots__ = ("text",)
+    __slots__ = ("repeats", "text")
 
     def __init__(self) -> None:
         self.text = ""
         """As the user wrote it; empty where no text was written."""
+        self.repeats: tuple[str, tuple[Expression, ...]] | None = None
+        """What evaluates arguments several times: its name for people, and these arguments."""
 
     __hash__ = object.__hash__
 
@@ -141,18 +143,20 @@ class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethod
 
     def between(self, least: Any, most: Any) -> Expression:
         """Whether it lies between two values, both included."""
-        return Operation("AND", Operation("GREATER_OR_EQUAL", self, least), Operation("LESS_OR_EQUAL", self, most))
+        inside = Operation("AND", Operation("GREATER_OR_EQUAL", self, least), Operation("LESS_OR_EQUAL", self, most))
+        return repeating("BETWEEN", inside, self)
 
     def not_between(self, least: Any, most: Any) -> Expression:
         """Whether it lies outside of two values."""
-        return Operation("OR", Operation("LESS", self, least), Operation("GREATER", self, most))
+        outside = Operation("OR", Operation("LESS", self, least), Operation("GREATER", self, most))
+        return repeating("NOT BETWEEN", outside, self)
 
     def in_(self, first: Any, *others: Any) -> Expression:
         """Whether it equals one of the values."""
         found: Expression = Operation("EQUAL", self, first)
         for other in others:
             found = Operation("OR", found, Operation("EQUAL", self, other))
-        return found
+        return repeating("IN", found, self) if others else found
 
     @property
     def is_true(self) -> Expression:
@@ -176,7 +180,7 @@ class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethod
 
     def if_null(self, otherwise: Any) -> Expression:
         """Itself, or another value where it is null."""
-        return if_then_else(self.is_null, otherwise, self)
+        return repeating("COALESCE", if_then_else(self.is_null, otherwise, self), self)
 
     @property
     def asc(self) -> Ordering:
@@ -346,6 +350,12 @@ def expression(value: Any) -> Expression:
     if isinstance(value, Named):
         return value.expression
     return value if isinstance(value, Expression) else lit(value)
+
+
+def repeating(name: str, made: Expression, *arguments: Any) -> Expression:
+    """The expression, which is new, marked as one that evaluates these arguments several times."""
+    made.repeats = (name, tuple(argument for argument in arguments if isinstance(argument, Expression)))
+    return made
 
 
 def col(name: str) -> Expression:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .column_lists import range_, with_all_columns, with_columns, without_columns
-from .expression import BuiltinCall, Call, Expression, Operation, call, col, expression, if_then_else, lit
+from .expression import BuiltinCall, Call, Expression, Operation, call, col, expression, if_then_else, lit, repeating
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
         if_then_else(value.is_null, empty, Operation("CONCAT", separator, value))
         for value in map(expression, (first, *others))
     ]
-    return Operation("CONCAT", *parts).substring(separator.char_length + 1)
+    made = Operation("CONCAT", *parts).substring(separator.char_length + 1)
+    return repeating("CONCAT_WS", made, separator, first, *others)
 
 
 def greatest(first: Any, *others: Any) -> Expression:

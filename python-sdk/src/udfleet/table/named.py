@@ -21,6 +21,9 @@ from .expression import (
 )
 from .expressions import concat_ws, e, log, pi, to_date, to_timestamp
 
+TypeOf = Callable[[Expression], DataType]
+"""The type of an expression over the columns that there are."""
+
 AGGREGATES = value_aggregates.NAMES | {"sum0"}
 """Names of aggregates among them, in lower case."""
 
@@ -75,19 +78,24 @@ def is_named(function: object) -> bool:
 def resolved(
     value: Expression,
     registered: Callable[[str], bool],
-    type_of: Callable[[Expression], DataType],
+    type_of: TypeOf,
+    types_within: Callable[[Call, TypeOf], TypeOf] = lambda _, outside: outside,
     depth: int = 1,
 ) -> Expression:
     """The expression with what these functions stand for in place of their calls.
 
     :param registered: whether a function of that name is: it takes precedence.
     :param type_of: the type of an expression over the columns that there are.
+    :param types_within: finds the types of what a call has as arguments, where others are found outside of it.
     """
     if depth > MAX_DEPTH:
         return value  # which is told where the message is made
 
+    if isinstance(value, Call):
+        type_of = types_within(value, type_of)
+
     def inner(part: Expression) -> Expression:
-        return resolved(part, registered, type_of, depth + 1)
+        return resolved(part, registered, type_of, types_within, depth + 1)
 
     if isinstance(value, Named):
         made: Expression = inner(value.expression).alias(*value.names)
@@ -109,10 +117,11 @@ def resolved(
     else:
         return value
     made.text = str(value)
+    made.repeats = made.repeats or value.repeats
     return made
 
 
-def _stands_for(call: Call, type_of: Callable[[Expression], DataType]) -> Expression:
+def _stands_for(call: Call, type_of: TypeOf) -> Expression:
     name = str(call.function).lower()
     if call.takes_row:
         raise InvalidPlanError(f"{name.upper()} does not take a whole row", expression=str(call))

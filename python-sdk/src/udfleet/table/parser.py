@@ -206,7 +206,9 @@ class _Converter:
             if special is not None:
                 return special if isinstance(operator, ast.In) else ~special
             listed = list(right.elts) if isinstance(right, (ast.Tuple, ast.List)) else [right]
-            found = self.chain("OR", [Operation("EQUAL", self.convert(left), self.convert(item)) for item in listed])
+            value = self.convert(left)
+            found = self.chain("OR", [Operation("EQUAL", value, self.convert(item)) for item in listed])
+            found = made.repeating("IN", found, value) if len(listed) > 1 else found
             return found if isinstance(operator, ast.In) else ~found
         for side in (left, right):
             if isinstance(side, ast.Constant) and side.value is None:
@@ -223,8 +225,7 @@ class _Converter:
         if name == "__similar__" and len(right.args) == 1:
             return self.convert(left).similar(self.convert(right.args[0]))
         if name == "__between__" and len(right.args) == 2:
-            least = Operation("GREATER_OR_EQUAL", self.convert(left), self.convert(right.args[0]))
-            return least & Operation("LESS_OR_EQUAL", self.convert(left), self.convert(right.args[1]))
+            return self.convert(left).between(self.convert(right.args[0]), self.convert(right.args[1]))
         return None
 
     def call(self, node: ast.Call) -> Expression:

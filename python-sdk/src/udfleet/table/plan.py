@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -12,9 +12,11 @@ from ..types import DataType, Field
 from ..types.wire import to_proto
 from . import operators as ops
 from .column_lists import expanded
-from .expression import BuiltinCall, Call, Column, Expression, Named, Operation
-from .named import AGGREGATES, is_named, resolved
+from .expression import BuiltinCall, Call, Column, Expression, Named
+from .named import AGGREGATES, TypeOf, is_named, resolved
 from .proto import call_message, to_message
+from .python_builtins import VOLATILE
+from .traversal import check, find
 
 
 class Functions(Protocol):
@@ -28,6 +30,9 @@ class Functions(Protocol):
 
     def result_type(self, function: Any) -> DataType | None:
         """Its result type; None for an unknown function."""
+
+    def is_deterministic(self, function: Any) -> bool:
+        """Whether it gives the same for the same arguments; so it is of an unknown function."""
 
     def column_types(self, plan: plan_pb2.Plan) -> list[DataType]:
         """The types of the columns that a plan gives."""
@@ -52,6 +57,8 @@ class _Builder:
             self.plan.source.add(name=field.name).type.CopyFrom(to_proto(field.data_type))
         self.columns = [field.name for field in fields]
         self.functions = functions
+        self.keys: list[plan_pb2.Item] | None = None
+        """Of the group whose items are made."""
         self.refer = functions.refer
 
     def build(self, steps: Sequence[ops.Operator]) -> plan_pb2.Plan:
@@ -87,7 +94,9 @@ class _Builder:
 
     def group(self, step: ops.Group) -> None:
         keys = [self.item(key)[0] for key in expanded(step.keys, self.columns)]
+        self.keys = keys
         items = [self.item(item) for item in expanded(step.items, self.columns)]
+        self.keys = None
         aggregate = self.plan.operators.add().aggregate
         aggregate.keys.extend(keys)
         aggregate.items.extend(item for item, _ in items)
@@ -96,14 +105,19 @@ class _Builder:
     def group_whole(self, step: ops.GroupWhole) -> None:
         keys = [self.item(key) for key in step.keys]
         if step.table:
-            assert isinstance(step.call, Call)
+            plain = self.plain(step.call)
+            # The fleet tells of what is no table aggregate function.
+            call = plain if isinstance(plain, Call) else step.call
+            assert isinstance(call, Call)
             aggregate = self.aggregate(keys)
-            aggregate.table.CopyFrom(call_message(step.call, self.refer))
-            names = list(step.names) or _beside(_names(keys), self.own_names(step.call))
+            aggregate.table.CopyFrom(call_message(call, self.refer))
+            names = list(step.names) or _beside(_names(keys), self.own_names(call))
             aggregate.names.extend(names)
             self.columns = _names(keys) + names
             return
+        self.keys = [key for key, _ in keys]
         items = [self.item(_again(key)) for key in step.keys] + [self.whole(step.call, self.whole_names(step, keys))]
+        self.keys = None
         aggregate = self.aggregate(keys)
         aggregate.items.extend(item for item, _ in items)
         self.columns = _names(items)
@@ -183,16 +197,44 @@ class _Builder:
 
     def plain(self, value: Expression) -> Expression:
         """The expression with what the fleet knows of only."""
-        if not self.calls(value, self.is_composed):
+        check(value, self.is_volatile)
+        if find(value, self.is_composed) is None:
             return value
-        return resolved(value, lambda name: bool(self.functions.kind(name)), self.type_of)
+        type_of = self.type_in_row if self.keys is None else self.type_in_group
+        plain = resolved(value, lambda name: bool(self.functions.kind(name)), type_of, self.types_within)
+        check(plain, self.is_volatile)
+        return plain
 
-    def type_of(self, value: Expression) -> DataType:
+    def type_in_row(self, value: Expression) -> DataType:
+        plan = self.plan_to_ask()
+        plan.operators.add().project.items.append(self.item_to_ask(value))
+        return self.functions.column_types(plan)[0]
+
+    def type_in_group(self, value: Expression) -> DataType:
+        """The type of what keys and aggregates are in."""
+        plan = self.plan_to_ask()
+        aggregate = plan.operators.add().aggregate
+        aggregate.keys.extend(self.keys or ())
+        aggregate.items.append(self.item_to_ask(value))
+        return self.functions.column_types(plan)[0]
+
+    def types_within(self, call: Call, outside: TypeOf) -> TypeOf:
+        """An aggregate's arguments are of the rows that it aggregates."""
+        return self.type_in_row if self.is_aggregate(call) else outside
+
+    def plan_to_ask(self) -> plan_pb2.Plan:
         plan = plan_pb2.Plan()
         plan.CopyFrom(self.plan)
-        plan.operators.add().project.items.add(expression=to_message(value, self.refer), name="value")
-        (data_type,) = self.functions.column_types(plan)
-        return data_type
+        return plan
+
+    def item_to_ask(self, value: Expression) -> plan_pb2.Item:
+        check(value, self.is_volatile)
+        return plan_pb2.Item(expression=to_message(value, self.refer), name="value")
+
+    def is_volatile(self, call: Call) -> bool:
+        if self.is_composed(call):
+            return str(call.function).lower() in VOLATILE
+        return not self.functions.is_deterministic(call.function)
 
     def is_composed(self, call: Call) -> bool:
         if not is_named(call.function):
@@ -212,33 +254,13 @@ class _Builder:
 
     def aggregates(self, expression: Expression) -> bool:
         """Whether an aggregate function is called in it."""
-        return self.calls(expression, self.is_aggregate)
-
-    @staticmethod
-    def calls(expression: Expression, wanted: Callable[[Call], bool]) -> bool:
-        """Whether a function of that kind is called in it."""
-        # No recursion: how deep it goes is checked later.
-        waiting = [expression]
-        while waiting:
-            part = waiting.pop()
-            if isinstance(part, Call) and wanted(part):
-                return True
-            waiting += _parts(part)
-        return False
+        return find(expression, self.is_aggregate) is not None
 
 
 _BUILTIN_AGGREGATES = frozenset(
     ["count", "sum", "avg", "min", "max", "stddev_pop", "stddev_samp", "stddev", "var_pop", "var_samp", "variance"]
 ).union(AGGREGATES)
 """What is aggregated without a function of the user's, where no function of the name is registered."""
-
-
-def _parts(expression: Expression) -> tuple[Expression, ...]:
-    if isinstance(expression, Named):
-        return (expression.expression,)
-    if isinstance(expression, Call):
-        return expression.arguments if expression.condition is None else (*expression.arguments, expression.condition)
-    return expression.operands if isinstance(expression, Operation) else ()
 
 
 def _names(items: list[tuple[plan_pb2.Item, list[str]]]) -> list[str]:

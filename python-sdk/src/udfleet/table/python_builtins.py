@@ -284,6 +284,8 @@ _TYPED: dict[str, _Typed] = {
 }
 NAMES = frozenset(_FIXED.keys() | _TYPED.keys())
 """The names, in lower case."""
+VOLATILE = frozenset(name for name, fixed in _FIXED.items() if not fixed.deterministic)
+"""Those of them that give another value at each call."""
 
 REPEAT = udtf(numbers.repeated, [_WHOLE], _WHOLE, name="repeated")
 """A table function of so many rows."""

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from .expression import Expression
 
 
-def _given(*arguments: Any) -> tuple[Any, ...]:
-    """The arguments up to the first that was left out."""
-    return arguments[: arguments.index(None)] if None in arguments else arguments
+def _given(*arguments: Any, defaults: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """The arguments up to the last that was given, with defaults in place of those before it that were left out."""
+    given = [argument is not None for argument in arguments]
+    count = len(given) - given[::-1].index(True) if True in given else 0
+    return tuple(a if was_given else defaults[i] for i, (a, was_given) in enumerate(zip(arguments[:count], given)))
 
 
 class PythonMethods:
@@ -270,7 +272,7 @@ class PythonMethods:
 
     def array_sort(self, ascending: Any = None, nulls_first: Any = None) -> Expression:
         """The elements in order, nulls first where it is ascending."""
-        return self._python("array_sort", *_given(ascending, nulls_first))
+        return self._python("array_sort", *_given(ascending, nulls_first, defaults=(True,)))
 
     def array_join(self, separator: Any, null_text: Any = None) -> Expression:
         """The texts with a separator between them."""
@@ -317,7 +319,7 @@ class PythonMethods:
 
     def str_to_map(self, separator: Any = None, middle: Any = None) -> Expression:
         """A MAP of pairs in a text, as in `a=1,b=2`."""
-        return self._python("str_to_map", *_given(separator, middle))
+        return self._python("str_to_map", *_given(separator, middle, defaults=(",",)))
 
     def truncate(self, places: Any = 0) -> Expression:
         """Without the decimal places behind those."""
