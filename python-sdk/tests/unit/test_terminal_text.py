@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from udfleet._terminal import visible
 from udfleet.cli import logs as logs_command
 from udfleet.cli import tables
+from udfleet.cli import top as top_command
 
 EVIL = "a\x1b]0;title\x07b\x1b[2Kc\rd\x9b31m\u202ee"
 
@@ -47,3 +48,11 @@ def test_tables_and_logs_show_no_control_characters(capsys, monkeypatch):
     assert result.exit_code == 0
     assert "title" in result.output
     assert is_harmless(result.output)
+
+
+def test_top_shows_no_control_characters(capsys):
+    row = {"reason": "LOAD_FAILED", "subject": "f@1", "evidence": EVIL}
+    top_command._show({"executors": [], "functions": [], "waiting": [row]})
+    shown = capsys.readouterr().out
+    assert "title" in shown
+    assert is_harmless(shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 import platform
 import zipfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from . import output
 from .shared import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .._client.fleet import Fleet
 
@@ -41,15 +42,24 @@ def support_bundle(ctx: click.Context, file: str, logs: int) -> None:
     target = Path(file or f"udfleet-support-{now:%Y%m%d-%H%M%S}.zip")
     with connected(ctx) as fleet:
         try:
-            with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as bundle:
-                for name, text in _parts(fleet, now, logs):
-                    bundle.writestr(name, text)
+            _write(target, _parts(fleet, now, logs))
         except FileExistsError:
             raise InvalidInputError(f"{target} exists", hint="name another file, or remove this one") from None
         except OSError as error:
             raise InvalidInputError(f"{target} can't be written: {error}") from None
-    target.chmod(0o600)
     output.say(f"written to {target}, {output.size(target.stat().st_size)}")
+
+
+def _write(target: Path, parts: Iterable[tuple[str, str]]) -> None:
+    """Writes a zip that only this user can read, from its first byte on; nothing is left of one that fails."""
+    opened = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        with open(opened, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name, text in parts:
+                bundle.writestr(name, text)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _parts(fleet: Fleet, now: datetime.datetime, logs: int) -> Iterator[tuple[str, str]]:
@@ -58,11 +68,17 @@ def _parts(fleet: Fleet, now: datetime.datetime, logs: int) -> Iterator[tuple[st
 
     missing: dict[str, Any] = {}
 
-    def had(name: str, ask: Callable[[], Any]) -> Iterator[tuple[str, str]]:
+    def told(name: str, ask: Callable[[], Any]) -> Any:
         try:
-            yield f"{name}.json", json.dumps(output.plain(ask()), indent=1, default=str)
+            return ask()
         except UdfleetError as error:
             missing[name] = output.plain(error)
+            return None
+
+    def had(name: str, ask: Callable[[], Any]) -> Iterator[tuple[str, str]]:
+        found = told(name, ask)
+        if name not in missing:
+            yield f"{name}.json", _json(found)
 
     for table in system_tables.NAMES:
         yield from had(f"tables/{table}", lambda table=table: fleet.system_table(table).to_pylist())  # type: ignore[misc]
@@ -76,9 +92,13 @@ def _parts(fleet: Fleet, now: datetime.datetime, logs: int) -> Iterator[tuple[st
     about = {
         "made": now,
         "client": {"version": __version__, "python": platform.python_version(), "platform": platform.platform()},
-        "coordinator": {"version": fleet.check(), "known": list(fleet.coordinators)},
-        "meta_store_outage": fleet.meta_store_outage,
-        "certificate_ends": fleet.certificate_ends,
+        "coordinator": {"version": told("version", fleet.check), "known": list(fleet.coordinators)},
+        "meta_store_outage": told("meta_store_outage", lambda: fleet.meta_store_outage),
+        "certificate_ends": told("certificate_ends", lambda: fleet.certificate_ends),
         "missing": missing,
     }
-    yield "about.json", json.dumps(output.plain(about), indent=1, default=str)
+    yield "about.json", _json(about)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(output.plain(value), indent=1, default=str)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._terminal import visible
 from ..errors import UnreachableError
 from . import output
 from .shared import connected, json_option
@@ -73,7 +74,7 @@ def _show(told: dict[str, Any]) -> None:
           f"{output.size(total['rss_bytes'])}, {_rate(total['rows_per_second'])} rows/s, "
           f"{_rate(total['calls_per_second'])} batches/s, {total['in_flight']} in flight")  # fmt: skip
     for row in told["waiting"][:3]:
-        print(f"{row['reason']} {row['subject']}: {row['evidence']}")
+        print(visible(f"{row['reason']} {row['subject']}: {row['evidence']}"))
     print()
     table(["EXECUTOR", "STATE", "BUSY", "INTERPRETERS", "ROWS/S", "IN FLIGHT", "MEMORY"],
           [[e["executor"], e["state"], f"{e['busy_interpreters']:.1f}", f"{e['interpreters']}/{e['max_interpreters']}",
