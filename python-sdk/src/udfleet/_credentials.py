@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidConfigError
+
+_LOG = logging.getLogger(__name__)
 
 VARIABLE = "UDFLEET_TOKEN"
 FILE_VARIABLE = "UDFLEET_TOKEN_FILE"
@@ -43,22 +46,26 @@ class TokenSource:
 
     def __init__(self, token: str | None, file: str | None = None) -> None:
         self._token = token
-        self._file = file
+        self.file = file
         self._stamp: Any = None
         self._look_at = 0.0
+        self._complained = False
 
     def current(self) -> str | None:
         """The token. A file that can't be read, or holds none, changes nothing."""
-        if self._file is None or time.monotonic() < self._look_at:
+        if self.file is None or time.monotonic() < self._look_at:
             return self._token
         self._look_at = time.monotonic() + LOOK_SECONDS
         try:
-            status = os.stat(self._file)
+            status = os.stat(self.file)
             stamp = status.st_mtime_ns, status.st_size, status.st_ino
             if stamp != self._stamp:
-                self._token, self._stamp = read_token(self._file), stamp
-        except (OSError, InvalidConfigError):
-            pass
+                self._token, self._stamp = read_token(self.file), stamp
+            self._complained = False
+        except (OSError, InvalidConfigError) as error:
+            if not self._complained:
+                _LOG.warning("the former token is shown on: %s", error)
+            self._complained = True
         return self._token
 
 

@@ -18,7 +18,7 @@ from ._log_position import LogPosition
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
 from ._proto.udfleet.v1 import plan_pb2 as plan
-from ._tls import TlsFiles
+from ._tls import TlsFiles, TlsSource, TlsTexts
 from .errors import FunctionNotFoundError, UdfleetError, UnreachableError
 
 MAX_CONTROL_BYTES = 16 << 20
@@ -44,10 +44,10 @@ _OPTIONS = [
 ]
 
 
-def _opened(address: str, tls: TlsFiles | None) -> grpc.Channel:
+def _opened(address: str, tls: TlsTexts | None) -> grpc.Channel:
     if tls is None:
         return grpc.insecure_channel(address, options=_OPTIONS)
-    ca, cert, key = tls.read()
+    ca, cert, key = tls
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=_OPTIONS)
 
 
@@ -80,9 +80,10 @@ class Rpc:
         self.coordinators = Coordinators(addresses)
         self._token = TokenSource(token)
         self.tls = tls
+        self._tls_source = TlsSource(tls) if tls else None
         self._lock = threading.Lock()
-        self._channels: dict[str, tuple[Any, grpc.Channel]] = {}
-        """Each with what its files were like when it was made."""
+        self._channels: dict[str, tuple[TlsTexts | None, grpc.Channel]] = {}
+        """Each with what it was opened with."""
         self._learn_at = time.monotonic() + LEARN_SECONDS
         self._closed = False
         _fork.check()
@@ -96,6 +97,15 @@ class Rpc:
     def follow_token(self, file: str) -> None:
         """Shows from now on what this file holds."""
         self._token = TokenSource(self.token, file)
+
+    @property
+    def token_file(self) -> str | None:
+        """The file that is followed."""
+        return self._token.file
+
+    def tls_texts(self) -> TlsTexts | None:
+        """What connections are opened with now; None: they are in plain text."""
+        return self._tls_source.current() if self._tls_source else None
 
     @property
     def _metadata(self) -> tuple[tuple[str, str], ...]:
@@ -113,13 +123,15 @@ class Rpc:
             channel.close()
 
     def _channel(self, address: str) -> grpc.Channel:
+        self._check_open()
+        texts = self.tls_texts()
         with self._lock:
             self._check_open()
-            found, stamp = self._channels.get(address), self.tls.stamp() if self.tls else None
-            if found is None or found[0] != stamp:
+            found = self._channels.get(address)
+            if found is None or found[0] is not texts:
                 # What runs on the former channel keeps it.
                 with _fork.without_grpc_fork_support():
-                    found = self._channels[address] = stamp, _opened(address, self.tls)
+                    found = self._channels[address] = texts, _opened(address, texts)
             return found[1]
 
     def _check_open(self) -> None:

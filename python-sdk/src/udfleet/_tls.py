@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from ._convert.misfit import shown
 from .errors import InvalidConfigError, InvalidInputError
+
+_LOG = logging.getLogger(__name__)
 
 CA_VARIABLE = "UDFLEET_TLS_CA"
 CERT_VARIABLE = "UDFLEET_TLS_CERT"
@@ -18,11 +22,17 @@ KEY_VARIABLE = "UDFLEET_TLS_KEY"
 REPLACED_SECONDS = 2.0
 """How long a new certificate may be there before its key."""
 _LOOK_AGAIN_SECONDS = 0.01
+LOOK_SECONDS = 1.0
+"""How long files that can't be used are left alone where former ones are."""
 
 _ENCRYPTED = ("grpcs", "grpc+tls", "tls", "https")
 _PLAIN = ("grpc+tcp", "tcp", "http")
 SCHEMES = ("", "grpc", "udfleet", *_ENCRYPTED, *_PLAIN)
 """What may stand before `://`; what says nothing of TLS takes it where there is a CA."""
+
+
+TlsTexts = tuple[Optional[bytes], Optional[bytes], Optional[bytes]]
+"""CA, certificate and key."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,13 @@ class TlsFiles:
     cert: str | None = None
     key: str | None = field(default=None, repr=False)
 
-    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+    def read(self, patience: float | None = None) -> TlsTexts:
         """The texts of all three. While certificate and key are being replaced, one after the other, this waits.
 
+        :param patience: for so many seconds; None: REPLACED_SECONDS.
         :raises InvalidConfigError: a file can't be read, or the key is that of another certificate.
         """
-        give_up_at = time.monotonic() + REPLACED_SECONDS
+        give_up_at = time.monotonic() + (REPLACED_SECONDS if patience is None else patience)
         while True:
             before = self.stamp()
             texts = _read("tls_ca", self.ca), _read("tls_cert", self.cert), _read("tls_key", self.key)
@@ -61,6 +72,43 @@ class TlsFiles:
         """For processes on other machines: the CA as text. Keys stay in files, which have to be there."""
         ca = _read("tls_ca", self.ca)
         return TlsFiles(None if ca is None else ca.decode("ascii", "replace"), self.cert, self.key)
+
+
+class TlsSource:
+    """What connections are opened with: what the files hold now, or held when they could be read last. Thread-safe."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._texts: TlsTexts | None = None
+        self._stamp: Any = None
+        self._look_at = 0.0
+        self._complained: Any = None
+
+    def current(self) -> TlsTexts:
+        """The texts: the same object as long as nothing has changed. Waits and fails only where it never had any."""
+        with self._lock:
+            if self._texts is None:
+                self._stamp = self._files.stamp()
+                self._texts = self._files.read()
+            elif time.monotonic() >= self._look_at:
+                stamp = self._files.stamp()
+                if stamp != self._stamp:
+                    self._renew(self._texts, stamp)
+            return self._texts
+
+    def _renew(self, former: TlsTexts, stamp: Any) -> None:
+        try:
+            self._texts, self._stamp = self._files.read(patience=0.0), stamp
+        except InvalidConfigError as error:
+            # Others are at work on them, or something is wrong: connections that are open go on meanwhile.
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            if stamp != self._complained:
+                _LOG.warning("the former certificates are used on: %s", error)
+            self._complained = stamp
+        else:
+            if self._texts == former:
+                self._texts = former
 
 
 def choose(address: Any, ca: Any = None, cert: Any = None, key: Any = None) -> TlsFiles | None:

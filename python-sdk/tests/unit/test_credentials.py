@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import stat
 
 import pytest
+from click.testing import CliRunner
 
-from udfleet import InvalidConfigError, _credentials
+from udfleet import InvalidConfigError, InvalidInputError, _credentials
 from udfleet import _fleet_record as record
+from udfleet._client.fleet import Fleet, connect
 from udfleet._credentials import TokenSource, find_token, followed_file
+from udfleet.cli.main import cli
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +70,49 @@ def test_a_file_is_read_again_when_it_changes(monkeypatch, tmp_path):
     assert source.current() == "third token"
     monkeypatch.setenv("UDFLEET_TOKEN", "from-variable")
     assert followed_file(None) is None
+
+
+def test_connections_follow_the_file_that_they_are_given(monkeypatch, tmp_path):
+    monkeypatch.setattr(_credentials, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    with connect("h:1", token_file=file) as fleet:
+        assert fleet._rpc.token == "first"
+        settings = pickle.loads(pickle.dumps(fleet._settings))
+        file.write_text("second token\nfirst\n")
+        assert fleet._rpc.token == "second token"
+        elsewhere = settings.fleet()
+        assert elsewhere._rpc.token == "second token"
+        elsewhere.close()
+    file.unlink()
+    with connect("h:1", "given", token_file=file) as fleet:
+        assert fleet._rpc.token == "given", "a machine without the file goes on with the token"
+    with pytest.raises(InvalidConfigError):
+        connect("h:1", token_file=file)
+    with pytest.raises(InvalidInputError):
+        connect("h:1", token_file=7)
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_commands_follow_the_file(monkeypatch, tmp_path, how):
+    monkeypatch.setattr(_credentials, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(Fleet, "check", lambda self: "0.1.0")
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    if how == "variable":
+        monkeypatch.setenv("UDFLEET_TOKEN_FILE", str(file))
+    else:
+        monkeypatch.setenv("UDFLEET_TOKEN", "the option goes over it")
+    seen = []
+
+    def logs(self, *_):
+        seen.append(self._rpc.token)
+        file.write_text("second token\n")
+        seen.append(self._rpc.token)
+        return iter(())
+
+    monkeypatch.setattr(Fleet, "logs", logs)
+    done = CliRunner().invoke(cli, [*(["--token-file", str(file)] if how == "option" else []), "logs", "--follow"])
+    assert done.exit_code == 0
+    assert seen == ["first", "second token"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,16 @@ def token(value: Any) -> str | None:
             f"the token has {len(value)} characters, more than {MAX_TOKEN}", hint="give a fleet's token"
         )
     return value
+
+
+def path(value: Any, what: str) -> str | None:
+    """The path of a file; None and an empty text are none."""
+    if value is None:
+        return None
+    try:
+        return os.fsdecode(value) or None
+    except TypeError:
+        raise InvalidInputError(f"{what} must be the path of a file, not {shown(value)}") from None
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class ConnectionSettings:
     tls: TlsFiles | None
     job: str
     direct: bool
+    token_file: str | None = None
+    """Where others replace the token. A process that has no such file goes on with the token."""
 
     def fleet(self) -> Fleet:
         """The connection of the process that asks, made on first use and kept."""
@@ -43,4 +45,13 @@ def _connected(settings: ConnectionSettings, pid: int) -> Fleet:
     ca, cert, key = (tls.ca or "", tls.cert or "", tls.key or "") if tls else (None, None, None)
     scheme = "grpcs" if tls else "grpc+tcp"
     address = ",".join(f"{scheme}://{each}" for each in settings.address.split(","))
-    return connect(address, settings.token, settings.job, direct=settings.direct, tls_ca=ca, tls_cert=cert, tls_key=key)
+    return connect(
+        address,
+        settings.token,
+        settings.job,
+        direct=settings.direct,
+        token_file=settings.token_file,
+        tls_ca=ca,
+        tls_cert=cert,
+        tls_key=key,
+    )

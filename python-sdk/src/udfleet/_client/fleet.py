@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .. import __version__
 from .._address import addresses, joined
-from .._credentials import find_token, followed_file
+from .._credentials import find_token, followed_file, read_token
 from .._flight.directory import Directory
 from .._rpc import Rpc
 from .._tls import choose
@@ -65,6 +65,7 @@ def connect(
     config: Mapping[str, Any] | None = None,
     *,
     direct: bool = True,
+    token_file: str | os.PathLike[str] | None = None,
     tls_ca: str | os.PathLike[str] | None = None,
     tls_cert: str | os.PathLike[str] | None = None,
     tls_key: str | os.PathLike[str] | None = None,
@@ -73,9 +74,11 @@ def connect(
 
     :param address: `host:port` of a coordinator, or of several with commas between them, or a list; port 8815 where
         none is given. The others are learned. One that is away is left alone as long as another answers.
-    :param token: the fleet's token, or one with roles; None: what UDFLEET_TOKEN holds, else what the file holds that
-        UDFLEET_TOKEN_FILE names, also once it changes, else that of the fleet that `udfleet up` runs there on this
-        machine.
+    :param token: the fleet's token, or one with roles; None: what `token_file` holds, else what UDFLEET_TOKEN holds,
+        else what the file holds that UDFLEET_TOKEN_FILE names, also once it changes, else that of the fleet that
+        `udfleet up` runs there on this machine.
+    :param token_file: a file that holds the token, and is read again when it changes. With `token` too, that is shown
+        as long as the file can't be read.
     :param job: the name of this session.
     :param job_parameters: what `FunctionContext.get_job_parameter` answers in functions registered here. Everybody
         sees them: no place for secrets.
@@ -86,7 +89,9 @@ def connect(
     :param tls_cert: file with a certificate to show; None: the variable UDFLEET_TLS_CERT.
     :param tls_key: file with its key; None: the variable UDFLEET_TLS_KEY.
     """
-    file = followed_file(token)
+    file = arguments.path(token_file, "token_file") or followed_file(token)
+    if file is not None and token is None:
+        token = read_token(file)
     token = find_token(token, addresses(address))
     fleet = Fleet(
         address,
@@ -157,7 +162,10 @@ class Fleet(Tables):
         """What another process connects with."""
         tls = self._rpc.tls
         portable = tls.portable() if tls else None
-        return ConnectionSettings(joined(self.coordinators), self._rpc.token, portable, self.job, self._direct)
+        rpc = self._rpc
+        return ConnectionSettings(
+            joined(self.coordinators), rpc.token, portable, self.job, self._direct, rpc.token_file
+        )
 
     def close(self) -> None:
         """Closes the connections. What is registered stays registered."""

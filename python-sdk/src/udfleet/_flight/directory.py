@@ -72,12 +72,12 @@ class Directory:
     def client(self, address: str) -> flight.FlightClient:
         """The client of an address, made on first use."""
         _fork.check()
+        texts = self._rpc.tls_texts()
         with self._lock:
-            tls = self._rpc.tls
-            found, stamp = self._clients.get(address), tls.stamp() if tls else None
-            if found is None or found[0] != stamp:
+            found = self._clients.get(address)
+            if found is None or found[0] is not texts:
                 # Streams keep the client that they were opened with.
-                found = self._clients[address] = stamp, flight_client(address, tls, _OPTIONS)
+                found = self._clients[address] = texts, flight_client(address, texts, _OPTIONS)
             return found[1]
 
     def call_options(self, address: str) -> flight.FlightCallOptions:

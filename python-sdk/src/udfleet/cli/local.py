@@ -15,6 +15,7 @@ import click
 
 from ..errors import StartupError
 from . import output
+from .shared import chosen_token
 
 _KEY_NOTE = (
     "\nits token, which your programs on this machine find by themselves, and which is not shown again:\n\n    {}\n"
@@ -59,7 +60,7 @@ def up(
     from .._fleet_record import recorded
     from .._local.fleet import Processes
 
-    given = ctx.find_root().obj["token"]
+    given = chosen_token(ctx.find_root().obj["token_file"])
     token = given or secrets.token_hex(32)
     _refuse_second(listen)
     if detach:

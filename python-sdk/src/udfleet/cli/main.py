@@ -100,7 +100,7 @@ def cli(
     """
     ctx.obj = {
         "address": address,
-        "token": shared.chosen_token(token_file),
+        "token_file": token_file,
         "tls_ca": tls_ca,
         "tls_cert": tls_cert,
         "tls_key": tls_key,

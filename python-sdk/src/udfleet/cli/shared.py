@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CONNECTION = ("address", "tls_ca", "tls_cert", "tls_key")
+_CONNECTION = ("address", "token_file", "tls_ca", "tls_cert", "tls_key")
 """Options of the group."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
@@ -77,8 +77,7 @@ def _complete(
     # A shell completes without running the commands: the options of the group are parsed, and no more.
     options = ctx.find_root().params
     try:
-        token = chosen_token(options["token_file"])
-        with connect(**{name: options[name] for name in _CONNECTION}, token=token) as fleet:
+        with connect(**{name: options[name] for name in _CONNECTION}) as fleet:
             found = names(fleet)
     except UdfleetError:
         return []

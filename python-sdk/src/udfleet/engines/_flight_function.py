@@ -196,7 +196,7 @@ class FlightFunction:
 
     def _connect(self, address: str) -> flight.FlightClient:
         _fork.check()
-        return flight_client(address, self.tls, _OPTIONS)
+        return flight_client(address, self.tls.read() if self.tls else None, _OPTIONS)
 
     def _descriptor(self) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(self.name)
