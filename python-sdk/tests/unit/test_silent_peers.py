@@ -132,3 +132,29 @@ def test_time_without_a_look_does_not_count():
     patience.look()
     assert patience.silent
     assert reader.cancelled == 1
+
+
+def test_a_thread_that_could_not_start_or_has_ended_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader:
+        def __init__(self) -> None:
+            self.cancelled = threading.Event()
+
+        def cancel(self) -> None:
+            self.cancelled.set()
+
+    def no_room(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first, second = Reader(), Reader()
+    with monkeypatch.context() as narrow:
+        narrow.setattr(threading.Thread, "start", no_room)
+        unwatched = silence.Patience(first)
+    unwatched.begin()
+    ended = threading.Thread(target=int)
+    ended.start()
+    ended.join()
+    silence._watching[:] = [ended]
+    patience = silence.Patience(second)
+    patience.begin()
+    assert first.cancelled.wait(20) and second.cancelled.wait(20)
+    assert unwatched.silent and patience.silent

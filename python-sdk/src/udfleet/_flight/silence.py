@@ -35,9 +35,7 @@ class Patience:
         """The peer has said nothing for too long: the stream was cancelled."""
         with _lock:
             _waiting.add(self)
-            if not _watching:
-                _watching.append(threading.Thread(target=_watch, name="udfleet-silence", daemon=True))
-                _watching[0].start()
+            _ensure_watched()
 
     def begin(self, size: int = 0) -> None:
         """A wait begins, or the peer has said something.
@@ -72,9 +70,23 @@ _waiting: weakref.WeakSet[Patience] = weakref.WeakSet()
 _watching: list[threading.Thread] = []
 
 
+def _ensure_watched() -> None:
+    """Starts the thread that looks, where none is alive. The caller holds the lock."""
+    if any(thread.is_alive() for thread in _watching):
+        return
+    thread = threading.Thread(target=_watch, name="udfleet-silence", daemon=True)
+    # Where the machine has no room for a thread, the next stream tries again, and is then watched with this one.
+    with contextlib.suppress(RuntimeError):
+        thread.start()
+        _watching[:] = [thread]
+
+
 def _watch() -> None:
-    # Two of them would count twice: it ends where another has taken its place.
-    while threading.current_thread() in _watching:
+    while True:
+        with _lock:
+            # Two of them would count twice: it ends where another has taken its place.
+            if threading.current_thread() not in _watching:
+                return
         time.sleep(LOOK_SECONDS)
         with _lock:
             streams = list(_waiting)
