@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import time
@@ -94,29 +95,55 @@ def events(ctx: click.Context, follow: bool, tail: int, severity: str, subject: 
 
 def _batches(fleet: Fleet, follow: bool) -> Iterator[list[dict[str, Any]]]:
     """The events that there are, then those that come."""
-    rows = fleet.system_table("events").to_pylist()
-    yield rows
-    last = rows[-1] if rows else None
+    followed = _Followed(fleet)
+    yield followed.news()
     while follow:
         time.sleep(_PERIOD)
-        try:
-            rows = fleet.system_table(f"events?after={last['id']}" if last else "events").to_pylist()
-            if not rows and last:
-                rows = _restarted(fleet, last)
-        except UnreachableError:
-            # It is coming back, or another one answers.
-            continue
+        # While none answers, it is coming back, or another one will.
+        with contextlib.suppress(UnreachableError):
+            rows = followed.news()
+            if rows:
+                yield rows
+
+
+class _Followed:
+    """Where a follower stands among the events of the coordinator that answers.
+
+    Each coordinator has numbers of its own. So the last event that was read is asked for again: where it is not what
+    comes first, another coordinator answers, or one that was set up anew, and time tells what is new.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._last: dict[str, Any] | None = None
+        self._until: datetime.datetime | None = None
+        """The time of the newest event that was given."""
+
+    def news(self) -> list[dict[str, Any]]:
+        """The events that were not given yet, the oldest first."""
+        rows = self._after_last()
+        if rows is None:
+            rows = self._ask("events")
+            self._last = rows[-1] if rows else None
+            rows = [row for row in rows if self._until is None or row["time"] > self._until]
         if rows:
-            last = rows[-1]
-            yield rows
+            newest: datetime.datetime = max(row["time"] for row in rows)
+            self._until = newest if self._until is None else max(newest, self._until)
+        return rows
 
+    def _after_last(self) -> list[dict[str, Any]] | None:
+        """What came after the last one; None where the coordinator does not know that."""
+        if self._last is None:
+            return None
+        rows = self._ask(f"events?after={self._last['id'] - 1}")
+        if not rows or any(rows[0][key] != self._last[key] for key in ("id", "time", "message")):
+            return None
+        self._last = rows[-1]
+        return rows[1:]
 
-def _restarted(fleet: Fleet, last: dict[str, Any]) -> list[dict[str, Any]]:
-    """New events of a coordinator that counts differently: another one, or one that was set up anew."""
-    rows: list[dict[str, Any]] = fleet.system_table("events").to_pylist()
-    if not rows or rows[-1]["id"] >= last["id"]:
-        return []
-    return [row for row in rows if row["time"] > last["time"]]
+    def _ask(self, table: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._fleet.system_table(table).to_pylist()
+        return rows
 
 
 def _show(event: dict[str, Any], as_json: bool) -> None:
