@@ -39,11 +39,13 @@ class FleetFunctions:
         self._ask = describe
         self._register = register
         self._schema = schema
-        self._column_types: dict[bytes, list[DataType]] = {}
+        self._column_types: dict[bytes, tuple[float, list[DataType]]] = {}
         self._lock = threading.Lock()
         self._inline: dict[UserDefinedFunctionWrapper, str] = {}
         self._registered: dict[UserDefinedFunctionWrapper[..., Any], str] = {}
         self._views: dict[str, tuple[float, FunctionView]] = {}
+        self._unknown: dict[str, float] = {}
+        """Names of which plans were told that there is no such function, and how long that is believed."""
 
     def refer(self, function: Any) -> str:
         """The name of a function; a declaration is registered when it is used first, under a name of its content."""
@@ -104,22 +106,30 @@ class FleetFunctions:
         return view is None or view.deterministic
 
     def column_types(self, plan: plan_pb2.Plan) -> list[DataType]:
-        """The types of the columns that a plan gives; the fleet is asked for them once."""
+        """The types of the columns that a plan gives; what it said a moment ago is used again."""
         key = plan.SerializeToString(deterministic=True)
-        found = self._column_types.get(key)
-        if found is None:
-            fields = self._schema(plan)
-            found = [from_arrow(field.type, f"column {field.name!r}", field.nullable) for field in fields]
-            if len(self._column_types) >= _PLANS:
-                self._column_types.clear()
-            self._column_types[key] = found
+        now = time.monotonic()
+        known = self._column_types.get(key)
+        if known is not None and now < known[0]:
+            return known[1]
+        fields = self._schema(plan)
+        found = [from_arrow(field.type, f"column {field.name!r}", field.nullable) for field in fields]
+        if len(self._column_types) >= _PLANS:
+            self._column_types.clear()
+        self._column_types[key] = (now + ROUTE_SECONDS, found)
         return found
 
     def _known(self, name: str) -> FunctionView | None:
         # The coordinator tells of unknown functions better: it knows the expression.
+        now = time.monotonic()
+        if now < self._unknown.get(name, 0.0):
+            return None
         try:
             return self.describe(name)
         except FunctionNotFoundError:
+            if len(self._unknown) >= _PLANS:
+                self._unknown.clear()
+            self._unknown[name] = now + ROUTE_SECONDS
             return None
 
     def describe(self, name: str) -> FunctionView:
@@ -135,6 +145,7 @@ class FleetFunctions:
     def forget(self) -> None:
         """Clears the cache: functions were registered or dropped."""
         self._views.clear()
+        self._unknown.clear()
         self._column_types.clear()
 
     def forget_inline(self) -> None:
