@@ -108,23 +108,28 @@ def array_slice(values: list[Any], start: int, end: int | None = None) -> list[A
     return values[first : max(last, 0)]
 
 
+def _order(value: Any) -> tuple[bool, Any]:
+    """What elements are ordered by: NaN, which alone differs from itself, is greater than all numbers."""
+    return (value != value, value)
+
+
 @strict
 def array_max(values: list[Any]) -> Any:
     """The greatest element that is not null."""
-    return max((value for value in values if value is not None), default=None)
+    return max((value for value in values if value is not None), key=_order, default=None)
 
 
 @strict
 def array_min(values: list[Any]) -> Any:
     """The least element that is not null."""
-    return min((value for value in values if value is not None), default=None)
+    return min((value for value in values if value is not None), key=_order, default=None)
 
 
 @strict
 def array_sort(values: list[Any], ascending: bool = True, nulls_first: bool | None = None) -> list[Any]:
     """The elements in order; nulls come first where it is ascending, unless said otherwise."""
     nulls = [value for value in values if value is None]
-    rest = sorted((value for value in values if value is not None), reverse=not ascending)
+    rest = sorted((value for value in values if value is not None), key=_order, reverse=not ascending)
     first = ascending if nulls_first is None else nulls_first
     return [*nulls, *rest] if first else [*rest, *nulls]
 

@@ -43,7 +43,10 @@ def _loaded(text: str) -> Any:
     def refused(constant: str) -> Any:
         raise ValueError(f"{constant} is not JSON")
 
-    return json.loads(text, parse_constant=refused)
+    try:
+        return json.loads(text, parse_constant=refused)
+    except RecursionError:
+        raise ValueError("nested too deeply to be read") from None
 
 
 def _found(text: str, path: str) -> list[Any]:
@@ -102,7 +105,12 @@ def json_value(text: str, path: str) -> str | None:
 def json_query(text: str, path: str) -> str | None:
     """The object or array that the path leads to, as JSON; null where there is none, or more than one."""
     found = _found(text, path)
-    return _written(found[0]) if len(found) == 1 and isinstance(found[0], (dict, list)) else None
+    if len(found) != 1 or not isinstance(found[0], (dict, list)):
+        return None
+    try:
+        return _written(found[0])
+    except RecursionError:
+        return None
 
 
 @strict

@@ -68,24 +68,28 @@ def regexp_substr(text: str, pattern: str) -> str | None:
 
 @strict
 def regexp_replace(text: str, pattern: str, replacement: str) -> str:
-    """With each match replaced; `$1` and `${name}` are groups of it, a backslash makes what follows plain."""
-    parts = _replacement(replacement)
+    """With each match replaced; `$1` and `${name}` are groups of it, a backslash makes what follows plain.
+
+    Of the digits behind `$` as many are meant as make the number of a group.
+    """
+    compiled = _compiled(pattern)
+    parts = _replacement(replacement, compiled.groups)
 
     def made(found: Match[str]) -> str:
         return "".join(part if isinstance(part, str) else found[part[0]] or "" for part in parts)
 
     try:
-        return _compiled(pattern).sub(made, text)
+        return compiled.sub(made, text)
     except IndexError:
         raise ValueError(f"{pattern!r} has no such group as {replacement!r} names") from None
 
 
-_PART = re.compile(r"\\(.)|\$(?:(\d)|\{(\w+)\})|([^\\$]+)", re.DOTALL)
+_PART = re.compile(r"\\(.)|\$(?:([0-9]+)|\{([^\W\d]\w*)\})|([^\\$]+)", re.DOTALL)
 
 
 @functools.lru_cache(maxsize=256)
-def _replacement(text: str) -> list[str | tuple[str | int]]:
-    """Plain texts, and groups in tuples."""
+def _replacement(text: str, groups: int) -> list[str | tuple[str | int]]:
+    """Plain texts, and groups in tuples; the pattern has so many groups."""
     parts: list[str | tuple[str | int]] = []
     at = 0
     while at < len(text):
@@ -93,8 +97,13 @@ def _replacement(text: str) -> list[str | tuple[str | int]]:
         if match is None:
             raise ValueError(f"{text!r} is no replacement: a group, or a backslash before it, is missing at {at}")
         escaped, number, name, plain = match.groups()
-        parts.append((int(number),) if number else (name,) if name else escaped or plain)
         at = match.end()
+        if number:
+            size = next((n for n in range(len(number), 1, -1) if int(number[:n]) <= groups), 1)
+            parts.append((int(number[:size]),))
+            at = match.start() + 1 + size
+        else:
+            parts.append((name,) if name else escaped or plain)
     return parts
 
 

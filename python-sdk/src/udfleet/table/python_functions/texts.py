@@ -11,6 +11,11 @@ import urllib.parse
 from .nulls import strict
 
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]*")
+_CHARSETS = ("US-ASCII", "ISO-8859-1", "UTF-8", "UTF-16BE", "UTF-16LE", "UTF-16")
+_ILLEGAL_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+_PROTOCOLS = ("http", "https", "ftp", "file", "jar", "mailto")
+_SERVER = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -128,46 +133,60 @@ def unhex(text: str) -> bytes | None:
 @strict
 def decode(data: bytes, charset: str) -> str:
     """The text that bytes of a character set stand for."""
-    return _codec(charset).decode(data)[0]
+    return data.decode(_codec(charset, data), errors="replace")
 
 
 @strict
 def encode(text: str, charset: str) -> bytes:
     """The text in bytes of a character set."""
-    return _codec(charset).encode(text)[0]
+    codec = _codec(charset)
+    return (codecs.BOM_UTF16_BE if charset.upper() == "UTF-16" else b"") + text.encode(codec, errors="replace")
 
 
-def _codec(charset: str) -> codecs.CodecInfo:
-    try:
-        return codecs.lookup(charset)
-    except LookupError:
-        raise ValueError(f"there is no character set {charset!r}") from None
+def _codec(charset: str, data: bytes = b"") -> str:
+    """Python's name of the character set; UTF-16 is big-endian unless the data's byte order mark says otherwise."""
+    name = charset.upper()
+    if name not in _CHARSETS:
+        raise ValueError(f"there is no character set {charset!r}: {', '.join(_CHARSETS)} there are")
+    if name != "UTF-16":
+        return name
+    return name if data.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)) else "UTF-16BE"
 
 
 @strict
 def url_encode(text: str) -> str:
     """The text as a part of a form in a URL."""
-    return urllib.parse.quote_plus(text, safe="*-._")
+    # Python leaves a tilde as it is, whatever is said to be safe.
+    return urllib.parse.quote_plus(text, safe="*-._").replace("~", "%7E")
 
 
 @strict
-def url_decode(text: str) -> str:
-    """The text that a part of a form in a URL stands for."""
-    return urllib.parse.unquote_plus(text, errors="strict")
+def url_decode(text: str) -> str | None:
+    """The text that a part of a form in a URL stands for; null where an escape in it is none."""
+    return None if _ILLEGAL_ESCAPE.search(text) else urllib.parse.unquote_plus(text, errors="replace")
 
 
 @strict
 def parse_url(url: str, part: str, key: str | None = None) -> str | None:
-    """A part of a URL, such as HOST or QUERY; with a key, its value in the query."""
-    parsed = urllib.parse.urlsplit(url)
+    """A part of a URL, such as HOST or QUERY, as it is written; with a key, its value in the query.
+
+    Null of a text that is no URL.
+    """
+    parsed = _URL.fullmatch(url.strip())
+    if parsed is None or parsed[1].lower() not in _PROTOCOLS:
+        return None
+    scheme, authority, path, query, reference = parsed.groups()
+    user, at, server = (authority or "").rpartition("@")
+    place = _SERVER.fullmatch(server)
+    if place is None:
+        return None
     if key is not None:
-        values = urllib.parse.parse_qs(parsed.query, keep_blank_values=True).get(key) if part == "QUERY" else None
-        return values[0] if values else None
-    user, at, _ = parsed.netloc.rpartition("@")
+        value = re.search(f"(?:^|&){re.escape(key)}=([^&]*)", query or "") if part == "QUERY" else None
+        return value[1] if value else None
     parts = {
-        "HOST": parsed.hostname, "PATH": parsed.path, "QUERY": parsed.query or None, "REF": parsed.fragment or None,
-        "PROTOCOL": parsed.scheme or None, "FILE": parsed.path + (f"?{parsed.query}" if parsed.query else ""),
-        "AUTHORITY": parsed.netloc or None, "USERINFO": user if at else None,
+        "HOST": place[1], "PATH": path, "QUERY": query, "REF": reference, "PROTOCOL": scheme.lower(),
+        "FILE": path if query is None else f"{path}?{query}", "AUTHORITY": authority or None,
+        "USERINFO": user if at else None,
     }  # fmt: skip
     if part not in parts:
         raise ValueError(f"a URL has no part {part!r}: {', '.join(parts)} there are")
@@ -182,5 +201,22 @@ def elt(index: int | None, *values: str | None) -> str | None:
 @strict
 def str_to_map(text: str, separator: str = ",", middle: str = "=") -> dict[str, str | None]:
     """Pairs of keys and values; both separators are regular expressions."""
-    pairs = (re.split(middle, pair, maxsplit=1) for pair in re.split(separator, text))
+    pairs = (_split(middle, pair, limit=2) for pair in _split(separator, text))
     return {pair[0]: pair[1] if len(pair) > 1 else None for pair in pairs}
+
+
+def _split(pattern: str, text: str, limit: int = 0) -> list[str]:
+    """The parts between matches as Java has them: no groups, and without a limit no empty parts at the end."""
+    parts: list[str] = []
+    start = 0
+    for match in re.finditer(pattern, text):
+        if len(parts) + 1 == limit:
+            break
+        # A match of no text at the start splits nothing off.
+        if match.end() > 0:
+            parts.append(text[start : match.start()])
+            start = match.end()
+    parts.append(text[start:])
+    while not limit and parts and not parts[-1]:
+        parts.pop()
+    return parts if parts or start else [text]

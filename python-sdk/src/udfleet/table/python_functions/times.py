@@ -85,7 +85,7 @@ def _parsed(text: str, pattern: str) -> datetime.datetime:
         if letter not in _READ or (letter == "M" and len(token) > 2):
             raise ValueError(f"{pattern!r} can't be read: {token} is for writing only")
         beside = position + 1 < len(tokens) and tokens[position + 1][1]
-        shape += f"(\\d{{{len(token)}}})" if beside else r"(\d+)"
+        shape += f"(\\d{{{len(token)}}})" if beside or (letter, len(token)) == ("y", 2) else r"(\d+)"
         letters.append(letter)
     match = re.fullmatch(shape, text)
     if match is None:
@@ -93,6 +93,8 @@ def _parsed(text: str, pattern: str) -> datetime.datetime:
     parts = dict(zip((_READ[letter] for letter in letters), match.groups()))
     fraction = parts.pop("fraction", "0")
     numbers = {name: int(number) for name, number in parts.items()}
+    if ("yy", "y") in tokens:
+        numbers["year"] += 2000
     hour = numbers.get("hour", numbers.get("hour12", 0) % 12)
     day = datetime.datetime(numbers.get("year", 1970), numbers.get("month", 1), numbers.get("day", 1))
     return day.replace(
