@@ -6,6 +6,8 @@ import datetime
 import re
 from decimal import Decimal
 
+from ..errors import InvalidPlanError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, cast
@@ -29,6 +31,8 @@ _NUMBER = {
     "SECOND": r"\d+(?:\.\d{1,6})?",
 }
 _ORDER = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"]
+_BELOW = {"MONTH": 12, "HOUR": 24, "MINUTE": 60, "SECOND": 60}
+"""What units behind the first one are less than."""
 _BEHIND = {"YEAR": "-", "DAY": " ", "HOUR": ":", "MINUTE": ":"}
 
 
@@ -45,7 +49,10 @@ class IntervalMethods:
 
         value = cast("Expression", self)
         if isinstance(value, Literal) and isinstance(value.value, int):
-            return lit(datetime.timedelta(**unit) * value.value)
+            try:
+                return lit(datetime.timedelta(**unit) * value.value)
+            except OverflowError:
+                raise InvalidPlanError(f"no INTERVAL is as long as {value.value} {next(iter(unit))}") from None
         return expression(datetime.timedelta(**unit)) * value
 
     def _months(self, months: int) -> Expression:
@@ -122,12 +129,18 @@ def parse_interval(text: str, upper: str, lower: str = "") -> Expression:
     match = re.fullmatch(rf"\s*([+-]?){pattern}\s*", text)
     if match is None:
         raise ValueError(f"{text!r} is no INTERVAL {' TO '.join(dict.fromkeys([units[0], units[-1]]))}")
+    for unit, number in zip(units[1:], match.groups()[2:], strict=True):
+        if Decimal(number) >= _BELOW[unit]:
+            raise ValueError(f"{text!r} is no INTERVAL: a {unit} behind another unit is below {_BELOW[unit]}")
     sign = -1 if match[1] == "-" else 1
     numbers = dict(zip(units, match.groups()[1:], strict=True))
     if months:
         return lit(sign * sum(int(number) * _MONTHS[unit] for unit, number in numbers.items()), _YEAR_MONTH)
     seconds = sum(Decimal(number) * _SECONDS[unit] for unit, number in numbers.items())
-    return lit(sign * datetime.timedelta(microseconds=int(seconds * 1_000_000)))
+    try:
+        return lit(sign * datetime.timedelta(microseconds=int(seconds * 1_000_000)))
+    except OverflowError:
+        raise ValueError(f"no INTERVAL is as long as {text!r} {upper}") from None
 
 
 _YEAR_MONTH = "INTERVAL YEAR TO MONTH"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from ..errors import InvalidInputError
 from ..types.sql import parse as parse_type
 from . import expression as made
 from .expression import MAX_DEPTH, Call, Column, Expression, Literal, Operation
@@ -282,7 +283,7 @@ class _Converter:
                 upper, lower = (str(part.value) for part in node.args[:2] if isinstance(part, ast.Constant))
                 return parse_interval(str(value), upper, lower)
             return made.lit(_DATED[name](str(value)))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OverflowError, InvalidInputError) as error:
             return self.fail(node, str(error))  # type: ignore[no-any-return]
 
     def method(self, node: ast.Call, func: ast.Attribute) -> Expression | None:

@@ -76,7 +76,10 @@ def _literal(value: Any, data_type: DataType) -> plan_pb2.Literal:
     elif isinstance(value, (bytes, bytearray)):
         message.binary = bytes(value)
     else:
-        message.integer = _integer(value)
+        try:
+            message.integer = _integer(value)
+        except (OverflowError, ValueError):
+            raise InvalidPlanError(f"{value} is out of the range of {data_type}") from None
     return message
 
 

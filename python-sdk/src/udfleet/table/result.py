@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..row import Row
@@ -40,8 +40,11 @@ class TableResult(Iterator["pa.RecordBatch"]):
         if isinstance(self._batches, Generator):
             self._batches.close()
 
-    def collect(self) -> Iterator[Row]:
+    def collect(self) -> CollectedRows:
         """The rows, their values as functions get them: `dict` for MAP, `Row` for ROW."""
+        return CollectedRows(self._rows(), self.close)
+
+    def _rows(self) -> Generator[Row, None, None]:
         for batch in self._batches:
             types = [from_arrow(field.type, f"column {field.name!r}") for field in batch.schema]
             columns = [column.to_pylist() for column in batch.columns]
@@ -63,6 +66,31 @@ class TableResult(Iterator["pa.RecordBatch"]):
                 _say(_joined(shown, widths))
             count += batch.num_rows
         _say(*([line] if line else []), f"{count} {'row' if count == 1 else 'rows'} in set")
+
+
+class CollectedRows(Iterator[Row]):
+    """An iterator over rows, which `with` closes, as PyFlink's CloseableIterator."""
+
+    def __init__(self, rows: Generator[Row, None, None], close: Callable[[], None]) -> None:
+        self._rows = rows
+        self._close = close
+
+    def __iter__(self) -> CollectedRows:
+        return self
+
+    def __next__(self) -> Row:
+        return next(self._rows)
+
+    def __enter__(self) -> CollectedRows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives up what is under way; there are no further rows."""
+        self._rows.close()
+        self._close()
 
 
 def _say(*lines: str) -> None:

@@ -143,11 +143,18 @@ def from_elements(elements: Iterable[Any], schema: Any = None) -> Source:
         for column, value in zip(columns, values, strict=True):
             column.append(value)
     if given and isinstance(given[0], Field):
-        columns = [list(rounded_column(c, field.data_type)) for c, field in zip(columns, fields, strict=True)]
+        columns = [_rounded(column, field) for column, field in zip(columns, fields, strict=True)]
     arrays = [_column(column, field, from_values) for column, field in zip(columns, fields, strict=True)]
     arrow = pa.schema([to_arrow_field(field.name, field.data_type) for field in fields])
     table = pa.Table.from_arrays(arrays, schema=arrow)
     return Source(fields, lambda: _batches(table), len(rows))
+
+
+def _rounded(column: list[Any], field: Field) -> list[Any]:
+    try:
+        return list(rounded_column(column, field.data_type))
+    except MisfitError as misfit:
+        raise misfit.as_input_error(f"column {field.name!r}") from None
 
 
 def _as_row(element: Any, own_names: bool) -> Any:
