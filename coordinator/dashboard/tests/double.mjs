@@ -88,6 +88,14 @@ const server = createServer((request, answer) => {
   const path = decodeURIComponent(url.pathname);
   if (path === "/api/v1/whoami") return json(answer, { name: "", kind: "anonymous", observes: true });
   if (path.startsWith("/api/v1/profile/")) return json(answer, profile());
+  if (path.startsWith("/api/v1/logs/") && /_36@/.test(path)) {
+    answer.writeHead(503, { "content-type": "application/json" });
+    return answer.end(JSON.stringify({ error: { code: "UNREACHABLE", message: "no executor tells its lines" } }));
+  }
+  // Longer than the page waits between two questions.
+  if (path.startsWith("/api/v1/logs/") && /_24@/.test(path)) {
+    return setTimeout(() => json(answer, [{ function: "f@1", executor: "executor-1", stream: "stdout", unix_ms: now(), text: "late line" }]), 5000);
+  }
   if (path.startsWith("/api/v1/logs/")) return json(answer, all(300, (index) => ({ function: "f@1", executor: `executor-${index % 3}`, stream: index % 5 ? "stdout" : "stderr", unix_ms: now() - (300 - index) * 100, text: `line ${index - (index % 2)}` })));
   if (path === "/api/v1/history") return json(answer, history(url.searchParams.get("series")));
   if (path.startsWith("/api/v1/topics/")) return json(answer, topic(path.slice("/api/v1/topics/".length)));

@@ -60,3 +60,14 @@ def test_a_large_table_is_searched_and_shown_whole(browser):
     browser.wait(selector="tbody", text="geo_orders_4")
     assert browser.text(selector="tbody").count("geo_orders_4") >= 1
     assert "score_users_6" not in browser.text(selector="tbody")
+
+
+def test_lines_that_take_longer_than_a_turn_are_shown(browser):
+    browser.open(path="/functions/score_orders_24?tab=Logs")
+    browser.wait(selector=".logs", text="late line", seconds=30)
+
+
+def test_a_refusal_of_lines_is_shown(browser):
+    browser.open(path="/functions/score_orders_36?tab=Logs")
+    browser.wait(selector="main", text="no executor tells its lines", seconds=30)
+    browser.problems()

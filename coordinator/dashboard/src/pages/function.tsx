@@ -1,8 +1,8 @@
 // Is it fast, right, ready? Why slow? What did the last version change?
-import { useEffect, useState } from "preact/hooks";
-import { type FunctionDetail, type FunctionRow, type FunctionView, type Profile, ask } from "../api";
+import type { FunctionDetail, FunctionRow, FunctionView, Profile } from "../api";
+import { useAsked } from "../asked";
 import { bytes, count, duration, percent, rate } from "../format";
-import { second, topic } from "../live";
+import { topic } from "../live";
 import { Windows, useHistory } from "../parts/chart";
 import { Failures } from "../parts/failures";
 import { Flame } from "../parts/flame";
@@ -138,19 +138,11 @@ function OnExecutors({ data }: { data: FunctionDetail }) {
 
 /** Seconds between two looks at a profile. */
 const PROFILE_EVERY = 10;
+/** The same of a source, which does not change: a coordinator that was away is asked again. */
+const SOURCE_EVERY = 10;
 
 function Where({ name }: { name: string }) {
-  const [profile, setProfile] = useState<Profile | null>(null);
-  const [failed, setFailed] = useState("");
-  const turn = Math.floor((second.value?.tick ?? 0) / PROFILE_EVERY);
-  useEffect(() => {
-    let over = false;
-    ask<Profile>(`/profile/${encodeURIComponent(name)}`).then(
-      (came) => { if (!over) { setProfile(came); setFailed(""); } },
-      (error: unknown) => { if (!over) setFailed(error instanceof Error ? error.message : String(error)); },
-    );
-    return () => { over = true; };
-  }, [turn, name]);
+  const { value: profile, failed } = useAsked<Profile>(`/profile/${encodeURIComponent(name)}`, PROFILE_EVERY);
   if (!profile) return failed ? <Empty>{failed}</Empty> : <Loading />;
   return (
     <Card title="Where its code spends the time" wide more={<Copy what={{ CLI: `udfleet profile ${name} --svg flame.svg`, curl: curl(`/profile/${name}`) }} />}>
@@ -181,9 +173,9 @@ function Sizes({ sizes }: { sizes: FunctionDetail["batch_rows"] }) {
 }
 
 function Source({ name }: { name: string }) {
-  const [view, setView] = useState<FunctionView | null>(null);
-  useEffect(() => void ask<FunctionView[]>(`/functions/${encodeURIComponent(name)}`).then((all) => setView(all.at(-1) ?? null), () => undefined), [name]);
-  if (!view) return <Loading />;
+  const { value, failed } = useAsked<FunctionView[]>(`/functions/${encodeURIComponent(name)}`, SOURCE_EVERY);
+  const view = value?.at(-1);
+  if (!view) return failed ? <Empty>{failed}</Empty> : <Loading />;
   const signature = `(${view.input_types?.join(", ") ?? "any columns"}) → ${view.result_type}`;
   const config = Object.entries(view.config);
   return (

@@ -1,8 +1,8 @@
 // Lines that something prints: they follow, stop when somebody reads, and count what repeats.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type LogRow, ask } from "../api";
+import type { LogRow } from "../api";
+import { useAsked } from "../asked";
 import { clock } from "../format";
-import { second } from "../live";
 import { query, setQuery } from "../router";
 import { Card, Empty, Loading } from "./small";
 
@@ -44,20 +44,14 @@ function repeats(rows: LogRow[]): Repeated[] {
 const key = (row: LogRow | undefined): string => (row ? `${row.unix_ms} ${row.executor} ${row.text}` : "");
 
 export function Lines({ title, path, empty }: { title: string; path: string; empty: string }) {
-  const [newest, setNewest] = useState<LogRow[] | null>(null);
+  const { value: newest, failed } = useAsked<LogRow[]>(`${path}?tail=${LINES}`, EVERY);
   const [held, setHeld] = useState<LogRow[] | null>(null);
-  const turn = Math.floor((second.value?.tick ?? 0) / EVERY);
-  useEffect(() => {
-    let over = false;
-    ask<LogRow[]>(`${path}?tail=${LINES}`).then((came) => { if (!over) setNewest(came); }, () => undefined);
-    return () => { over = true; };
-  }, [turn, path]);
   const box = useRef<HTMLDivElement>(null);
   const following = held === null;
   useEffect(() => {
     if (following && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [newest, following]);
-  if (!newest) return <Loading />;
+  if (!newest) return failed ? <Empty>{failed}</Empty> : <Loading />;
   // Who scrolls up reads: the lines stay where they are.
   const scrolled = () => {
     const at = box.current;
