@@ -13,6 +13,7 @@ use super::diagnose;
 use super::layout::{self, Local};
 use super::lease::Lease;
 use super::marker::{self, Built};
+use super::python_link;
 use super::pythons::{Python, Pythons};
 use super::unpack;
 use super::uv::{self, Uv};
@@ -55,12 +56,14 @@ impl Builder<'_> {
         })
         .await?;
         let python = self.pythons.resolve(&environment.python, &working_dir, &targets).await?;
-        let venv = self.create(dir, &python, python.executable.starts_with(&working_dir)).await?;
+        let own = python.executable.starts_with(&working_dir);
+        let venv = self.create(dir, &python, own).await?;
         self.install(dir, &venv, environment).await?;
         let files = self.fetched(&environment.files).await?;
         let (root, sandbox) = (dir.join("files"), self.sandbox.clone());
         let sys_path = self.blocking(move || layout::place_files(&sandbox, &root, &files)).await?;
         self.take_over(dir).await?;
+        python_link::confirm(&venv, &python, self.pythons, own.then_some(dir))?;
         let (version, no_archives) = (python.version_text(), targets.is_empty());
         let built = Built { python: venv, version, libpython: python.libpython, sys_path, working_dir, no_archives };
         marker::write(dir, &built).map_err(|e| failed(dir, &e))?;

@@ -7,6 +7,7 @@ mod layout;
 mod lease;
 mod marker;
 pub mod paths;
+mod python_link;
 pub mod pythons;
 mod sdk;
 pub mod store;

@@ -93,8 +93,8 @@ pub enum KillReason {
     },
     /// Its functions kept more on the disk than their share.
     Disk {
-        /// Bytes measured.
-        used: u64,
+        /// Bytes counted until they were too many; none: a folder hides what is in it.
+        used: Option<u64>,
         /// Bytes allowed.
         limit: u64,
     },
@@ -126,9 +126,12 @@ pub fn exit_error(exit: &ProcessExit, reason: Option<&KillReason>) -> Error {
                 .hint("take smaller batches, or raise udfleet.memory.limit or the executor's memory")
         }
         Some(KillReason::Disk { used, limit }) => {
+            let kept = used.map_or_else(
+                || "a folder that can't be looked into".to_owned(),
+                |used| format!("at least {used} bytes, where {limit} are allowed,"),
+            );
             let message = format!(
-                "the interpreter's functions kept {used} bytes in their working folder and temporary files, where {limit} \
-                 are allowed, and it was killed"
+                "the interpreter's functions kept {kept} in their working folder and temporary files, and it was killed"
             );
             Error::new(ErrorCode::LimitExceeded, message)
                 .hint("remove files as soon as they are not needed, or raise the executor's --sandbox-disk")
@@ -192,7 +195,7 @@ mod tests {
         let by_the_kernel = ProcessExit { out_of_memory: true, ..killed.clone() };
         assert_eq!(exit_error(&by_the_kernel, None).code(), ErrorCode::MemoryExceeded);
         assert_eq!(exit_error(&by_the_kernel, Some(&KillReason::Timeout(5))).code(), ErrorCode::CallTimeout);
-        let disk = KillReason::Disk { used: 300 << 20, limit: 200 << 20 };
+        let disk = KillReason::Disk { used: Some(300 << 20), limit: 200 << 20 };
         assert_eq!(exit_error(&by_the_kernel, Some(&disk)).code(), ErrorCode::LimitExceeded);
         let memory = KillReason::Memory { peak: 300 << 20, limit: 200 << 20 };
         let error = exit_error(&killed, Some(&memory));

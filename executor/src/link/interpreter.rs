@@ -277,7 +277,7 @@ impl Interpreter {
     }
 
     /// Kills it because its functions kept `used` bytes on the disk where `limit` are allowed.
-    pub fn kill_for_disk(&self, used: u64, limit: u64) {
+    pub fn kill_for_disk(&self, used: Option<u64>, limit: u64) {
         self.connection.set_reason(KillReason::Disk { used, limit });
         self.kill();
     }

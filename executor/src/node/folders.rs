@@ -67,12 +67,10 @@ impl InterpreterFolders {
         let target = self.loads().join(file.file_name().unwrap_or(file.as_os_str()));
         let laid = match self.user {
             // The store's own is for the executor only, whoever has a link to it.
-            Some(user) if !target.exists() => tokio::fs::copy(file, &target).await.and_then(|_| show(&target, user)),
+            Some(_) if !target.exists() => self.copy(file, &target).await,
             Some(_) => Ok(()),
             None => match tokio::fs::hard_link(file, &target).await {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    tokio::fs::copy(file, &target).await.map(drop)
-                }
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => self.copy(file, &target).await,
                 _ => Ok(()),
             },
         };
@@ -81,6 +79,16 @@ impl InterpreterFolders {
             disk::refused(ErrorCode::LoadFailed, &what, &error)
         })?;
         Ok(target.display().to_string())
+    }
+
+    /// Under another name first: what is there under its own is whole, and is the interpreter's user's.
+    async fn copy(&self, file: &Path, target: &Path) -> io::Result<()> {
+        let part = tempfile::NamedTempFile::new_in(self.loads())?;
+        tokio::fs::copy(file, part.path()).await?;
+        if let Some(user) = self.user {
+            show(part.path(), user)?;
+        }
+        part.persist(target).map(drop).map_err(|error| error.error)
     }
 }
 

@@ -32,8 +32,22 @@ pub fn show(path: &Path, user: u32) -> io::Result<()> {
 /// # Errors
 /// What the file system says.
 pub fn take_over(path: &Path, builder: u32) -> io::Result<()> {
+    // However deep a build has nested its folders, one at a time is open.
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        if take_over_one(&path, builder)? {
+            for entry in std::fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// True for a folder whose content has to change hands as well.
+fn take_over_one(path: &Path, builder: u32) -> io::Result<bool> {
     let found = match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
     let executor = rustix::process::geteuid().as_raw();
@@ -43,12 +57,7 @@ pub fn take_over(path: &Path, builder: u32) -> io::Result<()> {
             std::fs::set_permissions(path, Permissions::from_mode(readable(found.mode())))?;
         }
     }
-    if found.is_dir() && (found.uid() == builder || found.uid() == executor) {
-        for entry in std::fs::read_dir(path)? {
-            take_over(&entry?.path(), builder)?;
-        }
-    }
-    Ok(())
+    Ok(found.is_dir() && (found.uid() == builder || found.uid() == executor))
 }
 
 /// What the owner may do others may too, but write; without set-uid bits.

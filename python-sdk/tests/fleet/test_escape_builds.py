@@ -45,14 +45,33 @@ def build_wheel(*arguments, **named):
 """
 
 
-def sdist(folder: Path) -> Path:
-    """A folder of packages with one that is built from source, for ever."""
+# Another one, that replaces the Python of the environment which it is built for.
+REPLACING = """
+import os, pathlib, zipfile
+
+def build_wheel(folder, *arguments, **named):
+    places = [pathlib.Path(value) for value in os.environ.values() if value.startswith(ENVIRONMENTS)]
+    for parts in {place.relative_to(ENVIRONMENTS).parts[:1] for place in places}:
+        link = pathlib.Path(ENVIRONMENTS, *parts, "venv/bin/python")
+        link.unlink()
+        link.symlink_to(TARGET)
+    name = "slow_build-1.0"
+    with zipfile.ZipFile(os.path.join(folder, name + "-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr(name + ".dist-info/METADATA", "Metadata-Version: 2.1\\nName: slow-build\\nVersion: 1.0\\n")
+        wheel.writestr(name + ".dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(name + ".dist-info/RECORD", "")
+    return name + "-py3-none-any.whl"
+"""
+
+
+def sdist(folder: Path, backend: str = BACKEND) -> Path:
+    """A folder of packages with one that is built from source; unless told otherwise, for ever."""
     packages = folder / "packages"
     packages.mkdir()
     with tarfile.open(packages / "slow_build-1.0.tar.gz", "w:gz") as archive:
         files = {
             "pyproject.toml": PROJECT,
-            "backend.py": BACKEND,
+            "backend.py": backend,
             "PKG-INFO": "Metadata-Version: 2.1\nName: slow-build\nVersion: 1.0\n",
         }
         for name, text in files.items():
@@ -139,6 +158,17 @@ def test_nothing_of_a_build_outlives_a_killed_executor(fleet: udfleet.LocalFleet
             assert os.geteuid() != 0 or found["Uid"].split() == ["1900000000"] * 4
         os.kill(fleet.pids["executor-1"], signal.SIGKILL)
         eventually("all has ended", lambda: not any(map(alive, running)))
+
+
+def test_a_build_that_replaces_the_environments_python_fails(
+    fleet: udfleet.LocalFleet, environments: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "KEY"
+    secret.write_text("a secret")
+    backend = f"ENVIRONMENTS, TARGET = {str(environments)!r}, {str(secret)!r}\n{REPLACING}"
+    environment = Environment(requirements=["slow-build"], requirements_cache=str(sdist(tmp_path, backend)))
+    with pytest.raises(udfleet.EnvironmentFailedError, match=str(secret)):
+        fleet.register_function("reads", attempt, environment)
 
 
 def sleepers(fleet: udfleet.LocalFleet) -> set[int]:

@@ -121,6 +121,8 @@ fn as_own(status: i32) -> i32 {
         // SAFETY: plain system calls on this process.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
+            let set = signals();
+            libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
             libc::raise(signal);
         }
         return 128 + signal;

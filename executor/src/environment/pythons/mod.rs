@@ -110,6 +110,12 @@ impl Pythons {
         probe(path, &self.sandbox, policy.user(self.sandbox.builder())).await
     }
 
+    /// True where the executable, symbolic links resolved, is one of these.
+    #[must_use]
+    pub fn has(&self, executable: &Path) -> bool {
+        self.found.iter().any(|python| python.executable == executable)
+    }
+
     /// Those that interpreters can run on, the default first.
     pub fn usable(&self) -> impl Iterator<Item = &Python> {
         self.found.iter().filter(|python| python.line() >= OLDEST)
