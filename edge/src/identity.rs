@@ -7,7 +7,7 @@ use tonic::Request;
 use udfleet_proto::error::Error;
 
 /// What the URIs in certificates of a fleet begin with.
-const SCHEME: &str = "udfleet://";
+pub const SCHEME: &str = "udfleet://";
 
 /// A peer whose name has been proved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,15 +16,17 @@ pub enum Identity {
     Coordinator(String),
     /// The certificate says `udfleet://executor/NAME`.
     Executor(String),
-    /// The certificate says `udfleet://client/NAME`, or has another name that the settings allow.
+    /// The certificate says `udfleet://client/NAME`.
     Client(String),
+    /// The certificate has no identity of a fleet; the settings allow this name of it.
+    Other(String),
 }
 
 impl Identity {
     /// Its name among those of its kind.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Coordinator(name) | Self::Executor(name) | Self::Client(name)) = self;
+        let (Self::Coordinator(name) | Self::Executor(name) | Self::Client(name) | Self::Other(name)) = self;
         name
     }
 
@@ -41,6 +43,7 @@ impl fmt::Display for Identity {
             Self::Coordinator(_) => "coordinator",
             Self::Executor(_) => "executor",
             Self::Client(_) => "client",
+            Self::Other(name) => return f.write_str(name),
         };
         write!(f, "{SCHEME}{kind}/{}", self.name())
     }
@@ -97,5 +100,6 @@ mod tests {
         ] {
             assert!(uri.parse::<Identity>().is_err(), "{uri}");
         }
+        assert_eq!(Identity::Other("flink.example.org".to_owned()).to_string(), "flink.example.org");
     }
 }

@@ -47,17 +47,22 @@ impl Secret {
     /// The tokens that a file holds, one a line: the first is the one to show.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`] where the file can't be read or holds none.
+    /// [`ErrorCode::InvalidConfig`] where the file can't be read, holds none, or more than four.
     pub fn tokens_in(path: &Path) -> Result<Vec<Self>, Error> {
         let named = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("token_file {}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| named(&e.to_string()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let tokens: Vec<Self> = lines
-            .take(MOST_TOKENS)
+            .take(MOST_TOKENS + 1)
             .map(Self::token)
             .collect::<Result<Vec<Self>, Error>>()
             .map_err(|error| named(&error.info().message))?;
-        if tokens.is_empty() { Err(named(&Self::not_a_token().info().message)) } else { Ok(tokens) }
+        match tokens.len() {
+            0 => Err(named(&Self::not_a_token().info().message)),
+            1..=MOST_TOKENS => Ok(tokens),
+            _ => Err(named(&format!("it holds more than {MOST_TOKENS} tokens, one a line"))
+                .hint("keep the one to show in the first line, and of former ones those that are still in use")),
+        }
     }
 
     /// The token, given as text or in a file.
@@ -129,6 +134,11 @@ mod tests {
         assert_eq!(Secret::token_file(file.path()).unwrap_err().code(), ErrorCode::InvalidConfig);
         std::fs::write(file.path(), "s3cret\n").unwrap();
         assert_eq!(Secret::token_file(file.path()).unwrap(), Secret::new("s3cret"));
+        std::fs::write(file.path(), "a\nb\n\nc\nd\n").unwrap();
+        assert_eq!(Secret::tokens_in(file.path()).unwrap().len(), MOST_TOKENS);
+        std::fs::write(file.path(), "a\nb\nc\nd\ne\n").unwrap();
+        let many = Secret::tokens_in(file.path()).unwrap_err();
+        assert!(many.code() == ErrorCode::InvalidConfig && many.info().message.contains("more than 4"), "{many}");
         let missing = Secret::token_file(Path::new("/nowhere/token")).unwrap_err();
         assert!(missing.info().message.contains("/nowhere/token"), "{missing}");
     }

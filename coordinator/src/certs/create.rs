@@ -74,7 +74,7 @@ fn file_name(owner: &Identity) -> String {
         Identity::Coordinator(_) => "coordinator",
         Identity::Executor(_) => "executor",
         Identity::Client(name) if name == "client" => return "client".to_owned(),
-        Identity::Client(_) => "client",
+        Identity::Client(_) | Identity::Other(_) => "client",
     };
     format!("{kind}-{}", owner.name().replace([':', '*'], "_"))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use udfleet_edge::auth::{FunctionPatterns, Principal, PrincipalKind, Right, Rights, Role};
 use udfleet_edge::config::invalid;
-use udfleet_edge::identity::Identity;
+use udfleet_edge::identity::{Identity, SCHEME};
 use udfleet_proto::error::Error;
 
 /// What the holders of some certificates may do.
@@ -66,12 +66,11 @@ impl CertificateGrants {
     /// a longer pattern over a shorter.
     #[must_use]
     pub fn caller(&self, identity: &Identity) -> Option<Arc<Principal>> {
-        let shown = match identity {
-            // One that `tls_allow` lets in by another name than a URI.
-            Identity::Client(name) if self.0.contains_key(name) => name.clone(),
-            _ => identity.to_string(),
-        };
-        let fits = self.0.iter().filter(|(name, _)| matches(name, &shown));
+        let shown = identity.to_string();
+        // `*.example.org` shall not fit udfleet://executor/a.example.org, nor `udfleet://*` the name of a host.
+        let bare = matches!(identity, Identity::Other(_));
+        let of_its_kind = |pattern: &str| pattern == "*" || pattern.starts_with(SCHEME) != bare;
+        let fits = self.0.iter().filter(|(name, _)| of_its_kind(name) && matches(name, &shown));
         let (_, grant) = fits.max_by_key(|(name, _)| (**name == shown, name.len()))?;
         let own = identity.name();
         let mut rights = Rights::of_roles(&grant.roles);
@@ -126,10 +125,28 @@ mod tests {
         let executor = of("udfleet://executor/e1").unwrap();
         assert!(executor.rights.has(Right::Attach) && !executor.rights.has(Right::Call));
         assert!(of("udfleet://coordinator/c1").is_none());
-        assert!(all.caller(&Identity::Client("flink.example.org".to_owned())).unwrap().rights.has(Right::Call));
+        assert!(all.caller(&Identity::Other("flink.example.org".to_owned())).unwrap().rights.has(Right::Call));
         let attaching = grants("[\"*\"]\nattach = true\nroles = [\"observe\"]\n");
         let client = attaching.caller(&Identity::Client("x".to_owned())).unwrap();
         assert!(!client.rights.has(Right::Attach) && client.rights.has(Right::Observe), "executors attach only");
+    }
+
+    #[test]
+    fn patterns_of_bare_names_and_of_uris_are_apart() {
+        let of = |pattern: &str, identity: Identity| {
+            grants(&format!("[{pattern:?}]\nroles = [\"call\"]\n")).caller(&identity).is_some()
+        };
+        let bare = |name: &str| Identity::Other(name.to_owned());
+        assert!(of("flink.*", bare("flink.example.org")) && of("*.example.org", bare("flink.example.org")));
+        assert!(!of("udfleet://client/*", bare("flink.example.org")), "it has no URI");
+        assert!(!of("udfleet://*", bare("udfleet://executor/a")), "a name that only looks like one");
+        for name in ["x.example.org", "flink.example.org"] {
+            let all = [Identity::Executor(name.to_owned()), Identity::Client(name.to_owned())];
+            for identity in all {
+                assert!(!of("*.example.org", identity.clone()) && !of(name, identity.clone()), "{identity}");
+                assert!(of("*", identity.clone()) && of(&identity.to_string(), identity));
+            }
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub struct Layer {
     /// How long an executor may be without a report before it counts as lost [default: 10s]
     #[arg(long, env = "UDFLEET_EXECUTOR_TIMEOUT", value_name = "DURATION")]
     pub executor_timeout: Option<HumanDuration>,
-    /// How long an executor may say nothing of a stream, while it reports, before its batches go to others [default: 30s]
+    /// How long an executor may say nothing of a stream, while it reports, before its batches go to others; at least 1s [default: 30s]
     #[arg(long, env = "UDFLEET_EXCHANGE_TIMEOUT", value_name = "DURATION")]
     pub exchange_timeout: Option<HumanDuration>,
     /// How long a registration may take unless the caller says otherwise [default: 10m]

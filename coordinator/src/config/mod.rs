@@ -24,6 +24,9 @@ pub use flags::{Flags, Layer};
 pub use functions::fill;
 pub use meta_store::{EtcdConfig, EtcdUrl, MetaStoreUrl};
 
+/// Executors are asked for several signs of life in this time, and need some time to give them.
+const SHORTEST_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -177,6 +180,11 @@ impl Config {
     /// `INVALID_CONFIG` naming the rule.
     pub fn check(&self) -> Result<(), Error> {
         functions::check(&self.functions)?;
+        if self.exchange_timeout.0 < SHORTEST_EXCHANGE_TIMEOUT {
+            let message =
+                format!("exchange_timeout is {}: every executor would count as hanging", self.exchange_timeout);
+            return Err(invalid(message).hint("set at least 1s, or leave it out: 30s"));
+        }
         self.etcd()?;
         artifacts::check(self)?;
         self.certificates.check()?;
@@ -240,6 +248,16 @@ mod tests {
         let config = load(&["--config", file.path().to_str().unwrap(), "--listen", "127.0.0.1:2"]).unwrap();
         assert_eq!((config.listen.port(), config.data_dir.to_str()), (2, Some("/from/file")));
         assert_eq!(load(&["--executor-timeout", "2s"]).unwrap().executor_timeout.0, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn an_exchange_timeout_that_no_executor_meets_is_refused() {
+        for short in ["0s", "999ms"] {
+            let refused = load(&["--exchange-timeout", short]).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::InvalidConfig, "{short}");
+            assert!(refused.info().hint.contains("1s"), "{refused}");
+        }
+        assert!(load(&["--exchange-timeout", "1s"]).is_ok());
     }
 
     #[test]

@@ -54,12 +54,19 @@ impl Registrar {
         timeout: Duration,
         events: &Events,
     ) -> Result<FunctionInfo, Error> {
-        let (function, new) = match self.registry.register(definition).await {
+        let registered = self.registry.register(definition).await;
+        // One that is refused may have read anew what others have registered: of what is known already, the store's changes
+        // tell nobody.
+        self.fleet.catalog_changed();
+        let (function, new) = match registered {
             Ok(registered) => registered,
             Err(RegisterError::Failed(error)) => return Err(error),
-            Err(RegisterError::Unresolved(error, registration)) => (resolved(self, registration, error).await?, true),
+            Err(RegisterError::Unresolved(error, registration)) => {
+                let function = resolved(self, registration, error).await?;
+                self.fleet.catalog_changed();
+                (function, true)
+            }
         };
-        self.fleet.catalog_changed();
         let line = if new { "registering" } else { "identical to" };
         events.tell(Kind::Progress(format!("{line} {}", function.name)));
         let mut served = false;
@@ -200,7 +207,54 @@ fn too_slow(registrar: &Registrar, function: &Function, timeout: Duration) -> Er
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+    use udfleet_edge::tenant::Tenants;
+
     use super::*;
+    use crate::leader::{Announcement, Timing};
+    use crate::registry::{Owner, RegistrationQuota};
+    use crate::store::SharedStore;
+    use crate::store::embedded::EmbeddedStore;
+
+    async fn limited(store: &SharedStore, coordinator: &str) -> Registry {
+        let owner = Owner { coordinator: coordinator.to_owned(), incarnation: "1".to_owned() };
+        let (registry, _) = Registry::open(Arc::clone(store), owner).await.unwrap();
+        let limits = toml::from_str("[acme]\nfunctions = 1\n").unwrap();
+        registry.limited(RegistrationQuota::new(Arc::new(Tenants::new(limits))))
+    }
+
+    #[tokio::test]
+    async fn what_a_refused_registration_has_read_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: SharedStore = Arc::new(EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap());
+        let (here, there) = (Arc::new(limited(&store, "here").await), limited(&store, "there").await);
+        let owner = Owner { coordinator: "here".to_owned(), incarnation: "1".to_owned() };
+        let me = Announcement { owner, address: "127.0.0.1:1".to_owned(), http_address: String::new() };
+        // It never leads, nor follows the store: nothing else reads the registry.
+        let ended = CancellationToken::new();
+        ended.cancel();
+        let minute = Duration::from_secs(60);
+        let (session, _) = Session::start(Arc::clone(&store), me, Timing { ttl: minute }, ended);
+        let (s, r) = (store, Arc::clone(&here));
+        let fleet = MembershipHandle::start(s, session.clone(), r, Arc::default(), minute).await.unwrap();
+        let registrar = Registrar { registry: here, fleet: fleet.clone(), session, registration_timeout: minute };
+        let of = |name: &str| FunctionDefinition {
+            name: name.to_owned(),
+            tenant: "acme".to_owned(),
+            ..FunctionDefinition::default()
+        };
+        there.register(of("theirs")).await.unwrap();
+        let (nobody, _) = mpsc::channel(1);
+        let refused = Arc::new(registrar).register(of("ours"), minute, &Events(nobody)).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::LimitExceeded);
+        let theirs = FunctionRef { name: "theirs".to_owned(), version: None };
+        let shown = async {
+            while fleet.snapshot().find(&theirs).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), shown).await.expect("nobody is told of it");
+    }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_delays_nothing() {

@@ -1,11 +1,11 @@
 //! The history on disk: one file, replaced as a whole, so that a restart of the coordinator leaves a gap and no more.
 //!
 //! A line of JSON says what there is, the samples follow as they are in memory, and a SHA-256 closes the file: one that
-//! was torn or changed is told apart, and left alone.
+//! was torn or changed is told apart, and put aside.
 
 use std::fs::File;
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ const MAGIC: &[u8] = b"udfleet history 1\n";
 /// Larger files are none of ours: 500 functions and 1,000 executors with a full day take a third of this.
 const MOST_BYTES: u64 = 512 << 20;
 const HASH: usize = 32;
+/// Samples that are written at once.
+const CHUNK: usize = 16 << 10;
 
 /// What the first line says.
 #[derive(Serialize, Deserialize)]
@@ -73,8 +75,20 @@ fn invalid(text: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text.into())
 }
 
-/// As it goes into a file.
-pub(super) fn encode(seen: &Seen, tick: u64, unix_ms: u64) -> io::Result<Vec<u8>> {
+/// What goes into a file.
+pub(super) struct HistoryCopy {
+    header: Header,
+    samples: Vec<f32>,
+}
+
+/// How many numbers there are to copy.
+pub(super) fn samples(seen: &Seen) -> usize {
+    let held = seen.functions.values().chain(seen.executors.values()).map(|held| &held.track);
+    held.chain([&seen.fleet]).flat_map(Track::samples).map(std::collections::VecDeque::len).sum()
+}
+
+/// Copies what there is into `samples`, which has room for it: the fleet can't be looked at meanwhile.
+pub(super) fn copied(seen: &Seen, tick: u64, unix_ms: u64, mut samples: Vec<f32>) -> HistoryCopy {
     let fleet = [(TrackKind::Fleet, "", &seen.fleet, [tick, tick], None)];
     let times = |held: &KeptTrack| [held.active, held.present];
     let functions = seen.functions.iter().map(|(n, h)| (TrackKind::Function, &**n, &h.track, times(h), h.failed));
@@ -89,25 +103,50 @@ pub(super) fn encode(seen: &Seen, tick: u64, unix_ms: u64) -> io::Result<Vec<u8>
         };
     let tracks = all.iter().map(header).collect();
     let header = Header { tick, unix_ms, tracks, events: seen.log.all().iter().cloned().collect() };
-    let mut bytes = MAGIC.to_vec();
-    serde_json::to_writer(&mut bytes, &header)?;
-    bytes.push(b'\n');
-    for value in all.iter().flat_map(|(_, _, track, _, _)| track.samples()).flatten() {
-        bytes.extend_from_slice(&value.to_le_bytes());
+    for ring in all.iter().flat_map(|(_, _, track, _, _)| track.samples()) {
+        let (older, newer) = ring.as_slices();
+        samples.extend_from_slice(older);
+        samples.extend_from_slice(newer);
     }
-    let hash = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&hash);
-    Ok(bytes)
+    HistoryCopy { header, samples }
 }
 
-/// Replaces the file.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = file.parent().ok_or_else(|| invalid("the file has no folder"))?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(bytes)?;
-    beside.as_file().sync_data()?;
-    beside.persist(file)?;
-    Ok(())
+impl HistoryCopy {
+    /// Replaces the file.
+    pub(super) fn write(&self, file: &Path) -> io::Result<()> {
+        let folder = file.parent().ok_or_else(|| invalid("the file has no folder"))?;
+        let mut beside = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        self.encode(&mut beside)?;
+        let beside = beside.into_inner().map_err(io::IntoInnerError::into_error)?;
+        beside.as_file().sync_data()?;
+        beside.persist(file)?;
+        Ok(())
+    }
+
+    fn encode(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut hash = Sha256::new();
+        let mut put = |bytes: &[u8]| {
+            hash.update(bytes);
+            out.write_all(bytes)
+        };
+        put(MAGIC)?;
+        put(&serde_json::to_vec(&self.header)?)?;
+        put(b"\n")?;
+        let mut chunk = Vec::with_capacity(4 * CHUNK);
+        for samples in self.samples.chunks(CHUNK) {
+            chunk.clear();
+            samples.iter().for_each(|sample| chunk.extend_from_slice(&sample.to_le_bytes()));
+            put(&chunk)?;
+        }
+        out.write_all(&hash.finalize())
+    }
+}
+
+/// Keeps a file that can't be read beside the one that takes its place; one that was put aside before is replaced.
+pub(super) fn put_aside(file: &Path) -> io::Result<PathBuf> {
+    let aside = file.with_extension("damaged");
+    std::fs::rename(file, &aside)?;
+    Ok(aside)
 }
 
 /// None: there is no file.
@@ -182,6 +221,8 @@ impl KeptHistory {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
+    use futures::FutureExt as _;
+
     use super::*;
     use crate::monitor::sampler::{CALLS, ROWS};
     use crate::monitor::{Monitor, RETURNS, sampler};
@@ -244,11 +285,31 @@ mod tests {
             std::fs::write(&file, &whole[..length]).unwrap();
             assert_eq!(read(&file).err().map(|error| error.kind()), Some(io::ErrorKind::InvalidData), "{length}");
             assert_eq!(Monitor::restored(&file, at(2000)).moment().tick, 0, "it begins anew");
+            assert!(!file.exists());
+            assert_eq!(std::fs::read(folder.path().join("history.damaged")).unwrap(), &whole[..length]);
         }
         let mut changed = whole.clone();
         changed[whole.len() / 2] ^= 1;
         std::fs::write(&file, changed).unwrap();
         assert!(read(&file).is_err());
+    }
+
+    #[tokio::test]
+    async fn who_writes_later_has_copied_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history");
+        let (monitor, snapshot) = watched();
+        {
+            let _one = monitor.writing.lock();
+            // Given up while it waits to write, as when the coordinator stops.
+            assert!(monitor.save(&file).now_or_never().is_none());
+            monitor.look(Arc::new(snapshot), 1.0, at(1010));
+            assert!(!file.exists(), "two at once");
+        }
+        monitor.save(&file).await.unwrap();
+        assert_eq!(read(&file).unwrap().unwrap().header.tick, monitor.moment().tick);
+        let room = samples(&monitor.seen.lock());
+        assert_eq!(copied(&monitor.seen.lock(), 0, 0, Vec::new()).samples.len(), room);
     }
 
     #[test]
@@ -267,7 +328,8 @@ mod tests {
     fn a_clock_that_was_put_back_does_no_harm() {
         let (monitor, _) = watched();
         let moment = monitor.moment();
-        let bytes = encode(&monitor.seen.lock(), moment.tick, moment.unix_ms).unwrap();
+        let mut bytes = Vec::new();
+        copied(&monitor.seen.lock(), moment.tick, moment.unix_ms, Vec::new()).encode(&mut bytes).unwrap();
         assert_eq!(decode(&bytes).unwrap().tick_at(5), moment.tick);
     }
 }

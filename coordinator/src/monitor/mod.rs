@@ -56,7 +56,9 @@ pub struct Moment {
 /// See the module.
 #[derive(Default)]
 pub struct Monitor {
-    seen: Mutex<Seen>,
+    seen: Arc<Mutex<Seen>>,
+    /// Held by who writes the file: what was copied later is written later.
+    writing: Arc<Mutex<()>>,
     moments: watch::Sender<Moment>,
 }
 
@@ -118,7 +120,7 @@ pub fn unix_ms(time: SystemTime) -> u64 {
 }
 
 impl Monitor {
-    /// With the history that an earlier run has kept in `file`, as far as it can be read.
+    /// With the history that an earlier run has kept in `file`. One that can't be read is put aside.
     #[must_use]
     pub fn restored(file: &Path, time: SystemTime) -> Self {
         let monitor = Self::default();
@@ -132,6 +134,10 @@ impl Monitor {
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(file = %file.display(), %error, "the dashboard's history can't be read: it begins anew");
+                match kept::put_aside(file) {
+                    Ok(aside) => tracing::warn!(aside = %aside.display(), "the file that can't be read is kept there"),
+                    Err(error) => tracing::warn!(%error, "the file that can't be read will be overwritten"),
+                }
             }
         }
         monitor
@@ -142,10 +148,20 @@ impl Monitor {
     /// # Errors
     /// When it can't be written; what was there before stays.
     pub async fn save(&self, file: &Path) -> std::io::Result<()> {
-        let moment = self.moment();
-        let bytes = kept::encode(&self.seen.lock(), moment.tick, moment.unix_ms)?;
+        let (seen, writing, moments) = (Arc::clone(&self.seen), Arc::clone(&self.writing), self.moments());
         let file = file.to_owned();
-        tokio::task::spawn_blocking(move || kept::write(&file, &bytes)).await?
+        // Goes on where nobody waits for it any more, when the coordinator stops.
+        let save = move || {
+            let _one = writing.lock();
+            let (tick, unix_ms) = {
+                let moment = moments.borrow();
+                (moment.tick, moment.unix_ms)
+            };
+            let room = kept::samples(&seen.lock());
+            let copy = kept::copied(&seen.lock(), tick, unix_ms, Vec::with_capacity(room));
+            copy.write(&file)
+        };
+        tokio::task::spawn_blocking(save).await?
     }
 
     /// Watches until it is dropped, and keeps what it sees in `file`. `coordinator`: whose start is the first event.

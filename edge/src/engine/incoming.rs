@@ -18,19 +18,21 @@ pub struct Incoming {
     arrivals: Option<Arc<Arrivals>>,
     ended: bool,
     counted: Option<Arc<TenantStream>>,
+    /// Read, and not its tenant's turn yet.
+    early: Option<FlightData>,
 }
 
 impl Incoming {
     /// Of a CMD stream, as they are.
     #[must_use]
     pub fn numbered(messages: Streaming<FlightData>) -> Self {
-        Self { messages, arrivals: None, ended: false, counted: None }
+        Self { messages, arrivals: None, ended: false, counted: None, early: None }
     }
 
     /// Of a PATH stream, noted as they come.
     #[must_use]
     pub fn plain(messages: Streaming<FlightData>, arrivals: Arc<Arrivals>) -> Self {
-        Self { messages, arrivals: Some(arrivals), ended: false, counted: None }
+        Self { messages, arrivals: Some(arrivals), ended: false, counted: None, early: None }
     }
 
     /// With its rows counted, and read no faster than its tenant may send them.
@@ -48,13 +50,20 @@ impl Incoming {
             return Ok(None);
         }
         if let Some(counted) = &self.counted {
-            counted.paced().await;
+            if self.early.is_none() {
+                counted.paced().await;
+                self.early = self.messages.message().await?;
+            }
+            if let Some(message) = &self.early
+                && let Err(refused) = counted.take(message).await
+            {
+                self.early = None;
+                return Err(refused.into());
+            }
+        } else {
+            self.early = self.messages.message().await?;
         }
-        let message = self.messages.message().await?;
-        if let (Some(counted), Some(message)) = (&self.counted, &message) {
-            counted.note(message).map_err(Status::from)?;
-        }
-        Ok(message.and_then(|message| self.take(message)))
+        Ok(self.early.take().and_then(|message| self.take(message)))
     }
 
     /// Looks at a message that was read before; `None` where the stream is to end before it.

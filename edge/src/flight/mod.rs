@@ -3,6 +3,7 @@
 
 mod actions;
 mod service;
+mod tables;
 #[cfg(test)]
 mod tests;
 

@@ -18,6 +18,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::ErrorCode;
 
 use super::actions::{action, actions};
+use super::tables::TableReader;
 use super::{Admitted as _, Backend, SystemTables, unsupported};
 use crate::auth::{Denial, Denials, Principal, PrincipalKind, Right, check_action};
 use crate::engine::{
@@ -38,7 +39,7 @@ pub struct FlightFrontend<B> {
     engines: Arc<Engines>,
     tenants: Arc<Tenants>,
     denials: Denials,
-    tables: Option<Arc<dyn SystemTables>>,
+    tables: Option<TableReader>,
 }
 
 /// A stream before its first message.
@@ -65,7 +66,7 @@ impl<B: Backend> FlightFrontend<B> {
     /// With tables about the fleet.
     #[must_use]
     pub fn with_tables(self, tables: Arc<dyn SystemTables>) -> Self {
-        Self { tables: Some(tables), ..self }
+        Self { tables: Some(TableReader::new(tables)), ..self }
     }
 
     /// Notes what was refused because of who asks for it.
@@ -291,8 +292,8 @@ impl<B: Backend> FlightService for FlightFrontend<B> {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let open = Connection::of(&request).is_open();
         let tables = self.tables.as_ref().filter(|_| !open).ok_or_else(|| unsupported("DoGet"))?;
-        let messages = tables.read(&request.get_ref().ticket)?;
-        Ok(Response::new(Box::pin(iter(messages.into_iter().map(Ok)))))
+        let messages = tables.read(request.into_inner().ticket.to_vec()).await?;
+        Ok(Response::new(Box::pin(messages.map(Ok))))
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

@@ -39,6 +39,17 @@ impl RowBucket {
         self.level -= rows as f64;
     }
 
+    /// Takes rows where they may come now, else says how long to wait. Then ask again: another stream may have been first.
+    pub fn try_take(&mut self, rows: u64, rate: u64, now: Instant) -> Result<(), Duration> {
+        match self.wait(rate, now) {
+            Some(wait) => Err(wait),
+            None => {
+                self.level -= rows as f64;
+                Ok(())
+            }
+        }
+    }
+
     /// How long until rows may come again; none where they may now.
     pub fn wait(&mut self, rate: u64, now: Instant) -> Option<Duration> {
         self.fill(rate, now);

@@ -183,6 +183,10 @@ impl Counters {
     fn take(&self, rows: u64, rate: u64, now: Instant) {
         self.bucket.lock().get_or_insert_with(|| RowBucket::new(rate, now)).take(rows, rate, now);
     }
+
+    fn try_take(&self, rows: u64, rate: u64, now: Instant) -> Result<(), Duration> {
+        self.bucket.lock().get_or_insert_with(|| RowBucket::new(rate, now)).try_take(rows, rate, now)
+    }
 }
 
 fn too_many(tenant: &str, what: &str) -> Error {
@@ -198,7 +202,7 @@ pub struct TenantStream {
 }
 
 impl TenantStream {
-    /// Counts the rows of a message that has come.
+    /// Counts the rows of a stream's first message, which has been let in with it.
     ///
     /// # Errors
     /// [`ErrorCode::LimitExceeded`] for a batch that would hold up the next ones for longer than [`BATCH_SECONDS`].
@@ -206,14 +210,43 @@ impl TenantStream {
         self.note_at(message, Instant::now())
     }
 
+    /// Counts the rows of a message that has come, once it is its turn: however many streams have read one each, the tenant
+    /// gets one of them ahead of its rate. May be dropped and called again until it has returned.
+    ///
+    /// # Errors
+    /// As [`TenantStream::note`].
+    pub async fn take(&self, message: &FlightData) -> Result<(), Error> {
+        let rows = self.rows(message)?;
+        if rows == 0 {
+            return Ok(());
+        }
+        if let Some(rate) = self.rate {
+            while let Err(wait) = self.counters.try_take(rows, rate, Instant::now()) {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn note_at(&self, message: &FlightData, now: Instant) -> Result<(), Error> {
+        let rows = self.rows(message)?;
+        if rows == 0 {
+            return Ok(());
+        }
+        if let Some(rate) = self.rate {
+            self.counters.take(rows, rate, now);
+        }
+        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The rows of a message, where one may have as many.
+    fn rows(&self, message: &FlightData) -> Result<u64, Error> {
         let header = bare_header(&message.data_header);
         // What is malformed is refused by who reads the batches, and so is a batch of too many rows.
         let batch = arrow_ipc::root_as_message(&header).ok().and_then(|message| message.header_as_record_batch());
         let rows = batch.and_then(|batch| u64::try_from(batch.length()).ok()).unwrap_or(0).min(MAX_BATCH_ROWS as u64);
-        if rows == 0 {
-            return Ok(());
-        }
         if let Some(rate) = self.rate {
             let most = most_at_once(rate);
             if rows > most {
@@ -225,10 +258,8 @@ impl TenantStream {
                 return Err(Error::new(ErrorCode::LimitExceeded, message)
                     .hint(format!("send smaller batches, or allow more: tenants.{tenant}.rows_per_second")));
             }
-            self.counters.take(rows, rate, now);
         }
-        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
-        Ok(())
+        Ok(rows)
     }
 
     /// Returns once the next message may be read: a client that sends faster is slowed down by backpressure. May be
@@ -251,6 +282,7 @@ impl Drop for TenantStream {
 mod tests {
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
     use arrow_flight::utils::batches_to_flight_data;
+    use futures::FutureExt as _;
 
     use super::*;
 
@@ -309,6 +341,18 @@ mod tests {
         stream.note(&message(1100)).unwrap();
         stream.paced().await;
         assert_eq!(stream.counters.wait(1000, Instant::now()), None);
+    }
+
+    #[tokio::test]
+    async fn of_many_streams_one_is_a_batch_ahead() {
+        let tenants = Tenants::new(table("[a]\nrows_per_second = 1000\n"));
+        let streams: Vec<_> = (0..50).map(|_| tenants.admit("a", None).unwrap()).collect();
+        let big = message(10_000);
+        let taken = streams.iter().filter_map(|stream| stream.take(&big).now_or_never());
+        assert_eq!(taken.map(Result::unwrap).count(), 1, "each has read a batch before the others were counted");
+        let wait = streams[0].counters.wait(1000, Instant::now()).unwrap();
+        assert!(wait < Duration::from_secs(BATCH_SECONDS), "{wait:?}");
+        assert_eq!(tenants.counts_of("a").rows, 10_000);
     }
 
     #[test]

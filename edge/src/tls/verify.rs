@@ -76,7 +76,7 @@ pub(super) fn identify(shown: &CertificateSummary, allow: Option<&[NamePattern]>
         });
     };
     match shown.names().find(|name| allow.iter().any(|pattern| pattern.matches(name))) {
-        Some(name) => Ok(identity.unwrap_or_else(|| Identity::Client(name.to_owned()))),
+        Some(name) => Ok(identity.unwrap_or_else(|| Identity::Other(name.to_owned()))),
         None => {
             let hint = "add its name to tls_allow where it should be";
             Err(refused(format!("the certificate shown is of {}, which is not allowed here", named()), hint))
@@ -116,10 +116,7 @@ mod tests {
         assert_eq!(identified(&node, Some(&["*.example.org"])), Ok("udfleet://executor/a".to_owned()));
         assert_eq!(identified(&node, Some(&["udfleet://client/*", "b"])), Err(ErrorCode::Unauthenticated));
         let engine = shown(&[], &["flink.example.org"]);
-        assert_eq!(
-            identified(&engine, Some(&["flink.example.org"])),
-            Ok("udfleet://client/flink.example.org".to_owned())
-        );
+        assert_eq!(identified(&engine, Some(&["flink.example.org"])), Ok("flink.example.org".to_owned()));
         assert_eq!(identified(&engine, Some(&["flink"])), Err(ErrorCode::Unauthenticated), "a name is a whole one");
     }
 
