@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,38 +18,19 @@ from ..declaration import UserDefinedFunctionWrapper
 from ..environment import Environment
 from ..errors import InvalidInputError
 from ..progress import BundleProgressHandler
-from . import arguments, backup, system_tables
-from . import tenants as tenant_calls
-from . import tokens as token_calls
-from .backup import BackupSummary
+from . import arguments
+from .administration import Administration
 from .columns import to_batch
 from .connection_settings import ConnectionSettings
 from .exchange import Exchange
 from .inline import FleetFunctions
+from .observation import Observation
 from .pool import StreamPool
 from .progress import RowCount, shown
 from .registration import OnEvent, register
 from .runner import Batches, Runner
 from .tables import Tables
-from .tenants import TenantView
-from .tokens import NewToken, TokenView
-from .views import (
-    ExecutorView,
-    FunctionView,
-    LogRecord,
-    ProfileView,
-    ProgressView,
-    RestartView,
-    RowErrorsView,
-    certificate_end,
-    executor_view,
-    function_view,
-    log_record,
-    profile_view,
-    progress_view,
-    restart_view,
-    row_errors_view,
-)
+from .views import FunctionView, function_view
 
 __all__ = ["Exchange", "Fleet", "connect"]
 
@@ -114,7 +94,7 @@ def connect(
     return fleet
 
 
-class Fleet(Tables):
+class Fleet(Tables, Administration, Observation):
     """A connection to a fleet: a context manager, thread-safe, reconnects by itself. Made by `connect` or `local`."""
 
     def __init__(
@@ -179,21 +159,6 @@ class Fleet(Tables):
         self._runner.max_frame_bytes = info.max_frame_bytes or self._runner.max_frame_bytes
         return info.version
 
-    @property
-    def http_address(self) -> str:
-        """host:port of /metrics, /healthz and /readyz."""
-        return self._rpc.server_info(__version__).http_address
-
-    @property
-    def meta_store_outage(self) -> str:
-        """Why the coordinator's metadata store does not answer, so that registrations and drains fail; else empty."""
-        return self._rpc.server_info(__version__).meta_store_outage
-
-    @property
-    def certificate_ends(self) -> datetime.datetime | None:
-        """When the TLS certificate of the coordinator that answers does; None: it has none."""
-        return certificate_end(self._rpc.server_info(__version__).certificate_ends_unix)
-
     def register_function(
         self,
         name: str,
@@ -246,62 +211,6 @@ class Fleet(Tables):
             self._functions.forget()
         self._functions.remember(f, view.reference)
         return view
-
-    def create_token(
-        self,
-        name: str,
-        roles: Sequence[str] = (),
-        *,
-        functions: Sequence[str] = (),
-        tenant: str = "",
-        expires: datetime.timedelta | None = None,
-        join: bool = False,
-    ) -> NewToken:
-        """Makes a token. Its text is in what this returns, and nowhere else: the fleet keeps a hash.
-
-        :param roles: of `admin`, `register`, `call`, `observe`.
-        :param functions: patterns of the functions that it may register, drop and call; none: all.
-        :param tenant: whose use it counts as; empty: its name.
-        :param expires: how long it lasts; None: for ever, or a day for a join token.
-        :param join: lets the executor `name` join the fleet, once.
-        """
-        name = arguments.text(name, "the name of a token")
-        return token_calls.create(self._rpc, name, roles, functions, tenant, expires, join)
-
-    def tokens(self) -> list[TokenView]:
-        """All tokens and credentials of executors, without their secrets."""
-        return list(token_calls.listed(self._rpc))
-
-    def revoke_token(self, name: str, kind: str = "roles") -> TokenView:
-        """Lets the holder of a token in no longer. Streams that are open go on; an executor is detached.
-
-        :param kind: `roles`, or `join` or `executor` for those of an executor.
-        """
-        return token_calls.revoke(self._rpc, arguments.text(name, "the name of a token"), kind)
-
-    def tenants(self) -> list[TenantView]:
-        """What tenants have registered, what they do at this coordinator, and what they may."""
-        return list(tenant_calls.listed(self._rpc))
-
-    def backup(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
-        """Writes all registered functions and their files into a new folder. The fleet goes on meanwhile.
-
-        :param report: gets lines about what is going on.
-        :raises InvalidInputError: the folder exists or can't be written; nothing is left of it then.
-        """
-        return backup.backup(self._rpc, arguments.text(folder, "folder"), report or _silent)
-
-    def restore(self, folder: str, report: Callable[[str], None] | None = None) -> BackupSummary:
-        """Registers what a backup holds, under the same versions. Nothing is overwritten.
-
-        All is checked before anything is changed. A restore that was interrupted can be run again.
-
-        :raises InvalidInputError: the backup is damaged, or a function is there with another definition.
-        """
-        try:
-            return backup.restore(self._rpc, arguments.text(folder, "folder"), report or _silent)
-        finally:
-            self._functions.forget()
 
     def _register_inline(self, f: UserDefinedFunctionWrapper) -> FunctionView:
         """Registers what a plan uses, under a name of its content."""
@@ -411,67 +320,7 @@ class Fleet(Tables):
             self._functions.forget_inline()
             self._pool.forget(name)
 
-    def executors(self) -> list[ExecutorView]:
-        """The executors of the fleet."""
-        return [executor_view(info) for info in self._rpc.executors()]
-
-    def drain(self, executor: str, undo: bool = False) -> ExecutorView:
-        """Takes an executor out of service once what runs has finished; `undo` takes it back."""
-        return executor_view(self._rpc.drain(arguments.text(executor, "the id of an executor"), bool(undo)))
-
-    @overload
-    def progress(self) -> list[ProgressView]: ...
-
-    @overload
-    def progress(self, name: str) -> ProgressView: ...
-
-    def progress(self, name: str = "") -> ProgressView | list[ProgressView]:
-        """Numbers of one function (`name` sums its versions, `name@3` is one), or of all functions as a list."""
-        arguments.text(name, "the name of a function")
-        views = [progress_view(message) for message in self._rpc.progress(name)]
-        return views[0] if name and views else views
-
-    def system_table(self, name: str) -> pa.Table:
-        """What the fleet is and does now, as a table: `functions`, `calls`, `executors`, `environments`, `errors`,
-        `events` or `waiting`. `events?after=12` gives those that came after number 12.
-        """
-        return system_tables.read(self._directory, f"system.{arguments.text(name, 'the name of a table')}")
-
-    def row_errors(self, name: str = "") -> list[RowErrorsView]:
-        """Rows of a function, or of all, that failed and became null or were left out, per executor.
-
-        Only functions that are called with `on_error` `null` or `skip` have any.
-        """
-        arguments.text(name, "the name of a function")
-        return [row_errors_view(kept) for kept in self._rpc.row_errors(name)]
-
-    def profile(self, name: str = "") -> list[ProfileView]:
-        """Where a function, or all, spends its time, per executor.
-
-        Only functions registered with the key `python.profile.enabled` are profiled.
-        """
-        arguments.text(name, "the name of a function")
-        return [profile_view(profile) for profile in self._rpc.profile(name)]
-
-    def restart(self, name: str = "") -> list[RestartView]:
-        """Replaces the interpreters that serve a function, or all, one after the other; running calls end first.
-
-        New interpreters see secrets as they are now. Functions that share interpreters with it get new ones too.
-        """
-        arguments.text(name, "the name of a function")
-        return [restart_view(done) for done in self._rpc.restart(name)]
-
-    def logs(self, name: str = "", tail: int = 0, follow: bool = False) -> Iterator[LogRecord]:
-        """What a function, or all, wrote to stdout and stderr: the newest `tail` lines, or all that is kept."""
-        arguments.text(name, "the name of a function")
-        lines = self._rpc.logs(name, arguments.tail(tail), bool(follow))
-        return (log_record(line) for line in lines)
-
 
 def _check_handler(handler: Any) -> None:
     hint = "subclass udfleet.BundleProgressHandler"
     arguments.has_methods(handler, ("on_progress", "on_completed"), "progress_handler", hint)
-
-
-def _silent(_: str) -> None:
-    pass
