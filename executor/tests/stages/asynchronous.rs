@@ -77,7 +77,7 @@ async fn rows_are_tried_again_and_time_out() {
     let failure = runner.call(input(2, &[&some([1, 2, 3, 4])])).await.unwrap_err();
     let info = failure.error.info();
     assert_eq!((failure.error.code(), info.row), (ErrorCode::UserCode, Some(2)));
-    assert!(info.message.contains("(3)") && info.message.contains("100 ms"), "{}", info.message);
+    assert!(info.message.contains("[3]") && info.message.contains("100 ms"), "{}", info.message);
     let batch = decode(&runner.call(input(3, &[&some([0])])).await.unwrap(), &result);
     assert_eq!(longs(&batch, 0), some([1]), "the row that took too long was cancelled and awaited");
     let mut lenient = input(2, &[&some([1, 2, 3, 4])]);
