@@ -6,7 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import Any
+from typing import Any, Self
 
 
 class TcpProxy:
@@ -23,7 +23,7 @@ class TcpProxy:
         self._killed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> TcpProxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -33,7 +33,11 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
+                try:
+                    far = socket.create_connection(self._target)
+                except OSError:
+                    near.close()
+                    continue
                 with self._lock:
                     if self._killed:
                         near.close()
@@ -41,8 +45,8 @@ class TcpProxy:
                         return
                     self.connections += 1
                     self._open += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._relay, args=(near, far), daemon=True).start()
+                threading.Thread(target=self._back, args=(far, near), daemon=True).start()
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -50,6 +54,10 @@ class TcpProxy:
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def _back(self, source: socket.socket, sink: socket.socket) -> None:
+        """What the target answers."""
+        self._relay(source, sink)
 
     def kill(self) -> None:
         """As a process that is killed: its connections are reset, and nobody listens any more."""
