@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 import zipfile
@@ -21,6 +21,7 @@ from fleet_support import BIGINT, eventually, failure_of
 
 import udfleet
 from udfleet import udf
+from udfleet._proto.udfleet.v1 import function_pb2
 
 
 def double(value):
@@ -139,7 +140,9 @@ def test_events(fleet, cli):
     assert [line.split()[3].rstrip(":") for line in lines][:1] == ["function_registered"]
     (last,) = cli("events", "-n", "1", "--json").stdout.splitlines()
     assert json.loads(last)["id"] == rows(fleet, "events")[-1]["id"]
-    (failing,) = cli("events", "--severity", "error").stdout.splitlines()
+    (failing,) = eventually(
+        "failing calls are an event", lambda: cli("events", "--severity", "error").stdout.splitlines()
+    )
     assert "calls of broken@1 began to fail" in failing
 
 
@@ -196,23 +199,16 @@ def asked(fleet, path):
 
 def test_what_building_an_environment_prints_is_kept(fleet):
     package = "no-such-package-of-nobody"
-    bad = udfleet.Environment(requirements=[f"{package}==9.9"])
-
-    def register() -> None:
-        with contextlib.suppress(udfleet.UdfleetError):
-            fleet.register_function("unbuilt", udf(double, BIGINT, BIGINT), environment=bad)
-
-    registration = threading.Thread(target=register)
-    registration.start()
-
-    def built():
-        return [row["environment"] for row in rows(fleet, "environments") if f"{package}==9.9" in row["requirements"]]
-
-    (environment,) = eventually("it is placed", built)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    bad = udfleet.Environment(python, requirements=[f"{package}==9.9"])
+    with contextlib.suppress(udfleet.UdfleetError):
+        fleet.register_function("unbuilt", udf(double, BIGINT, BIGINT), environment=bad)
+    # Its name is the hash of its content: the table has it only as long as the build takes, and that is short.
+    canonical = function_pb2.Environment(python=python, requirements=bad.requirements).SerializeToString()
+    environment = hashlib.sha256(canonical).hexdigest()[:16]
     eventually(
         "its lines come", lambda: [line for line in asked(fleet, f"builds/{environment}") if package in line["text"]]
     )
-    registration.join()
     lines = asked(fleet, f"builds/{environment}?tail=500")
     assert {line["stream"] for line in lines} == {"build"} and {line["function"] for line in lines} == {environment}
     assert asked(fleet, "builds/0123456789abcdef") == [], "of what was never built nothing is kept"
