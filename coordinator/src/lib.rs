@@ -13,6 +13,7 @@ pub mod certs;
 pub mod config;
 pub mod fleet;
 pub mod http;
+pub mod keyed;
 pub mod leader;
 pub mod logs;
 pub mod membership;

@@ -21,6 +21,7 @@ use udfleet_proto::limits::MAX_CONTROL_BYTES;
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
+use udfleet_proto::v1::streams_server::StreamsServer;
 
 use crate::access::{AccessTable, session_key};
 use crate::artifact::{ArtifactStore, ArtifactsService, UploadQuota};
@@ -28,6 +29,7 @@ use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, Profiler, Registrar, StoreLookup};
 use crate::http::{self, Exporter, FleetTables, Http, Live, TenantNumbers};
+use crate::keyed::{Owners, StreamsService};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
 use crate::membership::{AttachTrust, MembershipHandle, MembershipService, Output};
@@ -269,11 +271,15 @@ impl Server {
         uploads: UploadQuota,
     ) {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts), uploads);
+        let owners = Owners { store: Arc::clone(&context.store), routes: Arc::clone(&context.routes) };
+        let (lookup, token) = (Arc::clone(&context.lookup), context.token.clone());
+        let streams = StreamsService { owners, lookup, token };
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(gate)
             .add_service(server::flight_service(flight))
             .add_service(FleetServer::new(FleetService::new(context)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
+            .add_service(StreamsServer::new(streams).max_decoding_message_size(control))
             .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }

@@ -16,6 +16,7 @@ mod disk;
 pub mod environment;
 pub mod exchange;
 pub mod http;
+pub mod keyed;
 pub mod link;
 pub mod logs;
 pub mod metrics;

@@ -17,9 +17,11 @@ use udfleet_edge::server::{self, Port};
 use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::MAX_CONTROL_BYTES;
+use udfleet_proto::limits::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES};
 use udfleet_proto::v1::Hello;
 use udfleet_proto::v1::node_server::NodeServer;
+use udfleet_proto::v1::partitions_server::PartitionsServer;
+use udfleet_state_store::{BlockCache, StoreOptions, local_object_store};
 
 use crate::artifact::{ArtifactStore, Source};
 use crate::attach::{self, AttachmentIdentity, AttachmentSet, OrderlyStop};
@@ -30,6 +32,7 @@ use crate::definition::DefinitionSource;
 use crate::environment::{EnvironmentStore, Pythons};
 use crate::exchange::{FunctionStreams, FunctionTable};
 use crate::http;
+use crate::keyed::{Partitions, PartitionsService, StateSettings};
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::node::devices::{self, CUDA_VARIABLE, Devices};
@@ -125,9 +128,15 @@ pub async fn run(
             None => Ok(()),
         }
     };
+    let partitions = PartitionsService::new(Arc::clone(&context.table), Arc::clone(&context.partitions));
+    let partitions = PartitionsServer::new(partitions)
+        .max_decoding_message_size(MAX_FRAME_BYTES + MAX_CONTROL_BYTES)
+        .max_encoding_message_size(MAX_FRAME_BYTES + MAX_CONTROL_BYTES);
     let node_server = NodeServer::new(service).max_decoding_message_size(MAX_CONTROL_BYTES);
-    let services =
-        server::grpc(gate(Surface::Executor)).add_service(server::flight_service(frontend)).add_service(node_server);
+    let services = server::grpc(gate(Surface::Executor))
+        .add_service(server::flight_service(frontend))
+        .add_service(node_server)
+        .add_service(partitions);
     let closed = grpc.serve(services, end.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { tokio::try_join!(closed, serve_engines).map(|((), ())| ()) });
     let hosts = AllowedHosts::new(settings.http_hosts.iter().map(String::as_str).chain([hello.address.as_str()]));
@@ -139,6 +148,8 @@ pub async fn run(
     };
     let watched = Arc::clone(&context.memory);
     let memory = tokio::spawn(async move { watched.run().await });
+    let watched = Arc::clone(&context.partitions);
+    let partitions = tokio::spawn(async move { watched.watch().await });
     let orphans = tokio::spawn(orphans::adopt());
     let certificates = tls.map(|credentials| tokio::spawn(credentials.watch()));
     let secrets = tokio::spawn(Arc::clone(&context.secrets).watch());
@@ -171,6 +182,9 @@ pub async fn run(
     if tokio::time::timeout(STOP_WITHIN, node_task).await.is_err() {
         tracing::warn!("interpreters did not end within {} s and are killed with the executor", STOP_WITHIN.as_secs());
     }
+    if tokio::time::timeout(STOP_WITHIN, context.partitions.close()).await.is_err() {
+        tracing::warn!("partitions of keyed state were not closed in order; what is committed is durable");
+    }
     stopping.finished.cancel();
     if tokio::time::timeout(LAST_WORDS, &mut attachments).await.is_err() {
         attachments.abort();
@@ -183,6 +197,7 @@ pub async fn run(
     http.abort();
     memory.abort();
     orphans.abort();
+    partitions.abort();
     renewal.abort();
     if let Some(watch) = certificates {
         watch.abort();
@@ -231,10 +246,21 @@ fn context(
         devices,
         secrets: Arc::new(SecretsFolder::new(settings.secrets_dir.clone())),
         memory: Arc::new(MemoryWatch::new(settings.memory.0)),
+        partitions: Arc::new(Partitions::new(state(settings)?, Arc::default())),
         credentials: None,
         numbers: AtomicU32::new(0),
         executor,
     })
+}
+
+/// Where keyed state lies, where the settings say it.
+fn state(settings: &Settings) -> Result<Option<StateSettings>, Error> {
+    let Some(folder) = &settings.state_dir else { return Ok(None) };
+    let unusable = |error| invalid(format!("state_dir {}: {error}", folder.display()));
+    let objects = local_object_store(folder).map_err(unusable)?;
+    let cache = usize::try_from(settings.state_cache.0).unwrap_or(usize::MAX);
+    let options = StoreOptions { cache: BlockCache::new(cache), ..StoreOptions::default() };
+    Ok(Some(StateSettings { objects, options }))
 }
 
 /// What the settings say, else the name in the certificate: coordinators let the executor in under no other. Empty: neither.

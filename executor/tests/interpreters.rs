@@ -90,6 +90,7 @@ impl Setup {
             env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())],
             secrets: Vec::new(),
             executor: "test".to_owned(),
+            bundles: Arc::default(),
         };
         Interpreter::start(spec, Arc::clone(&self.logs)).await.unwrap()
     }

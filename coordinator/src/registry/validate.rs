@@ -6,13 +6,16 @@ use udfleet_edge::engine::RESERVED_PREFIX;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_ARTIFACT_BYTES, MAX_CONTROL_BYTES};
 use udfleet_proto::secrets::{MAX_SECRETS, MAX_VARIABLE_BYTES, is_secret_name};
-use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, Language};
+use udfleet_proto::v1::{Artifact, DataType, ErrorCode, FuncType, FunctionDefinition, FunctionKind, Language, OnError};
 use udfleet_proto::{config, name, types};
 
 use prost::Message as _;
 
 use super::requirements;
 use crate::scheduler::PythonRequirement;
+
+/// The most partitions of a function's state.
+const MAX_PARTITIONS: u32 = 256;
 
 fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidDefinition, message)
@@ -66,7 +69,30 @@ fn runnable(definition: &FunctionDefinition) -> Result<(), Error> {
     if definition.func_type() == FuncType::Unspecified {
         return Err(bad("the definition names no func_type").hint("use general, pandas or arrow"));
     }
+    keyed(definition)?;
     super::kind::check(definition)
+}
+
+/// Functions with keyed state are called row by row, and give any number of rows.
+fn keyed(definition: &FunctionDefinition) -> Result<(), Error> {
+    let Some(keyed) = &definition.keyed else { return Ok(()) };
+    if !(1..=MAX_PARTITIONS).contains(&keyed.partitions) {
+        let message = format!("{} partitions of keyed state: 1 to {MAX_PARTITIONS} are allowed", keyed.partitions);
+        return Err(bad(message).hint("16 are enough for most functions; their number can't be changed later"));
+    }
+    if definition.kind() != FunctionKind::Table
+        || definition.func_type() != FuncType::General
+        || definition.asynchronous
+    {
+        return Err(
+            bad("only general table functions can keep state for each key").hint("declare it with keyed_process()")
+        );
+    }
+    if !matches!(definition.on_error(), OnError::Unspecified | OnError::Fail) {
+        return Err(bad("a function with keyed state can't leave failing rows out: what they have changed would stay")
+            .hint("leave on_error out, and catch exceptions in process_element"));
+    }
+    Ok(())
 }
 
 fn signature(definition: &FunctionDefinition) -> Result<(), Error> {

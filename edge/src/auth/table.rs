@@ -112,6 +112,8 @@ pub const METHODS: &[Method] = &[
     on(COORDINATOR, "/udfleet.v1.Membership/Attach", Demand::OneOf(&[Attach])),
     on(COORDINATOR, "/udfleet.v1.Membership/FetchDefinitions", Demand::OneOf(&[Attach])),
     on(COORDINATOR, "/udfleet.v1.Membership/Join", Demand::OneOf(&[Join])),
+    named(COORDINATOR, "/udfleet.v1.Streams/Process", Demand::OneOf(&[Call])),
+    on(EXECUTOR, "/udfleet.v1.Partitions/Ask", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/RowErrors", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/Profile", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/Restart", Demand::OneOf(&[Coordinate])),

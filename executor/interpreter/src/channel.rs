@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use prost::Message;
 use rustix::net::{
@@ -17,6 +17,8 @@ const MAX_MESSAGE: usize = 4096;
 
 /// Where the executor puts the control socket.
 pub const CONTROL: RawFd = 3;
+/// Where it puts the socket for requests about keyed state, which Python code uses by itself.
+pub const STATE: RawFd = 4;
 
 /// The interpreter's end of the control socket.
 pub struct Channel {
@@ -30,6 +32,9 @@ impl Channel {
         let socket = unsafe { OwnedFd::from_raw_fd(CONTROL) };
         // Children of user code must not hold it, or the executor would not see this process end.
         let _ = rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC);
+        // SAFETY: it is open for as long as this process lives.
+        let state = unsafe { BorrowedFd::borrow_raw(STATE) };
+        let _ = rustix::io::fcntl_setfd(state, rustix::io::FdFlags::CLOEXEC);
         Self { socket }
     }
 

@@ -11,7 +11,7 @@ use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::channel::CONTROL;
+use crate::channel::{CONTROL, STATE};
 
 static OWNER: OnceLock<libc::pid_t> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -38,8 +38,11 @@ pub fn watch(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 fn forked(py: Python<'_>) {
     FORKED.store(true, Ordering::Relaxed);
-    // SAFETY: the number of the control socket, which nobody uses in this process any more.
-    unsafe { libc::close(CONTROL) };
+    // SAFETY: the numbers of the executor's sockets, which nobody uses in this process any more.
+    unsafe {
+        libc::close(CONTROL);
+        libc::close(STATE);
+    }
     // CPython's loop would go on with the next rows: without columns it ends when user code returns.
     COLUMNS.with_borrow(|columns| columns.iter().for_each(|column| clear(column.bind(py))));
 }

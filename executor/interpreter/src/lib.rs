@@ -13,6 +13,7 @@ mod from_python;
 mod function;
 mod functions;
 mod input;
+mod keyed;
 mod load;
 mod mapping;
 mod metrics;

@@ -18,6 +18,7 @@ use crate::encode::Encoder;
 use crate::eval;
 use crate::failure::python_error;
 use crate::function::{Asynchronous, Function};
+use crate::keyed;
 use crate::metrics::Metrics;
 
 /// The base class of everything that is opened and closed.
@@ -46,6 +47,9 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
     let payload = read(&spec.payload_path, definition.payload.as_ref())?;
     import_containers(py, definition.func_type()).map_err(describe)?;
     let object = unpickle(py, &payload).map_err(describe)?;
+    if definition.keyed.is_some() {
+        keyed::configure(&object, &definition.config).map_err(describe)?;
+    }
     let metrics = Metrics::of(py, &definition).map_err(describe)?;
     let context = || function_context(py, &spec, &definition, &name, metrics.as_ref());
     let callable = open(&object, context).map_err(describe)?;

@@ -10,7 +10,7 @@ use prost::Message;
 use pyo3::prelude::*;
 use udfleet_kernels::Value;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, StageSpec};
+use udfleet_proto::v1::{Cancel, FunctionKind, Invoke, KeyedBundle, OnError, StageSpec};
 
 use crate::arguments::columns;
 use crate::encode::{Encoded, Encoder};
@@ -18,6 +18,7 @@ use crate::eval::{self, Call, Messages, ValueCache};
 use crate::function::Function;
 use crate::functions::Functions;
 use crate::input::Schemas;
+use crate::keyed;
 use crate::mapping::Mapping;
 use crate::output::Output;
 use crate::private::WritableInput;
@@ -34,6 +35,8 @@ pub struct BatchRunner {
     parked: HashMap<u64, Pipeline>,
     /// Aggregations of streams, by session.
     sessions: HashMap<u64, AggregationSession>,
+    /// Keyed functions by session, which each have an instance of their own.
+    instances: HashMap<u64, Rc<Function>>,
 }
 
 /// Where a command's batch lies.
@@ -93,11 +96,17 @@ impl BatchRunner {
         let calls: Vec<u64> = self.parked.iter().filter(|(_, call)| uses(call)).map(|(id, _)| *id).collect();
         calls.into_iter().for_each(|call| self.cancel(py, output, &Cancel { call, session: 0 }));
         self.sessions.retain(|_, session| !session.uses(number));
+        // Closing the function closes them.
+        self.instances.retain(|_, function| function.number != number);
     }
 
     /// Cancels the rest of a call, or drops the groups of a session.
     pub fn cancel(&mut self, py: Python<'_>, output: &mut Output, cancel: &Cancel) {
         self.sessions.remove(&cancel.session);
+        if let Some(function) = self.instances.remove(&cancel.session) {
+            output.switch_to(py, &function);
+            keyed::forget(py, &function.object, cancel.session);
+        }
         if let Some(mut call) = self.parked.remove(&cancel.call) {
             // What generators print while they are closed is attributed to one of the call's functions.
             if let Some(function) = call.slots().first().cloned() {
@@ -125,6 +134,10 @@ impl BatchRunner {
         {
             return self.scalar(py, output, function, input, invoke);
         }
+        if let Some(bundle) = &invoke.keyed {
+            let function = function.ok_or_else(|| Error::internal("a bundle of a function that is not loaded"))?;
+            return self.bundle(py, output, id, &input.mapping, invoke, bundle, &function);
+        }
         let known = self.stages.get(invoke.function);
         let stage = match (&invoke.stage, function) {
             // A function by itself, as a stage; one without declared inputs takes any number of columns.
@@ -144,6 +157,39 @@ impl BatchRunner {
             },
         };
         self.stage(py, output, id, input, invoke, stage)
+    }
+
+    /// A bundle of a keyed function: each row is called with its key's state at hand.
+    #[allow(clippy::too_many_arguments, reason = "what every command has, and the bundle")]
+    fn bundle(
+        &mut self,
+        py: Python<'_>,
+        output: &mut Output,
+        id: u64,
+        mapping: &Arc<Mapping>,
+        invoke: &Invoke,
+        bundle: &KeyedBundle,
+        function: &Rc<Function>,
+    ) -> Result<CommandResult, Error> {
+        output.switch_to(py, function);
+        let named = |error: Error| error.function(&function.name);
+        let batch = self.schemas.read(mapping, invoke, true)?;
+        self.instances.insert(invoke.session, Rc::clone(function));
+        let (run, arguments) = keyed::begin(py, function, invoke.session, bundle, &batch).map_err(named)?;
+        let prepared = columns(&arguments, function.inputs.as_deref()).and_then(|inputs| {
+            let stage = self.stages.insert(function.number, Stage::plain(function, inputs.len())?);
+            Pipeline::whole(stage, &self.functions, Chunk::of_columns(inputs, batch.num_rows()), OnError::Fail)
+        });
+        match prepared {
+            Ok(mut pipeline) => {
+                pipeline.keyed = Some(run);
+                self.advance(py, output, id, pipeline, None)
+            }
+            Err(error) => {
+                run.discard(py);
+                Err(named(error))
+            }
+        }
     }
 
     fn plain(&mut self, function: &Rc<Function>, mapping: &Arc<Mapping>, invoke: &Invoke) -> Result<Rc<Stage>, Error> {
@@ -262,6 +308,9 @@ impl BatchRunner {
                 return Err(error);
             }
         };
+        if !more && let Some(bundle) = pipeline.keyed.take() {
+            bundle.finish(py)?;
+        }
         let rows = part.rows;
         let encoded = pipeline.stage().encoder.borrow_mut().encode(part.columns, rows);
         let encoded = encoded.map_err(|e| Error::internal(format!("the rows of a stage: {e}")))?;

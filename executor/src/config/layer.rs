@@ -98,6 +98,12 @@ pub struct Layer {
     )]
     #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
     pub resources: Vec<(String, u32)>,
+    /// Folder of keyed state, the same one for all executors of the fleet, which have to run on one machine [default: none]
+    #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Memory for blocks of keyed state that were read before, such as 256MiB [default: 64MiB]
+    #[arg(long, value_name = "SIZE", env = "UDFLEET_EXECUTOR_STATE_CACHE")]
+    pub state_cache: Option<Size>,
     /// Folder of secrets for functions that ask for them, one file each, named as the secret [default: none]
     #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_SECRETS_DIR")]
     pub secrets_dir: Option<PathBuf>,

@@ -131,6 +131,11 @@ pub struct Settings {
     pub sandbox_users: Option<UserRange>,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
+    /// Keyed state, the same folder for all executors of the fleet; none: functions that keep state are not served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
+    /// Memory for blocks of keyed state that were read before, bytes.
+    pub state_cache: Size,
     /// One file for each secret; none: there are no secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets_dir: Option<PathBuf>,

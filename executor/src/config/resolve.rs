@@ -13,6 +13,7 @@ use super::{Layer, SandboxSwitch, Settings};
 
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
 /// How many times the usual number an environment may grow to.
+const DEFAULT_STATE_CACHE: Size = Size(64 << 20);
 const DEFAULT_GROWTH: u32 = 4;
 const DEFAULT_INTERPRETER_IDLE: HumanDuration = HumanDuration(Duration::from_secs(60));
 const DEFAULT_ENVIRONMENT_TTL: HumanDuration = HumanDuration(Duration::from_secs(24 * 3600));
@@ -50,6 +51,12 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         interpreters_per_environment,
         max_interpreters: layer.max_interpreters.unwrap_or(DEFAULT_MAX_INTERPRETERS),
         python: layer.python,
+        state_dir: layer
+            .state_dir
+            .map(|folder| absolute("state_dir", vec![folder]))
+            .transpose()?
+            .and_then(|mut all| all.pop()),
+        state_cache: layer.state_cache.unwrap_or(DEFAULT_STATE_CACHE),
         secrets_dir: layer.secrets_dir,
         uv: layer.uv,
         tls_cert: layer.tls_cert,

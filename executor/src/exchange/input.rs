@@ -148,7 +148,7 @@ impl InputReader {
 }
 
 /// Equal schemas have equal numbers, in all streams.
-fn schema_id(message: &Bytes) -> u64 {
+pub(super) fn schema_id(message: &Bytes) -> u64 {
     let mut hasher = DefaultHasher::new();
     message.hash(&mut hasher);
     hasher.finish()

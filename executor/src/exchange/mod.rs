@@ -8,6 +8,7 @@ mod client_stream;
 mod dictionary;
 mod frontend;
 mod input;
+mod keyed;
 mod merge;
 mod parts;
 mod progress;
@@ -22,4 +23,5 @@ mod target;
 mod watch;
 
 pub use frontend::FunctionStreams;
+pub use keyed::{BundleRows, KeyedInstance};
 pub use served::{FunctionTable, ServedFunction};

@@ -61,6 +61,8 @@ pub(super) struct Target {
     pub(super) pipeline_breaker: bool,
     /// Where small batches of several streams may go together.
     pub(super) merger: Option<Merger>,
+    /// It keeps state: bundles of streams call it, and nothing else.
+    keyed: bool,
     /// A scalar function whose result can't be null.
     not_null: Option<String>,
     bundles: Bounds,
@@ -112,7 +114,9 @@ impl Target {
             result_schema: schema_message(&results).data_header,
             results,
             timeout_ms: CALL_TIMEOUT.integer(&definition.config),
-            max_attempts: max_attempts(definition),
+            // A bundle that may have run is tried again by its stream, which drops what it has changed.
+            max_attempts: if definition.keyed.is_some() { 1 } else { max_attempts(definition) },
+            keyed: definition.keyed.is_some(),
             deterministic: definition.deterministic,
             pipeline_breaker: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
             merger: Merger::of(definition),
@@ -154,6 +158,7 @@ impl Target {
             deterministic: targets().all(|target| target.deterministic),
             pipeline_breaker: stage.pipeline_breaker,
             merger: None,
+            keyed: targets().any(|target| target.keyed),
             not_null: targets().find_map(|target| target.not_null.clone()),
             bundles: Bounds {
                 rows: targets().map(|t| t.bundles.rows).min().unwrap_or(bounds(&defaults).rows),
@@ -189,6 +194,12 @@ impl Call {
     /// As [`Self::new`].
     pub(super) fn asked(target: Arc<Target>, request: &ExchangeRequest) -> Result<Self, Error> {
         let on_error = request.on_error();
+        if target.keyed {
+            let message = format!("{} keeps state for each key: it is called by streams with an id", target.name);
+            return Err(Error::new(ErrorCode::InvalidInput, message)
+                .function(&target.name)
+                .hint("table.key_by(...).process(...).open_stream(id)"));
+        }
         match &target.not_null {
             Some(name) if on_error == OnError::Null => {
                 let message = format!("on_error \"null\" needs a nullable result, and that of {name} is NOT NULL");
@@ -198,6 +209,18 @@ impl Call {
             }
             _ => Ok(Self { target, on_error, client: ClientStream::of(request), bundles: request.bundle_progress }),
         }
+    }
+
+    /// A bundle of a function with keyed state.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for any other function.
+    pub(super) fn keyed(target: Arc<Target>, request: &ExchangeRequest) -> Result<Self, Error> {
+        if !target.keyed {
+            let message = format!("{} keeps no state: call it as other functions are called", target.name);
+            return Err(Error::new(ErrorCode::InvalidInput, message).function(&target.name));
+        }
+        Ok(Self { target, on_error: OnError::Fail, client: ClientStream::of(request), bundles: false })
     }
 
     /// The bundles of a stream, where its client wants to hear of them.

@@ -3,7 +3,7 @@
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, OnError, ProcessExit};
+use udfleet_proto::v1::{ErrorCode, KeyedBundle, OnError, ProcessExit};
 
 use super::process::signal_name;
 
@@ -30,6 +30,8 @@ pub struct Input {
     pub end: bool,
     /// Overrides the registered on_error.
     pub on_error: OnError,
+    /// Of a keyed function: its bundle, which the rows are.
+    pub keyed: Option<KeyedBundle>,
     /// What the result has to be; `None`: nobody outside of the executor gets it.
     pub results: Option<SchemaRef>,
 }

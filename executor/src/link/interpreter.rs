@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use super::connection::{
 use super::output::{Names, StderrTail, drain};
 use super::process::{kill_group, spawn, watch_exit};
 use super::socket::Socket;
+use super::state::{RunningBundles, serve};
 use crate::logs::{LogStore, Stream};
 use crate::secrets::SecretValue;
 use udfleet_proto::secrets::Masks;
@@ -59,6 +62,8 @@ pub struct InterpreterSpec {
     pub secrets: Vec<SecretValue>,
     /// The executor's id, for errors.
     pub executor: String,
+    /// Bundles of keyed functions, whose state it may ask for.
+    pub bundles: Arc<RunningBundles>,
 }
 
 /// What the process holds.
@@ -101,8 +106,14 @@ impl Interpreter {
     /// [`ErrorCode::EnvironmentFailed`] with how the process ended and its last stderr.
     pub async fn start(spec: InterpreterSpec, logs: Arc<LogStore>) -> Result<Self, Error> {
         let (socket, theirs) = Socket::pair().map_err(|e| start_failed("socket", e))?;
-        let mut started = spawn(&spec, &theirs).map_err(|e| start_failed(&spec.host.display().to_string(), e))?;
-        drop(theirs);
+        let (state, their_state) = UnixStream::pair().map_err(|e| start_failed("socket", e))?;
+        state.set_nonblocking(true).map_err(|e| start_failed("socket", e))?;
+        let their_state = OwnedFd::from(their_state);
+        let mut started =
+            spawn(&spec, &theirs, &their_state).map_err(|e| start_failed(&spec.host.display().to_string(), e))?;
+        drop((theirs, their_state));
+        let state = tokio::net::UnixStream::from_std(state).map_err(|e| start_failed("socket", e))?;
+        tokio::spawn(serve(state, Arc::clone(&spec.bundles)));
         let (pid, tail) = (started.pid, StderrTail::default());
         let pipes = (started.child.stdout.take(), started.child.stderr.take());
         let exit = watch_exit(started).map_err(|e| start_failed("thread", e))?;

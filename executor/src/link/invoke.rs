@@ -62,6 +62,7 @@ impl Layout {
             session: input.session,
             end: input.end,
             on_error: input.on_error as i32,
+            keyed: input.keyed,
         }
     }
 }

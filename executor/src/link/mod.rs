@@ -12,6 +12,8 @@ mod region;
 mod reply;
 mod sent_ids;
 mod socket;
+mod state;
+mod state_wire;
 mod verify;
 mod watchdog;
 
@@ -20,3 +22,5 @@ pub use connection::{Observer, RetainedState};
 pub use interpreter::{Interpreter, InterpreterSpec};
 pub use invoke::{Output, Rest};
 pub use pool::{Credit, Demand, LongCall, Pool, PoolLoad, WaitingLane};
+pub use state::{BundleState, RunningBundle, RunningBundles};
+pub use state_wire::{Change, StateAnswer, StateRequest};

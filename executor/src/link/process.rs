@@ -1,6 +1,6 @@
 //! Starts an interpreter process and waits for its end.
 //!
-//! The crate `process-wrap` would only provide `setsid`: the parent-death signal, the socket on descriptor 3, closing
+//! The crate `process-wrap` would only provide `setsid`: the parent-death signal, the sockets on descriptors 3 and 4, closing
 //! all others, and `wait4`, which reports the peak memory, need our own hooks anyway.
 
 use std::ffi::{OsStr, OsString};
@@ -21,6 +21,8 @@ use crate::secrets::SecretValue;
 
 /// Where the child finds its control socket.
 const CONTROL: RawFd = 3;
+/// Where it finds the one for keyed state.
+const STATE: RawFd = 4;
 
 /// A started process: its pipes are still to be drained.
 pub struct Started {
@@ -29,8 +31,8 @@ pub struct Started {
     own: OwnProcess,
 }
 
-/// Starts the host: in its own session, dying with us, with no descriptors but its pipes and the control socket.
-pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
+/// Starts the host: in its own session, dying with us, with no descriptors but its pipes and two sockets.
+pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd, state: &OwnedFd) -> io::Result<Started> {
     let mut command = Command::new(&spec.host);
     command
         .args(&spec.containment)
@@ -46,9 +48,9 @@ pub fn spawn(spec: &InterpreterSpec, control: &OwnedFd) -> io::Result<Started> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let (control, parent) = (control.as_raw_fd(), std::process::id());
+    let (control, state, parent) = (control.as_raw_fd(), state.as_raw_fd(), std::process::id());
     // SAFETY: only async-signal-safe system calls between fork and exec.
-    unsafe { command.pre_exec(move || prepare_child(control, parent)) };
+    unsafe { command.pre_exec(move || prepare_child(control, state, parent)) };
     let (child, own) = orphans::start(|| command.spawn(), |child| Some(child.id()))?;
     Ok(Started { pid: child.id(), child, own })
 }
@@ -62,7 +64,7 @@ fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn prepare_child(control: RawFd, parent: u32) -> io::Result<()> {
+fn prepare_child(control: RawFd, state: RawFd, parent: u32) -> io::Result<()> {
     // SAFETY: plain system calls on this process alone.
     unsafe {
         check(libc::setsid())?;
@@ -71,12 +73,14 @@ fn prepare_child(control: RawFd, parent: u32) -> io::Result<()> {
         if libc::getppid() as u32 != parent {
             return Err(io::Error::other("the executor is gone"));
         }
-        if control == CONTROL {
-            check(libc::fcntl(control, libc::F_SETFD, 0))?;
-        } else {
-            check(libc::dup2(control, CONTROL))?;
-        }
-        check(libc::syscall(libc::SYS_close_range, CONTROL + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+        // Above both: one must not be closed to make place for the other.
+        let control = libc::fcntl(control, libc::F_DUPFD, STATE + 1);
+        check(control)?;
+        let state = libc::fcntl(state, libc::F_DUPFD, STATE + 1);
+        check(state)?;
+        check(libc::dup2(control, CONTROL))?;
+        check(libc::dup2(state, STATE))?;
+        check(libc::syscall(libc::SYS_close_range, STATE + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
             as libc::c_int)?;
     }
     Ok(())

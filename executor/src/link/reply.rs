@@ -55,7 +55,7 @@ impl Expected {
                 may_ask_for_schema: invoke.schema.is_none() && !invoke.end,
                 may_ask_for_stage: invoke.stage.is_none(),
                 may_have_errors: invoke.on_error() == OnError::Column,
-                may_be_none: invoke.session != 0 && !invoke.end,
+                may_be_none: invoke.session != 0 && !invoke.end && invoke.keyed.is_none(),
             }),
             command::Kind::Resume(resume) => Some(Self::Output {
                 limit: resume.output_limit,

@@ -18,6 +18,7 @@ use crate::artifact::ArtifactStore;
 use crate::definition::DefinitionSource;
 use crate::environment::EnvironmentStore;
 use crate::exchange::FunctionTable;
+use crate::keyed::Partitions;
 use crate::logs::LogStore;
 use crate::metrics::StatsRegistry;
 use crate::sandbox::Sandbox;
@@ -92,6 +93,8 @@ pub struct Context {
     pub devices: Arc<Devices>,
     /// For functions that ask for them.
     pub secrets: Arc<SecretsFolder>,
+    /// Keyed state that this executor owns.
+    pub partitions: Arc<Partitions>,
     /// Memory of interpreters.
     pub memory: Arc<MemoryWatch>,
     /// What its ports show; `None` in plain text.

@@ -26,9 +26,11 @@ mod client;
 mod exploration;
 mod message;
 mod owner;
+mod position;
 mod record;
 
 pub use client::{ClientEffect, ClientEvent, StreamClient, StreamOver};
 pub use message::{BundleAttempt, Header, Refusal, Reply, Request, RowSpan};
 pub use owner::{OwnerEffect, OwnerEvent, StreamOwner};
+pub use position::stream_position;
 pub use record::{Digest, PositionRecord, RecordError};

@@ -30,6 +30,11 @@ pub struct RowSpan {
     pub first: u64,
     /// The offset behind the last row.
     pub end: u64,
+    /// The offset of the first row of what the client has cut into bundles of several partitions at once. All rows before
+    /// it are applied, in all partitions.
+    pub cut_first: u64,
+    /// How many partitions have rows of it, with those that have applied theirs already.
+    pub cut_partitions: u32,
 }
 
 /// What a client asks of an owner. All of it may come twice or late.

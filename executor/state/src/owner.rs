@@ -217,6 +217,8 @@ impl StreamOwner {
             attempt: attempt.attempt,
             epoch: self.epoch,
             digest,
+            cut_first: span.cut_first,
+            cut_partitions: span.cut_partitions,
         };
         self.phase = OwnerPhase::Writing(record);
         vec![OwnerEffect::Write(record, Some(attempt))]

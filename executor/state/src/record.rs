@@ -37,11 +37,15 @@ pub struct PositionRecord {
     pub epoch: u64,
     /// The digest of the last bundle's results.
     pub digest: Digest,
+    /// Of the last bundle: [`RowSpan::cut_first`](crate::RowSpan::cut_first).
+    pub cut_first: u64,
+    /// Of the last bundle: [`RowSpan::cut_partitions`](crate::RowSpan::cut_partitions).
+    pub cut_partitions: u32,
 }
 
 /// The first byte of a record.
 const VERSION: u8 = 1;
-const LENGTH: usize = 1 + 8 + 8 + 8 + 4 + 8 + 16;
+const LENGTH: usize = 1 + 8 + 8 + 8 + 4 + 8 + 16 + 8 + 4;
 
 /// Bytes that are no position record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -74,6 +78,8 @@ impl PositionRecord {
         bytes.extend(self.attempt.to_le_bytes());
         bytes.extend(self.epoch.to_le_bytes());
         bytes.extend(self.digest.0.to_le_bytes());
+        bytes.extend(self.cut_first.to_le_bytes());
+        bytes.extend(self.cut_partitions.to_le_bytes());
         bytes
     }
 
@@ -97,6 +103,8 @@ impl PositionRecord {
             attempt: u32::from_le_bytes(take(&mut rest).ok_or(length)?),
             epoch: u64::from_le_bytes(take(&mut rest).ok_or(length)?),
             digest: Digest(u128::from_le_bytes(take(&mut rest).ok_or(length)?)),
+            cut_first: u64::from_le_bytes(take(&mut rest).ok_or(length)?),
+            cut_partitions: u32::from_le_bytes(take(&mut rest).ok_or(length)?),
         };
         Ok(record)
     }
@@ -114,11 +122,21 @@ mod tests {
 
     #[test]
     fn a_record_is_these_bytes_for_ever() {
-        let record =
-            PositionRecord { session: 1, next_offset: 0x0203, bundle: 4, attempt: 5, epoch: 6, digest: Digest(0x0708) };
+        let record = PositionRecord {
+            session: 1,
+            next_offset: 0x0203,
+            bundle: 4,
+            attempt: 5,
+            epoch: 6,
+            digest: Digest(0x0708),
+            cut_first: 9,
+            cut_partitions: 10,
+        };
         let bytes = record.encode();
         let mut expected = vec![1];
-        for (low, high, width) in [(1, 0, 8), (3, 2, 8), (4, 0, 8), (5, 0, 4), (6, 0, 8), (8, 7, 16)] {
+        for (low, high, width) in
+            [(1, 0, 8), (3, 2, 8), (4, 0, 8), (5, 0, 4), (6, 0, 8), (8, 7, 16), (9, 0, 8), (10, 0, 4)]
+        {
             expected.extend([low, high]);
             expected.extend(vec![0; width - 2]);
         }

@@ -115,6 +115,7 @@ impl Runner {
             env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())],
             secrets: Vec::new(),
             executor: "test".to_owned(),
+            bundles: Arc::default(),
         };
         let logs = Arc::new(LogStore::new("test"));
         let interpreter = Interpreter::start(spec, Arc::clone(&logs)).await.unwrap();

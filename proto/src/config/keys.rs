@@ -74,32 +74,24 @@ pub const MEMORY_MANAGED: Key = key(
     "Divide the executor's memory budget among its interpreters and enforce it; false: no limit.",
 );
 /// Keyed states in memory.
-pub const STATE_CACHE: Key = key(
-    "python.state.cache-size",
-    integer(0, u32::MAX as u64),
-    "1000",
-    "Keyed states held in memory per partition. No effect yet.",
-);
+pub const STATE_CACHE: Key =
+    key("python.state.cache-size", integer(0, u32::MAX as u64), "1000", "Keyed states held in memory per partition.");
 /// Cached reads.
 pub const MAP_READ_CACHE: Key = key(
     "python.map-state.read-cache-size",
     integer(0, u32::MAX as u64),
     "1000",
-    "Cached reads of each map state, absent keys too. No effect yet.",
+    "Cached reads of each map state, absent keys too.",
 );
 /// Pending writes.
-pub const MAP_WRITE_CACHE: Key = key(
-    "python.map-state.write-cache-size",
-    integer(0, u32::MAX as u64),
-    "1000",
-    "Pending writes of each map state. No effect yet.",
-);
+pub const MAP_WRITE_CACHE: Key =
+    key("python.map-state.write-cache-size", integer(0, u32::MAX as u64), "1000", "Pending writes of each map state.");
 /// Entries per page.
 pub const MAP_PAGE: Key = key(
     "python.map-state.iterate-response-batch-size",
     integer(1, u32::MAX as u64),
     "1000",
-    "Entries per page when a map state is iterated. No effect yet.",
+    "Entries per page when a map state is iterated.",
 );
 /// User metrics and timings.
 pub const METRIC_ENABLED: Key = key(

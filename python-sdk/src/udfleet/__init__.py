@@ -56,6 +56,16 @@ if TYPE_CHECKING:
     from ._client.exchange import Exchange
     from ._client.fleet import Fleet, connect
     from ._local.fleet import LocalFleet, local
+    from ._state.descriptors import (
+        AggregatingStateDescriptor,
+        ListStateDescriptor,
+        MapStateDescriptor,
+        ReducingStateDescriptor,
+        StateTtlConfig,
+        ValueStateDescriptor,
+    )
+    from ._state.process_function import KeyedProcessFunction, RuntimeContext
+    from .declaration.keyed import keyed_process
     from .progress import BundleProgressHandler
     from .table.expression import Expression, call, col, if_then_else, lit
     from .table.expressions import and_, coalesce, concat, not_, null_of, or_
@@ -64,6 +74,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "AggregatingStateDescriptor": "._state.descriptors",
+    "ListStateDescriptor": "._state.descriptors",
+    "MapStateDescriptor": "._state.descriptors",
+    "ReducingStateDescriptor": "._state.descriptors",
+    "StateTtlConfig": "._state.descriptors",
+    "ValueStateDescriptor": "._state.descriptors",
+    "KeyedProcessFunction": "._state.process_function",
+    "RuntimeContext": "._state.process_function",
+    "keyed_process": ".declaration.keyed",
     "BundleProgressHandler": ".progress",
     "Exchange": "._client.exchange",
     "Expression": ".table.expression",
@@ -86,6 +105,7 @@ _LAZY = {
 
 __all__ = [
     "AggregateFunction",
+    "AggregatingStateDescriptor",
     "ArtifactMissingError",
     "AsyncScalarFunction",
     "BundleProgressHandler",
@@ -108,23 +128,29 @@ __all__ = [
     "InvalidDefinitionError",
     "InvalidInputError",
     "InvalidPlanError",
+    "KeyedProcessFunction",
     "LimitExceededError",
+    "ListStateDescriptor",
     "ListView",
     "LoadError",
     "LocalFleet",
+    "MapStateDescriptor",
     "MapView",
     "MemoryExceededError",
     "NoCapacityError",
     "NotPicklableError",
     "PermissionDeniedError",
     "ProcessExit",
+    "ReducingStateDescriptor",
     "RemoteException",
     "RemoteFrame",
     "ResultTypeError",
     "Row",
     "RowKind",
+    "RuntimeContext",
     "ScalarFunction",
     "StartupError",
+    "StateTtlConfig",
     "Table",
     "TableAggregateFunction",
     "TableFunction",
@@ -133,6 +159,7 @@ __all__ = [
     "UnreachableError",
     "UserCodeError",
     "UserDefinedFunction",
+    "ValueStateDescriptor",
     "VersionMismatchError",
     "__version__",
     "and_",
@@ -142,6 +169,7 @@ __all__ = [
     "concat",
     "connect",
     "if_then_else",
+    "keyed_process",
     "lit",
     "local",
     "not_",

@@ -17,6 +17,7 @@ from ._grpc import grpc
 from ._log_position import LogPosition
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
+from ._proto.udfleet.v1 import keyed_pb2 as keyed
 from ._proto.udfleet.v1 import plan_pb2 as plan
 from ._tls import TlsFiles, TlsSource, TlsTexts
 from .errors import FunctionNotFoundError, UdfleetError, UnreachableError
@@ -209,6 +210,19 @@ class Rpc:
             raise _failures.from_grpc(error, address) from None
         finally:
             answers.cancel()
+
+    def open_stream(self, requests: Iterator[keyed.StreamRequest]) -> tuple[str, Any]:
+        """A stream through a function with keyed state, at the coordinator that answered last: its address, and what it
+        answers.
+        """
+        self._check_open()
+        address = self.coordinators.preferred
+        call = self._channel(address).stream_stream(
+            "/udfleet.v1.Streams/Process",
+            keyed.StreamRequest.SerializeToString,
+            keyed.StreamResponse.FromString,
+        )
+        return address, call(requests, metadata=self._metadata)
 
     def _whole(self, method: str, request: Message, answer: type[_Answer]) -> list[_Answer]:
         """All answers of the first coordinator that gives them all."""

@@ -15,6 +15,7 @@ use super::unnest::{PART_BYTES, Pace, UnnestCall, Unnesting};
 use super::{SegmentEnd, SegmentEndKind, Source, Stage, steps};
 use crate::function::Function;
 use crate::functions::Functions;
+use crate::keyed::KeyedRun;
 
 /// Where rows come from.
 pub enum Input {
@@ -52,6 +53,8 @@ pub struct Pipeline {
     /// Made already, but too large for the part before.
     pending: Option<OutputRows>,
     pub on_error: OnError,
+    /// The bundle that its rows are, of a keyed function.
+    pub keyed: Option<KeyedRun>,
 }
 
 impl Pipeline {
@@ -71,7 +74,7 @@ impl Pipeline {
         };
         let ends = stage.segments.iter().take(last).skip(first).filter_map(|segment| segment.end.as_ref());
         let levels = ends.map(level).collect();
-        Ok(Self { stage, slots, input, first, levels, pending: None, on_error })
+        Ok(Self { stage, slots, input, first, levels, pending: None, on_error, keyed: None })
     }
 
     /// A whole stage without pipeline breaker, over a chunk.
@@ -242,6 +245,9 @@ impl Pipeline {
             if let Level::Unnest { active: Some(active), .. } = level {
                 active.close(py);
             }
+        }
+        if let Some(bundle) = self.keyed.take() {
+            bundle.discard(py);
         }
     }
 }

@@ -83,5 +83,6 @@ fn spec(arguments: &Arguments, folders: &InterpreterFolders) -> InterpreterSpec 
             .collect(),
         secrets: Vec::new(),
         executor: context.executor.clone(),
+        bundles: Arc::clone(&context.partitions.bundles),
     }
 }

@@ -164,7 +164,10 @@ impl World {
         let client = &self.clients[index];
         let first = client.next_offset;
         if client.core.is_ready() && first < BUNDLES * ROWS {
-            self.client_event(index, ClientEvent::Submit(RowSpan { first, end: first + ROWS }));
+            self.client_event(
+                index,
+                ClientEvent::Submit(RowSpan { first, end: first + ROWS, cut_first: first, cut_partitions: 1 }),
+            );
         }
     }
 

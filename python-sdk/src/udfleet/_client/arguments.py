@@ -73,6 +73,13 @@ def names(value: Any, what: str) -> list[str]:
     return [text(item, f"an item of {what}") for item in value]
 
 
+def partitions(value: Any) -> int | None:
+    """How many partitions a function with keyed state has."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 256):
+        return value
+    raise InvalidDefinitionError(f"partitions must be a whole number from 1 to 256, not {shown(value)}")
+
+
 def new_name(value: Any) -> str:
     """The name that a function is registered under."""
     if isinstance(value, str):

@@ -171,8 +171,9 @@ class Fleet(Tables, Administration, Observation):
         labels: Mapping[str, str] | None = None,
         resources: Mapping[str, int] | None = None,
         secrets: Sequence[str] = (),
+        partitions: int | None = None,
     ) -> FunctionView:
-        """Registers what `udf`, `udtf`, `udaf` or `udtaf` declared; returns when it can be called.
+        """Registers what `udf`, `udtf`, `udaf`, `udtaf` or `keyed_process` declared; returns when it can be called.
 
         :param environment: its Python and packages; None: a bare Python of this client's version.
         :param config: configuration keys of this function.
@@ -183,6 +184,8 @@ class Fleet(Tables, Administration, Observation):
         :param labels: only executors with these labels serve it: `{"zone": "a"}`.
         :param resources: devices that each interpreter that serves it has for itself: `{"gpu": 1}`.
         :param secrets: names of secrets that its interpreters see, beside those of its environment.
+        :param partitions: of a function with keyed state: into how many its keys fall, 1 to 256; 16 by default. They
+            can't be changed later.
         :raises UdfleetError: why the function can't be called; nothing is registered then.
         """
         arguments.new_name(name)
@@ -205,6 +208,7 @@ class Fleet(Tables, Administration, Observation):
                 arguments.mapping(labels, "labels"),
                 arguments.mapping(resources, "resources"),
                 arguments.names(secrets, "secrets"),
+                arguments.partitions(partitions),
             )
         finally:
             self._directory.forget(name)

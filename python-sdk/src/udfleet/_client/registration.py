@@ -62,6 +62,7 @@ def register(
     labels: Mapping[str, str] | None = None,
     resources: Mapping[str, int] | None = None,
     secrets: Sequence[str] = (),
+    partitions: int | None = None,
 ) -> FunctionView:
     """Registers a declared function; returns when it can be called or raises why it can't.
 
@@ -90,6 +91,7 @@ def register(
         labels,
         resources,
         secrets,
+        partitions,
     )
     if name is None:
         definition.name = _content_name(f.name, definition)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from .._proto.udfleet.v1 import keyed_pb2
 from ..declaration import udf
 from ..errors import NoCapacityError
 from ..table.plan import function_names
+from .arguments import text
+from .keyed_stream import KeyedStream
 from .progress import shown
 from .runner import Batches
 
@@ -62,6 +65,24 @@ class Tables:
     ) -> Iterator[pa.RecordBatch]:
         self._ensure_interpreter(plan)
         return self._runner.run_plan(plan, Batches(batches, replayable), on_error, handler)
+
+    def _open_stream(
+        self,
+        stream: str,
+        function: str,
+        key_columns: int,
+        schema: pa.Schema,
+        batches: Callable[[int], Iterator[pa.RecordBatch]],
+        commits_itself: bool,
+    ) -> KeyedStream:
+        message = pa.ipc.read_message(schema.serialize())
+        opening = keyed_pb2.OpenStream(
+            stream=text(stream, "the id of a stream"),
+            function=function,
+            key_columns=key_columns,
+            schema=message.metadata.to_pybytes(),
+        )
+        return KeyedStream(self._rpc, opening, batches, commits_itself)
 
     def _show_progress(
         self, name: str, batches: Iterator[pa.RecordBatch], total: int | None

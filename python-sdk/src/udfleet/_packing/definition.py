@@ -28,6 +28,8 @@ from .shipment import Shipment, pickle_support
 _MAX_TEXT = 64 << 10
 _CLIENT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _TAKEN = sys.stdlib_module_names | {"cloudpickle", "udfleet"}
+DEFAULT_PARTITIONS = 16
+"""Into how many partitions the keys of a function with state fall."""
 ON_ERROR = ("fail", "null", "skip")
 _IMPLICIT = {"general": (), "pandas": ("pandas", "pyarrow"), "arrow": ("pyarrow",)}
 
@@ -44,6 +46,7 @@ def build(
     labels: Mapping[str, str] | None = None,
     resources: Mapping[str, int] | None = None,
     secrets: Sequence[str] = (),
+    partitions: int | None = None,
 ) -> function_pb2.FunctionDefinition:
     """Packs a declared function; its artifacts go into the shipment."""
     settings = translated({key: config_text(value) for key, value in config.items()})
@@ -77,6 +80,12 @@ def build(
         variables=environment.env,
         secrets=secret_names([*environment.secrets, *secrets]),
     )
+    if wrapper.keyed:
+        definition.keyed.partitions = DEFAULT_PARTITIONS if partitions is None else partitions
+    elif partitions is not None:
+        raise InvalidDefinitionError(
+            "partitions are for functions that keep state", hint="declare it with keyed_process()"
+        )
     if wrapper.accumulator_type is not None:
         definition.accumulator_type.CopyFrom(accumulator_to_proto(wrapper.accumulator_type))
     definition.input_types.extend(to_proto(input_type) for input_type in wrapper.input_types or ())

@@ -73,7 +73,7 @@ class KeyedProcessFunction(UserDefinedFunction):
 
 
 class KeyedProcess:
-    """One function at one partition. Bundles run one at a time."""
+    """One function for one stream at one partition. Bundles run one at a time."""
 
     def __init__(
         self,
@@ -85,25 +85,26 @@ class KeyedProcess:
         self._new_states = new_states
         self._surroundings = surroundings
         self._opened: tuple[KeyedProcessFunction, KeyedStates] | None = None
+        self._context = ProcessContext()
+        self._keys: Iterator[tuple[bytes, Any]] = iter(())
 
-    def run(self, bundle: int, now: int, rows: Sequence[tuple[bytes, Any, Row]]) -> Iterator[Any]:
-        """The results of a bundle's rows, each given with its key, encoded and as a value. The changes of state are
-        written once the last result is taken. A bundle that fails, or is left, discards the function's instance.
-        """
+    def begin(self, bundle: int, now: int, keys: Sequence[tuple[bytes, Any]]) -> None:
+        """A bundle begins, of rows with these keys, encoded and as values."""
+        _, states = self._open()
+        states.begin(bundle, now, [encoded for encoded, _ in keys])
+        self._keys = iter(keys)
+
+    def process(self, row: Row) -> Any:
+        """What the function gives for the next row."""
         function, states = self._open()
-        is_complete = False
-        try:
-            states.begin(bundle, now, [key for key, _, _ in rows])
-            context = ProcessContext()
-            for encoded, key, row in rows:
-                states.set_current_key(encoded)
-                context._key = key
-                yield from function.process_element(row, context) or ()
-            states.commit()
-            is_complete = True
-        finally:
-            if not is_complete:
-                self.discard()
+        encoded, self._context._key = next(self._keys)
+        states.set_current_key(encoded)
+        return function.process_element(row, self._context)
+
+    def finish(self) -> None:
+        """All results are taken: the changes of state are written."""
+        _, states = self._open()
+        states.commit()
 
     def _open(self) -> tuple[KeyedProcessFunction, KeyedStates]:
         if self._opened is None:
@@ -112,14 +113,11 @@ class KeyedProcess:
             self._opened = (function, states)
         return self._opened
 
-    def discard(self) -> None:
-        """A bundle that has run is not committed: what the function remembers in itself can't be undone, so a new
-        instance takes its place.
-        """
-        self._opened = None
-
     def close(self) -> None:
-        """The function is unloaded."""
+        """The instance is not needed any more.
+
+        What the function remembers in itself can't be undone, so that this is also how a bundle ends that has failed.
+        """
         opened, self._opened = self._opened, None
         if opened is not None:
             opened[0].close()

@@ -51,6 +51,8 @@ class UserDefinedFunctionWrapper(Signature[P, R]):
     base: tuple[type, ...] = ()
     """Classes that instances of functions may have."""
     merges = False
+    keyed = False
+    """Whether it keeps state for each key."""
     accumulator_type: DataType | None = None
 
     def __init__(

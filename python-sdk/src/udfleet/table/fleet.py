@@ -10,6 +10,7 @@ import pyarrow as pa
 from .plan import Functions
 
 if TYPE_CHECKING:
+    from .._client.keyed_stream import KeyedStream
     from .._proto.udfleet.v1 import plan_pb2
     from ..progress import BundleProgressHandler
 
@@ -43,6 +44,17 @@ class PlanFleet(Protocol):
         handler: BundleProgressHandler | None,
     ) -> Iterator[pa.RecordBatch]:
         """The results of a plan over batches; `replayable` ones can be asked for again."""
+
+    def _open_stream(
+        self,
+        stream: str,
+        function: str,
+        key_columns: int,
+        schema: pa.Schema,
+        batches: Callable[[int], Iterator[pa.RecordBatch]],
+        commits_itself: bool,
+    ) -> KeyedStream:
+        """A stream of key columns and arguments, which are given from a row on."""
 
     def _show_progress(
         self, name: str, batches: Iterator[pa.RecordBatch], total: int | None

@@ -27,6 +27,7 @@ from .sources import Source
 if TYPE_CHECKING:
     from .._proto.udfleet.v1 import plan_pb2
     from .fleet import PlanFleet
+    from .keyed import KeyedTable
 
 
 class Table:
@@ -102,6 +103,12 @@ class Table:
                 expression=str(predicate),
             )
         return self._then(ops.lateral(call, outer=True))
+
+    def key_by(self, *keys: Any) -> KeyedTable:
+        """The rows by key, for functions with keyed state: `key_by("user").process("sessions(user, page)")`."""
+        from .keyed import KeyedTable, keys_of
+
+        return KeyedTable(self, keys_of(self, keys))
 
     def group_by(self, *keys: Any) -> GroupedTable:
         """Groups of rows with equal keys."""
@@ -271,6 +278,17 @@ class Table:
             total = self._source.rows if self._keeps_rows() else None
             answers = self._fleet._show_progress("table", answers, total)
         return TableResult(answers)
+
+    def _rows(self) -> Iterator[pa.RecordBatch]:
+        """The rows, without asking the fleet where there are no steps."""
+        source = self._source
+        return source.batches() if isinstance(source, Source) and not self._steps else self.execute()
+
+    def _arrow_schema(self) -> pa.Schema:
+        source = self._source
+        if isinstance(source, Source) and not self._steps:
+            return source.schema
+        return self._fleet._plan_schema(self._plan())
 
     def _keeps_rows(self) -> bool:
         return all(isinstance(step, (ops.Select, ops.Alias, ops.MapRow, ops.Extend)) for step in self._steps)

@@ -1,0 +1,85 @@
+//! Bundles of keyed functions: what surrounds the calls for their rows. Which instance runs them, and its state, is Python's:
+//! `python-sdk/src/udfleet/_state/keyed_table.py`.
+
+use std::rc::Rc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use udfleet_kernels::Value;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{ErrorCode, KeyedBundle};
+use udfleet_proto::{config, key};
+
+use crate::child::end_if_forked;
+use crate::eval::{self, Call};
+use crate::failure::{log, user_error};
+use crate::function::Function;
+
+/// A bundle that runs.
+pub struct KeyedRun(Py<PyAny>);
+
+/// The columns that are arguments, and the bundle that has begun with them.
+pub fn begin(
+    py: Python<'_>,
+    function: &Rc<Function>,
+    session: u64,
+    bundle: &KeyedBundle,
+    batch: &RecordBatch,
+) -> Result<(KeyedRun, RecordBatch), Error> {
+    let invalid = |what: String| Error::new(ErrorCode::InvalidInput, format!("the key columns: {what}"));
+    let count = bundle.key_columns as usize;
+    if count > batch.num_columns() {
+        return Err(invalid(format!("{count}, of {} columns", batch.num_columns())));
+    }
+    let all: Vec<usize> = (count..batch.num_columns()).collect();
+    let arguments = batch.project(&all).map_err(|e| invalid(e.to_string()))?;
+    let columns: &[ArrayRef] = &batch.columns()[..count];
+    let encoded = key::encode(columns, batch.num_rows()).map_err(|e| invalid(e.to_string()))?;
+    let values: Vec<Value> = columns.iter().cloned().map(Value::Column).collect();
+    let given = Call { arguments: &values, rows: batch.num_rows(), values: None, writable: None };
+    let values = eval::iterables(py, &given)?;
+    let names: Vec<String> = arguments.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let keys: Vec<Bound<'_, PyBytes>> = encoded.iter().map(|key| PyBytes::new(py, key)).collect();
+    let begun =
+        PyList::new(py, keys).and_then(|keys| Ok((keys, PyList::new(py, values)?))).and_then(|(keys, values)| {
+            let object = function.object.bind(py);
+            object.call_method1("begin", (session, bundle.token, bundle.bundle, bundle.now_ms, names, keys, values))
+        });
+    end_if_forked(py, begun.as_ref().err());
+    begun.map_err(|error| user_error(py, &error))?;
+    Ok((KeyedRun(function.object.clone_ref(py)), arguments))
+}
+
+impl KeyedRun {
+    /// All rows have run: changes of state that are still held in memory are written.
+    pub fn finish(&self, py: Python<'_>) -> Result<(), Error> {
+        let finished = self.0.bind(py).call_method0("finish");
+        end_if_forked(py, finished.as_ref().err());
+        finished.map(drop).map_err(|error| user_error(py, &error))
+    }
+
+    /// The bundle has failed, or nobody wants it any more.
+    pub fn discard(&self, py: Python<'_>) {
+        told(py, self.0.bind(py).call_method0("discard"));
+    }
+}
+
+/// The instance of a session is not needed any more.
+pub fn forget(py: Python<'_>, object: &Py<PyAny>, session: u64) {
+    told(py, object.bind(py).call_method1("forget", (session,)));
+}
+
+/// Tells a function how large its caches are, before it is opened.
+pub fn configure(object: &Bound<'_, PyAny>, keys: &std::collections::BTreeMap<String, String>) -> PyResult<()> {
+    let sizes = [config::STATE_CACHE, config::MAP_READ_CACHE, config::MAP_WRITE_CACHE, config::MAP_PAGE];
+    let [states, reads, writes, page] = sizes.map(|key| key.integer(keys));
+    object.call_method1("configure", (states, reads, writes, page)).map(drop)
+}
+
+fn told(py: Python<'_>, outcome: PyResult<Bound<'_, PyAny>>) {
+    end_if_forked(py, outcome.as_ref().err());
+    if let Err(error) = outcome {
+        log(py, &error);
+    }
+}

@@ -1,0 +1,191 @@
+//! A stream at a partition: the protocol's machine, and what it has done. Requests of one stream go one after the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::{KeyedBundle, PartitionReply};
+use udfleet_state::{
+    BundleAttempt, Digest, Header, OwnerEffect, OwnerEvent, PositionRecord, Reply, Request, StreamOwner,
+};
+use udfleet_state_store::{Commit, PartitionStore, StateChange};
+
+use super::bundle::{BundleChanges, unreadable};
+use super::message;
+use crate::exchange::{BundleRows, KeyedInstance, ServedFunction};
+use crate::link::RunningBundles;
+
+/// What a request to run a bundle brings.
+#[derive(Debug)]
+pub struct RunInput {
+    /// The rows.
+    pub rows: BundleRows,
+    /// How many of their columns are the key.
+    pub key_columns: u32,
+    /// The bundle's time.
+    pub now_ms: u64,
+}
+
+/// What a stream needs of its surroundings.
+pub struct StreamContext {
+    /// The function.
+    pub function: Arc<ServedFunction>,
+    /// The partition's store.
+    pub store: Arc<PartitionStore>,
+    /// Where running bundles are found by their functions.
+    pub bundles: Arc<RunningBundles>,
+    /// The stream's id.
+    pub stream: String,
+}
+
+/// Results and changes of the attempt that has run.
+struct Held {
+    changes: Vec<StateChange>,
+    results: Vec<(Bytes, Bytes)>,
+}
+
+/// See the module.
+pub struct PartitionStream {
+    machine: StreamOwner,
+    instance: Option<KeyedInstance>,
+    held: Option<Held>,
+    last_asked: Instant,
+}
+
+impl PartitionStream {
+    /// As the store has it.
+    #[must_use]
+    pub fn new(epoch: u64, record: PositionRecord) -> Self {
+        Self { machine: StreamOwner::new(epoch, record), instance: None, held: None, last_asked: Instant::now() }
+    }
+
+    /// Whether this owner has given up the partition.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.machine.is_closed()
+    }
+
+    /// Nobody has asked for so long: its instance goes, with the caches that its interpreter holds for it.
+    pub fn rest(&mut self, idle: Duration) {
+        if self.held.is_none() && self.last_asked.elapsed() >= idle {
+            self.instance = None;
+        }
+    }
+
+    /// Does what a client asks, and waits for its end.
+    ///
+    /// # Errors
+    /// Where a write failed: whether the bundle is committed only the next owner knows.
+    pub async fn ask(
+        &mut self,
+        context: &StreamContext,
+        header: Header,
+        request: Request,
+        input: Option<RunInput>,
+    ) -> Result<Option<PartitionReply>, Error> {
+        let mut effects: VecDeque<OwnerEffect> = self.machine.handle(OwnerEvent::Asked(header, request)).into();
+        self.last_asked = Instant::now();
+        let (mut answer, mut failure) = (None, None);
+        let mut input = input;
+        while let Some(effect) = effects.pop_front() {
+            let event = match effect {
+                OwnerEffect::Run(attempt) => Some(match self.run(context, attempt, input.take()).await {
+                    Ok(digest) => OwnerEvent::Ran(attempt, digest),
+                    Err(error) => {
+                        failure = Some(error);
+                        OwnerEvent::RunFailed(attempt)
+                    }
+                }),
+                OwnerEffect::Discard(_) => {
+                    self.held = None;
+                    self.instance = None;
+                    None
+                }
+                OwnerEffect::Write(record, attempt) => Some(match self.write(context, record, attempt).await {
+                    Ok(()) => OwnerEvent::Durable,
+                    Err(error) => {
+                        failure = Some(error);
+                        OwnerEvent::WriteFailed
+                    }
+                }),
+                OwnerEffect::Reply(header, reply) => {
+                    let results = match (reply, &self.held) {
+                        (Reply::Delivered(..), Some(held)) => held.results.clone(),
+                        _ => Vec::new(),
+                    };
+                    let failure = if matches!(reply, Reply::Failed(_)) { failure.take() } else { None };
+                    answer = Some(message::reply(header, reply, results, failure));
+                    None
+                }
+                OwnerEffect::Close => {
+                    self.instance = None;
+                    None
+                }
+            };
+            if let Some(event) = event {
+                effects.extend(self.machine.handle(event));
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(answer),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        context: &StreamContext,
+        attempt: BundleAttempt,
+        input: Option<RunInput>,
+    ) -> Result<Digest, Error> {
+        let input = input.ok_or_else(|| Error::internal("a bundle came without rows"))?;
+        let changes = BundleChanges::new(Arc::clone(&context.store), &context.stream);
+        let running = context.bundles.begin(Arc::clone(&changes) as _);
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => KeyedInstance::new(&context.function, context.stream.clone())?,
+        };
+        let bundle = KeyedBundle {
+            token: running.token,
+            bundle: attempt.bundle,
+            now_ms: input.now_ms,
+            key_columns: input.key_columns,
+        };
+        let ran = instance.run(bundle, &input.rows, attempt.attempt).await;
+        drop(running);
+        // What the function makes of a store that fails is not what went wrong.
+        if let Some(failure) = changes.failure() {
+            return Err(failure.function(&context.function.name));
+        }
+        let results = ran?;
+        let changes = changes.collect().await?;
+        self.instance = Some(instance);
+        let digest = digest(&results);
+        self.held = Some(Held { changes, results });
+        Ok(digest)
+    }
+
+    async fn write(
+        &mut self,
+        context: &StreamContext,
+        record: PositionRecord,
+        attempt: Option<BundleAttempt>,
+    ) -> Result<(), Error> {
+        let held = if attempt.is_some() { self.held.take() } else { None };
+        let changes = held.map(|held| held.changes).unwrap_or_default();
+        let commit = Commit { stream: &context.stream, record, changes };
+        context.store.commit(commit).await.map_err(|error| unreadable(&error))
+    }
+}
+
+fn digest(results: &[(Bytes, Bytes)]) -> Digest {
+    let mut all = Vec::new();
+    for (header, body) in results {
+        all.extend((header.len() as u64).to_le_bytes());
+        all.extend_from_slice(header);
+        all.extend_from_slice(body);
+    }
+    Digest::of(&all)
+}

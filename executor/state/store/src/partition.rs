@@ -1,0 +1,271 @@
+//! A partition's store, opened.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use slatedb::config::{CloseOptions, FlushOptions, FlushType};
+use slatedb::{Db, WriteBatch};
+use udfleet_state::PositionRecord;
+
+use crate::{StatePlace, StoreError, StoreOptions, claim, layout};
+
+/// How many keys of one request are read at a time.
+const READS_AT_A_TIME: usize = 64;
+
+/// How many keys one write deletes where a stream is dropped.
+const DELETES_AT_A_TIME: usize = 1000;
+
+/// One change of a stream's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The key, within the stream.
+    pub key: Vec<u8>,
+    /// The value, or none where the key is deleted.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What one write makes durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit<'a> {
+    /// The stream.
+    pub stream: &'a str,
+    /// Where it stands then.
+    pub record: PositionRecord,
+    /// What changes, each key once.
+    pub changes: Vec<StateChange>,
+}
+
+/// Some entries of a stream's state, in the order of their keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatePage {
+    /// Keys and values.
+    pub entries: Vec<(Bytes, Bytes)>,
+    /// Whether these are all there are behind the key that was given.
+    pub is_last: bool,
+}
+
+/// A partition's state, opened by its owner.
+pub struct PartitionStore {
+    database: Db,
+    place: String,
+    options: StoreOptions,
+    closed: AtomicBool,
+    commits: AtomicU64,
+}
+
+impl fmt::Debug for PartitionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartitionStore")
+            .field("place", &self.place)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartitionStore {
+    /// Opens the partition's state under `epoch`, which fences the owners before. It is created where there is none.
+    ///
+    /// # Errors
+    /// Where `epoch` is not the newest, or the store fails or is damaged.
+    pub async fn open(place: &StatePlace, epoch: u64, options: StoreOptions) -> Result<Self, StoreError> {
+        let name = place.name();
+        let deadline = options.deadline();
+        let claimed = tokio::time::timeout(deadline, claim::claim(place, epoch)).await;
+        claimed.map_err(|_| StoreError::Slow { place: name.clone(), seconds: deadline.as_secs() })??;
+        let building = Db::builder(place.folder.clone().join("db"), place.objects.clone())
+            .with_settings(options.settings())
+            .with_db_cache(Arc::new(options.cache.clone()), options.cache.next_id())
+            .build();
+        let database = within(&name, &options, building).await?;
+        let store = Self { database, place: name, options, closed: AtomicBool::new(false), commits: AtomicU64::new(0) };
+        store.enter(epoch).await?;
+        Ok(store)
+    }
+
+    /// Makes the epoch durable. One that was claimed, but slept until a newer one was here, ends here.
+    async fn enter(&self, epoch: u64) -> Result<(), StoreError> {
+        let seen = self.get(layout::EPOCH).await?;
+        let newest = seen.and_then(|bytes| bytes.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
+        if newest >= epoch {
+            self.give_up().await;
+            return Err(StoreError::StaleEpoch { place: self.place.clone(), epoch, newest });
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(layout::EPOCH, epoch.to_be_bytes());
+        self.write(batch).await
+    }
+
+    /// Where a stream stands; all zero for one that is not known.
+    ///
+    /// # Errors
+    /// Where the store has closed, fails or is damaged.
+    pub async fn position(&self, stream: &str) -> Result<PositionRecord, StoreError> {
+        match self.get(&layout::position(stream)).await? {
+            Some(bytes) => PositionRecord::decode(&bytes).map_err(|error| StoreError::of_record(&self.place, error)),
+            None => Ok(PositionRecord::default()),
+        }
+    }
+
+    /// The values of these keys, in their order.
+    ///
+    /// # Errors
+    /// Where the store has closed or fails.
+    pub async fn read(&self, stream: &str, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| layout::state(stream, key)).collect();
+        let reads = keys.into_iter().map(|key| async move { self.get(&key).await });
+        stream::iter(reads).buffered(READS_AT_A_TIME).try_collect().await
+    }
+
+    /// At most `limit` entries whose keys begin with `prefix`, those behind `after` where it is given.
+    ///
+    /// # Errors
+    /// Where the store has closed or fails.
+    pub async fn page(
+        &self,
+        stream: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<StatePage, StoreError> {
+        self.check_open()?;
+        let skipped = layout::state_of(stream).len();
+        let first = layout::state(stream, after.unwrap_or(prefix));
+        let within_prefix = layout::state(stream, prefix);
+        within(&self.place, &self.options, async {
+            let mut entries = Vec::new();
+            let mut found = self.database.scan(first.clone()..).await?;
+            while let Some(entry) = found.next().await? {
+                if !entry.key.starts_with(&within_prefix) {
+                    break;
+                }
+                if after.is_some() && entry.key == first {
+                    continue;
+                }
+                if entries.len() == limit {
+                    return Ok(StatePage { entries, is_last: false });
+                }
+                entries.push((entry.key.slice(skipped..), entry.value));
+            }
+            Ok(StatePage { entries, is_last: true })
+        })
+        .await
+    }
+
+    /// Writes changes and record, and returns when both are durable.
+    ///
+    /// # Errors
+    /// Where that is not known. The store has closed then.
+    pub async fn commit(&self, commit: Commit<'_>) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::new();
+        for change in &commit.changes {
+            let key = layout::state(commit.stream, &change.key);
+            match &change.value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        batch.put(layout::position(commit.stream), commit.record.encode());
+        self.write(batch).await?;
+        let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        if commits.is_multiple_of(self.options.commits_per_table) {
+            // In time for the next owner: a commit does not wait for it, nor fail with it.
+            let database = self.database.clone();
+            tokio::spawn(
+                async move { database.flush_with_options(FlushOptions { flush_type: FlushType::MemTable }).await },
+            );
+        }
+        Ok(())
+    }
+
+    /// Deletes a stream: first its state, last its record. Done again, it goes on where it was cut short.
+    ///
+    /// # Errors
+    /// Where the store has closed or fails.
+    pub async fn drop_stream(&self, stream: &str) -> Result<(), StoreError> {
+        loop {
+            let page = self.page(stream, b"", None, DELETES_AT_A_TIME).await?;
+            let mut batch = WriteBatch::new();
+            for (key, _) in &page.entries {
+                batch.delete(layout::state(stream, key));
+            }
+            if page.is_last {
+                batch.delete(layout::position(stream));
+            }
+            self.write(batch).await?;
+            if page.is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes a partition's state for good. Its owner has to have closed it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn delete(place: &StatePlace) -> Result<(), StoreError> {
+        let found = place.objects.list(Some(&place.folder)).map_ok(|object| object.location).boxed();
+        let deleted = place.objects.delete_stream(found);
+        let gone = deleted.try_for_each(|_| async { Ok(()) }).await;
+        gone.map_err(|error| StoreError::of_objects(&place.name(), error))
+    }
+
+    /// Closes the store so that the next owner opens it at once: what was written becomes a table.
+    ///
+    /// # Errors
+    /// Where that fails. What is committed is durable all the same.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.check_open()?;
+        self.closed.store(true, Ordering::Release);
+        within(&self.place, &self.options, self.database.close()).await
+    }
+
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.check_open()?;
+        within(&self.place, &self.options, self.database.get(key)).await
+    }
+
+    async fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.check_open()?;
+        let written = within(&self.place, &self.options, async {
+            let handle = self.database.write(batch).await?;
+            self.database.flush().await?;
+            handle.await_durable().await
+        });
+        let written = written.await;
+        if written.is_err() {
+            self.give_up().await;
+        }
+        written
+    }
+
+    /// Never reads or writes again: SlateDB shows writes that are not durable.
+    async fn give_up(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            let database = self.database.clone();
+            tokio::spawn(async move { database.close_with_options(CloseOptions { flush_type: None }).await });
+        }
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed { place: self.place.clone() });
+        }
+        Ok(())
+    }
+}
+
+async fn within<T>(
+    place: &str,
+    options: &StoreOptions,
+    operation: impl Future<Output = Result<T, slatedb::Error>>,
+) -> Result<T, StoreError> {
+    let deadline = options.deadline();
+    match tokio::time::timeout(deadline, operation).await {
+        Ok(done) => done.map_err(|error| StoreError::of(place, error)),
+        Err(_) => Err(StoreError::Slow { place: place.to_owned(), seconds: deadline.as_secs() }),
+    }
+}

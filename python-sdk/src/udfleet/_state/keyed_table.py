@@ -1,0 +1,118 @@
+"""A keyed function as interpreters call it: a table function whose bundles are begun and finished around its rows."""
+
+from __future__ import annotations
+
+import copy
+
+from ..functions import TableFunction
+from ..row import Row
+from .backend import CacheSizes
+from .channel import StateChannel
+from .codec import codec_of
+from .keyed_states import KeyedStates
+from .process_function import KeyedProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..functions import FunctionContext
+    from .process_function import KeyedProcessFunction
+
+
+class KeyedTableFunction(TableFunction):
+    """Has an instance of the function for each stream at each partition that this interpreter serves."""
+
+    def __init__(self, function: KeyedProcessFunction) -> None:
+        self._function = function
+        self._sizes = CacheSizes()
+        self._processes: dict[int, KeyedProcess] = {}
+        self._surroundings: FunctionContext | None = None
+        self._channel: StateChannel | None = None
+        self._session = 0
+        self._running: KeyedProcess | None = None
+        self._names: list[str] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (KeyedTableFunction, (self._function,))
+
+    def is_deterministic(self) -> bool:
+        """Whether the function says so."""
+        return self._function.is_deterministic()
+
+    def configure(self, states: int, map_reads: int, map_writes: int, map_page: int) -> None:
+        """How large its caches are: `python.state.cache-size` and its like."""
+        self._sizes = CacheSizes(states, map_reads, map_writes, map_page)
+
+    def open(self, function_context: FunctionContext) -> None:
+        """It is loaded. Instances are opened when they are needed."""
+        self._surroundings = function_context
+        self._channel = StateChannel()
+
+    def close(self) -> None:
+        """It is unloaded."""
+        for session in list(self._processes):
+            self.forget(session)
+
+    def begin(
+        self,
+        session: int,
+        token: int,
+        bundle: int,
+        now: int,
+        names: list[str],
+        keys: Sequence[bytes],
+        columns: Sequence[Sequence[Any]],
+    ) -> None:
+        """A bundle begins.
+
+        :param session: which instance runs it.
+        :param names: of the arguments.
+        :param keys: of its rows, encoded.
+        :param columns: their values, column by column.
+        """
+        if self._channel is None or self._surroundings is None:
+            raise RuntimeError("a bundle came before the function was opened")
+        self._channel.token = token
+        self._names = names
+        self._session = session
+        process = self._processes.get(session)
+        if process is None:
+            process = self._processes[session] = KeyedProcess(self._instance, self._states, self._surroundings)
+        self._running = process
+        values = columns[0] if len(columns) == 1 else zip(*columns)
+        process.begin(bundle, now, list(zip(keys, values)))
+
+    def _instance(self) -> KeyedProcessFunction:
+        return copy.deepcopy(self._function)
+
+    def _states(self) -> KeyedStates:
+        if self._channel is None:
+            raise RuntimeError("a bundle came before the function was opened")
+        return KeyedStates(self._channel, codec_of, self._sizes)
+
+    def eval(self, *values: Any) -> Any:
+        """The results of the next row."""
+        if self._running is None:
+            raise RuntimeError("a function with keyed state is called by streams with an id")
+        row = Row(*values)
+        row.set_field_names(self._names)
+        return self._running.process(row)
+
+    def finish(self) -> None:
+        """All rows of the bundle have run."""
+        process, self._running = self._running, None
+        if process is not None:
+            process.finish()
+
+    def discard(self) -> None:
+        """The bundle has failed, or nobody wants it: its instance goes, with what it holds in memory."""
+        self._running = None
+        self.forget(self._session)
+
+    def forget(self, session: int) -> None:
+        """An instance is not needed any more."""
+        process = self._processes.pop(session, None)
+        if process is not None:
+            process.close()

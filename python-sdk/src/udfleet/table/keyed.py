@@ -1,0 +1,96 @@
+"""Tables by key: what streams through functions with keyed state are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..declaration import UserDefinedFunctionWrapper
+from ..errors import InvalidInputError, InvalidPlanError
+from . import operators as ops
+from .expression import Call, Column
+
+if TYPE_CHECKING:
+    from .._client.keyed_stream import KeyedStream
+    from .table import Table
+
+
+class KeyedTable:
+    """A table whose rows go to functions with the state of their key: made by `Table.key_by`."""
+
+    def __init__(self, table: Table, keys: tuple[str, ...]) -> None:
+        self._table = table
+        self._keys = keys
+
+    def process(self, call: Any) -> KeyedCall:
+        """A call of a registered function with keyed state, of columns: `process("sessions(user, page)")`."""
+        expression = ops.one(call)
+        if not isinstance(expression, Call) or isinstance(expression.function, UserDefinedFunctionWrapper):
+            raise InvalidPlanError(
+                "process() takes a call of a registered function", hint='process("sessions(user, page)")'
+            )
+        columns = [argument.name for argument in expression.arguments if isinstance(argument, Column)]
+        if len(columns) != len(expression.arguments):
+            raise InvalidPlanError(
+                "the arguments of process() are columns", hint="compute them with select() before key_by()"
+            )
+        for column in columns:
+            _check(self._table, column)
+        return KeyedCall(self._table, self._keys, str(expression.function), columns)
+
+
+class KeyedCall:
+    """A call of a function with keyed state: made by `KeyedTable.process`."""
+
+    def __init__(self, table: Table, keys: tuple[str, ...], function: str, arguments: list[str]) -> None:
+        self._table = table
+        self._keys = keys
+        self._function = function
+        self._arguments = arguments
+
+    def open_stream(self, stream: str, *, commit: str = "auto") -> KeyedStream:
+        """Opens the stream with this id, or opens it again: it goes on with the first row that is not applied.
+
+        The table has to give the same rows in the same order each time. Another process that has the stream is refused
+        from then on.
+
+        :param stream: letters, digits and `_-.:`. State belongs to a stream of a version of a function.
+        :param commit: "auto": a bundle is committed when the loop asks for the next; "manual": by `bundle.commit()`.
+        """
+        if commit not in ("auto", "manual"):
+            raise InvalidInputError(f"commit is 'auto' or 'manual', not {commit!r}")
+        schema = self._columns_of(self._table._arrow_schema())
+        return self._table._fleet._open_stream(
+            stream, self._function, len(self._keys), schema, self._batches, commit == "auto"
+        )
+
+    def _columns_of(self, schema: pa.Schema) -> pa.Schema:
+        keys = [schema.field(name).with_name(f"key {name}") for name in self._keys]
+        return pa.schema([*keys, *(schema.field(name) for name in self._arguments)])
+
+    def _batches(self, first_row: int) -> Iterator[pa.RecordBatch]:
+        """Key columns and arguments from a row on."""
+        skipped = 0
+        for batch in self._table._rows():
+            rest = batch.slice(min(batch.num_rows, first_row - skipped))
+            skipped += batch.num_rows - rest.num_rows
+            if rest.num_rows:
+                arrays = [rest.column(name) for name in (*self._keys, *self._arguments)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=self._columns_of(rest.schema))
+
+
+def keys_of(table: Table, names: tuple[Any, ...]) -> tuple[str, ...]:
+    """The columns that keys are made of."""
+    columns = [item.name for item in ops.items(names) if isinstance(item, Column)]
+    if len(columns) != len(ops.items(names)) or not columns:
+        raise InvalidPlanError("key_by() takes columns", hint="compute them with select() before")
+    for column in columns:
+        _check(table, column)
+    return tuple(columns)
+
+
+def _check(table: Table, column: str) -> None:
+    if column not in table.columns:
+        raise InvalidPlanError(f"the table has no column {column!r}: it has {', '.join(table.columns)}")
