@@ -80,7 +80,7 @@ impl PartitionStore {
             .with_settings(options.settings())
             .with_db_cache(Arc::new(options.cache.clone()), options.cache.next_id())
             .build();
-        let database = within(&name, &options, building).await?;
+        let database = Box::pin(within(&name, &options, building)).await?;
         let store = Self { database, place: name, options, closed: AtomicBool::new(false), commits: AtomicU64::new(0) };
         store.enter(epoch).await?;
         Ok(store)

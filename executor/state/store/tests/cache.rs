@@ -1,4 +1,5 @@
 //! The cache of blocks: it serves reads, and keeps its bound.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
 

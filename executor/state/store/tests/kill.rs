@@ -1,4 +1,5 @@
 //! An owner that is killed: what it said is durable, and each commit is whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from .._proto.udfleet.v1 import keyed_pb2
 from ..declaration import udf
 from ..errors import NoCapacityError
+from ..streams import KeyedStream
 from ..table.plan import function_names
 from .arguments import text
-from .keyed_stream import KeyedStream
 from .progress import shown
 from .runner import Batches
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from .plan import Functions
 
 if TYPE_CHECKING:
-    from .._client.keyed_stream import KeyedStream
     from .._proto.udfleet.v1 import plan_pb2
     from ..progress import BundleProgressHandler
+    from ..streams import KeyedStream
 
 
 class FleetFunctions(Functions, Protocol):

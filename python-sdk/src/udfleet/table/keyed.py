@@ -13,7 +13,7 @@ from . import operators as ops
 from .expression import Call, Column
 
 if TYPE_CHECKING:
-    from .._client.keyed_stream import KeyedStream
+    from ..streams import KeyedStream
     from .table import Table
 
 

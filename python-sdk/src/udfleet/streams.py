@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .._failures import from_grpc, from_info
-from .._grpc import grpc
-from .._proto.udfleet.v1 import keyed_pb2
-from ..errors import InternalError, InvalidInputError
+from ._failures import from_grpc, from_info
+from ._grpc import grpc
+from ._proto.udfleet.v1 import keyed_pb2
+from .errors import InternalError, InvalidInputError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .._rpc import Rpc
+    from ._rpc import Rpc
 
 BUNDLE_BYTES = 8 << 20
 """About the most bytes of a bundle: one message holds it."""
