@@ -140,10 +140,14 @@ def test_events(fleet, cli):
     assert [line.split()[3].rstrip(":") for line in lines][:1] == ["function_registered"]
     (last,) = cli("events", "-n", "1", "--json").stdout.splitlines()
     assert json.loads(last)["id"] == rows(fleet, "events")[-1]["id"]
-    (failing,) = eventually(
-        "failing calls are an event", lambda: cli("events", "--severity", "error").stdout.splitlines()
-    )
-    assert "calls of broken@1 began to fail" in failing
+
+    def failing():
+        # What an executor counted in the second in which it attached is of no rate, and so of no event.
+        failure_of(udfleet.UserCodeError, fleet.call, "broken", [7])
+        return cli("events", "--severity", "error").stdout.splitlines()
+
+    (told,) = eventually("failing calls are an event", failing)
+    assert "calls of broken@1 began to fail" in told
 
 
 def test_events_follow(fleet):
