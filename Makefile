@@ -79,7 +79,9 @@ test-dashboard: setup ## The dashboard in a real browser, on a fleet under load
 	@if [ -e $(DASHBOARD)/dist/index.html ]; then cd $(DASHBOARD) && npm test --silent; fi
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) -rs tests/dashboard
 
+# Programs with kill points are examples: after test-rust they are there already.
 test-python: setup
+	cargo build --release --locked --workspace --examples --config .config/quick-tests.toml
 	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/unit tests/fleet
 
 # An environment of its own for a test: $(call environment,FOLDER,its requirements' name).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::key;
 
@@ -67,7 +68,9 @@ impl Owners {
             let next = OwnerEntry { executor: endpoint.executor.clone(), epoch: newest + 1 };
             let value: Bytes = serde_json::to_vec(&next).unwrap_or_default().into();
             let condition = Condition::unchanged(entry_key.as_str(), found.map(|entry| entry.revision));
+            kill_points::reach("owner-chosen");
             if self.store.transact(&[condition], vec![Write::put(entry_key.as_str(), value)]).await?.is_some() {
+                kill_points::reach("owner-stored");
                 tracing::info!(state, partition, executor = next.executor, epoch = next.epoch, "a partition's owner");
                 return Ok(Owner { epoch: next.epoch, endpoint: Arc::clone(endpoint) });
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use udfleet_edge::auth::SendToken;
 use udfleet_edge::channel::error_of;
+use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES};
 use udfleet_proto::v1::partitions_client::PartitionsClient;
@@ -193,12 +194,18 @@ impl Partition {
                 (self.results, self.digest) = (answer.results, digest);
             }
             Reply::Failed(_) => self.may_retry(answer.failure)?,
-            Reply::Opened(_) | Reply::Committed(..) | Reply::Refused(_) => {}
+            Reply::Committed(..) => kill_points::reach("commit-answered"),
+            Reply::Opened(_) | Reply::Refused(_) => {}
         }
         Ok(Some(ClientEvent::Answered(answer.header, reply)))
     }
 
     async fn ask(&self, header: Header, request: Request) -> Result<Answer, Error> {
+        match request {
+            Request::Run(..) => kill_points::reach("run-forwarded"),
+            Request::Confirm(..) => kill_points::reach("confirm-forwarded"),
+            Request::Open | Request::Abort(_) => {}
+        }
         let message = PartitionRequest {
             function: self.context.function.name.clone(),
             state: self.context.state.clone(),

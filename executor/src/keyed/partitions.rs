@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use parking_lot::Mutex;
+use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 use udfleet_state::{Header, PositionRecord, Refusal};
@@ -168,6 +169,7 @@ impl Partitions {
 
 async fn close(partition: &OpenPartition) {
     partition.streams.lock().clear();
+    kill_points::reach("partition-closing");
     if let Err(error) = partition.store.close().await {
         tracing::warn!(%error, "a partition of keyed state was not closed in order; what is committed is durable");
     }

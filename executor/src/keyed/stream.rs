@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{KeyedBundle, PartitionReply};
 use udfleet_state::{
@@ -141,6 +142,7 @@ impl PartitionStream {
         input: Option<RunInput>,
     ) -> Result<Digest, Error> {
         let input = input.ok_or_else(|| Error::internal("a bundle came without rows"))?;
+        kill_points::reach("bundle-received");
         let changes = BundleChanges::new(Arc::clone(&context.store), &context.stream);
         let running = context.bundles.begin(Arc::clone(&changes) as _);
         let mut instance = match self.instance.take() {
@@ -164,6 +166,7 @@ impl PartitionStream {
         self.instance = Some(instance);
         let digest = digest(&results);
         self.held = Some(Held { changes, results });
+        kill_points::reach("bundle-run");
         Ok(digest)
     }
 
@@ -176,7 +179,13 @@ impl PartitionStream {
         let held = if attempt.is_some() { self.held.take() } else { None };
         let changes = held.map(|held| held.changes).unwrap_or_default();
         let commit = Commit { stream: &context.stream, record, changes };
-        context.store.commit(commit).await.map_err(|error| unreadable(&error))
+        if attempt.is_none() {
+            return context.store.commit(commit).await.map_err(|error| unreadable(&error));
+        }
+        kill_points::reach("bundle-confirmed");
+        context.store.commit(commit).await.map_err(|error| unreadable(&error))?;
+        kill_points::reach("bundle-durable");
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use slatedb::config::{CloseOptions, FlushOptions, FlushType};
 use slatedb::{Db, WriteBatch};
+use udfleet_kill_points as kill_points;
 use udfleet_state::PositionRecord;
 
 use crate::{StatePlace, StoreError, StoreOptions, claim, layout};
@@ -76,12 +77,14 @@ impl PartitionStore {
         let deadline = options.deadline();
         let claimed = tokio::time::timeout(deadline, claim::claim(place, epoch)).await;
         claimed.map_err(|_| StoreError::Slow { place: name.clone(), seconds: deadline.as_secs() })??;
+        kill_points::reach("epoch-claimed");
         let building = Db::builder(place.folder.clone().join("db"), place.objects.clone())
             .with_settings(options.settings())
             .with_db_cache(Arc::new(options.cache.clone()), options.cache.next_id())
             .build();
         let database = Box::pin(within(&name, &options, building)).await?;
         let store = Self { database, place: name, options, closed: AtomicBool::new(false), commits: AtomicU64::new(0) };
+        kill_points::reach("database-opened");
         store.enter(epoch).await?;
         Ok(store)
     }
@@ -174,9 +177,10 @@ impl PartitionStore {
         if commits.is_multiple_of(self.options.commits_per_table) {
             // In time for the next owner: a commit does not wait for it, nor fail with it.
             let database = self.database.clone();
-            tokio::spawn(
-                async move { database.flush_with_options(FlushOptions { flush_type: FlushType::MemTable }).await },
-            );
+            tokio::spawn(async move {
+                kill_points::reach("table-flush");
+                database.flush_with_options(FlushOptions { flush_type: FlushType::MemTable }).await
+            });
         }
         Ok(())
     }
@@ -232,6 +236,7 @@ impl PartitionStore {
         self.check_open()?;
         let written = within(&self.place, &self.options, async {
             let handle = self.database.write(batch).await?;
+            kill_points::reach("write-buffered");
             self.database.flush().await?;
             handle.await_durable().await
         });
