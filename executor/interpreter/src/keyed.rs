@@ -16,8 +16,12 @@ use crate::eval::{self, Call};
 use crate::failure::{log, user_error};
 use crate::function::Function;
 
-/// A bundle that runs.
-pub struct KeyedRun(Py<PyAny>);
+/// A bundle that runs. Others run in the same interpreter while a part of its results waits to be fetched.
+pub struct KeyedRun {
+    object: Py<PyAny>,
+    /// Which instance of the function runs it.
+    pub session: u64,
+}
 
 /// The columns that are arguments, and the bundle that has begun with them.
 pub fn begin(
@@ -41,27 +45,42 @@ pub fn begin(
     let values = eval::iterables(py, &given)?;
     let names: Vec<String> = arguments.schema().fields().iter().map(|field| field.name().clone()).collect();
     let keys: Vec<Bound<'_, PyBytes>> = encoded.iter().map(|key| PyBytes::new(py, key)).collect();
+    let run = KeyedRun { object: function.object.clone_ref(py), session };
     let begun =
         PyList::new(py, keys).and_then(|keys| Ok((keys, PyList::new(py, values)?))).and_then(|(keys, values)| {
             let object = function.object.bind(py);
             object.call_method1("begin", (session, bundle.token, bundle.bundle, bundle.now_ms, names, keys, values))
         });
     end_if_forked(py, begun.as_ref().err());
-    begun.map_err(|error| user_error(py, &error))?;
-    Ok((KeyedRun(function.object.clone_ref(py)), arguments))
+    match begun {
+        Ok(_) => Ok((run, arguments)),
+        Err(error) => {
+            run.discard(py);
+            Err(user_error(py, &error))
+        }
+    }
 }
 
 impl KeyedRun {
+    /// Its rows are the ones that run now, with its state.
+    pub fn resume(&self, py: Python<'_>) -> Result<(), Error> {
+        self.call(py, "resume")
+    }
+
     /// All rows have run: changes of state that are still held in memory are written.
     pub fn finish(&self, py: Python<'_>) -> Result<(), Error> {
-        let finished = self.0.bind(py).call_method0("finish");
-        end_if_forked(py, finished.as_ref().err());
-        finished.map(drop).map_err(|error| user_error(py, &error))
+        self.call(py, "finish")
+    }
+
+    fn call(&self, py: Python<'_>, method: &str) -> Result<(), Error> {
+        let called = self.object.bind(py).call_method1(method, (self.session,));
+        end_if_forked(py, called.as_ref().err());
+        called.map(drop).map_err(|error| user_error(py, &error))
     }
 
     /// The bundle has failed, or nobody wants it any more.
     pub fn discard(&self, py: Python<'_>) {
-        told(py, self.0.bind(py).call_method0("discard"));
+        told(py, self.object.bind(py).call_method1("discard", (self.session,)));
     }
 }
 

@@ -73,6 +73,18 @@ fn with_messages(results: ArrayRef, messages: ArrayRef) -> Result<Encoded, Arrow
     Encoder::new(schema)?.encode(vec![results, messages], rows)
 }
 
+/// The next part of a call's rows, how many they are, and whether there are more. After the last a bundle is finished.
+fn encoded_part(pipeline: &mut Pipeline, context: &mut Context<'_, '_>) -> Result<(Encoded, usize, bool), Error> {
+    let (part, more) = pipeline.next_part(context)?;
+    let rows = part.rows;
+    let encoded = pipeline.stage().encoder.borrow_mut().encode(part.columns, rows);
+    let encoded = encoded.map_err(|e| Error::internal(format!("the rows of a stage: {e}")))?;
+    if !more && let Some(bundle) = &pipeline.keyed {
+        bundle.finish(context.py)?;
+    }
+    Ok((encoded, rows, more))
+}
+
 fn no_batch(error: std::io::Error) -> Error {
     Error::internal(format!("shared memory with the executor: {error}"))
 }
@@ -103,17 +115,25 @@ impl BatchRunner {
     /// Cancels the rest of a call, or drops the groups of a session.
     pub fn cancel(&mut self, py: Python<'_>, output: &mut Output, cancel: &Cancel) {
         self.sessions.remove(&cancel.session);
-        if let Some(function) = self.instances.remove(&cancel.session) {
-            output.switch_to(py, &function);
-            keyed::forget(py, &function.object, cancel.session);
-        }
         if let Some(mut call) = self.parked.remove(&cancel.call) {
             // What generators print while they are closed is attributed to one of the call's functions.
             if let Some(function) = call.slots().first().cloned() {
                 output.switch_to(py, &function);
             }
-            call.close(py);
+            self.close(py, &mut call);
         }
+        if let Some(function) = self.instances.remove(&cancel.session) {
+            output.switch_to(py, &function);
+            keyed::forget(py, &function.object, cancel.session);
+        }
+    }
+
+    /// Ends a call that is not wanted any more, or has failed. With a bundle its instance of the function goes.
+    fn close(&mut self, py: Python<'_>, call: &mut Pipeline) {
+        if let Some(bundle) = &call.keyed {
+            self.instances.remove(&bundle.session);
+        }
+        call.close(py);
     }
 
     /// Runs a batch.
@@ -174,8 +194,14 @@ impl BatchRunner {
         output.switch_to(py, function);
         let named = |error: Error| error.function(&function.name);
         let batch = self.schemas.read(mapping, invoke, true)?;
+        let (run, arguments) = match keyed::begin(py, function, invoke.session, bundle, &batch) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.instances.remove(&invoke.session);
+                return Err(named(error));
+            }
+        };
         self.instances.insert(invoke.session, Rc::clone(function));
-        let (run, arguments) = keyed::begin(py, function, invoke.session, bundle, &batch).map_err(named)?;
         let prepared = columns(&arguments, function.inputs.as_deref()).and_then(|inputs| {
             let stage = self.stages.insert(function.number, Stage::plain(function, inputs.len())?);
             Pipeline::whole(stage, &self.functions, Chunk::of_columns(inputs, batch.num_rows()), OnError::Fail)
@@ -186,6 +212,7 @@ impl BatchRunner {
                 self.advance(py, output, id, pipeline, None)
             }
             Err(error) => {
+                self.instances.remove(&invoke.session);
                 run.discard(py);
                 Err(named(error))
             }
@@ -299,21 +326,15 @@ impl BatchRunner {
         let on_error = pipeline.on_error;
         let tally = Tally::of(pipeline.slots());
         let mut context = Context { py, output, tally, on_error, values: ValueCache::default(), writable };
-        let outcome = pipeline.next_part(&mut context);
+        let outcome = encoded_part(&mut pipeline, &mut context);
         let tally = context.tally;
-        let (part, more) = match outcome {
+        let (encoded, rows, more) = match outcome {
             Ok(part) => part,
             Err(error) => {
-                pipeline.close(py);
+                self.close(py, &mut pipeline);
                 return Err(error);
             }
         };
-        if !more && let Some(bundle) = pipeline.keyed.take() {
-            bundle.finish(py)?;
-        }
-        let rows = part.rows;
-        let encoded = pipeline.stage().encoder.borrow_mut().encode(part.columns, rows);
-        let encoded = encoded.map_err(|e| Error::internal(format!("the rows of a stage: {e}")))?;
         if more {
             self.parked.insert(id, pipeline);
         }

@@ -46,3 +46,6 @@ class Json:
 
     def decode(self, data: bytes) -> Any:
         return json.loads(data)
+
+    def kept(self, value: Any, data: bytes) -> Any:
+        return self.decode(data)

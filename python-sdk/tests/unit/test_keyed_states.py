@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import random
+import signal
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +14,7 @@ from fake_state import Json, Memory
 
 from udfleet import DataTypes
 from udfleet._state.backend import CacheSizes
+from udfleet._state.codec import codec_of
 from udfleet._state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -444,3 +448,37 @@ def test_maps_are_dicts(size: int, page: int) -> None:
             states, found = map_on(memory, size, page)
             states.set_current_key(key)
             assert list(found.items()) == sorted(model.items()), seed
+
+
+STORED = [
+    (DataTypes.BIGINT(), 1, 1),
+    (DataTypes.BIGINT(), signal.SIGTERM, 15),
+    (DataTypes.DOUBLE(), 3, 3.0),
+    (DataTypes.DOUBLE(), -0.0, 0.0),
+    (DataTypes.FLOAT(), 0.1, 0.10000000149011612),
+    (DataTypes.DECIMAL(10, 2), decimal.Decimal("1.5"), decimal.Decimal("1.50")),
+    (DataTypes.STRING(), "word", "word"),
+    (DataTypes.BYTES(), bytearray(b"ab"), b"ab"),
+    (DataTypes.BOOLEAN(), True, True),
+    (DataTypes.DATE(), datetime.date(2024, 2, 29), datetime.date(2024, 2, 29)),
+]
+
+
+@pytest.mark.parametrize(("data_type", "given", "stored"), STORED, ids=str)
+def test_what_was_updated_is_read_as_it_is_stored(data_type: Any, given: Any, stored: Any) -> None:
+    memory = Memory()
+    states = KeyedStates(memory, codec_of)
+    states.begin(1, 0)
+    state = states.get_state(ValueStateDescriptor("v", data_type))
+    states.set_current_key(b"k")
+    state.update(given)
+    if isinstance(given, bytearray):
+        given[0] = 0
+    cached = state.value()
+    states.commit()
+    again = KeyedStates(memory, codec_of)
+    again.begin(2, 0)
+    state = again.get_state(ValueStateDescriptor("v", data_type))
+    again.set_current_key(b"k")
+    for read in (cached, state.value()):
+        assert (type(read), repr(read)) == (type(stored), repr(stored))

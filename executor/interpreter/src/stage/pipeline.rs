@@ -183,6 +183,9 @@ impl Pipeline {
 
     /// The next part of the output, and whether there are more.
     pub fn next_part(&mut self, context: &mut Context<'_, '_>) -> Result<(OutputRows, bool), Error> {
+        if let Some(bundle) = &self.keyed {
+            bundle.resume(context.py)?;
+        }
         let mut parts: Vec<OutputRows> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         while parts.is_empty() || (rows < self.stage.max_rows && bytes < PART_BYTES) {
@@ -241,6 +244,10 @@ impl Pipeline {
 
     /// Closes generators that still run.
     pub fn close(&mut self, py: Python<'_>) {
+        if let Some(bundle) = &self.keyed {
+            // What generators do while they are closed is done with their own state, unless it is forgotten already.
+            let _ = bundle.resume(py);
+        }
         for level in self.levels.iter_mut().rev() {
             if let Level::Unnest { active: Some(active), .. } = level {
                 active.close(py);

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         def decode(self, data: bytes) -> Any:
             """The value, a new one each time."""
 
+        def kept(self, value: Any, data: bytes) -> Any:
+            """What `decode` gives for a value that was encoded as `data`: the value itself where it is no other."""
+
 
 class CacheSizes:
     """`python.state.cache-size`, and the three keys of map states."""

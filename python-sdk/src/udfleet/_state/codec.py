@@ -53,6 +53,8 @@ def codec_of(data_type: DataType) -> Codec:
 class _Codec:
     __slots__ = ("_type",)
     is_immutable = True
+    _same: type | None = None
+    """Values of this very class are decoded as they were encoded."""
 
     def __init__(self, data_type: DataType) -> None:
         self._type = data_type
@@ -60,9 +62,16 @@ class _Codec:
     def _misfit(self, value: Any) -> StateTypeError:
         return StateTypeError(f"{value!r:.100} does not fit {self._type}, the type that its state is declared with")
 
+    def kept(self, value: Any, data: bytes) -> Any:
+        return value if type(value) is self._same else self.decode(data)
+
+    def decode(self, data: bytes) -> Any:
+        raise NotImplementedError
+
 
 class _Integer(_Codec):
     __slots__ = ("_bits", "_bytes")
+    _same = int
 
     def __init__(self, data_type: DataType, bits: int) -> None:
         super().__init__(data_type)
@@ -110,6 +119,7 @@ class _Float(_Floating):
 
 class _Boolean(_Codec):
     __slots__ = ()
+    _same = bool
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, bool):
@@ -122,6 +132,7 @@ class _Boolean(_Codec):
 
 class _Text(_Codec):
     __slots__ = ()
+    _same = str
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, str) or len(value) > self._type.length:
@@ -139,6 +150,7 @@ class _Text(_Codec):
 
 class _Bytes(_Codec):
     __slots__ = ()
+    _same = bytes
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, (bytes, bytearray, memoryview)) or len(value) > self._type.length:
@@ -173,6 +185,7 @@ class _Decimal(_Codec):
 
 class _Date(_Codec):
     __slots__ = ()
+    _same = datetime.date
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from .process_function import KeyedProcessFunction
 
 
+class _Bundle:
+    """A bundle that runs. Others may run between two parts of its results."""
+
+    __slots__ = ("names", "process", "token")
+
+    def __init__(self, process: KeyedProcess, token: int, names: list[str]) -> None:
+        self.process = process
+        self.token = token
+        self.names = names
+
+
 class KeyedTableFunction(TableFunction):
     """Has an instance of the function for each stream at each partition that this interpreter serves."""
 
@@ -30,9 +41,8 @@ class KeyedTableFunction(TableFunction):
         self._processes: dict[int, KeyedProcess] = {}
         self._surroundings: FunctionContext | None = None
         self._channel: StateChannel | None = None
-        self._session = 0
-        self._running: KeyedProcess | None = None
-        self._names: list[str] = []
+        self._bundles: dict[int, _Bundle] = {}
+        self._running: _Bundle | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (KeyedTableFunction, (self._function,))
@@ -72,15 +82,13 @@ class KeyedTableFunction(TableFunction):
         :param keys: of its rows, encoded.
         :param columns: their values, column by column.
         """
-        if self._channel is None or self._surroundings is None:
+        if self._surroundings is None:
             raise RuntimeError("a bundle came before the function was opened")
-        self._channel.token = token
-        self._names = names
-        self._session = session
         process = self._processes.get(session)
         if process is None:
             process = self._processes[session] = KeyedProcess(self._instance, self._states, self._surroundings)
-        self._running = process
+        self._bundles[session] = _Bundle(process, token, names)
+        self.resume(session)
         values = columns[0] if len(columns) == 1 else zip(*columns)
         process.begin(bundle, now, list(zip(keys, values)))
 
@@ -97,22 +105,34 @@ class KeyedTableFunction(TableFunction):
         if self._running is None:
             raise RuntimeError("a function with keyed state is called by streams with an id")
         row = Row(*values)
-        row.set_field_names(self._names)
-        return self._running.process(row)
+        row.set_field_names(self._running.names)
+        return self._running.process.process(row)
 
-    def finish(self) -> None:
-        """All rows of the bundle have run."""
-        process, self._running = self._running, None
-        if process is not None:
-            process.finish()
+    def resume(self, session: int) -> None:
+        """The rows of this session's bundle are the ones that run now, with its state."""
+        self._select(self._bundles.get(session))
+        if self._running is None:
+            raise RuntimeError("the bundle has ended")
 
-    def discard(self) -> None:
-        """The bundle has failed, or nobody wants it: its instance goes, with what it holds in memory."""
-        self._running = None
-        self.forget(self._session)
+    def _select(self, bundle: _Bundle | None) -> None:
+        self._running = bundle
+        if self._channel is not None:
+            self._channel.token = 0 if bundle is None else bundle.token
+
+    def finish(self, session: int) -> None:
+        """All rows of the session's bundle have run."""
+        self.resume(session)
+        self._bundles.pop(session).process.finish()
+        self._select(None)
+
+    def discard(self, session: int) -> None:
+        """The session's bundle has failed, or nobody wants it: its instance goes, with what it holds in memory."""
+        self.forget(session)
 
     def forget(self, session: int) -> None:
         """An instance is not needed any more."""
+        self._bundles.pop(session, None)
+        self._select(None)
         process = self._processes.pop(session, None)
         if process is not None:
             process.close()

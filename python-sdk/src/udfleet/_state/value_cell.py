@@ -68,7 +68,7 @@ class ValueCell:
             return
         data = self._codec.encode(value)
         self._stamped = self._lifetime.stamp(data)
-        self._value = value if self._codec.is_immutable else None
+        self._value = self._codec.kept(value, data) if self._codec.is_immutable else None
         self._is_loaded = True
         self._changed = True
 
