@@ -482,3 +482,27 @@ def test_what_was_updated_is_read_as_it_is_stored(data_type: Any, given: Any, st
     again.set_current_key(b"k")
     for read in (cached, state.value()):
         assert (type(read), repr(read)) == (type(stored), repr(stored))
+
+
+def test_integers_are_encoded_once_however_often_they_change() -> None:
+    memory = Memory()
+    states = KeyedStates(memory, codec_of)
+    state = states.get_state(ValueStateDescriptor("n", DataTypes.INT()))
+    states.begin(1, 0, [b"k"])
+    states.set_current_key(b"k")
+    for number in range(5):
+        state.update(number)
+        assert state.value() == number
+    with pytest.raises(TypeError):
+        state.update(1 << 31)
+    with pytest.raises(TypeError):
+        state.update(True)
+    assert state.value() == 4
+    states.commit()
+    fresh = KeyedStates(memory, codec_of)
+    again = fresh.get_state(ValueStateDescriptor("n", DataTypes.INT()))
+    fresh.begin(2, 0, [b"k"])
+    fresh.set_current_key(b"k")
+    assert again.value() == 4
+    again.clear()
+    assert again.value() is None

@@ -70,12 +70,14 @@ class _Codec:
 
 
 class _Integer(_Codec):
-    __slots__ = ("_bits", "_bytes")
+    __slots__ = ("_bits", "_bytes", "exact")
     _same = int
 
     def __init__(self, data_type: DataType, bits: int) -> None:
         super().__init__(data_type)
         self._bits = bits - 1
+        self.exact = (int, -1 << self._bits, (1 << self._bits) - 1)
+        """Values of this very Python type, from the one number to the other, fit."""
         self._bytes = bits // 8
 
     def encode(self, value: Any) -> bytes:

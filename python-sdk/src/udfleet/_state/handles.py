@@ -32,11 +32,14 @@ class ValueState(KeyedState):
 
     def value(self) -> Any:
         """The value, or None. What is changed in place is kept only once it is passed to `update`."""
-        return self._states.cell(self._name).value()
+        # A cell in memory is found without a call: this is done for each row.
+        cell = self._states._current.get(self._name)
+        return (self._states.cell(self._name) if cell is None else cell).value()
 
     def update(self, value: Any) -> None:
         """Sets the value; None removes it."""
-        self._states.cell(self._name).update(value)
+        cell = self._states._current.get(self._name)
+        (self._states.cell(self._name) if cell is None else cell).update(value)
 
 
 class ListState(KeyedState):

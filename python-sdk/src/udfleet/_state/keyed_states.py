@@ -48,8 +48,10 @@ class KeyedStates:
         self._makers: dict[str, Callable[[bytes], Cell]] = {}
         self._descriptors: dict[str, StateDescriptor] = {}
         self._key: bytes | None = None
-        self._current: dict[str, Cell] = {}
-        self._held: OrderedDict[tuple[str, bytes], Cell] = OrderedDict()
+        self._current: dict[str, Any] = {}
+        """States of the current key that are in memory."""
+        self._held: OrderedDict[bytes, dict[str, Cell]] = OrderedDict()
+        self._held_count = 0
         self._read_ahead: dict[bytes, bytes | None] = {}
 
     def get_state(self, descriptor: ValueStateDescriptor) -> ValueState:
@@ -116,21 +118,35 @@ class KeyedStates:
         self._read_ahead = dict(zip(wanted, self._backend.read(wanted))) if wanted else {}
 
     def _holds(self, name: str, key: bytes) -> bool:
-        return (name, key) in self._held or (key == self._key and name in self._current)
+        return name in (self._current if key == self._key else self._held.get(key, ()))
 
     def set_current_key(self, key: bytes) -> None:
         """The key of the rows that come now."""
         if key == self._key:
             return
-        for name, cell in self._current.items():
-            if self._key is not None:
-                self._held[(name, self._key)] = cell
-        found = {name: self._held.pop((name, key), None) for name in self._makers}
-        self._current = {name: cell for name, cell in found.items() if cell is not None}
+        held = self._held
+        if self._key is not None and self._current:
+            held[self._key] = self._current
+            self._held_count += len(self._current)
+        found = held.pop(key, None)
+        if found is None:
+            self._current = {}
+        else:
+            self._current = found
+            self._held_count -= len(found)
         self._key = key
+        if self._held_count > self._sizes.states:
+            self._evict()
+
+    def _evict(self) -> None:
+        """States that were used longest ago are written, one by one, until there are as many as may be held."""
         evicted: list[Cell] = []
-        while len(self._held) > self._sizes.states:
-            evicted.append(self._held.popitem(last=False)[1])
+        while self._held_count > self._sizes.states:
+            oldest, cells = next(iter(self._held.items()))
+            evicted.append(cells.pop(next(iter(cells))))
+            self._held_count -= 1
+            if not cells:
+                del self._held[oldest]
         self._write(evicted)
 
     def cell(self, name: str) -> Any:
@@ -146,12 +162,14 @@ class KeyedStates:
     def commit(self) -> None:
         """The bundle has run: all that has changed is written, in one request. What is held stays."""
         self._read_ahead = {}
-        self._write([*self._held.values(), *self._current.values()])
+        held = [cell for cells in self._held.values() for cell in cells.values()]
+        self._write([*held, *self._current.values()])
 
     def discard(self) -> None:
         """The bundle has failed: nothing of what is held is true."""
         self._read_ahead = {}
         self._held.clear()
+        self._held_count = 0
         self._current = {}
         self._key = None
 

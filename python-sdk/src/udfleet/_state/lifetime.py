@@ -14,9 +14,11 @@ _TIME = 8
 class Lifetime:
     """How values of one state are stamped, and when they are gone."""
 
-    __slots__ = ("_clock", "_config")
+    __slots__ = ("_clock", "_config", "is_endless")
 
     def __init__(self, config: StateTtlConfig | None, clock: BundleClock) -> None:
+        self.is_endless = config is None
+        """Whether values never expire."""
         self._config = config
         self._clock = clock
 
