@@ -169,7 +169,7 @@ fn sized(artifact: &Artifact) -> Result<(), Error> {
 /// Every artifact that the definition needs, by hash.
 #[must_use]
 pub fn artifacts(definition: &FunctionDefinition) -> BTreeMap<&str, &Artifact> {
-    let own = definition.payload.iter().chain(&definition.pickle_support);
+    let own = definition.payload.iter().chain(&definition.pickle_support).chain(&definition.parts);
     let environment = definition.environment.iter();
     let others = environment.flat_map(|e| e.requirements_cache.iter().chain(&e.files).chain(&e.archives));
     own.chain(others).map(|artifact| (artifact.hash.as_str(), artifact)).collect()

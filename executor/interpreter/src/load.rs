@@ -47,6 +47,10 @@ pub fn load(py: Python<'_>, spec: &[u8]) -> Result<Function, Error> {
     let payload = read(&spec.payload_path, definition.payload.as_ref())?;
     import_containers(py, definition.func_type()).map_err(describe)?;
     let object = unpickle(py, &payload).map_err(describe)?;
+    if !definition.parts.is_empty() {
+        let parts = parts(py, &spec, &definition, describe)?;
+        object.call_method1("compose", (parts,)).map_err(describe)?;
+    }
     if definition.keyed.is_some() {
         keyed::configure(&object, &definition.config).map_err(describe)?;
     }
@@ -84,6 +88,21 @@ fn read(path: &str, artifact: Option<&Artifact>) -> Result<Vec<u8>, Error> {
     let problem = format!("its SHA-256 is {found}, and {wanted} was registered");
     Err(failed(path, problem)
         .hint("the file was changed on the executor: `udfleet drain` it, and see who can write there"))
+}
+
+/// What the payloads of other functions hold that this one calls.
+fn parts<'py>(
+    py: Python<'py>,
+    spec: &LoadSpec,
+    definition: &v1::FunctionDefinition,
+    describe: impl Fn(PyErr) -> Error,
+) -> Result<Bound<'py, PyList>, Error> {
+    let parts = PyList::empty(py);
+    for (path, artifact) in spec.part_paths.iter().zip(&definition.parts) {
+        let payload = read(path, Some(artifact))?;
+        unpickle(py, &payload).and_then(|part| parts.append(part)).map_err(&describe)?;
+    }
+    Ok(parts)
 }
 
 /// What user code gave in this process: a child that it has forked ends here.

@@ -190,7 +190,8 @@ impl NodeState {
 
     fn collect(&self) {
         let definitions = self.holdings.wanted().iter().flat_map(|(_, e)| e.functions.iter().map(|(_, f)| f));
-        let artifacts = definitions.flat_map(|f| f.payload.iter().chain(&f.pickle_support)).map(|a| a.hash.clone());
+        let artifacts =
+            definitions.flat_map(|f| f.payload.iter().chain(&f.pickle_support).chain(&f.parts)).map(|a| a.hash.clone());
         let (artifacts, context): (BTreeSet<String>, _) = (artifacts.collect(), Arc::clone(&self.context));
         tokio::task::spawn_blocking(move || {
             let removed = context.environments.collect(context.ttl);

@@ -74,6 +74,10 @@ async fn prepare(
         Some(artifact) => fetch(context, folders, artifact).await?,
         None => String::new(),
     };
+    let mut part_paths = Vec::with_capacity(definition.parts.len());
+    for part in &definition.parts {
+        part_paths.push(fetch(context, folders, part).await?);
+    }
     Ok(LoadSpec {
         function: number,
         definition: Some(FunctionDefinition::clone(definition)),
@@ -82,6 +86,7 @@ async fn prepare(
         max_rows: ARROW_BATCH_SIZE.integer(&definition.config).min(BUNDLE_SIZE.integer(&definition.config)),
         executor: context.executor.clone(),
         subtask: Some(subtask),
+        part_paths,
     })
 }
 

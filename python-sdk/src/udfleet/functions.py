@@ -148,3 +148,10 @@ class TableAggregateFunction(ImperativeAggregateFunction):
     @abstractmethod
     def emit_value(self, accumulator: Any) -> Iterable[Any]:
         """The group's rows."""
+
+    def emit_update_with_retract(self, accumulator: Any, out: Any) -> None:
+        """Tells a stream what has changed in the group's rows: `out.collect(row)`, `out.retract(row)`.
+
+        Where it is defined, streams use it in place of `emit_value`, of which they tell all rows anew each time.
+        """
+        raise RuntimeError(f"{type(self).__name__} does not define emit_update_with_retract()")

@@ -44,7 +44,7 @@ def rows(*given: str) -> list[tuple[bytes, Any, Row]]:
 
 def run(process: KeyedProcess, bundle: int, given: list[tuple[bytes, Any, Row]]) -> list[Any]:
     """A bundle as the interpreter runs it."""
-    process.begin(bundle, 0, [(encoded, key) for encoded, key, _ in given])
+    process.begin(bundle, 0, [encoded for encoded, _, _ in given], [key for _, key, _ in given])
     results = [result for _, _, row in given for result in process.process(row)]
     process.finish()
     return results

@@ -95,6 +95,13 @@ def register(
     )
     if name is None:
         definition.name = _content_name(f.name, definition)
+    return submit(rpc, definition, shipment, report, seconds)
+
+
+def submit(
+    rpc: Rpc, definition: function_pb2.FunctionDefinition, shipment: Shipment, report: OnEvent, seconds: float
+) -> FunctionView:
+    """Sends a definition with its artifacts; returns when the function can be called or raises why it can't."""
     shipment.send(rpc, report, seconds)
     request = fleet_pb2.RegisterFunctionRequest(
         definition=definition, timeout_ms=max(1, int(seconds * 1000)), request_id=uuid.uuid4().hex

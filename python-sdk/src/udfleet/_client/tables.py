@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,14 +13,17 @@ from ..errors import NoCapacityError
 from ..streams import KeyedStream
 from ..table.plan import function_names
 from .arguments import text
+from .groups import group_function
 from .progress import shown
 from .runner import Batches
 
 if TYPE_CHECKING:
-    from .._proto.udfleet.v1 import plan_pb2
+    from .._proto.udfleet.v1 import function_pb2, plan_pb2
     from .._rpc import Rpc
+    from .._state.group_spec import GroupSpec
     from ..progress import BundleProgressHandler
     from ..table.table import Table
+    from ..types import DataType
     from .inline import FleetFunctions
     from .runner import Runner
 
@@ -35,6 +38,7 @@ class Tables:
     _rpc: Rpc
     _functions: FleetFunctions
     _runner: Runner
+    _config: dict[str, Any]
 
     def _explain_plan(self, plan: plan_pb2.Plan) -> str:
         self._ensure_interpreter(plan)
@@ -84,6 +88,19 @@ class Tables:
         )
         return KeyedStream(self._rpc, opening, batches, commits_itself)
 
+    def _definition(self, function: str) -> function_pb2.FunctionDefinition:
+        return self._rpc.describe(function).definition
+
+    def _group_function(
+        self,
+        spec: GroupSpec,
+        functions: Sequence[function_pb2.FunctionDefinition],
+        input_types: Sequence[DataType],
+        result_type: DataType,
+        partitions: int | None,
+    ) -> str:
+        return group_function(self._rpc, spec, functions, input_types, result_type, partitions, self._config)
+
     def _show_progress(
         self, name: str, batches: Iterator[pa.RecordBatch], total: int | None
     ) -> Iterator[pa.RecordBatch]:
@@ -119,13 +136,15 @@ class Tables:
 
         return Table(self, sources.from_pandas(frame, schema))
 
-    def from_batches(self, batches: Any, schema: Any = None) -> Table:
+    def from_batches(self, batches: Any, schema: Any = None, *, row_kind: str | None = None) -> Table:
         """A table of RecordBatches as they come, in constant memory.
 
         :param batches: a list, a RecordBatchReader, an iterator (which serves one run), or a function that makes one.
         :param schema: an Arrow schema, or as for `from_elements`; needed where the first batch is not known yet.
+        :param row_kind: the rows are changes of a table, and this column says what they do to it: 0 inserts (+I), 1 is
+            a row before (-U) and 2 after (+U) an update, 3 deletes (-D). Streams of groups apply them.
         """
         from ..table import sources
         from ..table.table import Table
 
-        return Table(self, sources.from_batches(batches, schema))
+        return Table(self, sources.from_batches(batches, schema, row_kind))

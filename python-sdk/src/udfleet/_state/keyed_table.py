@@ -9,8 +9,10 @@ from ..row import Row
 from .backend import CacheSizes
 from .channel import StateChannel
 from .codec import codec_of
+from .group_process import GroupProcess
 from .keyed_states import KeyedStates
 from .process_function import KeyedProcess
+from .stream_aggregates import functions_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..functions import FunctionContext
+    from .group_spec import GroupSpec
     from .process_function import KeyedProcessFunction
 
 
@@ -26,30 +29,26 @@ class _Bundle:
 
     __slots__ = ("names", "process", "token")
 
-    def __init__(self, process: KeyedProcess, token: int, names: list[str]) -> None:
+    def __init__(self, process: Any, token: int, names: list[str]) -> None:
         self.process = process
         self.token = token
         self.names = names
 
 
-class KeyedTableFunction(TableFunction):
-    """Has an instance of the function for each stream at each partition that this interpreter serves."""
+class StatefulTableFunction(TableFunction):
+    """Has an instance for each stream at each partition that this interpreter serves."""
 
-    def __init__(self, function: KeyedProcessFunction) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self._sizes = CacheSizes()
-        self._processes: dict[int, KeyedProcess] = {}
+        self._processes: dict[int, Any] = {}
         self._surroundings: FunctionContext | None = None
         self._channel: StateChannel | None = None
         self._bundles: dict[int, _Bundle] = {}
         self._running: _Bundle | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (KeyedTableFunction, (self._function,))
-
-    def is_deterministic(self) -> bool:
-        """Whether the function says so."""
-        return self._function.is_deterministic()
+    def _new_process(self, surroundings: FunctionContext) -> Any:
+        """A further instance."""
+        raise NotImplementedError
 
     def configure(self, states: int, map_reads: int, map_writes: int, map_page: int) -> None:
         """How large its caches are: `python.state.cache-size` and its like."""
@@ -86,27 +85,15 @@ class KeyedTableFunction(TableFunction):
             raise RuntimeError("a bundle came before the function was opened")
         process = self._processes.get(session)
         if process is None:
-            process = self._processes[session] = KeyedProcess(self._instance, self._states, self._surroundings)
+            process = self._processes[session] = self._new_process(self._surroundings)
         self._bundles[session] = _Bundle(process, token, names)
         self.resume(session)
-        values = columns[0] if len(columns) == 1 else zip(*columns)
-        process.begin(bundle, now, list(zip(keys, values)))
-
-    def _instance(self) -> KeyedProcessFunction:
-        return copy.deepcopy(self._function)
+        process.begin(bundle, now, keys, columns[0] if len(columns) == 1 else list(zip(*columns)))
 
     def _states(self) -> KeyedStates:
         if self._channel is None:
             raise RuntimeError("a bundle came before the function was opened")
         return KeyedStates(self._channel, codec_of, self._sizes)
-
-    def eval(self, *values: Any) -> Any:
-        """The results of the next row."""
-        if self._running is None:
-            raise RuntimeError("a function with keyed state is called by streams with an id")
-        row = Row(*values)
-        row.set_field_names(self._running.names)
-        return self._running.process.process(row)
 
     def resume(self, session: int) -> None:
         """The rows of this session's bundle are the ones that run now, with its state."""
@@ -136,3 +123,57 @@ class KeyedTableFunction(TableFunction):
         process = self._processes.pop(session, None)
         if process is not None:
             process.close()
+
+
+class KeyedTableFunction(StatefulTableFunction):
+    """A function that sees row after row."""
+
+    def __init__(self, function: KeyedProcessFunction) -> None:
+        super().__init__()
+        self._function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (KeyedTableFunction, (self._function,))
+
+    def is_deterministic(self) -> bool:
+        """Whether the function says so."""
+        return self._function.is_deterministic()
+
+    def _new_process(self, surroundings: FunctionContext) -> KeyedProcess:
+        return KeyedProcess(self._instance, self._states, surroundings)
+
+    def _instance(self) -> KeyedProcessFunction:
+        return copy.deepcopy(self._function)
+
+    def eval(self, *values: Any) -> Any:
+        """The results of the next row."""
+        if self._running is None:
+            raise RuntimeError("a function with keyed state is called by streams with an id")
+        row = Row(*values)
+        row.set_field_names(self._running.names)
+        return self._running.process.process(row)
+
+
+class GroupTableFunction(StatefulTableFunction):
+    """Aggregates of groups: what has become of them with each bundle."""
+
+    def __init__(self, spec: GroupSpec) -> None:
+        super().__init__()
+        self._spec = spec
+        self._parts: Sequence[Any] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (GroupTableFunction, (self._spec,))
+
+    def compose(self, parts: Sequence[Any]) -> None:
+        """What the payloads of the functions hold that it calls, before it is opened."""
+        self._parts = parts
+
+    def _new_process(self, surroundings: FunctionContext) -> GroupProcess:
+        return GroupProcess(self._spec, functions_of(self._spec, self._parts), self._states, surroundings)
+
+    def eval(self, *values: Any) -> Any:
+        """What the next row changes."""
+        if self._running is None:
+            raise RuntimeError("a function with keyed state is called by streams with an id")
+        return self._running.process.process(values)

@@ -88,11 +88,11 @@ class KeyedProcess:
         self._context = ProcessContext()
         self._keys: Iterator[tuple[bytes, Any]] = iter(())
 
-    def begin(self, bundle: int, now: int, keys: Sequence[tuple[bytes, Any]]) -> None:
+    def begin(self, bundle: int, now: int, keys: Sequence[bytes], values: Sequence[Any]) -> None:
         """A bundle begins, of rows with these keys, encoded and as values."""
         _, states = self._open()
-        states.begin(bundle, now, [encoded for encoded, _ in keys])
-        self._keys = iter(keys)
+        states.begin(bundle, now, keys)
+        self._keys = iter(zip(keys, values))
 
     def process(self, row: Row) -> Any:
         """What the function gives for the next row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -10,9 +10,11 @@ import pyarrow as pa
 from .plan import Functions
 
 if TYPE_CHECKING:
-    from .._proto.udfleet.v1 import plan_pb2
+    from .._proto.udfleet.v1 import function_pb2, plan_pb2
+    from .._state.group_spec import GroupSpec
     from ..progress import BundleProgressHandler
     from ..streams import KeyedStream
+    from ..types import DataType
 
 
 class FleetFunctions(Functions, Protocol):
@@ -55,6 +57,19 @@ class PlanFleet(Protocol):
         commits_itself: bool,
     ) -> KeyedStream:
         """A stream of key columns and arguments, which are given from a row on."""
+
+    def _definition(self, function: str) -> function_pb2.FunctionDefinition:
+        """A registered function."""
+
+    def _group_function(
+        self,
+        spec: GroupSpec,
+        functions: Sequence[function_pb2.FunctionDefinition],
+        input_types: Sequence[DataType],
+        result_type: DataType,
+        partitions: int | None,
+    ) -> str:
+        """The name of the function with keyed state that runs these groups, registered where it is new."""
 
     def _show_progress(
         self, name: str, batches: Iterator[pa.RecordBatch], total: int | None

@@ -40,6 +40,8 @@ class Source:
         self.rows = rows
         self.replayable = replayable
         """Whether the batches can be given once more."""
+        self.row_kind: str | None = None
+        """The column that says what rows do to the table whose changes they are."""
         self._batches = batches
         self._taken = False
 
@@ -265,8 +267,24 @@ def _pandas_column(name: str, column: Any, data_type: DataType | None) -> tuple[
     return field, _column(column, field, to_column)
 
 
-def from_batches(batches: Any, schema: Any = None) -> Source:
+_KINDS = frozenset({"TINYINT", "SMALLINT", "INT", "BIGINT"})
+
+
+def from_batches(batches: Any, schema: Any = None, row_kind: str | None = None) -> Source:
     """RecordBatches: a list, a reader, an iterator (used once), or a function that makes an iterator."""
+    source = _from_batches(batches, schema)
+    if row_kind is not None:
+        roots = [field.data_type.root for field in source.fields if field.name == row_kind]
+        if not roots or roots[0] not in _KINDS:
+            raise InvalidInputError(
+                f"row_kind names a column of whole numbers, and {row_kind!r} is none",
+                hint="0 inserts, 1 and 2 are the rows before and after an update, 3 deletes",
+            )
+        source.row_kind = row_kind
+    return source
+
+
+def _from_batches(batches: Any, schema: Any) -> Source:
     given = declared_fields(schema if schema is not None else getattr(batches, "schema", None))
     if isinstance(batches, pa.RecordBatch):
         batches = [batches]

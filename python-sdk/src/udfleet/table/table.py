@@ -25,7 +25,10 @@ from .schema import TableSchema
 from .sources import Source
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .._proto.udfleet.v1 import plan_pb2
+    from ..streams import KeyedStream
     from .fleet import PlanFleet
     from .keyed import KeyedTable
 
@@ -109,6 +112,29 @@ class Table:
         from .keyed import KeyedTable, keys_of
 
         return KeyedTable(self, keys_of(self, keys))
+
+    def open_stream(
+        self,
+        stream: str,
+        *,
+        commit: str = "auto",
+        update_before: bool = True,
+        state_ttl: timedelta | None = None,
+        partitions: int | None = None,
+    ) -> KeyedStream:
+        """Opens a stream of this table's groups: `group_by("user").select("user, sum(x) as s").open_stream("sums")`.
+
+        Its bundles are changes of the groups' table: `row_kind`, the last column, is 0 where a row is inserted, 1 and 2
+        for the rows before and after an update, 3 where one is deleted.
+
+        :param stream: the id of the stream, as for `key_by(...).process(...)`; so is `commit`.
+        :param update_before: whether rows before updates are told.
+        :param state_ttl: groups that had no row for so long are forgotten; None: never.
+        :param partitions: into how many the groups fall, 1 to 256; 16 by default.
+        """
+        from .stream_groups import open_stream
+
+        return open_stream(self, stream, commit, update_before, state_ttl, partitions)
 
     def group_by(self, *keys: Any) -> GroupedTable:
         """Groups of rows with equal keys."""
@@ -305,6 +331,10 @@ class Table:
 
     def _run(self, on_error: str | None, handler: BundleProgressHandler | None) -> Iterator[pa.RecordBatch]:
         source = self._source
+        if getattr(source, "row_kind", None) is not None and any(map(_groups, self._steps)):
+            raise InvalidPlanError(
+                "groups of a table of changes are computed by a stream", hint='end with .open_stream("id")'
+            )
         batches = functools.partial(source.batches, on_error) if isinstance(source, Derived) else source.batches
         if not self._steps:
             yield from batches()
@@ -358,6 +388,10 @@ def _leaves(value: Expression, field: Field) -> Iterator[Named]:
         yield value.alias(field.name)
     for part in field.data_type.fields:
         yield from _leaves(value.get(part.name), part)
+
+
+def _groups(step: ops.Operator) -> bool:
+    return isinstance(step, (ops.Group, ops.GroupWhole))
 
 
 def _free(name: str, taken: list[str]) -> str:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from . import types_pb2 as udfleet_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19udfleet/v1/function.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/types.proto\"4\n\x08\x41rtifact\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\xc7\x01\n\x0b\x45nvironment\x12\x0e\n\x06python\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x03(\t\x12\x30\n\x12requirements_cache\x18\x03 \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12#\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x14.udfleet.v1.Artifact\x12&\n\x08\x61rchives\x18\x05 \x03(\x0b\x32\x14.udfleet.v1.Artifact\x12\x13\n\x0b\x63onstraints\x18\x06 \x03(\t\"\x9f\x0b\n\x12\x46unctionDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12&\n\x08language\x18\x03 \x01(\x0e\x32\x14.udfleet.v1.Language\x12&\n\x04kind\x18\x04 \x01(\x0e\x32\x18.udfleet.v1.FunctionKind\x12\'\n\tfunc_type\x18\x05 \x01(\x0e\x32\x14.udfleet.v1.FuncType\x12\x13\n\x0binput_typed\x18\x06 \x01(\x08\x12)\n\x0binput_types\x18\x07 \x03(\x0b\x32\x14.udfleet.v1.DataType\x12)\n\x0bresult_type\x18\x08 \x01(\x0b\x32\x14.udfleet.v1.DataType\x12\x15\n\rdeterministic\x18\t \x01(\x08\x12%\n\x07payload\x18\n \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12,\n\x0epickle_support\x18\x0b \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12\x16\n\x0epayload_python\x18\x0c \x01(\t\x12,\n\x0b\x65nvironment\x18\r \x01(\x0b\x32\x17.udfleet.v1.Environment\x12:\n\x06\x63onfig\x18\x0e \x03(\x0b\x32*.udfleet.v1.FunctionDefinition.ConfigEntry\x12I\n\x0ejob_parameters\x18\x0f \x03(\x0b\x32\x31.udfleet.v1.FunctionDefinition.JobParametersEntry\x12\x0b\n\x03job\x18\x10 \x01(\t\x12\x0e\n\x06source\x18\x11 \x01(\t\x12\x0b\n\x03\x64oc\x18\x12 \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\x13 \x01(\x03\x12\x45\n\x0csource_files\x18\x14 \x03(\x0b\x32/.udfleet.v1.FunctionDefinition.SourceFilesEntry\x12%\n\x08on_error\x18\x15 \x01(\x0e\x32\x13.udfleet.v1.OnError\x12.\n\x10\x61\x63\x63umulator_type\x18\x16 \x01(\x0b\x32\x14.udfleet.v1.DataType\x12\x14\n\x0c\x61synchronous\x18\x17 \x01(\x08\x12\x0e\n\x06merges\x18\x18 \x01(\x08\x12\x12\n\nrequest_id\x18\x19 \x01(\t\x12:\n\x06labels\x18\x1a \x03(\x0b\x32*.udfleet.v1.FunctionDefinition.LabelsEntry\x12@\n\tresources\x18\x1b \x03(\x0b\x32-.udfleet.v1.FunctionDefinition.ResourcesEntry\x12@\n\tvariables\x18\x1c \x03(\x0b\x32-.udfleet.v1.FunctionDefinition.VariablesEntry\x12\x0f\n\x07secrets\x18\x1d \x03(\t\x12\x0e\n\x06tenant\x18\x1e \x01(\t\x12%\n\x05keyed\x18\x1f \x01(\x0b\x32\x16.udfleet.v1.KeyedState\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12JobParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10SourceFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\" \n\nKeyedState\x12\x12\n\npartitions\x18\x01 \x01(\r*9\n\x08Language\x12\x18\n\x14LANGUAGE_UNSPECIFIED\x10\x00\x12\n\n\x06PYTHON\x10\x01\x12\x07\n\x03JVM\x10\x02*h\n\x0c\x46unctionKind\x12\x1d\n\x19\x46UNCTION_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06SCALAR\x10\x01\x12\t\n\x05TABLE\x10\x02\x12\r\n\tAGGREGATE\x10\x03\x12\x13\n\x0fTABLE_AGGREGATE\x10\x04*I\n\x08\x46uncType\x12\x19\n\x15\x46UNC_TYPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07GENERAL\x10\x01\x12\n\n\x06PANDAS\x10\x02\x12\t\n\x05\x41RROW\x10\x03*q\n\x07OnError\x12\x18\n\x14ON_ERROR_UNSPECIFIED\x10\x00\x12\x11\n\rON_ERROR_FAIL\x10\x01\x12\x11\n\rON_ERROR_NULL\x10\x02\x12\x11\n\rON_ERROR_SKIP\x10\x03\x12\x13\n\x0fON_ERROR_COLUMN\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19udfleet/v1/function.proto\x12\nudfleet.v1\x1a\x16udfleet/v1/types.proto\"4\n\x08\x41rtifact\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"\xc7\x01\n\x0b\x45nvironment\x12\x0e\n\x06python\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x03(\t\x12\x30\n\x12requirements_cache\x18\x03 \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12#\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x14.udfleet.v1.Artifact\x12&\n\x08\x61rchives\x18\x05 \x03(\x0b\x32\x14.udfleet.v1.Artifact\x12\x13\n\x0b\x63onstraints\x18\x06 \x03(\t\"\xc4\x0b\n\x12\x46unctionDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12&\n\x08language\x18\x03 \x01(\x0e\x32\x14.udfleet.v1.Language\x12&\n\x04kind\x18\x04 \x01(\x0e\x32\x18.udfleet.v1.FunctionKind\x12\'\n\tfunc_type\x18\x05 \x01(\x0e\x32\x14.udfleet.v1.FuncType\x12\x13\n\x0binput_typed\x18\x06 \x01(\x08\x12)\n\x0binput_types\x18\x07 \x03(\x0b\x32\x14.udfleet.v1.DataType\x12)\n\x0bresult_type\x18\x08 \x01(\x0b\x32\x14.udfleet.v1.DataType\x12\x15\n\rdeterministic\x18\t \x01(\x08\x12%\n\x07payload\x18\n \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12,\n\x0epickle_support\x18\x0b \x01(\x0b\x32\x14.udfleet.v1.Artifact\x12\x16\n\x0epayload_python\x18\x0c \x01(\t\x12,\n\x0b\x65nvironment\x18\r \x01(\x0b\x32\x17.udfleet.v1.Environment\x12:\n\x06\x63onfig\x18\x0e \x03(\x0b\x32*.udfleet.v1.FunctionDefinition.ConfigEntry\x12I\n\x0ejob_parameters\x18\x0f \x03(\x0b\x32\x31.udfleet.v1.FunctionDefinition.JobParametersEntry\x12\x0b\n\x03job\x18\x10 \x01(\t\x12\x0e\n\x06source\x18\x11 \x01(\t\x12\x0b\n\x03\x64oc\x18\x12 \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\x13 \x01(\x03\x12\x45\n\x0csource_files\x18\x14 \x03(\x0b\x32/.udfleet.v1.FunctionDefinition.SourceFilesEntry\x12%\n\x08on_error\x18\x15 \x01(\x0e\x32\x13.udfleet.v1.OnError\x12.\n\x10\x61\x63\x63umulator_type\x18\x16 \x01(\x0b\x32\x14.udfleet.v1.DataType\x12\x14\n\x0c\x61synchronous\x18\x17 \x01(\x08\x12\x0e\n\x06merges\x18\x18 \x01(\x08\x12\x12\n\nrequest_id\x18\x19 \x01(\t\x12:\n\x06labels\x18\x1a \x03(\x0b\x32*.udfleet.v1.FunctionDefinition.LabelsEntry\x12@\n\tresources\x18\x1b \x03(\x0b\x32-.udfleet.v1.FunctionDefinition.ResourcesEntry\x12@\n\tvariables\x18\x1c \x03(\x0b\x32-.udfleet.v1.FunctionDefinition.VariablesEntry\x12\x0f\n\x07secrets\x18\x1d \x03(\t\x12\x0e\n\x06tenant\x18\x1e \x01(\t\x12%\n\x05keyed\x18\x1f \x01(\x0b\x32\x16.udfleet.v1.KeyedState\x12#\n\x05parts\x18  \x03(\x0b\x32\x14.udfleet.v1.Artifact\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12JobParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10SourceFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\" \n\nKeyedState\x12\x12\n\npartitions\x18\x01 \x01(\r*9\n\x08Language\x12\x18\n\x14LANGUAGE_UNSPECIFIED\x10\x00\x12\n\n\x06PYTHON\x10\x01\x12\x07\n\x03JVM\x10\x02*h\n\x0c\x46unctionKind\x12\x1d\n\x19\x46UNCTION_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06SCALAR\x10\x01\x12\t\n\x05TABLE\x10\x02\x12\r\n\tAGGREGATE\x10\x03\x12\x13\n\x0fTABLE_AGGREGATE\x10\x04*I\n\x08\x46uncType\x12\x19\n\x15\x46UNC_TYPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07GENERAL\x10\x01\x12\n\n\x06PANDAS\x10\x02\x12\t\n\x05\x41RROW\x10\x03*q\n\x07OnError\x12\x18\n\x14ON_ERROR_UNSPECIFIED\x10\x00\x12\x11\n\rON_ERROR_FAIL\x10\x01\x12\x11\n\rON_ERROR_NULL\x10\x02\x12\x11\n\rON_ERROR_SKIP\x10\x03\x12\x13\n\x0fON_ERROR_COLUMN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,32 +44,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FUNCTIONDEFINITION_RESOURCESENTRY']._serialized_options = b'8\001'
   _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._loaded_options = None
   _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._serialized_options = b'8\001'
-  _globals['_LANGUAGE']._serialized_start=1797
-  _globals['_LANGUAGE']._serialized_end=1854
-  _globals['_FUNCTIONKIND']._serialized_start=1856
-  _globals['_FUNCTIONKIND']._serialized_end=1960
-  _globals['_FUNCTYPE']._serialized_start=1962
-  _globals['_FUNCTYPE']._serialized_end=2035
-  _globals['_ONERROR']._serialized_start=2037
-  _globals['_ONERROR']._serialized_end=2150
+  _globals['_LANGUAGE']._serialized_start=1834
+  _globals['_LANGUAGE']._serialized_end=1891
+  _globals['_FUNCTIONKIND']._serialized_start=1893
+  _globals['_FUNCTIONKIND']._serialized_end=1997
+  _globals['_FUNCTYPE']._serialized_start=1999
+  _globals['_FUNCTYPE']._serialized_end=2072
+  _globals['_ONERROR']._serialized_start=2074
+  _globals['_ONERROR']._serialized_end=2187
   _globals['_ARTIFACT']._serialized_start=65
   _globals['_ARTIFACT']._serialized_end=117
   _globals['_ENVIRONMENT']._serialized_start=120
   _globals['_ENVIRONMENT']._serialized_end=319
   _globals['_FUNCTIONDEFINITION']._serialized_start=322
-  _globals['_FUNCTIONDEFINITION']._serialized_end=1761
-  _globals['_FUNCTIONDEFINITION_CONFIGENTRY']._serialized_start=1463
-  _globals['_FUNCTIONDEFINITION_CONFIGENTRY']._serialized_end=1508
-  _globals['_FUNCTIONDEFINITION_JOBPARAMETERSENTRY']._serialized_start=1510
-  _globals['_FUNCTIONDEFINITION_JOBPARAMETERSENTRY']._serialized_end=1562
-  _globals['_FUNCTIONDEFINITION_SOURCEFILESENTRY']._serialized_start=1564
-  _globals['_FUNCTIONDEFINITION_SOURCEFILESENTRY']._serialized_end=1614
-  _globals['_FUNCTIONDEFINITION_LABELSENTRY']._serialized_start=1616
-  _globals['_FUNCTIONDEFINITION_LABELSENTRY']._serialized_end=1661
-  _globals['_FUNCTIONDEFINITION_RESOURCESENTRY']._serialized_start=1663
-  _globals['_FUNCTIONDEFINITION_RESOURCESENTRY']._serialized_end=1711
-  _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._serialized_start=1713
-  _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._serialized_end=1761
-  _globals['_KEYEDSTATE']._serialized_start=1763
-  _globals['_KEYEDSTATE']._serialized_end=1795
+  _globals['_FUNCTIONDEFINITION']._serialized_end=1798
+  _globals['_FUNCTIONDEFINITION_CONFIGENTRY']._serialized_start=1500
+  _globals['_FUNCTIONDEFINITION_CONFIGENTRY']._serialized_end=1545
+  _globals['_FUNCTIONDEFINITION_JOBPARAMETERSENTRY']._serialized_start=1547
+  _globals['_FUNCTIONDEFINITION_JOBPARAMETERSENTRY']._serialized_end=1599
+  _globals['_FUNCTIONDEFINITION_SOURCEFILESENTRY']._serialized_start=1601
+  _globals['_FUNCTIONDEFINITION_SOURCEFILESENTRY']._serialized_end=1651
+  _globals['_FUNCTIONDEFINITION_LABELSENTRY']._serialized_start=1653
+  _globals['_FUNCTIONDEFINITION_LABELSENTRY']._serialized_end=1698
+  _globals['_FUNCTIONDEFINITION_RESOURCESENTRY']._serialized_start=1700
+  _globals['_FUNCTIONDEFINITION_RESOURCESENTRY']._serialized_end=1748
+  _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._serialized_start=1750
+  _globals['_FUNCTIONDEFINITION_VARIABLESENTRY']._serialized_end=1798
+  _globals['_KEYEDSTATE']._serialized_start=1800
+  _globals['_KEYEDSTATE']._serialized_end=1832
 # @@protoc_insertion_point(module_scope)

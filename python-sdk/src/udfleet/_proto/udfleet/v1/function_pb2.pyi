@@ -81,7 +81,7 @@ class Environment(_message.Message):
     def __init__(self, python: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., requirements_cache: _Optional[_Union[Artifact, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., archives: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FunctionDefinition(_message.Message):
-    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges", "request_id", "labels", "resources", "variables", "secrets", "tenant", "keyed")
+    __slots__ = ("name", "version", "language", "kind", "func_type", "input_typed", "input_types", "result_type", "deterministic", "payload", "pickle_support", "payload_python", "environment", "config", "job_parameters", "job", "source", "doc", "created_unix_ms", "source_files", "on_error", "accumulator_type", "asynchronous", "merges", "request_id", "labels", "resources", "variables", "secrets", "tenant", "keyed", "parts")
     class ConfigEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +155,7 @@ class FunctionDefinition(_message.Message):
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     KEYED_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     language: Language
@@ -186,7 +187,8 @@ class FunctionDefinition(_message.Message):
     secrets: _containers.RepeatedScalarFieldContainer[str]
     tenant: str
     keyed: KeyedState
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ..., on_error: _Optional[_Union[OnError, str]] = ..., accumulator_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., asynchronous: _Optional[bool] = ..., merges: _Optional[bool] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, int]] = ..., variables: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., keyed: _Optional[_Union[KeyedState, _Mapping]] = ...) -> None: ...
+    parts: _containers.RepeatedCompositeFieldContainer[Artifact]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[_Union[Language, str]] = ..., kind: _Optional[_Union[FunctionKind, str]] = ..., func_type: _Optional[_Union[FuncType, str]] = ..., input_typed: _Optional[bool] = ..., input_types: _Optional[_Iterable[_Union[_types_pb2.DataType, _Mapping]]] = ..., result_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., deterministic: _Optional[bool] = ..., payload: _Optional[_Union[Artifact, _Mapping]] = ..., pickle_support: _Optional[_Union[Artifact, _Mapping]] = ..., payload_python: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., config: _Optional[_Mapping[str, str]] = ..., job_parameters: _Optional[_Mapping[str, str]] = ..., job: _Optional[str] = ..., source: _Optional[str] = ..., doc: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., source_files: _Optional[_Mapping[str, str]] = ..., on_error: _Optional[_Union[OnError, str]] = ..., accumulator_type: _Optional[_Union[_types_pb2.DataType, _Mapping]] = ..., asynchronous: _Optional[bool] = ..., merges: _Optional[bool] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, int]] = ..., variables: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., keyed: _Optional[_Union[KeyedState, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[Artifact, _Mapping]]] = ...) -> None: ...
 
 class KeyedState(_message.Message):
     __slots__ = ("partitions",)
