@@ -16,6 +16,7 @@ from . import operators as ops
 from .column_lists import expanded
 from .expression import BuiltinCall, Call, Column, Expression, Named, lit
 from .keyed import KeyedCall
+from .value_aggregates import NAMES as KEEPING_VALUES
 
 if TYPE_CHECKING:
     from ..streams import KeyedStream
@@ -48,7 +49,7 @@ def open_stream(
             "the table has no groups at its end: streams are for what keeps state",
             hint='table.group_by("user").select("user, sum(amount) as total").open_stream("totals")',
         )
-    fields = table._fields()
+    fields = groups.fields
     if any(field.name == ROW_KIND for field in fields):
         raise InvalidPlanError(f"the groups have a column {ROW_KIND!r}, as results of streams do", hint="rename it")
     spec = GroupSpec(
@@ -98,6 +99,8 @@ class _Groups:
         self.calls: list[AggregateCall] = []
         self.functions: list[function_pb2.FunctionDefinition] = []
         self.flattens = False
+        self.fields: list[Field] = []
+        """Of the results."""
         self.row_kind = None if changes is None else self._column(Column(changes))
         self._pending: list[tuple[Call, list[int], int | None]] = []
         self._input: Table | None = None
@@ -163,13 +166,30 @@ class _Groups:
                     f"{value} is neither a key of the groups nor the call of an aggregate function",
                     hint="compute with the stream's results where they are taken",
                 )
-        fields = table._fields()
+        fields = self._fields_of(keys, expanded(items, columns))
         if len(fields) != len(found):
             raise InvalidPlanError("results that are ROWs are columns: take them with aggregate(), not with select()")
-        types = [field.data_type for field in fields]
-        results = {number: kind for (what, number), kind in zip(found, types, strict=True) if what == "call"}
-        self._make([results[number] for number in range(len(self._pending))])
+        places = {number: place for place, (what, number) in enumerate(found) if what == "call"}
+        types = [field.data_type for field in self.input_fields()]
+        for number, (call, arguments, _) in enumerate(self._pending):
+            field = fields[places[number]]
+            if self._keeps_values(call):
+                field = Field(field.name, _kept_type(str(call.function).lower(), [types[place] for place in arguments]))
+                fields[places[number]] = field
+        self.fields = fields
+        self._make([fields[places[number]].data_type for number in range(len(self._pending))])
         return [number if what == "key" else len(self.keys) + number for what, number in found]
+
+    def _fields_of(self, keys: Sequence[Expression], items: Sequence[Expression]) -> list[Field]:
+        """The results' columns as the fleet finds them for a bounded table. It knows no built-in aggregates that keep
+        values but as functions of the client's, which are not needed here: a count has their place.
+        """
+        known = tuple(_counted(item) if self._keeps_values(_plain(item)) else item for item in items)
+        table = self._table
+        return type(table)(table._fleet, table._source, (*table._steps, ops.Group(tuple(keys), known)))._fields()
+
+    def _keeps_values(self, call: Expression) -> bool:
+        return isinstance(call, Call) and self._kind(call) == "builtin" and str(call.function).lower() in KEEPING_VALUES
 
     def whole(self, step: ops.GroupWhole, table: Table) -> list[int]:
         """The keys, and the columns of one function."""
@@ -182,8 +202,9 @@ class _Groups:
         if not isinstance(call, Call) or self._kind(call) not in (wanted, "" if step.table else "builtin"):
             raise InvalidPlanError(f"{call} is no call of {'a table' if step.table else 'an'} aggregate function")
         self._note(call)
+        self.fields = table._fields()
         result = self._table._fleet._functions.result_type(call.function)
-        fields = table._fields()[len(step.keys) :]
+        fields = self.fields[len(step.keys) :]
         self.flattens = not step.table and result is not None and result.root == "ROW"
         if step.table or self.flattens:
             self._make([DataTypes.ROW(fields) if result is None or result.root != "ROW" else result])
@@ -225,6 +246,27 @@ class _Groups:
             self.functions.append(definition)
         accumulator = from_proto(definition.accumulator_type) if definition.HasField("accumulator_type") else None
         return known.index(reference), accumulator
+
+
+def _counted(item: Expression) -> Expression:
+    call = _plain(item)
+    counted = Call("count", call.arguments[:1]) if isinstance(call, Call) else call
+    return counted.alias(*item.names) if isinstance(item, Named) else counted
+
+
+def _kept_type(name: str, given: Sequence[DataType]) -> DataType:
+    """The type of an aggregate that keeps values."""
+    texts = name in ("listagg", "list_agg", "string_agg")
+    if not 1 <= len(given) <= 1 + texts:
+        raise InvalidPlanError(f"{name.upper()} takes {'a text, and a separator' if texts else 'one argument'}")
+    kind = given[0].nullable()
+    if texts and kind.root not in ("CHAR", "VARCHAR"):
+        raise InvalidPlanError(f"{name.upper()} takes texts, not {kind}", hint="cast() makes texts of other values")
+    if texts:
+        return DataTypes.STRING()
+    if name == "array_agg":
+        return DataTypes.ARRAY(kind)
+    return DataTypes.MULTISET(kind.not_null()) if name == "collect" else kind
 
 
 def _plain(item: Expression) -> Expression:
