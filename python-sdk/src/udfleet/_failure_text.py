@@ -36,8 +36,11 @@ _HTTP_ONLY = re.compile(r"http1\.x server \(HTTP status 505\)")
 _NO_CONNECTION = "failed to connect to all addresses"
 """How gRPC says that it has sent nothing."""
 
+_TOO_LARGE = re.compile(r"(Received|Sent) message larger than max", re.I)
+"""How gRPC refuses a message on one of its sides."""
+
 _TYPED_TEXT = re.compile(
-    rf"(Flight returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
+    rf"((Flight|gRPC) returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "
     r"((?P<function>[^\s:@]+@\d+): )?(row (?P<row>\d+): )?(?P<message>.*?)( \(hint: (?P<hint>.*)\))?$",
     re.DOTALL,
 )
@@ -132,7 +135,7 @@ def placed(error: UdfleetError, address: str) -> UdfleetError:
 
 def from_status(status: str, message: str, address: str) -> UdfleetError:
     """The exception for a status that says nothing of udfleet's."""
-    message = re.sub(r"^Flight returned [\w ]+ error, with message: ", "", _without_context(message))
+    message = re.sub(r"^(Flight|gRPC) returned [\w ]+ error, with message: ", "", _without_context(message))
     kind = _STATUS.get(status, errors.InternalError)
     if _HTTP_ONLY.search(message):
         return errors.InternalError(f"{address} answered that it speaks HTTP and no gRPC", hint=_GRPC_ADDRESS)
@@ -143,6 +146,10 @@ def from_status(status: str, message: str, address: str) -> UdfleetError:
         return kind(f"no answer from {address}: its name does not resolve: {message}", hint=UNRESOLVED)
     if kind is errors.UnreachableError:
         return kind(f"no answer from {address}: {message}", hint=ABSENT)
+    if _TOO_LARGE.search(message):
+        return errors.LimitExceededError(
+            f"a message of the call is too large: {message}", hint="make its texts, literals and descriptions smaller"
+        )
     told = f"{address} answered with status {status}" + (f": {message}" if message else "")
     # udfleet's own processes send typed errors: another program may listen there.
     return kind(told, hint=_GRPC_ADDRESS)

@@ -128,25 +128,18 @@ def told(fleet: udfleet.LocalFleet, code: str) -> str:
     return answer
 
 
-@pytest.mark.parametrize("attack", FILES_AND_SIGNALS)
-def test_landlock_holds_it_off(contained: udfleet.LocalFleet, attack: str) -> None:
-    assert told(contained, FILES_AND_SIGNALS[attack]).startswith("PermissionError")
+ATTACKS = {**FILES_AND_SIGNALS, **SYSTEM_CALLS}
 
 
-@pytest.mark.parametrize("attack", FILES_AND_SIGNALS)
-def test_nothing_else_would(without_landlock: udfleet.LocalFleet, attack: str) -> None:
-    answer = told(without_landlock, FILES_AND_SIGNALS[attack])
-    assert answer.startswith("did it"), answer
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_it_is_held_off(contained: udfleet.LocalFleet, attack: str) -> None:
+    assert told(contained, ATTACKS[attack]).startswith("PermissionError")
 
 
-@pytest.mark.parametrize("attack", SYSTEM_CALLS)
-def test_seccomp_holds_it_off(contained: udfleet.LocalFleet, attack: str) -> None:
-    assert told(contained, SYSTEM_CALLS[attack]).startswith("PermissionError")
-
-
-@pytest.mark.parametrize("attack", SYSTEM_CALLS)
-def test_without_seccomp_it_works(without_seccomp: udfleet.LocalFleet, attack: str) -> None:
-    answer = told(without_seccomp, SYSTEM_CALLS[attack])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_else_would_hold_it_off(request: pytest.FixtureRequest, attack: str) -> None:
+    defence = "landlock" if attack in FILES_AND_SIGNALS else "seccomp"
+    answer = told(request.getfixturevalue(f"without_{defence}"), ATTACKS[attack])
     assert answer.startswith("did it"), answer
 
 

@@ -127,3 +127,11 @@ def test_what_a_function_has_started_ends_with_its_executor():
         assert alive(pid)
         os.kill(fleet.pids["executor-1"], signal.SIGKILL)
         eventually("it has ended", lambda: not alive(pid))
+
+
+def test_a_virtual_environment_whose_base_python_is_not_on_path(tmp_path):
+    script = "import udfleet\nwith udfleet.local(executors=1, interpreters=1) as fleet:\n" \
+             "    fleet.register_function('one', udfleet.udf(lambda: 1, [], 'BIGINT'))\n" \
+             "    assert fleet.call('one').to_pylist() == [1]\n"  # fmt: skip
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)

@@ -159,3 +159,29 @@ def test_the_command_line_names_them(fleet, tmp_path):
 def test_values_given_at_the_start():
     with udfleet.local(executors=1, interpreters=1, secrets={"GIVEN": "at-the-start"}) as fleet:
         assert once(fleet, "given", variable, "GIVEN", secrets=["GIVEN"]) == "at-the-start"
+
+
+@udf(result_type=DataTypes.STRING())
+def prints_all(name: str) -> str:
+    for number in range(16):
+        os.write(1, os.environ[f"LARGE_{number}"].encode() + b"\n")
+    # Without a line end, and of what one of the values repeats: each piece may be the beginning of that value.
+    for _ in range(200):
+        os.write(2, b"=" * 1000)
+    os.write(2, b"\nall is printed\n")
+    return str(sum(len(os.environ[f"LARGE_{number}"]) for number in range(16)))
+
+
+def test_as_many_large_ones_as_one_function_may_have():
+    size = (64 << 10) - 16
+    values = {f"LARGE_{number}": (f"{number:04}-of-all-" * size)[:size] for number in range(15)}
+    values["LARGE_15"] = "=" * (size // 2) + "!" + "=" * (size // 2 - 1)
+    with udfleet.local(executors=1, interpreters=1, secrets=values) as fleet:
+        assert once(fleet, "prints_all", prints_all, "x", secrets=list(values)) == str(16 * size)
+
+        def printed() -> str:
+            text = "".join(line.text for line in fleet.logs("prints_all"))
+            return text if "all is printed" in text and text.count("***") >= 16 else ""
+
+        text = eventually("all of it is masked", printed)
+        assert "of-all-" not in text and "!" not in text

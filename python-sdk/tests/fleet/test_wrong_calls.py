@@ -8,6 +8,7 @@ from fleet_support import BIGINT, failure_of
 
 import udfleet
 from udfleet import udf
+from udfleet.table.expressions import lit
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,10 @@ def test_no_values_where_null_is_not_allowed(fleet):
     fleet.register_function("strict", udf(lambda a: a, "BIGINT NOT NULL", BIGINT))
     error = failure_of(udfleet.InvalidInputError, fleet.call, "strict", [1, None])
     assert error.row == 1 and "None for BIGINT NOT NULL" in error.message
+
+
+@pytest.mark.parametrize("mebibytes", [2, 8, 20])
+def test_a_plan_with_a_text_that_is_too_long(fleet, mebibytes):
+    table = fleet.from_elements([1], "a").select(lit("x" * (mebibytes << 20)).alias("t"))
+    error = failure_of(udfleet.LimitExceededError, table.to_arrow)
+    assert error.hint and "address" not in error.hint

@@ -79,3 +79,9 @@ def test_every_built_in_method_of_expressions_is_listed():
 def test_every_exception_class_stands_on_the_page_of_its_code():
     for code, kind in errors.BY_CODE.items():
         assert f"`{kind.__name__}`" in (ROOT / "docs" / "errors" / f"{code}.md").read_text(), code
+
+
+def test_each_test_file_has_a_name_of_its_own():
+    """pytest imports them by these names; and who is told of a failure looks for one file."""
+    names = [path.name for path in (ROOT / "python-sdk/tests").glob("**/*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
