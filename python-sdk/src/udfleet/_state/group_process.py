@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections import defaultdict
 
 from ..types import DataTypes
 from .descriptors import StateTtlConfig, StateVisibility, UpdateType, ValueStateDescriptor
@@ -16,7 +15,7 @@ from .group_results import new_results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from ..functions import FunctionContext
@@ -63,28 +62,27 @@ class GroupProcess:
         self._new_states = new_states
         self._surroundings = surroundings
         self._opened: _OpenGroups | None = None
-        self._next = 0
-        self._keys: Sequence[bytes] = ()
-        self._values: Sequence[Any] = ()
-        self._last: dict[bytes, int] = {}
-        self._rows: dict[bytes, list[Sequence[Any]]] = {}
+        self._rows: dict[bytes, list[Any]] = {}
+        self._steps: Iterator[tuple[Callable[[Any], None], int, bytes, Any]] = iter(())
+        """Of each row: what puts it to those of its key, whether it is the last of them, and its key."""
 
     def begin(self, bundle: int, now: int, keys: Sequence[bytes], values: Sequence[Any]) -> None:
         """A bundle begins, of rows with these keys, encoded and as values."""
         self._open().states.begin(bundle, now, keys)
-        self._next, self._keys, self._values = 0, keys, values
-        self._last = dict(zip(keys, range(len(keys))))
-        self._rows = defaultdict(list)
+        last = dict(zip(keys, range(len(keys))))
+        rows: dict[bytes, list[Any]] = {key: [] for key in last}
+        self._rows = rows
+        ends = bytearray(len(keys))
+        for number in last.values():
+            ends[number] = 1
+        self._steps = zip([rows[key].append for key in keys], ends, keys, values)
 
     def process(self, row: Sequence[Any]) -> list[Any]:
         """Takes the next row; what has become of its group where it is the group's last one in the bundle."""
-        number = self._next
-        self._next = number + 1
-        key = self._keys[number]
-        self._rows[key].append(row)
-        if self._last[key] != number:
+        append, ends, key, value = next(self._steps)
+        append(row)
+        if not ends:
             return []
-        value = self._values[number]
         return self._apply(key, (value,) if self._spec.keys == 1 else tuple(value), self._rows.pop(key))
 
     def _apply(self, encoded: bytes, key: tuple[Any, ...], rows: list[Sequence[Any]]) -> list[Any]:

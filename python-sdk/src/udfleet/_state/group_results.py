@@ -44,9 +44,12 @@ class _Output:
 
     def __init__(self, spec: GroupSpec) -> None:
         self._outputs = spec.outputs
+        self._in_order = list(spec.outputs) == list(range(len(spec.outputs)))
         self._spec = spec
 
     def _row(self, key: tuple[Any, ...], values: Sequence[Any], kind: int) -> tuple[Any, ...]:
+        if self._in_order:
+            return (*key, *values, kind)
         columns = (*key, *values)
         return (*[columns[index] for index in self._outputs], kind)
 
@@ -140,14 +143,19 @@ def row_values(row: Any, names: list[str]) -> tuple[Any, ...]:
     return (row,)
 
 
+_PLAIN = frozenset({int, str, bool, bytes})
+"""Types whose values are equal or are not."""
+
+
 def same(before: Any, after: Any) -> bool:
     """Whether two values are equal; NaN is equal to itself, also within lists and the like."""
     if before is after or before == after:
         return True
-    if type(before) is not type(after):
+    kind = type(before)
+    if kind is not type(after) or kind in _PLAIN:
         return False
     if isinstance(before, (list, tuple, Row)):
-        return len(before) == len(after) and all(same(one, other) for one, other in zip(before, after))
+        return len(before) == len(after) and all(map(same, before, after))
     if isinstance(before, dict):
         return before.keys() == after.keys() and all(same(value, after[key]) for key, value in before.items())
     return bool(before != before and after != after)
