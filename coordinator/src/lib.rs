@@ -11,6 +11,7 @@ pub mod artifact;
 pub mod audit;
 pub mod certs;
 pub mod config;
+mod cut;
 pub mod fleet;
 pub mod http;
 pub mod keyed;

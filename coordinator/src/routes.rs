@@ -222,6 +222,11 @@ impl Routes {
         self.targets.get(versioned)
     }
 
+    /// All versions of all functions; some of them twice.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets.values()
+    }
+
     /// All versions of functions of this environment.
     pub fn in_environment<'a>(&'a self, environment: &'a str) -> impl Iterator<Item = &'a Arc<Target>> {
         self.targets.values().filter(move |target| target.function.environment == environment)

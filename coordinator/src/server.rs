@@ -29,7 +29,7 @@ use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
 use crate::fleet::{self, FleetContext, FleetService, Profiler, Registrar, StoreLookup};
 use crate::http::{self, Exporter, FleetTables, Http, Live, TenantNumbers};
-use crate::keyed::{Owners, StreamsService};
+use crate::keyed::{Owners, StateAccess, StreamRegistry, StreamsService};
 use crate::leader::{Announcement, Session, Timing};
 use crate::logs::LogStore;
 use crate::membership::{AttachTrust, MembershipHandle, MembershipService, Output};
@@ -273,7 +273,9 @@ impl Server {
         let artifacts = ArtifactsService::new(Arc::clone(&context.artifacts), uploads);
         let owners = Owners { store: Arc::clone(&context.store), routes: Arc::clone(&context.routes) };
         let (lookup, token) = (Arc::clone(&context.lookup), context.token.clone());
-        let streams = StreamsService { owners, lookup, token };
+        let registry = StreamRegistry { store: Arc::clone(&context.store) };
+        let (audit, session) = (context.audit.clone(), context.session.clone());
+        let streams = StreamsService { access: StateAccess { owners, registry, token }, lookup, audit, session };
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(gate)
             .add_service(server::flight_service(flight))

@@ -1,17 +1,17 @@
 //! Cuts the rows of a bundle by the partitions of their keys.
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
-use arrow_ipc::root_as_message;
-use arrow_schema::{ArrowError, SchemaRef};
-use arrow_select::take::take_record_batch;
+use arrow_schema::{Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
-use udfleet_proto::frame::{bounded_rows, check, guarded, malformed};
+use udfleet_proto::frame::{bounded_rows, guarded, malformed};
 use udfleet_proto::limits::MAX_BATCH_ROWS;
 use udfleet_proto::v1::ErrorCode;
 use udfleet_proto::{ipc, key};
+
+use crate::cut;
 
 /// For bundles of one schema: key columns, then arguments.
 pub struct Cutter {
@@ -37,9 +37,23 @@ impl Cutter {
         Ok(Self { schema: schema.into(), message, key_columns, partitions })
     }
 
-    /// The types of the key columns.
-    pub fn key_types(&self) -> Vec<String> {
-        self.schema.fields().iter().take(self.key_columns).map(|field| field.data_type().to_string()).collect()
+    /// The schema of the key columns: an IPC message.
+    pub fn key_schema(&self) -> Bytes {
+        let columns: Vec<_> = self.schema.fields().iter().take(self.key_columns).cloned().collect();
+        ipc::schema_message(&Schema::new(columns)).data_header
+    }
+
+    /// The key of a batch of one row, and its partition.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for another number of rows.
+    pub fn key(&self, batch: &RecordBatch) -> Result<(u32, Vec<u8>), Error> {
+        let columns: Vec<ArrayRef> = batch.columns()[..self.key_columns].to_vec();
+        let keys = guarded(|| key::encode(&columns, batch.num_rows()))?;
+        match keys.iter().next().filter(|_| keys.len() == 1) {
+            Some(one) => Ok((key::partition(one, self.partitions), one.to_vec())),
+            None => Err(Error::new(ErrorCode::InvalidInput, format!("a key is one row, not {}", keys.len()))),
+        }
     }
 
     /// The schema's IPC message.
@@ -52,10 +66,7 @@ impl Cutter {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] for one that is malformed.
     pub fn decode(&self, header: &Bytes, body: Bytes) -> Result<RecordBatch, Error> {
-        let bare = bare_header(header);
-        let message = root_as_message(&bare).ok().and_then(|message| message.header_as_record_batch());
-        check(&message.ok_or_else(|| malformed("its header is empty"))?, &body)?;
-        let batch = guarded(|| ipc::decode(&self.schema, header, body))?;
+        let batch = cut::decode(&self.schema, header, body)?;
         bounded_rows(batch.num_rows(), MAX_BATCH_ROWS)?;
         Ok(batch)
     }
@@ -65,13 +76,8 @@ impl Cutter {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] where a key can't be encoded.
     pub fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<u32>>, Error> {
-        let columns: Vec<ArrayRef> = batch.columns()[..self.key_columns].to_vec();
-        let mut rows = vec![Vec::new(); self.partitions as usize];
-        let keys = guarded(|| key::encode(&columns, batch.num_rows()))?;
-        for (row, key) in keys.iter().enumerate() {
-            rows[key::partition(key, self.partitions) as usize].push(row as u32);
-        }
-        Ok(rows)
+        let columns: Vec<usize> = (0..self.key_columns).collect();
+        cut::rows(batch, &columns, self.partitions)
     }
 }
 
@@ -80,12 +86,6 @@ impl Cutter {
 /// # Errors
 /// Where Arrow can't take them.
 pub fn piece(batch: &RecordBatch, rows: &[u32]) -> Result<(Bytes, Bytes), Error> {
-    let taken = || -> Result<_, ArrowError> {
-        if rows.len() == batch.num_rows() {
-            return ipc::encode(batch);
-        }
-        ipc::encode(&take_record_batch(batch, &UInt32Array::from(rows.to_vec()))?)
-    };
-    let message = guarded(taken)?;
+    let message = cut::piece(batch, rows)?;
     Ok((message.data_header, message.data_body))
 }

@@ -17,11 +17,13 @@ use super::cut::{Cutter, piece};
 use super::merge::{PartitionResults, merged, result_schema};
 use super::message::BundleRows;
 use super::partition::{Partition, StreamContext};
-use super::sessions;
+use super::registry::{Opening, StreamRegistry};
 
 /// An open stream.
 pub struct StreamProcess {
     context: Arc<StreamContext>,
+    /// The number of this opening.
+    session: u64,
     cutter: Cutter,
     key_columns: u32,
     /// Of results, with the row that each is for.
@@ -49,8 +51,11 @@ impl StreamProcess {
     ///
     /// # Errors
     /// Where it can't be opened: what is asked for makes no sense, or a partition has no owner.
-    pub async fn open(context: StreamContext, open: &OpenStream) -> Result<(Self, StreamOpened), Error> {
-        sessions::check_id(&context.stream)?;
+    pub async fn open(
+        mut context: StreamContext,
+        registry: &StreamRegistry,
+        open: &OpenStream,
+    ) -> Result<(Self, StreamOpened), Error> {
         let function = Arc::clone(&context.function);
         let definition = &function.definition;
         let Some(keyed) = &definition.keyed else {
@@ -58,8 +63,15 @@ impl StreamProcess {
             return Err(Error::new(ErrorCode::InvalidInput, message).function(&context.function.name));
         };
         let cutter = Cutter::new(open.schema.clone(), open.key_columns, keyed.partitions)?;
-        let store = &context.owners.store;
-        let session = sessions::begin(store, &context.state, &context.stream, cutter.key_types()).await?;
+        let opening = Opening {
+            stream: &context.stream,
+            function: &function.name,
+            partitions: keyed.partitions,
+            key_schema: &cutter.key_schema(),
+        };
+        let entry = registry.begin(&opening).await?;
+        context.state = entry.state;
+        let session = entry.session;
         let results: SchemaRef = Arc::new(Schema::new(result_fields(definition)));
         let context = Arc::new(context);
         let opening = (0..keyed.partitions).map(|number| Partition::open(Arc::clone(&context), number, session));
@@ -73,7 +85,22 @@ impl StreamProcess {
             bundle_ms: BUNDLE_TIME.integer(&context.function.definition.config),
         };
         let key_columns = open.key_columns;
-        Ok((Self { context, cutter, key_columns, results, partitions, position, pending: None }, opened))
+        Ok((Self { context, session, cutter, key_columns, results, partitions, position, pending: None }, opened))
+    }
+
+    /// The stream's id.
+    pub fn stream(&self) -> &str {
+        &self.context.stream
+    }
+
+    /// The number of this opening.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// The offset of the row that comes next.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Runs the next rows; their results, as messages.

@@ -1,42 +1,53 @@
 //! The Streams service.
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use udfleet_edge::auth::{Principal, SendToken};
+use udfleet_edge::auth::Principal;
 use udfleet_proto::config::MAX_ATTEMPTS;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::streams_server::Streams;
 use udfleet_proto::v1::{
-    BundleCommitted, BundleDelivered, ErrorCode, OpenStream, StreamRequest, StreamResponse, stream_request,
-    stream_response,
+    BundleCommitted, BundleDelivered, DropStreamRequest, DropStreamResponse, ErrorCode, ListStreamsRequest,
+    ListStreamsResponse, OpenStream, ReadStateRequest, StateChunk, StreamInfo, StreamRequest, StreamResponse,
+    stream_request, stream_response,
 };
 
-use super::owners::Owners;
+use super::access::StateAccess;
+use super::administration::{StateChunks, peer};
+use super::entry::{check_id, family};
 use super::partition::StreamContext;
 use super::process::StreamProcess;
+use super::registry::{StreamHolder, now_ms};
+use crate::audit::AuditLog;
+use crate::leader::Session;
 use crate::registry::{Function, Lookup};
 
 /// Messages that wait for a client that reads slowly.
 const AHEAD: usize = 2;
-/// How much of a definition's hash names its state.
-const HASH_BYTES: usize = 8;
+/// How often it is noted where a stream stands.
+const NOTED_EVERY: Duration = Duration::from_secs(2);
+/// How long that may take: the stream waits meanwhile.
+const NOTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Clone)]
 pub struct StreamsService {
-    /// Finds owners of partitions.
-    pub owners: Owners,
+    /// The streams, and owners of their partitions.
+    pub access: StateAccess,
     /// Finds functions that another coordinator has just registered.
     pub lookup: Arc<dyn Lookup>,
-    /// Shown to executors.
-    pub token: SendToken,
+    /// Notes who reads and changes state.
+    pub audit: AuditLog,
+    /// This coordinator among the others.
+    pub session: Session,
 }
 
 impl StreamsService {
@@ -45,7 +56,7 @@ impl StreamsService {
         let named = named.map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
         caller.demand_function(&named.name)?;
         let found =
-            |service: &Self| service.owners.routes.load_full().find(&named).map(|target| Arc::clone(&target.function));
+            |service: &Self| service.access.owners.routes.load_full().find(&named).map(|target| Arc::clone(&target.function));
         match found(self) {
             Err(error) if error.code() == ErrorCode::FunctionNotFound => {
                 self.lookup.look_up(&named).await?;
@@ -64,15 +75,19 @@ impl StreamsService {
             return Err(Error::new(ErrorCode::InvalidInput, "the first message of a stream opens it"));
         };
         let function = self.function(&open, caller).await?;
+        check_id(&open.stream)?;
+        if open.reset {
+            self.reset(&open.stream, caller).await?;
+        }
         let context = StreamContext {
-            state: state_of(&function),
+            state: String::new(),
             max_attempts: MAX_ATTEMPTS.integer(&function.definition.config),
             function,
             stream: open.stream.clone(),
-            token: self.token.clone(),
-            owners: self.owners.clone(),
+            token: self.access.token.clone(),
+            owners: self.access.owners.clone(),
         };
-        let (process, opened) = StreamProcess::open(context, &open).await?;
+        let (process, opened) = StreamProcess::open(context, &self.access.registry, &open).await?;
         Ok((process, response(stream_response::Kind::Opened(opened))))
     }
 
@@ -91,13 +106,65 @@ impl StreamsService {
             }
             Err(error) => return failed(&responses, error).await,
         };
-        while let Ok(Some(request)) = requests.message().await {
+        let (stream, holder) = (process.stream().to_owned(), self.holder(&process, &caller));
+        let registry = &self.access.registry;
+        let mut notes = tokio::time::interval(NOTED_EVERY);
+        notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut noted = (None, process.position());
+        loop {
+            let request = tokio::select! {
+                biased;
+                request = requests.message() => request,
+                _ = notes.tick() => {
+                    let lease = self.session.standing().lease;
+                    let now = (lease, process.position());
+                    if noted != now {
+                        noted = now;
+                        within(async {
+                            registry.note_open(&stream, &holder, lease).await?;
+                            registry.note_position(&stream, holder.session, now.1).await
+                        })
+                        .await;
+                    }
+                    continue;
+                }
+            };
+            let Ok(Some(request)) = request else { break };
             if let Err(error) = step(&mut process, request, &responses).await {
                 failed(&responses, error).await;
                 break;
             }
         }
+        let position = process.position();
+        within(async {
+            registry.note_position(&stream, holder.session, position).await?;
+            registry.note_closed(&stream, holder.session).await
+        })
+        .await;
         process.close().await;
+    }
+
+    fn holder(&self, process: &StreamProcess, caller: &Principal) -> StreamHolder {
+        StreamHolder {
+            coordinator: self.session.me().owner.coordinator.clone(),
+            holder: caller.title(),
+            opened_unix_ms: now_ms(),
+            session: process.session(),
+        }
+    }
+
+    /// Deletes what there is of a stream that is to begin anew.
+    async fn reset(&self, stream: &str, caller: &Principal) -> Result<(), Error> {
+        let Ok((entry, _)) = self.access.registry.get(stream).await else { return Ok(()) };
+        caller.demand_function(family(&entry.function))?;
+        self.access.drop_stream(stream, true).await
+    }
+}
+
+/// Notes about streams: where the metadata store is away, the next one is more exact.
+async fn within(note: impl Future<Output = Result<(), Error>>) {
+    if let Ok(Err(error)) = tokio::time::timeout(NOTED_WITHIN, note).await {
+        tracing::debug!(%error, "where a stream stands was not noted");
     }
 }
 
@@ -136,19 +203,49 @@ fn response(kind: stream_response::Kind) -> StreamResponse {
     StreamResponse { kind: Some(kind) }
 }
 
-/// Names a function's state: another definition of the same name and version has another one.
-fn state_of(function: &Function) -> String {
-    let mut state = format!("{}-", function.name);
-    for byte in function.hash.iter().take(HASH_BYTES) {
-        // Writing to a text can't fail.
-        let _ = write!(state, "{byte:02x}");
-    }
-    state
-}
-
 #[tonic::async_trait]
 impl Streams for StreamsService {
     type ProcessStream = Pin<Box<dyn Stream<Item = Result<StreamResponse, Status>> + Send>>;
+
+    type ReadStateStream = StateChunks;
+
+    async fn list_streams(
+        &self,
+        request: Request<ListStreamsRequest>,
+    ) -> Result<Response<ListStreamsResponse>, Status> {
+        Ok(Response::new(self.listed(request.into_inner()).await?))
+    }
+
+    async fn read_state(&self, request: Request<ReadStateRequest>) -> Result<Response<StateChunks>, Status> {
+        let (caller, from) = (Principal::of(&request), peer(&request));
+        let asked = request.into_inner();
+        let stream = asked.stream.clone();
+        let read = self.read(&caller, asked).await;
+        Ok(Response::new(self.noted(&caller, from, ("ReadState", &stream), read).await?))
+    }
+
+    async fn import_stream(&self, request: Request<Streaming<StateChunk>>) -> Result<Response<StreamInfo>, Status> {
+        let (caller, from) = (Principal::of(&request), peer(&request));
+        let mut stream = String::new();
+        let imported = self.import(&caller, request.into_inner(), &mut stream).await;
+        Ok(Response::new(self.noted(&caller, from, ("ImportStream", &stream), imported).await?))
+    }
+
+    async fn drop_stream(&self, request: Request<DropStreamRequest>) -> Result<Response<DropStreamResponse>, Status> {
+        let (caller, from) = (Principal::of(&request), peer(&request));
+        let asked = request.into_inner();
+        let (service, by) = (self.clone(), Arc::clone(&caller));
+        let stream = asked.stream.clone();
+        // Goes to its end also where the client does not wait for it.
+        let task = tokio::spawn(async move {
+            let (entry, _) = service.access.registry.get(&asked.stream).await?;
+            by.demand_function(family(&entry.function))?;
+            service.access.drop_stream(&asked.stream, asked.force).await
+        });
+        let dropped = task.await.unwrap_or_else(|e| Err(Error::internal(format!("a stream was not dropped: {e}"))));
+        self.noted(&caller, from, ("DropStream", &stream), dropped).await?;
+        Ok(Response::new(DropStreamResponse {}))
+    }
 
     async fn process(
         &self,

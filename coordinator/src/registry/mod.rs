@@ -33,7 +33,7 @@ pub use owner::Owner;
 pub use quota::{RegistrationQuota, beyond};
 pub use under_way::RegistrationEnd;
 pub use unresolved::{RegisterError, UnresolvedRegistration};
-pub use validate::{artifacts, validate};
+pub use validate::{MAX_PARTITIONS, artifacts, validate};
 
 use crate::store::{Condition, Revision, SharedStore, StoreError, UnansweredWrites, Write};
 use entries::{FUNCTIONS, counted, counter_key, decode, function_key, registering_key};

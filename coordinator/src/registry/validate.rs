@@ -15,7 +15,7 @@ use super::requirements;
 use crate::scheduler::PythonRequirement;
 
 /// The most partitions of a function's state.
-const MAX_PARTITIONS: u32 = 256;
+pub const MAX_PARTITIONS: u32 = 256;
 
 fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::InvalidDefinition, message)

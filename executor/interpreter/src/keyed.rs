@@ -56,9 +56,19 @@ pub fn begin(
         Ok(_) => Ok((run, arguments)),
         Err(error) => {
             run.discard(py);
-            Err(user_error(py, &error))
+            Err(not_begun(py, &error))
         }
     }
+}
+
+/// Why no bundle can begin: what the function raised when it was opened, or state that it can't keep.
+fn not_begun(py: Python<'_>, error: &PyErr) -> Error {
+    let is_layout = error.get_type(py).name().is_ok_and(|name| name == "StateLayoutError");
+    if !is_layout {
+        return user_error(py, error);
+    }
+    Error::new(ErrorCode::InvalidInput, error.value(py).to_string())
+        .hint("declare it as it was, or open the stream with reset to begin anew: its state is deleted then")
 }
 
 impl KeyedRun {

@@ -8,6 +8,7 @@ mod bundle;
 mod message;
 mod overlay;
 mod partitions;
+mod scan;
 mod service;
 mod stream;
 

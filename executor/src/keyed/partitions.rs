@@ -1,6 +1,6 @@
 //! The partitions that this executor owns, by the state that they are of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::link::RunningBundles;
 const MAX_OPEN: usize = 1024;
 /// After this time without a request, interpreters hold nothing of a stream any more.
 const IDLE: Duration = Duration::from_secs(120);
+/// So many states that were dropped are remembered.
+const MAX_DROPPED: usize = 4096;
 /// The most streams that a partition has open.
 const MAX_STREAMS: usize = 256;
 
@@ -67,13 +69,15 @@ pub struct Partitions {
     /// The bundles that run, for the functions' requests.
     pub bundles: Arc<RunningBundles>,
     slots: Mutex<HashMap<PartitionId, Slot>>,
+    /// States that were dropped, the oldest first: who still has one of their streams open must not create them again.
+    dropped: Mutex<VecDeque<String>>,
 }
 
 impl Partitions {
     /// None is open. Without settings there is no keyed state here.
     #[must_use]
     pub fn new(settings: Option<StateSettings>, bundles: Arc<RunningBundles>) -> Self {
-        Self { settings, bundles, slots: Mutex::default() }
+        Self { settings, bundles, slots: Mutex::default(), dropped: Mutex::default() }
     }
 
     /// The partition under the epoch that a request names. One that is not open, or open under an older epoch, is opened.
@@ -91,6 +95,10 @@ impl Partitions {
         }
         if let Some(older) = held.take() {
             close(&older).await;
+        }
+        if self.dropped.lock().contains(&id.state) {
+            self.slots.lock().remove(id);
+            return Err(NoPartition::Refused(Refusal::NotOwner));
         }
         let opened = self.open(id, header.epoch).await;
         if opened.is_err() {
@@ -125,6 +133,35 @@ impl Partitions {
             }
             Err(error) => Err(NoPartition::Failed(unreadable(&error))),
         }
+    }
+
+    /// Closes the partitions of a state that is dropped, and with `files` deletes what lies there of it.
+    ///
+    /// # Errors
+    /// Where that can't be deleted.
+    pub(super) async fn drop_state(&self, state: &str, files: bool) -> Result<(), Error> {
+        {
+            let mut dropped = self.dropped.lock();
+            if !dropped.iter().any(|known| known == state) {
+                dropped.push_back(state.to_owned());
+            }
+            if dropped.len() > MAX_DROPPED {
+                dropped.pop_front();
+            }
+        }
+        let held: Vec<(PartitionId, Slot)> = {
+            let slots = self.slots.lock();
+            slots.iter().filter(|(id, _)| id.state == state).map(|(id, slot)| (id.clone(), Arc::clone(slot))).collect()
+        };
+        for (id, slot) in held {
+            if let Some(open) = slot.lock().await.take() {
+                close(&open).await;
+            }
+            self.slots.lock().remove(&id);
+        }
+        let Some(settings) = self.settings.as_ref().filter(|_| files) else { return Ok(()) };
+        let place = StatePlace { objects: Arc::clone(&settings.objects), folder: state.into() };
+        PartitionStore::delete(&place).await.map_err(|error| unreadable(&error))
     }
 
     /// Its store can't be used any more: who asks next has to have a new epoch.

@@ -7,12 +7,16 @@ use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::partitions_server::Partitions as Service;
 use udfleet_proto::v1::{
-    ErrorCode, PartitionAborted, PartitionReply, PartitionRequest, PartitionRun, partition_reply, partition_request,
+    DropStateRequest, ErrorCode, LoadPartition, PartitionAborted, PartitionLoaded, PartitionReply, PartitionRequest,
+    PartitionRun, ScanPartition, StateDropped, StateEntry, partition_reply, partition_request,
 };
+use udfleet_state::{Header, PositionRecord};
+use udfleet_state_store::{Commit, StateChange};
 
-use super::message;
-use super::partitions::{NoPartition, PartitionId, Partitions};
+use super::bundle::unreadable;
+use super::partitions::{NoPartition, OpenPartition, PartitionId, Partitions};
 use super::stream::{RunInput, StreamContext};
+use super::{message, scan};
 use crate::exchange::{BundleRows, FunctionTable};
 
 /// See the module.
@@ -31,11 +35,9 @@ impl PartitionsService {
 
     async fn answer(self, mut request: PartitionRequest) -> Result<PartitionReply, Error> {
         let (header, asked) = message::request(&request)?;
-        let invalid = |what: &str| Error::new(ErrorCode::InvalidInput, format!("a request names no {what}"));
-        if !is_folder(&request.state) {
-            return Err(invalid("state that could be a folder"));
-        }
-        let named = FunctionRef::parse(&request.function).map_err(|_| invalid("function"))?;
+        check_folder(&request.state)?;
+        let named = FunctionRef::parse(&request.function);
+        let named = named.map_err(|_| Error::new(ErrorCode::InvalidInput, "a request names no function"))?;
         let function = self.table.resolve(&named)?;
         let id = PartitionId { state: std::mem::take(&mut request.state), partition: request.partition };
         let partition = match self.partitions.get(&id, header).await {
@@ -73,14 +75,66 @@ fn run_input(run: PartitionRun) -> RunInput {
     RunInput { rows, key_columns: run.key_columns, now_ms: run.now_ms }
 }
 
+fn check_folder(state: &str) -> Result<(), Error> {
+    if is_folder(state) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::InvalidInput, "a request names no state that could be a folder"))
+}
+
 /// Nothing that leads elsewhere.
 fn is_folder(state: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '@' | '.');
     !state.is_empty() && !state.starts_with('.') && state.chars().all(fits)
 }
 
+impl PartitionsService {
+    /// The partition of a request that is about its store, and not about a bundle.
+    async fn partition(&self, state: String, partition: u32, epoch: u64) -> Result<Arc<OpenPartition>, Error> {
+        check_folder(&state)?;
+        let header = Header { session: 0, epoch };
+        match self.partitions.get(&PartitionId { state, partition }, header).await {
+            Ok(partition) => Ok(partition),
+            Err(NoPartition::Refused(refusal)) => Err(Error::new(ErrorCode::ExecutorLost, refusal.to_string())),
+            Err(NoPartition::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn loaded(&self, request: LoadPartition) -> Result<(), Error> {
+        let partition = self.partition(request.state, request.partition, request.epoch).await?;
+        let record = PositionRecord::decode(&request.record);
+        let record = record.map_err(|error| Error::new(ErrorCode::InvalidInput, error.to_string()))?;
+        let record = PositionRecord { epoch: request.epoch, ..record };
+        let change = |entry: StateEntry| StateChange { key: entry.key.to_vec(), value: Some(entry.value.to_vec()) };
+        let changes = request.entries.into_iter().map(change).collect();
+        let commit = Commit { stream: &request.stream, record, changes };
+        partition.store.commit(commit).await.map_err(|error| unreadable(&error))
+    }
+}
+
 #[tonic::async_trait]
 impl Service for PartitionsService {
+    type ScanStream = scan::PartitionScan;
+
+    async fn scan(&self, request: Request<ScanPartition>) -> Result<Response<Self::ScanStream>, Status> {
+        let asked = request.into_inner();
+        let partition = self.partition(asked.state, asked.partition, asked.epoch).await?;
+        let snapshot = partition.store.snapshot(&asked.stream).await.map_err(|error| unreadable(&error))?;
+        Ok(Response::new(scan::messages(snapshot, asked.prefixes)))
+    }
+
+    async fn load(&self, request: Request<LoadPartition>) -> Result<Response<PartitionLoaded>, Status> {
+        self.loaded(request.into_inner()).await?;
+        Ok(Response::new(PartitionLoaded {}))
+    }
+
+    async fn drop_state(&self, request: Request<DropStateRequest>) -> Result<Response<StateDropped>, Status> {
+        let asked = request.into_inner();
+        check_folder(&asked.state)?;
+        self.partitions.drop_state(&asked.state, asked.delete_files).await?;
+        Ok(Response::new(StateDropped {}))
+    }
+
     async fn ask(&self, request: Request<PartitionRequest>) -> Result<Response<PartitionReply>, Status> {
         // What has begun goes to its end, also where the coordinator that asked has gone.
         let answered = tokio::spawn(self.clone().answer(request.into_inner()));

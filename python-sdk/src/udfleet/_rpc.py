@@ -59,6 +59,7 @@ _PageRequest = (
     | fleet.ListTenantsRequest
     | fleet.ListExecutorsRequest
     | fleet.ProgressRequest
+    | keyed.ListStreamsRequest
 )
 _Page = TypeVar(
     "_Page",
@@ -67,6 +68,7 @@ _Page = TypeVar(
     fleet.ListTenantsResponse,
     fleet.ListExecutorsResponse,
     fleet.ProgressResponse,
+    keyed.ListStreamsResponse,
 )
 _T = TypeVar("_T")
 
@@ -223,6 +225,35 @@ class Rpc:
             keyed.StreamResponse.FromString,
         )
         return address, call(requests, metadata=self._metadata)
+
+    def streams(self) -> Iterator[keyed.StreamInfo]:
+        """All streams through functions with keyed state."""
+        for page in self._pages("Streams/ListStreams", keyed.ListStreamsRequest(), keyed.ListStreamsResponse):
+            yield from page.streams
+
+    def stream(self, stream: str) -> keyed.StreamInfo:
+        """One of them."""
+        request = keyed.ListStreamsRequest(stream=stream)
+        return self._unary("Streams/ListStreams", request, keyed.ListStreamsResponse).streams[0]
+
+    def drop_stream(self, request: keyed.DropStreamRequest) -> None:
+        """Deletes a stream with its state, however long that takes."""
+        self._ask(self._begin("Streams/DropStream", request, keyed.DropStreamResponse), None)
+
+    def read_state(self, request: keyed.ReadStateRequest) -> Iterator[keyed.StateChunk]:
+        """Committed state of a stream, from the coordinator that answered last."""
+        self._check_open()
+        return self._stream(self.coordinators.preferred, "Streams/ReadState", request, keyed.StateChunk)
+
+    def import_stream(self, chunks: Iterator[keyed.StateChunk]) -> keyed.StreamInfo:
+        """Makes a stream of chunks, at the coordinator that answered last."""
+        self._check_open()
+        address = self.coordinators.preferred
+        call = self._channel(address).stream_unary(
+            "/udfleet.v1.Streams/ImportStream", keyed.StateChunk.SerializeToString, keyed.StreamInfo.FromString
+        )
+        info: keyed.StreamInfo = self._wait(call.future(chunks, metadata=self._metadata), address)
+        return info
 
     def _whole(self, method: str, request: Message, answer: type[_Answer]) -> list[_Answer]:
         """All answers of the first coordinator that gives them all."""

@@ -84,7 +84,7 @@ class KeyedStream:
         """How many rows from the table's beginning are applied."""
         self._bundle_rows = max(1, opened.bundle_rows)
         self._bundle_seconds = opened.bundle_ms / 1000
-        self.schema: pa.Schema = pa.ipc.read_schema(pa.py_buffer(_framed(opened.schema, b"")))
+        self.schema: pa.Schema = schema_of(opened.schema)
 
     def __enter__(self) -> KeyedStream:
         return self
@@ -177,6 +177,11 @@ class KeyedStream:
             self.close()
             raise InternalError(f"the coordinator has answered {answer.WhichOneof('kind')}, and not {kind}")
         return answer
+
+
+def schema_of(message: bytes) -> pa.Schema:
+    """The schema of an IPC message."""
+    return pa.ipc.read_schema(pa.py_buffer(_framed(message, b"")))
 
 
 def _pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:

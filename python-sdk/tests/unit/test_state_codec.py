@@ -25,6 +25,10 @@ FITTING = [
     (DataTypes.BYTES(), b"\0\1"),
     (DataTypes.DECIMAL(38, 2), decimal.Decimal("-123.45")),
     (DataTypes.DATE(), datetime.date(1, 1, 1)),
+    (DataTypes.TIME(), datetime.time(23, 59, 59, 999_000)),
+    (DataTypes.TIMESTAMP(), datetime.datetime(1, 1, 1, 0, 0, 0, 1)),
+    (DataTypes.TIMESTAMP(9), datetime.datetime(9999, 12, 31, 23, 59, 59, 999_999)),
+    (DataTypes.TIMESTAMP_LTZ(), datetime.datetime(1969, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc)),
     (DataTypes.ARRAY(DataTypes.INT()), [1, None, 3]),
     (DataTypes.MAP(DataTypes.STRING(), DataTypes.ARRAY(DataTypes.INT())), {"a": [1], "b": None}),
     (_ROW, Row(a=1, b=None)),
@@ -55,6 +59,12 @@ MISFITS = [
     (DataTypes.DECIMAL(4, 2), decimal.Decimal("1.234")),
     (DataTypes.DECIMAL(4, 2), decimal.Decimal("NaN")),
     (DataTypes.DATE(), datetime.datetime(2020, 1, 1)),
+    (DataTypes.TIME(), datetime.time(1, 2, 3, 1)),
+    (DataTypes.TIME(), datetime.time(1, tzinfo=datetime.timezone.utc)),
+    (DataTypes.TIMESTAMP(3), datetime.datetime(2020, 1, 1, 0, 0, 0, 1)),
+    (DataTypes.TIMESTAMP(), datetime.date(2020, 1, 1)),
+    (DataTypes.TIMESTAMP(), datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)),
+    (DataTypes.TIMESTAMP_LTZ(), datetime.datetime(2020, 1, 1)),
     (DataTypes.ARRAY(DataTypes.INT(nullable=False)), [None]),
     (DataTypes.ARRAY(DataTypes.INT()), "12"),
     (_ROW, Row(1)),
@@ -86,5 +96,5 @@ def test_bytes_never_change() -> None:
 
 
 def test_a_type_that_state_can_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="TIMESTAMP"):
-        codec_of(DataTypes.TIMESTAMP(3))
+    with pytest.raises(TypeError, match="INTERVAL"):
+        codec_of(DataTypes.INTERVAL(DataTypes.MONTH()))

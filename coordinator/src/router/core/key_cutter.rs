@@ -1,15 +1,13 @@
 //! Cuts batches by the hash of their key columns: rows of one key get into one piece.
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_flight::FlightData;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
-use arrow_ipc::root_as_message;
-use arrow_schema::{ArrowError, DataType, SchemaRef};
-use arrow_select::take::take_record_batch;
+use arrow_schema::{DataType, SchemaRef};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
-use udfleet_proto::frame::{check, guarded, malformed};
-use udfleet_proto::{ipc, key};
+use udfleet_proto::key;
+
+use crate::cut;
 
 /// See the module.
 pub(super) struct KeyCutter {
@@ -49,8 +47,8 @@ impl KeyCutter {
     /// # Errors
     /// [`udfleet_proto::v1::ErrorCode::InvalidInput`] for a batch that is none of the stream's schema.
     pub fn cut(&self, message: FlightData) -> Result<Vec<Piece>, Error> {
-        let batch = self.decode(&message)?;
-        let mut rows = guarded(|| self.rows(&batch))?;
+        let batch = cut::decode(&self.schema, &message.data_header, message.data_body.clone())?;
+        let mut rows = cut::rows(&batch, &self.columns, self.partitions)?;
         let held = rows.iter().filter(|rows| !rows.is_empty()).count();
         if held <= 1 {
             let partition = rows.iter().position(|rows| !rows.is_empty()).unwrap_or_default();
@@ -58,28 +56,10 @@ impl KeyCutter {
         }
         let held = rows.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty());
         held.map(|(partition, rows)| {
-            let rows = UInt32Array::from(std::mem::take(rows));
-            let message = guarded(|| ipc::encode(&take_record_batch(&batch, &rows)?))?;
-            Ok(Piece { partition, rows: Some(rows.values().to_vec()), message })
+            let message = cut::piece(&batch, rows)?;
+            Ok(Piece { partition, rows: Some(std::mem::take(rows)), message })
         })
         .collect()
-    }
-
-    fn decode(&self, message: &FlightData) -> Result<RecordBatch, Error> {
-        let header = bare_header(&message.data_header);
-        let batch = root_as_message(&header).ok().and_then(|message| message.header_as_record_batch());
-        check(&batch.ok_or_else(|| malformed("its header is empty"))?, &message.data_body)?;
-        guarded(|| ipc::decode(&self.schema, &message.data_header, message.data_body.clone()))
-    }
-
-    /// The rows of each partition.
-    fn rows(&self, batch: &RecordBatch) -> Result<Vec<Vec<u32>>, ArrowError> {
-        let columns: Vec<ArrayRef> = self.columns.iter().map(|column| batch.column(*column).clone()).collect();
-        let mut rows = vec![Vec::new(); self.partitions()];
-        for (row, key) in key::encode(&columns, batch.num_rows())?.iter().enumerate() {
-            rows[key::partition(key, self.partitions) as usize].push(row as u32);
-        }
-        Ok(rows)
     }
 }
 
@@ -109,9 +89,11 @@ mod tests {
 
     use arrow_array::cast::AsArray as _;
     use arrow_array::types::Int64Type;
-    use arrow_array::{Int64Array, StringArray};
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
     use arrow_schema::{Field, Schema};
+    use arrow_select::take::take_record_batch;
     use proptest::prelude::*;
+    use udfleet_proto::ipc;
     use udfleet_proto::v1::ErrorCode;
 
     use super::*;

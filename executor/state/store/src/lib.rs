@@ -16,9 +16,11 @@ mod layout;
 mod options;
 mod partition;
 mod place;
+mod snapshot;
 
 pub use cache::BlockCache;
 pub use error::StoreError;
 pub use options::StoreOptions;
 pub use partition::{Commit, PartitionStore, StateChange, StatePage};
 pub use place::{StatePlace, local_object_store};
+pub use snapshot::StreamSnapshot;

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use slatedb::config::{CloseOptions, FlushOptions, FlushType};
 use slatedb::{Db, WriteBatch};
+use tokio::sync::RwLock;
 use udfleet_kill_points as kill_points;
 use udfleet_state::PositionRecord;
 
+use crate::snapshot::{PageRange, StreamSnapshot};
 use crate::{StatePlace, StoreError, StoreOptions, claim, layout};
 
 /// How many keys of one request are read at a time.
@@ -56,6 +58,8 @@ pub struct PartitionStore {
     options: StoreOptions,
     closed: AtomicBool,
     commits: AtomicU64,
+    /// Held while something is written and not durable.
+    writes: RwLock<()>,
 }
 
 impl fmt::Debug for PartitionStore {
@@ -83,7 +87,8 @@ impl PartitionStore {
             .with_db_cache(Arc::new(options.cache.clone()), options.cache.next_id())
             .build();
         let database = Box::pin(within(&name, &options, building)).await?;
-        let store = Self { database, place: name, options, closed: AtomicBool::new(false), commits: AtomicU64::new(0) };
+        let (closed, commits, writes) = (AtomicBool::new(false), AtomicU64::new(0), RwLock::default());
+        let store = Self { database, place: name, options, closed, commits, writes };
         kill_points::reach("database-opened");
         store.enter(epoch).await?;
         Ok(store)
@@ -135,27 +140,30 @@ impl PartitionStore {
         limit: usize,
     ) -> Result<StatePage, StoreError> {
         self.check_open()?;
-        let skipped = layout::state_of(stream).len();
-        let first = layout::state(stream, after.unwrap_or(prefix));
-        let within_prefix = layout::state(stream, prefix);
+        let range = PageRange::new(stream, prefix, after, limit, usize::MAX);
         within(&self.place, &self.options, async {
-            let mut entries = Vec::new();
-            let mut found = self.database.scan(first.clone()..).await?;
-            while let Some(entry) = found.next().await? {
-                if !entry.key.starts_with(&within_prefix) {
-                    break;
-                }
-                if after.is_some() && entry.key == first {
-                    continue;
-                }
-                if entries.len() == limit {
-                    return Ok(StatePage { entries, is_last: false });
-                }
-                entries.push((entry.key.slice(skipped..), entry.value));
-            }
-            Ok(StatePage { entries, is_last: true })
+            let found = self.database.scan(range.keys()).await?;
+            range.read(found).await
         })
         .await
+    }
+
+    /// The stream as it is now, committed. Waits for a commit that is being written.
+    ///
+    /// # Errors
+    /// Where the store has closed, fails or is damaged.
+    pub async fn snapshot(&self, stream: &str) -> Result<StreamSnapshot, StoreError> {
+        let none_writes = self.writes.write().await;
+        self.check_open()?;
+        let (place, options) = (self.place.clone(), self.options.clone());
+        let snapshot = self.database.snapshot().map_err(|error| StoreError::of(&place, error))?;
+        drop(none_writes);
+        let found = within(&place, &options, snapshot.get(layout::position(stream))).await?;
+        let record = match found {
+            Some(bytes) => PositionRecord::decode(&bytes).map_err(|error| StoreError::of_record(&place, error))?,
+            None => PositionRecord::default(),
+        };
+        Ok(StreamSnapshot { snapshot, stream: stream.to_owned(), record, place, options })
     }
 
     /// Writes changes and record, and returns when both are durable.
@@ -206,15 +214,23 @@ impl PartitionStore {
         }
     }
 
-    /// Deletes a partition's state for good. Its owner has to have closed it.
+    /// Deletes a partition's state for good, or all that lies in a folder of several. Their owners have to have closed them.
     ///
     /// # Errors
     /// Where the store fails.
     pub async fn delete(place: &StatePlace) -> Result<(), StoreError> {
-        let found = place.objects.list(Some(&place.folder)).map_ok(|object| object.location).boxed();
-        let deleted = place.objects.delete_stream(found);
-        let gone = deleted.try_for_each(|_| async { Ok(()) }).await;
-        gone.map_err(|error| StoreError::of_objects(&place.name(), error))
+        let failed = |error| StoreError::of_objects(&place.name(), error);
+        // All at first: folders vanish with their last files.
+        let found: Vec<_> = place.objects.list(Some(&place.folder)).try_collect().await.map_err(failed)?;
+        let found = stream::iter(found.into_iter().map(|object| Ok(object.location))).boxed();
+        let mut deleted = place.objects.delete_stream(found);
+        while let Some(gone) = deleted.next().await {
+            match gone {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Closes the store so that the next owner opens it at once: what was written becomes a table.
@@ -233,6 +249,7 @@ impl PartitionStore {
     }
 
     async fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let _writes = self.writes.read().await;
         self.check_open()?;
         let written = within(&self.place, &self.options, async {
             let handle = self.database.write(batch).await?;
@@ -263,7 +280,7 @@ impl PartitionStore {
     }
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     place: &str,
     options: &StoreOptions,
     operation: impl Future<Output = Result<T, slatedb::Error>>,

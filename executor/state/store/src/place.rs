@@ -38,5 +38,6 @@ pub fn local_object_store(folder: &Path) -> Result<Arc<dyn ObjectStore>, StoreEr
     let unreachable = |error| StoreError::Unreachable { place: place.clone(), source: Box::new(error) };
     std::fs::create_dir_all(folder).map_err(unreachable)?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| StoreError::of_objects(&place, error))?;
-    Ok(Arc::new(store.with_fsync(true)))
+    // Folders that have become empty go too: a stream that is dropped leaves none.
+    Ok(Arc::new(store.with_fsync(true).with_automatic_cleanup(true)))
 }

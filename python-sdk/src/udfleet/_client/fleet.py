@@ -29,6 +29,7 @@ from .pool import StreamPool
 from .progress import RowCount, shown
 from .registration import OnEvent, register
 from .runner import Batches, Runner
+from .streams import Streams
 from .tables import Tables
 from .views import FunctionView, function_view
 
@@ -94,7 +95,7 @@ def connect(
     return fleet
 
 
-class Fleet(Tables, Administration, Observation):
+class Fleet(Tables, Streams, Administration, Observation):
     """A connection to a fleet: a context manager, thread-safe, reconnects by itself. Made by `connect` or `local`."""
 
     def __init__(

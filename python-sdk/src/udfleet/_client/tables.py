@@ -78,6 +78,7 @@ class Tables:
         schema: pa.Schema,
         batches: Callable[[int], Iterator[pa.RecordBatch]],
         commits_itself: bool,
+        reset: bool = False,
     ) -> KeyedStream:
         message = pa.ipc.read_message(schema.serialize())
         opening = keyed_pb2.OpenStream(
@@ -85,6 +86,7 @@ class Tables:
             function=function,
             key_columns=key_columns,
             schema=message.metadata.to_pybytes(),
+            reset=reset,
         )
         return KeyedStream(self._rpc, opening, batches, commits_itself)
 

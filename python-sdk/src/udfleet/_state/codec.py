@@ -23,6 +23,7 @@ _DOUBLE = struct.Struct("<d")
 _FLOAT = struct.Struct("<f")
 _EXACT = decimal.Context(prec=60, traps=[decimal.Inexact, decimal.InvalidOperation])
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
+_MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 class StateTypeError(TypeError):
@@ -198,6 +199,54 @@ class _Date(_Codec):
         return datetime.date.fromordinal(int.from_bytes(data, "little", signed=True) + _EPOCH)
 
 
+class _Time(_Codec):
+    """Microseconds since midnight. What a type of fewer digits would cut off is refused."""
+
+    __slots__ = ("_unit",)
+
+    def __init__(self, data_type: DataType) -> None:
+        super().__init__(data_type)
+        self._unit = 10 ** max(0, 6 - data_type.precision)
+
+    def encode(self, value: Any) -> bytes:
+        if not isinstance(value, datetime.time) or value.tzinfo is not None:
+            raise self._misfit(value)
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return self._bytes(seconds * 1_000_000 + value.microsecond, value)
+
+    def _bytes(self, microseconds: int, value: Any) -> bytes:
+        if microseconds % self._unit:
+            raise self._misfit(value)
+        return microseconds.to_bytes(8, "little", signed=True)
+
+    def decode(self, data: bytes) -> Any:
+        seconds, microseconds = divmod(int.from_bytes(data, "little", signed=True), 1_000_000)
+        minutes, seconds = divmod(seconds, 60)
+        return datetime.time(minutes // 60, minutes % 60, seconds, microseconds)
+
+
+class _Timestamp(_Time):
+    """Microseconds since 1970, of a clock without a zone."""
+
+    __slots__ = ()
+    _epoch = datetime.datetime(1970, 1, 1)
+
+    def encode(self, value: Any) -> bytes:
+        if not isinstance(value, datetime.datetime) or (value.tzinfo is None) != (self._epoch.tzinfo is None):
+            raise self._misfit(value)
+        return self._bytes((value - self._epoch) // _MICROSECOND, value)
+
+    def decode(self, data: bytes) -> datetime.datetime:
+        return self._epoch + datetime.timedelta(microseconds=int.from_bytes(data, "little", signed=True))
+
+
+class _LocalTimestamp(_Timestamp):
+    """Microseconds since 1970 in UTC: a moment, whatever zone it was given in."""
+
+    __slots__ = ()
+    _epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
 _PLAIN: dict[str, Any] = {
     "BINARY": _Bytes,
     "BOOLEAN": _Boolean,
@@ -206,6 +255,9 @@ _PLAIN: dict[str, Any] = {
     "DECIMAL": _Decimal,
     "DOUBLE": _Floating,
     "FLOAT": _Float,
+    "TIME": _Time,
+    "TIMESTAMP": _Timestamp,
+    "TIMESTAMP_LTZ": _LocalTimestamp,
     "VARBINARY": _Bytes,
     "VARCHAR": _Text,
 }

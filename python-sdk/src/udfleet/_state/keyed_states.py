@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..types import DataType
     from .backend import Codec, StateBackend
     from .descriptors import StateDescriptor
+    from .layout import StateLayout
 
     Cell = ValueCell | ListCell | MapCell
 
@@ -39,11 +40,16 @@ class KeyedStates:
     """
 
     def __init__(
-        self, backend: StateBackend, codec_of: Callable[[DataType], Codec], sizes: CacheSizes | None = None
+        self,
+        backend: StateBackend,
+        codec_of: Callable[[DataType], Codec],
+        sizes: CacheSizes | None = None,
+        layout: StateLayout | None = None,
     ) -> None:
         self._backend = backend
         self._codec_of = codec_of
         self._sizes = sizes if sizes is not None else CacheSizes()
+        self._layout = layout
         self._clock = BundleClock()
         self._makers: dict[str, Callable[[bytes], Cell]] = {}
         self._descriptors: dict[str, StateDescriptor] = {}
@@ -103,6 +109,8 @@ class KeyedStates:
         known = self._descriptors.get(descriptor.name)
         if known is not None and (type(known), known.type_info) != (type(descriptor), descriptor.type_info):
             raise ValueError(f"state {descriptor.name!r} is a {type(known).__name__} of {known.type_info!r} already")
+        if self._layout is not None and known is None:
+            self._layout.declare(descriptor)
         self._descriptors[descriptor.name] = descriptor
         self._makers.setdefault(descriptor.name, make)
 
@@ -180,5 +188,7 @@ class KeyedStates:
             more_cleared, more_changes = cell.take_changes()
             cleared += more_cleared
             changes += more_changes
+        if self._layout is not None:
+            changes += self._layout.take_changes()
         if cleared or changes:
             self._backend.write(cleared, changes)

@@ -11,6 +11,7 @@ from .channel import StateChannel
 from .codec import codec_of
 from .group_process import GroupProcess
 from .keyed_states import KeyedStates
+from .layout import StateLayout
 from .process_function import KeyedProcess
 from .stream_aggregates import functions_of
 
@@ -93,7 +94,7 @@ class StatefulTableFunction(TableFunction):
     def _states(self) -> KeyedStates:
         if self._channel is None:
             raise RuntimeError("a bundle came before the function was opened")
-        return KeyedStates(self._channel, codec_of, self._sizes)
+        return KeyedStates(self._channel, codec_of, self._sizes, StateLayout(self._channel))
 
     def resume(self, session: int) -> None:
         """The rows of this session's bundle are the ones that run now, with its state."""

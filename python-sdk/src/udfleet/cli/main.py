@@ -25,6 +25,8 @@ from .profile import profile
 from .programs import certs, coordinator, executor
 from .register import register
 from .restart import restart
+from .state import state as state_group
+from .state import streams
 from .status import drain, functions, progress, status
 from .token import token as token_group
 from .top import top
@@ -108,7 +110,8 @@ def cli(
 
 
 for _command in (
-    up, down, status, top, why, functions, register, call, drop, logs, progress, errors, events, profile, env, restart,
-    drain, backup, restore, token_group, audit, support_bundle, clickhouse, completion, certs, coordinator, executor,
+    up, down, status, top, why, functions, register, call, drop, logs, progress, errors, events, profile, env,
+    restart, drain, streams, state_group, backup, restore, token_group, audit, support_bundle, clickhouse,
+    completion, certs, coordinator, executor,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -55,6 +55,7 @@ class PlanFleet(Protocol):
         schema: pa.Schema,
         batches: Callable[[int], Iterator[pa.RecordBatch]],
         commits_itself: bool,
+        reset: bool = False,
     ) -> KeyedStream:
         """A stream of key columns and arguments, which are given from a row on."""
 

@@ -50,20 +50,21 @@ class KeyedCall:
         self._function = function
         self._arguments = arguments
 
-    def open_stream(self, stream: str, *, commit: str = "auto") -> KeyedStream:
+    def open_stream(self, stream: str, *, commit: str = "auto", reset: bool = False) -> KeyedStream:
         """Opens the stream with this id, or opens it again: it goes on with the first row that is not applied.
 
         The table has to give the same rows in the same order each time. Another process that has the stream is refused
         from then on.
 
-        :param stream: letters, digits and `_-.:`. State belongs to a stream of a version of a function.
+        :param stream: letters, digits and `_-.:`. Its state is that of the function, in all versions that can read it.
         :param commit: "auto": a bundle is committed when the loop asks for the next; "manual": by `bundle.commit()`.
+        :param reset: begin anew with the first row: what there is of the stream is deleted.
         """
         if commit not in ("auto", "manual"):
             raise InvalidInputError(f"commit is 'auto' or 'manual', not {commit!r}")
         schema = self._columns_of(self._table._arrow_schema())
         return self._table._fleet._open_stream(
-            stream, self._function, len(self._keys), schema, self._batches, commit == "auto"
+            stream, self._function, len(self._keys), schema, self._batches, commit == "auto", bool(reset)
         )
 
     def _columns_of(self, schema: pa.Schema) -> pa.Schema:

@@ -19,16 +19,18 @@ class StreamRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[OpenStream, _Mapping]] = ..., submit: _Optional[_Union[SubmitBundle, _Mapping]] = ..., commit: _Optional[_Union[CommitBundle, _Mapping]] = ...) -> None: ...
 
 class OpenStream(_message.Message):
-    __slots__ = ("stream", "function", "key_columns", "schema")
+    __slots__ = ("stream", "function", "key_columns", "schema", "reset")
     STREAM_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     KEY_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
     stream: str
     function: str
     key_columns: int
     schema: bytes
-    def __init__(self, stream: _Optional[str] = ..., function: _Optional[str] = ..., key_columns: _Optional[int] = ..., schema: _Optional[bytes] = ...) -> None: ...
+    reset: bool
+    def __init__(self, stream: _Optional[str] = ..., function: _Optional[str] = ..., key_columns: _Optional[int] = ..., schema: _Optional[bytes] = ..., reset: _Optional[bool] = ...) -> None: ...
 
 class SubmitBundle(_message.Message):
     __slots__ = ("first_row", "header", "body")
@@ -85,6 +87,90 @@ class BundleCommitted(_message.Message):
     POSITION_FIELD_NUMBER: _ClassVar[int]
     position: int
     def __init__(self, position: _Optional[int] = ...) -> None: ...
+
+class StreamInfo(_message.Message):
+    __slots__ = ("stream", "function", "partitions", "position", "key_schema", "session", "state", "coordinator", "holder", "opened_unix_ms", "unusable")
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    KEY_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    OPENED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    UNUSABLE_FIELD_NUMBER: _ClassVar[int]
+    stream: str
+    function: str
+    partitions: int
+    position: int
+    key_schema: bytes
+    session: int
+    state: str
+    coordinator: str
+    holder: str
+    opened_unix_ms: int
+    unusable: bool
+    def __init__(self, stream: _Optional[str] = ..., function: _Optional[str] = ..., partitions: _Optional[int] = ..., position: _Optional[int] = ..., key_schema: _Optional[bytes] = ..., session: _Optional[int] = ..., state: _Optional[str] = ..., coordinator: _Optional[str] = ..., holder: _Optional[str] = ..., opened_unix_ms: _Optional[int] = ..., unusable: _Optional[bool] = ...) -> None: ...
+
+class ListStreamsRequest(_message.Message):
+    __slots__ = ("page_token", "stream")
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    stream: str
+    def __init__(self, page_token: _Optional[str] = ..., stream: _Optional[str] = ...) -> None: ...
+
+class ListStreamsResponse(_message.Message):
+    __slots__ = ("streams", "next_page_token")
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    streams: _containers.RepeatedCompositeFieldContainer[StreamInfo]
+    next_page_token: str
+    def __init__(self, streams: _Optional[_Iterable[_Union[StreamInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ReadStateRequest(_message.Message):
+    __slots__ = ("stream", "key_header", "key_body")
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    KEY_HEADER_FIELD_NUMBER: _ClassVar[int]
+    KEY_BODY_FIELD_NUMBER: _ClassVar[int]
+    stream: str
+    key_header: bytes
+    key_body: bytes
+    def __init__(self, stream: _Optional[str] = ..., key_header: _Optional[bytes] = ..., key_body: _Optional[bytes] = ...) -> None: ...
+
+class StateEntry(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    value: bytes
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class StateChunk(_message.Message):
+    __slots__ = ("stream", "partition", "record", "entries")
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    stream: StreamInfo
+    partition: int
+    record: bytes
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    def __init__(self, stream: _Optional[_Union[StreamInfo, _Mapping]] = ..., partition: _Optional[int] = ..., record: _Optional[bytes] = ..., entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ...) -> None: ...
+
+class DropStreamRequest(_message.Message):
+    __slots__ = ("stream", "force")
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    stream: str
+    force: bool
+    def __init__(self, stream: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class DropStreamResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class PartitionRequest(_message.Message):
     __slots__ = ("function", "state", "partition", "stream", "session", "epoch", "open", "run", "confirm", "abort")
@@ -253,5 +339,59 @@ class PartitionRefused(_message.Message):
     def __init__(self, reason: _Optional[_Union[PartitionRefused.Reason, str]] = ..., attempt: _Optional[_Union[PartitionAttempt, _Mapping]] = ..., number: _Optional[int] = ...) -> None: ...
 
 class PartitionAborted(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ScanPartition(_message.Message):
+    __slots__ = ("state", "partition", "epoch", "stream", "prefixes")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    partition: int
+    epoch: int
+    stream: str
+    prefixes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, state: _Optional[str] = ..., partition: _Optional[int] = ..., epoch: _Optional[int] = ..., stream: _Optional[str] = ..., prefixes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class PartitionEntries(_message.Message):
+    __slots__ = ("record", "entries")
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    record: bytes
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    def __init__(self, record: _Optional[bytes] = ..., entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ...) -> None: ...
+
+class LoadPartition(_message.Message):
+    __slots__ = ("state", "partition", "epoch", "stream", "record", "entries")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    partition: int
+    epoch: int
+    stream: str
+    record: bytes
+    entries: _containers.RepeatedCompositeFieldContainer[StateEntry]
+    def __init__(self, state: _Optional[str] = ..., partition: _Optional[int] = ..., epoch: _Optional[int] = ..., stream: _Optional[str] = ..., record: _Optional[bytes] = ..., entries: _Optional[_Iterable[_Union[StateEntry, _Mapping]]] = ...) -> None: ...
+
+class PartitionLoaded(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DropStateRequest(_message.Message):
+    __slots__ = ("state", "delete_files")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FILES_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    delete_files: bool
+    def __init__(self, state: _Optional[str] = ..., delete_files: _Optional[bool] = ...) -> None: ...
+
+class StateDropped(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
