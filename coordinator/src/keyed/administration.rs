@@ -76,7 +76,8 @@ impl StreamsService {
                 at = Some((chunk.partition, checked(&chunk, &entry)?));
             }
             let place = at.clone().filter(|(partition, _)| *partition == chunk.partition);
-            let place = place.ok_or_else(|| Error::new(ErrorCode::InvalidInput, "a partition came without its record"))?;
+            let place =
+                place.ok_or_else(|| Error::new(ErrorCode::InvalidInput, "a partition came without its record"))?;
             self.access.load(&info.stream, &entry, place, chunk.entries).await?;
         }
         let entry = self.access.registry.finish_import(&info.stream).await?;

@@ -136,7 +136,9 @@ impl Owners {
         let all = self.everybody();
         if all.is_empty() {
             let error = Error::new(ErrorCode::NoCapacity, "no executor is there that could read keyed state");
-            return Err(error.hint("executors are asked that serve a function: register one, or wait until it is ready"));
+            return Err(
+                error.hint("executors are asked that serve a function: register one, or wait until it is ready")
+            );
         }
         Ok(all)
     }

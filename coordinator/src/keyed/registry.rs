@@ -213,8 +213,7 @@ impl StreamRegistry {
         loop {
             let (entry, revision) = self.get(stream).await?;
             if let Some((holder, _)) = self.holder(stream).await?.filter(|_| !force) {
-                let message =
-                    format!("stream {stream:?} is open at {}, by {}", holder.coordinator, holder.holder);
+                let message = format!("stream {stream:?} is open at {}, by {}", holder.coordinator, holder.holder);
                 let error = Error::new(ErrorCode::InvalidInput, message).function(family(&entry.function));
                 return Err(error.hint("close it before, or drop it with force"));
             }
@@ -244,7 +243,9 @@ impl StreamRegistry {
         let (entry, revision) = self.get(stream).await?;
         if entry.state == state {
             let key = entry_key(stream);
-            self.store.transact(&[Condition::unchanged(key.as_str(), Some(revision))], vec![Write::delete(key)]).await?;
+            self.store
+                .transact(&[Condition::unchanged(key.as_str(), Some(revision))], vec![Write::delete(key)])
+                .await?;
         }
         Ok(())
     }

@@ -55,8 +55,9 @@ impl StreamsService {
         let named = FunctionRef::parse(&open.function);
         let named = named.map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
         caller.demand_function(&named.name)?;
-        let found =
-            |service: &Self| service.access.owners.routes.load_full().find(&named).map(|target| Arc::clone(&target.function));
+        let found = |service: &Self| {
+            service.access.owners.routes.load_full().find(&named).map(|target| Arc::clone(&target.function))
+        };
         match found(self) {
             Err(error) if error.code() == ErrorCode::FunctionNotFound => {
                 self.lookup.look_up(&named).await?;
@@ -113,7 +114,6 @@ impl StreamsService {
         let mut noted = (None, process.position());
         loop {
             let request = tokio::select! {
-                biased;
                 request = requests.message() => request,
                 _ = notes.tick() => {
                     let lease = self.session.standing().lease;

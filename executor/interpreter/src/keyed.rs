@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use arrow_array::{ArrayRef, RecordBatch};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use udfleet_kernels::Value;
@@ -36,7 +37,8 @@ pub fn begin(
     if count > batch.num_columns() {
         return Err(invalid(format!("{count}, of {} columns", batch.num_columns())));
     }
-    let all: Vec<usize> = (count..batch.num_columns()).collect();
+    let kinds = batch.schema().fields().last().is_some_and(|last| last.name() == key::ROW_KIND);
+    let all: Vec<usize> = (count..batch.num_columns() - usize::from(kinds)).collect();
     let arguments = batch.project(&all).map_err(|e| invalid(e.to_string()))?;
     let columns: &[ArrayRef] = &batch.columns()[..count];
     let encoded = key::encode(columns, batch.num_rows()).map_err(|e| invalid(e.to_string()))?;
@@ -52,8 +54,12 @@ pub fn begin(
             object.call_method1("begin", (session, bundle.token, bundle.bundle, bundle.now_ms, names, keys, values))
         });
     end_if_forked(py, begun.as_ref().err());
+    let begun = match begun {
+        Ok(_) if kinds => run.set_kinds(py, batch),
+        begun => begun.map(drop),
+    };
     match begun {
-        Ok(_) => Ok((run, arguments)),
+        Ok(()) => Ok((run, arguments)),
         Err(error) => {
             run.discard(py);
             Err(not_begun(py, &error))
@@ -72,6 +78,17 @@ fn not_begun(py: Python<'_>, error: &PyErr) -> Error {
 }
 
 impl KeyedRun {
+    /// What each row of a table of changes does to it: the last column.
+    fn set_kinds(&self, py: Python<'_>, batch: &RecordBatch) -> PyResult<()> {
+        let column: Vec<Value> = batch.columns().last().cloned().map(Value::Column).into_iter().collect();
+        let given = Call { arguments: &column, rows: batch.num_rows(), values: None, writable: None };
+        let mut values =
+            eval::iterables(py, &given).map_err(|error| PyValueError::new_err(error.info().message.clone()))?;
+        let set = self.object.bind(py).call_method1("set_row_kinds", (self.session, values.pop()));
+        end_if_forked(py, set.as_ref().err());
+        set.map(drop)
+    }
+
     /// Its rows are the ones that run now, with its state.
     pub fn resume(&self, py: Python<'_>) -> Result<(), Error> {
         self.call(py, "resume")

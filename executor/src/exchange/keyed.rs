@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
 use udfleet_proto::frame;
+use udfleet_proto::key::ROW_KIND;
 use udfleet_proto::limits::MAX_FRAME_BYTES;
 use udfleet_proto::v1::{ErrorCode, ExchangeRequest, KeyedBundle};
 
@@ -112,6 +113,10 @@ impl KeyedInstance {
         let invalid = |what: &str| Error::new(ErrorCode::InvalidInput, format!("a bundle's {what} is malformed"));
         let schema = try_schema_from_flatbuffer_bytes(&bare_header(&rows.schema)).map_err(|_| invalid("schema"))?;
         let arguments = schema.fields().get(bundle.key_columns as usize..).ok_or_else(|| invalid("schema"))?;
+        let arguments = match arguments.split_last() {
+            Some((last, others)) if last.name() == ROW_KIND => others,
+            _ => arguments,
+        };
         check(&self.call.target, &Schema::new(arguments.to_vec()))?;
         let header = bare_header(&rows.header);
         let message = root_as_message(&header).map_err(|_| invalid("header"))?;

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 use tonic::Status;
-use udfleet_proto::error::Error;
 use udfleet_proto::v1::{PartitionEntries, StateEntry};
 use udfleet_state_store::StreamSnapshot;
 
@@ -27,7 +26,7 @@ pub fn messages(snapshot: StreamSnapshot, prefixes: Vec<Bytes>) -> PartitionScan
             let mut after: Option<Bytes> = None;
             loop {
                 let page = snapshot.page(&prefix, after.as_deref(), MESSAGE_ENTRIES, MESSAGE_BYTES).await;
-                let page = page.map_err(|error| unreadable(&error)).map_err(|error: Error| Status::from(error))?;
+                let page = page.map_err(|error| unreadable(&error)).map_err(Status::from)?;
                 after = page.entries.last().map(|(key, _)| key.clone());
                 let entries = page.entries.into_iter().map(|(key, value)| StateEntry { key, value }).collect();
                 yield PartitionEntries { record: Bytes::new(), entries };

@@ -29,6 +29,10 @@ mod tests;
 pub use encode::{EncodedKeys, encode, is_supported};
 pub use float::{canonical_f32, canonical_f64};
 
+/// The last column of rows that are changes of a table: what each does to it, 0 for +I, 1 for -U, 2 for +U, 3 for -D. It is
+/// no argument of the function that gets the rows.
+pub const ROW_KIND: &str = "$row_kind";
+
 /// The hash of an encoded key: 64 bits of XXH3 without a seed.
 #[must_use]
 pub fn hash(key: &[u8]) -> u64 {

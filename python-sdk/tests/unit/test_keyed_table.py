@@ -68,7 +68,8 @@ def test_bundles_of_several_sessions_take_turns(function: KeyedTableFunction, ch
     function.resume(2)
     assert list(second) == [("b", 0, 2), ("b", 1, 3), ("b", 1, 4)]
     function.finish(2)
-    assert [len(channel.states[token].entries) for token in (7, 8)] == [2, 1]
+    # Each has the record of the states, too.
+    assert [len(channel.states[token].entries) for token in (7, 8)] == [3, 2]
 
 
 def test_a_bundle_that_is_discarded_takes_no_other_with_it(function: KeyedTableFunction, channel: Tokens) -> None:
@@ -80,7 +81,7 @@ def test_a_bundle_that_is_discarded_takes_no_other_with_it(function: KeyedTableF
     function.resume(1)
     assert list(kept) == [("a", 0, 2)]
     function.finish(1)
-    assert (len(channel.states[7].entries), len(channel.states[8].entries)) == (1, 0)
+    assert (len(channel.states[7].entries), len(channel.states[8].entries)) == (2, 0)
 
 
 def test_a_bundle_that_has_ended_can_not_go_on(function: KeyedTableFunction, channel: Tokens) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from ..functions import TableFunction
-from ..row import Row
+from ..row import Row, RowKind
 from .backend import CacheSizes
 from .channel import StateChannel
 from .codec import codec_of
@@ -17,7 +17,7 @@ from .stream_aggregates import functions_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from ..functions import FunctionContext
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 class _Bundle:
     """A bundle that runs. Others may run between two parts of its results."""
 
-    __slots__ = ("names", "process", "token")
+    __slots__ = ("kinds", "names", "process", "token")
 
     def __init__(self, process: Any, token: int, names: list[str]) -> None:
         self.process = process
         self.token = token
         self.names = names
+        self.kinds: Iterator[int] | None = None
 
 
 class StatefulTableFunction(TableFunction):
@@ -90,6 +91,10 @@ class StatefulTableFunction(TableFunction):
         self._bundles[session] = _Bundle(process, token, names)
         self.resume(session)
         process.begin(bundle, now, keys, columns[0] if len(columns) == 1 else list(zip(*columns)))
+
+    def set_row_kinds(self, session: int, kinds: Iterable[int]) -> None:
+        """What the bundle's rows do to the table whose changes they are."""
+        self._bundles[session].kinds = iter(kinds)
 
     def _states(self) -> KeyedStates:
         if self._channel is None:
@@ -152,6 +157,8 @@ class KeyedTableFunction(StatefulTableFunction):
             raise RuntimeError("a function with keyed state is called by streams with an id")
         row = Row(*values)
         row.set_field_names(self._running.names)
+        if self._running.kinds is not None:
+            row.set_row_kind(RowKind(next(self._running.kinds)))
         return self._running.process.process(row)
 
 

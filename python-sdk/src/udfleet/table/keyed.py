@@ -12,6 +12,9 @@ from ..errors import InvalidInputError, InvalidPlanError
 from . import operators as ops
 from .expression import Call, Column
 
+ROW_KIND = "$row_kind"
+"""The last column of rows that are changes of a table, which is no argument: `proto/src/key/mod.rs` has it too."""
+
 if TYPE_CHECKING:
     from ..streams import KeyedStream
     from .table import Table
@@ -38,17 +41,20 @@ class KeyedTable:
             )
         for column in columns:
             _check(self._table, column)
-        return KeyedCall(self._table, self._keys, str(expression.function), columns)
+        return KeyedCall(self._table, self._keys, str(expression.function), columns, _row_kind(self._table))
 
 
 class KeyedCall:
     """A call of a function with keyed state: made by `KeyedTable.process`."""
 
-    def __init__(self, table: Table, keys: tuple[str, ...], function: str, arguments: list[str]) -> None:
+    def __init__(
+        self, table: Table, keys: tuple[str, ...], function: str, arguments: list[str], row_kind: str | None = None
+    ) -> None:
         self._table = table
         self._keys = keys
         self._function = function
         self._arguments = arguments
+        self._row_kind = row_kind
 
     def open_stream(self, stream: str, *, commit: str = "auto", reset: bool = False) -> KeyedStream:
         """Opens the stream with this id, or opens it again: it goes on with the first row that is not applied.
@@ -69,17 +75,45 @@ class KeyedCall:
 
     def _columns_of(self, schema: pa.Schema) -> pa.Schema:
         keys = [schema.field(name).with_name(f"key {name}") for name in self._keys]
-        return pa.schema([*keys, *(schema.field(name) for name in self._arguments)])
+        kinds = [] if self._row_kind is None else [pa.field(ROW_KIND, pa.int8())]
+        return pa.schema([*keys, *(schema.field(name) for name in self._arguments), *kinds])
 
     def _batches(self, first_row: int) -> Iterator[pa.RecordBatch]:
-        """Key columns and arguments from a row on."""
-        skipped = 0
+        """Key columns, arguments and what rows do, from a row on."""
+        skipped, row = 0, first_row
         for batch in self._table._rows():
             rest = batch.slice(min(batch.num_rows, first_row - skipped))
             skipped += batch.num_rows - rest.num_rows
             if rest.num_rows:
                 arrays = [rest.column(name) for name in (*self._keys, *self._arguments)]
+                if self._row_kind is not None:
+                    arrays.append(_kinds(rest.column(self._row_kind), row))
                 yield pa.RecordBatch.from_arrays(arrays, schema=self._columns_of(rest.schema))
+                row += rest.num_rows
+
+
+def _kinds(column: pa.Array, first_row: int) -> pa.Array:
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(column)
+    lowest, highest = bounds["min"].as_py(), bounds["max"].as_py()
+    if column.null_count or lowest < 0 or highest > 3:
+        raise InvalidInputError(
+            f"a row from {first_row} on is of no kind",
+            hint="0 inserts, 1 and 2 are before and after an update, 3 deletes",
+        )
+    return column.cast(pa.int8())
+
+
+def _row_kind(table: Table) -> str | None:
+    """The column that says what rows do, which the steps must have left in its place."""
+    column: str | None = getattr(table._source, "row_kind", None)
+    if column is not None and column not in table.columns:
+        raise InvalidPlanError(
+            f"the table is one of changes, and its steps have left out {column!r}, which says what each row does",
+            hint=f"select {column} too",
+        )
+    return column
 
 
 def keys_of(table: Table, names: tuple[Any, ...]) -> tuple[str, ...]:
