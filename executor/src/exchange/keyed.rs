@@ -70,6 +70,11 @@ impl KeyedInstance {
         Ok(Self { call, number, at: None, ended: CancellationToken::new() })
     }
 
+    /// Whether it is one of this function, and not of another version.
+    pub fn is_of(&self, function: &ServedFunction) -> bool {
+        Arc::ptr_eq(&self.call.target, &function.target)
+    }
+
     /// Runs a bundle, and holds all of its results: batches of the row that each is for, and the function's columns. After an
     /// error the instance is of no more use.
     ///

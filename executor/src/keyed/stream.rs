@@ -145,7 +145,7 @@ impl PartitionStream {
         kill_points::reach("bundle-received");
         let changes = BundleChanges::new(Arc::clone(&context.store), &context.stream);
         let running = context.bundles.begin(Arc::clone(&changes) as _);
-        let mut instance = match self.instance.take() {
+        let mut instance = match self.instance.take().filter(|instance| instance.is_of(&context.function)) {
             Some(instance) => instance,
             None => KeyedInstance::new(&context.function, context.stream.clone())?,
         };

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from udfleet import (
 )
 
 PARTITIONS = 3
+_TOKEN = "a-token-of-some-length"
 
 
 class Counting(KeyedProcessFunction):
@@ -57,7 +61,8 @@ def rows(count: int) -> list[pa.RecordBatch]:
 
 
 def state_dir(fleet: udfleet.LocalFleet) -> Path:
-    return Path(fleet.folder) / "data" / "state"
+    command = Path(f"/proc/{fleet.pids['executor-1']}/cmdline").read_text().split("\0")
+    return Path(command[command.index("--state-dir") + 1])
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +216,36 @@ def test_the_next_version_keeps_state_that_it_can_read(own: udfleet.LocalFleet) 
     assert [row["f1"] for row in run(own, "versions", 10, reset=True)] == [1] * 5 + [2] * 5
     own.drop_function("counter@3")
     own.drop_function("counter@2")
+
+
+def _up(folder: Path) -> str:
+    command = [sys.executable, "-m", "udfleet", "up", "--detach", "-n", "1", "--data-dir", str(folder)]
+    command += ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    environment = {**os.environ, "UDFLEET_TOKEN": _TOKEN}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().partition("export UDFLEET_ADDRESS=")[2].split()[0]
+
+
+def _down(address: str) -> None:
+    command = [sys.executable, "-m", "udfleet", "--address", address, "down"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def test_a_fleet_that_is_brought_up_again_in_its_folder_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    address = _up(folder)
+    try:
+        with udfleet.connect(address, token=_TOKEN) as fleet:
+            fleet.register_function("counter", declared(Counting()), partitions=PARTITIONS)
+            assert len(run(fleet, "kept", 10)) == 10
+        assert any((folder / "state").rglob("*.sst"))
+    finally:
+        _down(address)
+    address = _up(folder)
+    try:
+        with udfleet.connect(address, token=_TOKEN) as fleet, open_stream(fleet, "kept", 20) as stream:
+            assert stream.position == 10
+            assert [row["f1"] for bundle in stream for row in bundle.to_pylist()] == [3] * 5 + [4] * 5
+    finally:
+        _down(address)
