@@ -143,14 +143,10 @@ fn shown(types: &[DataType]) -> String {
     format!("({})", types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// The name of a function without its version, and without the digest in names that follow from a content: state is kept from
-/// one to the next.
+/// The name of a function without its version: its versions read each other's state. Names that follow from a content are of
+/// another content where they differ.
 pub fn family(function: &str) -> &str {
-    let name = function.split_once('@').map_or(function, |(name, _)| name);
-    match name.rsplit_once('-') {
-        Some((plain, digest)) if digest.len() == 12 && digest.chars().all(|c| c.is_ascii_hexdigit()) => plain,
-        _ => name,
-    }
+    function.split_once('@').map_or(function, |(name, _)| name)
 }
 
 /// A folder for the state of a stream that begins: no other has had it, so that an owner that wakes late harms nobody.
@@ -201,10 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_digests_of_a_content_are_one_family() {
+    fn versions_are_one_family() {
         assert_eq!(family("sum@3"), "sum");
-        assert_eq!(family("sum-0123456789ab@1"), "sum");
-        assert_eq!(family("sum-of-clicks@1"), "sum-of-clicks");
+        assert_eq!(family("sum-groups-0123456789ab@1"), "sum-groups-0123456789ab");
     }
 
     #[test]
