@@ -7,7 +7,7 @@
 //! | `state/live/STATE` | its stream's id, for as long as partitions of the state may get owners |
 //! | `state/owners/STATE/PARTITION` | see `owners.rs` |
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use crate::store::{Condition, Entry, LeaseId, Revision, SharedStore, Write};
 
 /// So many deletions go into one transaction.
 const DELETES: usize = 64;
+
+/// How long after a client has closed a stream it may be noted as open.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Who has a stream open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,9 +213,14 @@ impl StreamRegistry {
     /// # Errors
     /// [`ErrorCode::InvalidInput`] where there is no such stream, or it is open and that is not to be ignored.
     pub async fn begin_drop(&self, stream: &str, force: bool) -> Result<StreamEntry, Error> {
+        let since = Instant::now();
         loop {
             let (entry, revision) = self.get(stream).await?;
             if let Some((holder, _)) = self.holder(stream).await?.filter(|_| !force) {
+                if since.elapsed() < CLOSING {
+                    tokio::time::sleep(CLOSING / 40).await;
+                    continue;
+                }
                 let message = format!("stream {stream:?} is open at {}, by {}", holder.coordinator, holder.holder);
                 let error = Error::new(ErrorCode::InvalidInput, message).function(family(&entry.function));
                 return Err(error.hint("close it before, or drop it with force"));

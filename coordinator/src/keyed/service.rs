@@ -146,7 +146,7 @@ impl StreamsService {
 
     fn holder(&self, process: &StreamProcess, caller: &Principal) -> StreamHolder {
         StreamHolder {
-            coordinator: self.session.me().owner.coordinator.clone(),
+            coordinator: self.session.me().address.clone(),
             holder: caller.title(),
             opened_unix_ms: now_ms(),
             session: process.session(),
