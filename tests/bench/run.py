@@ -13,6 +13,7 @@ import statistics
 from pathlib import Path
 
 import encrypted
+import keyed
 import kinds
 import many_functions
 import reports
@@ -116,6 +117,7 @@ def main() -> None:
                 *viewers.lines(fleets),
                 *many_functions.lines(fleets),
                 *encrypted.lines(fleets),
+                *keyed.lines(fleets),
             ]
             if options.only in line.name
         ]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from keyed_fleet import batch
+from keyed_chain import batch
 from keyed_history import History
 
 import udfleet

@@ -8,23 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import keyed_client
 import pytest
 from fleet_support import eventually
-from keyed_fleet import TIMEOUT, KeyedFleet, drive, sent
+from keyed_chain import sent
+from keyed_faults import COORDINATOR, EXECUTOR, OPENING, run_with_fault
+from keyed_fleet import KeyedFleet, drive
 from keyed_history import History
 
 ROWS = 80
-AFTER = 20
-"""Rows that are committed before a point is armed which every bundle passes."""
-
-OPENING = ["owner-chosen", "owner-stored", "epoch-claimed", "database-opened"]
-COORDINATOR = ["run-forwarded", "confirm-forwarded", "commit-answered"]
-EXECUTOR = ["bundle-received", "bundle-run", "bundle-confirmed", "write-buffered", "bundle-durable"]
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +31,15 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedFleet]:
         fleet.close()
 
 
-class Fault:
-    """Arms points at the right time, and mends what they have broken while the stream goes on."""
-
-    def __init__(self, fleet: KeyedFleet, points: tuple[str, ...], action: str) -> None:
-        self.fleet = fleet
-        self.points = points
-        self.action = action
-        self.armed = False
-
-    def arm(self) -> None:
-        self.armed = True
-        for point in self.points:
-            self.fleet.arm(point, self.action)
-
-    def after(self, position: int) -> None:
-        """Called after each commit, and after each failure of the stream (-1)."""
-        if not self.armed and position >= AFTER:
-            self.arm()
-
-
 @pytest.mark.parametrize("action", ["kill", "stop"])
 @pytest.mark.parametrize("point", OPENING + COORDINATOR + EXECUTOR)
 def test_one(keyed: KeyedFleet, point: str, action: str) -> None:
-    _run(keyed, (point,), action, ROWS)
+    run_with_fault(keyed, (point,), action, ROWS)
 
 
 @pytest.mark.parametrize("points", [("bundle-run", "run-forwarded"), ("bundle-durable", "confirm-forwarded")])
 def test_coordinator_and_executor(keyed: KeyedFleet, points: tuple[str, ...]) -> None:
-    _run(keyed, points, "kill", ROWS)
+    run_with_fault(keyed, points, "kill", ROWS)
 
 
 @pytest.mark.parametrize("action", ["kill", "stop"])
@@ -74,7 +49,16 @@ def test_client(keyed: KeyedFleet, point: str, action: str, tmp_path: Path) -> N
     name = point.replace("-", "_") + "_" + action
     keyed.register(name)
     path = tmp_path / "history"
-    command = [sys.executable, keyed_client.__file__, keyed.address, name, "s", str(ROWS), str(keyed.points), str(path)]
+    command = [
+        sys.executable,
+        keyed_client.__file__,
+        keyed.address,
+        name,
+        name,
+        str(ROWS),
+        str(keyed.points),
+        str(path),
+    ]
     path.touch()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as client:
         # After a commit or two, so that the stream is under way.
@@ -85,78 +69,14 @@ def test_client(keyed: KeyedFleet, point: str, action: str, tmp_path: Path) -> N
             client.wait()
         history = History()
         keyed_client.replay(path, history)
-        drive(keyed, name, "s", ROWS, history)
+        drive(keyed, name, name, ROWS, history)
         if action == "stop":
             os.kill(client.pid, signal.SIGCONT)
             _, refused = client.communicate(timeout=60)
             assert "InvalidInputError" in refused
             assert len(path.read_text().splitlines()) <= 4 * ROWS
     keyed.forget(point)
-    history.check(sent(ROWS), keyed.applied(name, "s", ROWS))
-
-
-def _run(keyed: KeyedFleet, points: tuple[str, ...], action: str, count: int) -> None:
-    name = "_".join(points).replace("-", "_") + "_" + action
-    keyed.register(name)
-    fault = Fault(keyed, points, action)
-    if points[0] in OPENING:
-        fault.arm()
-    history = History()
-    mender = Mender(fault)
-    mender.start()
-    try:
-        drive(keyed, name, "s", count, history, fault.after)
-        for point in points:
-            assert keyed.taken(point), f"nothing has come to {point}"
-    finally:
-        mender.stop()
-        keyed.mend()
-        for point in points:
-            keyed.forget(point)
-    keyed.wait_whole()
-    history.check(sent(count), keyed.applied(name, "s", count))
-    if not set(points) & set(COORDINATOR + OPENING):
-        assert history.doubtful == [], "neither the client nor the coordinator has died"
-
-
-class Mender:
-    """Starts the coordinator again at once where it has died, and wakes up what was stopped past the timeout."""
-
-    def __init__(self, fault: Fault) -> None:
-        self._fault = fault
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.failure: BaseException | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-        if self.failure is not None:
-            raise self.failure
-
-    def _watch(self) -> None:
-        try:
-            waiting = set(self._fault.points)
-            while waiting and not self._ended.wait(0.02):
-                for point in [point for point in waiting if self._fault.fleet.taken(point)]:
-                    waiting.remove(point)
-                    self._mend(self._fault.fleet.taken(point))
-        except BaseException as error:
-            self.failure = error
-
-    def _mend(self, pid: int) -> None:
-        fleet = self._fault.fleet
-        name = fleet.name_of(pid)
-        if self._fault.action == "stop":
-            # Past the time after which others take over, and while the stream goes on.
-            self._ended.wait(TIMEOUT + 0.7)
-            os.kill(pid, signal.SIGCONT)
-        elif name == "coordinator":
-            fleet.children[name].reap()
-            fleet.start(name)
+    history.check(sent(ROWS), keyed.applied(name, name, ROWS))
 
 
 def _planted(*, twice: bool = False, lost: bool = False, torn: bool = False) -> None:
