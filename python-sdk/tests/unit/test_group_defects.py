@@ -5,13 +5,15 @@ its states are in test_keyed_states.py.
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import pytest
 from group_support import BIGINT, SIZES, DistinctByView, Groups, Top2, Total, builtin, top2, total
 
 from udfleet import AggregateFunction, DataTypes
-from udfleet._state.group_spec import AggregateCall
+from udfleet._state.group_spec import AggregateCall, spec_of
+from udfleet._state.stream_aggregates import check_types
 
 ALL_SIZES = pytest.mark.parametrize("size", SIZES)
 
@@ -145,3 +147,23 @@ def test_built_in_aggregates_take_rows_back(size: int) -> None:
     assert after == ("+U", "k", "a", "b", "a,b", ["a", "b"], {"a": 1, "b": 1}, "a", "b")
     assert groups.run(("-D", "k", "a"), ("-D", "k", "b"))[-1][0] == "-D"
     assert groups.memory.entries == {}
+
+
+def test_types_that_state_can_not_have_are_named() -> None:
+    span = DataTypes.INTERVAL(DataTypes.DAY(), DataTypes.SECOND())
+    check_types(builtin("max", span, span), retracts=False)
+    for call, retracts in [(builtin("max", span, span), True), (builtin("count", given=span, distinct=True), False)]:
+        with pytest.raises(TypeError, match="INTERVAL"):
+            check_types(call, retracts)
+
+
+def test_a_spec_is_one_text_whoever_writes_it() -> None:
+    kind = DataTypes.ROW(
+        [DataTypes.FIELD("a `b`, c", DataTypes.DECIMAL(5, 2).not_null()), DataTypes.FIELD("d", BIGINT)]
+    )
+    groups = Groups([total(accumulator_type=kind), builtin("count", arguments=[])], [Total()], ttl_ms=7)
+    text = groups.spec.text()
+    again = spec_of(text)
+    assert again.text() == text
+    assert again.calls[0].accumulator_type == kind
+    assert pickle.dumps(again) == pickle.dumps(groups.spec)

@@ -8,6 +8,7 @@ from ..functions import AggregateFunction
 from ..types import DataTypes, Field
 from ..types.datatype import DataType
 from ..views import MapView
+from .codec import codec_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -330,3 +331,17 @@ def functions_of(spec: GroupSpec, parts: Sequence[Any]) -> list[Any]:
 def _builtin(call: AggregateCall, spec: GroupSpec) -> AggregateFunction:
     function, call.accumulator_type = _MAKERS[call.name](call, spec.row_kind is not None)
     return function
+
+
+def check_types(call: AggregateCall, retracts: bool) -> None:
+    """Whether state can have what a call keeps in it entry by entry.
+
+    :raises TypeError: it can't, and of which type.
+    """
+    if call.distinct:
+        for given in call.types:
+            codec_of(given)
+    if call.part is None:
+        _, accumulator = _MAKERS[call.name](call, retracts)
+        for field in accumulator.fields if accumulator is not None else ():
+            codec_of(field.data_type)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._proto.udfleet.v1 import function_pb2
 from .._state.group_spec import AggregateCall, GroupSpec
-from .._state.stream_aggregates import NAMES
+from .._state.stream_aggregates import NAMES, check_types
 from ..errors import InvalidInputError, InvalidPlanError
 from ..types import DataType, DataTypes, Field
 from ..types.wire import from_proto
@@ -224,9 +224,12 @@ class _Groups:
             part, accumulator = self._part(call)
             name = call.function.lower() if isinstance(call.function, str) and part is None else "function"
             given = [types[number] for number in arguments]
-            self.calls.append(
-                AggregateCall(name, part, arguments, given, result, accumulator, call.is_distinct, condition)
-            )
+            made = AggregateCall(name, part, arguments, given, result, accumulator, call.is_distinct, condition)
+            try:
+                check_types(made, self.row_kind is not None)
+            except TypeError as error:
+                raise InvalidPlanError(f"{call}: {error}", hint="cast() makes values of another type") from None
+            self.calls.append(made)
 
     def _part(self, call: Call) -> tuple[int | None, DataType | None]:
         """Which of the functions it calls, and the type of its accumulators; a built-in one is none of them."""
