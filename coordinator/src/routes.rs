@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use udfleet_edge::tls::{Connector, ExpectedPeer};
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::ErrorCode;
+use udfleet_proto::v1::{ErrorCode, Hello};
 
 use crate::plan::Library;
 use crate::registry::{Catalog, Function};
@@ -32,6 +32,8 @@ pub struct Endpoint {
     pub epoch: u64,
     /// Where clients reach it, as Flight says it.
     pub location: String,
+    /// It says how streams stand where it is asked to: only then does its silence mean that one hangs.
+    pub reports_progress: bool,
     channels: Vec<Channel>,
     lost: CancellationToken,
     next: AtomicUsize,
@@ -49,7 +51,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn new(connector: &Connector, executor: &str, address: &str, epoch: u64) -> Result<Self, Error> {
+    pub fn new(connector: &Connector, hello: &Hello, epoch: u64) -> Result<Self, Error> {
+        let Hello { executor, address, .. } = hello;
         let peer = udfleet_edge::channel::endpoint(address).map_err(|e| {
             let message = format!("executor {executor} says that its address is {address:?}: {e}");
             Error::new(ErrorCode::InvalidInput, message).hint("an address is host:port")
@@ -62,10 +65,11 @@ impl Endpoint {
         let expected = ExpectedPeer::Executor(executor.to_owned());
         let channels = (0..CONNECTIONS).map(|_| connector.connect_lazy(&peer, Some(expected.clone()))).collect();
         Ok(Self {
-            executor: executor.to_owned(),
-            address: address.to_owned(),
+            executor: executor.clone(),
+            address: address.clone(),
             epoch,
             location: format!("{}://{address}", connector.scheme()),
+            reports_progress: hello.reports_progress,
             channels,
             lost: CancellationToken::new(),
             next: AtomicUsize::new(0),

@@ -316,6 +316,7 @@ fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &P
         secrets: Vec::new(),
         built_environments: Vec::new(),
         holds_desired_state: false,
+        reports_progress: true,
         resources: devices.list(),
         sandbox: Some(pythons.sandbox().level().status()),
     }

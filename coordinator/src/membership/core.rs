@@ -106,7 +106,7 @@ impl MembershipCore {
                 return Err(Error::new(ErrorCode::ExecutorLost, message));
             }
         }
-        let endpoint = Endpoint::new(self.routes.connector(), &hello.executor, &hello.address, epoch)?;
+        let endpoint = Endpoint::new(self.routes.connector(), hello, epoch)?;
         tracing::info!(executor = hello.executor, address = hello.address, epoch, "executor attached");
         let mut member = Member::new(attachment, endpoint, now);
         if let Some(before) = self.members.get(member.id())

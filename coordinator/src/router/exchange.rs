@@ -50,6 +50,10 @@ impl Candidate for Server {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
+    fn reports_progress(&self) -> bool {
+        self.endpoint.reports_progress
+    }
+
     fn is_silent(&self) -> bool {
         self.endpoint.is_silent()
     }

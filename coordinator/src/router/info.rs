@@ -6,7 +6,7 @@ use prost::Message as _;
 use udfleet_edge::engine::Engine;
 use udfleet_edge::engine::describe;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::ExchangeRequest;
+use udfleet_proto::v1::{EndpointCapabilities, ExchangeRequest};
 
 use super::routed_stage::RoutedStage;
 use crate::routes::{Routes, Server, Target};
@@ -18,13 +18,18 @@ pub(super) fn flight_info(
     descriptor: FlightDescriptor,
     coordinators: &[String],
 ) -> Result<FlightInfo, Error> {
-    let endpoint = |server: &Server| {
-        FlightEndpoint::new()
-            .with_ticket(Ticket::new(target.function.name.clone()))
-            .with_location(server.endpoint.location.as_str())
-    };
-    let endpoints = answering(&target.servers).map(endpoint).collect();
+    let ticket = Bytes::from(target.function.name.clone());
+    let endpoints = answering(&target.servers).map(|server| endpoint(server, &ticket)).collect();
     describe(&target.function.definition, engine, descriptor, endpoints, coordinators)
+}
+
+/// An executor, with what it can do.
+fn endpoint(server: &Server, ticket: &Bytes) -> FlightEndpoint {
+    let capabilities = EndpointCapabilities { reports_progress: server.endpoint.reports_progress };
+    FlightEndpoint::new()
+        .with_ticket(Ticket::new(ticket.clone()))
+        .with_location(server.endpoint.location.as_str())
+        .with_app_metadata(capabilities.encode_to_vec())
 }
 
 /// Without those of which a stream hangs, as long as there are others.
@@ -55,12 +60,7 @@ pub(super) fn of_stages(
                 ..stage.request.clone()
             };
             let ticket = Bytes::from(request.encode_to_vec());
-            let direct = |server: &Server| {
-                FlightEndpoint::new()
-                    .with_ticket(Ticket::new(ticket.clone()))
-                    .with_location(server.endpoint.location.as_str())
-            };
-            answering(&servers).map(direct).collect()
+            answering(&servers).map(|server| endpoint(server, &ticket)).collect()
         }
         _ => vec![FlightEndpoint::new().with_ticket(Ticket::new(descriptor.cmd.clone()))],
     };

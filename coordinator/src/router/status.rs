@@ -39,6 +39,8 @@ pub(super) fn of_upstream(status: &Status, executor: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use udfleet_proto::v1::Hello;
+
     use super::*;
 
     #[test]
@@ -71,7 +73,8 @@ mod tests {
     async fn an_executor_that_can_not_be_reached_has_run_nothing() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let endpoint = crate::routes::Endpoint::new(&Default::default(), "e1", &address, 1).unwrap();
+        let hello = Hello { executor: "e1".to_owned(), address, ..Hello::default() };
+        let endpoint = crate::routes::Endpoint::new(&Default::default(), &hello, 1).unwrap();
         drop(listener);
         let mut client = arrow_flight::flight_service_client::FlightServiceClient::new(endpoint.channel());
         let status = client.do_action(arrow_flight::Action::new("x", "")).await.unwrap_err();

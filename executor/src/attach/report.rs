@@ -1,25 +1,19 @@
 //! Makes reports: changes since the previous one, cut into messages of bounded size.
 
+mod size;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use prost::Message as _;
 use udfleet_edge::tracked::Difference;
-use udfleet_proto::error::shrink;
 use udfleet_proto::v1::{
     BuildLogLine, EnvironmentReference, FunctionMetrics, FunctionReference, FunctionStatus, HeldDevice, Report,
 };
 
 use crate::metrics::MetricsNews;
 use crate::node::{Board, Context, Desired, View};
-
-/// What one report holds of each kind, bytes: far below the bound of a control message.
-const REPORT_BYTES: usize = 2 << 20;
-/// The largest status or metrics of one function, bytes; more is cut.
-const LARGEST: usize = 1 << 20;
-/// What is left of an error that is too large, bytes.
-const CUT_ERROR: usize = 16 << 10;
+use size::{REPORT_BYTES, SizeBudget, cut_metrics, cut_status};
 
 /// Makes the reports of this node.
 pub(super) struct Reporter {
@@ -290,59 +284,11 @@ impl SentReports {
     }
 }
 
-/// Counts bytes of one kind; the first item always fits.
-#[derive(Default)]
-struct SizeBudget {
-    used: usize,
-}
-
-impl SizeBudget {
-    fn takes(&mut self, item: &impl prost::Message) -> bool {
-        let before = self.used;
-        self.used += item.encoded_len();
-        before == 0 || self.used <= REPORT_BYTES
-    }
-}
-
-fn cut_status(mut status: FunctionStatus) -> FunctionStatus {
-    if status.encoded_len() > LARGEST {
-        status.error = status.error.map(|error| shrink(&error, CUT_ERROR));
-    }
-    status
-}
-
-/// Without the user metrics that there is no room for.
-fn cut_metrics(metrics: &FunctionMetrics) -> FunctionMetrics {
-    let mut metrics = metrics.clone();
-    if metrics.encoded_len() > LARGEST {
-        let (mut room, all) = (LARGEST / 2, metrics.user.len());
-        metrics.user.retain(|metric| {
-            let fits = metric.encoded_len() <= room;
-            room = room.saturating_sub(metric.encoded_len());
-            fits
-        });
-        let kept = metrics.user.len();
-        tracing::warn!(function = metrics.function, kept, all, "its user metrics are too large to report");
-    }
-    metrics
-}
-
 #[cfg(test)]
 mod tests {
-    use udfleet_proto::error::Error;
-    use udfleet_proto::v1::{ErrorCode, ErrorGroup, LoadState, UserMetric};
+    use udfleet_proto::v1::ErrorGroup;
 
     use super::*;
-
-    fn status(name: &str, message: usize) -> FunctionStatus {
-        let error = Error::new(ErrorCode::LoadFailed, "x".repeat(message)).into_info();
-        FunctionStatus {
-            function: name.to_owned(),
-            state: LoadState::Failed as i32,
-            error: Some(error),
-            ..FunctionStatus::default()
-        }
-    }
 
     fn calls(name: &str, calls: u64) -> FunctionMetrics {
         FunctionMetrics { function: name.to_owned(), calls, ..FunctionMetrics::default() }
@@ -354,39 +300,6 @@ mod tests {
 
     fn told(report: &Report) -> Vec<(&str, u64)> {
         report.metrics.iter().map(|m| (m.function.as_str(), m.calls)).collect()
-    }
-
-    #[test]
-    fn reports_are_cut_to_size_and_lose_nothing() {
-        let statuses: Vec<_> = (1..=40).map(|n: u64| (n, status(&format!("f{n}@1"), 256 << 10))).collect();
-        let (mut told, mut seen, mut reports) = (SentReports::default(), Vec::new(), 0);
-        loop {
-            let newer = statuses.iter().filter(|(change, _)| *change > told.change).cloned().collect();
-            let (report, more) = told.next(View { functions: newer, ..View::default() }, MetricsNews::default());
-            assert!(report.encoded_len() <= 2 * REPORT_BYTES);
-            seen.extend(report.functions.iter().map(|s| s.function.clone()));
-            reports += 1;
-            if !more {
-                break;
-            }
-        }
-        assert!(reports > 4);
-        assert_eq!(seen, statuses.iter().map(|(_, s)| s.function.clone()).collect::<Vec<_>>());
-        let (huge, _) = told
-            .next(View { functions: vec![(99, status("g@1", 40 << 20))], ..View::default() }, MetricsNews::default());
-        let error = huge.functions[0].error.as_ref().unwrap();
-        assert_eq!(error.code(), ErrorCode::LoadFailed);
-        assert!((100..=CUT_ERROR).contains(&error.message.len()));
-    }
-
-    #[test]
-    fn metrics_that_are_too_large_are_cut_and_the_others_told() {
-        let metric =
-            |index: usize| UserMetric { name: format!("{index}{}", "x".repeat(100 << 10)), ..UserMetric::default() };
-        let many = FunctionMetrics { user: (0..900).map(metric).collect(), ..calls("f@1", 1) };
-        let (report, _) = SentReports::default().next(View::default(), whole(vec![many, calls("g@1", 2)]));
-        assert_eq!(told(&report), [("f@1", 1), ("g@1", 2)]);
-        assert!(!report.metrics[0].user.is_empty() && report.encoded_len() <= LARGEST);
     }
 
     #[test]

@@ -28,6 +28,8 @@ class FakePeer(flight.FlightServerBase):
         self.function = function
         self.endpoints: list[str] = []
         self.ticket = b"add"
+        self.reports_progress = True
+        """What a coordinator says of its endpoints."""
         self.asked = 0
         self.requests: list[exchange_pb2.ExchangeRequest] = []
         self.headers: list[exchange_pb2.BatchHeader] = []
@@ -44,7 +46,11 @@ class FakePeer(flight.FlightServerBase):
         if descriptor.path != [b"add"]:
             raise _status(error_pb2.FUNCTION_NOT_FOUND, "no function", "did you mean 'add'?")
         self.asked += 1
-        endpoints = [flight.FlightEndpoint(self.ticket, [f"grpc+tcp://{address}"]) for address in self.endpoints]
+        told = exchange_pb2.EndpointCapabilities(reports_progress=self.reports_progress).SerializeToString()
+        endpoints = [
+            flight.FlightEndpoint(self.ticket, [f"grpc+tcp://{address}"], app_metadata=told)
+            for address in self.endpoints
+        ]
         return flight.FlightInfo(pa.schema([*INPUTS, RESULT]), descriptor, endpoints, len(INPUTS), -1)
 
     def do_exchange(self, context, descriptor, reader, writer):

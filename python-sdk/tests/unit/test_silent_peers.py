@@ -43,6 +43,8 @@ class SlowPeer(FakePeer):
     """Answers after some signs of life: as a call that lasts longer than a peer may be silent."""
 
     told = 0
+    older = False
+    """It gives no signs of life, as versions did that had none."""
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         request = exchange_pb2.ExchangeRequest.FromString(descriptor.command.partition(b"\0")[2])
@@ -52,6 +54,8 @@ class SlowPeer(FakePeer):
             for self.told in range(25):
                 time.sleep(request.progress_every_ms / 1000)
                 progress = exchange_pb2.StreamProgress(in_flight=1, running=1)
+                if self.older:
+                    continue
                 writer.write_metadata(exchange_pb2.BatchResult(progress=progress).SerializeToString())
             out = pa.RecordBatch.from_arrays([add(chunk.data)], schema=pa.schema([RESULT]))
             answer = exchange_pb2.BatchResult(sequence=header.sequence, last=True, rows=1)
@@ -94,6 +98,16 @@ def test_what_runs_once_only_fails_where_its_executor_is_silent(cluster, monkeyp
 def test_a_long_call_is_no_silence(cluster):
     slow = SlowPeer()
     cluster.coordinator.endpoints = [slow.address]
+    assert called(cluster, 1, 2) == [3]
+    assert slow.told == 24
+    assert not cluster.coordinator.headers
+    slow.shutdown()
+
+
+def test_silence_of_an_executor_that_never_says_how_streams_stand_means_nothing(cluster):
+    slow = SlowPeer()
+    slow.older = True
+    cluster.coordinator.endpoints, cluster.coordinator.reports_progress = [slow.address], False
     assert called(cluster, 1, 2) == [3]
     assert slow.told == 24
     assert not cluster.coordinator.headers

@@ -73,6 +73,8 @@ pub(super) trait Candidate: Clone {
     fn is_blocked(&self) -> bool;
     /// It has said so itself; its next report tells more.
     fn note_blocked(&self);
+    /// It says how streams stand: only then does its silence mean anything.
+    fn reports_progress(&self) -> bool;
     /// A stream of it hangs, as was found a short while ago.
     fn is_silent(&self) -> bool;
     /// One does, or one is answered again.

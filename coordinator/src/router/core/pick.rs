@@ -89,9 +89,14 @@ mod tests {
 
         fn note_blocked(&self) {}
 
+        fn reports_progress(&self) -> bool {
+            true
+        }
+
         fn is_silent(&self) -> bool {
             false
         }
+
         fn note_silent(&self, _: bool) {}
         fn begin(&self) {}
     }

@@ -105,6 +105,15 @@ fn an_executor_that_says_how_the_stream_stands_may_take_its_time() {
 }
 
 #[test]
+fn an_executor_of_a_version_that_does_not_say_it_may_take_its_time_too() {
+    let mut steps = vec![Step::JoinOlder, Step::AddExecutor];
+    steps.extend(vec![Step::RemoveExecutor { index: 0 }; 2]);
+    steps.extend(vec![Step::Send { large: false, dictionary: false }; 6]);
+    steps.extend(vec![Step::Wait { milliseconds: 400 }; 100]);
+    Simulation::new(two_executors(steps)).run();
+}
+
+#[test]
 fn the_core_knows_no_sockets_and_no_runtime() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/router/core");
     let mut files = vec![folder];

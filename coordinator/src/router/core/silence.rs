@@ -63,12 +63,13 @@ impl Heard {
 }
 
 impl<S: Candidate> Upstreams<S> {
-    /// A tick has passed: those that count as silent now. One that is not read may say what it likes.
+    /// A tick has passed: those that count as silent now. One that is not read may say what it likes, and one of an older
+    /// version says nothing between answers.
     pub fn silent(&mut self) -> Vec<usize> {
         let count = |(id, upstream): (usize, &mut super::upstreams::Upstream<S>)| {
-            let read = upstream.is_read();
+            let judged = upstream.is_read() && upstream.reports_progress();
             let heard = &mut upstream.heard;
-            heard.silent = if read { heard.silent + 1 } else { 0 };
+            heard.silent = if judged { heard.silent + 1 } else { 0 };
             (heard.silent >= TICKS).then_some(id)
         };
         self.iter_mut().filter_map(count).collect()

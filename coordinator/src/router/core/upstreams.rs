@@ -57,6 +57,11 @@ impl<S: Candidate> Upstream<S> {
         self.server.note_blocked();
     }
 
+    /// It says how its stream stands.
+    pub fn reports_progress(&self) -> bool {
+        self.server.reports_progress()
+    }
+
     /// It hangs, or has answered a batch.
     pub fn note_silent(&self, silent: bool) {
         if silent || self.server.is_silent() {

@@ -14,6 +14,7 @@ import pyarrow.flight as flight
 from .. import _fork, _keepalive
 from .._channels import flight_client, host_of
 from .._grpc import grpc
+from .._proto.udfleet.v1 import exchange_pb2
 from .._rpc import Rpc
 
 ROUTE_SECONDS = 2.0
@@ -65,6 +66,8 @@ class Directory:
         """Addresses to which a stream was opened, and which were not lost since."""
         self._routes: dict[str, tuple[float, Route]] = {}
         self._lookups: dict[str, Lookup] = {}
+        self._reporting: set[str] = set()
+        """Addresses of executors that say how streams stand, as coordinators do: those of older versions don't."""
         self._hanging: dict[str, float] = {}
         """Addresses of which a stream was found to hang, and when they may be asked again."""
         _fork.holds_connection(self)
@@ -94,7 +97,12 @@ class Directory:
         return _bearer(self._rpc.token, seconds)
 
     def take_ticket(self, info: flight.FlightInfo) -> flight.FlightInfo:
-        """Keeps the ticket of a coordinator's response; it is a new one each time, so that it never ends."""
+        """Keeps the ticket of a coordinator's response, which is a new one each time so that it never ends, and what the
+        executors that it names can do."""
+        for endpoint in info.endpoints:
+            capabilities = exchange_pb2.EndpointCapabilities.FromString(endpoint.app_metadata or b"")
+            if capabilities.reports_progress:
+                self._reporting.update(host_of(location) for location in endpoint.locations)
         ticket = (info.schema.metadata or {}).get(_TICKET)
         if ticket:
             self._ticket_options = _bearer(ticket.decode())
@@ -129,6 +137,10 @@ class Directory:
     def lookup(self, descriptor: flight.FlightDescriptor) -> Lookup:
         """Asks who serves a function or plan, once `poll` is called."""
         return Lookup(functools.partial(self._rpc.begin_flight_info, descriptor))
+
+    def reports_progress(self, address: str) -> bool:
+        """Whether a peer says how streams stand, so that its silence means that one hangs."""
+        return address in self._reporting or address in self.coordinators.known
 
     def note_hanging(self, address: str) -> None:
         """A stream of it has said nothing for long: for a while, others are asked."""

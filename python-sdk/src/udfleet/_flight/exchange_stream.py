@@ -43,7 +43,9 @@ class ExchangeStream:
         descriptor: flight.FlightDescriptor,
         options: flight.FlightCallOptions,
         connected: bool = False,
+        judged: bool = True,
     ) -> None:
+        """:param judged: the peer says how the stream stands, so that it hangs where it says nothing."""
         self.address = address
         self.in_flight: deque[PendingBatch] = deque()
         self.answered = 0
@@ -64,7 +66,7 @@ class ExchangeStream:
                 raise
             typed = _failures.from_flight(error, address)
             raise typed if isinstance(typed, UnauthenticatedError) else StreamLostError(typed) from None
-        self._patience = silence.Patience(self._reader)
+        self._patience = silence.Patience(self._reader, judged)
 
     def has_room(self, size: int) -> bool:
         """Whether a batch of that size may be sent without the risk of blocking."""

@@ -180,7 +180,8 @@ class Pipeline:
                 client, options = self._directory.client(address), self._directory.call_options(address)
                 connected = address in self._directory.connected
                 descriptor = self._target.descriptor(address, self._producer)
-                stream = ExchangeStream(client, address, descriptor, options, connected)
+                judged = self._directory.reports_progress(address)
+                stream = ExchangeStream(client, address, descriptor, options, connected, judged)
                 self._directory.connected.add(address)
             except StreamLostError as lost:
                 self._failed[address] = time.monotonic() + _LOST_SECONDS

@@ -25,10 +25,12 @@ _BYTES_PER_LOOK = 4 << 20
 class Patience:
     """What is left of a wait for the peer of one stream."""
 
-    __slots__ = ("__weakref__", "_left", "_reader", "silent")
+    __slots__ = ("__weakref__", "_judged", "_left", "_reader", "silent")
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Any, judged: bool = True) -> None:
+        """:param judged: the peer says how streams stand. Of one of an older version, silence means nothing."""
         self._reader = reader
+        self._judged = judged
         self._left = 0
         """Looks; 0: nobody waits."""
         self.silent = False
@@ -42,7 +44,8 @@ class Patience:
 
         :param size: bytes that are written before it can be heard.
         """
-        self._left = LOOKS + size // _BYTES_PER_LOOK
+        if self._judged:
+            self._left = LOOKS + size // _BYTES_PER_LOOK
 
     def end(self) -> None:
         """The wait is over."""

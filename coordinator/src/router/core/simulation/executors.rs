@@ -31,13 +31,16 @@ pub(super) struct SimulatedExecutor {
     pub(super) gone: bool,
     /// It takes what it is sent and says nothing.
     pub(super) hangs: bool,
+    /// It answers, and says nothing meanwhile.
+    pub(super) older: bool,
 }
 
 impl Simulation {
     pub(super) fn add_executor(&mut self) {
         let executor = format!("e{}", self.names);
         self.names += 1;
-        self.servers.push(CandidateExecutor { executor, interpreters: 2, ..CandidateExecutor::default() });
+        let older = self.older;
+        self.servers.push(CandidateExecutor { executor, interpreters: 2, older, ..CandidateExecutor::default() });
         self.tell_servers();
     }
 
@@ -129,7 +132,7 @@ impl Simulation {
     pub(super) fn tell_progress(&mut self) {
         let result = BatchResult { progress: Some(StreamProgress::default()), ..Default::default() };
         let message = FlightData::new().with_app_metadata(result.encode_to_vec());
-        let well = self.peers.iter().filter(|(_, peer)| !(peer.gone || peer.hangs || peer.not_read));
+        let well = self.peers.iter().filter(|(_, peer)| !(peer.gone || peer.hangs || peer.older || peer.not_read));
         for id in well.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.handle(Event::UpstreamMessage(id, message.clone()));
         }

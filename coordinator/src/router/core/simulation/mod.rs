@@ -76,6 +76,8 @@ pub(super) enum Step {
         upstream: usize,
     },
     AddExecutor,
+    /// The executors that join from now on are of a version that does not say how streams stand.
+    JoinOlder,
     DropFunction,
     RemoveExecutor {
         index: usize,
@@ -92,6 +94,7 @@ pub(super) struct Simulation {
     started: Instant,
     servers: Vec<CandidateExecutor>,
     names: usize,
+    older: bool,
     peers: BTreeMap<usize, SimulatedExecutor>,
     given: Vec<SentByClient>,
     dictionary: Option<Bytes>,
@@ -139,6 +142,7 @@ impl Simulation {
             started: now,
             servers: Vec::new(),
             names: 0,
+            older: false,
             peers: BTreeMap::new(),
             given: Vec::new(),
             dictionary: None,
@@ -206,6 +210,7 @@ impl Simulation {
                 }
             }
             Step::AddExecutor => self.add_executor(),
+            Step::JoinOlder => self.older = true,
             Step::DropFunction => {
                 self.may_fail = true;
                 self.handle(Event::ServersChanged(Err(Error::new(ErrorCode::FunctionNotFound, "dropped"))));

@@ -12,6 +12,8 @@ pub(in crate::router::core) struct CandidateExecutor {
     pub in_flight: Arc<AtomicUsize>,
     pub blocked: Arc<AtomicBool>,
     pub silent: Arc<AtomicBool>,
+    /// It is of a version that does not say how streams stand.
+    pub older: bool,
 }
 
 impl CandidateExecutor {
@@ -50,6 +52,10 @@ impl Candidate for CandidateExecutor {
 
     fn note_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    fn reports_progress(&self) -> bool {
+        !self.older
     }
 
     fn is_silent(&self) -> bool {

@@ -29,7 +29,7 @@ impl SimulatedShell for Simulation {
             Effect::Open { upstream, server, .. } => {
                 let known: BTreeSet<&str> = self.servers.iter().map(|server| server.executor.as_str()).collect();
                 assert!(known.contains(server.executor.as_str()), "only executors that serve it are asked");
-                let peer = SimulatedExecutor { schema: true, ..SimulatedExecutor::default() };
+                let peer = SimulatedExecutor { schema: true, older: server.older, ..SimulatedExecutor::default() };
                 assert!(self.peers.insert(upstream, peer).is_none(), "each exchange has a number of its own");
             }
             Effect::Send { upstream, message } => self.receive(upstream, &message),
@@ -46,6 +46,7 @@ impl SimulatedShell for Simulation {
             Effect::Abandon { upstream } => {
                 let peer = &self.peers[&upstream];
                 assert!(peer.hangs && !peer.not_read, "one that says how the stream stands is not given up");
+                assert!(!peer.older, "silence of one that never says it means nothing");
                 self.turned_away = true;
                 self.give_back(upstream, true);
             }

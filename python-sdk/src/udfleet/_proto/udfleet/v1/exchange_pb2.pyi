@@ -37,6 +37,12 @@ class ExchangeRequest(_message.Message):
     progress_every_ms: int
     def __init__(self, function: _Optional[str] = ..., job: _Optional[str] = ..., forwarded: _Optional[bool] = ..., plan: _Optional[_Union[_plan_pb2.Plan, _Mapping]] = ..., stage: _Optional[_Union[_stage_pb2.Stage, _Mapping]] = ..., on_error: _Optional[_Union[_function_pb2.OnError, str]] = ..., bundle_progress: _Optional[bool] = ..., producer: _Optional[str] = ..., refuse_if_busy: _Optional[bool] = ..., give_back_after_ms: _Optional[int] = ..., progress_every_ms: _Optional[int] = ...) -> None: ...
 
+class EndpointCapabilities(_message.Message):
+    __slots__ = ("reports_progress",)
+    REPORTS_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    reports_progress: bool
+    def __init__(self, reports_progress: _Optional[bool] = ...) -> None: ...
+
 class BatchHeader(_message.Message):
     __slots__ = ("sequence", "attempt")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
