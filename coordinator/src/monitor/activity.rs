@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::v1::{ExecutorState, LoadState};
 
 use crate::snapshot::{ExecutorEntry, FunctionEntry, Map, Snapshot};
@@ -178,7 +179,9 @@ impl ActivityLog {
 pub fn changes(before: &Snapshot, now: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     each(&before.executors, &now.executors, |id, before, now| executor(&mut changes, id, before, now));
-    each(&before.functions, &now.functions, |_, before, now| function(&mut changes, before, now));
+    for Difference { before, now, .. } in now.functions.since(&before.functions, Arc::ptr_eq) {
+        function(&mut changes, before.map(|entry| &**entry), now.map(|entry| &**entry));
+    }
     changes
 }
 

@@ -21,7 +21,7 @@ use crate::snapshot::Snapshot;
 use activity::{Activity, ActivityLog, Change, Severity, SubjectKind};
 use ring::Track;
 use sampler::{EXECUTOR, FLEET, FUNCTION, FleetSample, Sampler};
-use waiting::Waiting;
+use waiting::{Waiting, WaitingFunctions};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -68,6 +68,7 @@ struct Seen {
     executors: HashMap<Arc<str>, KeptTrack>,
     fleet: Track,
     log: ActivityLog,
+    waiting: WaitingFunctions,
     /// Since when each thing waits, by subject and reason.
     since: HashMap<(String, String), u64>,
     /// The fleet has been looked at.
@@ -107,6 +108,7 @@ impl Default for Seen {
             executors: HashMap::new(),
             fleet: Track::new(FLEET),
             log: ActivityLog::default(),
+            waiting: WaitingFunctions::default(),
             since: HashMap::new(),
             begun: false,
         }
@@ -201,9 +203,10 @@ impl Monitor {
     /// Looks at the fleet, `seconds` after it did before.
     fn look(&self, snapshot: Arc<Snapshot>, seconds: f64, time: SystemTime) {
         let (before, unix_ms) = (self.moment(), unix_ms(time));
-        let mut waiting = waiting::waiting(&snapshot);
         {
             let mut seen = self.seen.lock();
+            seen.waiting.follow(&before.snapshot, &snapshot);
+            let mut waiting = seen.waiting.all(&snapshot);
             let sample = seen.sampler.sample(&snapshot, seconds);
             // Seconds in which nobody looked have no samples.
             let missed = (seconds.round() as u64).saturating_sub(1);
@@ -271,8 +274,11 @@ impl Seen {
         self.fleet.push(tick, &sample.fleet);
         self.functions.retain(|name, held| held.stays(snapshot.functions.contains_key(name), tick));
         let sampled: HashSet<&Arc<str>> = sample.functions.iter().map(|(name, _)| name).collect();
-        for (_, held) in self.functions.iter_mut().filter(|(name, _)| !sampled.contains(name)) {
-            held.track.skip(tick - 1, tick);
+        for (name, held) in self.functions.iter_mut().filter(|(name, _)| !sampled.contains(name)) {
+            match snapshot.numbers.contains_key(name) {
+                true => held.track.push(tick, &sampler::quiet(0)),
+                false => held.track.skip(tick - 1, tick),
+            }
         }
         for (name, values) in &sample.functions {
             let active = values[sampler::CALLS] > 0.0 || values[sampler::IN_FLIGHT] > 0.0;

@@ -1,8 +1,9 @@
 //! What happened since the snapshot before: rates and quantiles of functions, executors and the fleet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use udfleet_edge::tracked::{Difference, TrackedMap};
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::v1::{ExecutorState, FunctionMetrics, FunctionProgress};
 
@@ -57,7 +58,7 @@ pub const FLEET: &[Field] =
 /// One sample of everything.
 #[derive(Debug, Default)]
 pub struct FleetSample {
-    /// By function that has ever been called.
+    /// By function that has counted anything since the sample before, or has batches in flight.
     pub functions: Vec<(Arc<str>, Vec<f32>)>,
     /// By attached executor.
     pub executors: Vec<(Arc<str>, Vec<f32>)>,
@@ -65,10 +66,12 @@ pub struct FleetSample {
     pub fleet: Vec<f32>,
 }
 
-/// Remembers the snapshot before.
+/// Remembers the snapshot before: a sample costs what has changed since, however many functions there are.
 #[derive(Debug, Default)]
 pub struct Sampler {
-    functions: HashMap<Arc<str>, Arc<FunctionNumbers>>,
+    numbers: TrackedMap<Arc<str>, Arc<FunctionNumbers>>,
+    /// Batches in flight, of functions that have any.
+    in_flight: BTreeMap<Arc<str>, u32>,
     executors: HashSet<Arc<str>>,
     begun: bool,
 }
@@ -106,6 +109,11 @@ fn quantiles(latency: Option<&Histogram>) -> [f32; 3] {
     }
 }
 
+/// The sample of a function that has counted nothing.
+pub fn quiet(in_flight: u32) -> Vec<f32> {
+    [0.0; COUNTED].into_iter().chain([in_flight as f32]).chain(quantiles(None)).collect()
+}
+
 fn latency(progress: &FunctionProgress) -> Histogram {
     let total = progress.total.as_ref().and_then(|total| total.latency.as_ref());
     total.map(Histogram::from_proto).unwrap_or_default()
@@ -124,22 +132,34 @@ impl Sampler {
     pub fn sample(&mut self, snapshot: &Snapshot, seconds: f64) -> FleetSample {
         let seconds = seconds.max(1e-3);
         let mut by_executor: HashMap<String, Counts> = HashMap::new();
-        let (mut sample, mut all, mut in_flight) = (FleetSample::default(), Counts::default(), 0);
+        let (mut sample, mut all) = (FleetSample::default(), Counts::default());
         let mut fleet_latency = Histogram::default();
-        for (name, numbers) in snapshot.numbers.iter() {
-            let change = self.change(name, numbers);
-            let flying = numbers.sums().total.as_ref().map_or(0, |total| total.in_flight);
+        let differences = snapshot.numbers.since(&self.numbers, Arc::ptr_eq);
+        let changed: HashSet<&Arc<str>> = differences.iter().map(|difference| difference.key).collect();
+        let still: Vec<Arc<str>> = self.in_flight.keys().filter(|name| !changed.contains(name)).cloned().collect();
+        for Difference { key: name, before, now } in differences {
+            self.in_flight.remove(name);
+            let Some(now) = now else { continue };
+            let change = self.change(before, now);
+            let flying = now.sums().total.as_ref().map_or(0, |total| total.in_flight);
+            if flying > 0 {
+                self.in_flight.insert(Arc::clone(name), flying);
+            }
             let mut values: Vec<f32> = rates(&change.total, seconds).chain([flying as f32]).collect();
             values.extend(quantiles(change.latency.as_ref()));
             sample.functions.push((Arc::clone(name), values));
             add(&mut all, &change.total);
-            in_flight += flying;
             change.latency.iter().for_each(|latency| fleet_latency.merge(latency));
             for (executor, counts) in change.executors {
                 add(by_executor.entry(executor).or_default(), &counts);
             }
         }
-        self.functions = snapshot.numbers.iter().map(|(name, held)| (Arc::clone(name), Arc::clone(held))).collect();
+        for name in still {
+            let flying = self.in_flight.get(&name).copied().unwrap_or_default();
+            sample.functions.push((name, quiet(flying)));
+        }
+        let in_flight: u32 = self.in_flight.values().sum();
+        self.numbers = snapshot.numbers.clone();
         sample.fleet = rates(&all, seconds).chain([in_flight as f32]).collect();
         sample.fleet.extend(quantiles(Some(&fleet_latency)));
         let (mut interpreters, mut memory, mut ready) = (0, 0, 0);
@@ -160,13 +180,8 @@ impl Sampler {
     }
 
     /// An executor that has just attached tells what it has counted since it started: that is not of this second.
-    fn change(&self, name: &Arc<str>, numbers: &Arc<FunctionNumbers>) -> Change {
-        let before = self.functions.get(name);
-        let mut change =
-            Change { total: Counts::default(), executors: Vec::new(), latency: Some(Histogram::default()) };
-        if before.is_some_and(|before| Arc::ptr_eq(before, numbers)) {
-            return change;
-        }
+    fn change(&self, before: Option<&Arc<FunctionNumbers>>, numbers: &FunctionNumbers) -> Change {
+        let mut change = Change { total: Counts::default(), executors: Vec::new(), latency: None };
         let (now, before) = (numbers.sums(), before.map(|before| before.sums()));
         let mut whole = self.begun;
         for executor in &now.executors {
@@ -204,7 +219,7 @@ fn subtract(from: &mut Counts, before: &FunctionMetrics) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::testing::{attach, counted};
+    use crate::snapshot::testing::{attach, counted, counted_all};
 
     fn metrics(calls: u64) -> FunctionMetrics {
         let mut latency = Histogram::default();
@@ -235,9 +250,33 @@ mod tests {
             (sample.fleet.len(), values.len(), sample.executors[0].1.len()),
             (FLEET.len(), FUNCTION.len(), EXECUTOR.len())
         );
-        let quiet = sampler.sample(fleet.now(), 1.0);
-        assert_eq!(quiet.functions[0].1[CALLS], 0.0);
-        assert!(quiet.functions[0].1[P50].is_nan(), "nothing was called");
+        assert!(sampler.sample(fleet.now(), 1.0).functions.is_empty(), "nothing was called");
+        assert_eq!(quiet(0).len(), FUNCTION.len());
+        assert!(quiet(0)[P50].is_nan());
+    }
+
+    #[test]
+    fn a_sample_costs_what_has_changed() {
+        let names = || (0..1000).map(|n| format!("f{n}"));
+        let (mut sampler, mut fleet) = (Sampler::default(), counted_all(names()));
+        attach(&mut fleet, "e");
+        let of = |name: &str, calls: u64, in_flight: u32| FunctionMetrics {
+            function: format!("{name}@1"),
+            in_flight,
+            ..metrics(calls)
+        };
+        fleet.count(&Arc::from("e"), "i", names().map(|name| of(&name, 1, 0)).collect(), &[]);
+        assert_eq!(sampler.sample(fleet.now(), 1.0).functions.len(), 1000);
+        fleet.count(&Arc::from("e"), "i", vec![of("f7", 1, 3)], &[]);
+        for _ in 0..2 {
+            let sample = sampler.sample(fleet.now(), 1.0);
+            let [(name, values)] = &sample.functions[..] else { panic!("{:?}", sample.functions) };
+            assert_eq!((&**name, values[CALLS], values[IN_FLIGHT]), ("f7@1", 0.0, 3.0), "as long as it is in flight");
+            assert_eq!(sample.fleet[IN_FLIGHT], 3.0);
+        }
+        fleet.count(&Arc::from("e"), "i", vec![of("f7", 2, 0)], &[]);
+        assert_eq!(sampler.sample(fleet.now(), 1.0).functions.len(), 1);
+        assert!(sampler.sample(fleet.now(), 1.0).functions.is_empty());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What waits, for what, and what would help: one line for each thing, with a reason that programs can compare.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use udfleet_proto::v1::{ExecutorState, LoadState};
@@ -37,9 +40,36 @@ impl Waiting {
     }
 }
 
-/// All that waits, what matters most first.
-#[must_use]
-pub fn waiting(snapshot: &Snapshot) -> Vec<Waiting> {
+/// Functions whose newest version waits, by name. Kept up from one snapshot to the next, which costs what has changed.
+#[derive(Debug, Default)]
+pub struct WaitingFunctions(BTreeMap<String, Waiting>);
+
+impl WaitingFunctions {
+    /// Goes on to a later snapshot.
+    pub fn follow(&mut self, before: &Snapshot, now: &Snapshot) {
+        let changed = now.functions.since(&before.functions, Arc::ptr_eq);
+        let entries = changed.iter().filter_map(|difference| difference.now.or(difference.before));
+        for name in entries.map(|entry| entry.function.definition.name.as_str()).collect::<BTreeSet<_>>() {
+            let newest = now.catalog.newest(name).and_then(|newest| now.functions.get(newest.name.as_str()));
+            match newest.and_then(|entry| function(entry)) {
+                Some(waiting) => drop(self.0.insert(name.to_owned(), waiting)),
+                None => drop(self.0.remove(name)),
+            }
+        }
+    }
+
+    /// All that waits in the snapshot that this has gone on to, what matters most first.
+    #[must_use]
+    pub fn all(&self, snapshot: &Snapshot) -> Vec<Waiting> {
+        let mut all = coordinator(snapshot);
+        all.extend(self.0.values().cloned());
+        all.extend(executors(snapshot));
+        all.sort_by_key(|waiting| std::cmp::Reverse(waiting.severity));
+        all
+    }
+}
+
+fn coordinator(snapshot: &Snapshot) -> Vec<Waiting> {
     let mut all = Vec::new();
     let ready = snapshot.executors.values().filter(|executor| executor.state == ExecutorState::Ready).count();
     if ready == 0 {
@@ -51,8 +81,11 @@ pub fn waiting(snapshot: &Snapshot) -> Vec<Waiting> {
         let remedy = "start one: udfleet-executor --coordinator HOST:PORT";
         all.push(Waiting::new(Severity::Error, SubjectKind::Coordinator, "", "NO_EXECUTORS", evidence, remedy));
     }
-    all.extend(snapshot.newest().iter().flat_map(|entry| function(entry)));
-    all.extend(snapshot.executors.iter().filter_map(|(id, executor)| {
+    all
+}
+
+fn executors(snapshot: &Snapshot) -> impl Iterator<Item = Waiting> {
+    snapshot.executors.iter().filter_map(|(id, executor)| {
         let in_flight = executor.in_flight;
         let (severity, reason, evidence, remedy) = match executor.state {
             ExecutorState::Draining => {
@@ -73,12 +106,10 @@ pub fn waiting(snapshot: &Snapshot) -> Vec<Waiting> {
             _ => return None,
         };
         Some(Waiting::new(severity, SubjectKind::Executor, id, reason, evidence, remedy))
-    }));
-    all.sort_by_key(|waiting| std::cmp::Reverse(waiting.severity));
-    all
+    })
 }
 
-fn function(entry: &FunctionEntry) -> Vec<Waiting> {
+fn function(entry: &FunctionEntry) -> Option<Waiting> {
     let of = |severity, reason: &str, evidence: String, remedy: &str| {
         Waiting::new(severity, SubjectKind::Function, &entry.name, reason, evidence, remedy)
     };
@@ -88,58 +119,69 @@ fn function(entry: &FunctionEntry) -> Vec<Waiting> {
             let waits = entry.on.iter().filter(|(_, status)| !status.waiting.is_empty());
             let text = waits.map(|(id, status)| format!("{id}: {}", status.waiting)).collect::<Vec<_>>().join("; ");
             if text.is_empty() {
-                return Vec::new();
+                return None;
             }
-            vec![of(Severity::Warning, "CALLS_WAIT", text, "more interpreters, or another executor")]
+            Some(of(Severity::Warning, "CALLS_WAIT", text, "more interpreters, or another executor"))
         }
         LoadState::Failed => {
             let failed = entry.on.values().find_map(|status| status.error.as_ref());
             let code = failed.map_or("LOAD_FAILED", |error| error.code().as_str_name());
             let hint = failed.map_or("", |error| error.hint.as_str());
-            vec![of(Severity::Error, code, reason(), hint)]
+            Some(of(Severity::Error, code, reason(), hint))
         }
-        LoadState::Building => vec![of(Severity::Info, "BUILDING", reason(), "")],
-        LoadState::Loading => vec![of(Severity::Info, "LOADING", reason(), "")],
+        LoadState::Building => Some(of(Severity::Info, "BUILDING", reason(), "")),
+        LoadState::Loading => Some(of(Severity::Info, "LOADING", reason(), "")),
         LoadState::Pending | LoadState::Unspecified if entry.is_placed() => {
-            vec![of(Severity::Info, "PENDING", reason(), "")]
+            Some(of(Severity::Info, "PENDING", reason(), ""))
         }
         LoadState::Pending | LoadState::Unspecified => {
             let remedy = "start an executor that offers what it needs, or drop functions";
-            vec![of(Severity::Error, "NOT_PLACED", reason(), remedy)]
+            Some(of(Severity::Error, "NOT_PLACED", reason(), remedy))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::snapshot::SnapshotBuilder;
     use crate::snapshot::testing::{attach, counted};
     use udfleet_proto::v1::FunctionStatus;
 
-    fn reasons(snapshot: &Snapshot) -> Vec<String> {
-        waiting(snapshot).into_iter().map(|waiting| waiting.reason).collect()
+    /// Follows a fleet.
+    #[derive(Default)]
+    struct Follower {
+        before: Snapshot,
+        functions: WaitingFunctions,
+    }
+
+    impl Follower {
+        fn reasons(&mut self, fleet: &SnapshotBuilder) -> Vec<String> {
+            self.functions.follow(&self.before, fleet.now());
+            self.before = fleet.now().clone();
+            let mut anew = WaitingFunctions::default();
+            anew.follow(&Snapshot::default(), fleet.now());
+            assert_eq!(anew.all(fleet.now()), self.functions.all(fleet.now()), "as from scratch");
+            self.functions.all(fleet.now()).into_iter().map(|waiting| waiting.reason).collect()
+        }
     }
 
     #[test]
     fn everything_that_waits_has_a_reason() {
-        let mut fleet = counted("f");
-        assert_eq!(reasons(fleet.now()), ["NO_EXECUTORS", "NOT_PLACED"]);
+        let (mut follower, mut fleet) = (Follower::default(), counted("f"));
+        assert_eq!(follower.reasons(&fleet), ["NO_EXECUTORS", "NOT_PLACED"]);
         attach(&mut fleet, "e");
-        assert_eq!(reasons(fleet.now()), ["NOT_PLACED"]);
+        assert_eq!(follower.reasons(&fleet), ["NOT_PLACED"]);
         let id = Arc::from("e");
-        let mut set = |state: LoadState, waiting: &str| {
+        for (state, waiting, expected) in [
+            (LoadState::Building, "", &["BUILDING"][..]),
+            (LoadState::Failed, "", &["LOAD_FAILED"]),
+            (LoadState::Ready, "an interpreter", &["CALLS_WAIT"]),
+            (LoadState::Ready, "", &[]),
+        ] {
             let status = FunctionStatus { state: state as i32, waiting: waiting.to_owned(), ..Default::default() };
             fleet.set_status("f@1", &id, Some(Arc::new(status)));
-            waiting_of(fleet.now())
-        };
-        fn waiting_of(snapshot: &Snapshot) -> Vec<String> {
-            reasons(snapshot)
+            assert_eq!(follower.reasons(&fleet), expected);
         }
-        assert_eq!(set(LoadState::Building, ""), ["BUILDING"]);
-        assert_eq!(set(LoadState::Failed, ""), ["LOAD_FAILED"]);
-        assert_eq!(set(LoadState::Ready, "an interpreter"), ["CALLS_WAIT"]);
-        assert_eq!(set(LoadState::Ready, ""), [""; 0]);
     }
 }

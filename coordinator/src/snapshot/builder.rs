@@ -81,9 +81,9 @@ impl SnapshotBuilder {
 
     fn drop_function(&mut self, function: &Function) {
         let name: Arc<str> = Arc::from(function.name.as_str());
-        self.now.functions.remove_mut(&name);
+        self.now.functions.remove(&name);
         // They are never used again: a version number means one thing for ever.
-        self.now.numbers.remove_mut(&name);
+        self.now.numbers.remove(&name);
         self.unplaced.remove(&name);
         self.unexplained.remove(&name);
         self.change_environment(&function.environment, None, |environment| {
@@ -99,7 +99,7 @@ impl SnapshotBuilder {
 
     fn set_function(&mut self, entry: FunctionEntry, executor: Option<Arc<str>>) {
         let name = Arc::clone(&entry.name);
-        self.now.functions.insert_mut(Arc::clone(&name), Arc::new(entry));
+        self.now.functions.insert(Arc::clone(&name), Arc::new(entry));
         self.touched.push((name, executor));
         self.replaced();
     }
@@ -205,7 +205,7 @@ impl SnapshotBuilder {
             None => change(&FunctionNumbers::default()),
         };
         if let Some(next) = next {
-            self.now.numbers.insert_mut(name, Arc::new(next));
+            self.now.numbers.insert(name, Arc::new(next));
             self.replaced();
         }
     }

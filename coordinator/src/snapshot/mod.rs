@@ -18,6 +18,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rpds::RedBlackTreeMapSync;
 use tokio::sync::watch;
+use udfleet_edge::tracked::TrackedMap;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::FunctionProgress;
 
@@ -41,9 +42,9 @@ pub struct Snapshot {
     /// What is registered.
     pub catalog: Arc<Catalog>,
     /// By `add@3`.
-    pub functions: Map<Arc<FunctionEntry>>,
+    pub functions: TrackedMap<Arc<str>, Arc<FunctionEntry>>,
     /// What functions did, by `add@3`; none for those that have never been called.
-    pub numbers: Map<Arc<FunctionNumbers>>,
+    pub numbers: TrackedMap<Arc<str>, Arc<FunctionNumbers>>,
     /// By id; those that have gone are kept for a while.
     pub executors: Map<Arc<ExecutorEntry>>,
     /// By hash.

@@ -31,7 +31,7 @@ impl SimulatedFleet {
     pub(super) fn check(&self) {
         let (snapshot, routes) = (self.snapshots.load(), self.routes.load());
         let members = || self.core.members.values();
-        assert_eq!(snapshot.functions.size(), self.catalog.iter().count());
+        assert_eq!(snapshot.functions.len(), self.catalog.iter().count());
         for function in self.catalog.iter() {
             let name = function.name.as_str();
             let entry = snapshot.functions.get(name).unwrap();
