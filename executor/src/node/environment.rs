@@ -17,7 +17,7 @@ use udfleet_proto::v1::{FunctionDefinition, FunctionStatus, LoadState};
 
 use super::context::Context;
 use super::devices::DeviceGrant;
-use super::interpreter::{InterpreterEvent, InterpreterMessage};
+use super::interpreter::{Functions, InterpreterEvent, InterpreterMessage};
 use super::reconcile::WantedEnvironment;
 use super::roster::Roster;
 use super::scaling::{self, Scaler};
@@ -102,8 +102,7 @@ pub(super) struct EnvironmentState {
     /// How many interpreters were started in each slot.
     starts: BTreeMap<u32, u32>,
     /// The functions that the interpreter of each slot was last told to serve.
-    told: BTreeMap<u32, BTreeSet<u32>>,
-    callable: BTreeSet<u32>,
+    told: BTreeMap<u32, Functions>,
     scaler: Scaler,
     /// Interpreters that take calls, by slot.
     in_service: BTreeMap<u32, Interpreter>,
@@ -143,7 +142,6 @@ impl Actor for EnvironmentActor {
             pool: Pool::new(),
             starts: BTreeMap::new(),
             told: BTreeMap::new(),
-            callable: BTreeSet::new(),
             scaler: Scaler::new(wanted.interpreters),
             in_service: BTreeMap::new(),
             retiring: None,

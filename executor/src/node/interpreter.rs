@@ -2,11 +2,12 @@
 
 mod start;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use udfleet_edge::tracked::{Difference, TrackedMap};
 use udfleet_proto::error::Error;
 use udfleet_proto::network::Network;
 use udfleet_proto::v1::{FunctionDefinition, ProcessExit, Subtask};
@@ -17,7 +18,7 @@ use super::disk_share;
 use super::environment::EnvironmentMessage;
 use super::folders::InterpreterFolders;
 use super::load::{self, LoadOutcome};
-use super::memory::MemoryRule;
+use super::memory::MemoryRules;
 use super::observer::StatsObserver;
 use super::variables::ProcessVariables;
 use crate::environment::store::LeasedEnvironment;
@@ -34,7 +35,7 @@ const SLOW: Duration = Duration::from_secs(2);
 const ABANDON_AFTER: Duration = Duration::from_secs(2);
 
 /// The functions that an interpreter should serve, by number.
-pub(super) type Functions = BTreeMap<u32, Arc<FunctionDefinition>>;
+pub(super) type Functions = TrackedMap<u32, Arc<FunctionDefinition>>;
 
 /// What an environment hears of its interpreters.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ pub enum InterpreterEvent {
 #[derive(Debug)]
 pub enum InterpreterMessage {
     /// To hold these functions, no more and no less.
-    Want(BTreeMap<u32, Arc<FunctionDefinition>>),
+    Want(TrackedMap<u32, Arc<FunctionDefinition>>),
     /// The process is ready, or is not.
     Started(Result<Interpreter, Error>),
     /// The load of this function has had its time, should it not be wanted any more.
@@ -147,6 +148,13 @@ pub(super) struct InterpreterState {
     wanted: Functions,
     loaded: BTreeSet<u32>,
     refused: BTreeSet<u32>,
+    /// Of what is wanted, what is neither.
+    to_load: BTreeSet<u32>,
+    /// Of what is loaded, what is wanted no more.
+    to_unload: BTreeSet<u32>,
+    memory: MemoryRules,
+    /// Those of `wanted` that count for its memory.
+    watched: Functions,
     /// The operation under way. It fails with the process, and its error says more than the exit does.
     busy: Option<Operation>,
 }
@@ -168,6 +176,10 @@ impl Actor for InterpreterActor {
         // Told by message: an actor that fails here says nothing to the slot that waits for it.
         let folders = folders.map_err(|error| myself.send_message(InterpreterMessage::Started(Err(error))));
         Ok(InterpreterState {
+            to_load: arguments.functions.keys().copied().collect(),
+            to_unload: BTreeSet::new(),
+            memory: MemoryRules::default(),
+            watched: Functions::default(),
             wanted: arguments.functions.clone(),
             arguments,
             folders: folders.ok().map(Arc::new),
@@ -236,12 +248,28 @@ impl InterpreterState {
     }
 
     fn want(&mut self, functions: Functions, myself: &ActorRef<InterpreterMessage>) {
-        self.refused.retain(|number| functions.contains_key(number));
-        self.wanted = functions;
+        let before = std::mem::replace(&mut self.wanted, functions);
+        let changed: Vec<u32> = self.wanted.since(&before, Arc::ptr_eq).iter().map(|change| *change.key).collect();
+        for number in changed {
+            if !self.wanted.contains_key(&number) {
+                self.refused.remove(&number);
+            }
+            self.sort(number);
+        }
         self.watch_memory();
         if let Some(number) = self.unwanted_load() {
             myself.send_after(ABANDON_AFTER, move || InterpreterMessage::Abandon(number));
         }
+    }
+
+    /// A function is wanted, loaded or refused that was not, or the other way round.
+    fn sort(&mut self, number: u32) {
+        let (wanted, loaded) = (self.wanted.contains_key(&number), self.loaded.contains(&number));
+        let belongs = |set: &mut BTreeSet<u32>, belongs: bool| {
+            if belongs { set.insert(number) } else { set.remove(&number) }
+        };
+        belongs(&mut self.to_load, wanted && !loaded && !self.refused.contains(&number));
+        belongs(&mut self.to_unload, loaded && !wanted);
     }
 
     /// The function that is still being loaded although it was dropped.
@@ -269,13 +297,17 @@ impl InterpreterState {
         }
     }
 
-    fn watch_memory(&self) {
+    fn watch_memory(&mut self) {
         let Some(interpreter) = self.interpreter.as_ref().filter(|_| self.phase < ProcessPhase::Exited) else { return };
-        let rule = MemoryRule::of(self.wanted.values().map(Arc::as_ref));
         let context = &self.arguments.context;
         let stats =
             |f: &FunctionDefinition| context.stats.function(&udfleet_proto::name::versioned(&f.name, f.version));
-        context.memory.set(interpreter, rule, &self.wanted, stats);
+        let changed = self.wanted.since(&self.watched, Arc::ptr_eq);
+        for Difference { before, now, .. } in &changed {
+            self.memory.change(before.map(Arc::as_ref), now.map(Arc::as_ref));
+        }
+        context.memory.set(interpreter, self.memory.rule(), &changed, stats);
+        self.watched = self.wanted.clone();
     }
 
     fn started(&mut self, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {
@@ -300,6 +332,7 @@ impl InterpreterState {
         match (self.busy.take(), outcome) {
             (Some(Operation::Load(number, _)), LoadOutcome::Loaded) => {
                 self.loaded.insert(number);
+                self.sort(number);
                 self.tell(InterpreterEvent::Loaded(number));
             }
             (Some(Operation::Load(number, _)), LoadOutcome::Died(error)) => {
@@ -310,10 +343,12 @@ impl InterpreterState {
             }
             (Some(Operation::Load(number, _)), LoadOutcome::Refused(error)) => {
                 self.refused.insert(number);
+                self.sort(number);
                 self.tell(InterpreterEvent::Refused(number, error));
             }
             (Some(Operation::Unload(number)), _) => {
                 self.loaded.remove(&number);
+                self.sort(number);
                 self.tell(InterpreterEvent::Unloaded);
             }
             (Some(Operation::Load(..)), _) | (None, _) => {}
@@ -368,12 +403,11 @@ impl InterpreterState {
     }
 
     fn next(&self) -> Option<Operation> {
-        if let Some(number) = self.loaded.iter().find(|number| !self.wanted.contains_key(number)) {
+        if let Some(number) = self.to_unload.first() {
             return Some(Operation::Unload(*number));
         }
-        let missing = |number: &u32| !self.loaded.contains(number) && !self.refused.contains(number);
-        let next = self.wanted.iter().find(|(number, _)| missing(number))?;
-        Some(Operation::Load(*next.0, Arc::clone(next.1)))
+        let number = self.to_load.first()?;
+        Some(Operation::Load(*number, Arc::clone(self.wanted.get(number)?)))
     }
 
     fn begin(&mut self, operation: Operation, interpreter: Interpreter, myself: &ActorRef<InterpreterMessage>) {

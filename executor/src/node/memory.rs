@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use udfleet_edge::tracked::Difference;
 use udfleet_proto::config::{MEMORY_LIMIT, MEMORY_MANAGED};
 use udfleet_proto::v1::FunctionDefinition;
 
@@ -30,15 +31,44 @@ pub struct MemoryRule {
     pub managed: bool,
 }
 
-impl MemoryRule {
-    /// The rule of an environment with these functions.
-    pub fn of<'a>(functions: impl Iterator<Item = &'a FunctionDefinition> + Clone) -> Self {
-        Self {
-            explicit: functions.clone().filter_map(|f| MEMORY_LIMIT.size(&f.config)).min(),
-            managed: functions.clone().all(|f| MEMORY_MANAGED.boolean(&f.config)),
+/// The functions of an interpreter, as far as its rule is concerned.
+#[derive(Debug, Default)]
+pub struct MemoryRules {
+    /// How many functions set each limit.
+    limits: BTreeMap<u64, usize>,
+    /// How many have turned off that it is managed.
+    unmanaged: usize,
+}
+
+impl MemoryRules {
+    /// A function is there that was not, or another, or none any more.
+    pub fn change(&mut self, before: Option<&FunctionDefinition>, now: Option<&FunctionDefinition>) {
+        let limit = |function: Option<&FunctionDefinition>| function.and_then(|f| MEMORY_LIMIT.size(&f.config));
+        let unmanaged = |function: Option<&FunctionDefinition>| {
+            usize::from(function.is_some_and(|f| !MEMORY_MANAGED.boolean(&f.config)))
+        };
+        if let Some(limit) = limit(now) {
+            *self.limits.entry(limit).or_default() += 1;
         }
+        if let Some(limit) = limit(before)
+            && let Some(count) = self.limits.get_mut(&limit)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.limits.remove(&limit);
+            }
+        }
+        self.unmanaged = (self.unmanaged + unmanaged(now)).saturating_sub(unmanaged(before));
     }
 
+    /// What they say together.
+    #[must_use]
+    pub fn rule(&self) -> MemoryRule {
+        MemoryRule { explicit: self.limits.keys().next().copied(), managed: self.unmanaged == 0 }
+    }
+}
+
+impl MemoryRule {
     /// The bytes that one of `interpreters` may take of `budget`; `None`: no limit.
     #[must_use]
     pub fn limit(self, budget: u64, interpreters: usize) -> Option<u64> {
@@ -108,13 +138,13 @@ impl MemoryWatch {
         Self { budget, watched: Mutex::default() }
     }
 
-    /// Watches an interpreter, or changes its rule, and of which functions it is: `stats` gives the counters of those that are
-    /// new to it.
+    /// Watches an interpreter, or changes its rule, and what of its functions has `changed`: `stats` gives the counters of those
+    /// that are new to it.
     pub fn set(
         &self,
         interpreter: &Interpreter,
         rule: MemoryRule,
-        functions: &BTreeMap<u32, Arc<FunctionDefinition>>,
+        changed: &[Difference<'_, u32, Arc<FunctionDefinition>>],
         stats: impl Fn(&FunctionDefinition) -> Arc<FunctionStats>,
     ) {
         let mut watched = self.watched.lock();
@@ -127,14 +157,13 @@ impl MemoryWatch {
             told: 0,
         });
         held.rule = rule;
-        held.stats.retain(|number, _| functions.contains_key(number));
-        for (number, definition) in functions {
-            let told = held.told;
-            held.stats.entry(*number).or_insert_with(|| {
+        for Difference { key: number, now, .. } in changed {
+            held.stats.remove(number);
+            if let Some(definition) = now {
                 let stats = stats(definition);
-                stats.saw_memory(told);
-                stats
-            });
+                stats.saw_memory(held.told);
+                held.stats.insert(**number, stats);
+            }
         }
     }
 
@@ -200,7 +229,15 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_wins_else_the_share() {
-        let limit = |functions: &[FunctionDefinition]| MemoryRule::of(functions.iter()).limit(1000, 4);
+        let limit = |functions: &[FunctionDefinition]| {
+            let mut rules = MemoryRules::default();
+            let passing = function(&[(MEMORY_LIMIT.name, "1"), (MEMORY_MANAGED.name, "false")]);
+            functions.iter().chain([&passing, &passing]).for_each(|f| rules.change(None, Some(f)));
+            rules.change(Some(&passing), None);
+            rules.change(Some(&passing), functions.first());
+            functions.first().into_iter().for_each(|f| rules.change(Some(f), None));
+            rules.rule().limit(1000, 4)
+        };
         let (small, large) = (function(&[(MEMORY_LIMIT.name, "10")]), function(&[(MEMORY_LIMIT.name, "5000")]));
         let unmanaged = function(&[(MEMORY_MANAGED.name, "false")]);
         assert_eq!(limit(&[function(&[])]), Some(250));

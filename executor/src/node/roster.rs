@@ -1,4 +1,9 @@
-//! Which function is loaded in which interpreter of one environment, and the resulting state of each function. Pure.
+//! Which function is loaded in which interpreter of one environment, and the resulting state of each function. A change costs
+//! what it concerns, however many functions there are. Pure.
+
+mod assignment;
+mod function;
+mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,107 +11,24 @@ use std::time::Duration;
 
 use udfleet_edge::tracked::Difference;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionStatus, LoadState};
+use udfleet_proto::v1::{ErrorCode, FunctionDefinition, FunctionStatus};
 
-use super::backoff::Backoff;
+use super::interpreter::Functions;
+use assignment::{Assignment, AssignmentRule};
+pub(super) use function::FunctionEntry;
+use function::{FunctionPhase, TrackRecord};
+use slot::{Slot, SlotPhase};
 
 /// Interpreters that a function may crash while it loads until it is given up.
 const LOAD_CRASHES: u32 = 2;
 /// Starts in a row that may fail until the environment's functions are reported as failed. Starting goes on.
 const START_FAILURES: u32 = 2;
 
-/// How far a function has come here.
-#[derive(Debug)]
-enum FunctionPhase {
-    /// No interpreter that takes calls has loaded it yet.
-    Loading,
-    /// It can be called. It stays so while interpreters are replaced: calls wait for the replacement.
-    Serving,
-    /// Given up; one that has worked before is tried again.
-    Failed(Error),
-    /// Dropped, but batches may be under way.
-    Leaving {
-        /// It could be called until then.
-        served: bool,
-    },
-    /// Dropped after it had been given up.
-    Withdrawn,
-}
-
-/// The most that a function has achieved here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum TrackRecord {
-    /// Nothing yet: loading it may end an interpreter.
-    Untried,
-    /// It has been loaded somewhere.
-    Loaded,
-    /// It has taken calls: what keeps it from loading now may pass.
-    Served,
-}
-
-/// One function.
-#[derive(Debug)]
-pub(super) struct FunctionEntry {
-    pub(super) name: String,
-    pub(super) definition: Arc<FunctionDefinition>,
-    phase: FunctionPhase,
-    record: TrackRecord,
-    /// Slots whose interpreters have loaded it.
-    loaded: BTreeSet<u32>,
-    /// Slots whose interpreters have refused it: it is not tried there again.
-    refused: BTreeSet<u32>,
-    /// Interpreters that it has ended while it was loaded.
-    crashes: u32,
-    /// The slot where it is loaded first, for as long as others have something to lose.
-    trial: Option<u32>,
-    retry: Backoff,
-    /// What was last said of it: its state, and how many interpreters have loaded it.
-    told: Option<(LoadState, usize)>,
-}
-
-/// What the interpreter of a slot does.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum SlotPhase {
-    /// There is none that takes calls.
-    #[default]
-    Vacant,
-    /// It takes calls.
-    Running,
-    /// It takes none for long, because it loads or closes a function.
-    Stalled,
-    /// It has ended while it was stalled, and its replacement takes no calls yet.
-    Replacing,
-}
-
-/// One place for an interpreter.
-#[derive(Debug, Default)]
-struct Slot {
-    phase: SlotPhase,
-    backoff: Backoff,
-}
-
-impl Slot {
-    /// True from when its interpreter has gone into service until that ends.
-    fn in_service(&self) -> bool {
-        matches!(self.phase, SlotPhase::Running | SlotPhase::Stalled)
-    }
-
-    /// Its interpreter has ended, or has not started.
-    fn vacate(&mut self) {
-        self.phase = match self.phase {
-            SlotPhase::Stalled | SlotPhase::Replacing => SlotPhase::Replacing,
-            SlotPhase::Running | SlotPhase::Vacant => SlotPhase::Vacant,
-        };
-    }
-
-    /// Its interpreter has begun an operation that takes long, or has ended one.
-    fn stall(&mut self, stalled: bool) {
-        self.phase = match (self.phase, stalled) {
-            (SlotPhase::Running, true) => SlotPhase::Stalled,
-            (SlotPhase::Stalled, false) => SlotPhase::Running,
-            (phase, _) => phase,
-        };
-    }
+/// Functions that can be called now and could not before, and the other way round.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct CallableChanges {
+    pub(super) added: Vec<u32>,
+    pub(super) removed: Vec<u32>,
 }
 
 /// Functions by number, interpreters by slot.
@@ -118,9 +40,56 @@ pub(super) struct Roster {
     slots: BTreeMap<u32, Slot>,
     start_failures: u32,
     start_error: Option<Error>,
+    /// By slot.
+    assignments: BTreeMap<u32, Assignment>,
+    /// Functions that are tried in one interpreter first, by its slot.
+    trials: BTreeMap<u32, BTreeSet<u32>>,
+    /// How many functions there are of which calls may be under way.
+    kept: usize,
+    callable: BTreeSet<u32>,
+    /// Functions of which it is to be seen whether they can be called.
+    unsettled: BTreeSet<u32>,
+    /// Functions of which there may be something to say.
+    untold: BTreeSet<u32>,
+    /// Functions that were looked at.
+    #[cfg(test)]
+    looked_at: u64,
 }
 
 impl Roster {
+    /// Changes a function.
+    fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut FunctionEntry) -> T) -> Option<T> {
+        let entry = self.functions.get_mut(&number)?;
+        self.kept -= usize::from(entry.is_kept());
+        let result = change(entry);
+        self.kept += usize::from(entry.is_kept());
+        self.touch(number);
+        Some(result)
+    }
+
+    /// A function has changed, or what concerns it.
+    fn touch(&mut self, number: u32) {
+        self.unsettled.insert(number);
+        self.untold.insert(number);
+        self.assignments.values_mut().for_each(|assignment| assignment.touch(number));
+    }
+
+    fn touch_all(&mut self, that: impl Fn(&FunctionEntry) -> bool) {
+        let touched = self.functions.iter().filter(|(_, entry)| that(entry));
+        for number in touched.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.touch(number);
+        }
+    }
+
+    /// The function of a number, to be looked at.
+    fn look_at(&mut self, number: u32) -> Option<&mut FunctionEntry> {
+        #[cfg(test)]
+        {
+            self.looked_at += 1;
+        }
+        self.functions.get_mut(&number)
+    }
+
     /// Takes in what has changed: new functions come in, those not wanted any more are leaving from now on. Returns the numbers of
     /// these.
     pub(super) fn want(
@@ -131,16 +100,17 @@ impl Roster {
         let mut leaving = Vec::new();
         for Difference { key: name, now, .. } in changed {
             // A name can come back with another definition: that is another function.
-            for held in self.by_name.get(*name).into_iter().flatten() {
-                if let Some(entry) = self.functions.get_mut(held).filter(|entry| !entry.is_leaving()) {
-                    entry.leave();
-                    leaving.push(*held);
+            for held in self.by_name.get(*name).cloned().unwrap_or_default() {
+                if self.functions.get(&held).is_some_and(|entry| !entry.is_leaving()) {
+                    self.change(held, FunctionEntry::leave);
+                    leaving.push(held);
                 }
             }
             if let Some(definition) = now {
                 let number = number();
                 self.functions.insert(number, FunctionEntry::new(name, definition));
                 self.by_name.entry((*name).clone()).or_default().insert(number);
+                self.touch(number);
             }
         }
         leaving
@@ -148,7 +118,15 @@ impl Roster {
 
     /// A leaving function has nothing under way any more. Returns its name, unless it has come back meanwhile.
     pub(super) fn forget(&mut self, number: u32) -> Option<String> {
-        let name = self.functions.remove(&number)?.name;
+        let FunctionEntry { name, trial, .. } = {
+            let entry = self.functions.remove(&number)?;
+            self.kept -= usize::from(entry.is_kept());
+            entry
+        };
+        if let Some(on_trial) = trial.and_then(|slot| self.trials.get_mut(&slot)) {
+            on_trial.remove(&number);
+        }
+        self.touch(number);
         let others = self.by_name.get_mut(&name)?;
         others.remove(&number);
         if !others.is_empty() {
@@ -161,19 +139,24 @@ impl Roster {
     /// What the interpreter of a slot should serve. Where functions are served already, a new one is tried in one
     /// interpreter first: should loading it end that one, the others go on. A spare, one beyond the `regular` slots,
     /// holds what is served.
-    pub(super) fn assigned(&mut self, slot: u32, regular: u32) -> BTreeMap<u32, Arc<FunctionDefinition>> {
-        let something_to_lose = self.functions.values().any(FunctionEntry::is_kept);
+    pub(super) fn assigned(&mut self, slot: u32, regular: u32) -> Functions {
         let free = |slot: &Slot| slot.phase == SlotPhase::Running;
         let first = self.slots.iter().find(|(_, slot)| free(slot)).map_or(slot, |(slot, _)| *slot);
-        let mut wanted = BTreeMap::new();
-        for (number, entry) in &mut self.functions {
-            let proven = entry.record >= TrackRecord::Loaded;
-            let everywhere = if slot < regular { proven || !something_to_lose } else { entry.is_kept() };
-            if entry.may_load() && (everywhere || *entry.trial.get_or_insert(first) == slot) {
-                wanted.insert(*number, Arc::clone(&entry.definition));
+        let rule = AssignmentRule { regular: slot < regular, something_to_lose: self.kept > 0 };
+        let mut assignment = self.assignments.remove(&slot).unwrap_or_default();
+        for number in assignment.begin(rule, self.functions.keys().copied()) {
+            match self.look_at(number).and_then(|entry| entry.assigned(slot, first, rule)) {
+                Some(definition) if assignment.functions.contains_key(&number) => drop(definition),
+                Some(definition) => assignment.functions.insert(number, definition),
+                None => drop(assignment.functions.remove(&number)),
+            }
+            if let Some(trial) = self.functions.get(&number).and_then(|entry| entry.trial) {
+                self.trials.entry(trial).or_default().insert(number);
             }
         }
-        wanted
+        let functions = assignment.functions.clone();
+        self.assignments.insert(slot, assignment);
+        functions
     }
 
     /// An interpreter takes no calls for long, because it loads or closes a function.
@@ -211,8 +194,9 @@ impl Roster {
     pub(super) fn remove_slot(&mut self, slot: u32) {
         self.vacate(slot);
         self.slots.remove(&slot);
-        for entry in self.functions.values_mut().filter(|entry| entry.trial == Some(slot)) {
-            entry.trial = None;
+        self.assignments.remove(&slot);
+        for number in self.trials.remove(&slot).unwrap_or_default() {
+            self.change(number, |entry| entry.trial = None);
         }
     }
 
@@ -230,40 +214,43 @@ impl Roster {
     pub(super) fn up(&mut self, slot: u32) {
         self.slots.entry(slot).or_default().phase = SlotPhase::Running;
         self.start_failures = 0;
-        self.start_error = None;
+        let failed = self.start_error.take().is_some();
+        self.touch_all(|entry| failed || entry.loaded.contains(&slot));
     }
 
     /// An interpreter has loaded a function.
     pub(super) fn loaded(&mut self, slot: u32, number: u32) {
         self.slots.entry(slot).or_default().stall(false);
-        if let Some(entry) = self.functions.get_mut(&number) {
+        self.change(number, |entry| {
             entry.loaded.insert(slot);
             entry.record = entry.record.max(TrackRecord::Loaded);
             entry.crashes = 0;
-        }
+        });
     }
 
     /// An interpreter could not load a function. One that works elsewhere stays; else it has failed: for good, unless
     /// it has worked before or the reason may pass. Returns when to try it again, if at all.
     pub(super) fn refused(&mut self, slot: u32, number: u32, error: Error) -> Option<Duration> {
         self.slots.entry(slot).or_default().stall(false);
-        let entry = self.functions.get_mut(&number)?;
-        entry.refused.insert(slot);
-        let passes = error.code().retryable();
-        if !entry.loaded.is_empty() || !entry.fail(error) {
-            return None;
-        }
-        (passes || entry.record == TrackRecord::Served).then(|| entry.retry.after(Duration::ZERO))
+        let refuse = |entry: &mut FunctionEntry| {
+            entry.refused.insert(slot);
+            let passes = error.code().retryable();
+            if !entry.loaded.is_empty() || !entry.fail(error) {
+                return None;
+            }
+            (passes || entry.record == TrackRecord::Served).then(|| entry.retry.after(Duration::ZERO))
+        };
+        self.change(number, refuse).flatten()
     }
 
     /// A function that had failed is tried again.
     pub(super) fn retry(&mut self, number: u32) {
-        if let Some(entry) = self.functions.get_mut(&number) {
+        self.change(number, |entry| {
             if matches!(entry.phase, FunctionPhase::Failed(_)) {
                 entry.phase = FunctionPhase::Loading;
             }
             entry.refused.clear();
-        }
+        });
     }
 
     /// An interpreter has ended, perhaps while it loaded a function. Returns the pause before the next one.
@@ -283,6 +270,7 @@ impl Roster {
         self.start_failures += 1;
         if self.start_failures >= START_FAILURES && !self.slots.values().any(Slot::in_service) {
             self.start_error = Some(error);
+            self.touch_all(|_| true);
         }
         self.slots.entry(slot).or_default().backoff.after(Duration::ZERO)
     }
@@ -290,24 +278,29 @@ impl Roster {
     /// Nothing is loaded in a slot any more.
     fn vacate(&mut self, slot: u32) {
         self.slots.entry(slot).or_default().vacate();
-        for entry in self.functions.values_mut() {
-            entry.loaded.remove(&slot);
-            entry.refused.remove(&slot);
+        let here = |entry: &FunctionEntry| entry.loaded.contains(&slot) || entry.refused.contains(&slot);
+        let changed = self.functions.iter().filter(|(_, entry)| here(entry)).map(|(number, _)| *number);
+        for number in changed.collect::<Vec<_>>() {
+            self.change(number, |entry| {
+                entry.loaded.remove(&slot);
+                entry.refused.remove(&slot);
+            });
         }
     }
 
     fn crashed_by(&mut self, number: u32, error: Error) {
-        let Some(entry) = self.functions.get_mut(&number) else { return };
-        entry.crashes += 1;
-        // A load that ran into its deadline would do so again.
-        if entry.crashes >= LOAD_CRASHES || error.code() == ErrorCode::CallTimeout {
-            let name = entry.name.clone();
-            let message = format!("loading the function ends its interpreter: {}", error.info().message);
-            entry.fail(error.function(name).with(|info| {
-                info.code = ErrorCode::LoadFailed as i32;
-                info.message = message;
-            }));
-        }
+        self.change(number, |entry| {
+            entry.crashes += 1;
+            // A load that ran into its deadline would do so again.
+            if entry.crashes >= LOAD_CRASHES || error.code() == ErrorCode::CallTimeout {
+                let name = entry.name.clone();
+                let message = format!("loading the function ends its interpreter: {}", error.info().message);
+                entry.fail(error.function(name).with(|info| {
+                    info.code = ErrorCode::LoadFailed as i32;
+                    info.message = message;
+                }));
+            }
+        });
     }
 
     /// Why a function can't be called now and perhaps never again.
@@ -317,29 +310,46 @@ impl Roster {
         Some(error.clone().function(&entry.name))
     }
 
-    /// Numbers of the functions that can be called: those that an interpreter which takes calls has loaded.
-    pub(super) fn callable(&mut self) -> BTreeSet<u32> {
+    /// What has changed of the functions that can be called: those that an interpreter which takes calls has loaded.
+    pub(super) fn settle(&mut self) -> CallableChanges {
         let in_service = self.slots.iter().filter(|(_, slot)| slot.in_service());
         let in_service: BTreeSet<u32> = in_service.map(|(slot, _)| *slot).collect();
         let start_failed = self.start_error.is_some();
-        let mut callable = BTreeSet::new();
-        for (number, entry) in &mut self.functions {
-            if matches!(entry.phase, FunctionPhase::Loading) && !entry.loaded.is_disjoint(&in_service) {
-                (entry.phase, entry.record) = (FunctionPhase::Serving, TrackRecord::Served);
+        let mut changes = CallableChanges::default();
+        let unsettled = std::mem::take(&mut self.unsettled);
+        for number in &unsettled {
+            let begins = |entry: &mut FunctionEntry| {
+                matches!(entry.phase, FunctionPhase::Loading) && !entry.loaded.is_disjoint(&in_service)
+            };
+            if self.look_at(*number).is_some_and(begins) {
+                self.change(*number, |entry| {
+                    (entry.phase, entry.record) = (FunctionPhase::Serving, TrackRecord::Served);
+                });
             }
-            if entry.is_serving() && !start_failed {
-                callable.insert(*number);
+            let callable = self.functions.get(number).is_some_and(FunctionEntry::is_serving) && !start_failed;
+            if callable && self.callable.insert(*number) {
+                changes.added.push(*number);
+            } else if !callable && self.callable.remove(number) {
+                changes.removed.push(*number);
             }
         }
-        callable
+        // What has just begun to serve is settled too.
+        self.unsettled.clear();
+        changes
     }
 
-    /// What reports say of functions once the environment is built: of those of which that has changed, or that have failed.
-    /// Looking costs little; what costs is to say it.
+    /// No function is to be called any more: those that could be.
+    pub(super) fn withdraw_all(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.callable)
+    }
+
+    /// What reports say of functions once the environment is built: of those of which that has changed, or that have failed
+    /// anew.
     pub(super) fn news(&mut self) -> Vec<FunctionStatus> {
-        let mut news = Vec::new();
-        for entry in self.functions.values_mut().filter(|entry| !entry.is_leaving()) {
-            let error = entry.failure().or(self.start_error.as_ref());
+        let (mut news, start_error) = (Vec::new(), self.start_error.clone());
+        for number in std::mem::take(&mut self.untold) {
+            let Some(entry) = self.look_at(number).filter(|entry| !entry.is_leaving()) else { continue };
+            let error = entry.failure().or(start_error.as_ref());
             let now = (entry.state(error), entry.loaded.len());
             if error.is_some() || entry.told != Some(now) {
                 news.push(entry.status(error));
@@ -352,6 +362,7 @@ impl Roster {
     /// Something else was said of all functions than what [`Roster::news`] gives.
     pub(super) fn tell_anew(&mut self) {
         self.functions.values_mut().for_each(|entry| entry.told = None);
+        self.untold = self.functions.keys().copied().collect();
     }
 
     /// What reports say of all functions.
@@ -361,84 +372,7 @@ impl Roster {
     }
 }
 
-impl FunctionEntry {
-    fn new(name: &str, definition: &Arc<FunctionDefinition>) -> Self {
-        Self {
-            name: name.to_owned(),
-            definition: Arc::clone(definition),
-            phase: FunctionPhase::Loading,
-            record: TrackRecord::Untried,
-            loaded: BTreeSet::new(),
-            refused: BTreeSet::new(),
-            crashes: 0,
-            trial: None,
-            retry: Backoff::default(),
-            told: None,
-        }
-    }
-
-    fn is_leaving(&self) -> bool {
-        matches!(self.phase, FunctionPhase::Leaving { .. } | FunctionPhase::Withdrawn)
-    }
-
-    fn is_serving(&self) -> bool {
-        matches!(self.phase, FunctionPhase::Serving)
-    }
-
-    /// Calls of it may be under way.
-    fn is_kept(&self) -> bool {
-        matches!(self.phase, FunctionPhase::Serving | FunctionPhase::Leaving { served: true })
-    }
-
-    /// Interpreters may hold it, and load it where they don't.
-    fn may_load(&self) -> bool {
-        !matches!(self.phase, FunctionPhase::Failed(_) | FunctionPhase::Withdrawn)
-    }
-
-    fn failure(&self) -> Option<&Error> {
-        match &self.phase {
-            FunctionPhase::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// It has been dropped.
-    fn leave(&mut self) {
-        self.phase = match self.phase {
-            FunctionPhase::Failed(_) | FunctionPhase::Withdrawn => FunctionPhase::Withdrawn,
-            FunctionPhase::Loading => FunctionPhase::Leaving { served: false },
-            FunctionPhase::Serving => FunctionPhase::Leaving { served: true },
-            FunctionPhase::Leaving { served } => FunctionPhase::Leaving { served },
-        };
-    }
-
-    /// Gives it up; false where that has happened before, or it is leaving.
-    fn fail(&mut self, error: Error) -> bool {
-        let fails = matches!(self.phase, FunctionPhase::Loading | FunctionPhase::Serving);
-        if fails {
-            self.phase = FunctionPhase::Failed(error);
-        }
-        fails
-    }
-
-    fn state(&self, error: Option<&Error>) -> LoadState {
-        match error {
-            Some(_) => LoadState::Failed,
-            None if self.is_serving() => LoadState::Ready,
-            None => LoadState::Loading,
-        }
-    }
-
-    fn status(&self, error: Option<&Error>) -> FunctionStatus {
-        FunctionStatus {
-            function: self.name.clone(),
-            state: self.state(error) as i32,
-            error: error.map(|error| error.clone().function(&self.name).into_info()),
-            interpreters: self.loaded.len() as u32,
-            ..FunctionStatus::default()
-        }
-    }
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

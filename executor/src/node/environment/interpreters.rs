@@ -1,6 +1,6 @@
 //! The interpreters of an environment: started, scaled, replaced and stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -125,21 +125,20 @@ impl EnvironmentState {
         self.starved = false;
         for slot in 0..slots {
             let functions = self.roster.assigned(slot, regular);
-            let numbers: BTreeSet<u32> = functions.keys().copied().collect();
             match self.interpreters.get(&slot) {
-                Some(_) if self.told.get(&slot) == Some(&numbers) => {}
+                Some(_) if self.told.get(&slot).is_some_and(|told| told.is(&functions)) => {}
                 // Fails for one that is ending, which reports that itself.
-                Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions))),
+                Some(interpreter) => drop(interpreter.send_message(InterpreterMessage::Want(functions.clone()))),
                 None if self.waiting.contains(&slot) => continue,
                 None => match self.grant(slot) {
-                    Some(grant) => self.start_interpreter(slot, held, functions, grant, myself).await,
+                    Some(grant) => self.start_interpreter(slot, held, functions.clone(), grant, myself).await,
                     None => {
                         self.starved = true;
                         continue;
                     }
                 },
             }
-            self.told.insert(slot, numbers);
+            self.told.insert(slot, functions);
         }
         for (slot, surplus) in self.interpreters.split_off(&slots) {
             self.roster.remove_slot(slot);

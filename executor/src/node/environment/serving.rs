@@ -46,7 +46,7 @@ impl EnvironmentState {
 
     /// Accepts no more calls, and refuses those that wait.
     pub(super) fn retire(&mut self) {
-        for number in std::mem::take(&mut self.callable) {
+        for number in self.roster.withdraw_all() {
             self.withdraw(number);
         }
         if let Build::Running(task) = &self.build {
@@ -62,14 +62,9 @@ impl EnvironmentState {
 
     /// Functions leave the table before they are unloaded, and enter it after they are loaded.
     pub(super) fn offer(&mut self) {
-        let callable = self.roster.callable();
-        for number in self.callable.difference(&callable) {
-            self.withdraw(*number);
-        }
-        for number in callable.difference(&self.callable) {
-            self.introduce(*number);
-        }
-        self.callable = callable;
+        let changes = self.roster.settle();
+        changes.removed.into_iter().for_each(|number| self.withdraw(number));
+        changes.added.into_iter().for_each(|number| self.introduce(number));
     }
 
     fn introduce(&self, number: u32) {

@@ -1,6 +1,15 @@
 use udfleet_edge::tracked::TrackedMap;
+use udfleet_proto::v1::LoadState;
 
 use super::*;
+
+impl Roster {
+    /// Numbers of all functions that can be called.
+    pub(super) fn callable(&mut self) -> BTreeSet<u32> {
+        self.settle();
+        self.callable.clone()
+    }
+}
 
 fn roster(names: &[&str]) -> Roster {
     let mut roster = Roster::default();
@@ -236,8 +245,38 @@ fn only_what_has_changed_of_functions_is_told() {
     let failed = || vec![("g@1".to_owned(), LoadState::Failed)];
     roster.refused(0, 2, crash());
     assert_eq!(news(&mut roster), failed());
-    assert_eq!(news(&mut roster), failed(), "whoever keeps it knows whether it is another error");
+    assert!(news(&mut roster).is_empty());
     roster.tell_anew();
     assert_eq!(news(&mut roster).len(), 2);
     assert_eq!(roster.statuses().len(), 2);
+}
+
+#[test]
+fn a_change_costs_what_it_concerns() {
+    let names: Vec<String> = (0..1000).map(|n| format!("f{n}@1")).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut roster = roster(&names);
+    for slot in 0..2 {
+        (1..=1000).for_each(|number| roster.loaded(slot, number));
+        roster.up(slot);
+    }
+    let mut look = |roster: &mut Roster| {
+        let before = roster.looked_at;
+        let changes = roster.settle();
+        let assigned = [roster.assigned(0, 2).len(), roster.assigned(1, 2).len()];
+        (changes.added.len() + changes.removed.len(), assigned, roster.news().len(), roster.looked_at - before)
+    };
+    look(&mut roster);
+    names.push("new@1");
+    want(&mut roster, &names);
+    assert_eq!(look(&mut roster), (0, [1001, 1000], 1, 4));
+    roster.loaded(0, 1001);
+    assert_eq!(look(&mut roster), (1, [1001, 1001], 1, 4));
+    names.remove(0);
+    assert_eq!(want(&mut roster, &names), [1]);
+    assert_eq!(look(&mut roster), (1, [1001, 1001], 0, 4));
+    roster.forget(1);
+    assert_eq!(look(&mut roster), (0, [1000, 1000], 0, 4));
+    roster.stalled(0);
+    assert_eq!(look(&mut roster), (0, [1000, 1000], 0, 0));
 }
