@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::watch;
 use udfleet_edge::auth::{Authenticator, FleetToken, LoginFailure, ParsedToken, Principal, PrincipalKind, TokenType};
+use udfleet_edge::clock;
 use udfleet_edge::identity::Identity;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::AccessRecord;
@@ -14,6 +16,9 @@ use udfleet_proto::v1::AccessRecord;
 use super::record::{ACCESS, StoredToken, unix_now};
 use crate::config::CertificateGrants;
 use crate::store::{Change, Entry, Listing, Revision, SharedStore, StoreError};
+
+/// How often it is looked whether a caller that stays would still be let in: tokens expire, and the fleet's file changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// All records, by kind and name.
 #[derive(Debug, Clone, Default)]
@@ -120,25 +125,29 @@ impl AccessTable {
     ///
     /// # Errors
     /// Why not.
-    fn recheck(&self, caller: &Principal) -> Result<(), LoginFailure> {
+    fn recheck(&self, caller: &Arc<Principal>) -> Result<(), LoginFailure> {
         let kind = match caller.kind {
             PrincipalKind::Token => TokenType::Roles,
             PrincipalKind::JoinToken => TokenType::Join,
             PrincipalKind::Executor => TokenType::Executor,
-            PrincipalKind::Anonymous
-            | PrincipalKind::FleetToken
-            | PrincipalKind::Ticket
-            | PrincipalKind::Certificate => return Ok(()),
+            PrincipalKind::FleetToken if self.fleet_token.still_knows(caller) => return Ok(()),
+            PrincipalKind::FleetToken => return Err(LoginFailure::Wrong),
+            PrincipalKind::Anonymous if self.is_open() => return Ok(()),
+            PrincipalKind::Anonymous => return Err(LoginFailure::Missing),
+            // Tickets are for executors; what certificates grant is set at the start.
+            PrincipalKind::Ticket | PrincipalKind::Certificate => return Ok(()),
         };
         self.records().get(kind, &caller.name).ok_or(LoginFailure::Wrong)?.check(unix_now())
     }
 
-    /// Returns once a caller that was let in would not be let in any more.
-    pub async fn revoked(&self, caller: &Principal) {
+    /// Returns once a caller that was let in would not be let in any more: its token was revoked, has expired, or stands in the
+    /// fleet's file no longer.
+    pub async fn revoked(&self, caller: &Arc<Principal>) {
         let mut changes = self.watch();
         while self.recheck(caller).is_ok() {
-            if changes.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = clock::sleep(LOOK_EVERY) => {}
             }
         }
     }

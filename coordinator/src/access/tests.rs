@@ -93,6 +93,29 @@ async fn what_another_coordinator_changes_arrives() {
 }
 
 #[tokio::test]
+async fn who_stays_is_sent_away_when_its_token_expires_or_is_dropped_from_the_fleets_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first\nformer\n").unwrap();
+    let fleet_token = Arc::new(FleetToken::of_file(&file).unwrap());
+    let table = AccessTable::open(store(&folder).await, Arc::clone(&fleet_token)).await.unwrap().0;
+    let watching = tokio::spawn(async move { fleet_token.watch().await });
+    let known = |token: &str| table.authenticate(Some(token)).unwrap();
+    let (first, former) = (known("first"), known("former"));
+    let lifetime = Some(Duration::from_secs(1));
+    let (token, _) = table.create(NewToken { lifetime, ..of(TokenType::Roles, "ci") }, &admin()).await.unwrap();
+    let expiring = login(&table, &token).unwrap();
+    std::fs::write(&file, "first\n").unwrap();
+    for ending in [&former, &expiring] {
+        tokio::time::timeout(Duration::from_secs(60), table.revoked(ending)).await.unwrap();
+    }
+    assert!(Arc::ptr_eq(&known("first"), &first), "the same caller");
+    let mut staying = Box::pin(table.revoked(&first));
+    assert!(futures::poll!(&mut staying).is_pending());
+    watching.abort();
+}
+
+#[tokio::test]
 async fn an_expired_token_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;

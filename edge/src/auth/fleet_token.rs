@@ -23,16 +23,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 struct KnownTokens {
     /// As the file has them.
     tokens: Vec<Secret>,
-    /// None: everybody is let in.
-    hashes: Vec<SecretHash>,
+    /// Of each, with who shows it. None: everybody is let in.
+    holders: Vec<(SecretHash, Arc<Principal>)>,
     /// What this process shows to others.
     shown: Option<MetadataValue<Ascii>>,
 }
 
 impl KnownTokens {
-    fn new(tokens: Vec<Secret>) -> Self {
+    /// Who has shown a token that was known `before` is the same caller still.
+    fn new(tokens: Vec<Secret>, before: &[(SecretHash, Arc<Principal>)]) -> Self {
+        let holder = |token: &Secret| {
+            let hash = SecretHash::of(token.expose());
+            let same = before.iter().find(|(held, _)| held.matches(&hash)).map(|(_, holder)| Arc::clone(holder));
+            (hash, same.unwrap_or_else(|| Arc::new(Principal::unlimited(PrincipalKind::FleetToken))))
+        };
         Self {
-            hashes: tokens.iter().map(|token| SecretHash::of(token.expose())).collect(),
+            holders: tokens.iter().map(holder).collect(),
             shown: tokens.first().and_then(|token| header(token).ok()),
             tokens,
         }
@@ -45,7 +51,6 @@ pub struct FleetToken {
     known: ArcSwap<KnownTokens>,
     file: Option<PathBuf>,
     anyone: Arc<Principal>,
-    holder: Arc<Principal>,
 }
 
 impl FleetToken {
@@ -53,10 +58,9 @@ impl FleetToken {
     #[must_use]
     pub fn new(token: Option<&Secret>) -> Self {
         Self {
-            known: ArcSwap::from_pointee(KnownTokens::new(token.cloned().into_iter().collect())),
+            known: ArcSwap::from_pointee(KnownTokens::new(token.cloned().into_iter().collect(), &[])),
             file: None,
             anyone: Arc::new(Principal::unlimited(PrincipalKind::Anonymous)),
-            holder: Arc::new(Principal::unlimited(PrincipalKind::FleetToken)),
         }
     }
 
@@ -66,7 +70,7 @@ impl FleetToken {
     /// # Errors
     /// `INVALID_CONFIG` where the file can't be read or holds no token.
     pub fn of_file(file: &Path) -> Result<Self, Error> {
-        let known = ArcSwap::from_pointee(KnownTokens::new(Secret::tokens_in(file)?));
+        let known = ArcSwap::from_pointee(KnownTokens::new(Secret::tokens_in(file)?, &[]));
         Ok(Self { known, file: Some(file.to_owned()), ..Self::new(None) })
     }
 
@@ -79,7 +83,8 @@ impl FleetToken {
             let error = match Secret::tokens_in(file) {
                 Ok(tokens) if tokens == self.known.load().tokens => None,
                 Ok(tokens) => {
-                    self.known.store(Arc::new(KnownTokens::new(tokens)));
+                    let known = KnownTokens::new(tokens, &self.known.load().holders);
+                    self.known.store(Arc::new(known));
                     tracing::info!(file = %file.display(), "the fleet's token has been read anew");
                     None
                 }
@@ -97,7 +102,7 @@ impl FleetToken {
     /// True where there is one.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        !self.known.load().hashes.is_empty()
+        !self.known.load().holders.is_empty()
     }
 
     /// Who shows this token, where it is the fleet's.
@@ -105,8 +110,14 @@ impl FleetToken {
     pub fn holder(&self, token: &str) -> Option<Arc<Principal>> {
         let (known, shown) = (self.known.load(), SecretHash::of(token));
         // All of them are compared, whichever it is.
-        let matching = known.hashes.iter().filter(|hash| hash.matches(&shown)).count();
-        (matching > 0).then(|| Arc::clone(&self.holder))
+        let matching = known.holders.iter().filter(|(hash, _)| hash.matches(&shown));
+        matching.map(|(_, holder)| Arc::clone(holder)).last()
+    }
+
+    /// True while the token is let in that this caller has shown; callers that were let in otherwise have shown none.
+    #[must_use]
+    pub fn still_knows(&self, caller: &Arc<Principal>) -> bool {
+        self.known.load().holders.iter().any(|(_, holder)| Arc::ptr_eq(holder, caller))
     }
 
     /// Who shows nothing, where nobody has to.
@@ -159,6 +170,8 @@ mod tests {
         let watched = Arc::clone(&token);
         let task = tokio::spawn(async move { watched.watch().await });
         let known = |text: &str| token.holder(text).is_some();
+        let first = token.holder("old").unwrap();
+        let mut stays = Vec::new();
         let until = async |condition: &dyn Fn() -> bool| {
             while !condition() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -172,7 +185,9 @@ mod tests {
             std::fs::write(file.path(), content).unwrap();
             let taken = || shows(shown) && known(good) && !known(bad);
             tokio::time::timeout(Duration::from_secs(60), until(&taken)).await.expect(content);
+            stays.push(token.still_knows(&first));
         }
+        assert_eq!(stays, [true, true, false], "who has shown the former token, until that is dropped");
         task.abort();
     }
 }
