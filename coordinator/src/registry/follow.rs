@@ -49,6 +49,7 @@ impl<F: Fn() + Send + Sync> Follower for CatalogFollower<'_, F> {
         for change in &changes.changes {
             news |= self.registry.take_in(change.key()).await?;
         }
+        self.registry.marks.heard(changes.revision);
         if news {
             (self.changed)();
         }

@@ -70,7 +70,8 @@ impl Registry {
     pub async fn open(store: SharedStore, owner: Owner) -> Result<(Self, Revision), StoreError> {
         let (catalog, revision) = load(&store).await?;
         let catalog = ArcSwap::from_pointee(catalog);
-        let (changes, looks, arrivals, seen_to, quota, marks) = Default::default();
+        let (changes, looks, arrivals, seen_to, quota) = Default::default();
+        let marks = KnownMarks::read(revision);
         Ok((Self { store, owner, catalog, changes, looks, arrivals, seen_to, quota, marks }, revision))
     }
 
@@ -93,7 +94,7 @@ impl Registry {
     /// # Errors
     /// When the store fails, or the tenant may have no more; [`RegisterError::Unresolved`] where nobody knows whether the definition was stored.
     pub async fn register(&self, mut definition: FunctionDefinition) -> Result<(Arc<Function>, bool), RegisterError> {
-        let _one = self.changes.lock().await;
+        let mut one = self.changes.lock().await;
         definition.created_unix_ms = unix_ms();
         let owner = serde_json::to_vec(&self.owner).map_err(|e| Error::internal(format!("the owner: {e}")))?;
         let counter = counter_key(&definition.name);
@@ -105,6 +106,12 @@ impl Registry {
                 return Ok((registered, false));
             }
             let mark = self.tenant_mark(&definition).await?;
+            if let Some(news) = mark.as_ref().filter(|mark| !self.marks.know(mark)) {
+                drop(one);
+                self.hear_of(news).await?;
+                one = self.changes.lock().await;
+                continue;
+            }
             self.quota.check(&self.catalog(), &definition)?;
             let version = last + 1;
             definition.version = version;
@@ -188,8 +195,9 @@ impl Registry {
     /// When the store fails or holds an entry that can't be read.
     pub async fn reload(&self) -> Result<(), StoreError> {
         let _one = self.changes.lock().await;
-        let (catalog, _) = load(&self.store).await?;
+        let (catalog, revision) = load(&self.store).await?;
         self.catalog.store(Arc::new(catalog));
+        self.marks.heard(revision);
         Ok(())
     }
 }

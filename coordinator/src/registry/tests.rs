@@ -247,3 +247,30 @@ async fn a_limit_of_a_tenant_holds_over_all_coordinators() {
     assert!(refused(here.register(of("f")).await), "although it knows of b only");
     there.register(definition("free", "a")).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_follows_the_store_checks_a_tenants_limits_without_reading_the_whole_registry() {
+    let store = Arc::new(crate::store::silent::SilentStore::open().await);
+    let limited = async |coordinator: &str| {
+        let (registry, after) = Registry::open(store.clone(), owner(coordinator, "first")).await.unwrap();
+        let limits = toml::from_str("[acme]\nfunctions = 6\n").unwrap();
+        (registry.limited(RegistrationQuota::new(Arc::new(udfleet_edge::tenant::Tenants::new(limits)))), after)
+    };
+    let ((here, from), (there, since)) = (limited("here").await, limited("there").await);
+    let of = |name: String| FunctionDefinition { tenant: "acme".to_owned(), ..definition(&name, "a") };
+    let listings = store.listings();
+    let act = async {
+        for turn in 0..3 {
+            here.register(of(format!("h{turn}"))).await.unwrap();
+            there.register(of(format!("t{turn}"))).await.unwrap();
+        }
+        assert!(here.register(of("one_more".to_owned())).await.is_err());
+        assert!(there.register(of("one_more".to_owned())).await.is_err());
+    };
+    tokio::select! {
+        () = here.follow(from, || {}) => panic!("follow ended"),
+        () = there.follow(since, || {}) => panic!("follow ended"),
+        result = tokio::time::timeout(std::time::Duration::from_secs(60), act) => result.unwrap(),
+    }
+    assert_eq!(store.listings(), listings);
+}

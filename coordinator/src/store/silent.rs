@@ -1,6 +1,7 @@
 //! A store for tests that does not say what has become of a transaction.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,6 +29,7 @@ pub(crate) struct SilentStore {
     next: Mutex<VecDeque<Unanswered>>,
     late: Mutex<Option<Transaction>>,
     released: Notify,
+    listings: AtomicUsize,
     _folder: tempfile::TempDir,
 }
 
@@ -35,7 +37,19 @@ impl SilentStore {
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inner = EmbeddedStore::open(folder.path().join("meta.redb")).await.unwrap();
-        Self { inner, next: Mutex::default(), late: Mutex::default(), released: Notify::new(), _folder: folder }
+        Self {
+            inner,
+            next: Mutex::default(),
+            late: Mutex::default(),
+            released: Notify::new(),
+            listings: AtomicUsize::new(0),
+            _folder: folder,
+        }
+    }
+
+    /// How often a prefix was listed.
+    pub fn listings(&self) -> usize {
+        self.listings.load(Ordering::Relaxed)
     }
 
     /// The next transaction, or the one after those that this was said of before.
@@ -60,6 +74,7 @@ impl MetaStore for SilentStore {
         self.inner.get(key).await
     }
     async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
         self.inner.list(prefix).await
     }
     async fn transact(&self, conditions: &[Condition], writes: Vec<Write>) -> Result<Option<Revision>, StoreError> {
