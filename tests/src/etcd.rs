@@ -168,6 +168,14 @@ impl EtcdCluster {
         self.spawn(&program, member);
     }
 
+    /// Waits until all members answer and know a leader: from then on one of them may fail.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn wait_until_whole(&mut self) {
+        assert!(self.answers(), "a member of etcd has ended: {}", self.logs());
+    }
+
     /// Lets a member stand still.
     pub fn pause(&self, member: usize) {
         self.signal(member, "-STOP");
