@@ -7,9 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import functions
+from processes import children, proportional_mib
 from yardsticks import ROOT
 
 import udfleet
@@ -32,28 +32,16 @@ def registration(fleet: udfleet.Fleet, number: int) -> float:
     return time.perf_counter() - started
 
 
-def _proportional_mib(pid: int) -> float:
-    """Memory of a process, pages that it shares counted by its share, MiB."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-    return int(found.group(1)) / 1024 if found else 0.0
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in listed for child in file.read_text().split()]
-
-
 def idle_memory() -> dict[str, float]:
     """MiB (PSS) of each kind of process of a fleet that has served one call."""
     with udfleet.local(executors=1, interpreters=1) as fleet:
         fleet.register_function("add", functions.REGISTERED["add"])
         fleet.call("add", 1, 2)
         executor = fleet.pids["executor-1"]
-        interpreters = [_proportional_mib(pid) for pid in _children(executor)]
+        interpreters = [proportional_mib(pid) for pid in children(executor)]
         return {
-            "coordinator": _proportional_mib(fleet.pids["coordinator"]),
-            "executor": _proportional_mib(executor),
+            "coordinator": proportional_mib(fleet.pids["coordinator"]),
+            "executor": proportional_mib(executor),
             "interpreter, general function": interpreters[0],
         }
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import clients
 import functions
+import processes
 from lines import ONE, Fleets, Line
 
 import udfleet
 
 VIEWERS = 50
 TOPICS = "overview,functions,executors"
-SECONDS = 10
 CALLS = 1_000
 
 
@@ -51,19 +48,6 @@ def _viewers(fleet: udfleet.LocalFleet) -> Iterator[None]:
                 connection.sock.shutdown(2)
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of a core that a process has taken."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _share(pid: int) -> float:
-    """Of one core, over some seconds."""
-    before, begun = _cpu(pid), time.monotonic()
-    time.sleep(SECONDS)
-    return (_cpu(pid) - before) / (time.monotonic() - begun)
-
-
 def cost() -> dict[str, float]:
     """Share of one core that the coordinator of a fleet of 100 called functions takes, with viewers and without."""
     with udfleet.local(executors=1) as fleet:
@@ -72,9 +56,9 @@ def cost() -> dict[str, float]:
         for index in range(100):
             fleet.call(f"add{index}", 1, 2)
         coordinator = fleet.pids["coordinator"]
-        alone = _share(coordinator)
+        [alone] = processes.shares(coordinator)
         with _viewers(fleet):
-            watched = _share(coordinator)
+            [watched] = processes.shares(coordinator)
     return {"alone": alone * 100, f"with {VIEWERS} viewers": watched * 100}
 
 
