@@ -71,7 +71,7 @@ pub struct FleetSample {
 pub struct Sampler {
     numbers: TrackedMap<Arc<str>, Arc<FunctionNumbers>>,
     /// Batches in flight, of functions that have any.
-    in_flight: BTreeMap<Arc<str>, u32>,
+    in_flight: BTreeMap<Arc<str>, u64>,
     executors: HashSet<Arc<str>>,
     begun: bool,
 }
@@ -110,7 +110,7 @@ fn quantiles(latency: Option<&Histogram>) -> [f32; 3] {
 }
 
 /// The sample of a function that has counted nothing.
-pub fn quiet(in_flight: u32) -> Vec<f32> {
+pub fn quiet(in_flight: u64) -> Vec<f32> {
     [0.0; COUNTED].into_iter().chain([in_flight as f32]).chain(quantiles(None)).collect()
 }
 
@@ -158,7 +158,7 @@ impl Sampler {
             let flying = self.in_flight.get(&name).copied().unwrap_or_default();
             sample.functions.push((name, quiet(flying)));
         }
-        let in_flight: u32 = self.in_flight.values().sum();
+        let in_flight: u64 = self.in_flight.values().sum();
         self.numbers = snapshot.numbers.clone();
         sample.fleet = rates(&all, seconds).chain([in_flight as f32]).collect();
         sample.fleet.extend(quantiles(Some(&fleet_latency)));
@@ -260,7 +260,7 @@ mod tests {
         let names = || (0..1000).map(|n| format!("f{n}"));
         let (mut sampler, mut fleet) = (Sampler::default(), counted_all(names()));
         attach(&mut fleet, "e");
-        let of = |name: &str, calls: u64, in_flight: u32| FunctionMetrics {
+        let of = |name: &str, calls: u64, in_flight: u64| FunctionMetrics {
             function: format!("{name}@1"),
             in_flight,
             ..metrics(calls)

@@ -260,7 +260,7 @@ fn a_change_costs_what_it_concerns() {
         (1..=1000).for_each(|number| roster.loaded(slot, number));
         roster.up(slot);
     }
-    let mut look = |roster: &mut Roster| {
+    let look = |roster: &mut Roster| {
         let before = roster.looked_at;
         let changes = roster.settle();
         let assigned = [roster.assigned(0, 2).len(), roster.assigned(1, 2).len()];

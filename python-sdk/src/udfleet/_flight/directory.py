@@ -97,8 +97,9 @@ class Directory:
         return _bearer(self._rpc.token, seconds)
 
     def take_ticket(self, info: flight.FlightInfo) -> flight.FlightInfo:
-        """Keeps the ticket of a coordinator's response, which is a new one each time so that it never ends, and what the
-        executors that it names can do."""
+        """Keeps what a coordinator's response says beside routes: the ticket, which is a new one each time so that it
+        never ends, and what executors can do.
+        """
         for endpoint in info.endpoints:
             capabilities = exchange_pb2.EndpointCapabilities.FromString(endpoint.app_metadata or b"")
             if capabilities.reports_progress:
