@@ -30,9 +30,12 @@ HANGING_SECONDS = 10.0
 LEARN_SECONDS = 15.0
 """How often coordinators are asked which others there are."""
 
+MAX_BUNDLE_BYTES = (256 << 20) + MAX_CONTROL_BYTES
+"""Of streams with keyed state, in one message: only a single row has more than a few MiB."""
+
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_CONTROL_BYTES),
-    ("grpc.max_send_message_length", MAX_CONTROL_BYTES),
+    ("grpc.max_receive_message_length", MAX_BUNDLE_BYTES),
+    ("grpc.max_send_message_length", MAX_BUNDLE_BYTES),
     # A coordinator that hangs without closing its connection is given up after this.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._rpc import Rpc
 
 BUNDLE_BYTES = 8 << 20
-"""About the most bytes of a bundle: one message holds it."""
+"""The most bytes of a bundle, but for one of a single row."""
 
 Batches = Callable[[int], Iterator[pa.RecordBatch]]
 """Batches of key columns and arguments from a row on."""
@@ -71,7 +71,6 @@ class KeyedStream:
         self._requests: queue.SimpleQueue[keyed_pb2.StreamRequest | None] = queue.SimpleQueue()
         self._pending: Bundle | None = None
         self._closed = False
-        self._coordinators = rpc.coordinators
         self._address, self._answers = rpc.open_stream(iter(self._requests.get, None))
         self._requests.put(keyed_pb2.StreamRequest(open=opening))
         try:
@@ -167,9 +166,6 @@ class KeyedStream:
             answer: keyed_pb2.StreamResponse = next(self._answers)
         except grpc.RpcError as error:
             self.close()
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                # Whoever opens the stream again is to ask another one.
-                self._coordinators.failed(self._address)
             raise from_grpc(error, self._address) from None
         except StopIteration:
             self.close()
@@ -189,11 +185,15 @@ def schema_of(message: bytes) -> pa.Schema:
 
 
 def _pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    """A batch in pieces of at most so many rows, and about as many bytes as a bundle may have."""
-    size = max(1, batch.nbytes // max(1, batch.num_rows))
-    step = max(1, min(rows, BUNDLE_BYTES // size))
-    for start in range(0, batch.num_rows, step):
-        yield batch.slice(start, step)
+    """A batch in pieces of at most so many rows, and no more bytes than a bundle may have."""
+    left = [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)][::-1]
+    while left:
+        piece = left.pop()
+        half = piece.num_rows // 2
+        if half and piece.nbytes > BUNDLE_BYTES:
+            left += [piece.slice(half), piece.slice(0, half)]
+        else:
+            yield piece
 
 
 def _framed(header: bytes, body: bytes) -> bytes:

@@ -98,3 +98,12 @@ def test_bytes_never_change() -> None:
 def test_a_type_that_state_can_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="INTERVAL"):
         codec_of(DataTypes.INTERVAL(DataTypes.MONTH()))
+
+
+@pytest.mark.parametrize("key", [DataTypes.ARRAY(DataTypes.BIGINT()), DataTypes.MAP(DataTypes.INT(), DataTypes.INT())])
+def test_maps_have_keys_that_a_dict_can_have(key: Any) -> None:
+    row = DataTypes.ROW([DataTypes.FIELD("part", key)])
+    for data_type in (DataTypes.MAP(key, DataTypes.INT()), DataTypes.MAP(row, DataTypes.INT())):
+        with pytest.raises(TypeError, match="keys of a dict"):
+            codec_of(data_type)
+    codec_of(DataTypes.MAP(DataTypes.ROW([DataTypes.FIELD("part", DataTypes.INT())]), DataTypes.INT()))

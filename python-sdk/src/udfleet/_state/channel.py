@@ -12,7 +12,7 @@ import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 DESCRIPTOR = 4
 """Where the executor puts the socket."""
@@ -20,11 +20,40 @@ DESCRIPTOR = 4
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<QB")
 _READ, _PAGE, _WRITE = 1, 2, 3
+_MAX_BYTES = 4 << 20
+"""What a request has at most, unless one entry has more: the executor takes 64 MiB."""
+_MAX_ITEMS = 10_000
+"""Keys or changes of a request."""
+_MAX_LENGTH = 0xFFFFFFFF
+
+# All functions of an interpreter ask over one socket.
+_conversation = threading.Lock()
 
 
-def _put(parts: list[bytes], text: bytes) -> None:
-    parts.append(_LENGTH.pack(len(text)))
-    parts.append(text)
+def _text(text: bytes) -> bytes:
+    return _LENGTH.pack(len(text)) + text
+
+
+def _change(key: bytes, value: bytes | None) -> bytes:
+    return _text(key) + (b"\0" if value is None else b"\1" + _text(value))
+
+
+def _chunks(items: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Items in their order, as many at a time as a request has."""
+    chunk: list[bytes] = []
+    size = 0
+    for item in items:
+        if chunk and (size + len(item) > _MAX_BYTES or len(chunk) == _MAX_ITEMS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += len(item)
+    if chunk:
+        yield chunk
+
+
+def _counted(items: Sequence[bytes]) -> bytes:
+    return _LENGTH.pack(len(items)) + b"".join(items)
 
 
 class StateError(RuntimeError):
@@ -37,29 +66,30 @@ class StateChannel:
     def __init__(self, connection: socket.socket | None = None) -> None:
         # A duplicate: functions come and go, and close theirs.
         self._socket = socket.socket(fileno=os.dup(DESCRIPTOR)) if connection is None else connection
-        self._lock = threading.Lock()
         self.token = 0
         """That of the bundle that runs."""
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of these keys, in their order."""
-        parts = [_LENGTH.pack(len(keys))]
-        for key in keys:
-            _put(parts, key)
-        answer = _Answer(self._ask(_READ, parts))
-        return [answer.text() if answer.flag() else None for _ in keys]
+        values: list[bytes | None] = []
+        for chunk in _chunks(map(_text, keys)):
+            left = len(values) + len(chunk)
+            while len(values) < left:
+                answer = _Answer(self._ask(_READ, _counted(chunk[len(values) - left :])))
+                before = len(values)
+                # Of large values an answer has only the first ones.
+                while not answer.is_done():
+                    values.append(answer.text() if answer.flag() else None)
+                if not before < len(values) <= left:
+                    raise StateError("the executor answers about other keys of a state than it was asked for")
+        return values
 
     def page(self, prefix: bytes, after: bytes | None, limit: int) -> tuple[list[tuple[bytes, bytes]], bool]:
-        """At most `limit` entries whose keys begin with `prefix`, behind `after`; whether they are the last."""
-        parts: list[bytes] = []
-        _put(parts, prefix)
-        if after is None:
-            parts.append(b"\0")
-        else:
-            parts.append(b"\1")
-            _put(parts, after)
-        parts.append(_LENGTH.pack(min(limit, 0xFFFFFFFF)))
-        answer = _Answer(self._ask(_PAGE, parts))
+        """At most `limit` entries whose keys begin with `prefix`, behind `after`; whether they are the last. Of large
+        ones they are fewer.
+        """
+        behind = b"\0" if after is None else b"\1" + _text(after)
+        answer = _Answer(self._ask(_PAGE, _text(prefix) + behind + _LENGTH.pack(min(limit, _MAX_LENGTH))))
         is_last = answer.flag()
         entries = []
         while not answer.is_done():
@@ -68,24 +98,24 @@ class StateChannel:
 
     def write(self, cleared: Sequence[bytes], changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Deletes all that begins with one of `cleared`, then writes values, or deletes where there is None."""
-        parts = [_LENGTH.pack(len(cleared))]
-        for prefix in cleared:
-            _put(parts, prefix)
-        parts.append(_LENGTH.pack(len(changes)))
-        for key, value in changes:
-            _put(parts, key)
-            if value is None:
-                parts.append(b"\0")
-            else:
-                parts.append(b"\1")
-                _put(parts, value)
-        self._ask(_WRITE, parts)
+        gone: list[bytes] = []
+        for chunk in _chunks(map(_text, cleared)):
+            if gone:
+                self._ask(_WRITE, _counted(gone) + _counted(()))
+            gone = chunk
+        for chunk in _chunks(_change(key, value) for key, value in changes):
+            self._ask(_WRITE, _counted(gone) + _counted(chunk))
+            gone = []
+        if gone:
+            self._ask(_WRITE, _counted(gone) + _counted(()))
 
-    def _ask(self, kind: int, parts: list[bytes]) -> bytes:
-        request = b"".join([_HEAD.pack(self.token, kind), *parts])
-        with self._lock:
+    def _ask(self, kind: int, body: bytes) -> bytes:
+        length = _HEAD.size + len(body)
+        if length > _MAX_LENGTH:
+            raise StateError(f"a key or value of {length} bytes is more than a state can have")
+        with _conversation:
             try:
-                self._socket.sendall(_LENGTH.pack(len(request)) + request)
+                self._socket.sendall(_LENGTH.pack(length) + _HEAD.pack(self.token, kind) + body)
                 (length,) = _LENGTH.unpack(self._receive(_LENGTH.size))
                 answer = self._receive(length)
             except OSError as error:

@@ -45,10 +45,16 @@ def codec_of(data_type: DataType) -> Codec:
     if root == "ARRAY" and data_type.element is not None:
         return _Array(data_type, _Nullable(data_type.element))
     if root == "MAP" and data_type.key is not None and data_type.element is not None:
+        if not _is_hashable(data_type.key):
+            raise TypeError(f"state can't have values of type {data_type}: its keys can't be keys of a dict")
         return _Map(data_type, _Nullable(data_type.key), _Nullable(data_type.element))
     if root == "ROW":
         return _Row(data_type)
     raise TypeError(f"state can't have values of type {data_type}")
+
+
+def _is_hashable(data_type: DataType) -> bool:
+    return data_type.root not in ("ARRAY", "MAP") and all(_is_hashable(field.data_type) for field in data_type.fields)
 
 
 class _Codec:
