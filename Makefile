@@ -150,9 +150,10 @@ test-cluster: setup $(SERVICES)/.installed ## A fleet over several hosts while i
 
 SECONDS ?= 120
 SEED ?=
-chaos: setup ## Random faults for SECONDS; the SEED that it prints replays them
+FAULTS ?= 0
+chaos: setup ## Random faults for SECONDS, and until there were so many FAULTS; the SEED that it prints replays them
 	@deploy/system-packages cluster
-	cd python-sdk && ../$(PYTHON) tests/cluster/chaos.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	cd python-sdk && PYTHONPATH=tests/fleet ../$(PYTHON) tests/cluster/chaos.py --seconds $(SECONDS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 # The interpreters on a Python that Debian 12 lacks: minutes, and an image of Debian's sid.
 test-python-3.14: system $(VENV)/.installed ## Tests of interpreters and the flights job on Python 3.14, in a container of Debian's sid

@@ -16,6 +16,7 @@ import cluster_etcd
 import cluster_fleet
 import cluster_network
 from cluster_fleet import HOSTS, ClusterFleet
+from cluster_keyed import KeyedStreams, prepare_keyed
 from cluster_network import Network
 from cluster_schedule import KINDS, Fault, possible, rounds
 from cluster_workload import Workload, prepare
@@ -26,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--faults", type=int, default=0, help="go on until there were so many, however long it takes")
     given = parser.parse_args()
     if reason := cluster_network.missing() or cluster_etcd.missing():
         print(f"chaos can't be run here: {reason}", file=sys.stderr)
@@ -36,10 +38,10 @@ def main() -> int:
     cluster_disks.hide_mounts()
     folder = Path(tempfile.mkdtemp(prefix="udfleet-chaos-"))
     with cluster_network.network(HOSTS) as network:
-        return run(network, folder, seed, given.seconds)
+        return run(network, folder, seed, given.seconds, given.faults)
 
 
-def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
+def run(network: Network, folder: Path, seed: int, seconds: float, least: int) -> int:
     """Rounds of faults; each has to end with a fleet that is whole and a history that is right."""
     fleet = ClusterFleet(network, folder)
     end = time.monotonic() + seconds
@@ -47,14 +49,16 @@ def run(network: Network, folder: Path, seed: int, seconds: float) -> int:
     try:
         fleet.start()
         prepare(fleet)
+        prepare_keyed(fleet)
         for number, faults in enumerate(rounds(seed, possible()), start=1):
-            if time.monotonic() >= end:
+            if time.monotonic() >= end and made.total() >= least:
                 break
             print(f"round {number}:\n" + "\n".join(f"  {fault}" for fault in faults), flush=True)
-            with Workload(fleet, f"round{number}") as load:
+            with Workload(fleet, f"round{number}") as load, KeyedStreams(fleet, f"round{number}") as streams:
                 make(fleet, faults)
                 fleet.repair()
                 load.goes_on()
+                streams.go_on()
             made.update(fault.kind for fault in faults)
             print("  right", flush=True)
     except BaseException as error:

@@ -43,7 +43,9 @@ CHAIN = keyed_process(
 
 def batch(rows: range) -> pa.RecordBatch:
     """These rows, of keys in turns."""
-    return pa.record_batch({"key": [f"k{row % KEYS}" for row in rows], "row": pa.array(rows, pa.int64())})
+    return pa.record_batch(
+        {"key": pa.array([f"k{row % KEYS}" for row in rows], pa.string()), "row": pa.array(rows, pa.int64())}
+    )
 
 
 def probe() -> pa.RecordBatch:
