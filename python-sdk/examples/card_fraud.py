@@ -84,7 +84,7 @@ def score_all(fleet: udfleet.Fleet, path: str) -> None:
     try:
         fleet.function("card_fraud")
     except udfleet.FunctionNotFoundError:
-        # Once: a class that is registered again is a further version, whose streams have no state yet.
+        # Once: a class that is registered again is a further version.
         config = {"python.fn-execution.bundle.size": 100}
         fleet.register_function("card_fraud", CARD_FRAUD, config=config, partitions=4)
     table = fleet.from_batches(payments)

@@ -11,6 +11,7 @@ from fake_state import Memory
 from udfleet import DataTypes, KeyedProcessFunction, MapStateDescriptor, ValueStateDescriptor
 from udfleet._state import keyed_table
 from udfleet._state.keyed_table import KeyedTableFunction
+from udfleet._state.layout import LAYOUT_KEY
 from udfleet.functions import FunctionContext
 
 BIGINT = DataTypes.BIGINT()
@@ -27,11 +28,23 @@ class Doing(KeyedProcessFunction):
         yield value.do(self)
 
 
+class Requests(Memory):
+    """Counts requests but for those of a new instance about the states that its stream has."""
+
+    def read(self, keys: Any) -> list[bytes | None]:
+        return [self.entries.get(LAYOUT_KEY)] if list(keys) == [LAYOUT_KEY] else super().read(keys)
+
+    def write(self, cleared: Any, changes: Any) -> None:
+        others = [change for change in changes if change[0] != LAYOUT_KEY]
+        if cleared or others:
+            super().write(cleared, others)
+
+
 class Interpreter:
     """Runs bundles of `(key, what to do)`; counts requests."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
-        self.memory = Memory()
+        self.memory = Requests()
         monkeypatch.setattr(keyed_table, "StateChannel", lambda: self.memory)
         self.function = KeyedTableFunction(Doing())
         given = {"states": 1000, "reads": 1000, "writes": 1000, "page": 1000, **sizes}
