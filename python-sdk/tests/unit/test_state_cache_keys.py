@@ -46,6 +46,8 @@ class Interpreter:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
         self.memory = Requests()
         monkeypatch.setattr(keyed_table, "StateChannel", lambda: self.memory)
+        # Each instance reads once which states there are, and writes that where it differs: `test_state_layout.py`.
+        monkeypatch.setattr(keyed_table, "StateLayout", lambda _: None)
         self.function = KeyedTableFunction(Doing())
         given = {"states": 1000, "reads": 1000, "writes": 1000, "page": 1000, **sizes}
         self.function.configure(given["states"], given["reads"], given["writes"], given["page"])
