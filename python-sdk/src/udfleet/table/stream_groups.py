@@ -33,6 +33,7 @@ def open_stream(
     update_before: bool,
     state_ttl: timedelta | None,
     partitions: int | None,
+    reset: bool,
 ) -> KeyedStream:
     """The stream of a table whose last step groups."""
     step = table._steps[-1] if table._steps else None
@@ -65,7 +66,8 @@ def open_stream(
     result = DataTypes.ROW([*fields, Field(ROW_KIND, DataTypes.TINYINT().not_null())])
     inputs = [field.data_type for field in groups.input_fields()]
     function = table._fleet._group_function(spec, groups.functions, inputs, result, partitions)
-    return KeyedCall(groups.input, tuple(groups.keys), function, groups.columns).open_stream(stream, commit=commit)
+    call = KeyedCall(groups.input, tuple(groups.keys), function, groups.columns)
+    return call.open_stream(stream, commit=commit, reset=reset)
 
 
 def _milliseconds(ttl: timedelta | None) -> int | None:
