@@ -71,6 +71,7 @@ class KeyedStream:
         self._requests: queue.SimpleQueue[keyed_pb2.StreamRequest | None] = queue.SimpleQueue()
         self._pending: Bundle | None = None
         self._closed = False
+        self._coordinators = rpc.coordinators
         self._address, self._answers = rpc.open_stream(iter(self._requests.get, None))
         self._requests.put(keyed_pb2.StreamRequest(open=opening))
         try:
@@ -166,6 +167,9 @@ class KeyedStream:
             answer: keyed_pb2.StreamResponse = next(self._answers)
         except grpc.RpcError as error:
             self.close()
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                # Whoever opens the stream again is to ask another one.
+                self._coordinators.failed(self._address)
             raise from_grpc(error, self._address) from None
         except StopIteration:
             self.close()
