@@ -12,6 +12,7 @@ from udfleet import InvalidConfigError, _tls
 from udfleet._flight.directory import Directory
 from udfleet._rpc import Rpc
 from udfleet._tls import TlsFiles, TlsSource
+from udfleet.engines import _flight_function
 
 
 @pytest.fixture
@@ -72,3 +73,16 @@ def test_open_connections_are_used_on(shown):
     finally:
         directory.close()
         rpc.close()
+
+
+def test_an_engines_worker_waits_for_no_pair_either(shown, monkeypatch):
+    cert, key, (new_cert, new_key) = shown
+    used = []
+    monkeypatch.setattr(_flight_function, "flight_client", lambda address, texts, options: used.append(texts))
+    function = _flight_function.FlightFunction("127.0.0.1:1", "f", tls=TlsFiles(None, str(cert), str(key)))
+    function._connect("127.0.0.1:1")
+    replaced(cert, new_cert)
+    function._connect("127.0.0.1:1")
+    replaced(key, new_key)
+    function._connect("127.0.0.1:1")
+    assert used[0] == used[1] != used[2] == (None, new_cert, new_key)

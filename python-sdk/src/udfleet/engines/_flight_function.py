@@ -20,7 +20,7 @@ from .._channels import flight_client, host_of
 from .._coordinators import Coordinators
 from .._credentials import VARIABLE, find_token
 from .._failure_text import from_flight, is_unsent, refused_by_tls, told
-from .._tls import TlsFiles, choose
+from .._tls import TlsFiles, TlsSource, choose
 from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
 from ._flight_stream import Stream
 
@@ -62,6 +62,7 @@ class FlightFunction:
     ) -> None:
         given = addresses(address, name)
         self.tls = tls or choose(address)
+        self._texts = TlsSource(self.tls) if self.tls else None
         self.address = joined(given)
         self._coordinators = Coordinators(given)
         self.name = name
@@ -196,7 +197,7 @@ class FlightFunction:
 
     def _connect(self, address: str) -> flight.FlightClient:
         _fork.check()
-        return flight_client(address, self.tls.read() if self.tls else None, _OPTIONS)
+        return flight_client(address, self._texts.current() if self._texts else None, _OPTIONS)
 
     def _descriptor(self) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(self.name)
