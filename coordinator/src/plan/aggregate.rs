@@ -39,6 +39,7 @@ pub(super) struct Key {
 fn plain(expression: &Expression) -> Expression {
     let mut plain = expression.clone();
     plain.text.clear();
+    plain.bindings = plain.bindings.iter().map(self::plain).collect();
     match &mut plain.kind {
         Some(expression::Kind::Call(call)) => {
             call.arguments = call.arguments.iter().map(self::plain).collect();
@@ -47,7 +48,7 @@ fn plain(expression: &Expression) -> Expression {
         Some(expression::Kind::Operation(operation)) => {
             operation.operands = operation.operands.iter().map(self::plain).collect();
         }
-        Some(expression::Kind::Column(_) | expression::Kind::Literal(_)) | None => {}
+        Some(expression::Kind::Column(_) | expression::Kind::Literal(_) | expression::Kind::Bound(_)) | None => {}
     }
     plain
 }
@@ -102,7 +103,8 @@ impl Grouping {
 
     /// Binds keys and the arguments of aggregate functions.
     pub fn before<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
-        Binder { graph: &mut self.graph, scope: &self.scope, level: self.level, functions, grouping: None, guard: None }
+        let (graph, scope, level) = (&mut self.graph, &self.scope, self.level);
+        Binder { graph, scope, level, functions, grouping: None, guard: None, bound: Vec::new() }
     }
 
     /// Adds the call of an aggregate function, unless an equal deterministic one is there; its position.

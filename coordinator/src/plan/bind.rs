@@ -60,6 +60,8 @@ pub(super) struct Binder<'a, 'l> {
     pub grouping: Option<&'a mut Grouping>,
     /// A condition: what is bound counts for rows for which it is true.
     pub guard: Option<NodeId>,
+    /// Values of the bindings around what is bound, outermost first.
+    pub bound: Vec<NodeId>,
 }
 
 impl Binder<'_, '_> {
@@ -71,6 +73,17 @@ impl Binder<'_, '_> {
         if let Some(key) = self.grouping.as_ref().and_then(|grouping| grouping.key(expression)) {
             return Ok(key);
         }
+        let outer = self.bound.len();
+        for binding in &expression.bindings {
+            let id = self.bind(binding)?;
+            self.bound.push(id);
+        }
+        let id = self.kind(expression);
+        self.bound.truncate(outer);
+        id
+    }
+
+    fn kind(&mut self, expression: &Expression) -> Result<NodeId, Error> {
         let text = shown(expression);
         match &expression.kind {
             None => Err(invalid(&text, "an expression is empty")),
@@ -85,6 +98,10 @@ impl Binder<'_, '_> {
             }
             Some(expression::Kind::Call(call)) => self.call(call, &text),
             Some(expression::Kind::Operation(operation)) => self.operation(operation, &text),
+            Some(expression::Kind::Bound(position)) => {
+                let known = usize::try_from(*position).ok().and_then(|position| self.bound.get(position));
+                known.copied().ok_or_else(|| invalid(&text, "it names a binding that no expression around it has"))
+            }
         }
     }
 }
@@ -102,6 +119,7 @@ pub(super) fn shown(expression: &Expression) -> String {
             format!("{}({})", call.function, if call.takes_row { "*".to_owned() } else { arguments.join(", ") })
         }
         Some(expression::Kind::Operation(operation)) => super::operation::show(operation),
+        Some(expression::Kind::Bound(position)) => format!("binding {position}"),
         None => String::new(),
     }
 }

@@ -101,33 +101,33 @@ impl Shelf {
 }
 
 pub fn col(name: &str) -> Expression {
-    Expression { kind: Some(expression::Kind::Column(name.to_owned())), text: name.to_owned() }
+    Expression { kind: Some(expression::Kind::Column(name.to_owned())), text: name.to_owned(), ..Expression::default() }
 }
 
 pub fn lit(value: i64) -> Expression {
     let value = Some(literal::Value::Integer(value));
-    Expression { kind: Some(expression::Kind::Literal(Literal { r#type: None, value })), text: String::new() }
+    Expression { kind: Some(expression::Kind::Literal(Literal { r#type: None, value })), ..Expression::default() }
 }
 
 pub fn text(value: &str) -> Expression {
     let value = Some(literal::Value::Text(value.to_owned()));
-    Expression { kind: Some(expression::Kind::Literal(Literal { r#type: None, value })), text: String::new() }
+    Expression { kind: Some(expression::Kind::Literal(Literal { r#type: None, value })), ..Expression::default() }
 }
 
 pub fn call(function: &str, arguments: Vec<Expression>) -> Expression {
     let call = Call { function: function.to_owned(), arguments, ..Call::default() };
-    Expression { kind: Some(expression::Kind::Call(Box::new(call))), text: String::new() }
+    Expression { kind: Some(expression::Kind::Call(Box::new(call))), ..Expression::default() }
 }
 
 pub fn op(operator: Operator, operands: Vec<Expression>) -> Expression {
     let operation = Operation { operator: operator as i32, operands, ..Operation::default() };
-    Expression { kind: Some(expression::Kind::Operation(operation)), text: String::new() }
+    Expression { kind: Some(expression::Kind::Operation(operation)), ..Expression::default() }
 }
 
 pub fn cast(operand: Expression, to: DataType) -> Expression {
     let operation =
         Operation { operator: Operator::Cast as i32, operands: vec![operand], r#type: Some(to), ..Default::default() };
-    Expression { kind: Some(expression::Kind::Operation(operation)), text: String::new() }
+    Expression { kind: Some(expression::Kind::Operation(operation)), ..Expression::default() }
 }
 
 pub fn item(expression: Expression, name: &str) -> Item {

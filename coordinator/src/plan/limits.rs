@@ -67,11 +67,12 @@ fn visit(expression: &Expression, depth: usize, count: &mut usize) -> Result<(),
         let error = Error::new(ErrorCode::LimitExceeded, format!("expressions are nested deeper than {DEPTH} levels"));
         return Err(super::error::located(error, &expression.text).hint("name parts of it in a select before"));
     }
+    expression.bindings.iter().try_for_each(|binding| visit(binding, depth + 1, count))?;
     match &expression.kind {
         Some(expression::Kind::Call(call)) => in_call(call, depth + 1, count),
         Some(expression::Kind::Operation(operation)) => {
             operation.operands.iter().try_for_each(|e| visit(e, depth + 1, count))
         }
-        Some(expression::Kind::Column(_) | expression::Kind::Literal(_)) | None => Ok(()),
+        Some(expression::Kind::Column(_) | expression::Kind::Literal(_) | expression::Kind::Bound(_)) | None => Ok(()),
     }
 }

@@ -28,10 +28,11 @@ pub fn functions_called(plan: &Plan) -> BTreeSet<&str> {
         }
     }
     while let Some(expression) = waiting.pop() {
+        waiting.extend(&expression.bindings);
         match &expression.kind {
             Some(expression::Kind::Call(called)) => call(called, &mut names, &mut waiting),
             Some(expression::Kind::Operation(operation)) => waiting.extend(&operation.operands),
-            Some(expression::Kind::Column(_) | expression::Kind::Literal(_)) | None => {}
+            Some(expression::Kind::Column(_) | expression::Kind::Literal(_) | expression::Kind::Bound(_)) | None => {}
         }
     }
     names
@@ -69,9 +70,11 @@ mod tests {
         let nested = called("outer", vec![called("inner@2", vec![])]);
         let operation = Operation { operands: vec![called("operand", vec![])], ..Operation::default() };
         let item = |expression| Item { expression: Some(expression), ..Item::default() };
+        let binding =
+            Expression { bindings: vec![called("binding", vec![])], ..expression(expression::Kind::Bound(0)) };
         let filtered = Call { filter: Some(Box::new(called("when", vec![]))), ..calls("sum", vec![]) };
         let kinds = [
-            operator::Kind::Project(Project { items: vec![item(nested)] }),
+            operator::Kind::Project(Project { items: vec![item(nested), item(binding)] }),
             operator::Kind::Filter(Filter { predicate: Some(expression(expression::Kind::Operation(operation))) }),
             operator::Kind::Correlate(Correlate { call: Some(calls("split", vec![])), ..Correlate::default() }),
             operator::Kind::Aggregate(Aggregate {
@@ -84,6 +87,6 @@ mod tests {
         let operators = kinds.into_iter().map(|kind| Operator { kind: Some(kind) }).collect();
         let plan = Plan { operators, ..Plan::default() };
         let names: Vec<_> = functions_called(&plan).into_iter().collect();
-        assert_eq!(names, ["inner@2", "key", "operand", "outer", "split", "top", "when"], "sum is built in");
+        assert_eq!(names, ["binding", "inner@2", "key", "operand", "outer", "split", "top", "when"], "sum is built in");
     }
 }

@@ -71,7 +71,8 @@ impl PipelineBuilder {
 
     fn binder<'a, 'l>(&'a mut self, functions: &'a mut Functions<'l>) -> Binder<'a, 'l> {
         let level = self.unnests.len();
-        Binder { graph: &mut self.graph, scope: &self.scope, level, functions, grouping: None, guard: None }
+        let (graph, scope) = (&mut self.graph, &self.scope);
+        Binder { graph, scope, level, functions, grouping: None, guard: None, bound: Vec::new() }
     }
 
     fn project(&mut self, project: &Project, functions: &mut Functions<'_>) -> Result<(), Error> {
@@ -86,6 +87,7 @@ impl PipelineBuilder {
     fn filter(&mut self, predicate: &Expression, functions: &mut Functions<'_>) -> Result<(), Error> {
         if let Some(expression::Kind::Operation(operation)) = &predicate.kind
             && operation.operator() == Operation::And
+            && predicate.bindings.is_empty()
         {
             return operation.operands.iter().try_for_each(|part| self.filter(part, functions));
         }
@@ -148,8 +150,16 @@ impl PipelineBuilder {
                 let mut scope = Scope::default();
                 let empty = Scope::default();
                 let grouping = Some(&mut grouping);
-                let mut binder =
-                    Binder { graph: &mut after, scope: &empty, level: 0, functions, grouping, guard: None };
+                let (graph, scope_before) = (&mut after, &empty);
+                let mut binder = Binder {
+                    graph,
+                    scope: scope_before,
+                    level: 0,
+                    functions,
+                    grouping,
+                    guard: None,
+                    bound: Vec::new(),
+                };
                 add_items(&mut binder, &aggregate.items, &mut scope)?;
                 scope
             }
@@ -185,7 +195,7 @@ impl PipelineBuilder {
 }
 
 fn call_text(call: &Call) -> String {
-    shown(&Expression { kind: Some(expression::Kind::Call(Box::new(call.clone()))), text: String::new() })
+    shown(&Expression { kind: Some(expression::Kind::Call(Box::new(call.clone()))), ..Expression::default() })
 }
 
 fn plain_call(call: &Call, text: &str) -> Result<(), Error> {

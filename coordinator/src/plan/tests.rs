@@ -48,6 +48,32 @@ fn equal_deterministic_calls_run_once() {
     assert_eq!(steps(&compiled, 0), ["call rand"]);
 }
 
+#[test]
+fn what_is_bound_is_evaluated_once() {
+    let bound = |position| Expression { kind: Some(expression::Kind::Bound(position)), ..Expression::default() };
+    let within = |bindings, expression| Expression { bindings, ..expression };
+    let rand = || call("rand", vec![]);
+    let sum = |n: u32| op(Plus, vec![bound(n), bound(n)]);
+    let compiled = plan().select(vec![item(within(vec![rand()], sum(0)), "x")]).compiled();
+    assert_eq!(steps(&compiled, 0), ["call rand", "compute"]);
+    // A binding may name those before it, and positions go on where bindings lie within each other.
+    let nested = within(vec![rand(), sum(0)], op(Plus, vec![within(vec![rand()], sum(2)), sum(1)]));
+    let compiled = plan().select(vec![item(nested, "x")]).compiled();
+    assert_eq!(steps(&compiled, 0).iter().filter(|step| *step == "call rand").count(), 2);
+    // The same expression at two places is evaluated at each; and in a condition its parts are no filters of their own.
+    let once = || {
+        within(
+            vec![rand()],
+            op(And, vec![op(Greater, vec![bound(0), lit(1)]), op(LessOrEqual, vec![bound(0), lit(3)])]),
+        )
+    };
+    let compiled = plan().filter(once()).filter(once()).select(vec![item(col("a"), "")]).compiled();
+    assert_eq!(steps(&compiled, 0).iter().filter(|step| *step == "call rand").count(), 2);
+    assert_eq!(steps(&compiled, 0).iter().filter(|step| *step == "filter").count(), 2);
+    let outside = plan().select(vec![item(within(vec![rand()], sum(0)), "x"), item(bound(0), "y")]).refused();
+    assert_eq!(outside.code(), ErrorCode::InvalidPlan);
+}
+
 fn f_of(column: &str) -> Expression {
     call("f", vec![col(column)])
 }
@@ -198,7 +224,7 @@ fn rows_are_passed_whole_and_flattened() {
             takes_row: true,
             ..Call::default()
         }))),
-        text: String::new(),
+        ..Expression::default()
     };
     let compiled = plan().select(vec![item(any, "x")]).compiled();
     let Some(step::Kind::Invoke(invocation)) = &compiled.stages[0].steps[0].kind else { panic!("no call") };

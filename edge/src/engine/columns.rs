@@ -16,9 +16,6 @@ pub const EXTENSION: &str = "ARROW:extension:name";
 pub const DECIMAL_TEXT: &str = "arrowudf.decimal";
 /// What RisingWave calls it.
 const UTC: &str = "+00:00";
-/// The column of a table's values where they are one column of structs.
-const RESULT: &str = "result";
-
 /// The declared inputs: of functions that take any columns, none.
 #[must_use]
 pub(super) fn described_inputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
@@ -26,14 +23,19 @@ pub(super) fn described_inputs(definition: &FunctionDefinition, engine: Engine) 
     inputs.map(|(index, input)| spoken(arrow_field(&format!("arg{}", index + 1), input), engine)).collect()
 }
 
-/// What a call gives back.
+/// What a call gives back. To clients of arrow-udf the value has the function's name, as its servers have it.
 #[must_use]
 pub(super) fn described_outputs(definition: &FunctionDefinition, engine: Engine) -> Vec<Field> {
     let mut fields = result_fields(definition);
     match engine {
         Engine::ArrowUdf if is_table(definition) && is_row(definition) => {
             let columns: Fields = fields.split_off(1).into();
-            fields.push(Field::new(RESULT, DataType::Struct(columns), true));
+            fields.push(Field::new(&definition.name, DataType::Struct(columns), true));
+        }
+        Engine::ArrowUdf if is_table(definition) || is_scalar(definition) => {
+            fields = fields.split_last().map_or_else(Vec::new, |(value, before)| {
+                before.iter().cloned().chain([value.clone().with_name(&definition.name)]).collect()
+            });
         }
         Engine::Databend if is_table(definition) => drop(fields.remove(0)),
         _ => {}
@@ -94,6 +96,7 @@ mod tests {
 
     fn columns(kind: FunctionKind, result: v1::DataType, engine: Engine) -> Vec<(String, DataType)> {
         let definition = FunctionDefinition {
+            name: "f".to_owned(),
             kind: kind as i32,
             input_types: vec![decimal()],
             result_type: Some(result),
@@ -110,15 +113,16 @@ mod tests {
         };
         assert_eq!(names(Engine::Other, row()), ["row", "w", "d"]);
         assert_eq!(names(Engine::Databend, row()), ["w", "d"]);
-        assert_eq!(names(Engine::ArrowUdf, row()), ["row", "result"]);
-        assert_eq!(names(Engine::ArrowUdf, decimal()), ["row", "result"]);
+        assert_eq!(names(Engine::ArrowUdf, row()), ["row", "f"]);
+        assert_eq!(names(Engine::ArrowUdf, decimal()), ["row", "f"]);
         assert_eq!(names(Engine::Databend, decimal()), ["result"]);
     }
 
     #[test]
     fn decimals_are_text_for_arrow_udf_at_any_depth() {
         let list = v1::DataType { element: Some(Box::new(row())), ..simple(TypeRoot::Array) };
-        let [(_, spoken)] = &columns(FunctionKind::Scalar, list.clone(), Engine::ArrowUdf)[..] else { panic!() };
+        let [(name, spoken)] = &columns(FunctionKind::Scalar, list.clone(), Engine::ArrowUdf)[..] else { panic!() };
+        assert_eq!(name, "f");
         let DataType::List(item) = spoken else { panic!("{spoken}") };
         let DataType::Struct(fields) = item.data_type() else { panic!("{item}") };
         assert_eq!((fields[1].data_type(), fields[1].metadata()[EXTENSION].as_str()), (&DataType::Utf8, DECIMAL_TEXT));

@@ -24,8 +24,10 @@ pub fn describe(
     coordinators: &[String],
 ) -> Result<FlightInfo, Error> {
     let inputs = described_inputs(definition, engine);
-    // A function without declared inputs takes any columns: their number is unknown.
-    let count = if definition.input_typed { inputs.len() as i64 } else { -1 };
+    // A function without declared inputs takes any columns: their number is unknown. Clients of arrow-udf take the number
+    // for a position in the schema, and their list of all functions fails where it is none.
+    let unknown = if engine == Engine::ArrowUdf { 0 } else { -1 };
+    let count = if definition.input_typed { inputs.len() as i64 } else { unknown };
     let attempts = (!definition.deterministic).then(|| udfleet_proto::config::max_attempts(definition));
     let facts = FunctionFacts { kind: definition.kind(), attempts, coordinators };
     of_columns(inputs, described_outputs(definition, engine), facts, count, descriptor, endpoints)

@@ -11,6 +11,7 @@ mod caller;
 mod calls;
 mod columns;
 mod connection;
+mod decimal_text;
 mod gateway;
 mod incoming;
 mod info;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray, new_null_array};
-use arrow_cast::cast;
 use arrow_flight::FlightData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::Engine;
 use super::columns::{described_outputs, is_row, is_scalar, is_table};
+use super::decimal_text::in_type;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::ipc;
@@ -148,7 +148,7 @@ impl Shape {
     fn encode(&self, columns: Vec<ArrayRef>, rows: usize, errors: bool) -> Result<FlightData, Error> {
         let schema = self.schema(errors);
         let fields = columns.iter().zip(schema.fields());
-        let columns = fields.map(|(column, field)| cast(column, field.data_type()).map_err(broken));
+        let columns = fields.map(|(column, field)| in_type(column, field.data_type()).map_err(broken));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = columns.collect::<Result<_, Error>>()?;
         let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from fleet_support import BIGINT, STRING
 
-from udfleet import DataTypes, Row, col, lit, udf
+from udfleet import DataTypes, ResultTypeError, Row, coalesce, col, lit, udf
 from udfleet.table.expressions import e, log, negative, pi
 
 
@@ -68,6 +68,22 @@ def test_numbers(table, expression, function):
     assert found == [x if x is None else pytest.approx(function(x), rel=1e-12) for x in (0.5, 8.0, None, 1.0)]
 
 
+def test_what_differs_at_each_call_is_evaluated_once(fleet):
+    @udf(result_type=BIGINT, deterministic=False)
+    def at_times():
+        import random
+
+        return random.choice([None, 1, 2])
+
+    table = fleet.from_elements([(n,) for n in range(500)], ["n"])
+    # Evaluated twice, a value that was found not to be null would be null, and one of neither kind would be found.
+    made = table.select(coalesce(at_times(), 0).alias("a"), at_times().in_(1, 2).alias("b")).to_pylist()
+    assert {row["a"] for row in made} == {0, 1, 2} and {row["b"] for row in made} == {None, True}
+    assert set(table.where(at_times().between(1, 2)).select(col("n")).to_pylist()[0]) == {"n"}
+    half = table.add_columns(at_times().alias("v")).where(at_times().if_null(0) > 0).select("v").to_pylist()
+    assert 200 < len(half) < 460 and {row["v"] for row in half} == {None, 1, 2}
+
+
 def test_a_sum_without_values_is_zero(table):
     grouped = table.group_by(col("s")).select(col("s"), col("n").sum0.alias("n"), col("x").sum0.alias("x"))
     found = {row["s"]: (row["n"], row["x"]) for row in grouped.to_pylist()}
@@ -91,3 +107,26 @@ def test_pandas_functions_get_the_fields_of_nested_rows(fleet):
     )
     assert nested.map(columns).to_pylist()[0] == {"_c0": "a,c,d"}
     assert nested.alias("c", "b").map(columns).to_pylist()[0] == {"_c0": "c,b"}, "no two columns have one name"
+
+
+def test_a_frame_with_a_column_without_a_name_is_a_row_by_position(fleet):
+    def frame_of(*columns):
+        def made(x):
+            import pandas as pd
+
+            return pd.concat([x.rename(columns[0]), (x * 2).rename(columns[1])], axis=1)
+
+        fields = [DataTypes.FIELD("c", BIGINT), DataTypes.FIELD("d", BIGINT)]
+        return udf(made, result_type=DataTypes.ROW(fields), func_type="pandas", name="made")
+
+    def called(*columns):
+        return fleet.from_elements([(1,)], ["a"]).map(frame_of(*columns)(col("a"))).to_pylist()
+
+    by_position = [{"c": 1, "d": 2}]
+    # What pandas gives a number is a computed Series beside named ones.
+    assert called("a", 0) == called(0, "z") == called(0, 1) == called(5, 7) == called("c", "d") == by_position
+    assert called("d", "c") == [{"c": 2, "d": 1}]
+    for refused in [("c", 0), (0, "c"), ("a", "b"), ("c", "D")]:
+        with pytest.raises(ResultTypeError) as error:
+            called(*refused)
+        assert "name the columns" in error.value.hint

@@ -137,12 +137,33 @@ VOLATILE = [
 
 
 @pytest.mark.parametrize("made", VOLATILE, ids=map(str, VOLATILE))
-def test_what_differs_at_each_call_is_not_evaluated_several_times(made):
+def test_what_differs_at_each_call_is_bound_and_evaluated_once(made):
     table, _ = table_with()
     value = parse_expression(made) if isinstance(made, str) else made
-    with pytest.raises(InvalidPlanError) as error:
-        table.select(value.alias("v"))._plan()
-    assert "add_columns" in error.value.hint
+    plan = table.select(value.alias("v"), value.alias("w"))._plan()
+    for item in plan.operators[-1].project.items:
+        found = parts(item.expression)
+        assert [call.call.function for call in found if call.call.function] in (["noise"], ["uuid"], ["rand"])
+        assert [len(part.bindings) for part in found if part.bindings] == [1]
+        assert any(part.WhichOneof("kind") == "bound" and part.bound == 0 for part in found)
+
+
+def parts(expression):
+    """It and all that it is made of."""
+    inner = [*expression.bindings, *expression.call.arguments, *expression.operation.operands]
+    return [expression, *(found for part in inner for found in parts(part))]
+
+
+def test_bindings_within_each_other_are_counted_from_the_outermost():
+    table, _ = table_with()
+    made = uuid().right(4).overlay(noise(col("s")), 1)
+    (item,) = table.select(made.alias("v"))._plan().operators[-1].project.items
+    right, new, length = item.expression.bindings
+    assert len(right.bindings) == 1 and right.bindings[0].call.function == "uuid" and new.call.function == "noise"
+    assert length.operation.operands[0].bound == 1, "the length is that of the new text"
+    found = parts(item.expression)
+    assert sorted(part.call.function for part in found if part.call.function) == ["noise", "uuid"]
+    assert {part.bound for part in found if part.WhichOneof("kind") == "bound"} == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
@@ -152,8 +173,8 @@ def test_what_differs_at_each_call_is_not_evaluated_several_times(made):
 )  # fmt: skip
 def test_what_is_evaluated_once_may_differ(made):
     table, _ = table_with()
-    table.select(made.alias("v"))._plan()
-    table.add_columns(noise(col("s")).alias("v")).select(col("v").right(4).alias("w"))._plan()
+    (item,) = table.select(made.alias("v"))._plan().operators[-1].project.items
+    assert not any(part.bindings for part in parts(item.expression))
 
 
 def test_the_parts_of_an_expression_are_bounded():

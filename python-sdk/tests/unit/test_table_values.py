@@ -79,9 +79,9 @@ def test_spans_of_objects_are_bounded(made):
 def test_times_out_of_range_are_refused():
     late = datetime.datetime.max.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-5)))
     with pytest.raises(InvalidPlanError):
-        to_message(lit(late), str)
+        to_message(lit(late), str, lambda _: False)
     with pytest.raises(InvalidPlanError):
-        to_message(col("t") < lit(late), str)
+        to_message(col("t") < lit(late), str, lambda _: False)
 
 
 def test_collected_rows_are_closed_by_with():

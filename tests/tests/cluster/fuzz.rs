@@ -93,10 +93,14 @@ fn plan(random: &mut Random) -> FlightDescriptor {
     };
     let source = vec![Field { name: text(random, 23), r#type: Some(bigint()) }];
     let column = Some(expression::Kind::Column(text(random, 23)));
-    let mut predicate = Expression { kind: column, text: text(random, 23) };
+    let mut predicate = Expression { kind: column, text: text(random, 23), ..Expression::default() };
     for _ in 0..random.below(150) {
         let call = Call { function: text(random, 8), arguments: vec![predicate], ..Call::default() };
-        predicate = Expression { kind: Some(expression::Kind::Call(Box::new(call))), text: text(random, 8) };
+        predicate = Expression {
+            kind: Some(expression::Kind::Call(Box::new(call))),
+            text: text(random, 8),
+            ..Expression::default()
+        };
     }
     let filter = operator::Kind::Filter(Filter { predicate: Some(predicate) });
     let plan = Plan { source, operators: vec![Operator { kind: Some(filter) }] };

@@ -11,11 +11,11 @@ use arrow_schema::{DataType as Arrow, Field};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PySlice};
+use pyo3::types::{PyInt, PyList, PySlice};
 use udfleet_kernels::{Source, check_result, fit};
 use udfleet_proto::error::Error;
 use udfleet_proto::types::{arrow_type, sql};
-use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
+use udfleet_proto::v1::{DataType, ErrorCode, Field as Named, TypeRoot};
 
 use super::arrow::{from_pyarrow, validate};
 use crate::failure::{python_error, repr};
@@ -48,15 +48,15 @@ pub fn is_frame(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.is_instance(FRAME.import(py, "pandas", "DataFrame")?)
 }
 
-/// A DataFrame as a ROW column, by the names of the fields; by position where the columns have no names, but numbers that
-/// pandas gave them.
+/// A DataFrame as a ROW column: by the names of the fields; by position where columns have no names, but numbers that
+/// pandas gave them, and none has a field's name (`pd.concat` gives a computed Series a number beside named ones).
 fn frame(py: Python<'_>, frame: &Bound<'_, PyAny>, declared: &DataType) -> Result<ArrayRef, Error> {
     let broken = |e: PyErr| python_error(py, ErrorCode::ResultType, &e);
     let labels = frame.getattr("columns").and_then(|columns| columns.call_method0("tolist")).map_err(broken)?;
     let (given, fields) = (labels.len().map_err(broken)?, &declared.fields);
-    let numbered = labels.eq((0..given).collect::<Vec<_>>()).unwrap_or(false);
-    let named = || fields.iter().all(|field| labels.contains(&field.name).unwrap_or(false));
-    if declared.root() != TypeRoot::Row || given != fields.len() || !(numbered || named()) {
+    let is_label = |field: &Named| labels.contains(&field.name).unwrap_or(false);
+    let numbered = has_number(&labels).map_err(broken)? && !fields.iter().any(is_label);
+    if declared.root() != TypeRoot::Row || given != fields.len() || !(numbered || fields.iter().all(is_label)) {
         let message = format!(
             "the function returned a DataFrame with the columns {}, which does not fit {}",
             repr(&labels),
@@ -84,6 +84,16 @@ fn frame(py: Python<'_>, frame: &Bound<'_, PyAny>, declared: &DataType) -> Resul
         StructArray::try_new(types.into(), arrays, None)
     };
     built.map(|rows| Arc::new(rows) as ArrayRef).map_err(|e| Error::internal(format!("a DataFrame's columns: {e}")))
+}
+
+/// Whether a label is an integer, as pandas gives them to columns without a name.
+fn has_number(labels: &Bound<'_, PyAny>) -> PyResult<bool> {
+    for label in labels.try_iter()? {
+        if label?.is_exact_instance_of::<PyInt>() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The common case without copy: numpy floats of the declared width. pyarrow's own search for NaN takes longer than

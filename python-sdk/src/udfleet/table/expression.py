@@ -354,7 +354,7 @@ def expression(value: Any) -> Expression:
 
 def repeating(name: str, made: Expression, *arguments: Any) -> Expression:
     """The expression, which is new, marked as one that evaluates these arguments several times."""
-    made.repeats = (name, tuple(argument for argument in arguments if isinstance(argument, Expression)))
+    made.repeats = (name, tuple(expression(each) for each in arguments if isinstance(each, Expression)))
     return made
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ..errors import InvalidPlanError
 from ..types import DataType
@@ -81,13 +82,18 @@ def resolved(
     type_of: TypeOf,
     types_within: Callable[[Call, TypeOf], TypeOf] = lambda _, outside: outside,
     depth: int = 1,
+    known: Mapping[int, Expression] = MappingProxyType({}),
 ) -> Expression:
     """The expression with what these functions stand for in place of their calls.
 
     :param registered: whether a function of that name is: it takes precedence.
     :param type_of: the type of an expression over the columns that there are.
     :param types_within: finds the types of what a call has as arguments, where others are found outside of it.
+    :param known: by identity, what stands for the arguments that expressions around it evaluate several times, so that
+        they stay one.
     """
+    if id(value) in known:
+        return known[id(value)]
     if depth > MAX_DEPTH:
         return value  # which is told where the message is made
 
@@ -95,8 +101,14 @@ def resolved(
         type_of = types_within(value, type_of)
 
     def inner(part: Expression) -> Expression:
-        return resolved(part, registered, type_of, types_within, depth + 1)
+        return resolved(part, registered, type_of, types_within, depth + 1, known)
 
+    repeats = value.repeats
+    if repeats is not None:
+        name, arguments = repeats
+        for argument in arguments:  # which may have those before it within
+            known = {**known, id(argument): inner(argument)}
+        repeats = (name, tuple(known[id(argument)] for argument in arguments))
     if isinstance(value, Named):
         made: Expression = inner(value.expression).alias(*value.names)
     elif isinstance(value, Operation):
@@ -117,7 +129,7 @@ def resolved(
     else:
         return value
     made.text = str(value)
-    made.repeats = made.repeats or value.repeats
+    made.repeats = made.repeats or repeats
     return made
 
 

@@ -87,7 +87,7 @@ class _Builder:
         # The fleet tells of what is no table function.
         call = plain if isinstance(plain, Call) else step.call
         correlate = self.plan.operators.add().correlate
-        correlate.call.CopyFrom(call_message(call, self.refer))
+        correlate.call.CopyFrom(call_message(call, self.refer, self.is_volatile))
         correlate.names.extend(step.names)
         correlate.outer, correlate.replaces = step.outer, step.replaces
         self.columns = ([] if step.replaces else self.columns) + (list(step.names) or self.own_names(step.call))
@@ -110,7 +110,7 @@ class _Builder:
             call = plain if isinstance(plain, Call) else step.call
             assert isinstance(call, Call)
             aggregate = self.aggregate(keys)
-            aggregate.table.CopyFrom(call_message(call, self.refer))
+            aggregate.table.CopyFrom(call_message(call, self.refer, self.is_volatile))
             names = list(step.names) or _beside(_names(keys), self.own_names(call))
             aggregate.names.extend(names)
             self.columns = _names(keys) + names
@@ -193,16 +193,16 @@ class _Builder:
 
     def message(self, value: Expression) -> plan_pb2.Expression:
         """An expression over the columns that there are."""
-        return to_message(self.plain(value), self.refer)
+        return to_message(self.plain(value), self.refer, self.is_volatile)
 
     def plain(self, value: Expression) -> Expression:
         """The expression with what the fleet knows of only."""
-        check(value, self.is_volatile)
+        check(value)
         if find(value, self.is_composed) is None:
             return value
         type_of = self.type_in_row if self.keys is None else self.type_in_group
         plain = resolved(value, lambda name: bool(self.functions.kind(name)), type_of, self.types_within)
-        check(plain, self.is_volatile)
+        check(plain)
         return plain
 
     def type_in_row(self, value: Expression) -> DataType:
@@ -228,8 +228,8 @@ class _Builder:
         return plan
 
     def item_to_ask(self, value: Expression) -> plan_pb2.Item:
-        check(value, self.is_volatile)
-        return plan_pb2.Item(expression=to_message(value, self.refer), name="value")
+        check(value)
+        return plan_pb2.Item(expression=to_message(value, self.refer, self.is_volatile), name="value")
 
     def is_volatile(self, call: Call) -> bool:
         if self.is_composed(call):

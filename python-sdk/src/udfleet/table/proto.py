@@ -12,19 +12,27 @@ from ..errors import InvalidPlanError
 from ..types import DataType
 from ..types.wire import to_proto
 from .expression import MAX_DEPTH, Call, Column, Expression, Literal, Operation
+from .traversal import find
+
+Bindings = tuple[Expression, ...]
 
 Refer = Callable[[Any], str]
 """The registered name of a function that is a name or a declaration."""
+IsVolatile = Callable[[Call], bool]
+"""Whether a call gives another value each time."""
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _MAX_TEXT = 500
 
 
-def to_message(expression: Expression, refer: Refer, depth: int = 1) -> plan_pb2.Expression:
-    """The message for an expression.
+def to_message(
+    expression: Expression, refer: Refer, is_volatile: IsVolatile, depth: int = 1, bound: Bindings = ()
+) -> plan_pb2.Expression:
+    """The message for an expression. What it evaluates several times with another value each time, it binds once.
 
     :param depth: how many expressions it lies within, itself included.
+    :param bound: what expressions around it have bound, which is known by its identity.
     :raises InvalidPlanError: nested too deeply.
     """
     if depth > MAX_DEPTH:
@@ -34,16 +42,27 @@ def to_message(expression: Expression, refer: Refer, depth: int = 1) -> plan_pb2
             expression=expression.text[:_MAX_TEXT],
         )
     message = plan_pb2.Expression()
+    position = next((position for position, known in enumerate(bound) if known is expression), None)
+    if position is not None:
+        message.bound = position
+        message.text = str(expression)[:_MAX_TEXT]
+        return message
+    for argument in expression.repeats[1] if expression.repeats is not None else ():
+        if find(argument, is_volatile) is not None and not any(argument is known for known in bound):
+            message.bindings.append(to_message(argument, refer, is_volatile, depth + 1, bound))
+            bound = (*bound, argument)
     if isinstance(expression, Column):
         message.column = expression.name
     elif isinstance(expression, Literal):
         message.literal.CopyFrom(_literal(expression.value, expression.data_type))
     elif isinstance(expression, Call):
-        message.call.CopyFrom(call_message(expression, refer, depth + 1))
+        message.call.CopyFrom(call_message(expression, refer, is_volatile, depth + 1, bound))
     elif isinstance(expression, Operation):
         operation = message.operation
         operation.operator = getattr(plan_pb2.Operation, expression.operator)
-        operation.operands.extend(to_message(operand, refer, depth + 1) for operand in expression.operands)
+        operation.operands.extend(
+            to_message(operand, refer, is_volatile, depth + 1, bound) for operand in expression.operands
+        )
         if expression.data_type is not None:
             operation.type.CopyFrom(to_proto(expression.data_type))
         operation.field = expression.field
@@ -54,12 +73,14 @@ def to_message(expression: Expression, refer: Refer, depth: int = 1) -> plan_pb2
     return message
 
 
-def call_message(call: Call, refer: Refer, depth: int = 1) -> plan_pb2.Call:
+def call_message(
+    call: Call, refer: Refer, is_volatile: IsVolatile, depth: int = 1, bound: Bindings = ()
+) -> plan_pb2.Call:
     """The message for a call, whose arguments lie at that depth."""
     message = plan_pb2.Call(function=refer(call.function), takes_row=call.takes_row, distinct=call.is_distinct)
-    message.arguments.extend(to_message(argument, refer, depth) for argument in call.arguments)
+    message.arguments.extend(to_message(argument, refer, is_volatile, depth, bound) for argument in call.arguments)
     if call.condition is not None:
-        message.filter.CopyFrom(to_message(call.condition, refer, depth))
+        message.filter.CopyFrom(to_message(call.condition, refer, is_volatile, depth, bound))
     return message
 
 

@@ -37,29 +37,13 @@ def find(expression: Expression, wanted: Callable[[Call], bool]) -> Call | None:
     return None
 
 
-def check(expression: Expression, is_volatile: Callable[[Call], bool]) -> None:
-    """Refuses what is too large, and what would be evaluated several times with a different value each time.
+def check(expression: Expression) -> None:
+    """Refuses what is too large.
 
-    :raises InvalidPlanError: it is one of these.
+    :raises InvalidPlanError: it is.
     """
-    repeating = _counted(expression)
-    for part in repeating:
-        assert part.repeats is not None
-        name, arguments = part.repeats
-        for argument in arguments:
-            volatile = find(argument, is_volatile)
-            if volatile is not None:
-                raise InvalidPlanError(
-                    f"{name} evaluates its arguments several times, and this call gives another value each time",
-                    hint="make it a column first: add_columns(expression.alias('v')), then use col('v')",
-                    expression=str(volatile)[:_MAX_TEXT],
-                )
-
-
-def _counted(expression: Expression) -> list[Expression]:
-    """The parts that evaluate arguments several times, once it is known that the expression is not too large."""
     sizes: dict[int, int] = {}
-    repeating, waiting = [], [expression]
+    waiting = [expression]
     while waiting:
         part = waiting[-1]
         missing = [inner for inner in parts(part) if id(inner) not in sizes]
@@ -77,6 +61,3 @@ def _counted(expression: Expression) -> list[Expression]:
                 hint="make parts of it columns first, with add_columns()",
                 expression=expression.text[:_MAX_TEXT],
             )
-        if part.repeats is not None:
-            repeating.append(part)
-    return repeating

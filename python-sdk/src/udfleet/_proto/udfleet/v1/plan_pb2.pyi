@@ -77,18 +77,22 @@ class Aggregate(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., table: _Optional[_Union[Call, _Mapping]] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Expression(_message.Message):
-    __slots__ = ("column", "literal", "call", "operation", "text")
+    __slots__ = ("column", "literal", "call", "operation", "bound", "bindings", "text")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     LITERAL_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     OPERATION_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    BINDINGS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     column: str
     literal: Literal
     call: Call
     operation: Operation
+    bound: int
+    bindings: _containers.RepeatedCompositeFieldContainer[Expression]
     text: str
-    def __init__(self, column: _Optional[str] = ..., literal: _Optional[_Union[Literal, _Mapping]] = ..., call: _Optional[_Union[Call, _Mapping]] = ..., operation: _Optional[_Union[Operation, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
+    def __init__(self, column: _Optional[str] = ..., literal: _Optional[_Union[Literal, _Mapping]] = ..., call: _Optional[_Union[Call, _Mapping]] = ..., operation: _Optional[_Union[Operation, _Mapping]] = ..., bound: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Call(_message.Message):
     __slots__ = ("function", "arguments", "takes_row", "distinct", "filter")
