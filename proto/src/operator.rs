@@ -27,6 +27,7 @@ impl Operator {
             | Self::IsNull
             | Self::IsNotNull
             | Self::Cast
+            | Self::TryCast
             | Self::Get
             | Self::If => false,
             Self::Like

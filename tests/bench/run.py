@@ -12,6 +12,7 @@ import platform
 import statistics
 from pathlib import Path
 
+import builtins_plan
 import encrypted
 import keyed
 import kinds
@@ -112,6 +113,7 @@ def main() -> None:
             for line in [
                 *lines(fleets),
                 *kinds.lines(fleets),
+                *builtins_plan.lines(fleets),
                 *small_calls.lines(fleets),
                 *slow_beside.lines(fleets),
                 *viewers.lines(fleets),

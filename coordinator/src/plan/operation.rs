@@ -54,7 +54,7 @@ impl Binder<'_, '_> {
     ) -> Result<NodeId, Error> {
         let given: Vec<Operand<'_>> = operands.iter().map(|id| self.operand(*id)).collect();
         let result = types::result_type(operator, &given, target).map_err(|wanted| {
-            let target = target.filter(|_| operator == Operator::Cast);
+            let target = target.filter(|_| matches!(operator, Operator::Cast | Operator::TryCast));
             let target = target.map_or_else(String::new, |t| format!(" to {}", sql(t)));
             let types = type_list(given.iter().map(|operand| operand.data_type));
             let error = invalid(text, format_args!("{} {wanted}, given {types}{target}", name(operator)));
@@ -225,8 +225,9 @@ pub(super) fn show(operation: &Operation) -> String {
         (_, Some(symbol), [left, right]) => format!("({left} {symbol} {right})"),
         (Operator::IsNull, _, [one]) => format!("{one} IS NULL"),
         (Operator::IsNotNull, _, [one]) => format!("{one} IS NOT NULL"),
-        (Operator::Cast, _, [one]) => {
-            format!("CAST({one} AS {})", operation.r#type.as_ref().map_or_else(|| "?".to_owned(), sql))
+        (Operator::Cast | Operator::TryCast, _, [one]) => {
+            let target = operation.r#type.as_ref().map_or_else(|| "?".to_owned(), sql);
+            format!("{}({one} AS {target})", operator.as_str_name())
         }
         (Operator::Get, _, [one]) => match operation.position {
             Some(position) => format!("{one}[{position}]"),

@@ -15,7 +15,7 @@ use super::executor::{Behaviour, Executor};
 use super::support::{Coordinator, echo, error_of, start};
 
 fn expression(kind: expression::Kind, text: &str) -> Expression {
-    Expression { kind: Some(kind), text: text.to_owned() }
+    Expression { kind: Some(kind), text: text.to_owned(), ..Expression::default() }
 }
 
 fn column(name: &str) -> Expression {

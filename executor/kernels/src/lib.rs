@@ -18,6 +18,7 @@ mod misfit;
 mod operator;
 mod shown;
 mod temporal;
+mod try_cast;
 mod unchanged;
 mod value;
 
@@ -32,6 +33,7 @@ pub use misfit::{check_length, find_misfit};
 pub use operator::fields;
 pub use operator::{compute, is_true};
 pub use shown::shown;
+pub use try_cast::try_cast;
 pub use value::Value;
 
 use arrow_schema::ArrowError;

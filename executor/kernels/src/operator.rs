@@ -15,7 +15,7 @@ use udfleet_proto::v1::{DataType, ErrorCode, TypeRoot};
 use crate::arithmetic::{arithmetic, negate};
 use crate::compare::compare;
 use crate::value::{Value, like};
-use crate::{builtin, cast, unexpected};
+use crate::{builtin, cast, try_cast, unexpected};
 
 /// Applies an operator to `rows` rows; the coordinator has determined the type of its result.
 ///
@@ -55,6 +55,7 @@ pub fn compute(
             Ok(operand.with(Arc::new(boolean::is_not_null(operand.array()).map_err(unexpected)?)))
         }
         (Operator::Cast, [operand]) => cast(operand, result),
+        (Operator::TryCast, [operand]) => try_cast(operand, result),
         (Operator::Get, [operand]) => get(operand, field),
         (Operator::If, [condition, then, otherwise]) => choose(condition, then, otherwise, result, rows),
         (operator, operands) if operator.is_builtin_function() => {

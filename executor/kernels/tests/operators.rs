@@ -178,6 +178,30 @@ fn texts_of_times_need_no_leading_zeros() {
 }
 
 #[test]
+fn what_can_not_be_cast_is_null_where_it_is_tried_only() {
+    let tried = |array: ArrayRef, to: &DataType| run(Operator::TryCast, &[&Value::Column(array)], to).unwrap();
+    let integers = |value: Value| value.array().as_primitive::<Int64Type>().iter().collect::<Vec<_>>();
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("17"), Some("x"), None, Some(""), Some("-3")]));
+    assert_eq!(integers(tried(texts, &simple(TypeRoot::Bigint))), [Some(17), None, None, None, Some(-3)]);
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 1.5, f64::NAN, 1e300, -2.0]));
+    assert_eq!(integers(tried(numbers, &simple(TypeRoot::Bigint))), [Some(1), None, None, None, Some(-2)]);
+    let timestamp = DataType { precision: 6, ..simple(TypeRoot::Timestamp) };
+    let times: ArrayRef = Arc::new(StringArray::from(vec!["1999-9-10 5:20:10", "1999-9-31 5:20:10", "soon"]));
+    let nulls = |value: Value| (0..value.array().len()).map(|row| value.array().is_null(row)).collect::<Vec<_>>();
+    assert_eq!(nulls(tried(times, &timestamp)), [false, true, true]);
+    let cents: ArrayRef = Arc::new(StringArray::from(vec!["1.05", "1.055", "123456789"]));
+    assert_eq!(nulls(tried(cents, &decimal_type(5, 2))), [false, true, true]);
+    let none: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+    assert_eq!(tried(none, &decimal_type(5, 2)).array().len(), 0);
+    let constant =
+        run(Operator::TryCast, &[&Value::Constant(Arc::new(StringArray::from(vec!["x"])))], &simple(TypeRoot::Int));
+    assert!(constant.is_ok_and(|value| value.is_constant() && value.array().is_null(0)));
+    let many: ArrayRef = Arc::new((0..5_000).map(|n| Some(f64::from(n) / 2.0)).collect::<Float64Array>());
+    let halves = tried(many, &simple(TypeRoot::Int));
+    assert_eq!((halves.array().len(), halves.array().null_count()), (5_000, 2_500));
+}
+
+#[test]
 fn casts_between_text_and_others_work_as_in_sql() {
     let cast = |array: ArrayRef, to: &DataType| run(Operator::Cast, &[&Value::Column(array)], to);
     let texts = |texts: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(texts)) };

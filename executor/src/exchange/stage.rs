@@ -136,6 +136,7 @@ impl<'a> Registers<'a> {
             | Operator::IsNull
             | Operator::IsNotNull
             | Operator::Cast
+            | Operator::TryCast
             | Operator::Get => 1,
             Operator::If => 3,
             // They check their operands themselves.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import random
+import re
 import statistics
 from decimal import Decimal
 
@@ -234,3 +235,53 @@ def test_a_fleet_without_functions_runs_plans():
         assert "group" in table.group_by("a").select("a, count(*) as n").explain()
         fleet.register_function("neg", udf(lambda a: -a, BIGINT, BIGINT))
         assert column(table, "neg(a)") == [-1, -2]
+
+
+def _padded(text, length, filling, left):
+    if length < 0 or (not filling and length > len(text)):
+        return None
+    missing = (filling * length)[: max(0, length - len(text))]
+    return (missing + text if left else text + missing)[:length] if length > len(text) else text[:length]
+
+
+AS_PYTHON_HAS_THEM = {
+    "upper(s)": lambda s, t, n: s.upper(),
+    "lower(s)": lambda s, t, n: s.lower(),
+    "trim(s)": lambda s, t, n: s.strip(" "),
+    "ltrim(s, t)": lambda s, t, n: s.lstrip(t) if t else s,
+    "rtrim(s, t)": lambda s, t, n: s.rstrip(t) if t else s,
+    "concat(s, t, '!')": lambda s, t, n: f"{s}{t}!",
+    "substring(s, 2, 3)": lambda s, t, n: s[1:4],
+    "replace(s, t, 'ß')": lambda s, t, n: s.replace(t, "ß") if t else s,
+    "reverse(s)": lambda s, t, n: s[::-1],
+    "lpad(s, n, t)": lambda s, t, n: _padded(s, n, t, True),
+    "rpad(s, n, t)": lambda s, t, n: _padded(s, n, t, False),
+    "char_length(s)": lambda s, t, n: len(s),
+    "position(t in s)": lambda s, t, n: s.find(t) + 1,
+    "s LIKE '%a%'": lambda s, t, n: "a" in s,
+    "starts_with(s, t)": lambda s, t, n: s.startswith(t),
+    "repeat(t, n)": lambda s, t, n: t * n,
+    "upper(concat(s, NULL))": lambda s, t, n: None,
+}
+
+
+@pytest.mark.parametrize("letters", ["aAbZ %_09", "aÀß漢😀Σé "], ids=["ascii", "unicode"])
+def test_random_texts_are_as_python_has_them(fleet, letters):
+    rng = random.Random(11)
+    rows = [
+        (
+            None if rng.random() < 0.1 else "".join(rng.choices(letters, k=rng.randrange(8))),
+            None if rng.random() < 0.1 else "".join(rng.choices(letters, k=rng.randrange(3))),
+            rng.randrange(-1, 10),
+        )
+        for _ in range(3_000)
+    ]
+    table = fleet.from_elements(rows, ["s", "t", "n"])
+    # Filters make slices of columns.
+    made = table.where("n < 9").select(", ".join(f"{text} as c{i}" for i, text in enumerate(AS_PYTHON_HAS_THEM)))
+    found = made.to_arrow()
+    kept = [row for row in rows if row[2] < 9]
+    for index, (text, function) in enumerate(AS_PYTHON_HAS_THEM.items()):
+        used = ["stn".index(name) for name in set(re.findall(r"\b[stn]\b", text))]
+        wanted = [None if any(row[at] is None for at in used) else function(*row) for row in kept]
+        assert found.column(f"c{index}").to_pylist() == wanted, text

@@ -53,8 +53,9 @@ pub(in super::super) fn result_type(
             boolean(operand).then(|| of(TypeRoot::Boolean, nullable)).ok_or("takes a BOOLEAN")
         }
         (Operator::IsNull | Operator::IsNotNull, [_]) => Ok(of(TypeRoot::Boolean, false)),
-        (Operator::Cast, [operand]) => {
+        (Operator::Cast | Operator::TryCast, [operand]) => {
             let target = target.ok_or("needs a target type")?;
+            let nullable = nullable || operator == Operator::TryCast;
             let good = cast::exists(operand.data_type, target);
             good.then(|| super::with_nulls(target, nullable)).ok_or("does not exist between these types")
         }

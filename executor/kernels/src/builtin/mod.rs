@@ -1,5 +1,6 @@
 //! SQL's built-in scalar functions. A null argument gives null.
 
+mod case;
 mod math;
 mod part;
 mod text;

@@ -7,14 +7,19 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use arrow_schema::DataType as Arrow;
+use arrow_string::concat_elements::concat_elements_utf8_many;
 use arrow_string::like;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
 use udfleet_proto::v1::operation::Operator;
 
-use super::{columns, unknown};
+use super::{case, columns, unknown};
 use crate::value::Value;
 use crate::{cast_array, unexpected};
+
+/// The most texts and numbers that one of these functions takes, CONCAT aside.
+const MAX_TEXTS: usize = 3;
+const MAX_NUMBERS: usize = 2;
 
 /// A function of texts.
 pub fn call(operator: Operator, operands: &[&Value], rows: usize) -> Result<ArrayRef, Error> {
@@ -37,15 +42,24 @@ pub fn call(operator: Operator, operands: &[&Value], rows: usize) -> Result<Arra
     let numbers: Vec<&Int64Array> = numbers.iter().map(|array| array.as_primitive::<Int64Type>()).collect();
     let texts: Vec<&Value> = std::iter::once(*first).chain(texts.iter().copied()).collect();
     let texts = arguments(operator, operands, rows, texts.len()).and_then(|_| strings(&texts, rows))?;
+    if let (Operator::Upper | Operator::Lower, [only], []) = (operator, &texts[..], &numbers[..])
+        && let Some(done) = case::ascii(operator, only).map_err(unexpected)?
+    {
+        return Ok(done);
+    }
+    if texts.len() > MAX_TEXTS || numbers.len() > MAX_NUMBERS {
+        return Err(unknown(operator, operands));
+    }
     let mut made = Texts::new(operator, rows);
+    let (mut text, mut number) = ([""; MAX_TEXTS], [0; MAX_NUMBERS]);
     for row in 0..rows {
-        let text: Option<Vec<&str>> = texts.iter().map(|array| array.is_valid(row).then(|| array.value(row))).collect();
-        let number: Option<Vec<i64>> =
-            numbers.iter().map(|array| array.is_valid(row).then(|| array.value(row))).collect();
-        match (text, number) {
-            (Some(text), Some(number)) => one(operator, &text, &number, row, &mut made, operands)?,
-            _ => made.null(),
+        if texts.iter().any(|array| array.is_null(row)) || numbers.iter().any(|array| array.is_null(row)) {
+            made.null();
+            continue;
         }
+        texts.iter().zip(&mut text).for_each(|(array, text)| *text = array.value(row));
+        numbers.iter().zip(&mut number).for_each(|(array, number)| *number = array.value(row));
+        one(operator, &text[..texts.len()], &number[..numbers.len()], row, &mut made, operands)?;
     }
     Ok(made.finish())
 }
@@ -163,6 +177,11 @@ fn positions(operator: Operator, operands: &[&Value], rows: usize) -> Result<Arr
 }
 
 fn concat(texts: &[StringArray], rows: usize) -> Result<ArrayRef, Error> {
+    let bytes = |array: &StringArray| (array.offsets()[array.len()] - array.offsets()[0]) as usize;
+    if texts.iter().map(bytes).sum::<usize>() <= i32::MAX as usize {
+        let texts: Vec<&StringArray> = texts.iter().collect();
+        return Ok(Arc::new(concat_elements_utf8_many(&texts).map_err(unexpected)?));
+    }
     let mut made = Texts::new(Operator::Concat, rows);
     let mut joined = String::new();
     for row in 0..rows {

@@ -55,6 +55,15 @@ class ComposedMethods:
         """The group's values that are not null, and how often each came: a MULTISET."""
         return self._self._aggregate("collect")
 
+    def percentile(self, percentage: Any, frequency: Any = None) -> Call:
+        """The value below which that part of the group's values lies, or an ARRAY of them; null without values.
+
+        :param percentage: from 0 to 1, or an ARRAY of such.
+        :param frequency: how often each value counts.
+        """
+        call = self._self._aggregate("percentile")._with(percentage)
+        return call if frequency is None else call._with(frequency)
+
     def substr(self, begin_index: Any, length: Any = None) -> Expression:
         """As `substring`."""
         return self._self.substring(begin_index, length)

@@ -1,7 +1,8 @@
 """Tables that begin where others end: ordered, limited, or one behind the other.
 
 Rows of a table's results are handed to what follows by the client that asks for them: order is a matter of one stream,
-which a fleet spreads. Limits and unions hold a batch at a time; ordering holds all rows.
+which a fleet spreads. Limits and unions hold a batch at a time; ordering holds the rows that are asked for, all of them
+where no limit follows, in memory that is bounded.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ..errors import InvalidPlanError
+from ..errors import InvalidPlanError, LimitExceededError
 from ..types import Field
 from ..types.arrow import to_arrow_field
 from .ordering import SortKey, sorted_table
 
 if TYPE_CHECKING:
     from .table import Table
+
+MAX_ORDERED_BYTES = 4 << 30
+"""The most memory of rows that are ordered."""
+_ORDERED_AT_ONCE = 100_000
+"""Rows that come before those that a limit leaves out are let go of."""
 
 
 class Derived(ABC):
@@ -55,6 +61,10 @@ class Derived(ABC):
     def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
         pass
 
+    def first(self, most: int | None, on_error: str | None) -> Iterator[pa.RecordBatch]:
+        """The rows, of which no more than so many are asked for; None: all."""
+        return self._rows(on_error)
+
     @abstractmethod
     def explain(self) -> str:
         """What happens here, as text."""
@@ -89,8 +99,25 @@ class Ordered(_OfOne):
         return [field for field in self._table._fields() if field.name in self._names]
 
     def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
-        table = pa.Table.from_batches(list(self._table._run(on_error, None)))
-        yield from sorted_table(table, self._keys).select(self._names).to_batches()
+        return self.first(None, on_error)
+
+    def first(self, most: int | None, on_error: str | None) -> Iterator[pa.RecordBatch]:
+        """The rows in order, or the first of them: then only those are held."""
+        held: list[pa.RecordBatch] = []
+        rows = size = 0
+        for batch in self._table._run(on_error, None):
+            held.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if most is not None and rows > max(2 * most, _ORDERED_AT_ONCE):
+                table = sorted_table(pa.Table.from_batches(held), self._keys, most)
+                held, rows, size = table.to_batches(), table.num_rows, table.nbytes
+            if size > MAX_ORDERED_BYTES:
+                raise LimitExceededError(
+                    f"more than {MAX_ORDERED_BYTES >> 20} MiB of rows can't be ordered in one process: {rows} came",
+                    hint="limit() behind order_by() holds only so many rows; or order them where they are written to",
+                )
+        table = sorted_table(pa.Table.from_batches(held), self._keys, most)
+        yield from table.select(self._names).to_batches()
 
     def explain(self) -> str:
         """What happens here, as text."""
@@ -107,8 +134,17 @@ class Limited(_OfOne):
         self._offset = offset
 
     def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
-        skip, left = self._offset, self._count
-        results = self._table._run(on_error, None)
+        return self.first(None, on_error)
+
+    def first(self, most: int | None, on_error: str | None) -> Iterator[pa.RecordBatch]:
+        """The rows, as far as they are asked for."""
+        counts = [count for count in (most, self._count) if count is not None]
+        skip, left = self._offset, min(counts) if counts else None
+        source = self._table._source
+        if isinstance(source, Derived) and not self._table._steps:
+            results = source.first(None if left is None else skip + left, on_error)
+        else:
+            results = self._table._run(on_error, None)
         try:
             while left is None or left > 0:
                 batch = next(results, None)

@@ -198,6 +198,12 @@ class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethod
 
         return Operation("CAST", self, data_type=as_data_type(data_type, "cast()"))
 
+    def try_cast(self, data_type: TypeLike) -> Expression:
+        """As another type; null where a value can't be cast."""
+        from ..types.coerce import data_type as as_data_type
+
+        return Operation("TRY_CAST", self, data_type=as_data_type(data_type, "try_cast()"))
+
     def get(self, field: str | int) -> Expression:
         """A field of a ROW, by its name or its position from 0."""
         if isinstance(field, bool) or not isinstance(field, (str, int)):
@@ -209,6 +215,11 @@ class Expression(PlanExpression, BuiltinMethods, ComposedMethods, IntervalMethod
         return Operation("GET", self, index=field)
 
     __getitem__ = get
+
+    @property
+    def flatten(self) -> Flattened:
+        """In `select`: the fields of a ROW as columns, `r$a` and `r$b` of a column `r`."""
+        return Flattened(expression(self))
 
     def then(self, if_true: Any, if_false: Any) -> Expression:
         """One value where this is true, else the other."""
@@ -333,6 +344,21 @@ class Named(Expression):
         self.names = tuple(names)
         if not self.names or not all(isinstance(name, str) and name for name in self.names):
             raise TypeError(f"alias() takes names, not {self.names!r}")
+
+
+class Flattened(Named):
+    """A ROW whose fields become columns."""
+
+    __slots__ = ()
+
+    def __init__(self, expression: Expression) -> None:
+        Expression.__init__(self)
+        self.expression = expression
+        self.names = ()
+
+    def alias(self, *names: str) -> Named:
+        """With names for the columns."""
+        return Named(self.expression, names)
 
 
 class Ordering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 
 from .column_lists import range_, with_all_columns, with_columns, without_columns
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..types.coerce import TypeLike
 
 __all__ = [
+    "JsonOnNull",
     "and_",
     "array",
     "atan2",
@@ -31,8 +33,14 @@ __all__ = [
     "from_unixtime",
     "greatest",
     "if_then_else",
+    "json",
+    "json_array",
+    "json_object",
+    "json_string",
     "least",
     "lit",
+    "local_time",
+    "local_timestamp",
     "log",
     "map_",
     "map_from_arrays",
@@ -45,6 +53,7 @@ __all__ = [
     "rand_integer",
     "range_",
     "row",
+    "temporal_overlaps",
     "timestamp_diff",
     "to_date",
     "to_timestamp",
@@ -55,6 +64,38 @@ __all__ = [
     "with_columns",
     "without_columns",
 ]  # fmt: skip
+
+
+class JsonOnNull(enum.Enum):
+    """What becomes of nulls in `json_object` and `json_array`."""
+
+    NULL = "null"
+    ABSENT = "absent"
+
+
+def json(text: Any) -> Expression:
+    """A text that is JSON already, as a value in `json_object` and `json_array`."""
+    return BuiltinCall("json", (text,))
+
+
+def json_string(value: Any) -> Expression:
+    """The value as JSON."""
+    return BuiltinCall("json_string", (value,))
+
+
+def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *pairs: Any) -> Expression:
+    """A JSON object of keys and values in turn."""
+    return BuiltinCall("json_object", (on_null.value, *pairs))
+
+
+def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *values: Any) -> Expression:
+    """A JSON array of values."""
+    return BuiltinCall("json_array", (on_null.value, *values))
+
+
+def temporal_overlaps(start: Any, length_or_end: Any, other_start: Any, other_length_or_end: Any) -> Expression:
+    """Whether two spans of time have a point in common."""
+    return BuiltinCall("temporal_overlaps", (start, length_or_end, other_start, other_length_or_end))
 
 
 def and_(first: Any, second: Any, *others: Any) -> Expression:
@@ -213,6 +254,16 @@ def current_time() -> Expression:
 def current_timestamp() -> Expression:
     """The point in time when the plan is made."""
     return Call("current_timestamp")
+
+
+def local_time() -> Expression:
+    """As `current_time`: the fleet's zone is UTC."""
+    return Call("current_time")
+
+
+def local_timestamp() -> Expression:
+    """The date and time when the plan is made, in UTC, as TIMESTAMP(3)."""
+    return Call("localtimestamp")
 
 
 def coalesce(*values: Any) -> Expression:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ..errors import InvalidPlanError
 from ..types import DataType
-from . import python_builtins, value_aggregates
+from . import json_constructors, python_builtins, value_aggregates
 from .expression import (
     MAX_DEPTH,
     BuiltinCall,
@@ -61,6 +61,8 @@ _SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
     "current_date": (0, 0, lambda: lit(_now().date())),
     "current_time": (0, 0, lambda: lit(_now().time(), "TIME(3)")),
     "current_timestamp": (0, 0, lambda: lit(_now().replace(tzinfo=datetime.timezone.utc), "TIMESTAMP_LTZ(3)")),
+    "localtime": (0, 0, lambda: lit(_now().time(), "TIME(3)")),
+    "localtimestamp": (0, 0, lambda: lit(_now(), "TIMESTAMP(3)")),
     "concat_ws": (2, 1_000, concat_ws),
     "pi": (0, 0, pi),
     "e": (0, 0, e),
@@ -68,7 +70,7 @@ _SCALARS: dict[str, tuple[int, int, Callable[..., Expression]]] = {
 """By name: the fewest and the most arguments, and what makes the expression of them."""
 
 
-_NAMES = _SCALARS.keys() | AGGREGATES | python_builtins.NAMES
+_NAMES = _SCALARS.keys() | AGGREGATES | python_builtins.NAMES | json_constructors.NAMES
 
 
 def is_named(function: object) -> bool:
@@ -141,14 +143,17 @@ def _stands_for(call: Call, type_of: TypeOf) -> Expression:
         total = Call("sum", call.arguments, distinct=call.is_distinct, condition=call.condition)
         return total.if_null(0)
     if name in AGGREGATES:
-        function = value_aggregates.declared(name, len(call.arguments), lambda: type_of(call.arguments[0]))
-        return Call(function, call.arguments, distinct=call.is_distinct, condition=call.condition)
+        arguments = value_aggregates.prepared(name, call.arguments)
+        function = value_aggregates.declared(name, len(arguments), lambda position: type_of(arguments[position]))
+        return Call(function, arguments, distinct=call.is_distinct, condition=call.condition)
     if call.is_distinct or call.condition is not None:
         raise InvalidPlanError("DISTINCT and FILTER belong to calls of aggregate functions", expression=str(call))
     if name in python_builtins.NAMES:
         types = [functools.partial(type_of, argument) for argument in call.arguments]
         function = python_builtins.declared(name, len(types), lambda position: types[position]())
         return Call(function, call.arguments)
+    if name in json_constructors.NAMES:
+        return json_constructors.resolved(name, call.arguments, type_of)
     least, most, make = _SCALARS[name]
     if not least <= len(call.arguments) <= most:
         raise InvalidPlanError(f"{name.upper()} does not take {len(call.arguments)} arguments", expression=str(call))

@@ -67,8 +67,8 @@ def key_names(keys: Sequence[Ordering], columns: Sequence[str]) -> list[str]:
     return names
 
 
-def sorted_table(table: pa.Table, keys: Sequence[SortKey]) -> pa.Table:
-    """The rows in order; those with equal keys stay as they are."""
+def sorted_table(table: pa.Table, keys: Sequence[SortKey], most: int | None = None) -> pa.Table:
+    """The rows in order, or so many of the first; those with equal keys stay as they are."""
     columns: list[pa.ChunkedArray] = []
     order: list[tuple[str, str]] = []
     for key in keys:
@@ -81,7 +81,7 @@ def sorted_table(table: pa.Table, keys: Sequence[SortKey]) -> pa.Table:
             columns.append(part)
     try:
         by = pa.table(columns, names=[name for name, _ in order])
-        return table.take(pc.sort_indices(by, sort_keys=order))
+        return table.take(pc.sort_indices(by, sort_keys=order)[:most])
     except pa.ArrowNotImplementedError as error:
         text = ", ".join(key.text for key in keys)
         raise InvalidPlanError(f"rows can't be ordered by {text}: {error}") from None

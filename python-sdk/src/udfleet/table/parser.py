@@ -279,6 +279,8 @@ class _Converter:
         try:
             if name == "__cast__" and isinstance(value, str):
                 return _cast(self.convert(node.args[0]), value)
+            if name == "__try_cast__" and isinstance(value, str):
+                return self.convert(node.args[0]).try_cast(value)
             if name == "__interval__":
                 upper, lower = (str(part.value) for part in node.args[:2] if isinstance(part, ast.Constant))
                 return parse_interval(str(value), upper, lower)

@@ -12,7 +12,7 @@ from ..types import DataType, Field
 from ..types.wire import to_proto
 from . import operators as ops
 from .column_lists import expanded
-from .expression import BuiltinCall, Call, Column, Expression, Named
+from .expression import BuiltinCall, Call, Column, Expression, Flattened, Named
 from .named import AGGREGATES, TypeOf, is_named, resolved
 from .proto import call_message, to_message
 from .python_builtins import VOLATILE
@@ -174,12 +174,23 @@ class _Builder:
                 raise InvalidPlanError(f"there is no column {name!r}", hint=f"there are {', '.join(self.columns)}")
 
     def item(self, expression: Expression) -> tuple[plan_pb2.Item, list[str]]:
+        if isinstance(expression, Flattened):
+            return self.flattened(expression.expression)
         names = expression.names if isinstance(expression, Named) else ()
         value = expression.expression if isinstance(expression, Named) else expression
         if len(names) > 1:
             return self.whole(value, names)
         name = names[0] if names else value.name if isinstance(value, Column) else ""
         return plan_pb2.Item(expression=self.message(value), name=name), [name]
+
+    def flattened(self, value: Expression) -> tuple[plan_pb2.Item, list[str]]:
+        """The fields of a ROW, named as in Flink."""
+        given = self.type_in_row(self.plain(value)) if self.keys is None else self.type_in_group(self.plain(value))
+        if given.root != "ROW":
+            raise InvalidPlanError(f"FLATTEN takes a ROW, not {given}", expression=str(value))
+        front = f"{value.name}$" if isinstance(value, Column) else ""
+        names = [front + field.name for field in given.fields]
+        return plan_pb2.Item(expression=self.message(value), flatten=True, names=names), names
 
     def whole(self, value: Expression, names: tuple[str, ...]) -> tuple[plan_pb2.Item, list[str]]:
         """A ROW as its fields; any other value as one column."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..declaration import UserDefinedFunctionWrapper, udf, udtf
 from ..errors import InvalidPlanError
 from ..types import DataType, DataTypes
-from .python_functions import arrays, json_values, numbers, patterns, texts, times
+from .python_functions import arrays, formats, json_texts, json_values, numbers, patterns, texts, times
 
 TypeOf = Callable[[int], DataType]
 """The type of the argument at a position."""
@@ -80,6 +80,10 @@ _FIXED: dict[str, _Fixed] = {
     "json_value": _Fixed(json_values.json_value, (_TEXT, _TEXT), _TEXT),
     "json_query": _Fixed(json_values.json_query, (_TEXT, _TEXT), _TEXT),
     "json_quote": _Fixed(json_values.json_quote, (_TEXT,), _TEXT),
+    "inet_aton": _Fixed(texts.inet_aton, (_TEXT,), _WHOLE),
+    "inet_ntoa": _Fixed(texts.inet_ntoa, (_WHOLE,), _TEXT),
+    "is_valid_utf8": _Fixed(texts.is_valid_utf8, (_BYTES,), _TRUTH),
+    "make_valid_utf8": _Fixed(texts.make_valid_utf8, (_BYTES,), _TEXT),
     "json_unquote": _Fixed(json_values.json_unquote, (_TEXT,), _TEXT),
 }
 
@@ -224,6 +228,29 @@ def _entries(name: str, type_of: TypeOf, _: int) -> tuple[list[DataType], DataTy
     return [whole], DataTypes.ARRAY(DataTypes.ROW([DataTypes.FIELD("key", key), DataTypes.FIELD("value", value)]))
 
 
+def _any(_: str, type_of: TypeOf, __: int) -> tuple[list[DataType], DataType]:
+    return [type_of(0).nullable()], _TEXT
+
+
+def _formatted(_: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    return [_TEXT, *(type_of(position).nullable() for position in range(1, count))], _TEXT
+
+
+_INTERVALS = ("INTERVAL_DAY_TIME", "INTERVAL_YEAR_MONTH")
+
+
+def _spans(name: str, type_of: TypeOf, count: int) -> tuple[list[DataType], DataType]:
+    """Two points in time with an interval or a point behind each."""
+    inputs = [type_of(position).nullable() for position in range(count)]
+    for point, end in ((inputs[0], inputs[1]), (inputs[2], inputs[3])):
+        known = point.root in ("TIME", "DATE", "TIMESTAMP", "TIMESTAMP_LTZ") and point.precision <= 6
+        if not known or end.root not in (point.root, *_INTERVALS) or point.root != inputs[0].root:
+            raise InvalidPlanError(
+                f"{name.upper()} takes a time and an interval or a time of its kind, twice, not {point} and {end}"
+            )
+    return inputs, _TRUTH
+
+
 def _choice(_: str, __: TypeOf, count: int) -> tuple[list[DataType], DataType]:
     return [_WHOLE, *[_TEXT] * (count - 1)], _TEXT
 
@@ -253,6 +280,9 @@ _TYPED: dict[str, _Typed] = {
     "ceil_to": _Typed(times.ceil_to, 2, 2, _to_unit),
     "to_timestamp_ltz": _Typed(times.to_timestamp_ltz, 1, 3, _point),
     "elt": _Typed(texts.elt, 2, 100, _choice),
+    "printf": _Typed(formats.printf, 1, 100, _formatted),
+    "json_string": _Typed(json_texts.json_string, 1, 1, _any),
+    "temporal_overlaps": _Typed(times.temporal_overlaps, 4, 4, _spans),
     "map_entries": _Typed(arrays.map_entries, 1, 1, _entries),
     "array": _Typed(arrays.array, 1, 1_000, _made_array),
     "row": _Typed(arrays.row, 1, 1_000, _made_row),

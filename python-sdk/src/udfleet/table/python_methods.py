@@ -325,6 +325,28 @@ class PythonMethods:
         """Without the decimal places behind those."""
         return self._python("truncate", places)
 
+    def printf(self, *values: Any) -> Expression:
+        """Values by this format, of Java's `Formatter`."""
+        return self._python("printf", *values)
+
+    def inet_aton(self) -> Expression:
+        """The number of an IPv4 address."""
+        return self._python("inet_aton")
+
+    def inet_ntoa(self) -> Expression:
+        """The IPv4 address of a number."""
+        return self._python("inet_ntoa")
+
+    @property
+    def is_valid_utf8(self) -> Expression:
+        """Whether the bytes are UTF-8."""
+        return self._python("is_valid_utf8")
+
+    @property
+    def make_valid_utf8(self) -> Expression:
+        """The text of the bytes, with U+FFFD in place of what is not UTF-8."""
+        return self._python("make_valid_utf8")
+
     @property
     def map_entries(self) -> Expression:
         """Rows of key and value: an ARRAY."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
-from .expression import Call, Column, ColumnList, Expression, Literal, Named, Operation
+from .expression import Call, Column, ColumnList, Expression, Flattened, Literal, Named, Operation
 from .intervals import interval_text
 
 _INFIX = {
@@ -30,6 +30,8 @@ def render(expression: Expression) -> str:
     if isinstance(expression, ColumnList):
         name = "without_columns" if expression.without else "with_columns"
         return f"{name}({', '.join(map(_range, expression.parts))})"
+    if isinstance(expression, Flattened):
+        return f"flatten({expression.expression})"
     if isinstance(expression, Named):
         names = ", ".join(map(identifier, expression.names))
         return f"{expression.expression} as " + (names if len(expression.names) == 1 else f"({names})")
@@ -80,8 +82,8 @@ def _operation(operation: Operation) -> str:
         return f"-{operands[0]}"
     if operator == "NOT":
         return f"NOT {operands[0]}"
-    if operator == "CAST":
-        return f"CAST({operation.operands[0]} AS {operation.data_type})"
+    if operator in ("CAST", "TRY_CAST"):
+        return f"{operator}({operation.operands[0]} AS {operation.data_type})"
     if operator == "GET" and operation.index is not None:
         return f"{operands[0]}[{operation.index}]"
     if operator == "GET":

@@ -196,7 +196,8 @@ class Table:
     def order_by(self, *keys: Any) -> Table:
         """The rows in order: `order_by("a, b DESC")`, `order_by(col("a").desc)`.
 
-        Nulls come first, or last where the order is descending. All rows are held by this process.
+        Nulls come first, or last where the order is descending. This process holds all rows, at most 4 GiB of them;
+        where a `limit` follows, only as many as that asks for.
         """
         ordered = orderings(keys)
         names = self.columns

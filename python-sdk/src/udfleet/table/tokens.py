@@ -168,7 +168,7 @@ def _one(source: Source, tokens: list[Token], index: int) -> int:
         return _operator(source, tokens, index)
     elif token.kind == "quoted" or (index and tokens[index - 1].text == "."):
         source.emit(source.name(token), token)
-    elif token.is_word("CAST") and opens:
+    elif token.is_word("CAST", "TRY_CAST") and opens:
         return _cast(source, tokens, index)
     elif token.is_word("CASE") and following is not None and following.text not in (",", ")", "."):
         return _case(source, tokens, index)
@@ -217,8 +217,9 @@ def _cast(source: Source, tokens: list[Token], index: int) -> int:
     closing = matching(source.text, tokens, index + 1)
     parts = split(source.text, tokens[index + 2 : closing], "AS")
     if len(parts) != 2 or not all(parts):
-        fail(source.text, tokens[index].start, "CAST takes an expression and a type: CAST(a AS BIGINT)")
-    source.emit("__cast__(", tokens[index])
+        word = tokens[index].text.upper()
+        fail(source.text, tokens[index].start, f"{word} takes an expression and a type: {word}(a AS BIGINT)")
+    source.emit(f"__{tokens[index].text.lower()}__(", tokens[index])
     _translate(source, parts[0])
     first, last = parts[1][0], parts[1][-1]
     source.emit(f", {source.text[first.start : last.end]!a}", first)

@@ -220,3 +220,38 @@ def _split(pattern: str, text: str, limit: int = 0) -> list[str]:
     while not limit and parts and not parts[-1]:
         parts.pop()
     return parts if parts or start else [text]
+
+
+@strict
+def inet_aton(text: str) -> int | None:
+    """The number of an IPv4 address, of which zeros in the middle may be left out, `127.1`; null where it is none."""
+    parts = text.split(".")
+    if len(parts) > 4 or not all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+        return None
+    *front, last = map(int, parts)
+    front += [0] * (3 - len(front))
+    return (front[0] << 24) + (front[1] << 16) + (front[2] << 8) + last
+
+
+@strict
+def inet_ntoa(number: int) -> str | None:
+    """The IPv4 address of a number; null where it is none."""
+    if not 0 <= number < 1 << 32:
+        return None
+    return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+@strict
+def is_valid_utf8(value: bytes) -> bool:
+    """Whether the bytes are UTF-8."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@strict
+def make_valid_utf8(value: bytes) -> str:
+    """The text of the bytes, with U+FFFD in place of what is not UTF-8."""
+    return value.decode(errors="replace")

@@ -240,3 +240,34 @@ def _span(microseconds: int) -> datetime.timedelta:
 
 def _as(moment: datetime.datetime, like: Any) -> Any:
     return moment.replace(tzinfo=like.tzinfo) if isinstance(like, datetime.datetime) else moment.date()
+
+
+def temporal_overlaps(*spans: Any) -> bool | None:
+    """Whether two spans of time have a point in common: each is a start, and a length or an end."""
+    if None in spans:
+        return None
+    (first, last), (other, other_last) = _extent(*spans[:2]), _extent(*spans[2:])
+    return bool(last >= other and other_last >= first)
+
+
+def _extent(start: Any, end: Any) -> tuple[Any, Any]:
+    start, end = _point(start), _point(end)
+    if isinstance(end, int):  # months
+        end = _after_months(start, end)
+    elif isinstance(end, datetime.timedelta):
+        end = start + end
+    return min(start, end), max(start, end)
+
+
+def _point(value: Any) -> Any:
+    """A date or time of day as a point in time."""
+    if isinstance(value, datetime.time):
+        return datetime.datetime.combine(_EPOCH.date(), value)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return datetime.datetime.combine(value, datetime.time())
+    return value
+
+
+def _after_months(start: datetime.datetime, months: int) -> datetime.datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return start.replace(year=year, month=month + 1, day=min(start.day, calendar.monthrange(year, month + 1)[1]))

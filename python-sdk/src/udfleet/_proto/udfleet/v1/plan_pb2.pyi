@@ -164,6 +164,7 @@ class Operation(_message.Message):
         COS: _ClassVar[Operation.Operator]
         TAN: _ClassVar[Operation.Operator]
         EXTRACT: _ClassVar[Operation.Operator]
+        TRY_CAST: _ClassVar[Operation.Operator]
     OPERATOR_UNSPECIFIED: Operation.Operator
     PLUS: Operation.Operator
     MINUS: Operation.Operator
@@ -216,6 +217,7 @@ class Operation(_message.Message):
     COS: Operation.Operator
     TAN: Operation.Operator
     EXTRACT: Operation.Operator
+    TRY_CAST: Operation.Operator
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     OPERANDS_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
