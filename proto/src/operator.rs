@@ -60,6 +60,13 @@ impl Operator {
             | Self::Sin
             | Self::Cos
             | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Atan2
+            | Self::Sinh
+            | Self::Cosh
+            | Self::Tanh
             | Self::Extract => true,
         }
     }

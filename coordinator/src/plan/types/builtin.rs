@@ -68,10 +68,16 @@ pub(super) fn result_type(operator: Operator, operands: &[Operand<'_>]) -> Resul
             | Operator::Log10
             | Operator::Sin
             | Operator::Cos
-            | Operator::Tan,
+            | Operator::Tan
+            | Operator::Asin
+            | Operator::Acos
+            | Operator::Atan
+            | Operator::Sinh
+            | Operator::Cosh
+            | Operator::Tanh,
             [value],
         ) => number(value).then(|| of(Double, nullable)).ok_or("takes a number"),
-        (Operator::Power, [_, _]) => {
+        (Operator::Power | Operator::Atan2, [_, _]) => {
             operands.iter().all(number).then(|| of(Double, nullable)).ok_or("takes two numbers")
         }
         (Operator::Extract, [value]) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_arith::arity::{try_unary, unary};
+use arrow_arith::arity::{binary, try_unary, unary};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, Float64Array, PrimitiveArray};
@@ -13,9 +13,9 @@ use udfleet_proto::v1::DataType;
 use udfleet_proto::v1::operation::Operator;
 
 use super::{columns, unknown};
-use crate::cast_array;
 use crate::locate::{failed, show};
 use crate::value::Value;
+use crate::{cast_array, unexpected};
 
 /// Decimal places beyond which a double has no digits to round.
 const MAX_PLACES: i64 = 308;
@@ -132,11 +132,8 @@ pub fn real(operator: Operator, operands: &[&Value], rows: usize) -> Result<Arra
     let arguments = columns(operands, rows)?;
     let arguments = arguments.iter().map(|array| cast_array(array, &Arrow::Float64)).collect::<Result<Vec<_>, _>>()?;
     let function: fn(f64) -> f64 = match (operator, &arguments[..]) {
-        (Operator::Power, [base, exponent]) => {
-            let (base, exponent) = (base.as_primitive::<Float64Type>(), exponent.as_primitive::<Float64Type>());
-            let powers = base.iter().zip(exponent).map(|(x, y)| Some(x?.powf(y?)));
-            return Ok(Arc::new(powers.collect::<Float64Array>()));
-        }
+        (Operator::Power, [base, exponent]) => return of_two(base, exponent, f64::powf),
+        (Operator::Atan2, [y, x]) => return of_two(y, x, f64::atan2),
         (Operator::Sqrt, [_]) => f64::sqrt,
         (Operator::Exp, [_]) => f64::exp,
         (Operator::Ln, [_]) => f64::ln,
@@ -144,9 +141,21 @@ pub fn real(operator: Operator, operands: &[&Value], rows: usize) -> Result<Arra
         (Operator::Sin, [_]) => f64::sin,
         (Operator::Cos, [_]) => f64::cos,
         (Operator::Tan, [_]) => f64::tan,
+        (Operator::Asin, [_]) => f64::asin,
+        (Operator::Acos, [_]) => f64::acos,
+        (Operator::Atan, [_]) => f64::atan,
+        (Operator::Sinh, [_]) => f64::sinh,
+        (Operator::Cosh, [_]) => f64::cosh,
+        (Operator::Tanh, [_]) => f64::tanh,
         _ => return Err(unknown(operator, operands)),
     };
     Ok(Arc::new(unary::<_, _, Float64Type>(arguments[0].as_primitive::<Float64Type>(), function)))
+}
+
+fn of_two(first: &ArrayRef, second: &ArrayRef, function: fn(f64, f64) -> f64) -> Result<ArrayRef, Error> {
+    let (first, second) = (first.as_primitive::<Float64Type>(), second.as_primitive::<Float64Type>());
+    let made: Float64Array = binary(first, second, function).map_err(unexpected)?;
+    Ok(Arc::new(made))
 }
 
 #[cfg(test)]

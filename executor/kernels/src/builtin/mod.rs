@@ -41,7 +41,14 @@ pub fn call(
         | Operator::Log10
         | Operator::Sin
         | Operator::Cos
-        | Operator::Tan => math::real(operator, operands, rows),
+        | Operator::Tan
+        | Operator::Asin
+        | Operator::Acos
+        | Operator::Atan
+        | Operator::Atan2
+        | Operator::Sinh
+        | Operator::Cosh
+        | Operator::Tanh => math::real(operator, operands, rows),
         Operator::Extract => part::extract(operands, part, rows),
         _ => text::call(operator, operands, rows),
     };

@@ -206,6 +206,36 @@ class BuiltinMethods:
         """The tangent."""
         return self._operation("TAN")
 
+    @property
+    def asin(self) -> Expression:
+        """The arc sine."""
+        return self._operation("ASIN")
+
+    @property
+    def acos(self) -> Expression:
+        """The arc cosine."""
+        return self._operation("ACOS")
+
+    @property
+    def atan(self) -> Expression:
+        """The arc tangent."""
+        return self._operation("ATAN")
+
+    @property
+    def sinh(self) -> Expression:
+        """The hyperbolic sine."""
+        return self._operation("SINH")
+
+    @property
+    def cosh(self) -> Expression:
+        """The hyperbolic cosine."""
+        return self._operation("COSH")
+
+    @property
+    def tanh(self) -> Expression:
+        """The hyperbolic tangent."""
+        return self._operation("TANH")
+
     def extract(self, part: Any) -> Expression:
         """A part of a time: "YEAR" to "SECOND", or PyFlink's TimeIntervalUnit."""
         return self._operation("EXTRACT", field=str(getattr(part, "name", part)).upper())

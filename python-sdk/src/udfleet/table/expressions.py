@@ -161,7 +161,7 @@ def least(first: Any, *others: Any) -> Expression:
 
 def atan2(y: Any, x: Any) -> Expression:
     """The angle of the point (x, y)."""
-    return BuiltinCall("atan2", (y, x))
+    return Operation("ATAN2", y, x)
 
 
 def rand() -> Expression:

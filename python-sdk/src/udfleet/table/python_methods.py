@@ -92,36 +92,6 @@ class PythonMethods:
         """The SHA-512 hash, as hexadecimal digits."""
         return self._python("sha512")
 
-    @property
-    def asin(self) -> Expression:
-        """The arc sine."""
-        return self._python("asin")
-
-    @property
-    def acos(self) -> Expression:
-        """The arc cosine."""
-        return self._python("acos")
-
-    @property
-    def atan(self) -> Expression:
-        """The arc tangent."""
-        return self._python("atan")
-
-    @property
-    def sinh(self) -> Expression:
-        """The hyperbolic sine."""
-        return self._python("sinh")
-
-    @property
-    def cosh(self) -> Expression:
-        """The hyperbolic cosine."""
-        return self._python("cosh")
-
-    @property
-    def tanh(self) -> Expression:
-        """The hyperbolic tangent."""
-        return self._python("tanh")
-
     def json_quote(self) -> Expression:
         """The text as a string of JSON."""
         return self._python("json_quote")

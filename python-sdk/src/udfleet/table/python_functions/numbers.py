@@ -1,4 +1,4 @@
-"""Functions of numbers, NaN outside of their domain; and random numbers."""
+"""Functions of numbers, and random numbers."""
 
 from __future__ import annotations
 
@@ -9,63 +9,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 
 from .nulls import strict
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
 _EXACT = Context(prec=400)
-
-
-def _within(function: Callable[..., float], *numbers: float) -> float:
-    try:
-        return function(*numbers)
-    except ValueError:
-        return math.nan
-    except OverflowError:
-        return math.copysign(math.inf, numbers[0]) if function is math.sinh else math.inf
-
-
-@strict
-def asin(number: float) -> float:
-    """The arc sine."""
-    return _within(math.asin, number)
-
-
-@strict
-def acos(number: float) -> float:
-    """The arc cosine."""
-    return _within(math.acos, number)
-
-
-@strict
-def atan(number: float) -> float:
-    """The arc tangent."""
-    return math.atan(number)
-
-
-@strict
-def atan2(y: float, x: float) -> float:
-    """The angle of the point (x, y)."""
-    return math.atan2(y, x)
-
-
-@strict
-def sinh(number: float) -> float:
-    """The hyperbolic sine."""
-    return _within(math.sinh, number)
-
-
-@strict
-def cosh(number: float) -> float:
-    """The hyperbolic cosine."""
-    return _within(math.cosh, number)
-
-
-@strict
-def tanh(number: float) -> float:
-    """The hyperbolic tangent."""
-    return math.tanh(number)
 
 
 @strict

@@ -165,6 +165,13 @@ class Operation(_message.Message):
         TAN: _ClassVar[Operation.Operator]
         EXTRACT: _ClassVar[Operation.Operator]
         TRY_CAST: _ClassVar[Operation.Operator]
+        ASIN: _ClassVar[Operation.Operator]
+        ACOS: _ClassVar[Operation.Operator]
+        ATAN: _ClassVar[Operation.Operator]
+        ATAN2: _ClassVar[Operation.Operator]
+        SINH: _ClassVar[Operation.Operator]
+        COSH: _ClassVar[Operation.Operator]
+        TANH: _ClassVar[Operation.Operator]
     OPERATOR_UNSPECIFIED: Operation.Operator
     PLUS: Operation.Operator
     MINUS: Operation.Operator
@@ -218,6 +225,13 @@ class Operation(_message.Message):
     TAN: Operation.Operator
     EXTRACT: Operation.Operator
     TRY_CAST: Operation.Operator
+    ASIN: Operation.Operator
+    ACOS: Operation.Operator
+    ATAN: Operation.Operator
+    ATAN2: Operation.Operator
+    SINH: Operation.Operator
+    COSH: Operation.Operator
+    TANH: Operation.Operator
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     OPERANDS_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
