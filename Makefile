@@ -177,7 +177,7 @@ $(SERVICES)/.installed: python-sdk/requirements-services.lock | $(VENV)/.install
 
 test-s3: setup $(SERVICES)/.installed ## Artifacts in a bucket of a real S3 server; backups from there to a folder and back
 	@deploy/system-packages etcd
-	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py tests/services/test_backup_between_stores.py
+	cd python-sdk && ../$(PYTHON) -m pytest $(LIMIT) tests/services/test_s3.py tests/services/test_backup_between_stores.py tests/services/test_keyed_state_in_bucket.py
 
 test-deploy: setup $(SERVICES)/.installed $(RELEASE)/.installed ## What is in deploy: manifests for Kubernetes, units for systemd, monitoring, releases
 	@deploy/system-packages prometheus

@@ -13,6 +13,7 @@ use udfleet_edge::engine::Engines;
 use udfleet_edge::flight::FlightFrontend;
 use udfleet_edge::http::{AllowedHosts, HttpGuard, guarded};
 use udfleet_edge::identity::Identity;
+use udfleet_edge::objects::{ObjectLocation, Retries};
 use udfleet_edge::server::{self, Port};
 use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::{Connector, Credentials};
@@ -253,11 +254,21 @@ fn context(
     })
 }
 
+/// Of one request to the bucket of keyed state: SlateDB tries again by itself.
+const STATE_RETRIES: Retries = Retries { most: 3, within: Duration::from_secs(5) };
+
 /// Where keyed state lies, where the settings say it.
 fn state(settings: &Settings) -> Result<Option<StateSettings>, Error> {
-    let Some(folder) = &settings.state_dir else { return Ok(None) };
-    let unusable = |error| invalid(format!("state_dir {}: {error}", folder.display()));
-    let objects = local_object_store(folder).map_err(unusable)?;
+    let bucket = settings.state_bucket();
+    bucket.check("state_store", settings.state_store.as_ref())?;
+    let Some(location) = &settings.state_store else { return Ok(None) };
+    let unusable = |error: &dyn std::fmt::Display| invalid(format!("state_store {location}: {error}"));
+    let objects = match location {
+        ObjectLocation::Folder(folder) => local_object_store(folder).map_err(|e| unusable(&e))?,
+        ObjectLocation::S3 { bucket: name, prefix } => {
+            bucket.open(name, prefix, STATE_RETRIES)?.map_err(|e| unusable(&e))?
+        }
+    };
     let cache = usize::try_from(settings.state_cache.0).unwrap_or(usize::MAX);
     let options = StoreOptions { cache: BlockCache::new(cache), ..StoreOptions::default() };
     Ok(Some(StateSettings { objects, options }))

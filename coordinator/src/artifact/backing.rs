@@ -6,23 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 use udfleet_edge::config::invalid;
+use udfleet_edge::objects::{ObjectLocation, Retries};
 use udfleet_proto::error::Error;
 
-use super::credentials;
-use crate::config::{ArtifactLocation, ArtifactStoreSettings};
+use crate::config::ArtifactStoreSettings;
 
-/// Tries of one request to a bucket, all of them together and each.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_RETRIES: usize = 4;
-const CONNECT_TIMEOUT: &str = "5 seconds";
-const REQUEST_TIMEOUT: &str = "20 seconds";
-/// Set by Amazon's tools for one service; the library lets it win over what we are told.
-const ENDPOINT_OF_S3: &str = "AWS_ENDPOINT_URL_S3";
+/// Of one request to a bucket.
+const RETRIES: Retries = Retries { most: 4, within: Duration::from_secs(10) };
 
 /// An object store, and the folder that it is, if it is one.
 pub(super) struct Backing {
@@ -34,20 +27,16 @@ pub(super) struct Backing {
 pub(super) async fn open(settings: &ArtifactStoreSettings) -> Result<Backing, Error> {
     let unusable = |error: &dyn std::fmt::Display| invalid(format!("artifact_store {}: {error}", settings.location));
     match &settings.location {
-        ArtifactLocation::Folder(path) => {
+        ObjectLocation::Folder(path) => {
             let folder = path.clone();
             let made = tokio::task::spawn_blocking(move || make_folder(&folder)).await.map_err(io::Error::other);
             made.flatten().map_err(|e| unusable(&e))?;
             let objects = LocalFileSystem::new_with_prefix(path).map_err(|e| unusable(&e))?.with_fsync(true);
             Ok(Backing { objects: Arc::new(objects), folder: Some(path.clone()) })
         }
-        ArtifactLocation::S3 { bucket, prefix } => {
-            let bucket = self::bucket(bucket, settings)?.build().map_err(|e| unusable(&e))?;
-            let objects: Arc<dyn ObjectStore> = match prefix.as_str() {
-                "" => Arc::new(bucket),
-                prefix => Arc::new(PrefixStore::new(bucket, prefix)),
-            };
-            Ok(Backing { objects, folder: None })
+        ObjectLocation::S3 { bucket, prefix } => {
+            let opened = settings.bucket.open(bucket, prefix, RETRIES)?;
+            Ok(Backing { objects: opened.map_err(|e| unusable(&e))?, folder: None })
         }
     }
 }
@@ -60,42 +49,4 @@ fn make_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Amazon's variables say what our settings do not.
-fn bucket(name: &str, settings: &ArtifactStoreSettings) -> Result<AmazonS3Builder, Error> {
-    // Two providers could be compiled in, by whatever else uses TLS: then one has to be chosen.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::new();
-    for (variable, value) in std::env::vars() {
-        let overruled = settings.endpoint.is_some() && variable == ENDPOINT_OF_S3;
-        if variable.starts_with("AWS_")
-            && !overruled
-            && let Ok(key) = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>()
-        {
-            builder = builder.with_config(key, value);
-        }
-    }
-    builder = builder
-        .with_bucket_name(name)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: MAX_RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        });
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.with_endpoint(endpoint);
-    }
-    if let Some(region) = &settings.region {
-        builder = builder.with_region(region);
-    }
-    if settings.allow_http {
-        builder = builder.with_allow_http(true);
-    }
-    if let Some(file) = credentials::file()? {
-        builder = builder.with_credentials(Arc::new(file));
-    }
-    Ok(builder)
 }

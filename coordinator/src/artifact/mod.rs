@@ -6,7 +6,6 @@
 
 mod backing;
 mod collect;
-mod credentials;
 mod failure;
 #[cfg(test)]
 mod faulty;

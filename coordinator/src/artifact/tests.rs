@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
+use udfleet_edge::objects::ObjectLocation;
 use udfleet_proto::limits::MAX_ARTIFACT_BYTES;
 
 use super::faulty::{Faults, FaultyStore};
 use super::*;
-use crate::config::{ArtifactLocation, Config};
+use crate::config::Config;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Larger than what is held in memory as a whole.
@@ -44,7 +45,7 @@ async fn content(store: &Arc<ArtifactStore>, hash: &str) -> Result<Vec<u8>, Erro
 }
 
 async fn folder(path: &std::path::Path) -> Arc<ArtifactStore> {
-    let location = Some(ArtifactLocation::Folder(path.to_owned()));
+    let location = Some(ObjectLocation::Folder(path.to_owned()));
     ArtifactStore::open(&Config { artifact_store: location, ..Config::default() }.artifact_store()).await.unwrap()
 }
 

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration};
+use udfleet_edge::objects::ObjectLocation;
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tenant::TenantLimitFlag;
 use udfleet_edge::tls::ClientAuth;
-
-use super::ArtifactLocation;
 
 /// udfleet's coordinator: registers functions, places them on executors, and routes Arrow Flight streams to them.
 #[derive(Debug, clap::Parser)]
@@ -72,7 +71,7 @@ pub struct Layer {
     pub meta_store_password_file: Option<PathBuf>,
     /// Where artifacts are kept: s3://BUCKET/PREFIX or a folder [default: artifacts in data_dir]
     #[arg(long, env = "UDFLEET_ARTIFACT_STORE", value_name = "PLACE")]
-    pub artifact_store: Option<ArtifactLocation>,
+    pub artifact_store: Option<ObjectLocation>,
     /// Say that all coordinators have mounted the folder of artifact_store
     #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_ARTIFACT_STORE_SHARED")]
     pub artifact_store_shared: Option<bool>,

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use udfleet_edge::config::{Advertise, HumanDuration, Listeners, Sources, invalid};
+use udfleet_edge::objects::ObjectLocation;
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tenant::TenantLimitsTable;
 use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
 
-pub use artifacts::{ArtifactLocation, ArtifactStoreSettings};
+pub use artifacts::ArtifactStoreSettings;
 pub use certificates::{CertificateGrant, CertificateGrants};
 pub use flags::{Flags, Layer};
 pub use functions::fill;
@@ -65,7 +66,7 @@ pub struct Config {
     pub meta_store_password_file: Option<PathBuf>,
     /// Where artifacts are kept; none: in the data folder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub artifact_store: Option<ArtifactLocation>,
+    pub artifact_store: Option<ObjectLocation>,
     /// All coordinators have mounted the folder.
     pub artifact_store_shared: bool,
     /// Where the bucket is, unless at Amazon's.

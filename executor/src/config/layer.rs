@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, HumanDuration, Size};
+use udfleet_edge::objects::ObjectLocation;
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::ClientAuth;
 
@@ -98,9 +99,19 @@ pub struct Layer {
     )]
     #[serde(serialize_with = "as_table", deserialize_with = "from_table")]
     pub resources: Vec<(String, u32)>,
-    /// Folder of keyed state, the same one for all executors of the fleet, which have to run on one machine [default: none]
-    #[arg(long, value_name = "DIR", env = "UDFLEET_EXECUTOR_STATE_DIR")]
-    pub state_dir: Option<PathBuf>,
+    /// Where keyed state is kept, the same for all executors of the fleet: s3://BUCKET/PREFIX, or a folder where all of them run on
+    /// one machine [default: none]
+    #[arg(long, value_name = "LOCATION", env = "UDFLEET_EXECUTOR_STATE_STORE")]
+    pub state_store: Option<ObjectLocation>,
+    /// Where the bucket is, such as https://minio:9000 [default: at Amazon's, or as AWS_ENDPOINT_URL says]
+    #[arg(long, value_name = "URL", env = "UDFLEET_EXECUTOR_STATE_STORE_ENDPOINT")]
+    pub state_store_endpoint: Option<String>,
+    /// The bucket's region [default: as AWS_REGION says, else us-east-1]
+    #[arg(long, value_name = "REGION", env = "UDFLEET_EXECUTOR_STATE_STORE_REGION")]
+    pub state_store_region: Option<String>,
+    /// Allow an endpoint without TLS: http://
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", env = "UDFLEET_EXECUTOR_STATE_STORE_ALLOW_HTTP")]
+    pub state_store_allow_http: Option<bool>,
     /// Memory for blocks of keyed state that were read before, such as 256MiB [default: 64MiB]
     #[arg(long, value_name = "SIZE", env = "UDFLEET_EXECUTOR_STATE_CACHE")]
     pub state_cache: Option<Size>,

@@ -12,6 +12,7 @@ use clap::Parser;
 use serde::Serialize;
 use udfleet_edge::address::Addresses;
 use udfleet_edge::config::{Advertise, CommandLine, HumanDuration, Listeners, Size, Sources};
+use udfleet_edge::objects::{BucketSettings, ObjectLocation};
 use udfleet_edge::secret::Secret;
 use udfleet_edge::tls::{ClientAuth, GivenTls, TlsSettings};
 use udfleet_proto::error::Error;
@@ -131,9 +132,17 @@ pub struct Settings {
     pub sandbox_users: Option<UserRange>,
     /// How long an unused environment stays on disk.
     pub environment_ttl: HumanDuration,
-    /// Keyed state, the same folder for all executors of the fleet; none: functions that keep state are not served.
+    /// Where keyed state lies, the same for all executors of the fleet; none: functions that keep state are not served.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state_dir: Option<PathBuf>,
+    pub state_store: Option<ObjectLocation>,
+    /// Of a bucket: another server than Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_store_endpoint: Option<String>,
+    /// Of a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_store_region: Option<String>,
+    /// Of a bucket: without TLS.
+    pub state_store_allow_http: bool,
     /// Memory for blocks of keyed state that were read before, bytes.
     pub state_cache: Size,
     /// One file for each secret; none: there are no secrets.
@@ -146,6 +155,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How the bucket of keyed state is reached, where it is one.
+    #[must_use]
+    pub fn state_bucket(&self) -> BucketSettings {
+        BucketSettings {
+            endpoint: self.state_store_endpoint.clone(),
+            region: self.state_store_region.clone(),
+            allow_http: self.state_store_allow_http,
+        }
+    }
+
     /// Puts the sources together and fills in the defaults.
     ///
     /// # Errors

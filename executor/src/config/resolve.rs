@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use udfleet_edge::config::{HumanDuration, Size, invalid};
+use udfleet_edge::objects::ObjectLocation;
 use udfleet_edge::secret::Secret;
 use udfleet_proto::error::Error;
 
@@ -12,8 +13,8 @@ use super::memory::memory_limit;
 use super::{Layer, SandboxSwitch, Settings};
 
 const DEFAULT_MAX_INTERPRETERS: u32 = 64;
-/// How many times the usual number an environment may grow to.
 const DEFAULT_STATE_CACHE: Size = Size(64 << 20);
+/// How many times the usual number an environment may grow to.
 const DEFAULT_GROWTH: u32 = 4;
 const DEFAULT_INTERPRETER_IDLE: HumanDuration = HumanDuration(Duration::from_secs(60));
 const DEFAULT_ENVIRONMENT_TTL: HumanDuration = HumanDuration(Duration::from_secs(24 * 3600));
@@ -51,11 +52,10 @@ pub(super) fn resolve(layer: Layer) -> Result<Settings, Error> {
         interpreters_per_environment,
         max_interpreters: layer.max_interpreters.unwrap_or(DEFAULT_MAX_INTERPRETERS),
         python: layer.python,
-        state_dir: layer
-            .state_dir
-            .map(|folder| absolute("state_dir", vec![folder]))
-            .transpose()?
-            .and_then(|mut all| all.pop()),
+        state_store: layer.state_store.map(|location| absolute_location("state_store", location)).transpose()?,
+        state_store_endpoint: layer.state_store_endpoint,
+        state_store_region: layer.state_store_region,
+        state_store_allow_http: layer.state_store_allow_http.unwrap_or(false),
         state_cache: layer.state_cache.unwrap_or(DEFAULT_STATE_CACHE),
         secrets_dir: layer.secrets_dir,
         uv: layer.uv,
@@ -101,6 +101,16 @@ fn check(settings: &Settings) -> Result<(), Error> {
 
 fn absolute(name: &str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Error> {
     paths.into_iter().map(|path| std::path::absolute(path).map_err(|e| invalid(format!("{name}: {e}")))).collect()
+}
+
+fn absolute_location(name: &str, location: ObjectLocation) -> Result<ObjectLocation, Error> {
+    match location {
+        ObjectLocation::Folder(path) => {
+            let path = std::path::absolute(path).map_err(|e| invalid(format!("{name}: {e}")))?;
+            Ok(ObjectLocation::Folder(path))
+        }
+        bucket @ ObjectLocation::S3 { .. } => Ok(bucket),
+    }
 }
 
 fn default_work_dir() -> PathBuf {

@@ -121,7 +121,7 @@ impl Partitions {
     async fn open(&self, id: &PartitionId, epoch: u64) -> Result<OpenPartition, NoPartition> {
         let Some(settings) = &self.settings else {
             let message = "this executor has nowhere to keep state";
-            let error = Error::new(ErrorCode::InvalidConfig, message).hint("start all executors with --state-dir");
+            let error = Error::new(ErrorCode::InvalidConfig, message).hint("start all executors with --state-store");
             return Err(NoPartition::Failed(error));
         };
         let folder = format!("{}/{:05}", id.state, id.partition).into();

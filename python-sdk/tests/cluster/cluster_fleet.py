@@ -92,7 +92,7 @@ class ClusterFleet:
         command += [f"--python={binaries.base_python()}", "--memory=2GiB"]
         command += ["--interpreters-per-environment=1", "--max-interpreters-per-environment=2"]
         # The hosts are namespaces of one machine: its file system is a place that all of them see.
-        command += [f"--state-dir={self.folder / 'state'}"]
+        command += [f"--state-store={self.folder / 'state'}"]
         program = f"{name}-on-{host}" if name != host else name
         return Program(program, self.network.hosts[host], command, self.folder)
 

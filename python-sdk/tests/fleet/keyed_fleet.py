@@ -64,7 +64,7 @@ class KeyedFleet:
             command += [
                 "--python",
                 binaries.base_python(),
-                *(self._options or ("--state-dir", str(self.folder / "state"))),
+                *(self._options or ("--state-store", str(self.folder / "state"))),
             ]
             uv = binaries.find_uv()
             command += ["--uv", uv] if uv else []

@@ -32,7 +32,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 
 
 def test_commits_wait_for_room(disk: SmallDisk, tmp_path_factory: pytest.TempPathFactory) -> None:
-    fleet = KeyedFleet(tmp_path_factory.mktemp("full"), ("--state-dir", str(disk._folder / "keyed")))
+    fleet = KeyedFleet(tmp_path_factory.mktemp("full"), ("--state-store", str(disk._folder / "keyed")))
     try:
         fleet.register("full", 2)
         history, times = History(), {}

@@ -62,7 +62,7 @@ def rows(count: int) -> list[pa.RecordBatch]:
 
 def state_dir(fleet: udfleet.LocalFleet) -> Path:
     command = Path(f"/proc/{fleet.pids['executor-1']}/cmdline").read_text().split("\0")
-    return Path(command[command.index("--state-dir") + 1])
+    return Path(command[command.index("--state-store") + 1])
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ class StreamView:
     opened: datetime.datetime | None
     """Since when."""
     folder: str
-    """Of its state, below the executors' `--state-dir`."""
+    """Of its state, below the executors' `--state-store`."""
     is_usable: bool
     """False while it is dropped or imported."""
 

@@ -58,7 +58,7 @@ class Processes:
         try:
             self._start_coordinator(listen, http_listen, data_dir)
             options = self._executor_options(executors, interpreters, environments_dir, pythons)
-            options += ["--state-dir", str(Path(data_dir or self.folder / "data") / "state")]
+            options += ["--state-store", str(Path(data_dir or self.folder / "data") / "state")]
             folder = self._secrets_folder(secrets_dir, secret_values or {})
             options += [] if folder is None else ["--secrets-dir", folder]
             if max_interpreters is not None:

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use parking_lot::Mutex;
-use udfleet_edge::config::invalid;
 use udfleet_proto::error::Error;
+
+use crate::config::invalid;
 
 /// Variables that say credentials, or who has them, by themselves.
 const BY_VARIABLE: [&str; 4] = [
