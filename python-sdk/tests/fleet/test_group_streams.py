@@ -53,7 +53,12 @@ class Top2(TableAggregateFunction):
         yield from sorted(values, reverse=True)[:2]
 
 
+class TotalAgain(Total):
+    """The next version."""
+
+
 TOTAL = udaf(Total(), [BIGINT], BIGINT, DataTypes.ARRAY(BIGINT))
+AGAIN = udaf(TotalAgain(), [BIGINT], BIGINT, DataTypes.ARRAY(BIGINT))
 TOP2 = udtaf(
     Top2(),
     [BIGINT],
@@ -116,6 +121,12 @@ def test_totals_of_users_as_a_changelog(totals: udfleet.LocalFleet) -> None:
     with grouped.open_stream("totals") as stream:
         assert stream.position == 100
         assert list(stream) == []
+    # A function that is registered anew goes on with the accumulators of the version before.
+    totals.register_function("total", AGAIN, config=CONFIG)
+    further = totals.from_batches(batches(*rows_of(101))).group_by("user").select("user, total(amount) as s")
+    with further.open_stream("totals") as stream:
+        assert stream.position == 100
+        assert applied([*changes, *results(stream)])[2] == ("user-2", sum(range(2, 101, 7)))
 
 
 def test_a_changelog_in_and_several_aggregates(totals: udfleet.LocalFleet) -> None:
