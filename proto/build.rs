@@ -4,7 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "proto";
     let files: Vec<String> = [
         "types", "function", "error", "plan", "stage", "exchange", "keyed", "metrics", "cluster", "fleet", "link",
-        "load",
+        "load", "capsule",
     ]
     .iter()
     .map(|name| format!("{root}/udfleet/v1/{name}.proto"))

@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "proto" / "proto"
 TARGET = HERE / "src" / "udfleet" / "_proto"
 # What clients and the artifact service use; executor-internal messages stay out.
-FILES = ["cluster", "error", "exchange", "fleet", "function", "keyed", "metrics", "plan", "stage", "types"]
+FILES = ["capsule", "cluster", "error", "exchange", "fleet", "function", "keyed", "metrics", "plan", "stage", "types"]
 _IMPORT = re.compile(r"^from udfleet\.v1 import", re.MULTILINE)
 
 

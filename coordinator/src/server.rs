@@ -27,7 +27,7 @@ use crate::access::{AccessTable, session_key};
 use crate::artifact::{ArtifactStore, ArtifactsService, UploadQuota};
 use crate::audit::{AuditLog, AuditedDenials};
 use crate::config::{Config, MetaStoreUrl};
-use crate::fleet::{self, FleetContext, FleetService, Profiler, Registrar, StoreLookup};
+use crate::fleet::{self, Capsules, FleetContext, FleetService, Profiler, Registrar, StoreLookup};
 use crate::http::{self, Exporter, FleetTables, Http, Live, TenantNumbers};
 use crate::keyed::{Owners, StateAccess, StreamRegistry, StreamsService};
 use crate::leader::{Announcement, Session, Timing};
@@ -184,6 +184,12 @@ impl Server {
             registration_timeout: config.registration_timeout.0,
         });
         let profiler = Profiler { fleet: fleet.clone(), token: token.clone() };
+        let capsules = Capsules {
+            fleet: fleet.clone(),
+            token: token.clone(),
+            artifacts: Arc::clone(&artifacts),
+            audit: audit.clone(),
+        };
         let context = FleetContext {
             access: Arc::clone(&access),
             tenants: Arc::clone(&tenants),
@@ -197,6 +203,7 @@ impl Server {
             logs,
             token,
             profiler: profiler.clone(),
+            capsules: capsules.clone(),
             session,
             lookup,
             coordinator: advertise.clone(),
@@ -239,6 +246,7 @@ impl Server {
             logs: Arc::clone(&server.logs),
             builds: Arc::clone(&builds),
             profiler,
+            capsules,
             session: server.session.clone(),
             stats: shown,
             exporter: Arc::new(exporter),

@@ -1,13 +1,14 @@
 //! A node of a udfleet: it builds Python environments, keeps interpreters that run functions, and serves them over Arrow
 //! Flight.
 //!
-//! Who may know whom: `config`, `coordinators`, `disk`, `logs`, `metrics`, `oom`, `orphans`, `sandbox` and `secrets` know
-//! nothing else of this crate; `artifact`, `credential` and `definition` stand on `coordinators`; `environment` on
-//! `artifact`, `orphans` and `sandbox`; `link` on `logs`, `oom`, `orphans` and `secrets`; `exchange` on `link` and
-//! `metrics`; `node` on these; `attach` and `http` on `node`; `run` starts all.
+//! Who may know whom: `capsules`, `config`, `coordinators`, `disk`, `logs`, `oom`, `orphans`, `sandbox` and `secrets`
+//! know nothing else of this crate; `artifact`, `credential` and `definition` stand on `coordinators`; `environment`
+//! on `artifact`, `orphans` and `sandbox`; `link` on `logs`, `oom`, `orphans` and `secrets`; `metrics` on `capsules`;
+//! `exchange` on `link` and `metrics`; `node` on these; `attach` and `http` on `node`; `run` starts all.
 
 pub mod artifact;
 pub mod attach;
+pub mod capsules;
 pub mod config;
 pub mod coordinators;
 pub mod credential;

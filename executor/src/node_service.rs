@@ -1,5 +1,6 @@
-//! The Node service: row errors and profiles of this executor's functions.
+//! The Node service: row errors, profiles and failed batches of this executor's functions.
 
+mod capsules;
 mod profile;
 
 use std::pin::Pin;
@@ -17,33 +18,25 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::runs::runs;
 use udfleet_proto::v1::node_server::Node;
 use udfleet_proto::v1::{
-    ErrorCode, FunctionProfile, ProfileRequest, ProfileResponse, RestartRequest, RestartResponse, RestartedEnvironment,
-    RowErrorsRequest, RowErrorsResponse,
+    CapsulesRequest, CapsulesResponse, ErrorCode, FetchCapsuleRequest, FetchCapsuleResponse, FunctionProfile,
+    ProfileRequest, ProfileResponse, RestartRequest, RestartResponse, RestartedEnvironment, RowErrorsRequest,
+    RowErrorsResponse,
 };
 
-use crate::exchange::FunctionTable;
-use crate::metrics::StatsRegistry;
-use crate::node::{NodeMessage, RestartWish};
+use crate::node::{Context, NodeMessage, RestartWish};
 use profile::profile;
 
 /// Serves what is kept of functions.
 pub struct NodeService {
-    executor: String,
-    stats: Arc<StatsRegistry>,
-    table: Arc<FunctionTable>,
+    context: Arc<Context>,
     node: ActorRef<NodeMessage>,
 }
 
 impl NodeService {
-    /// Reads from these, and tells `node` what to replace.
+    /// Reads from `context`, and tells `node` what to replace.
     #[must_use]
-    pub fn new(
-        executor: String,
-        stats: Arc<StatsRegistry>,
-        table: Arc<FunctionTable>,
-        node: ActorRef<NodeMessage>,
-    ) -> Self {
-        Self { executor, stats, table, node }
+    pub fn new(context: Arc<Context>, node: ActorRef<NodeMessage>) -> Self {
+        Self { context, node }
     }
 }
 
@@ -84,18 +77,40 @@ impl Node for NodeService {
 
     async fn row_errors(&self, request: Request<RowErrorsRequest>) -> Result<Response<Self::RowErrorsStream>, Status> {
         let wanted = FunctionFilter::parse(&request.into_inner().function)?;
-        let functions = self.stats.row_errors(&self.executor, |name| wanted.includes(name));
+        let functions = self.context.stats.row_errors(&self.context.executor, |name| wanted.includes(name));
         let responses = runs(functions).map(|functions| Ok(RowErrorsResponse { functions }));
         Ok(Response::new(Box::pin(futures::stream::iter(responses))))
+    }
+
+    type CapsulesStream = BoxStream<CapsulesResponse>;
+
+    async fn capsules(&self, request: Request<CapsulesRequest>) -> Result<Response<Self::CapsulesStream>, Status> {
+        let wanted = FunctionFilter::parse(&request.into_inner().function)?;
+        let capsules = self.context.stats.capsules().list(|name| wanted.includes(name));
+        let responses = runs(capsules).map(|capsules| Ok(CapsulesResponse { capsules }));
+        Ok(Response::new(Box::pin(futures::stream::iter(responses))))
+    }
+
+    type FetchCapsuleStream = BoxStream<FetchCapsuleResponse>;
+
+    async fn fetch_capsule(
+        &self,
+        request: Request<FetchCapsuleRequest>,
+    ) -> Result<Response<Self::FetchCapsuleStream>, Status> {
+        let pieces = match self.context.stats.capsules().find(&request.into_inner().id) {
+            Some(capsule) => capsules::pieces(&capsule, &self.context).await,
+            None => Vec::new(),
+        };
+        Ok(Response::new(Box::pin(futures::stream::iter(pieces.into_iter().map(Ok)))))
     }
 
     type ProfileStream = BoxStream<ProfileResponse>;
 
     async fn profile(&self, request: Request<ProfileRequest>) -> Result<Response<Self::ProfileStream>, Status> {
         let wanted = FunctionFilter::parse(&request.into_inner().function)?;
-        let chosen = self.table.all().into_iter().filter(|function| wanted.includes(&function.name));
+        let chosen = self.context.table.all().into_iter().filter(|function| wanted.includes(&function.name));
         let profiled = chosen.filter(|function| PROFILE_ENABLED.boolean(&function.definition.config));
-        let asked = profiled.map(|function| async move { profile(&self.executor, &function).await });
+        let asked = profiled.map(|function| async move { profile(&self.context.executor, &function).await });
         let functions: Vec<FunctionProfile> = join_all(asked).await.into_iter().flatten().collect();
         let responses = runs(functions).map(|functions| Ok(ProfileResponse { functions }));
         Ok(Response::new(Box::pin(futures::stream::iter(responses))))
@@ -109,7 +124,7 @@ impl Node for NodeService {
         let wish = RestartWish { includes: Arc::new(move |function: &str| wanted.includes(function)), done };
         // Fails only while the executor stops; then nothing is replaced.
         let _ = self.node.send_message(NodeMessage::Renew(wish));
-        let executor = self.executor.clone();
+        let executor = self.context.executor.clone();
         let next = |(executor, mut environments): (String, UnboundedReceiver<RestartedEnvironment>)| async move {
             // Those who ask take an executor for lost that says nothing for long.
             let environments_done = match tokio::time::timeout(STILL_BUSY, environments.recv()).await {

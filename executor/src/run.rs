@@ -119,8 +119,7 @@ pub async fn run(
     let tickets = Arc::new(TicketCheck::new(identification.fleet_token(), has_credential, Arc::clone(&tenants)));
     let failures = Arc::<LoginFailures>::default();
     let gate = |surface| Gate::new(surface, tickets.clone(), Arc::clone(&failures));
-    let (stats, table) = (Arc::clone(&context.stats), Arc::clone(&context.table));
-    let service = NodeService::new(context.executor.clone(), stats, table, node.clone());
+    let service = NodeService::new(Arc::clone(&context), node.clone());
     let engine_address = engine.as_ref().map(|port| port.address().to_string());
     let (open, stop_open) = (frontend.clone(), end.clone().cancelled_owned());
     let serve_engines = async move {

@@ -145,7 +145,9 @@ pub fn validate(record: &AccessRecord) -> Result<(), Error> {
     }
     let kind = kind_of(record.kind())?;
     if kind == TokenType::Roles && record.roles.is_empty() {
-        return Err(bad("a token needs at least one role".to_owned()).hint("--role admin, register, call or observe"));
+        return Err(
+            bad("a token needs at least one role".to_owned()).hint("--role admin, register, call, observe or inspect")
+        );
     }
     principal(kind, record).map(drop)
 }

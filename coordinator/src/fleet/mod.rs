@@ -3,6 +3,7 @@
 mod adopt;
 mod ask;
 mod backup;
+mod capsules;
 mod later;
 mod logs;
 mod lookup;
@@ -15,6 +16,7 @@ mod tenants;
 mod tokens;
 
 pub use adopt::{adopt, resume};
+pub use capsules::Capsules;
 pub use lookup::StoreLookup;
 pub use profiles::Profiler;
 pub use registrar::{Events, Registrar};

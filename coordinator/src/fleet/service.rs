@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -13,17 +13,18 @@ use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
-    ConfigKey, CreateTokenRequest, CreateTokenResponse, DescribeFunctionRequest, DrainExecutorRequest,
-    DrainExecutorResponse, DropFunctionRequest, DropFunctionResponse, ErrorCode, ExplainRequest, ExplainResponse,
-    ExportFunctionsRequest, ExportFunctionsResponse, FunctionInfo, ImportFunctionRequest, ImportFunctionResponse,
-    ListExecutorsRequest, ListExecutorsResponse, ListFunctionsRequest, ListFunctionsResponse, ListTenantsRequest,
-    ListTenantsResponse, ListTokensRequest, ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest,
-    ProfileResponse, ProgressRequest, ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RestartRequest,
-    RestartResponse, RevokeTokenRequest, RevokeTokenResponse, RowErrorsRequest, RowErrorsResponse, ServerInfoRequest,
-    ServerInfoResponse,
+    CapsulesRequest, CapsulesResponse, ConfigKey, CreateTokenRequest, CreateTokenResponse, DescribeFunctionRequest,
+    DrainExecutorRequest, DrainExecutorResponse, DropFunctionRequest, DropFunctionResponse, ErrorCode, ExplainRequest,
+    ExplainResponse, ExportFunctionsRequest, ExportFunctionsResponse, FetchCapsuleRequest, FetchCapsuleResponse,
+    FunctionInfo, ImportFunctionRequest, ImportFunctionResponse, ListExecutorsRequest, ListExecutorsResponse,
+    ListFunctionsRequest, ListFunctionsResponse, ListTenantsRequest, ListTenantsResponse, ListTokensRequest,
+    ListTokensResponse, LogLine, LogsRequest, OnError, ProfileRequest, ProfileResponse, ProgressRequest,
+    ProgressResponse, RegisterFunctionRequest, RegistrationEvent, RestartRequest, RestartResponse, RevokeTokenRequest,
+    RevokeTokenResponse, RowErrorsRequest, RowErrorsResponse, ServerInfoRequest, ServerInfoResponse,
 };
 use udfleet_proto::{VERSION, compatible, config, limits};
 
+use super::capsules::Capsules;
 use super::page::page;
 use super::profiles::Profiler;
 use super::register;
@@ -75,6 +76,8 @@ pub struct FleetContext {
     pub token: SendToken,
     /// Asks executors where functions spend their time.
     pub profiler: Profiler,
+    /// Asks executors for batches that failed.
+    pub capsules: Capsules,
     /// This coordinator among the others.
     pub session: Session,
     /// Finds what others have registered.
@@ -391,6 +394,26 @@ impl udfleet_proto::v1::fleet_server::Fleet for FleetService {
         let request = request.into_inner();
         self.known(&request.function).await?;
         Ok(Response::new(self.context.profiler.ask(request).await?))
+    }
+
+    type CapsulesStream = BoxStream<CapsulesResponse>;
+
+    async fn capsules(&self, request: Request<CapsulesRequest>) -> Result<Response<Self::CapsulesStream>, Status> {
+        let request = request.into_inner();
+        parse_optional(&request.function)?;
+        Ok(Response::new(self.context.capsules.ask(request).await?))
+    }
+
+    type FetchCapsuleStream = BoxStream<FetchCapsuleResponse>;
+
+    async fn fetch_capsule(
+        &self,
+        request: Request<FetchCapsuleRequest>,
+    ) -> Result<Response<Self::FetchCapsuleStream>, Status> {
+        let (caller, from) = (Principal::of(&request), Connection::of(&request).peer());
+        let download = self.context.capsules.fetch(&caller, from, &request.get_ref().id).await?;
+        let pieces = download.pieces.map_ok(|data| FetchCapsuleResponse { data }).err_into();
+        Ok(Response::new(Box::pin(pieces)))
     }
 
     type RestartStream = BoxStream<RestartResponse>;

@@ -2,6 +2,7 @@
 
 mod advice;
 mod api;
+mod capsules;
 mod columns;
 mod failures;
 mod feed;
@@ -29,7 +30,7 @@ use udfleet_edge::auth::Gate;
 use udfleet_edge::http::SessionKeeper;
 use udfleet_edge::metrics::answer;
 
-use crate::fleet::Profiler;
+use crate::fleet::{Capsules, Profiler};
 use crate::leader::Session;
 use crate::logs::LogStore;
 use crate::membership::MembershipHandle;
@@ -56,6 +57,8 @@ pub struct Http {
     pub builds: Arc<LogStore>,
     /// Asks executors where functions spend their time.
     pub profiler: Profiler,
+    /// Asks executors for batches that failed.
+    pub capsules: Capsules,
     /// The coordinators.
     pub session: Session,
     /// Of streams through this one.
@@ -83,6 +86,8 @@ pub fn routes(http: Http) -> axum::Router {
         .route("/activity", get(feed::activity))
         .route("/logs/{name}", get(feed::logs))
         .route("/builds/{hash}", get(feed::builds))
+        .route("/capsules/{name}", get(capsules::capsules))
+        .route("/capsules/{name}/file", get(capsules::file))
         .route("/profile/{name}", get(profile::profile))
         .route("/openapi.json", get(openapi::serve))
         .merge(session::routes());

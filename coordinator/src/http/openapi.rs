@@ -10,6 +10,7 @@ use schemars::schema::Schema;
 use serde_json::{Map, Value, json};
 use udfleet_edge::http::FailureBody;
 
+use super::capsules::CapsuleRow;
 use super::failures::FunctionErrors;
 use super::feed::{History, LogRow};
 use super::live::Second;
@@ -69,6 +70,7 @@ const OPERATIONS: &[Operation] = &[
         query: &[("tail", false)],
         ..get("/builds/{hash}", "What building an environment printed", of::<Vec<LogRow>>)
     },
+    get("/capsules/{name}", "Failed batches of a function that are kept", of::<Vec<CapsuleRow>>),
     get("/profile/{name}", "Where a function spends its time, by stack", of::<Profile>),
     get("/whoami", "Who asks", of::<WhoAmI>),
 ];

@@ -37,6 +37,8 @@ pub struct WhoAmI {
     kind: &'static str,
     /// It may see what the fleet does.
     observes: bool,
+    /// It may read batches that failed.
+    inspects: bool,
 }
 
 /// Of logins, for the audit log.
@@ -71,5 +73,6 @@ async fn log_out(State(http): State<Http>) -> (StatusCode, Cookie) {
 async fn who_am_i(caller: Option<Extension<Arc<Principal>>>) -> Result<Json<WhoAmI>, HttpError> {
     let Extension(caller) = caller.ok_or_else(|| Error::internal("a request has passed no gate"))?;
     let observes = caller.rights.has(Right::Observe);
-    Ok(Json(WhoAmI { name: caller.name.clone(), kind: caller.kind.name(), observes }))
+    let inspects = caller.rights.has(Right::Inspect);
+    Ok(Json(WhoAmI { name: caller.name.clone(), kind: caller.kind.name(), observes, inspects }))
 }

@@ -22,6 +22,8 @@ pub enum Right {
     Join,
     /// Ask executors as a coordinator does.
     Coordinate,
+    /// Read capsules: values of batches that failed.
+    Inspect,
 }
 
 impl Right {
@@ -36,6 +38,7 @@ impl Right {
             Self::Attach => "an executor's credential",
             Self::Join => "a join token",
             Self::Coordinate => "a coordinator's ticket",
+            Self::Inspect => "the role inspect",
         }
     }
 }
@@ -90,11 +93,13 @@ pub enum Role {
     Call,
     /// See what the fleet does.
     Observe,
+    /// Read the values of batches that failed, where functions keep them.
+    Inspect,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Register, Self::Call, Self::Observe];
+    pub const ALL: [Self; 5] = [Self::Admin, Self::Register, Self::Call, Self::Observe, Self::Inspect];
 
     /// As people write it.
     #[must_use]
@@ -104,6 +109,7 @@ impl Role {
             Self::Register => "register",
             Self::Call => "call",
             Self::Observe => "observe",
+            Self::Inspect => "inspect",
         }
     }
 
@@ -117,10 +123,11 @@ impl Role {
     #[must_use]
     pub fn rights(self) -> Rights {
         match self {
-            Self::Admin => Rights::of(&[Right::Admin, Right::Register, Right::Call, Right::Observe]),
+            Self::Admin => Rights::of(&[Right::Admin, Right::Register, Right::Call, Right::Observe, Right::Inspect]),
             Self::Register => Rights::of(&[Right::Register]),
             Self::Call => Rights::of(&[Right::Call]),
             Self::Observe => Rights::of(&[Right::Observe]),
+            Self::Inspect => Rights::of(&[Right::Observe, Right::Inspect]),
         }
     }
 }
@@ -138,7 +145,7 @@ mod tests {
     #[test]
     fn an_admin_is_no_executor() {
         let admin = Role::Admin.rights();
-        for right in [Right::Admin, Right::Register, Right::Call, Right::Observe] {
+        for right in [Right::Admin, Right::Register, Right::Call, Right::Observe, Right::Inspect] {
             assert!(admin.has(right) && Rights::ALL.has(right), "{right:?}");
         }
         for right in [Right::Attach, Right::Join, Right::Coordinate] {
@@ -151,6 +158,7 @@ mod tests {
     fn roles_add_up_and_have_names() {
         let both = Rights::of_roles(&[Role::Call, Role::Observe]);
         assert!(both.has(Right::Call) && both.has(Right::Observe) && !both.has(Right::Register));
+        assert!(!both.has(Right::Inspect) && Role::Inspect.rights().has(Right::Observe));
         for role in Role::ALL {
             assert_eq!(Role::named(role.name()), Some(role));
         }

@@ -2,7 +2,7 @@
 //! in here is refused.
 
 use super::right::Right;
-use super::right::Right::{Admin, Attach, Call, Coordinate, Join, Observe, Register};
+use super::right::Right::{Admin, Attach, Call, Coordinate, Inspect, Join, Observe, Register};
 
 /// A port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +99,8 @@ pub const METHODS: &[Method] = &[
     named(COORDINATOR, "/udfleet.v1.Fleet/Explain", Demand::OneOf(&[Call])),
     on(COORDINATOR, "/udfleet.v1.Fleet/RowErrors", Demand::OneOf(&[Observe])),
     on(COORDINATOR, "/udfleet.v1.Fleet/Profile", Demand::OneOf(&[Observe])),
+    on(COORDINATOR, "/udfleet.v1.Fleet/Capsules", Demand::OneOf(&[Observe])),
+    named(COORDINATOR, "/udfleet.v1.Fleet/FetchCapsule", Demand::OneOf(&[Inspect])),
     on(COORDINATOR, "/udfleet.v1.Fleet/Restart", Demand::OneOf(&[Admin])),
     on(COORDINATOR, "/udfleet.v1.Fleet/ExportFunctions", Demand::OneOf(&[Admin])),
     on(COORDINATOR, "/udfleet.v1.Fleet/ImportFunction", Demand::OneOf(&[Admin])),
@@ -123,6 +125,8 @@ pub const METHODS: &[Method] = &[
     on(EXECUTOR, "/udfleet.v1.Partitions/DropState", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/RowErrors", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/Profile", Demand::OneOf(&[Coordinate])),
+    on(EXECUTOR, "/udfleet.v1.Node/Capsules", Demand::OneOf(&[Coordinate])),
+    on(EXECUTOR, "/udfleet.v1.Node/FetchCapsule", Demand::OneOf(&[Coordinate])),
     on(EXECUTOR, "/udfleet.v1.Node/Restart", Demand::OneOf(&[Coordinate])),
     named(FLIGHT, "/arrow.flight.protocol.FlightService/DoExchange", Demand::OneOf(&[Call])),
     named(FLIGHT, "/arrow.flight.protocol.FlightService/GetFlightInfo", Demand::OneOf(&[Call])),
@@ -153,6 +157,8 @@ pub const METHODS: &[Method] = &[
     on(COORDINATOR_HTTP, "/api/v1/logs/{}", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/builds/{}", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/profile/{}", Demand::OneOf(&[Observe])),
+    on(COORDINATOR_HTTP, "/api/v1/capsules/{}", Demand::OneOf(&[Observe])),
+    named(COORDINATOR_HTTP, "/api/v1/capsules/{}/file", Demand::OneOf(&[Inspect])),
     on(COORDINATOR_HTTP, "/api/v1/events", Demand::OneOf(&[Observe])),
     on(COORDINATOR_HTTP, "/api/v1/whoami", Demand::Known),
     on(COORDINATOR_HTTP, "/api/v1/openapi.json", Demand::Known),

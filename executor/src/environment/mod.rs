@@ -6,6 +6,7 @@ mod diagnose;
 mod layout;
 mod lease;
 mod marker;
+mod packages;
 pub mod paths;
 mod python_link;
 pub mod pythons;

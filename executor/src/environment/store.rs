@@ -13,6 +13,7 @@ use udfleet_proto::v1::{Environment, ErrorCode};
 use super::build::{BuildLog, Builder, failed, targets};
 use super::lease::{Lease, Mode};
 use super::marker::{self, Built};
+use super::packages;
 use super::pythons::{Python, Pythons};
 use super::{bytecode, sdk};
 use crate::artifact::ArtifactStore;
@@ -207,6 +208,14 @@ impl EnvironmentStore {
     pub fn built(&self) -> Vec<String> {
         let complete = self.names().filter(|name| marker::read(&self.dir.join(name)).is_some());
         complete.filter_map(|name| hash_of(&name).map(str::to_owned)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What an environment holds, where it is built: `numpy==2.1.0`, sorted.
+    #[must_use]
+    pub fn packages(&self, hash: &str) -> Vec<String> {
+        let built = self.names().filter(|name| hash_of(name) == Some(hash));
+        let built = built.filter_map(|name| marker::read(&self.dir.join(name))).next();
+        built.map(|built| packages::of(&built.python)).unwrap_or_default()
     }
 
     /// Folders of environments.

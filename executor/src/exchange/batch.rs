@@ -15,6 +15,7 @@ use super::merge::{self, MergedShare};
 use super::parts::{self, PartReader};
 use super::tally::Tally;
 use super::target::Call;
+use crate::capsules::FailedBatch;
 use crate::link::{CallFailure, Caller, Credit, Demand, Input, Interpreter, Output, Rest, RetainedState};
 
 /// A result, or a part of one, with its timing.
@@ -234,10 +235,22 @@ impl BatchRun {
 
     /// The batch has failed: the error for the caller.
     pub(super) fn failed(self, error: Error) -> Error {
-        if !error.info().busy {
+        let busy = error.info().busy;
+        let rows = self.tally.rows();
+        if !busy {
             self.tally.end(self.attempt - 1, Some(&error));
         }
-        self.call.explain(error, self.batch, self.attempt as u32, self.ran)
+        let error = self.call.explain(error, self.batch, self.attempt as u32, self.ran);
+        if let (Some(rule), Some(function)) = (&self.call.target.capsules, self.call.target.functions.first())
+            && self.ran
+            && !busy
+            && !self.input.end
+        {
+            let Input { schema, header, body, on_error, .. } = &self.input;
+            let batch = FailedBatch { schema, header, body, rows, error: error.info(), on_error: *on_error as i32 };
+            function.stats.capsules().failed(rule, &batch);
+        }
+        error
     }
 
     /// The result, whose first part was received; further ones are fetched as the reader takes them.

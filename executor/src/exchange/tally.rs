@@ -40,6 +40,11 @@ impl Tally {
         }
     }
 
+    /// Of the batch.
+    pub(super) fn rows(&self) -> u64 {
+        self.record.rows
+    }
+
     /// It has waited for an interpreter.
     pub(super) fn waited(&mut self, time: Duration) {
         self.waited_ns += nanoseconds(time);

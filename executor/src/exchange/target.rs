@@ -20,6 +20,7 @@ use super::bundle::{Bounds, Bundles};
 use super::client_stream::{BatchIdentity, ClientStream};
 use super::merge::Merger;
 use super::served::ServedFunction;
+use crate::capsules::CapsuleRule;
 use crate::link::{Demand, Pool};
 use crate::metrics::FunctionStats;
 
@@ -61,6 +62,8 @@ pub(super) struct Target {
     pub(super) pipeline_breaker: bool,
     /// Where small batches of several streams may go together.
     pub(super) merger: Option<Merger>,
+    /// What is kept of batches that fail.
+    pub(super) capsules: Option<CapsuleRule>,
     /// It keeps state: bundles of streams call it, and nothing else.
     keyed: bool,
     /// A scalar function whose result can't be null.
@@ -116,6 +119,7 @@ impl Target {
             timeout_ms: CALL_TIMEOUT.integer(&definition.config),
             // A bundle that may have run is tried again by its stream, which drops what it has changed.
             max_attempts: if definition.keyed.is_some() { 1 } else { max_attempts(definition) },
+            capsules: CapsuleRule::of(definition),
             keyed: definition.keyed.is_some(),
             deterministic: definition.deterministic,
             pipeline_breaker: matches!(definition.kind(), FunctionKind::Aggregate | FunctionKind::TableAggregate),
@@ -158,6 +162,7 @@ impl Target {
             deterministic: targets().all(|target| target.deterministic),
             pipeline_breaker: stage.pipeline_breaker,
             merger: None,
+            capsules: CapsuleRule::of_stage(stage, targets().map(|target| target.capsules.as_ref())),
             keyed: targets().any(|target| target.keyed),
             not_null: targets().find_map(|target| target.not_null.clone()),
             bundles: Bounds {

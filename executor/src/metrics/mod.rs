@@ -13,6 +13,8 @@ use udfleet_proto::error_groups;
 use udfleet_proto::histogram::Histogram;
 use udfleet_proto::v1::{ErrorGroup, ErrorInfo, FunctionMetrics, FunctionRowErrors, KeptRowErrors, UserMetric};
 
+use crate::capsules::CapsuleStore;
+
 pub use registry::{MetricsNews, StatsRegistry};
 use user::UserNumbers;
 
@@ -72,6 +74,8 @@ pub struct FunctionStats {
     user: Mutex<UserNumbers>,
     first_errors: Mutex<Vec<ErrorInfo>>,
     failures: Mutex<Vec<ErrorGroup>>,
+    /// Of all functions.
+    capsules: Arc<CapsuleStore>,
 }
 
 #[derive(Debug, Default)]
@@ -93,9 +97,15 @@ impl Drop for InFlight {
 }
 
 impl FunctionStats {
-    fn of(name: &str, marks: &Arc<ChangeMarks>, all_in_flight: &Arc<AtomicU64>) -> Self {
-        let (marks, all_in_flight) = (Arc::clone(marks), Arc::clone(all_in_flight));
-        Self { name: name.into(), marks, all_in_flight, ..Self::default() }
+    fn of(name: &str, marks: &Arc<ChangeMarks>, all_in_flight: &Arc<AtomicU64>, capsules: &Arc<CapsuleStore>) -> Self {
+        let (marks, all_in_flight, capsules) = (Arc::clone(marks), Arc::clone(all_in_flight), Arc::clone(capsules));
+        Self { name: name.into(), marks, all_in_flight, capsules, ..Self::default() }
+    }
+
+    /// Where batches are kept that failed.
+    #[must_use]
+    pub fn capsules(&self) -> &CapsuleStore {
+        &self.capsules
     }
 
     /// After each change. Calls pay for one flag, which is set already unless a report was made since.

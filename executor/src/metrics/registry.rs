@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use udfleet_proto::v1::{FunctionMetrics, KeptRowErrors};
 
 use super::{ChangeMarks, FunctionStats};
+use crate::capsules::CapsuleStore;
 
 /// Counters of a function that has left stay for several reports to each coordinator.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
@@ -23,6 +24,8 @@ pub struct StatsRegistry {
     marks: Arc<ChangeMarks>,
     /// Batches of all functions that have arrived and are not answered.
     in_flight: Arc<AtomicU64>,
+    /// Batches that failed.
+    capsules: Arc<CapsuleStore>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +108,7 @@ impl StatsRegistry {
         if let Some(function) = state.functions.get(versioned) {
             return Arc::clone(&function.stats);
         }
-        let stats = Arc::new(FunctionStats::of(versioned, &self.marks, &self.in_flight));
+        let stats = Arc::new(FunctionStats::of(versioned, &self.marks, &self.in_flight, &self.capsules));
         stats.mark();
         state.functions.insert(versioned.to_owned(), CountedFunction { stats: Arc::clone(&stats), changed: 0 });
         stats
@@ -115,6 +118,12 @@ impl StatsRegistry {
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Batches of all functions that failed, where these keep them.
+    #[must_use]
+    pub fn capsules(&self) -> &CapsuleStore {
+        &self.capsules
     }
 
     /// The counters of a function, where there are any.
@@ -140,6 +149,7 @@ impl StatsRegistry {
     /// Forgets the counters of a function that this executor has let go, once each coordinator has had a report of them.
     pub fn forget(&self, versioned: &str) {
         let mut state = self.state.lock();
+        self.capsules.forget(versioned);
         if state.functions.contains_key(versioned) {
             state.left.insert(versioned.to_owned(), Instant::now());
         }

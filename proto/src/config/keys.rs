@@ -170,6 +170,21 @@ pub const ASYNC_RETRIES: Key = key(
 pub const ASYNC_RETRY_DELAY: Key =
     key("udfleet.async.retry-delay", integer(0, 86_400_000), "0", "Milliseconds before a row is tried again.");
 
+/// Whether failed batches are kept.
+pub const CAPSULES: Key = key(
+    "udfleet.capsules",
+    ValueType::Choice(&["off", "errors"]),
+    "off",
+    "`errors`: executors keep some of the batches that fail, with their values, so that they can be run again elsewhere: `udfleet replay`.",
+);
+/// Columns whose values are not kept.
+pub const CAPSULES_REDACT: Key = key(
+    "udfleet.capsules.redact",
+    ValueType::Text,
+    "",
+    "Comma list of columns, by name or by position from 0, whose values are null in kept batches; `*`: all.",
+);
+
 /// Every key, in the order of the reference page.
 pub const KEYS: &[Key] = &[
     EXECUTABLE,
@@ -197,4 +212,6 @@ pub const KEYS: &[Key] = &[
     ASYNC_TIMEOUT,
     ASYNC_RETRIES,
     ASYNC_RETRY_DELAY,
+    CAPSULES,
+    CAPSULES_REDACT,
 ];

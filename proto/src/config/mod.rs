@@ -84,6 +84,10 @@ impl Key {
                 Ok(_) => return Ok(()),
                 Err(_) => "all, none, or TCP ports with commas between them, such as 443,53".to_owned(),
             },
+            ValueType::Choice(choices) => match choices.contains(&value) {
+                true => return Ok(()),
+                false => choices.join(" or "),
+            },
         };
         Err(Error::new(
             ErrorCode::InvalidConfig,
@@ -146,6 +150,7 @@ mod tests {
             (ARROW_BATCH_SIZE.name, "many"),
             (METRIC_ENABLED.name, "yes"),
             (MEMORY_LIMIT.name, "12 parsecs"),
+            (CAPSULES.name, "on"),
         ] {
             let error = validate(&config(name, value)).unwrap_err();
             assert!(error.info().message.contains("expected"), "{error}");

@@ -18,6 +18,8 @@ pub enum ValueType {
     Size,
     /// `all`, `none` or TCP ports: `443,53`.
     Network,
+    /// One of these.
+    Choice(&'static [&'static str]),
 }
 
 impl ValueType {
@@ -30,6 +32,7 @@ impl ValueType {
             Self::Boolean => "boolean",
             Self::Size => "size",
             Self::Network => "all, none or ports",
+            Self::Choice(_) => "choice",
         }
     }
 }

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ._client.exchange import Exchange
     from ._client.fleet import Fleet, connect
     from ._local.fleet import LocalFleet, local
+    from ._replay.replaying import Replayed, replay
     from ._state.descriptors import (
         AggregatingStateDescriptor,
         ListStateDescriptor,
@@ -101,6 +102,8 @@ _LAZY = {
     "if_then_else": ".table.expression",
     "lit": ".table.expression",
     "local": "._local.fleet",
+    "replay": "._replay.replaying",
+    "Replayed": "._replay.replaying",
 }
 
 __all__ = [
@@ -144,6 +147,7 @@ __all__ = [
     "ReducingStateDescriptor",
     "RemoteException",
     "RemoteFrame",
+    "Replayed",
     "ResultTypeError",
     "Row",
     "RowKind",
@@ -175,6 +179,7 @@ __all__ = [
     "not_",
     "null_of",
     "or_",
+    "replay",
     "udaf",
     "udf",
     "udtaf",

@@ -15,6 +15,7 @@ from ._coordinators import Attempts, Coordinators
 from ._credentials import TokenSource
 from ._grpc import grpc
 from ._log_position import LogPosition
+from ._proto.udfleet.v1 import capsule_pb2 as capsule
 from ._proto.udfleet.v1 import cluster_pb2 as cluster
 from ._proto.udfleet.v1 import fleet_pb2 as fleet
 from ._proto.udfleet.v1 import keyed_pb2 as keyed
@@ -403,6 +404,20 @@ class Rpc:
         request = cluster.RowErrorsRequest(function=function)
         for answer in self._whole("Fleet/RowErrors", request, cluster.RowErrorsResponse):
             yield from answer.functions
+
+    def capsules(self, function: str) -> Iterator[capsule.CapsuleSummary]:
+        """Batches that failed and are kept."""
+        request = capsule.CapsulesRequest(function=function)
+        for answer in self._whole("Fleet/Capsules", request, capsule.CapsulesResponse):
+            yield from answer.capsules
+
+    def fetch_capsule(self, name: str) -> list[bytes]:
+        """Pieces of one of them."""
+        request = capsule.FetchCapsuleRequest(id=name)
+        answers = self._first(
+            lambda address, _: list(self._stream(address, "Fleet/FetchCapsule", request, capsule.FetchCapsuleResponse))
+        )
+        return [answer.data for answer in answers]
 
     def profile(self, function: str) -> Iterator[cluster.FunctionProfile]:
         """Where functions spend their time."""

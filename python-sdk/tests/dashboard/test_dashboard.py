@@ -79,7 +79,7 @@ class Load:
 def busy() -> Iterator[udfleet.LocalFleet]:
     with udfleet.local(executors=2, interpreters=1) as fleet:
         fleet.register_function("steady", udf(noisy, BIGINT, BIGINT), config={"python.profile.enabled": True})
-        fleet.register_function("failing", udf(failing, BIGINT, BIGINT))
+        fleet.register_function("failing", udf(failing, BIGINT, BIGINT), config={"udfleet.capsules": "errors"})
         with Load(fleet):
             yield fleet
 
@@ -133,6 +133,20 @@ def test_what_is_shown_is_what_happens(browser):
     browser.open(path="/functions/nothing")
     browser.wait(text="No function nothing is registered")
     browser.problems()
+
+
+def test_a_failed_batch_that_is_kept_can_be_had_from_the_page(browser, busy):
+    (capsule,) = busy.capsules("failing")[-1:]
+    for theme, width in [("light", 1440), ("dark", 400)]:
+        browser.view(theme=theme, width=width)
+        browser.open(path="/functions/failing?tab=Errors")
+        browser.click(selector=".capsules > summary")
+        browser.wait(selector=".capsules li", text=capsule.id)
+        assert f"/api/v1/capsules/{capsule.id}/file" in browser.html()
+        assert browser.overflow() <= 0 and browser.axe() == []
+        browser.click(selector=".capsules li details.menu summary")
+        browser.wait(selector=".capsules li details.menu[open]", text=f"udfleet replay {capsule.id} --pdb")
+    nothing_wrong(browser)
 
 
 def test_the_keyboard_goes_everywhere(browser):

@@ -131,14 +131,16 @@ def test_public_surface_is_frozen():
         "udf",
         "udtaf",
         "udtf",
+        "replay",
+        "Replayed",
     ]
     assert sorted(udfleet.__all__) == sorted(expected)
     assert all(getattr(udfleet, name) is not None for name in udfleet.__all__)
     parts = [part for part in udfleet.Fleet.__mro__ if part not in (Tables, object)]
     methods = [name for part in parts for name in vars(part) if not name.startswith("_")]
     assert sorted(methods) == [
-        "backup", "call", "certificate_ends", "check", "close", "coordinators", "create_token", "drain", "drop_function", "drop_stream", "exchange", "executors", "export_stream", "function",
-        "functions", "http_address", "import_stream", "logs", "meta_store_outage", "profile", "progress", "register_function", "restart", "restore", "revoke_token", "row_errors", "stream", "stream_state", "streams", "system_table", "tenants", "tokens",
+        "backup", "call", "capsules", "certificate_ends", "check", "close", "coordinators", "create_token", "drain", "drop_function", "drop_stream", "exchange", "executors", "export_stream", "function",
+        "functions", "http_address", "import_stream", "logs", "meta_store_outage", "profile", "progress", "register_function", "restart", "restore", "revoke_token", "row_errors", "save_capsule", "stream", "stream_state", "streams", "system_table", "tenants", "tokens",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         _ = udfleet.nothing

@@ -71,9 +71,10 @@ def test_boxes_lie_on_their_callers():
 def test_errors_are_shown_whole(run, monkeypatch):
     error = UserCodeError("ValueError: no", function="f@1", row=3, hint="look")
     monkeypatch.setattr(Fleet, "row_errors", lambda self, name: [RowErrorsView("executor-1", "f@1", 7, [error])])
+    monkeypatch.setattr(Fleet, "capsules", lambda self, name: [])
     done = run("errors", "f")
     assert "f@1 on executor-1: 7 rows failed" in done.stdout and "USER_CODE: f@1: row 3: ValueError: no" in done.stdout
-    (found,) = json.loads(run("errors", "--json").stdout)
+    (found,) = json.loads(run("errors", "--json").stdout)["row_errors"]
     assert (found["count"], found["first"][0]["code"]) == (7, "USER_CODE")
     monkeypatch.setattr(Fleet, "row_errors", lambda self, name: [])
-    assert "no row has failed" in run("errors").stderr
+    assert "nothing is kept" in run("errors").stderr

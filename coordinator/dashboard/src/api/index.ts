@@ -13,6 +13,7 @@ export type FunctionErrors = Schemas["FunctionErrors"];
 export type Waiting = Schemas["Waiting"];
 export type Activity = Schemas["Activity"];
 export type History = Schemas["History"];
+export type CapsuleRow = Schemas["CapsuleRow"];
 export type Profile = Schemas["Profile"];
 export type LogRow = Schemas["LogRow"];
 export type TimeSplit = Schemas["TimeSplit"];

@@ -104,6 +104,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/capsules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Failed batches of a function that are kept */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    name: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description It is in the body. */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CapsuleRow"][];
+                    };
+                };
+                /** @description What went wrong. */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["FailureBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/environments": {
         parameters: {
             query?: never;
@@ -1124,6 +1171,41 @@ export interface components {
              */
             to: number;
         };
+        /** @description A batch that failed and is kept. What it holds is read with the role inspect only. */
+        CapsuleRow: {
+            /**
+             * Format: uint64
+             * @description Of the rows that are kept.
+             */
+            bytes: number;
+            code: string;
+            /** @description Of the exception; empty: there was none. */
+            exception: string;
+            executor: string;
+            /**
+             * Format: uint64
+             * @description The first of these.
+             */
+            first_row: number;
+            /** @description `add@3`; of a query's stage, the function that failed, or all of them. */
+            function: string;
+            id: string;
+            /**
+             * Format: uint64
+             * @description How many of them are kept.
+             */
+            kept_rows: number;
+            message: string;
+            /** @description Columns whose values are left out. */
+            redacted: string[];
+            /**
+             * Format: uint64
+             * @description Of the batch that failed.
+             */
+            rows: number;
+            /** Format: int64 */
+            unix_ms: number;
+        };
         /** @description A coordinator of the fleet. */
         CoordinatorRow: {
             address: string;
@@ -1849,6 +1931,8 @@ export interface components {
         };
         /** @description Who asks. */
         WhoAmI: {
+            /** @description It may read batches that failed. */
+            inspects: boolean;
             /** @description How the caller has shown who it is: `anonymous` where the fleet asks for no token. */
             kind: string;
             /** @description Of the token; empty where it has no name. */

@@ -8,7 +8,7 @@ import { State } from "../parts/state";
 
 export function Executor({ id }: { id: string }) {
   const data = topic<ExecutorDetail>(`executor:${id}`).value;
-  const history = useHistory(`executor:${id}`);
+  const track = useHistory(`executor:${id}`);
   if (data === undefined) return <Loading />;
   if (data === null) return <p class="empty">No executor {id} is known here. It may have been away for long: <a href="/events">events</a> tell, or <a href="/executors">see all executors</a>.</p>;
   const row = data.executor;
@@ -34,9 +34,9 @@ export function Executor({ id }: { id: string }) {
       <div class="grid">
         <Card title="How it goes" wide more={<Windows />}>
           <div class="charts">
-            <Chart title="Rows a second" history={history} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
-            <Chart title="Busy interpreters" history={history} format={count} lines={[{ field: "run", label: "busy", colour: "convert" }, { field: "interpreters", label: "started", colour: "muted" }]} />
-            <Chart title="Memory of interpreters" history={history} format={bytes} lines={[{ field: "memory", label: "memory", colour: "queue" }]} />
+            <Chart title="Rows a second" track={track} format={rate} lines={[{ field: "rows", label: "rows", colour: "run" }]} />
+            <Chart title="Busy interpreters" track={track} format={count} lines={[{ field: "run", label: "busy", colour: "convert" }, { field: "interpreters", label: "started", colour: "muted" }]} />
+            <Chart title="Memory of interpreters" track={track} format={bytes} lines={[{ field: "memory", label: "memory", colour: "queue" }]} />
           </div>
         </Card>
         <Card title="What it is">

@@ -65,12 +65,12 @@ export function FunctionPage({ name }: { name: string }) {
 }
 
 function Now({ data, row }: { data: FunctionDetail; row: FunctionRow }) {
-  const history = useHistory(`function:${row.function}`);
+  const track = useHistory(`function:${row.function}`);
   const metrics = data.progress?.function === row.function ? data.progress.total.metrics : [];
   return (
     <div class="grid">
       <Card title="How it goes" wide more={<Windows />}>
-        <WorkCharts history={history} />
+        <WorkCharts track={track} />
       </Card>
       <Card title="Where the time goes"><Split split={row.split} legend /></Card>
       <Card title="Sizes of its batches"><Sizes sizes={data.batch_rows} /></Card>

@@ -9,7 +9,7 @@ import { WorkCharts } from "../parts/work";
 
 export function Overview() {
   const data = topic<Data>("overview").value;
-  const history = useHistory("fleet");
+  const track = useHistory("fleet");
   if (!data) return <Loading />;
   const ready = data.executors.ready ?? 0;
   const executors = Object.values(data.executors).reduce((sum, one) => sum + one, 0);
@@ -32,7 +32,7 @@ export function Overview() {
       </dl>
       <div class="grid">
         <Card title="Throughput and latency" wide>
-          <WorkCharts history={history} />
+          <WorkCharts track={track} />
         </Card>
         <Card title="Where the time goes"><Split split={data.split} legend /></Card>
         <Card title="Interpreters"><Slots data={data} /></Card>

@@ -24,22 +24,31 @@ export function Windows() {
   );
 }
 
+/** What was told last of how something went, and why there is nothing newer. */
+export interface Track {
+  history: History | null;
+  failed: string;
+}
+
 /** The history of a series, as it goes on. */
-export function useHistory(series: string): History | null {
-  const [history, setHistory] = useState<History | null>(null);
+export function useHistory(series: string): Track {
+  const [track, setTrack] = useState<Track>({ history: null, failed: "" });
   const window_ = chartWindow();
   useEffect(() => {
     let over = false;
     let last = -1e9;
-    setHistory(null);
+    setTrack({ history: null, failed: "" });
     const stop = effect(() => {
       const tick = second.value?.tick ?? 0;
       // Counts from the beginning again after a restart.
       if (tick >= last && tick - last < (EVERY[window_] ?? 10)) return;
       last = tick;
       ask<History>(`/history?series=${encodeURIComponent(series)}&window=${window_}`).then(
-        (came) => { if (!over) setHistory(came); },
-        () => undefined,
+        (history) => { if (!over) setTrack({ history, failed: "" }); },
+        (error: unknown) => {
+          const failed = error instanceof Error ? error.message : String(error);
+          if (!over) setTrack((former) => ({ ...former, failed }));
+        },
       );
     });
     return () => {
@@ -47,7 +56,7 @@ export function useHistory(series: string): History | null {
       stop();
     };
   }, [series, window_]);
-  return history;
+  return track;
 }
 
 interface Line {
@@ -58,14 +67,14 @@ interface Line {
 
 interface Props {
   title: string;
-  history: History | null;
+  track: Track;
   lines: Line[];
   format: (value: number) => string;
 }
 
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-export function Chart({ title, history, lines, format }: Props) {
+export function Chart({ title, track: { history, failed }, lines, format }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef<uPlot.AlignedData>([[]]);
@@ -126,6 +135,7 @@ export function Chart({ title, history, lines, format }: Props) {
           <span key={line.field}><i style={{ background: `var(--${line.colour})` }} />{line.label} <b>{newest(index) === null ? "–" : format(newest(index) ?? 0)}</b></span>
         ))}</span>
       </figcaption>
+      {failed && <p class={history ? "muted" : "empty"} role="status">{history ? `Nothing newer: ${failed}` : failed}</p>}
       {history && length === 0 ? <p class="empty">Nothing was called yet, so there is nothing to draw.</p> : (
         <div ref={place} class="plot" role="img" aria-label={`${title}: ${said}`} />
       )}

@@ -1,6 +1,7 @@
 // What fails, and why.
 import type { FunctionErrors } from "../api";
 import { bytes, count, percent, rate } from "../format";
+import { Capsules } from "./capsules";
 import { Card, Copy, Since, functionLink } from "./small";
 import { State } from "./state";
 
@@ -25,6 +26,7 @@ export function Failures({ all }: { all: FunctionErrors[] }) {
             </div>
           ))}
           {one.groups.map((group, index) => <Kind key={group.example.code + group.exception + group.first_unix_ms} group={group} open={index === 0} />)}
+          {one.errors > 0 && <Capsules name={one.function} />}
         </Card>
       ))}
     </div>

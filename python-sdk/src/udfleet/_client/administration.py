@@ -37,7 +37,7 @@ class Administration:
     ) -> NewToken:
         """Makes a token. Its text is in what this returns, and nowhere else: the fleet keeps a hash.
 
-        :param roles: of `admin`, `register`, `call`, `observe`.
+        :param roles: of `admin`, `register`, `call`, `observe`, `inspect`.
         :param functions: patterns of the functions that it may register, drop and call; none: all.
         :param tenant: whose use it counts as; empty: its name.
         :param expires: how long it lasts; None: for ever, or a day for a join token.

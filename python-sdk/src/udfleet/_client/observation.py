@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
 from .. import __version__
-from . import arguments, system_tables
+from . import arguments, capsules, system_tables
+from .capsules import CapsuleView
 from .views import (
     ExecutorView,
     LogRecord,
@@ -79,6 +81,20 @@ class Observation:
         """
         arguments.text(name, "the name of a function")
         return [row_errors_view(kept) for kept in self._rpc.row_errors(name)]
+
+    def capsules(self, name: str = "") -> list[CapsuleView]:
+        """Batches of a function, or of all, that failed and are kept, the newest first.
+
+        Only functions registered with the key `udfleet.capsules` keep any.
+        """
+        return capsules.listed(self._rpc, arguments.text(name, "the name of a function"))
+
+    def save_capsule(self, capsule: str, path: str | os.PathLike[str]) -> None:
+        """Writes a batch that failed into a new file, for `udfleet.replay`. It takes a token with the role `inspect`.
+
+        :param capsule: the id of one of `capsules`.
+        """
+        capsules.save(self._rpc, arguments.text(capsule, "the id of a capsule"), path)
 
     def profile(self, name: str = "") -> list[ProfileView]:
         """Where a function, or all, spends its time, per executor.

@@ -106,10 +106,8 @@ class Processes:
     ) -> list[str]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 8 // 10 // executors
-        environments = environments_dir or os.environ.get("UDFLEET_EXECUTOR_ENVIRONMENTS_DIR")
-        environments = environments or str(_cache_folder() / "environments")
         options = ["--coordinator", self.address, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
-        options += ["--environments-dir", environments, "--memory", str(memory)]
+        options += ["--environments-dir", str(environments_folder(environments_dir)), "--memory", str(memory)]
         options += ["--interpreters-per-environment", str(interpreters or max(1, cores // executors))]
         uv = binaries.find_uv()
         options += ["--uv", uv] if uv else []
@@ -171,9 +169,11 @@ def _check_secrets(values: Mapping[str, str]) -> None:
             )
 
 
-def _cache_folder() -> Path:
+def environments_folder(given: str | None) -> Path:
+    """Where built environments of local fleets lie."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "udfleet"
+    named = given or os.environ.get("UDFLEET_EXECUTOR_ENVIRONMENTS_DIR")
+    return Path(named) if named else Path(base) / "udfleet" / "environments"
 
 
 class LocalFleet(Fleet):

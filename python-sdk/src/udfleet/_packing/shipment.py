@@ -38,6 +38,10 @@ class Shipment:
         """A tar that holds a folder under its own name."""
         return self._add(name, PathContent(path, os.path.basename(path)))
 
+    def holds(self, digest: str) -> bool:
+        """Whether it has content of this hash."""
+        return digest in self._contents
+
     def _add(self, name: str, content: Content) -> function_pb2.Artifact:
         try:
             artifact = function_pb2.Artifact(hash=content.digest, name=name, size=content.size)

@@ -9,17 +9,24 @@ from . import output
 from .shared import connected, function_name, json_option
 
 
-@click.command(short_help="Rows that failed without failing a call.")
+@click.command(short_help="Batches and rows that failed.")
 @function_name("name", required=False)
 @json_option
 @click.pass_context
 def errors(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Rows of function NAME, or of all, that failed under on_error null or skip: how many, and the first few."""
+    """What failed in function NAME, or in all: batches that are kept, which `udfleet replay` runs again, and rows
+    under on_error null or skip.
+    """
     with connected(ctx) as fleet:
-        found = fleet.row_errors(name)
+        capsules, found = fleet.capsules(name), fleet.row_errors(name)
     if as_json:
-        output.print_json(found)
+        output.print_json({"capsules": capsules, "row_errors": found})
         return
+    for capsule in capsules:
+        what = f"{capsule.code} ({capsule.exception})" if capsule.exception else capsule.code
+        rows = f"{capsule.kept_rows} of {output.count(capsule.rows, 'row')} kept"
+        print(f"capsule {capsule.id}: {capsule.function} on {capsule.executor}, {capsule.time:%Y-%m-%d %H:%M:%S}")
+        print(f"    {visible(what)}, {rows}\n    {visible(capsule.message.splitlines()[0])}\n")
     for view in found:
         rows = "row" if view.count == 1 else "rows"
         print(f"{view.function} on {view.executor}: {view.count} {rows} failed")
@@ -27,5 +34,9 @@ def errors(ctx: click.Context, name: str, as_json: bool) -> None:
             text = visible(f"{error.code}: {error}")
             print("\n".join(f"    {line}" for line in text.splitlines()))
         print()
-    if not found:
-        output.say("no row has failed; rows are kept here where on_error is null or skip")
+    if capsules:
+        output.say(f"udfleet replay {capsules[0].id} runs the newest batch here")
+    if not found and not capsules:
+        output.say(
+            "nothing is kept: rows are where on_error is null or skip, batches where udfleet.capsules is set to errors"
+        )

@@ -78,7 +78,7 @@ def up(
         http_listen=http_listen,
         data_dir=data_dir,
         secrets_dir=secrets_dir,
-        secret_values=dict(_secret(secret) for secret in secret_names),
+        secret_values=dict(secret_value(secret) for secret in secret_names),
         report=output.say,
     )
     try:
@@ -97,7 +97,7 @@ def up(
         processes.stop()
 
 
-def _secret(option: str) -> tuple[str, str]:
+def secret_value(option: str) -> tuple[str, str]:
     """Its name and value. Values are no part of the command line, which everybody on the machine can read."""
     name, _, file = option.partition("=")
     if not file:

@@ -24,6 +24,7 @@ from .logs import logs
 from .profile import profile
 from .programs import certs, coordinator, executor
 from .register import register
+from .replay import replay
 from .restart import restart
 from .state import state as state_group
 from .state import streams
@@ -110,7 +111,7 @@ def cli(
 
 
 for _command in (
-    up, down, status, top, why, functions, register, call, drop, logs, progress, errors, events, profile, env,
+    up, down, status, top, why, functions, register, call, drop, logs, progress, errors, replay, events, profile, env,
     restart, drain, streams, state_group, backup, restore, token_group, audit, support_bundle, clickhouse,
     completion, certs, coordinator, executor,
 ):  # fmt: skip

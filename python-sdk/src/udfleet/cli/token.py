@@ -33,7 +33,7 @@ def token() -> None:
 
 @token.command(short_help="Make a token.")
 @click.argument("name")
-@click.option("--role", "-r", "roles", multiple=True, help="admin, register, call or observe; repeatable.")
+@click.option("--role", "-r", "roles", multiple=True, help="admin, register, call, observe or inspect; repeatable.")
 @click.option(
     "--functions",
     "-f",
@@ -59,7 +59,7 @@ def create(
     if join and (roles or functions or tenant):
         raise click.UsageError("--join makes an executor's token, which has no roles, functions or tenant")
     if not join and not roles:
-        raise click.UsageError("a token needs at least one --role: admin, register, call or observe")
+        raise click.UsageError("a token needs at least one --role: admin, register, call, observe or inspect")
     with connected(ctx) as fleet:
         made = fleet.create_token(name, roles, functions=functions, tenant=tenant, expires=expires, join=join)
     if as_json:

@@ -1,3 +1,4 @@
+from . import capsule_pb2 as _capsule_pb2
 from . import error_pb2 as _error_pb2
 from . import metrics_pb2 as _metrics_pb2
 from google.protobuf.internal import containers as _containers

@@ -1,3 +1,4 @@
+from . import capsule_pb2 as _capsule_pb2
 from . import cluster_pb2 as _cluster_pb2
 from . import error_pb2 as _error_pb2
 from . import function_pb2 as _function_pb2
