@@ -1,5 +1,7 @@
 //! Pages of metrics, in Prometheus' text format.
 
+mod times;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
@@ -10,6 +12,8 @@ use crate::auth::LoginFailures;
 use crate::engine::Engines;
 use crate::tenant::{LimitName, Tenants};
 use crate::tls::Credentials;
+
+pub use times::FunctionTimes;
 
 /// A page of the numbers that `record` sets. Each page has a recorder of its own: series of what has gone end.
 pub fn page(record: impl FnOnce()) -> String {

@@ -55,6 +55,13 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
+    /// How many durations of at most `2^doubling` microseconds were counted.
+    #[must_use]
+    pub fn up_to_micros_log2(&self, doubling: u32) -> u64 {
+        let last = doubling as usize * PER_DOUBLING as usize;
+        self.counts.iter().take(last + 1).sum()
+    }
+
     /// The duration in milliseconds below which the share `q` (0 to 1) lies; 0 when nothing was counted.
     #[must_use]
     pub fn quantile_ms(&self, q: f64) -> f64 {

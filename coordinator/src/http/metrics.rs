@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tenants, record_tls};
+use udfleet_edge::metrics::{
+    FunctionTimes, page, record_engines, record_login_failures, record_series, record_tenants, record_tls,
+};
 use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::Credentials;
 use udfleet_proto::error::Error;
@@ -79,7 +81,10 @@ impl Exporter {
     pub async fn render(&self) -> Result<String, Error> {
         let snapshot = self.fleet.fresh_snapshot().await?;
         let functions = snapshot.progress(None);
-        Ok(page(|| {
+        let times = FunctionTimes::new("udfleet_function_seconds_total", "udfleet_function_latency_seconds");
+        let totals = functions.iter().take(MOST_FUNCTIONS).filter_map(|progress| progress.total.as_ref());
+        let times = totals.fold(times, FunctionTimes::with).render();
+        let rest = page(|| {
             describe();
             record_router(&self.stats);
             record_engines(&self.engines);
@@ -97,7 +102,8 @@ impl Exporter {
                 all.collect::<Vec<_>>()
             };
             shown.flat_map(user).take(MOST_USER_SERIES).for_each(record_series);
-        }))
+        });
+        Ok(rest + &times)
     }
 }
 
@@ -131,9 +137,7 @@ fn describe() {
     describe_counter!("udfleet_function_merged_total", "Batches that went to an interpreter in one call with others");
     describe_counter!("udfleet_function_row_errors_total", "Rows that failed and were answered with null or left out");
     describe_counter!("udfleet_function_bytes_total", "Bytes of batch bodies");
-    describe_counter!("udfleet_function_nanoseconds_total", "Time of batches, by where it went");
     describe_gauge!("udfleet_function_in_flight", "Batches accepted and not yet answered");
-    describe_gauge!("udfleet_function_latency_seconds", "From arrival of a batch to its answer, by quantile");
     describe_gauge!("udfleet_function_peak_memory_bytes", "The most memory an interpreter took");
 }
 
@@ -185,19 +189,5 @@ fn record_function(progress: &FunctionProgress) {
     for (direction, bytes) in [("in", total.bytes_in), ("out", total.bytes_out)] {
         counter!("udfleet_function_bytes_total", "function" => function.clone(), "direction" => direction)
             .absolute(bytes);
-    }
-    let parts = [
-        ("queue", total.queue_ns),
-        ("transfer", total.transfer_ns),
-        ("convert", total.convert_ns),
-        ("run", total.run_ns),
-        ("cpu", total.cpu_ns),
-    ];
-    for (part, nanos) in parts {
-        counter!("udfleet_function_nanoseconds_total", "function" => function.clone(), "part" => part).absolute(nanos);
-    }
-    for (quantile, millis) in [("0.5", progress.p50_ms), ("0.95", progress.p95_ms), ("0.99", progress.p99_ms)] {
-        gauge!("udfleet_function_latency_seconds", "function" => function.clone(), "quantile" => quantile)
-            .set(millis / 1e3);
     }
 }

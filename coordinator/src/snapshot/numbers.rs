@@ -173,6 +173,7 @@ fn add(sum: &mut FunctionMetrics, more: &FunctionMetrics) {
     sum.convert_ns += more.convert_ns;
     sum.run_ns += more.run_ns;
     sum.cpu_ns += more.cpu_ns;
+    sum.latency_ns += more.latency_ns;
     sum.row_errors += more.row_errors;
     batch_rows::merge(&mut sum.batch_rows, &more.batch_rows);
     error_groups::merge(&mut sum.failures, &more.failures);

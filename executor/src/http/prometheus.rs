@@ -5,9 +5,10 @@ use std::sync::Arc;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use udfleet_edge::auth::LoginFailures;
 use udfleet_edge::engine::Engines;
-use udfleet_edge::metrics::{page, record_engines, record_login_failures, record_series, record_tenants, record_tls};
+use udfleet_edge::metrics::{
+    FunctionTimes, page, record_engines, record_login_failures, record_series, record_tenants, record_tls,
+};
 use udfleet_edge::tenant::Tenants;
-use udfleet_proto::histogram::Histogram;
 use udfleet_proto::user_series::{Series, series};
 use udfleet_proto::v1::{FunctionMetrics, SandboxLevel};
 
@@ -35,7 +36,8 @@ impl Exporter {
     }
 
     pub(super) fn render(&self) -> String {
-        page(|| {
+        let functions = self.context.stats.snapshot();
+        let rest = page(|| {
             describe();
             let (interpreters, rss) = self.context.memory.totals();
             gauge!("udfleet_executor_interpreters").set(interpreters);
@@ -47,10 +49,10 @@ impl Exporter {
             record_login_failures(&self.failures);
             record_tenants(&self.tenants);
             self.context.credentials.iter().for_each(|credentials| record_tls(credentials));
-            let functions = self.context.stats.snapshot();
             functions.iter().for_each(function);
             functions.iter().flat_map(user).take(MAX_USER_SERIES).for_each(record_series);
-        })
+        });
+        rest + &times(&functions)
     }
 }
 
@@ -73,18 +75,10 @@ fn describe() {
         "Rows that failed and were answered with null or left out."
     );
     describe_counter!("udfleet_executor_function_bytes_total", "Bytes of batch bodies.");
-    describe_counter!(
-        "udfleet_executor_function_nanoseconds_total",
-        "Time of batches by part; cpu overlaps convert and run."
-    );
     describe_gauge!("udfleet_executor_function_in_flight", "Batches accepted and not yet answered.");
     describe_gauge!(
         "udfleet_executor_function_peak_memory_bytes",
         "The most memory of an interpreter that holds the function."
-    );
-    describe_gauge!(
-        "udfleet_executor_function_latency_seconds",
-        "From arrival of a batch to its answer, since the start."
     );
 }
 
@@ -92,6 +86,13 @@ fn record_sandbox(level: SandboxLevel) {
     for known in SandboxLevel::KNOWN {
         gauge!("udfleet_executor_sandbox", "level" => known.word()).set(f64::from(u8::from(known == level)));
     }
+}
+
+/// Where the functions' time goes.
+fn times(functions: &[FunctionMetrics]) -> String {
+    let families =
+        FunctionTimes::new("udfleet_executor_function_seconds_total", "udfleet_executor_function_latency_seconds");
+    functions.iter().fold(families, FunctionTimes::with).render()
 }
 
 /// What a function's user code counts.
@@ -111,23 +112,8 @@ fn function(m: &FunctionMetrics) {
     for (direction, bytes) in [("in", m.bytes_in), ("out", m.bytes_out)] {
         counter!("udfleet_executor_function_bytes_total", with("direction", direction)).absolute(bytes);
     }
-    let parts = [
-        ("queue", m.queue_ns),
-        ("transfer", m.transfer_ns),
-        ("convert", m.convert_ns),
-        ("run", m.run_ns),
-        ("cpu", m.cpu_ns),
-    ];
-    for (part, nanoseconds) in parts {
-        counter!("udfleet_executor_function_nanoseconds_total", with("part", part)).absolute(nanoseconds);
-    }
     gauge!("udfleet_executor_function_in_flight", base()).set(m.in_flight as f64);
     gauge!("udfleet_executor_function_peak_memory_bytes", base()).set(m.peak_memory_bytes as f64);
-    let latency = m.latency.as_ref().map(Histogram::from_proto).unwrap_or_default();
-    for (label, quantile) in [("0.5", 0.5), ("0.95", 0.95), ("0.99", 0.99)] {
-        gauge!("udfleet_executor_function_latency_seconds", with("quantile", label))
-            .set(latency.quantile_ms(quantile) / 1e3);
-    }
 }
 
 #[cfg(test)]
@@ -136,25 +122,19 @@ mod tests {
 
     #[test]
     fn functions_have_their_numbers() {
-        let mut latency = Histogram::default();
-        latency.record(2_000_000);
-        let metrics = FunctionMetrics {
-            function: "add@3".into(),
-            rows: 42,
-            run_ns: 7,
-            latency: Some(latency.to_proto()),
-            ..FunctionMetrics::default()
-        };
+        let metrics =
+            FunctionMetrics { function: "add@3".into(), rows: 42, run_ns: 7_000_000, ..FunctionMetrics::default() };
         let text = page(|| {
             describe();
             function(&metrics);
             function(&metrics);
         });
         assert!(text.contains("udfleet_executor_function_rows_total{function=\"add@3\"} 42"), "{text}");
-        assert!(text.contains("part=\"run\"} 7"), "{text}");
+        let text = times(&[metrics]);
         assert!(
-            text.contains("udfleet_executor_function_latency_seconds{function=\"add@3\",quantile=\"0.5\"} 0.00"),
+            text.contains("udfleet_executor_function_seconds_total{function=\"add@3\",part=\"run\"} 0.007"),
             "{text}"
         );
+        assert!(text.contains("udfleet_executor_function_latency_seconds_count{function=\"add@3\"} 0"), "{text}");
     }
 }

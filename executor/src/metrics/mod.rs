@@ -151,6 +151,7 @@ impl FunctionStats {
         m.convert_ns += batch.convert_ns;
         m.run_ns += batch.run_ns;
         m.cpu_ns += batch.cpu_ns;
+        m.latency_ns += batch.total_ns;
         counted.latency.record(batch.total_ns);
         drop(counted);
         self.mark();

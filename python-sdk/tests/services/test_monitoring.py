@@ -35,8 +35,8 @@ def parsed(path: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def promtool(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60)
+def promtool(*arguments: str, stdin: str | None = None) -> None:
+    done = subprocess.run(["promtool", *arguments], input=stdin, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -60,8 +60,8 @@ WELL = [
     series('udfleet_executors{state="lost",instance="c1"}', "0x30"),
     series('udfleet_function_calls_total{function="f@1",instance="c1"}', "0+100x30"),
     series('udfleet_function_errors_total{function="f@1",instance="c1"}', "0+1x30"),
-    series('udfleet_function_nanoseconds_total{function="f@1",part="queue",instance="c1"}', "0+100x30"),
-    series('udfleet_function_nanoseconds_total{function="f@1",part="run",instance="c1"}', "0+1000x30"),
+    series('udfleet_function_seconds_total{function="f@1",part="queue",instance="c1"}', "0+100x30"),
+    series('udfleet_function_seconds_total{function="f@1",part="run",instance="c1"}', "0+1000x30"),
 ]
 FAULTS = {
     "UdfleetCoordinatorAway": ('up{job="coordinator",instance="c2"}', "0x30"),
@@ -71,7 +71,7 @@ FAULTS = {
     "UdfleetNoExecutor": ('udfleet_executors{state="ready",instance="c1"}', "0x30"),
     "UdfleetErrors": ('udfleet_function_errors_total{function="f@1",instance="c1"}', "0+10x30"),
     "UdfleetQueue": (
-        'udfleet_function_nanoseconds_total{function="f@1",part="queue",instance="c1"}',
+        'udfleet_function_seconds_total{function="f@1",part="queue",instance="c1"}',
         "0+5000x30",
     ),
     "UdfleetEtcdMemberAway": ('up{job="etcd",instance="m1"}', "0x30"),
@@ -168,7 +168,7 @@ def ask(prometheus: str, path: str, **parameters: str) -> Any:
 
 
 @needs_prometheus
-def test_the_dashboard_shows_a_real_fleet(prometheus: tuple[str, str]):
+def test_the_dashboard_shows_a_real_fleet(prometheus: tuple[str, str], nodes: Nodes):
     address, own = prometheus
     with udfleet.connect(address) as fleet:
         fleet.register_function("plus", udf(lambda a: a + 1, BIGINT, BIGINT))
@@ -180,6 +180,10 @@ def test_the_dashboard_shows_a_real_fleet(prometheus: tuple[str, str]):
             return all(result and result["result"] for result in results.values())
 
         eventually("each panel has something to show", shown)
+    for name in ("c", "e"):
+        # Names, units and kinds as Prometheus wants them.
+        with urllib.request.urlopen(f"http://{nodes.ready[name]['http']}/metrics", timeout=10) as page:
+            promtool("check", "metrics", stdin=page.read().decode())
     rules = ask(own, "rules")["groups"][0]["rules"]
     assert len(rules) == len(FAULTS) and {rule["health"] for rule in rules} == {"ok"}
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []

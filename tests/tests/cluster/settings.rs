@@ -138,7 +138,7 @@ async fn health_and_metrics() {
         eventually(&format!("{address} has counted"), counted).await;
         let (_, page) = get(address, "/metrics").await;
         for part in ["queue", "transfer", "convert", "run", "cpu"] {
-            let series = format!("{prefix}_nanoseconds_total{{function=\"double@1\",part=\"{part}\"}}");
+            let series = format!("{prefix}_seconds_total{{function=\"double@1\",part=\"{part}\"}}");
             assert!(page.contains(&series), "{address}: {series} in\n{page}");
         }
         for line in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {

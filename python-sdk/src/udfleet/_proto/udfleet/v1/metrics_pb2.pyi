@@ -32,7 +32,7 @@ class Histogram(_message.Message):
     def __init__(self, bucket: _Optional[_Iterable[int]] = ..., count: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FunctionMetrics(_message.Message):
-    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user", "merged", "failures", "failures_unchanged", "batch_rows")
+    __slots__ = ("function", "calls", "rows", "errors", "retries", "bytes_in", "bytes_out", "in_flight", "queue_ns", "transfer_ns", "convert_ns", "run_ns", "cpu_ns", "latency", "peak_memory_bytes", "row_errors", "user", "merged", "failures", "failures_unchanged", "batch_rows", "latency_ns")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class FunctionMetrics(_message.Message):
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     FAILURES_UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_NS_FIELD_NUMBER: _ClassVar[int]
     function: str
     calls: int
     rows: int
@@ -75,7 +76,8 @@ class FunctionMetrics(_message.Message):
     failures: _containers.RepeatedCompositeFieldContainer[ErrorGroup]
     failures_unchanged: bool
     batch_rows: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ..., merged: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[ErrorGroup, _Mapping]]] = ..., failures_unchanged: _Optional[bool] = ..., batch_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+    latency_ns: int
+    def __init__(self, function: _Optional[str] = ..., calls: _Optional[int] = ..., rows: _Optional[int] = ..., errors: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., in_flight: _Optional[int] = ..., queue_ns: _Optional[int] = ..., transfer_ns: _Optional[int] = ..., convert_ns: _Optional[int] = ..., run_ns: _Optional[int] = ..., cpu_ns: _Optional[int] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., row_errors: _Optional[int] = ..., user: _Optional[_Iterable[_Union[UserMetric, _Mapping]]] = ..., merged: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[ErrorGroup, _Mapping]]] = ..., failures_unchanged: _Optional[bool] = ..., batch_rows: _Optional[_Iterable[int]] = ..., latency_ns: _Optional[int] = ...) -> None: ...
 
 class ErrorGroup(_message.Message):
     __slots__ = ("count", "first_unix_ms", "last_unix_ms", "newest", "exception", "file", "line")
