@@ -87,7 +87,17 @@ impl StateAccess {
         Err(Error::new(ErrorCode::NoCapacity, message).hint("close the stream while it is read, or try again"))
     }
 
-    async fn scan(&self, stream: &str, entry: &StreamEntry, partition: u32, prefixes: &[&[u8]]) -> Result<Scan, Error> {
+    /// What a partition has of a stream under some prefixes.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub async fn scan(
+        &self,
+        stream: &str,
+        entry: &StreamEntry,
+        partition: u32,
+        prefixes: &[&[u8]],
+    ) -> Result<Scan, Error> {
         let prefixes: Vec<Bytes> = prefixes.iter().map(|prefix| Bytes::copy_from_slice(prefix)).collect();
         self.at_owner(entry, partition, |mut client, epoch| {
             let request = ScanPartition {

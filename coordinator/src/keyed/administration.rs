@@ -15,6 +15,7 @@ use udfleet_state::{PositionRecord, stream_position};
 
 use super::access::Scan;
 use super::entry::{StreamEntry, StreamStatus, check_id, family, key_schema, new_state, unusable};
+use super::retained::RETAINED;
 use super::service::StreamsService;
 use crate::audit::AuditEvent;
 use crate::registry::MAX_PARTITIONS;
@@ -139,7 +140,8 @@ fn chunks(info: StreamInfo, scans: Vec<Scan>) -> StateChunks {
             let record = std::mem::take(&mut scan.record);
             yield StateChunk { partition, record, ..StateChunk::default() };
             while let Some(message) = scan.entries.message().await? {
-                let entries: Vec<StateEntry> = message.entries;
+                // Results that were retained are no state, and too large for a message.
+                let entries: Vec<StateEntry> = message.entries.into_iter().filter(|entry| entry.key != RETAINED).collect();
                 if !entries.is_empty() {
                     yield StateChunk { partition, entries, ..StateChunk::default() };
                 }

@@ -18,8 +18,8 @@ const PART_BYTES: usize = 4 << 20;
 
 /// Results of one partition.
 pub struct PartitionResults<'a> {
-    /// The row of the bundle that each row of the partition is.
-    pub rows: &'a [u32],
+    /// The row of the bundle that each row of the partition is; none: its results are left out.
+    pub rows: &'a [Option<u32>],
     /// Batches, whose first column is the row of the partition that a result is for.
     pub batches: &'a [(Bytes, Bytes)],
 }
@@ -49,7 +49,7 @@ pub fn merged(schema: &SchemaRef, partitions: &[PartitionResults<'_>]) -> Result
             batches.push(batch);
         }
     }
-    let mut positions: Vec<u32> = (0..order.len() as u32).collect();
+    let mut positions: Vec<u32> = (0..order.len() as u32).filter(|at| order[*at as usize].is_some()).collect();
     positions.sort_by_key(|position| order[*position as usize]);
     let sorted = guarded(|| {
         let all = concat_batches(schema, &batches)?;
@@ -108,8 +108,8 @@ mod tests {
         let first = [batch(&schema, &[0, 0, 2], &[10, 11, 30]), batch(&schema, &[3], &[50])];
         let second = [batch(&schema, &[0], &[20])];
         let partitions = [
-            PartitionResults { rows: &[0, 2, 3, 5], batches: &first },
-            PartitionResults { rows: &[1, 4], batches: &second },
+            PartitionResults { rows: &[0, 2, 3, 5].map(Some), batches: &first },
+            PartitionResults { rows: &[1, 4].map(Some), batches: &second },
         ];
         assert_eq!(values(&schema, merged(&schema, &partitions).unwrap()), [10, 11, 20, 30, 50]);
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_bundle_without_results_is_one_empty_part() {
         let schema = schema();
-        let parts = merged(&schema, &[PartitionResults { rows: &[0], batches: &[] }]).unwrap();
+        let parts = merged(&schema, &[PartitionResults { rows: &[Some(0)], batches: &[] }]).unwrap();
         assert_eq!(parts.len(), 1);
         assert!(values(&schema, parts).is_empty());
     }
@@ -126,6 +126,6 @@ mod tests {
     fn a_result_for_no_row_is_refused() {
         let schema = schema();
         let batches = [batch(&schema, &[1], &[10])];
-        assert!(merged(&schema, &[PartitionResults { rows: &[0], batches: &batches }]).is_err());
+        assert!(merged(&schema, &[PartitionResults { rows: &[Some(0)], batches: &batches }]).is_err());
     }
 }

@@ -22,6 +22,8 @@ pub struct BundleRows {
     pub header: Bytes,
     /// See `header`.
     pub body: Bytes,
+    /// Where results are retained, which rows of the cut these are.
+    pub retained: Vec<u32>,
 }
 
 /// A request as it travels; `rows` are those of a bundle to run.
@@ -45,6 +47,7 @@ pub fn request(request: Request, rows: Option<&BundleRows>) -> partition_request
                     schema: rows.schema,
                     header: rows.header,
                     body: rows.body,
+                    retained_rows: rows.retained,
                     ..run
                 },
                 None => run,

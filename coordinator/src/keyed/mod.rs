@@ -13,6 +13,7 @@ mod owners;
 mod partition;
 mod process;
 mod registry;
+mod retained;
 mod service;
 
 pub use access::StateAccess;

@@ -13,11 +13,13 @@ use udfleet_proto::ipc;
 use udfleet_proto::v1::{ErrorCode, OpenStream, StreamOpened, SubmitBundle};
 use udfleet_state::{RowSpan, stream_position};
 
+use super::access::StateAccess;
 use super::cut::{Cutter, piece};
 use super::merge::{PartitionResults, merged, result_schema};
 use super::message::BundleRows;
 use super::partition::{Partition, StreamContext};
-use super::registry::{Opening, StreamRegistry};
+use super::registry::Opening;
+use super::retained::{Retained, parts};
 
 /// An open stream.
 pub struct StreamProcess {
@@ -33,6 +35,10 @@ pub struct StreamProcess {
     position: u64,
     /// What was delivered and is not committed.
     pending: Option<Pending>,
+    /// Results are kept with each commit.
+    retains: bool,
+    /// Those of clients before.
+    retained: Retained,
 }
 
 struct Pending {
@@ -53,7 +59,7 @@ impl StreamProcess {
     /// Where it can't be opened: what is asked for makes no sense, or a partition has no owner.
     pub async fn open(
         mut context: StreamContext,
-        registry: &StreamRegistry,
+        access: &StateAccess,
         open: &OpenStream,
     ) -> Result<(Self, StreamOpened), Error> {
         let function = Arc::clone(&context.function);
@@ -69,23 +75,43 @@ impl StreamProcess {
             partitions: keyed.partitions,
             key_schema: &cutter.key_schema(),
         };
-        let entry = registry.begin(&opening).await?;
-        context.state = entry.state;
+        let entry = access.registry.begin(&opening).await?;
+        context.state.clone_from(&entry.state);
         let session = entry.session;
         let results: SchemaRef = Arc::new(Schema::new(result_fields(definition)));
         let context = Arc::new(context);
         let opening = (0..keyed.partitions).map(|number| Partition::open(Arc::clone(&context), number, session));
         let partitions = try_join_all(opening).await?;
         let position = stream_position(partitions.iter().map(Partition::record));
+        let retained = if open.retain_results {
+            Retained::read(access, &context.stream, &entry).await?
+        } else {
+            Retained::default()
+        };
         let opened = StreamOpened {
             function: context.function.name.clone(),
             position,
             schema: ipc::schema_message(&result_schema(&results)).data_header,
             bundle_rows: BUNDLE_SIZE.integer(&context.function.definition.config),
             bundle_ms: BUNDLE_TIME.integer(&context.function.definition.config),
+            retained_first: retained.whole(position),
         };
         let key_columns = open.key_columns;
-        Ok((Self { context, session, cutter, key_columns, results, partitions, position, pending: None }, opened))
+        Ok((
+            Self {
+                context,
+                session,
+                cutter,
+                key_columns,
+                results,
+                partitions,
+                position,
+                pending: None,
+                retains: open.retain_results,
+                retained,
+            },
+            opened,
+        ))
     }
 
     /// The stream's id.
@@ -101,6 +127,16 @@ impl StreamProcess {
     /// The offset of the row that comes next.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The results of the bundle that was committed last, as messages, where they were retained.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    pub fn last_results(&self) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        let Some(first) = self.retained.whole(self.position) else { return Ok(Vec::new()) };
+        let kept = self.retained.between(first, self.position);
+        merged(&self.results, &parts(&kept).collect::<Vec<_>>())
     }
 
     /// Runs the next rows; their results, as messages.
@@ -129,15 +165,21 @@ impl StreamProcess {
             let Some(first) = share.rows.first() else { continue };
             let (header, body) = piece(&batch, &share.rows)?;
             let schema = self.cutter.schema().clone();
-            let rows = BundleRows { key_columns: self.key_columns, now_ms, schema, header, body };
+            let retained = if self.retains { share.rows.clone() } else { Vec::new() };
+            let rows = BundleRows { key_columns: self.key_columns, now_ms, schema, header, body, retained };
             let first = self.position + u64::from(*first);
             runs.push(partition.run(RowSpan { first, end, cut_first: self.position, cut_partitions }, rows));
         }
         try_join_all(runs).await.map_err(|error| error.function(&self.context.function.name))?;
-        let results: Vec<PartitionResults<'_>> = shares
+        // Rows that were applied before, whose client may not have got their results.
+        let kept = self.retained.between(self.position, end);
+        let rows: Vec<Vec<Option<u32>>> =
+            shares.iter().map(|share| share.rows.iter().copied().map(Some).collect()).collect();
+        let ran = shares
             .iter()
-            .map(|share| PartitionResults { rows: &share.rows, batches: self.partitions[share.partition].results() })
-            .collect();
+            .zip(&rows)
+            .map(|(share, rows)| PartitionResults { rows, batches: self.partitions[share.partition].results() });
+        let results: Vec<PartitionResults<'_>> = ran.chain(parts(&kept)).collect();
         let messages = merged(&self.results, &results)?;
         let partitions = shares.iter().map(|share| share.partition).collect();
         self.pending = Some(Pending { end, partitions });

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -88,7 +89,7 @@ impl StreamsService {
             token: self.access.token.clone(),
             owners: self.access.owners.clone(),
         };
-        let (process, opened) = StreamProcess::open(context, &self.access.registry, &open).await?;
+        let (process, opened) = StreamProcess::open(context, &self.access, &open).await?;
         Ok((process, response(stream_response::Kind::Opened(opened))))
     }
 
@@ -103,6 +104,10 @@ impl StreamsService {
         let mut process = match self.open(first, &caller).await {
             Ok((process, opened)) => {
                 let _ = responses.send(Ok(opened)).await;
+                let last = process.last_results();
+                if let Err(error) = deliver(last, &responses).await {
+                    return failed(&responses, error).await;
+                }
                 process
             }
             Err(error) => return failed(&responses, error).await,
@@ -168,22 +173,31 @@ async fn within(note: impl Future<Output = Result<(), Error>>) {
     }
 }
 
+/// Sends the results of a bundle.
+async fn deliver(
+    parts: Result<Vec<(Bytes, Bytes)>, Error>,
+    responses: &mpsc::Sender<Result<StreamResponse, Status>>,
+) -> Result<(), Error> {
+    let mut parts = parts?.into_iter().peekable();
+    while let Some((header, body)) = parts.next() {
+        let delivered = BundleDelivered { header, body, last: parts.peek().is_none() };
+        let message = response(stream_response::Kind::Delivered(delivered));
+        responses.send(Ok(message)).await.map_err(gone)?;
+    }
+    Ok(())
+}
+
+fn gone<T>(_: T) -> Error {
+    Error::internal("the client has gone")
+}
+
 async fn step(
     process: &mut StreamProcess,
     request: StreamRequest,
     responses: &mpsc::Sender<Result<StreamResponse, Status>>,
 ) -> Result<(), Error> {
-    let gone = |_| Error::internal("the client has gone");
     match request.kind {
-        Some(stream_request::Kind::Submit(bundle)) => {
-            let mut parts = process.run(bundle).await?.into_iter().peekable();
-            while let Some((header, body)) = parts.next() {
-                let delivered = BundleDelivered { header, body, last: parts.peek().is_none() };
-                let message = response(stream_response::Kind::Delivered(delivered));
-                responses.send(Ok(message)).await.map_err(gone)?;
-            }
-            Ok(())
-        }
+        Some(stream_request::Kind::Submit(bundle)) => deliver(process.run(bundle).await, responses).await,
         Some(stream_request::Kind::Commit(_)) => {
             let position = process.commit().await?;
             let message = response(stream_response::Kind::Committed(BundleCommitted { position }));

@@ -8,7 +8,7 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::partitions_server::Partitions as Service;
 use udfleet_proto::v1::{
     DropStateRequest, ErrorCode, LoadPartition, PartitionAborted, PartitionLoaded, PartitionReply, PartitionRequest,
-    PartitionRun, ScanPartition, StateDropped, StateEntry, partition_reply, partition_request,
+    PartitionRun, RetainedResults, ScanPartition, StateDropped, StateEntry, partition_reply, partition_request,
 };
 use udfleet_state::{Header, PositionRecord};
 use udfleet_state_store::{Commit, StateChange};
@@ -72,7 +72,13 @@ impl PartitionsService {
 
 fn run_input(run: PartitionRun) -> RunInput {
     let rows = BundleRows { schema: run.schema, header: run.header, body: run.body };
-    RunInput { rows, key_columns: run.key_columns, now_ms: run.now_ms }
+    let retained = (!run.retained_rows.is_empty()).then(|| RetainedResults {
+        cut_first: run.cut_first,
+        end: run.end,
+        rows: run.retained_rows,
+        results: Vec::new(),
+    });
+    RunInput { rows, key_columns: run.key_columns, now_ms: run.now_ms, retained }
 }
 
 fn check_folder(state: &str) -> Result<(), Error> {

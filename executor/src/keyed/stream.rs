@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prost::Message as _;
 use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::{KeyedBundle, PartitionReply};
+use udfleet_proto::v1::{KeyedBundle, PartitionReply, PartitionResults, RetainedResults};
 use udfleet_state::{
     BundleAttempt, Digest, Header, OwnerEffect, OwnerEvent, PositionRecord, Reply, Request, StreamOwner,
 };
@@ -27,7 +28,12 @@ pub struct RunInput {
     pub key_columns: u32,
     /// The bundle's time.
     pub now_ms: u64,
+    /// What is to be kept of its results, where anything is: without the results themselves.
+    pub retained: Option<RetainedResults>,
 }
+
+/// Where a partition keeps the results of its last bundle: no key's state can begin like this.
+const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
 
 /// What a stream needs of its surroundings.
 pub struct StreamContext {
@@ -162,7 +168,12 @@ impl PartitionStream {
             return Err(failure.function(&context.function.name));
         }
         let results = ran?;
-        let changes = changes.collect().await?;
+        let mut changes = changes.collect().await?;
+        if let Some(mut retained) = input.retained {
+            let results = results.iter().cloned();
+            retained.results = results.map(|(header, body)| PartitionResults { header, body }).collect();
+            changes.push(StateChange { key: RETAINED.to_vec(), value: Some(retained.encode_to_vec()) });
+        }
         self.instance = Some(instance);
         let digest = digest(&results);
         self.held = Some(Held { changes, results });

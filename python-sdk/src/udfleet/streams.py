@@ -37,6 +37,8 @@ class Bundle:
         self.rows = rows
         """How many rows it has."""
         self.is_committed = False
+        self.is_retained = False
+        """It was committed by a client before, which may have died before it wrote these results."""
 
     def to_arrow(self) -> pa.Table:
         """Its results, in the order of the rows that gave them."""
@@ -86,6 +88,7 @@ class KeyedStream:
         self._bundle_rows = max(1, opened.bundle_rows)
         self._bundle_seconds = opened.bundle_ms / 1000
         self.schema: pa.Schema = schema_of(opened.schema)
+        self._retained = self._retained_bundle(opened.retained_first) if opened.HasField("retained_first") else None
 
     def __enter__(self) -> KeyedStream:
         return self
@@ -96,7 +99,13 @@ class KeyedStream:
         self.close()
 
     def __iter__(self) -> Iterator[Bundle]:
-        """Bundles; each has to be committed before the next, which the loop does unless commits are manual."""
+        """Bundles; each has to be committed before the next, which the loop does unless commits are manual.
+
+        With `retain_results` the first one is that which was committed last.
+        """
+        if self._retained is not None:
+            retained, self._retained = self._retained, None
+            yield retained
         for batch in self._cut(self._batches(self.position)):
             bundle = self._submit(batch)
             yield bundle
@@ -133,6 +142,11 @@ class KeyedStream:
         if held:
             yield pa.concat_batches(held)
 
+    def _retained_bundle(self, first_row: int) -> Bundle:
+        bundle = Bundle(self, first_row, self.position - first_row, self._results())
+        bundle.is_committed = bundle.is_retained = True
+        return bundle
+
     def _submit(self, batch: pa.RecordBatch) -> Bundle:
         self._check_open()
         message = pa.ipc.read_message(batch.serialize())
@@ -140,14 +154,17 @@ class KeyedStream:
             first_row=self.position, header=message.metadata.to_pybytes(), body=message.body.to_pybytes()
         )
         self._requests.put(keyed_pb2.StreamRequest(submit=submit))
+        self._pending = Bundle(self, self.position, batch.num_rows, self._results())
+        return self._pending
+
+    def _results(self) -> list[pa.RecordBatch]:
         results = []
         is_last = False
         while not is_last:
             part = self._answer("delivered").delivered
             results.append(pa.ipc.read_record_batch(pa.py_buffer(_framed(part.header, part.body)), self.schema))
             is_last = part.last
-        self._pending = Bundle(self, self.position, batch.num_rows, results)
-        return self._pending
+        return results
 
     def _commit(self, bundle: Bundle) -> None:
         self._check_open()

@@ -90,6 +90,28 @@ def stream_of(fleet: udfleet.Fleet, stream: str, batches: Any, commit: str = "au
     return table.key_by("user").process("counting(row)").open_stream(stream, commit=commit)
 
 
+class Kinds(KeyedProcessFunction):
+    """What each row does to its table."""
+
+    def process_element(self, value: Any, ctx: Any) -> Any:
+        yield f"{value.get_row_kind()} {value.row}"
+
+
+def test_rows_of_a_changelog_have_kinds(counting: udfleet.LocalFleet) -> None:
+    counting.register_function("kinds", keyed_process(Kinds, DataTypes.BIGINT(), DataTypes.STRING()), partitions=2)
+    columns = {"user": ["a", "b", "a", "a"], "row": pa.array([1, 2, 3, 4], pa.int64()), "op": [0, 1, 2, 3]}
+    table = counting.from_batches([pa.record_batch(columns)], row_kind="op")
+    with table.key_by("user").process("kinds(row)").open_stream("kinds") as stream:
+        results = [row for bundle in stream for row in bundle.to_pylist()]
+    assert [next(iter(row.values())) for row in results] == ["+I 1", "-U 2", "+U 3", "-D 4"]
+    other = counting.from_batches([pa.record_batch({**columns, "op": [0, 1, 2, 4]})], row_kind="op")
+    with (
+        pytest.raises(udfleet.InvalidInputError),
+        other.key_by("user").process("kinds(row)").open_stream("k") as stream,
+    ):
+        list(stream)
+
+
 def test_rows_go_in_and_results_come_out_in_order(counting: udfleet.LocalFleet) -> None:
     results: list[dict[str, Any]] = []
     with stream_of(counting, "plain", rows(95)) as stream:

@@ -79,6 +79,7 @@ class Tables:
         batches: Callable[[int], Iterator[pa.RecordBatch]],
         commits_itself: bool,
         reset: bool = False,
+        retain_results: bool = False,
     ) -> KeyedStream:
         message = pa.ipc.read_message(schema.serialize())
         opening = keyed_pb2.OpenStream(
@@ -87,6 +88,7 @@ class Tables:
             key_columns=key_columns,
             schema=message.metadata.to_pybytes(),
             reset=reset,
+            retain_results=retain_results,
         )
         return KeyedStream(self._rpc, opening, batches, commits_itself)
 

@@ -56,6 +56,7 @@ class PlanFleet(Protocol):
         batches: Callable[[int], Iterator[pa.RecordBatch]],
         commits_itself: bool,
         reset: bool = False,
+        retain_results: bool = False,
     ) -> KeyedStream:
         """A stream of key columns and arguments, which are given from a row on."""
 

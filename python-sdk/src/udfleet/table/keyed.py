@@ -56,7 +56,9 @@ class KeyedCall:
         self._arguments = arguments
         self._row_kind = row_kind
 
-    def open_stream(self, stream: str, *, commit: str = "auto", reset: bool = False) -> KeyedStream:
+    def open_stream(
+        self, stream: str, *, commit: str = "auto", reset: bool = False, retain_results: bool = False
+    ) -> KeyedStream:
         """Opens the stream with this id, or opens it again: it goes on with the first row that is not applied.
 
         The table has to give the same rows in the same order each time. Another process that has the stream is refused
@@ -64,13 +66,22 @@ class KeyedCall:
 
         :param stream: letters, digits and `_-.:`. Its state is that of the function, in all versions that can read it.
         :param commit: "auto": a bundle is committed when the loop asks for the next; "manual": by `bundle.commit()`.
+        :param retain_results: the results of each bundle are kept with its commit until the next one. The stream's next
+            client that asks for them gets them first, in a bundle that is committed already and has `is_retained`.
         :param reset: begin anew with the first row: what there is of the stream is deleted.
         """
         if commit not in ("auto", "manual"):
             raise InvalidInputError(f"commit is 'auto' or 'manual', not {commit!r}")
         schema = self._columns_of(self._table._arrow_schema())
         return self._table._fleet._open_stream(
-            stream, self._function, len(self._keys), schema, self._batches, commit == "auto", bool(reset)
+            stream,
+            self._function,
+            len(self._keys),
+            schema,
+            self._batches,
+            commit == "auto",
+            bool(reset),
+            bool(retain_results),
         )
 
     def _columns_of(self, schema: pa.Schema) -> pa.Schema:

@@ -29,13 +29,12 @@ ROW_KIND = "row_kind"
 def open_stream(
     table: Table,
     stream: str,
-    commit: str,
     update_before: bool,
     state_ttl: timedelta | None,
     partitions: int | None,
-    reset: bool,
+    options: dict[str, Any],
 ) -> KeyedStream:
-    """The stream of a table whose last step groups."""
+    """The stream of a table whose last step groups; `options` are those of any stream."""
     step = table._steps[-1] if table._steps else None
     before = type(table)(table._fleet, table._source, table._steps[:-1])
     groups = _Groups(before, _changes_of(before))
@@ -66,8 +65,7 @@ def open_stream(
     result = DataTypes.ROW([*fields, Field(ROW_KIND, DataTypes.TINYINT().not_null())])
     inputs = [field.data_type for field in groups.input_fields()]
     function = table._fleet._group_function(spec, groups.functions, inputs, result, partitions)
-    call = KeyedCall(groups.input, tuple(groups.keys), function, groups.columns)
-    return call.open_stream(stream, commit=commit, reset=reset)
+    return KeyedCall(groups.input, tuple(groups.keys), function, groups.columns).open_stream(stream, **options)
 
 
 def _milliseconds(ttl: timedelta | None) -> int | None:

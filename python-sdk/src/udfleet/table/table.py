@@ -122,20 +122,23 @@ class Table:
         state_ttl: timedelta | None = None,
         partitions: int | None = None,
         reset: bool = False,
+        retain_results: bool = False,
     ) -> KeyedStream:
         """Opens a stream of this table's groups: `group_by("user").select("user, sum(x) as s").open_stream("sums")`.
 
         Its bundles are changes of the groups' table: `row_kind`, the last column, is 0 where a row is inserted, 1 and 2
         for the rows before and after an update, 3 where one is deleted.
 
-        :param stream: the id of the stream, as for `key_by(...).process(...)`; so are `commit` and `reset`.
+        :param stream: the id of the stream, as for `key_by(...).process(...)`; so are `commit`,
+            `reset` and `retain_results`.
         :param update_before: whether rows before updates are told.
         :param state_ttl: groups that had no row for so long are forgotten; None: never.
         :param partitions: into how many the groups fall, 1 to 256; 16 by default.
         """
         from .stream_groups import open_stream
 
-        return open_stream(self, stream, commit, update_before, state_ttl, partitions, reset)
+        options = {"commit": commit, "reset": reset, "retain_results": retain_results}
+        return open_stream(self, stream, update_before, state_ttl, partitions, options)
 
     def group_by(self, *keys: Any) -> GroupedTable:
         """Groups of rows with equal keys."""

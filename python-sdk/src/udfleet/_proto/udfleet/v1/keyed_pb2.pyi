@@ -19,18 +19,20 @@ class StreamRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[OpenStream, _Mapping]] = ..., submit: _Optional[_Union[SubmitBundle, _Mapping]] = ..., commit: _Optional[_Union[CommitBundle, _Mapping]] = ...) -> None: ...
 
 class OpenStream(_message.Message):
-    __slots__ = ("stream", "function", "key_columns", "schema", "reset")
+    __slots__ = ("stream", "function", "key_columns", "schema", "reset", "retain_results")
     STREAM_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     KEY_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_RESULTS_FIELD_NUMBER: _ClassVar[int]
     stream: str
     function: str
     key_columns: int
     schema: bytes
     reset: bool
-    def __init__(self, stream: _Optional[str] = ..., function: _Optional[str] = ..., key_columns: _Optional[int] = ..., schema: _Optional[bytes] = ..., reset: _Optional[bool] = ...) -> None: ...
+    retain_results: bool
+    def __init__(self, stream: _Optional[str] = ..., function: _Optional[str] = ..., key_columns: _Optional[int] = ..., schema: _Optional[bytes] = ..., reset: _Optional[bool] = ..., retain_results: _Optional[bool] = ...) -> None: ...
 
 class SubmitBundle(_message.Message):
     __slots__ = ("first_row", "header", "body")
@@ -59,18 +61,20 @@ class StreamResponse(_message.Message):
     def __init__(self, opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., delivered: _Optional[_Union[BundleDelivered, _Mapping]] = ..., committed: _Optional[_Union[BundleCommitted, _Mapping]] = ..., failed: _Optional[_Union[_error_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
 
 class StreamOpened(_message.Message):
-    __slots__ = ("function", "position", "schema", "bundle_rows", "bundle_ms")
+    __slots__ = ("function", "position", "schema", "bundle_rows", "bundle_ms", "retained_first")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_ROWS_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_MS_FIELD_NUMBER: _ClassVar[int]
+    RETAINED_FIRST_FIELD_NUMBER: _ClassVar[int]
     function: str
     position: int
     schema: bytes
     bundle_rows: int
     bundle_ms: int
-    def __init__(self, function: _Optional[str] = ..., position: _Optional[int] = ..., schema: _Optional[bytes] = ..., bundle_rows: _Optional[int] = ..., bundle_ms: _Optional[int] = ...) -> None: ...
+    retained_first: int
+    def __init__(self, function: _Optional[str] = ..., position: _Optional[int] = ..., schema: _Optional[bytes] = ..., bundle_rows: _Optional[int] = ..., bundle_ms: _Optional[int] = ..., retained_first: _Optional[int] = ...) -> None: ...
 
 class BundleDelivered(_message.Message):
     __slots__ = ("header", "body", "last")
@@ -209,7 +213,7 @@ class PartitionAttempt(_message.Message):
     def __init__(self, bundle: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class PartitionRun(_message.Message):
-    __slots__ = ("attempt", "first", "end", "cut_first", "cut_partitions", "key_columns", "now_ms", "schema", "header", "body")
+    __slots__ = ("attempt", "first", "end", "cut_first", "cut_partitions", "key_columns", "now_ms", "schema", "header", "body", "retained_rows")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +224,7 @@ class PartitionRun(_message.Message):
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
+    RETAINED_ROWS_FIELD_NUMBER: _ClassVar[int]
     attempt: PartitionAttempt
     first: int
     end: int
@@ -230,7 +235,20 @@ class PartitionRun(_message.Message):
     schema: bytes
     header: bytes
     body: bytes
-    def __init__(self, attempt: _Optional[_Union[PartitionAttempt, _Mapping]] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., cut_first: _Optional[int] = ..., cut_partitions: _Optional[int] = ..., key_columns: _Optional[int] = ..., now_ms: _Optional[int] = ..., schema: _Optional[bytes] = ..., header: _Optional[bytes] = ..., body: _Optional[bytes] = ...) -> None: ...
+    retained_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, attempt: _Optional[_Union[PartitionAttempt, _Mapping]] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., cut_first: _Optional[int] = ..., cut_partitions: _Optional[int] = ..., key_columns: _Optional[int] = ..., now_ms: _Optional[int] = ..., schema: _Optional[bytes] = ..., header: _Optional[bytes] = ..., body: _Optional[bytes] = ..., retained_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class RetainedResults(_message.Message):
+    __slots__ = ("cut_first", "end", "rows", "results")
+    CUT_FIRST_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    cut_first: int
+    end: int
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    results: _containers.RepeatedCompositeFieldContainer[PartitionResults]
+    def __init__(self, cut_first: _Optional[int] = ..., end: _Optional[int] = ..., rows: _Optional[_Iterable[int]] = ..., results: _Optional[_Iterable[_Union[PartitionResults, _Mapping]]] = ...) -> None: ...
 
 class PartitionConfirm(_message.Message):
     __slots__ = ("attempt", "digest")

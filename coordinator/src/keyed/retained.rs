@@ -1,0 +1,103 @@
+//! Results that partitions keep with their last commit, for the stream's next client: the one before may have died without them.
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use prost::Message as _;
+use udfleet_proto::error::Error;
+use udfleet_proto::v1::RetainedResults;
+
+use super::access::StateAccess;
+use super::entry::StreamEntry;
+use super::merge::PartitionResults;
+
+/// Where they lie among a partition's state.
+pub const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
+
+/// What one partition has kept of its last bundle.
+pub struct RetainedBundle {
+    first: u64,
+    end: u64,
+    rows: Vec<u32>,
+    batches: Vec<(Bytes, Bytes)>,
+}
+
+/// What the partitions of a stream have kept.
+#[derive(Default)]
+pub struct Retained(Vec<RetainedBundle>);
+
+impl Retained {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where a partition can't be read.
+    pub async fn read(access: &StateAccess, stream: &str, entry: &StreamEntry) -> Result<Self, Error> {
+        let reads = (0..entry.partitions).map(|partition| async move {
+            let mut scan = access.scan(stream, entry, partition, &[RETAINED]).await?;
+            let mut found = None;
+            while let Some(message) = scan.entries.message().await.map_err(|status| Error::from(&status))? {
+                found = message.entries.into_iter().next().or(found);
+            }
+            found.map(|entry| RetainedBundle::decode(entry.value)).transpose()
+        });
+        Ok(Self(try_join_all(reads).await?.into_iter().flatten().collect()))
+    }
+
+    /// The first row of the bundle that ends at `position`, where its results are kept.
+    ///
+    /// Where a later one was committed in some partitions, that one is not whole any more, and its client has got it.
+    pub fn whole(&self, position: u64) -> Option<u64> {
+        if self.0.iter().any(|bundle| bundle.end > position) {
+            return None;
+        }
+        self.0.iter().filter(|bundle| bundle.end == position).map(|bundle| bundle.first).max()
+    }
+
+    /// The rows from `first` to `end` whose results are kept, counted from `first`; nothing of partitions without any.
+    pub fn between(&self, first: u64, end: u64) -> Vec<(Vec<Option<u32>>, &[(Bytes, Bytes)])> {
+        let of = |bundle: &RetainedBundle, row: &u32| {
+            let row = bundle.first + u64::from(*row);
+            (first..end).contains(&row).then(|| (row - first) as u32)
+        };
+        let bundles = self.0.iter().map(|bundle| {
+            let rows: Vec<_> = bundle.rows.iter().map(|row| of(bundle, row)).collect();
+            (rows, bundle.batches.as_slice())
+        });
+        bundles.filter(|(rows, _)| rows.iter().any(Option::is_some)).collect()
+    }
+}
+
+impl RetainedBundle {
+    fn decode(bytes: Bytes) -> Result<Self, Error> {
+        let kept = RetainedResults::decode(bytes).map_err(|e| Error::internal(format!("retained results: {e}")))?;
+        let batches = kept.results.into_iter().map(|part| (part.header, part.body)).collect();
+        Ok(Self { first: kept.cut_first, end: kept.end, rows: kept.rows, batches })
+    }
+}
+
+/// As parts of a bundle's results.
+pub fn parts<'a>(kept: &'a [(Vec<Option<u32>>, &'a [(Bytes, Bytes)])]) -> impl Iterator<Item = PartitionResults<'a>> {
+    kept.iter().map(|(rows, batches)| PartitionResults { rows, batches })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(first: u64, end: u64, rows: &[u32]) -> RetainedBundle {
+        RetainedBundle { first, end, rows: rows.to_vec(), batches: Vec::new() }
+    }
+
+    #[test]
+    fn the_last_bundle_is_the_one_that_ends_where_the_stream_stands() {
+        let retained = Retained(vec![bundle(0, 10, &[1]), bundle(10, 20, &[0, 3])]);
+        assert_eq!((retained.whole(20), retained.whole(10), retained.whole(30)), (Some(10), None, None));
+    }
+
+    #[test]
+    fn rows_are_counted_from_where_the_bundle_begins_that_they_are_asked_for() {
+        let retained = Retained(vec![bundle(0, 10, &[1]), bundle(10, 20, &[0, 3, 9])]);
+        let found = retained.between(12, 18);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, [None, Some(1), None]);
+    }
+}
