@@ -21,6 +21,10 @@ pub struct RetainedBundle {
     batches: Vec<(Bytes, Bytes)>,
 }
 
+/// What a partition has kept of some rows: for each row that its batches are of, its offset among those that were asked
+/// for, and the batches.
+pub type KeptRows<'a> = (Vec<Option<u32>>, &'a [(Bytes, Bytes)]);
+
 /// What the partitions of a stream have kept.
 #[derive(Default)]
 pub struct Retained(Vec<RetainedBundle>);
@@ -53,7 +57,7 @@ impl Retained {
     }
 
     /// The rows from `first` to `end` whose results are kept, counted from `first`; nothing of partitions without any.
-    pub fn between(&self, first: u64, end: u64) -> Vec<(Vec<Option<u32>>, &[(Bytes, Bytes)])> {
+    pub fn between(&self, first: u64, end: u64) -> Vec<KeptRows<'_>> {
         let of = |bundle: &RetainedBundle, row: &u32| {
             let row = bundle.first + u64::from(*row);
             (first..end).contains(&row).then(|| (row - first) as u32)
@@ -75,7 +79,7 @@ impl RetainedBundle {
 }
 
 /// As parts of a bundle's results.
-pub fn parts<'a>(kept: &'a [(Vec<Option<u32>>, &'a [(Bytes, Bytes)])]) -> impl Iterator<Item = PartitionResults<'a>> {
+pub fn parts<'a>(kept: &'a [KeptRows<'a>]) -> impl Iterator<Item = PartitionResults<'a>> {
     kept.iter().map(|(rows, batches)| PartitionResults { rows, batches })
 }
 

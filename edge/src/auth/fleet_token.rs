@@ -111,7 +111,7 @@ impl FleetToken {
         let (known, shown) = (self.known.load(), SecretHash::of(token));
         // All of them are compared, whichever it is.
         let matching = known.holders.iter().filter(|(hash, _)| hash.matches(&shown));
-        matching.map(|(_, holder)| Arc::clone(holder)).last()
+        matching.fold(None, |_, (_, holder)| Some(Arc::clone(holder)))
     }
 
     /// True while the token is let in that this caller has shown; callers that were let in otherwise have shown none.
