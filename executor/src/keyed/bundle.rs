@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use udfleet_proto::error::Error;
@@ -15,6 +16,8 @@ use crate::link::{BundleState, Change, StateAnswer, StateRequest};
 const MAX_CHANGES: usize = 64 << 20;
 /// The most entries of a page.
 const MAX_PAGE: usize = 10_000;
+/// An answer ends with the value that reaches so many bytes: the function asks on from there.
+const MAX_ANSWER: usize = 16 << 20;
 
 /// The changes of a bundle, held back until it is confirmed.
 pub struct BundleChanges {
@@ -71,6 +74,13 @@ impl BundleChanges {
         Ok(changes)
     }
 
+    /// The function hears why its request can't be answered, and the bundle fails for it whatever the function makes of that.
+    fn failed(&self, error: Error) -> StateAnswer {
+        let why = error.info().message.clone();
+        self.failure.lock().get_or_insert(error);
+        StateAnswer::Failed(why)
+    }
+
     async fn read(&self, keys: Vec<Vec<u8>>) -> Result<StateAnswer, Error> {
         let overlay = self.overlay.read().await;
         let mut values: Vec<_> = keys.iter().map(|key| overlay.get(key)).collect();
@@ -78,12 +88,15 @@ impl BundleChanges {
         let wanted: Vec<usize> = (0..keys.len()).filter(|index| values[*index].is_none()).collect();
         if !wanted.is_empty() {
             let stored: Vec<Vec<u8>> = wanted.iter().map(|index| keys[*index].clone()).collect();
-            let stored = self.store.read(&self.stream, &stored).await.map_err(|error| unreadable(&error))?;
+            let stored = self.store.read_first(&self.stream, &stored, MAX_ANSWER).await;
+            let stored = stored.map_err(|error| unreadable(&error))?;
             for (index, value) in wanted.into_iter().zip(stored) {
                 values[index] = Some(value);
             }
         }
-        Ok(StateAnswer::Values(values.into_iter().map(Option::flatten).collect()))
+        // Up to the first that was not read.
+        let values = values.into_iter().map_while(|value| value);
+        Ok(StateAnswer::Values(first(values, |value| value.as_ref().map_or(0, Bytes::len))))
     }
 
     async fn page(&self, prefix: &[u8], after: Option<Vec<u8>>, limit: usize) -> Result<StateAnswer, Error> {
@@ -95,10 +108,11 @@ impl BundleChanges {
             let page = page.map_err(|error| unreadable(&error))?;
             let end = page.entries.last().map(|(key, _)| key.to_vec());
             entries.extend(overlay.seen(prefix, after.as_deref(), page.entries, page.is_last));
-            let is_last = page.is_last && entries.len() <= limit;
-            if is_last || entries.len() >= limit {
-                entries.truncate(limit);
-                return Ok(StateAnswer::Page { entries, is_last });
+            let bytes: usize = entries.iter().map(entry_bytes).sum();
+            if page.is_last || entries.len() >= limit || bytes >= MAX_ANSWER {
+                let found = entries.len();
+                let entries = first(entries.into_iter().take(limit), entry_bytes);
+                return Ok(StateAnswer::Page { is_last: page.is_last && entries.len() == found, entries });
             }
             after = end;
         }
@@ -119,12 +133,27 @@ impl BundleState for BundleChanges {
             StateRequest::Page { prefix, after, limit } => self.page(&prefix, after, limit).await,
             StateRequest::Write { cleared, changes } => self.write(cleared, changes).await,
         };
-        answer.unwrap_or_else(|error| {
-            let why = error.info().message.clone();
-            self.failure.lock().get_or_insert(error);
-            StateAnswer::Failed(why)
-        })
+        answer.unwrap_or_else(|error| self.failed(error))
     }
+
+    fn too_long(&self) -> StateAnswer {
+        self.failed(too_many())
+    }
+}
+
+/// The first items whose bytes an answer holds; one at least.
+fn first<T>(items: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut held = 0;
+    let fits = |item: &T| {
+        let fits = held < MAX_ANSWER;
+        held += bytes(item);
+        fits
+    };
+    items.take_while(fits).collect()
+}
+
+fn entry_bytes((key, value): &(Bytes, Bytes)) -> usize {
+    key.len() + value.len()
 }
 
 fn too_many() -> Error {
@@ -139,4 +168,16 @@ pub fn unreadable(error: &StoreError) -> Error {
         _ => ErrorCode::NoCapacity,
     };
     Error::new(code, format!("keyed state: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_with_the_item_that_fills_it() {
+        assert_eq!(first([0, 1, MAX_ANSWER - 1, 5, 6].into_iter(), |size| *size), [0, 1, MAX_ANSWER - 1]);
+        assert_eq!(first([MAX_ANSWER * 3, 0].into_iter(), |size| *size), [MAX_ANSWER * 3], "one at least");
+        assert!(first(std::iter::empty::<usize>(), |size| *size).is_empty());
+    }
 }

@@ -8,6 +8,9 @@ use udfleet_state_store::StateChange;
 
 use crate::link::Change;
 
+/// What a change takes in memory beside its key and its value, about.
+const ENTRY_BYTES: usize = 64;
+
 /// Changes on top of what is stored.
 #[derive(Debug, Default)]
 pub struct Overlay {
@@ -20,7 +23,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Bytes of keys and values that it holds.
+    /// Bytes that it takes in memory, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -44,19 +47,19 @@ impl Overlay {
             }
             self.lengths.insert(prefix.len());
             if self.cleared.insert(prefix.clone()) {
-                self.bytes += prefix.len();
+                self.bytes += ENTRY_BYTES + prefix.len();
             }
         }
         for (key, value) in changes {
             self.forget(&key);
-            self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+            self.bytes += ENTRY_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len);
             self.changes.insert(key, value);
         }
     }
 
     fn forget(&mut self, key: &[u8]) {
         if let Some(value) = self.changes.remove(key) {
-            self.bytes -= key.len() + value.map_or(0, |value| value.len());
+            self.bytes -= ENTRY_BYTES + key.len() + value.map_or(0, |value| value.len());
         }
     }
 
@@ -173,10 +176,10 @@ mod tests {
     fn bytes_are_counted_as_they_come_and_go() {
         let mut overlay = Overlay::default();
         overlay.write(Vec::new(), vec![put("key", "value")]);
-        assert_eq!(overlay.bytes(), 8);
+        assert_eq!(overlay.bytes(), ENTRY_BYTES + 8);
         overlay.write(Vec::new(), vec![put("key", "v")]);
-        assert_eq!(overlay.bytes(), 4);
+        assert_eq!(overlay.bytes(), ENTRY_BYTES + 4);
         overlay.write(vec![b"k".to_vec()], Vec::new());
-        assert_eq!(overlay.bytes(), 1, "the prefix itself");
+        assert_eq!(overlay.bytes(), ENTRY_BYTES + 1, "the prefix itself");
     }
 }

@@ -19,6 +19,9 @@ const MAX_REQUEST: usize = 64 << 20;
 pub trait BundleState: Send + Sync {
     /// Answers the bundle's function.
     async fn answer(&self, request: StateRequest) -> StateAnswer;
+
+    /// Answers a request that is longer than any may be, and was not read.
+    fn too_long(&self) -> StateAnswer;
 }
 
 /// The bundles that run in the interpreters of this executor, by the number that each was sent with.
@@ -59,42 +62,59 @@ impl RunningBundles {
             Ok(decoded) => decoded,
             Err(malformed) => return StateAnswer::Failed(malformed.to_string()),
         };
-        let state = self.0.lock().get(&token).cloned();
-        match state {
+        match self.of(token) {
             Some(state) => state.answer(request).await,
-            None => StateAnswer::Failed("keyed state can be used while a row is processed, and not later".to_owned()),
+            None => no_bundle(),
         }
+    }
+
+    fn of(&self, token: u64) -> Option<Arc<dyn BundleState>> {
+        self.0.lock().get(&token).cloned()
     }
 }
 
-/// Answers an interpreter until it ends, or sends what is no request.
+fn no_bundle() -> StateAnswer {
+    StateAnswer::Failed("keyed state can be used while a row is processed, and not later".to_owned())
+}
+
+/// What an interpreter has sent.
+enum Received {
+    Request,
+    /// Too much to be read, with the token of a bundle. It is skipped, so that the interpreter can go on.
+    TooLong(u64),
+}
+
+/// Answers an interpreter until it ends.
 pub(super) async fn serve(mut socket: UnixStream, bundles: Arc<RunningBundles>) {
     let mut request = Vec::new();
     loop {
-        match receive(&mut socket, &mut request).await {
-            Ok(()) => {}
+        let answer = match receive(&mut socket, &mut request).await {
+            Ok(Received::Request) => bundles.answer(&request).await,
+            Ok(Received::TooLong(token)) => bundles.of(token).map_or_else(no_bundle, |state| state.too_long()),
             Err(error) => {
                 if error.kind() != io::ErrorKind::UnexpectedEof {
                     tracing::warn!(%error, "an interpreter is not answered about keyed state any more");
                 }
                 return;
             }
-        }
-        let answer = encode(&bundles.answer(&request).await);
-        if socket.write_all(&answer).await.is_err() {
+        };
+        if socket.write_all(&encode(&answer)).await.is_err() {
             return;
         }
     }
 }
 
-async fn receive(socket: &mut UnixStream, request: &mut Vec<u8>) -> io::Result<()> {
-    let length = socket.read_u32_le().await? as usize;
-    if length > MAX_REQUEST {
-        return Err(io::Error::other(format!("a request of {length} bytes, and {MAX_REQUEST} are the most")));
+async fn receive(socket: &mut UnixStream, request: &mut Vec<u8>) -> io::Result<Received> {
+    let length = u64::from(socket.read_u32_le().await?);
+    if length > MAX_REQUEST as u64 {
+        let token = socket.read_u64_le().await?;
+        let rest = length - size_of::<u64>() as u64;
+        let skipped = tokio::io::copy(&mut socket.take(rest), &mut tokio::io::sink()).await?;
+        return if skipped == rest { Ok(Received::TooLong(token)) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
     }
     request.clear();
-    let read = socket.take(length as u64).read_to_end(request).await?;
-    if read == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    let read = socket.take(length).read_to_end(request).await?;
+    if read as u64 == length { Ok(Received::Request) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 #[cfg(test)]
@@ -110,6 +130,10 @@ mod tests {
                 StateRequest::Read(keys) => StateAnswer::Values(keys.into_iter().map(|key| Some(key.into())).collect()),
                 _ => StateAnswer::Written,
             }
+        }
+
+        fn too_long(&self) -> StateAnswer {
+            StateAnswer::Failed("too long".to_owned())
         }
     }
 
@@ -145,11 +169,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_request_ends_the_conversation() {
+    async fn a_request_that_is_too_long_is_skipped_and_the_next_one_answered() {
+        let bundles = Arc::<RunningBundles>::default();
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let served = tokio::spawn(serve(theirs, Arc::default()));
-        ours.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
+        let served = tokio::spawn(serve(theirs, Arc::clone(&bundles)));
+        let running = bundles.begin(Arc::new(Echo));
+        let large = vec![b'k'; MAX_REQUEST];
+        assert_eq!(ask(&mut ours, running.token, &large).await, b"\x01too long");
+        assert_eq!(ask(&mut ours, running.token.wrapping_add(1), &large).await[0], 1, "another bundle's");
+        assert_eq!(ask(&mut ours, running.token, b"a").await, b"\0\x01\x01\0\0\0a");
+        drop(ours);
         served.await.unwrap();
-        assert!(ours.read_u32_le().await.is_err());
     }
 }

@@ -34,7 +34,7 @@ pub enum StateRequest {
 /// What a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateAnswer {
-    /// Values in the order of the keys.
+    /// Values of the first keys, in their order: of all, unless they are large, and of one at least.
     Values(Vec<Option<Bytes>>),
     /// Entries in the order of their keys, and whether they are the last.
     Page {
@@ -51,8 +51,11 @@ pub enum StateAnswer {
 
 /// Bytes that are no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a request about keyed state that is cut short, or of an unknown kind")]
+#[error("a request about keyed state that is cut short, of an unknown kind, or with more than {MAX_ITEMS} keys")]
 pub struct Malformed;
+
+/// The most keys, prefixes or changes of a request: decoded they take many times the bytes that they are sent in.
+const MAX_ITEMS: usize = 100_000;
 
 const READ: u8 = 1;
 const PAGE: u8 = 2;
@@ -149,6 +152,9 @@ impl Input<'_> {
 
     fn list<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let count = self.number()? as usize;
+        if count > MAX_ITEMS {
+            return Err(Malformed);
+        }
         // Each item has a byte at least: a count that lies costs nothing.
         let mut items = Vec::with_capacity(count.min(self.0.len()));
         for _ in 0..count {
@@ -190,6 +196,10 @@ mod tests {
         assert_eq!(decode(&[whole.as_slice(), b"x"].concat()), Err(Malformed));
         assert_eq!(decode(&request(9, b"")), Err(Malformed));
         assert_eq!(decode(&request(READ, b"\xff\xff\xff\xff")), Err(Malformed), "a count that lies");
+        for (count, fits) in [(MAX_ITEMS, true), (MAX_ITEMS + 1, false)] {
+            let keys = [(count as u32).to_le_bytes().as_slice(), &vec![0; 4 * count]].concat();
+            assert_eq!(decode(&request(READ, &keys)).is_ok(), fits, "{count} empty keys");
+        }
     }
 
     #[test]

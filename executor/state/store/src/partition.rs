@@ -19,6 +19,9 @@ use crate::{StatePlace, StoreError, StoreOptions, claim, layout};
 /// How many keys of one request are read at a time.
 const READS_AT_A_TIME: usize = 64;
 
+/// A page ends with the entry that reaches so many bytes.
+const PAGE_BYTES: usize = 16 << 20;
+
 /// How many keys one write deletes where a stream is dropped.
 const DELETES_AT_A_TIME: usize = 1000;
 
@@ -123,12 +126,34 @@ impl PartitionStore {
     /// # Errors
     /// Where the store has closed or fails.
     pub async fn read(&self, stream: &str, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let keys: Vec<Vec<u8>> = keys.iter().map(|key| layout::state(stream, key)).collect();
-        let reads = keys.into_iter().map(|key| async move { self.get(&key).await });
-        stream::iter(reads).buffered(READS_AT_A_TIME).try_collect().await
+        self.read_first(stream, keys, usize::MAX).await
     }
 
-    /// At most `limit` entries whose keys begin with `prefix`, those behind `after` where it is given.
+    /// As [`Self::read`], of the first keys: up to the value that reaches so many bytes.
+    ///
+    /// # Errors
+    /// Where the store has closed or fails.
+    pub async fn read_first(
+        &self,
+        stream: &str,
+        keys: &[Vec<u8>],
+        bytes: usize,
+    ) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| layout::state(stream, key)).collect();
+        let reads = keys.into_iter().map(|key| async move { self.get(&key).await });
+        let mut reads = std::pin::pin!(stream::iter(reads).buffered(READS_AT_A_TIME));
+        let (mut values, mut held) = (Vec::new(), 0);
+        while held < bytes
+            && let Some(value) = reads.try_next().await?
+        {
+            held += value.as_ref().map_or(0, Bytes::len);
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// At most `limit` entries whose keys begin with `prefix`, those behind `after` where it is given. Of large ones they are
+    /// fewer: a page ends with the entry that reaches 16 MiB.
     ///
     /// # Errors
     /// Where the store has closed or fails.
@@ -140,7 +165,7 @@ impl PartitionStore {
         limit: usize,
     ) -> Result<StatePage, StoreError> {
         self.check_open()?;
-        let range = PageRange::new(stream, prefix, after, limit, usize::MAX);
+        let range = PageRange::new(stream, prefix, after, limit, PAGE_BYTES);
         within(&self.place, &self.options, async {
             let found = self.database.scan(range.keys()).await?;
             range.read(found).await

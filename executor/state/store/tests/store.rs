@@ -45,6 +45,22 @@ async fn entries_come_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_values_are_read_a_few_at_a_time() {
+    let folder = tempdir().unwrap();
+    let store = PartitionStore::open(&place(folder.path()), 1, options()).await.unwrap();
+    let large = "v".repeat(9 << 20);
+    let entries = ["m1", "m2", "m3"].map(|key| entry(key, &large));
+    store.commit(commit("s", 1, entries.to_vec())).await.unwrap();
+    let first = store.page("s", b"m", None, 100).await.unwrap();
+    assert_eq!((first.entries.len(), first.is_last), (2, false));
+    let second = store.page("s", b"m", Some(b"m2"), 100).await.unwrap();
+    assert_eq!((second.entries.len(), second.is_last), (1, true));
+    let keys = ["none", "m1", "m1", "m2"].map(|key| key.as_bytes().to_vec());
+    assert_eq!(store.read_first("s", &keys, 10 << 20).await.unwrap().len(), 3);
+    assert_eq!(store.read("s", &keys).await.unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_owner_that_was_replaced_commits_nothing() {
     let folder = tempdir().unwrap();
     let place = place(folder.path());
