@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::ErrorCode;
-use udfleet_state::{Header, PositionRecord, Refusal};
+use udfleet_state::{Header, Refusal};
 use udfleet_state_store::{PartitionStore, StatePlace, StoreError, StoreOptions};
 
 use super::bundle::unreadable;
@@ -96,17 +96,21 @@ impl Partitions {
         if let Some(older) = held.take() {
             close(&older).await;
         }
-        if self.dropped.lock().contains(&id.state) {
-            self.slots.lock().remove(id);
-            return Err(NoPartition::Refused(Refusal::NotOwner));
+        let is_dropped = self.dropped.lock().contains(&id.state);
+        let opened =
+            if is_dropped { Err(NoPartition::Refused(Refusal::NotOwner)) } else { self.open(id, header.epoch).await };
+        match opened {
+            Ok(opened) => {
+                let opened = Arc::new(opened);
+                *held = Some(Arc::clone(&opened));
+                Ok(opened)
+            }
+            Err(none) => {
+                drop(held);
+                self.forget(id, &slot);
+                Err(none)
+            }
         }
-        let opened = self.open(id, header.epoch).await;
-        if opened.is_err() {
-            self.slots.lock().remove(id);
-        }
-        let opened = Arc::new(opened?);
-        *held = Some(Arc::clone(&opened));
-        Ok(opened)
     }
 
     fn slot(&self, id: &PartitionId) -> Result<Slot, Error> {
@@ -128,6 +132,10 @@ impl Partitions {
         let place = StatePlace { objects: Arc::clone(&settings.objects), folder };
         match PartitionStore::open(&place, epoch, settings.options.clone()).await {
             Ok(store) => Ok(OpenPartition { epoch, store: Arc::new(store), streams: Mutex::default() }),
+            // Who asks may know of no newer one: what says so is behind.
+            Err(StoreError::StaleEpoch { newest, .. }) if newest > epoch => {
+                Err(NoPartition::Refused(Refusal::NewerOwner { epoch: newest }))
+            }
             Err(StoreError::StaleEpoch { .. } | StoreError::Fenced { .. }) => {
                 Err(NoPartition::Refused(Refusal::NotOwner))
             }
@@ -157,7 +165,7 @@ impl Partitions {
             if let Some(open) = slot.lock().await.take() {
                 close(&open).await;
             }
-            self.slots.lock().remove(&id);
+            self.forget(&id, &slot);
         }
         let Some(settings) = self.settings.as_ref().filter(|_| files) else { return Ok(()) };
         let place = StatePlace { objects: Arc::clone(&settings.objects), folder: state.into() };
@@ -165,15 +173,24 @@ impl Partitions {
     }
 
     /// Its store can't be used any more: who asks next has to have a new epoch.
-    pub(super) fn give_up(&self, id: &PartitionId, partition: &Arc<OpenPartition>) {
+    pub(super) async fn give_up(&self, id: &PartitionId, partition: &Arc<OpenPartition>) {
         let slot = self.slots.lock().get(id).cloned();
         let Some(slot) = slot else { return };
-        // Where it is locked, another opening has begun, which replaces it.
-        if let Ok(mut held) = slot.try_lock()
-            && held.as_ref().is_some_and(|open| Arc::ptr_eq(open, partition))
-        {
-            *held = None;
-            self.slots.lock().remove(id);
+        let mut held = slot.lock().await;
+        if held.take_if(|open| Arc::ptr_eq(open, partition)).is_some() {
+            close(partition).await;
+        }
+        drop(held);
+        self.forget(id, &slot);
+    }
+
+    /// Drops a slot that is empty, unless somebody waits for it.
+    fn forget(&self, id: &PartitionId, slot: &Slot) {
+        let mut slots = self.slots.lock();
+        // The map has one, and the caller.
+        let unused = Arc::strong_count(slot) == 2 && slot.try_lock().is_ok_and(|held| held.is_none());
+        if unused && slots.get(id).is_some_and(|known| Arc::ptr_eq(known, slot)) {
+            slots.remove(id);
         }
     }
 
@@ -213,18 +230,71 @@ async fn close(partition: &OpenPartition) {
 }
 
 impl OpenPartition {
-    /// The stream, as the store has it where it was not asked for before.
-    pub(super) async fn stream(&self, stream: &str) -> Result<Arc<tokio::sync::Mutex<PartitionStream>>, Error> {
-        if let Some(known) = self.streams.lock().get(stream) {
-            return Ok(Arc::clone(known));
-        }
-        let record: PositionRecord = self.store.position(stream).await.map_err(|error| unreadable(&error))?;
+    /// The stream. Whoever asks for it gets the same one, also while the store is read for the first of them: of two, one would
+    /// not know what the other has committed.
+    pub(super) fn stream(&self, stream: &str) -> Result<Arc<tokio::sync::Mutex<PartitionStream>>, Error> {
         let mut streams = self.streams.lock();
         if streams.len() >= MAX_STREAMS && !streams.contains_key(stream) {
-            // One that nobody asks anything is read again when somebody does.
-            streams.retain(|_, stream| Arc::strong_count(stream) > 1);
+            // One that nobody asks anything, and that holds no results, is read again when somebody asks.
+            let is_used = |stream: &Arc<tokio::sync::Mutex<PartitionStream>>| {
+                Arc::strong_count(stream) > 1 || !stream.try_lock().is_ok_and(|stream| stream.can_be_forgotten())
+            };
+            streams.retain(|_, stream| is_used(stream));
+            if streams.len() >= MAX_STREAMS {
+                let message = format!("{MAX_STREAMS} streams have bundles in this partition, its limit");
+                return Err(Error::new(ErrorCode::NoCapacity, message).hint("use fewer streams, or more partitions"));
+            }
         }
-        let new = || Arc::new(tokio::sync::Mutex::new(PartitionStream::new(self.epoch, record)));
+        let new = || Arc::new(tokio::sync::Mutex::new(PartitionStream::new(self.epoch)));
         Ok(Arc::clone(streams.entry(stream.to_owned()).or_insert_with(new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn partitions() -> Partitions {
+        let settings = StateSettings { objects: Arc::new(InMemory::new()), options: StoreOptions::default() };
+        Partitions::new(Some(settings), Arc::default())
+    }
+
+    fn id() -> PartitionId {
+        PartitionId { state: "f@1-00".to_owned(), partition: 0 }
+    }
+
+    fn header(epoch: u64) -> Header {
+        Header { session: 1, epoch }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stream_that_is_used_is_not_replaced_by_another() {
+        let partitions = partitions();
+        let open = partitions.get(&id(), header(1)).await.unwrap();
+        let used: Vec<_> = (0..MAX_STREAMS).map(|number| open.stream(&format!("s{number}")).unwrap()).collect();
+        assert!(Arc::ptr_eq(&used[3], &open.stream("s3").unwrap()));
+        assert_eq!(open.stream("more").err().unwrap().code(), ErrorCode::NoCapacity);
+        drop(used);
+        open.stream("more").unwrap();
+        assert_eq!(open.streams.lock().len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_slot_stays_for_those_who_wait_for_it() {
+        let partitions = partitions();
+        let open = partitions.get(&id(), header(2)).await.unwrap();
+        let slot = partitions.slot(&id()).unwrap();
+        partitions.give_up(&id(), &open).await;
+        assert!(Arc::ptr_eq(&slot, &partitions.slot(&id()).unwrap()), "somebody has it");
+        let refused = partitions.get(&id(), header(1)).await;
+        assert!(matches!(refused, Err(NoPartition::Refused(Refusal::NewerOwner { epoch: 2 }))));
+        let refused = partitions.get(&id(), header(2)).await;
+        assert!(matches!(refused, Err(NoPartition::Refused(Refusal::NotOwner))), "an epoch is taken once");
+        drop(slot);
+        let next = partitions.get(&id(), header(3)).await.unwrap();
+        partitions.give_up(&id(), &next).await;
+        assert!(partitions.slots.lock().is_empty());
     }
 }

@@ -39,6 +39,10 @@ impl PartitionsService {
         let named = FunctionRef::parse(&request.function);
         let named = named.map_err(|_| Error::new(ErrorCode::InvalidInput, "a request names no function"))?;
         let function = self.table.resolve(&named)?;
+        let begins = matches!(asked, udfleet_state::Request::Open | udfleet_state::Request::Run(..));
+        // What was delivered can be committed here also once nothing new begins.
+        let _slot =
+            if begins { Some(self.table.admit().map_err(|error| error.function(&function.name))?) } else { None };
         let id = PartitionId { state: std::mem::take(&mut request.state), partition: request.partition };
         let partition = match self.partitions.get(&id, header).await {
             Ok(partition) => partition,
@@ -49,7 +53,7 @@ impl PartitionsService {
             Some(partition_request::Request::Run(run)) => Some(run_input(run)),
             _ => None,
         };
-        let stream = partition.stream(&request.stream).await?;
+        let stream = partition.stream(&request.stream)?;
         let context = StreamContext {
             function,
             store: Arc::clone(&partition.store),
@@ -58,8 +62,10 @@ impl PartitionsService {
         };
         let mut stream = stream.lock().await;
         let answer = stream.ask(&context, header, asked, input).await;
-        if stream.is_closed() {
-            self.partitions.give_up(&id, &partition);
+        let is_closed = stream.is_closed();
+        drop(stream);
+        if is_closed {
+            self.partitions.give_up(&id, &partition).await;
         }
         let aborted = || PartitionReply {
             session: header.session,

@@ -55,17 +55,36 @@ struct Held {
 
 /// See the module.
 pub struct PartitionStream {
+    epoch: u64,
     machine: StreamOwner,
+    /// The machine stands where the store does.
+    is_read: bool,
+    /// A request is being done. Where another one finds that, it has not come to its end.
+    is_asked: bool,
     instance: Option<KeyedInstance>,
     held: Option<Held>,
     last_asked: Instant,
 }
 
 impl PartitionStream {
-    /// As the store has it.
+    /// Of a partition that was opened under `epoch`; nothing is read yet.
     #[must_use]
-    pub fn new(epoch: u64, record: PositionRecord) -> Self {
-        Self { machine: StreamOwner::new(epoch, record), instance: None, held: None, last_asked: Instant::now() }
+    pub fn new(epoch: u64) -> Self {
+        Self {
+            epoch,
+            machine: StreamOwner::new(epoch, PositionRecord::default()),
+            is_read: false,
+            is_asked: false,
+            instance: None,
+            held: None,
+            last_asked: Instant::now(),
+        }
+    }
+
+    /// Whether nothing is lost with it that the store does not have.
+    #[must_use]
+    pub fn can_be_forgotten(&self) -> bool {
+        self.held.is_none() && !self.is_asked
     }
 
     /// Whether this owner has given up the partition.
@@ -92,7 +111,17 @@ impl PartitionStream {
         request: Request,
         input: Option<RunInput>,
     ) -> Result<Option<PartitionReply>, Error> {
-        let mut effects: VecDeque<OwnerEffect> = self.machine.handle(OwnerEvent::Asked(header, request)).into();
+        if !self.is_read {
+            let record = context.store.position(&context.stream).await.map_err(|error| unreadable(&error))?;
+            self.machine = StreamOwner::new(self.epoch, record);
+            self.is_read = true;
+        }
+        let mut effects = VecDeque::new();
+        if std::mem::replace(&mut self.is_asked, true) {
+            // The request before has broken off: what it has done only the next owner knows.
+            effects.extend(self.machine.handle(OwnerEvent::WriteFailed));
+        }
+        effects.extend(self.machine.handle(OwnerEvent::Asked(header, request)));
         self.last_asked = Instant::now();
         let (mut answer, mut failure) = (None, None);
         let mut input = input;
@@ -135,6 +164,7 @@ impl PartitionStream {
                 effects.extend(self.machine.handle(event));
             }
         }
+        self.is_asked = false;
         match failure {
             Some(error) => Err(error),
             None => Ok(answer),
@@ -187,8 +217,10 @@ impl PartitionStream {
         record: PositionRecord,
         attempt: Option<BundleAttempt>,
     ) -> Result<(), Error> {
-        let held = if attempt.is_some() { self.held.take() } else { None };
-        let changes = held.map(|held| held.changes).unwrap_or_default();
+        let changes = match attempt {
+            Some(_) => self.held.take().ok_or_else(|| Error::internal("a bundle without its changes"))?.changes,
+            None => Vec::new(),
+        };
         let commit = Commit { stream: &context.stream, record, changes };
         if attempt.is_none() {
             return context.store.commit(commit).await.map_err(|error| unreadable(&error));
@@ -208,4 +240,73 @@ fn digest(results: &[(Bytes, Bytes)]) -> Digest {
         all.extend_from_slice(body);
     }
     Digest::of(&all)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use udfleet_proto::types::simple;
+    use udfleet_proto::v1::partition_refused::Reason;
+    use udfleet_proto::v1::partition_reply::Reply as Answer;
+    use udfleet_proto::v1::{FunctionDefinition, TypeRoot};
+    use udfleet_state_store::{StatePlace, StoreOptions};
+
+    use super::*;
+    use crate::link::Pool;
+
+    async fn context() -> StreamContext {
+        let place = StatePlace { objects: Arc::new(InMemory::new()), folder: "f".into() };
+        let store = PartitionStore::open(&place, 1, StoreOptions::default()).await.unwrap();
+        let result_type = Some(simple(TypeRoot::Bigint));
+        let definition = FunctionDefinition { name: "f".to_owned(), version: 1, result_type, ..Default::default() };
+        StreamContext {
+            function: ServedFunction::new(definition, 1, "", Pool::new(), Arc::default(), "e".to_owned()).unwrap(),
+            store: Arc::new(store),
+            bundles: Arc::default(),
+            stream: "s".to_owned(),
+        }
+    }
+
+    fn header(session: u64) -> Header {
+        Header { session, epoch: 1 }
+    }
+
+    async fn open(stream: &mut PartitionStream, context: &StreamContext, session: u64) -> Answer {
+        let answer = stream.ask(context, header(session), Request::Open, None).await;
+        answer.unwrap().unwrap().reply.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stream_that_is_forgotten_stands_where_the_store_does() {
+        let context = context().await;
+        let mut first = PartitionStream::new(1);
+        assert!(matches!(open(&mut first, &context, 7).await, Answer::Opened(_)));
+        assert!(first.can_be_forgotten());
+        let mut again = PartitionStream::new(1);
+        let Answer::Refused(refused) = open(&mut again, &context, 6).await else { panic!("session 7 is open") };
+        assert_eq!((refused.reason(), refused.number), (Reason::SessionReplaced, 7));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_that_broke_off_closes_the_stream() {
+        let context = context().await;
+        let mut stream = PartitionStream::new(1);
+        assert!(matches!(open(&mut stream, &context, 1).await, Answer::Opened(_)));
+        // Whoever panics leaves this.
+        stream.is_asked = true;
+        assert!(!stream.can_be_forgotten());
+        let Answer::Refused(refused) = open(&mut stream, &context, 2).await else { panic!("its state is unknown") };
+        assert_eq!(refused.reason(), Reason::NotOwner);
+        assert!(stream.is_closed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_bundle_without_its_changes_is_not_committed() {
+        let context = context().await;
+        let mut stream = PartitionStream::new(1);
+        let record = PositionRecord { bundle: 1, next_offset: 9, ..PositionRecord::default() };
+        let attempt = BundleAttempt { bundle: 1, attempt: 1 };
+        assert!(stream.write(&context, record, Some(attempt)).await.is_err());
+        assert_eq!(context.store.position("s").await.unwrap(), PositionRecord::default());
+    }
 }
