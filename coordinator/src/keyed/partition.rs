@@ -23,8 +23,12 @@ use crate::registry::Function;
 
 /// How long a partition may be without an owner that answers.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two tries to find one.
+/// Between two tries to find one, at first; then they come less and less often.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest time between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// How long the metadata store may know of no owner that an executor has heard of.
+const BEHIND: Duration = Duration::from_secs(2);
 
 /// What all partitions of a stream share.
 pub struct StreamContext {
@@ -53,7 +57,7 @@ pub struct Partition {
     results: Vec<(Bytes, Bytes)>,
     digest: Digest,
     failures: u64,
-    /// Since when no owner has answered.
+    /// Since when no owner has done anything of what it was asked for.
     silent_since: Option<Instant>,
 }
 
@@ -152,7 +156,11 @@ impl Partition {
             match effect {
                 ClientEffect::Send(header, request) => {
                     let event = self.exchange(header, request).await?;
-                    effects.extend(event.into_iter().flat_map(|event| self.machine.handle(event)));
+                    let next = self.machine.handle(event);
+                    if matches!(event, ClientEvent::Answered(..)) && !next.is_empty() {
+                        self.silent_since = None;
+                    }
+                    effects.extend(next);
                 }
                 ClientEffect::Opened(record) => {
                     self.record = record;
@@ -166,6 +174,8 @@ impl Partition {
             }
             if effects.is_empty() && outcome.is_none() {
                 // An answer that is late or says nothing new: what waits is asked again.
+                self.pause(&Error::new(ErrorCode::ExecutorLost, "the partition's owner does not do what it is asked"))
+                    .await?;
                 effects.extend(self.machine.handle(ClientEvent::Timeout));
             }
         }
@@ -173,31 +183,60 @@ impl Partition {
     }
 
     /// Asks, and says what has happened by that.
-    async fn exchange(&mut self, header: Header, request: Request) -> Result<Option<ClientEvent>, Error> {
+    async fn exchange(&mut self, header: Header, request: Request) -> Result<ClientEvent, Error> {
         let answer = match self.ask(header, request).await {
             Ok(answer) => answer,
-            Err(error) => return self.next_owner(error).await.map(Some),
+            Err(error) => return self.next_owner(error).await,
         };
-        self.silent_since = None;
-        let Some(reply) = answer.reply else { return Ok(None) };
+        // Without a reply it is busy with something else.
+        let Some(reply) = answer.reply else { return Ok(ClientEvent::Owner(self.owner.epoch)) };
         match reply {
             Reply::Refused(Refusal::NotOwner) => {
                 let error = Error::new(ErrorCode::ExecutorLost, "the partition's owner has given it up");
-                return self.next_owner(error).await.map(Some);
+                return self.next_owner(error).await;
             }
-            Reply::Refused(Refusal::NewerOwner { .. }) => {
-                let found = self.context.owners.find(&self.context.function, &self.context.state, self.number, None);
-                self.owner = found.await?;
-                return Ok(Some(ClientEvent::Owner(self.owner.epoch)));
+            Reply::Refused(Refusal::NewerOwner { epoch }) => return self.newer_owner(epoch).await,
+            Reply::Failed(_) => {
+                let failure = answer.failure.unwrap_or_else(|| Error::internal("a bundle failed without a reason"));
+                if is_of_owner(&failure) {
+                    return self.next_owner(failure).await;
+                }
+                self.may_retry(failure)?;
             }
             Reply::Delivered(_, digest) => {
                 (self.results, self.digest) = (answer.results, digest);
             }
-            Reply::Failed(_) => self.may_retry(answer.failure)?,
             Reply::Committed(..) => kill_points::reach("commit-answered"),
             Reply::Opened(_) | Reply::Refused(_) => {}
         }
-        Ok(Some(ClientEvent::Answered(answer.header, reply)))
+        Ok(ClientEvent::Answered(answer.header, reply))
+    }
+
+    /// Waits before the next try.
+    async fn pause(&mut self, error: &Error) -> Result<(), Error> {
+        let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+        if silent > PATIENCE {
+            return Err(error.clone());
+        }
+        tokio::time::sleep((silent / 4).clamp(PAUSE, MAX_PAUSE)).await;
+        Ok(())
+    }
+
+    /// An executor has heard of a newer owner: of this epoch, or a later one.
+    async fn newer_owner(&mut self, epoch: u64) -> Result<ClientEvent, Error> {
+        let asked = Instant::now();
+        while asked.elapsed() < BEHIND {
+            let found =
+                self.context.owners.find(&self.context.function, &self.context.state, self.number, None).await?;
+            if found.epoch > self.owner.epoch {
+                self.owner = found;
+                return Ok(ClientEvent::Owner(self.owner.epoch));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        // The metadata store is older than the partition's: it was restored from a backup. The next epoch is newer than both.
+        self.owner.epoch = self.owner.epoch.max(epoch);
+        self.next_owner(Error::new(ErrorCode::ExecutorLost, "the partition has a newer owner that nobody knows")).await
     }
 
     async fn ask(&self, header: Header, request: Request) -> Result<Answer, Error> {
@@ -229,16 +268,11 @@ impl Partition {
 
     /// Finds who owns the partition now that its owner does not answer, and says so to the machine.
     async fn next_owner(&mut self, error: Error) -> Result<ClientEvent, Error> {
-        let code = error.code();
-        if !matches!(code, ErrorCode::ExecutorLost | ErrorCode::NoCapacity | ErrorCode::FunctionNotFound) {
+        if !is_of_owner(&error) {
             return Err(error);
         }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
         loop {
-            if since.elapsed() > PATIENCE {
-                return Err(error);
-            }
-            tokio::time::sleep(PAUSE).await;
+            self.pause(&error).await?;
             let (owners, lost) = (&self.context.owners, Some(&self.owner));
             match owners.find(&self.context.function, &self.context.state, self.number, lost).await {
                 Ok(owner) => {
@@ -252,9 +286,8 @@ impl Partition {
     }
 
     /// A bundle whose interpreter is lost is run again; what a function raises fails the stream.
-    fn may_retry(&mut self, failure: Option<Error>) -> Result<(), Error> {
+    fn may_retry(&mut self, failure: Error) -> Result<(), Error> {
         self.failures += 1;
-        let failure = failure.unwrap_or_else(|| Error::internal("a bundle failed without a reason"));
         let lost = matches!(failure.code(), ErrorCode::InterpreterCrashed | ErrorCode::MemoryExceeded);
         if lost && self.failures < self.context.max_attempts { Ok(()) } else { Err(failure) }
     }
@@ -267,4 +300,9 @@ impl Partition {
         let message = format!("stream {:?}: {over}", self.context.stream);
         Error::new(code, message).function(&self.context.function.name).hint(hint)
     }
+}
+
+/// Whether another owner can do what this one can't: it goes away, has no room, or does not reach its store.
+fn is_of_owner(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::ExecutorLost | ErrorCode::NoCapacity | ErrorCode::FunctionNotFound)
 }
