@@ -17,7 +17,7 @@ use udfleet_edge::server::{self, Port};
 use udfleet_edge::tenant::Tenants;
 use udfleet_edge::tls::{Connector, Credentials};
 use udfleet_proto::error::Error;
-use udfleet_proto::limits::MAX_CONTROL_BYTES;
+use udfleet_proto::limits::{MAX_CONTROL_BYTES, MAX_FRAME_BYTES};
 use udfleet_proto::v1::artifacts_server::ArtifactsServer;
 use udfleet_proto::v1::fleet_server::FleetServer;
 use udfleet_proto::v1::membership_server::MembershipServer;
@@ -289,7 +289,7 @@ impl Server {
             .add_service(server::flight_service(flight))
             .add_service(FleetServer::new(FleetService::new(context)).max_decoding_message_size(control))
             .add_service(ArtifactsServer::new(artifacts).max_decoding_message_size(control))
-            .add_service(StreamsServer::new(streams).max_decoding_message_size(control))
+            .add_service(StreamsServer::new(streams).max_decoding_message_size(MAX_FRAME_BYTES + control))
             .add_service(MembershipServer::new(membership).max_decoding_message_size(control));
         self.spawn(port.serve(services, self.stop.clone().cancelled_owned()));
     }

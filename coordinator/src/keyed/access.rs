@@ -60,7 +60,7 @@ impl StateAccess {
         let schema = entry.key_message()?;
         let columns = super::entry::key_schema(&schema)?.fields().len() as u32;
         let cutter = Cutter::new(schema, columns, entry.partitions)?;
-        let batch = cutter.decode(&request.key_header, request.key_body)?;
+        let batch = cutter.decode(&request.key_header, &request.key_body, 1)?;
         let (partition, key) = cutter.key(&batch)?;
         let mut prefix = (key.len() as u32).to_be_bytes().to_vec();
         prefix.extend(key);

@@ -6,8 +6,7 @@ use arrow_schema::{Schema, SchemaRef};
 use bytes::Bytes;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
-use udfleet_proto::frame::{bounded_rows, guarded, malformed};
-use udfleet_proto::limits::MAX_BATCH_ROWS;
+use udfleet_proto::frame::{guarded, malformed};
 use udfleet_proto::v1::ErrorCode;
 use udfleet_proto::{ipc, key};
 
@@ -61,14 +60,12 @@ impl Cutter {
         &self.message
     }
 
-    /// A bundle as it was sent.
+    /// A bundle as it was sent, of at most so many rows.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidInput`] for one that is malformed.
-    pub fn decode(&self, header: &Bytes, body: Bytes) -> Result<RecordBatch, Error> {
-        let batch = cut::decode(&self.schema, header, body)?;
-        bounded_rows(batch.num_rows(), MAX_BATCH_ROWS)?;
-        Ok(batch)
+    /// [`ErrorCode::InvalidInput`] for one that is malformed, [`ErrorCode::LimitExceeded`] for one that is too large.
+    pub fn decode(&self, header: &Bytes, body: &Bytes, max_rows: usize) -> Result<RecordBatch, Error> {
+        cut::decode(&self.schema, header, body, max_rows)
     }
 
     /// The rows of each partition.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::{Array as _, RecordBatch, UInt32Array};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
@@ -13,7 +13,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::frame::guarded;
 use udfleet_proto::ipc;
 
-/// About the most bytes of a message to a client, whose bound is some times this.
+/// The most bytes of a message to a client, but for one of a single row.
 const PART_BYTES: usize = 4 << 20;
 
 /// Results of one partition.
@@ -62,15 +62,25 @@ pub fn merged(schema: &SchemaRef, partitions: &[PartitionResults<'_>]) -> Result
 }
 
 fn parts(results: &RecordBatch) -> Result<Vec<(Bytes, Bytes)>, Error> {
-    let (rows, bytes) = (results.num_rows(), results.get_array_memory_size());
-    let step = (rows * PART_BYTES / bytes.max(1)).clamp(1, rows.max(1));
-    let starts = (0..rows.max(1)).step_by(step);
-    starts
-        .map(|start| {
-            let message = guarded(|| ipc::encode(&results.slice(start, step.min(rows - start))))?;
-            Ok((message.data_header, message.data_body))
-        })
-        .collect()
+    let mut parts = Vec::new();
+    let mut left = vec![results.clone()];
+    while let Some(rows) = left.pop() {
+        let half = rows.num_rows() / 2;
+        if half > 0 && bytes(&rows)? > PART_BYTES {
+            left.push(rows.slice(half, rows.num_rows() - half));
+            left.push(rows.slice(0, half));
+            continue;
+        }
+        let message = guarded(|| ipc::encode(&rows))?;
+        parts.push((message.data_header, message.data_body));
+    }
+    Ok(parts)
+}
+
+/// What these rows take, and not what they are a part of.
+fn bytes(rows: &RecordBatch) -> Result<usize, Error> {
+    let sizes = || rows.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum();
+    guarded(sizes)
 }
 
 #[cfg(test)]
@@ -112,6 +122,23 @@ mod tests {
             PartitionResults { rows: &[1, 4].map(Some), batches: &second },
         ];
         assert_eq!(values(&schema, merged(&schema, &partitions).unwrap()), [10, 11, 20, 30, 50]);
+    }
+
+    #[test]
+    fn messages_are_bounded_also_where_one_row_is_much_larger_than_others() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8, true)]));
+        let mut texts = vec!["small".to_owned(); 10_000];
+        (0..12).for_each(|row| texts[row * 700] = "x".repeat(3 << 20));
+        texts[9_999] = "y".repeat(5 << 20);
+        let column: arrow_array::ArrayRef = Arc::new(arrow_array::StringArray::from(texts.clone()));
+        let parts = parts(&RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap()).unwrap();
+        let mut found = Vec::new();
+        for (header, body) in parts {
+            let batch = ipc::decode(&schema, &header, body.clone()).unwrap();
+            assert!(body.len() <= PART_BYTES + 4096 || batch.num_rows() == 1);
+            found.extend(batch.column(0).as_string::<i32>().iter().map(|text| text.unwrap().to_owned()));
+        }
+        assert_eq!(found, texts);
     }
 
     #[test]

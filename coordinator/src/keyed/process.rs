@@ -10,6 +10,7 @@ use udfleet_proto::config::{BUNDLE_SIZE, BUNDLE_TIME};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight_info::result_fields;
 use udfleet_proto::ipc;
+use udfleet_proto::limits::MAX_BATCH_ROWS;
 use udfleet_proto::v1::{ErrorCode, OpenStream, StreamOpened, SubmitBundle};
 use udfleet_state::{RowSpan, stream_position};
 
@@ -153,7 +154,9 @@ impl StreamProcess {
                 format!("a bundle begins with row {}, and the next one is {}", bundle.first_row, self.position);
             return Err(Error::new(ErrorCode::InvalidInput, message).hint("go on with the row at stream.position"));
         }
-        let batch = self.cutter.decode(&bundle.header, bundle.body)?;
+        let max_rows = BUNDLE_SIZE.integer(&self.context.function.definition.config);
+        let max_rows = usize::try_from(max_rows).unwrap_or(usize::MAX).min(MAX_BATCH_ROWS);
+        let batch = self.cutter.decode(&bundle.header, &bundle.body, max_rows)?;
         let end = self.position.saturating_add(batch.num_rows() as u64);
         let by_partition = self.cutter.rows(&batch)?;
         let cut_partitions = by_partition.iter().filter(|rows| !rows.is_empty()).count() as u32;

@@ -6,6 +6,7 @@ use arrow_schema::{DataType, SchemaRef};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::bare_header;
 use udfleet_proto::key;
+use udfleet_proto::limits::MAX_BATCH_ROWS;
 
 use crate::cut;
 
@@ -47,7 +48,7 @@ impl KeyCutter {
     /// # Errors
     /// [`udfleet_proto::v1::ErrorCode::InvalidInput`] for a batch that is none of the stream's schema.
     pub fn cut(&self, message: FlightData) -> Result<Vec<Piece>, Error> {
-        let batch = cut::decode(&self.schema, &message.data_header, message.data_body.clone())?;
+        let batch = cut::decode(&self.schema, &message.data_header, &message.data_body, MAX_BATCH_ROWS)?;
         let mut rows = cut::rows(&batch, &self.columns, self.partitions)?;
         let held = rows.iter().filter(|rows| !rows.is_empty()).count();
         if held <= 1 {
