@@ -4,6 +4,7 @@
 //! An executor becomes the owner of a partition when a coordinator asks it under an epoch that it does not have yet: that
 //! epoch was made in the metadata store for this executor, and opening the partition's store under it fences the owner before.
 
+mod budget;
 mod bundle;
 mod message;
 mod overlay;

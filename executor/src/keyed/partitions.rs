@@ -12,6 +12,7 @@ use udfleet_proto::v1::ErrorCode;
 use udfleet_state::{Header, Refusal};
 use udfleet_state_store::{PartitionStore, StatePlace, StoreError, StoreOptions};
 
+use super::budget::HeldBytes;
 use super::bundle::unreadable;
 use super::stream::PartitionStream;
 use crate::link::RunningBundles;
@@ -68,6 +69,8 @@ pub struct Partitions {
     settings: Option<StateSettings>,
     /// The bundles that run, for the functions' requests.
     pub bundles: Arc<RunningBundles>,
+    /// What they hold once they have run.
+    pub held: HeldBytes,
     slots: Mutex<HashMap<PartitionId, Slot>>,
     /// States that were dropped, the oldest first: who still has one of their streams open must not create them again.
     dropped: Mutex<VecDeque<String>>,
@@ -77,7 +80,8 @@ impl Partitions {
     /// None is open. Without settings there is no keyed state here.
     #[must_use]
     pub fn new(settings: Option<StateSettings>, bundles: Arc<RunningBundles>) -> Self {
-        Self { settings, bundles, slots: Mutex::default(), dropped: Mutex::default() }
+        let (slots, dropped) = (Mutex::default(), Mutex::default());
+        Self { settings, bundles, held: HeldBytes::default(), slots, dropped }
     }
 
     /// The partition under the epoch that a request names. One that is not open, or open under an older epoch, is opened.

@@ -58,6 +58,7 @@ impl PartitionsService {
             function,
             store: Arc::clone(&partition.store),
             bundles: Arc::clone(&self.partitions.bundles),
+            held: self.partitions.held.clone(),
             stream: request.stream,
         };
         let mut stream = stream.lock().await;

@@ -14,6 +14,7 @@ use udfleet_state::{
 };
 use udfleet_state_store::{Commit, PartitionStore, StateChange};
 
+use super::budget::{HeldBytes, HeldShare};
 use super::bundle::{BundleChanges, unreadable};
 use super::message;
 use crate::exchange::{BundleRows, KeyedInstance, ServedFunction};
@@ -43,12 +44,15 @@ pub struct StreamContext {
     pub store: Arc<PartitionStore>,
     /// Where running bundles are found by their functions.
     pub bundles: Arc<RunningBundles>,
+    /// What all bundles hold.
+    pub held: HeldBytes,
     /// The stream's id.
     pub stream: String,
 }
 
 /// Results and changes of the attempt that has run.
 struct Held {
+    _share: HeldShare,
     changes: Vec<StateChange>,
     results: Vec<(Bytes, Bytes)>,
 }
@@ -204,9 +208,12 @@ impl PartitionStream {
             retained.results = results.map(|(header, body)| PartitionResults { header, body }).collect();
             changes.push(StateChange { key: RETAINED.to_vec(), value: Some(retained.encode_to_vec()) });
         }
+        let result_bytes: usize = results.iter().map(|(header, body)| header.len() + body.len()).sum();
+        let change = |change: &StateChange| change.key.len() + change.value.as_ref().map_or(0, Vec::len);
+        let share = context.held.take(result_bytes + changes.iter().map(change).sum::<usize>())?;
         self.instance = Some(instance);
         let digest = digest(&results);
-        self.held = Some(Held { changes, results });
+        self.held = Some(Held { _share: share, changes, results });
         kill_points::reach("bundle-run");
         Ok(digest)
     }
@@ -263,6 +270,7 @@ mod tests {
             function: ServedFunction::new(definition, 1, "", Pool::new(), Arc::default(), "e".to_owned()).unwrap(),
             store: Arc::new(store),
             bundles: Arc::default(),
+            held: HeldBytes::default(),
             stream: "s".to_owned(),
         }
     }
