@@ -283,7 +283,8 @@ impl Server {
         let (lookup, token) = (Arc::clone(&context.lookup), context.token.clone());
         let registry = StreamRegistry { store: Arc::clone(&context.store) };
         let (audit, session) = (context.audit.clone(), context.session.clone());
-        let streams = StreamsService { access: StateAccess { owners, registry, token }, lookup, audit, session };
+        let access = StateAccess { owners, registry, token };
+        let streams = StreamsService { access, lookup, audit, session, tenants: Arc::clone(&context.tenants) };
         let control = MAX_CONTROL_BYTES;
         let services = server::grpc(gate)
             .add_service(server::flight_service(flight))

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_flight::FlightData;
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use udfleet_edge::auth::Principal;
+use udfleet_edge::tenant::{TenantStream, Tenants};
 use udfleet_proto::config::MAX_ATTEMPTS;
 use udfleet_proto::error::Error;
 use udfleet_proto::name::FunctionRef;
@@ -49,6 +51,8 @@ pub struct StreamsService {
     pub audit: AuditLog,
     /// This coordinator among the others.
     pub session: Session,
+    /// Counts streams and rows.
+    pub tenants: Arc<Tenants>,
 }
 
 impl StreamsService {
@@ -97,6 +101,7 @@ impl StreamsService {
         self,
         mut requests: Streaming<StreamRequest>,
         caller: Arc<Principal>,
+        counted: TenantStream,
         responses: mpsc::Sender<Result<StreamResponse, Status>>,
     ) {
         // Whether the client still listens shows when it is sent something.
@@ -135,7 +140,7 @@ impl StreamsService {
                 }
             };
             let Ok(Some(request)) = request else { break };
-            if let Err(error) = step(&mut process, request, &responses).await {
+            if let Err(error) = step(&mut process, &counted, request, &responses).await {
                 failed(&responses, error).await;
                 break;
             }
@@ -193,11 +198,16 @@ fn gone<T>(_: T) -> Error {
 
 async fn step(
     process: &mut StreamProcess,
+    counted: &TenantStream,
     request: StreamRequest,
     responses: &mpsc::Sender<Result<StreamResponse, Status>>,
 ) -> Result<(), Error> {
     match request.kind {
-        Some(stream_request::Kind::Submit(bundle)) => deliver(process.run(bundle).await, responses).await,
+        Some(stream_request::Kind::Submit(bundle)) => {
+            // Where its tenant has sent too many rows, the bundle waits.
+            counted.take(&FlightData { data_header: bundle.header.clone(), ..FlightData::default() }).await?;
+            deliver(process.run(bundle).await, responses).await
+        }
         Some(stream_request::Kind::Commit(_)) => {
             let position = process.commit().await?;
             let message = response(stream_response::Kind::Committed(BundleCommitted { position }));
@@ -266,8 +276,9 @@ impl Streams for StreamsService {
         request: Request<Streaming<StreamRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
         let caller = Principal::of(&request);
+        let counted = self.tenants.admit(&caller.tenant, caller.limits)?;
         let (sender, responses) = mpsc::channel(AHEAD);
-        tokio::spawn(self.clone().serve(request.into_inner(), caller, sender));
+        tokio::spawn(self.clone().serve(request.into_inner(), caller, counted, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from fleet_support import descendants
+from fleet_support import descendants, eventually
 
 import udfleet
 from udfleet import DataTypes, KeyedProcessFunction, ValueStateDescriptor, keyed_process
@@ -45,13 +45,15 @@ TRIPLING = keyed_process(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tripling(files_of_tests: None) -> Iterator[udfleet.LocalFleet]:
-    with udfleet.local(executors=1, interpreters=1) as fleet:
-        # A part has at most as many rows as a bundle: each bundle gives three parts.
-        config = {"python.fn-execution.bundle.size": 8}
-        fleet.register_function("tripling", TRIPLING, config=config, partitions=1)
-        yield fleet
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UDFLEET_TENANT_LIMITS", f"*.streams={STREAMS}")
+        with udfleet.local(executors=1, interpreters=1) as fleet:
+            # A part has at most as many rows as a bundle: each bundle gives three parts.
+            config = {"python.fn-execution.bundle.size": 8}
+            fleet.register_function("tripling", TRIPLING, config=config, partitions=1)
+            yield fleet
 
 
 def table(stream: str, count: int) -> pa.Table:
@@ -90,3 +92,25 @@ def test_parts_of_several_streams_in_one_interpreter(tripling: udfleet.LocalFlee
             for result in range(3)
         ]
         assert found == expected
+
+
+def test_streams_count_as_their_tenants(tripling: udfleet.LocalFleet) -> None:
+    def opened(stream_id: str) -> Any:
+        source = tripling.from_batches(table(stream_id, 8).to_batches())
+        return source.key_by("user").process("tripling(row)").open_stream(stream_id)
+
+    def room_for(stream_id: str) -> Any:
+        """A stream, once the coordinator has seen that others have ended."""
+        try:
+            return opened(stream_id)
+        except udfleet.NoCapacityError:
+            return None
+
+    streams = [eventually("there is room", lambda number=n: room_for(f"tenant{number}")) for n in range(STREAMS)]
+    with pytest.raises(udfleet.NoCapacityError, match="streams open"):
+        opened("more")
+    streams.pop().close()
+    streams.append(eventually("there is room again", lambda: room_for("more")))
+    assert sum(bundle.rows for bundle in streams[-1]) == 8
+    for stream in streams:
+        stream.close()
