@@ -151,7 +151,9 @@ pub fn family(function: &str) -> &str {
 
 /// A folder for the state of a stream that begins: no other has had it, so that an owner that wakes late harms nobody.
 pub fn new_state(function: &str) -> String {
-    format!("{function}-{:016x}", rand::random::<u64>())
+    // Names of functions may have letters of any script, names of folders have not.
+    let plain: String = function.chars().map(|letter| if letter.is_ascii() { letter } else { '_' }).collect();
+    format!("{plain}-{:016x}", rand::random::<u64>())
 }
 
 /// The error about a stream that can't be opened now.
