@@ -51,7 +51,7 @@ pub enum StateAnswer {
 
 /// Bytes that are no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a request about keyed state that is cut short, of an unknown kind, or with more than {MAX_ITEMS} keys")]
+#[error("a request about keyed state that is cut short, of an unknown kind, or with more than {most} keys", most = MAX_ITEMS)]
 pub struct Malformed;
 
 /// The most keys, prefixes or changes of a request: decoded they take many times the bytes that they are sent in.
