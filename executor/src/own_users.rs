@@ -107,10 +107,14 @@ fn first_closed(
     pythons: Option<&Pythons>,
 ) -> Option<String> {
     let uv = settings.uv.clone().or_else(|| which::which("uv").ok());
-    let own = std::env::current_exe().ok();
-    let needed =
-        [programs.host.clone(), programs.module.clone(), folders.temporary.into(), folders.environments.into()];
-    let closed = needed.into_iter().chain(uv).chain(own).find_map(|path| closed_at(&path).map(|at| (path, at)));
+    let needed = [
+        programs.executor.clone(),
+        programs.host.clone(),
+        programs.module.clone(),
+        folders.temporary.into(),
+        folders.environments.into(),
+    ];
+    let closed = needed.into_iter().chain(uv).find_map(|path| closed_at(&path).map(|at| (path, at)));
     let closed = closed.or_else(|| {
         let mut pythons = pythons?.usable();
         pythons.find_map(|python| closed_python(python).map(|at| (python.executable.clone(), at)))

@@ -88,7 +88,8 @@ pub async fn run(
     let connector = Connector::new(tls.clone());
     let named = settings.coordinator.as_slice().to_vec();
     let coordinators = Arc::new(Coordinators::new(&named[0], attach::channel(&connector, &named[0])?));
-    let (sandbox, programs) = (sandbox(&settings).await?, programs()?);
+    let programs = programs()?;
+    let sandbox = sandbox(&settings, &programs).await?;
     let pythons = Pythons::discover(&settings.python, &sandbox).await;
     let (temporary, environments) = (work_dir.temporary(), settings.environments_dir.as_path());
     let folders = own_users::Folders { temporary: &temporary, environments };
@@ -292,7 +293,7 @@ fn programs() -> Result<Programs, Error> {
 }
 
 /// The way in which processes are started that users have a say in.
-async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
+async fn sandbox(settings: &Settings, programs: &Programs) -> Result<Sandbox, Error> {
     if settings.sandbox == SandboxSwitch::Off {
         tracing::warn!(
             "the sandbox is off: functions can do all that the user of this executor can, and read its token"
@@ -308,7 +309,7 @@ async fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
         let message = format!("secrets_dir {}: all functions may read {}", secrets.display(), through.display());
         return Err(invalid(message).hint("put the secrets elsewhere, such as /run/secrets"));
     }
-    Sandbox::on(programs()?.host, rules).await
+    Sandbox::on(programs.host.clone(), programs.executor.clone(), rules).await
 }
 
 fn hello(settings: &Settings, executor: String, address: SocketAddr, pythons: &Pythons, devices: &Devices) -> Hello {

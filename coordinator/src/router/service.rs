@@ -11,7 +11,7 @@ use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{ExchangeRequest, FunctionDefinition, OnError};
+use udfleet_proto::v1::{ExchangeRequest, FunctionDefinition};
 
 use super::core::Counts;
 use super::exchange::Exchange;
@@ -153,12 +153,11 @@ impl Backend for Router {
     fn call(
         &self,
         admitted: AdmittedFunction,
-        on_error: OnError,
+        request: ExchangeRequest,
         first: Option<FlightData>,
         input: Incoming,
     ) -> Result<AnswerStream, Error> {
-        let (on_error, producer) = (on_error as i32, stages::new_producer());
-        let request = ExchangeRequest { on_error, producer, ..ExchangeRequest::default() };
+        let request = ExchangeRequest { producer: stages::new_producer(), ..request };
         self.run(vec![RoutedStage::of_function(&admitted.0, &request)], input, first)
     }
 

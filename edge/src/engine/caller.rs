@@ -9,6 +9,9 @@ use udfleet_proto::v1::ErrorCode;
 /// Says which dialect the caller speaks, over everything else: for proxies, which lose what it is known by.
 pub const DIALECT_HEADER: &str = "x-udfleet-dialect";
 
+/// Asks for a sign of life of the stream every so many milliseconds: a message without a batch.
+pub const PROGRESS_HEADER: &str = "x-udfleet-progress-ms";
+
 /// The longest text of a header that is kept, bytes.
 const MOST_TEXT: usize = 128;
 
@@ -46,6 +49,8 @@ pub struct Caller {
     pub query: String,
     /// The engine's name for the function; empty where it gives none.
     pub function: String,
+    /// How often it wants to hear how its stream stands, milliseconds; 0: never.
+    pub progress_every_ms: u32,
 }
 
 impl Caller {
@@ -64,6 +69,7 @@ impl Caller {
             tenant: text("x-databend-tenant"),
             query: text("x-databend-query-id"),
             function: text("x-databend-function"),
+            progress_every_ms: text(PROGRESS_HEADER).parse().unwrap_or_default(),
         })
     }
 }
@@ -122,6 +128,7 @@ mod tests {
             tenant: "acme".to_owned(),
             query: "q1".to_owned(),
             function: "f".to_owned(),
+            progress_every_ms: 0,
         };
         assert_eq!(caller(&given, &connection).unwrap(), expected);
     }

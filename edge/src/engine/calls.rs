@@ -92,6 +92,7 @@ mod tests {
             tenant: format!("t{tenant}"),
             query: String::new(),
             function: String::new(),
+            progress_every_ms: 0,
         };
         for tenant in (0..150).chain(0..150) {
             calls.called(&caller(tenant));

@@ -13,7 +13,7 @@ use super::shape::Shape;
 use super::{Caller, Engine, Engines};
 use udfleet_proto::error::{Error, Fault, truncate};
 use udfleet_proto::ipc;
-use udfleet_proto::v1::{BatchResult, ErrorCode, FunctionDefinition, OnError};
+use udfleet_proto::v1::{BatchResult, ErrorCode, ExchangeRequest, FunctionDefinition, OnError, StreamProgress};
 
 /// Answers that are held until it is known whether any row has failed, bytes.
 const MOST_HELD: usize = 64 << 20;
@@ -86,13 +86,14 @@ impl Gateway {
         }
     }
 
-    /// What executors are asked to do with rows that fail.
+    /// What executors are asked for: what becomes of rows that fail, and signs of life for a client that wants them.
     #[must_use]
-    pub fn on_error(&self) -> OnError {
-        match self.errors {
-            Errors::Status => OnError::Unspecified,
-            _ => OnError::Column,
-        }
+    pub fn request(&self) -> ExchangeRequest {
+        let (on_error, progress_every_ms) = match self.errors {
+            Errors::Status => (OnError::Unspecified, self.caller.progress_every_ms),
+            _ => (OnError::Column, 0),
+        };
+        ExchangeRequest { on_error: on_error as i32, progress_every_ms, ..ExchangeRequest::default() }
     }
 
     /// What notes the client's messages.
@@ -128,6 +129,7 @@ impl Gateway {
         match result.error {
             Some(info) => return self.failed(result.sequence, info.into()),
             None if result.bundle.is_some() || matches!(self.errors, Errors::Failing(_)) => return,
+            None if result.progress.is_some() => return self.tell_progress(result.progress),
             None => {}
         }
         if !message.data_header.is_empty() {
@@ -165,6 +167,14 @@ impl Gateway {
             Errors::Status => {}
         }
         self.over = true;
+    }
+
+    /// Nobody else is told: others know no messages without a batch.
+    fn tell_progress(&mut self, progress: Option<StreamProgress>) {
+        if self.request().progress_every_ms > 0 {
+            let told = BatchResult { progress, ..BatchResult::default() };
+            self.out.push_back(Ok(FlightData { app_metadata: told.encode_to_vec().into(), ..FlightData::default() }));
+        }
     }
 
     /// Rows of one call count through all its batches: arrow-rs cuts large chunks before it sends them.
@@ -241,7 +251,7 @@ impl Gateway {
     }
 
     fn warn(&self, error: &Error) {
-        let Caller { engine, tenant, query, function } = &self.caller;
+        let Caller { engine, tenant, query, function, .. } = &self.caller;
         if *engine != Engine::Other {
             let engine = engine.name();
             tracing::warn!(engine, tenant, query, engine_function = function, function = self.function, %error, "an engine's call failed");

@@ -23,7 +23,7 @@ mod tests;
 pub use answers::{AnswerStream, answers};
 pub use arrivals::Arrivals;
 pub use builtin::{Builtin, RESERVED_PREFIX};
-pub use caller::{Caller, DIALECT_HEADER, Engine};
+pub use caller::{Caller, DIALECT_HEADER, Engine, PROGRESS_HEADER};
 pub use calls::Engines;
 pub use columns::{DECIMAL_TEXT, EXTENSION};
 pub(crate) use connection::CallOfConnection;

@@ -14,7 +14,9 @@ use super::*;
 use udfleet_proto::error::Error;
 use udfleet_proto::ipc;
 use udfleet_proto::types::simple;
-use udfleet_proto::v1::{self, BatchResult, ErrorCode, FunctionDefinition, FunctionKind, OnError, TypeRoot};
+use udfleet_proto::v1::{
+    self, BatchResult, ErrorCode, FunctionDefinition, FunctionKind, OnError, StreamProgress, TypeRoot,
+};
 
 fn definition(kind: FunctionKind, result: v1::DataType) -> FunctionDefinition {
     FunctionDefinition {
@@ -37,7 +39,7 @@ fn decimal() -> v1::DataType {
 }
 
 fn caller(engine: Engine, query: &str) -> Caller {
-    Caller { engine, tenant: "t".to_owned(), query: query.to_owned(), function: String::new() }
+    Caller { engine, tenant: "t".to_owned(), query: query.to_owned(), function: String::new(), progress_every_ms: 0 }
 }
 
 fn gateway(engine: Engine, definition: &FunctionDefinition) -> Gateway {
@@ -96,7 +98,7 @@ fn messages(batch: &RecordBatch) -> Vec<Option<&str>> {
 #[test]
 fn plain_clients_get_the_schema_at_once_and_errors_as_they_are() {
     let mut gateway = gateway(Engine::Other, &scalar());
-    assert_eq!(gateway.on_error(), OnError::Unspecified);
+    assert_eq!(gateway.request().on_error(), OnError::Unspecified);
     assert_eq!(out(&mut gateway).len(), 1);
     gateway.take(numbered(&one(numbers([Some(1)])), 0, false));
     assert_eq!(out(&mut gateway).len(), 1);
@@ -110,7 +112,7 @@ fn plain_clients_get_the_schema_at_once_and_errors_as_they_are() {
 fn without_failures_arrow_udf_gets_one_column_at_the_end_of_the_input() {
     let strict = definition(FunctionKind::Scalar, v1::DataType { not_null: true, ..simple(TypeRoot::Bigint) });
     let mut gateway = gateway(Engine::ArrowUdf, &strict);
-    assert_eq!(gateway.on_error(), OnError::Column);
+    assert_eq!(gateway.request().on_error(), OnError::Column);
     gateway.take(numbered(&one(numbers([Some(1)])), 0, false));
     assert!(gateway.pop().is_none(), "the next row may fail");
     gateway.end();
@@ -199,7 +201,7 @@ fn tables_become_structs_for_arrow_udf_and_lose_their_rows_for_databend() {
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
 
     let mut arrow_udf = gateway(Engine::ArrowUdf, &definition);
-    assert_eq!(arrow_udf.on_error(), OnError::Unspecified);
+    assert_eq!(arrow_udf.request().on_error(), OnError::Unspecified);
     arrow_udf.take(numbered(&batch, 0, false));
     let (_, batches) = decoded(out(&mut arrow_udf));
     assert_eq!(batches[0].column(0).as_primitive::<Int32Type>().values(), &[0, 0]);
@@ -268,4 +270,23 @@ fn failures_of_the_fleet_are_not_remembered() {
     assert!(arrives(&first, &batch));
     first.take(failure(0, Error::new(ErrorCode::NoCapacity, "full")));
     assert!(arrives(&open(), &batch));
+}
+
+#[test]
+fn signs_of_life_come_to_who_has_asked_for_them() {
+    let progress = || {
+        let result = BatchResult { progress: Some(StreamProgress::default()), ..BatchResult::default() };
+        FlightData { app_metadata: result.encode_to_vec().into(), ..FlightData::default() }
+    };
+    for (engine, asked, told) in
+        [(Engine::Other, 5000, 1), (Engine::Other, 0, 0), (Engine::Databend, 5000, 1), (Engine::ArrowUdf, 5000, 0)]
+    {
+        let engines = Arc::default();
+        let caller = Caller { progress_every_ms: asked, ..caller(engine, "q") };
+        let mut gateway = Gateway::new(&engines, caller, &scalar(), "f@1");
+        let is_asked = gateway.request().progress_every_ms > 0;
+        out(&mut gateway);
+        gateway.take(progress());
+        assert_eq!((out(&mut gateway).len(), is_asked), (told, told > 0), "{engine:?} {asked}");
+    }
 }

@@ -14,7 +14,7 @@ use tonic::Status;
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{FunctionDefinition, OnError};
+use udfleet_proto::v1::{ExchangeRequest, FunctionDefinition};
 
 use crate::auth::Principal;
 use crate::engine::{AnswerStream, Engine, Incoming};
@@ -38,14 +38,15 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Why it is refused: no such function, no room.
     fn admit(&self, function: &FunctionRef) -> Result<Self::Admitted, Error>;
 
-    /// Answers the calls of an admitted stream, numbered. `first`: a message that was read before, if it counts.
+    /// Answers the calls of an admitted stream, numbered, as `request` says beside the function. `first`: a message that was
+    /// read before, if it counts.
     ///
     /// # Errors
     /// As [`Backend::admit`].
     fn call(
         &self,
         admitted: Self::Admitted,
-        on_error: OnError,
+        request: ExchangeRequest,
         first: Option<FlightData>,
         input: Incoming,
     ) -> Result<AnswerStream, Error>;

@@ -143,7 +143,7 @@ impl<B: Backend> FlightFrontend<B> {
         let gateway = Gateway::new(&self.engines, caller, admitted.definition(), admitted.name());
         let mut input = Incoming::plain(input, gateway.arrivals()).counted(counted);
         let first = input.take(first);
-        let numbered = self.backend.call(admitted, gateway.on_error(), first, input)?;
+        let numbered = self.backend.call(admitted, gateway.request(), first, input)?;
         Ok(answers(gateway, numbered))
     }
 

@@ -19,7 +19,7 @@ use udfleet_proto::error::Error;
 use udfleet_proto::flight::{Route, exchange_descriptor};
 use udfleet_proto::name::FunctionRef;
 use udfleet_proto::types::simple;
-use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError, TypeRoot};
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, TypeRoot};
 
 use super::{Admitted, Backend, FlightFrontend};
 use crate::auth::{Everybody, Gate, GateLayer, Principal, Surface};
@@ -56,7 +56,7 @@ impl Backend for OneFunction {
     fn call(
         &self,
         _: FunctionDefinition,
-        _: OnError,
+        _: ExchangeRequest,
         _: Option<FlightData>,
         mut input: Incoming,
     ) -> Result<AnswerStream, Error> {

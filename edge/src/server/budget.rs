@@ -104,22 +104,25 @@ pub(super) struct MeteredBody {
     /// Taken from the budget.
     held: u64,
     wait: Option<Wait>,
+    /// The only message of the call has not come whole.
+    awaited: bool,
     period: Duration,
     over: bool,
 }
 
 impl MeteredBody {
-    pub fn new(body: Body, budget: Arc<IncompleteBudget>) -> Self {
-        Self::with_period(body, budget, PERIOD)
+    /// `awaited`: of a call whose client has one message to send, which is to begin in time too.
+    pub fn new(body: Body, budget: Arc<IncompleteBudget>, awaited: bool) -> Self {
+        Self::with_period(body, budget, awaited, PERIOD)
     }
 
-    fn with_period(body: Body, budget: Arc<IncompleteBudget>, period: Duration) -> Self {
-        Self { body, budget, framing: Framing::default(), held: 0, wait: None, period, over: false }
+    fn with_period(body: Body, budget: Arc<IncompleteBudget>, awaited: bool, period: Duration) -> Self {
+        Self { body, budget, framing: Framing::default(), held: 0, wait: None, awaited, period, over: false }
     }
 
     fn note(&mut self, data: &[u8]) -> Result<(), Error> {
         if self.framing.take(data) {
-            self.wait = None;
+            (self.wait, self.awaited) = (None, false);
         } else if let Some(wait) = &mut self.wait {
             wait.received += data.len() as u64;
         }
@@ -135,7 +138,7 @@ impl MeteredBody {
 
     /// Nothing has come. Ready where that has lasted too long.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        if self.framing.begun() == 0 {
+        if self.framing.begun() == 0 && !self.awaited {
             return Poll::Pending;
         }
         let period = self.period;
@@ -144,8 +147,7 @@ impl MeteredBody {
             let late = wait.timer.deadline().elapsed() > LATE;
             if wait.received < LEAST_PER_PERIOD && !late {
                 let (begun, seconds) = (self.framing.begun(), period.as_secs());
-                let message =
-                    format!("of a message that has begun, {begun} bytes came, and hardly any within {seconds} s");
+                let message = format!("of a message, {begun} bytes came, and hardly any within {seconds} s");
                 return Poll::Ready(Error::new(ErrorCode::InvalidInput, message).hint("send each message whole"));
             }
             wait.received = 0;
@@ -237,7 +239,7 @@ mod tests {
 
     fn metered(chunks: &[Vec<u8>], budget: &Arc<IncompleteBudget>) -> MeteredBody {
         let chunks = chunks.iter().map(|chunk| Bytes::from(chunk.clone())).collect();
-        MeteredBody::with_period(Body::new(Chunks(chunks)), Arc::clone(budget), SHORT)
+        MeteredBody::with_period(Body::new(Chunks(chunks)), Arc::clone(budget), false, SHORT)
     }
 
     async fn next(body: &mut MeteredBody) -> Result<usize, ErrorCode> {
@@ -289,5 +291,19 @@ mod tests {
         let mut idle = metered(&[message(60, 60)], &budget);
         next(&mut idle).await.unwrap();
         assert!(tokio::time::timeout(SHORT * 5, next(&mut idle)).await.is_err(), "between messages it may rest");
+    }
+
+    #[tokio::test]
+    async fn the_only_message_of_a_call_begins_in_time() {
+        let budget = IncompleteBudget::new(1000);
+        let only = |chunks: &[Vec<u8>]| {
+            let mut body = metered(chunks, &budget);
+            body.awaited = true;
+            body
+        };
+        assert_eq!(next(&mut only(&[])).await, Err(ErrorCode::InvalidInput));
+        let mut whole = only(&[message(60, 60)]);
+        next(&mut whole).await.unwrap();
+        assert!(tokio::time::timeout(SHORT * 5, next(&mut whole)).await.is_err(), "its end need not be told");
     }
 }

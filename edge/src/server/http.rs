@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::incoming::{Entered, Incoming};
+use super::patient::{ReadInTime, body_in_time};
 use super::socket::Socket;
 use crate::identity::Peer;
 
@@ -83,6 +84,7 @@ async fn connection(mut socket: Socket, peer: Peer, served: Served, mut stopped:
         Peer::Known(identity) => routes.layer(axum::Extension(identity)),
         Peer::Unasked | Peer::Anonymous | Peer::Refused(_) => routes,
     };
+    let routes = routes.layer(axum::middleware::map_request(body_in_time));
     // Handlers are told where a request comes from.
     let routes = match socket.remote() {
         Some(peer) => routes.layer(axum::Extension(ConnectInfo(peer))),
@@ -91,7 +93,7 @@ async fn connection(mut socket: Socket, peer: Peer, served: Served, mut stopped:
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(headers_within);
     server.max_headers(MAX_HEADERS).max_buf_size(BUFFER_BYTES);
-    let served = server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(routes));
+    let served = server.serve_connection(TokioIo::new(ReadInTime::new(socket)), TowerToHyperService::new(routes));
     let mut served = std::pin::pin!(served);
     tokio::select! {
         // Who breaks off is told nothing.

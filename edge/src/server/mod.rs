@@ -6,6 +6,7 @@ mod connection;
 mod http;
 mod incoming;
 mod metered;
+mod patient;
 mod socket;
 
 use std::future::Future;

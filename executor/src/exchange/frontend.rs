@@ -9,7 +9,7 @@ use udfleet_edge::flight::{Admitted, Backend};
 use udfleet_proto::error::Error;
 use udfleet_proto::flight::Route;
 use udfleet_proto::name::FunctionRef;
-use udfleet_proto::v1::{ErrorCode, FunctionDefinition, OnError};
+use udfleet_proto::v1::{ErrorCode, ExchangeRequest, FunctionDefinition, OnError};
 
 use super::busy;
 use super::served::{FunctionTable, ServedFunction, StreamSlot};
@@ -64,11 +64,11 @@ impl Backend for FunctionStreams {
     fn call(
         &self,
         admitted: AdmittedFunction,
-        on_error: OnError,
+        request: ExchangeRequest,
         first: Option<FlightData>,
         input: Incoming,
     ) -> Result<AnswerStream, Error> {
-        let call = Call::new(Arc::clone(&admitted.function.target), on_error)?;
+        let call = Call::asked(Arc::clone(&admitted.function.target), &request)?;
         Ok(Box::pin(serve(call, admitted.slot, first, input)))
     }
 

@@ -30,6 +30,8 @@ const LEAST_DISK_SHARE: u64 = 2 << 30;
 /// What an interpreter process is made of.
 #[derive(Debug, Clone)]
 pub struct Programs {
+    /// The executor itself, as it was found at its start.
+    pub executor: PathBuf,
     /// The host binary.
     pub host: PathBuf,
     /// The module that it loads into Python.
@@ -51,7 +53,8 @@ impl Programs {
             };
             if path.is_file() { Ok(path) } else { Err(missing()) }
         };
-        Ok(Self { host: find("udfleet-interpreter")?, module: find("libudfleet_interpreter.so")? })
+        let (host, module) = (find("udfleet-interpreter")?, find("libudfleet_interpreter.so")?);
+        Ok(Self { executor: executable.to_owned(), host, module })
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, SandboxLevel, SandboxStatus};
 
-use super::SandboxPart;
+use super::{SandboxPart, collect_async};
 
 /// From this version on Landlock knows files, TCP ports and signals.
 const WHOLE_LANDLOCK: u32 = 6;
@@ -141,7 +141,7 @@ pub(super) async fn runs_as(host: &Path, user: u32) -> bool {
 async fn ask(host: &Path, options: &[&str]) -> std::io::Result<Output> {
     let mut command = tokio::process::Command::new(host);
     command.args(options).arg("check").env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    command.output().await
+    collect_async(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! (`executor/interpreter/src/host`), which takes rights away from itself before it becomes what is to run.
 
 mod level;
+mod output;
 mod ownership;
 mod policy;
 mod reach;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use udfleet_proto::error::Error;
 
 pub use level::Level;
+pub use output::{MAX_OUTPUT_BYTES, collect, collect_async};
 pub use ownership::{give, show, take_over};
 pub use policy::{Policy, readable_through};
 pub use reach::closed_at;
@@ -66,6 +68,8 @@ pub struct Rules {
 #[derive(Debug)]
 struct Contained {
     host: PathBuf,
+    /// The executor's own program, as it was found at the start: an upgrade in place unlinks the file that runs.
+    executor: PathBuf,
     rules: Rules,
     level: Level,
     users: Option<Users>,
@@ -82,16 +86,16 @@ impl Sandbox {
         Self(None)
     }
 
-    /// Contains them by `host`, and asks it what this machine gives.
+    /// Contains them by `host`, and asks it what this machine gives. `executor` unpacks archives.
     ///
     /// # Errors
     /// `INVALID_CONFIG` where all is required and something is missing, or the host can't be run.
-    pub async fn on(host: PathBuf, rules: Rules) -> Result<Self, Error> {
+    pub async fn on(host: PathBuf, executor: PathBuf, rules: Rules) -> Result<Self, Error> {
         let level = level::check(&host, &rules.without).await?;
         if rules.required {
             level.require_all()?;
         }
-        Ok(Self(Some(Arc::new(Contained { host, rules, level, users: None }))))
+        Ok(Self(Some(Arc::new(Contained { host, executor, rules, level, users: None }))))
     }
 
     /// The same with users of their own for what is started, or with the reason why a root executor has none.
@@ -107,8 +111,9 @@ impl Sandbox {
         if contained.rules.required {
             level.require_all()?;
         }
-        let (host, rules) = (contained.host.clone(), contained.rules.clone());
-        Ok(Self(Some(Arc::new(Contained { host, rules, level, users }))))
+        let (host, executor) = (contained.host.clone(), contained.executor.clone());
+        let rules = contained.rules.clone();
+        Ok(Self(Some(Arc::new(Contained { host, executor, rules, level, users }))))
     }
 
     /// Whether processes can be started as this user.
@@ -135,6 +140,12 @@ impl Sandbox {
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The program that unpacks archives; `None` where nothing is contained.
+    #[must_use]
+    pub fn executor(&self) -> Option<&Path> {
+        self.0.as_ref().map(|contained| contained.executor.as_path())
     }
 
     /// What is in force.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
+use super::begun::begun;
 use crate::error::Error;
 use crate::v1::{ErrorCode, ErrorInfo, PythonException, UserMetric};
 
@@ -98,11 +99,8 @@ impl Masks {
         if patterns.finder.is_match(output.as_slice()) {
             *output = patterns.finder.replace_all_bytes(output, &vec![MASK; patterns.texts.len()]);
         }
-        let begun = |value: &String| {
-            let most = output.len().min(value.len() - 1);
-            (1..=most).rev().find(|length| output.ends_with(&value.as_bytes()[..*length])).unwrap_or(0)
-        };
-        output.len() - patterns.texts.iter().map(begun).max().unwrap_or(0)
+        let open = patterns.texts.iter().map(|value| begun(output, value.as_bytes())).max();
+        output.len() - open.unwrap_or(0)
     }
 
     /// The error without values.

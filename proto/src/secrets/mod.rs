@@ -1,5 +1,6 @@
 //! Secrets and variables that functions ask for: their names, and what masks their values.
 
+mod begun;
 mod mask;
 
 pub use mask::Masks;

@@ -14,6 +14,7 @@ from fleet_support import BIGINT, eventually, failure_of
 
 import udfleet
 from udfleet import udf
+from udfleet._flight import silence
 from udfleet.engines import _flight_function, _flight_stream
 from udfleet.engines._flight_function import FlightFunction
 
@@ -166,6 +167,23 @@ def test_executors_serve_while_their_coordinator_is_away(opened):
             before = len(opened)
             job.eventually("streams follow one another", lambda: len(opened) > before + 3)
             job.goes_on()
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_call_that_takes_longer_than_a_peer_may_be_silent(pair, monkeypatch, direct):
+    """Coordinators and executors say that they are at work; without that the stream would be given up."""
+    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(silence, "LOOKS", 10)
+    monkeypatch.setattr(silence, "_watching", [])
+
+    def rests(a):
+        time.sleep(2 * 0.2 * 10)
+        return a
+
+    pair.register_function("rests", udf(rests, BIGINT, BIGINT))
+    function = FlightFunction(pair.address, "rests", pair.token, direct=direct, repeatable=False)
+    assert function.call(pa.record_batch({"a": [7]})).to_pylist() == [7]
+    function.close()
 
 
 def test_wrong_addresses_tokens_and_names_are_told(pair, monkeypatch):

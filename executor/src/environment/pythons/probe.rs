@@ -11,7 +11,7 @@ use udfleet_proto::v1::ErrorCode;
 
 use super::Python;
 use crate::orphans;
-use crate::sandbox::{Policy, Sandbox};
+use crate::sandbox::{Policy, Sandbox, collect_async};
 
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -53,7 +53,7 @@ pub async fn probe(path: &Path, sandbox: &Sandbox, policy: Policy) -> Result<Pyt
     command.args(["-I", "-S", "-c", SCRIPT]).stdin(Stdio::null()).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let (child, _own) = orphans::start(|| command.spawn(), Child::id).map_err(|e| bad(format!("can't be run: {e}")))?;
-    let output = tokio::time::timeout(LONGEST, child.wait_with_output())
+    let output = tokio::time::timeout(LONGEST, collect_async(child))
         .await
         .map_err(|_| bad(format!("no answer within {} s", LONGEST.as_secs())))?
         .map_err(|e| bad(format!("can't be run: {e}")))?;

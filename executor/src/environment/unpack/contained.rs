@@ -17,7 +17,7 @@ use udfleet_proto::v1::{ErrorCode, ErrorInfo};
 use super::folder::MAX_BYTES;
 use super::unpack;
 use crate::orphans;
-use crate::sandbox::{Policy, Sandbox, give};
+use crate::sandbox::{Policy, Sandbox, collect, give};
 
 /// The task of this program, its first argument.
 pub const TASK: &str = "unpack";
@@ -39,23 +39,20 @@ pub(in crate::environment) fn unpack_contained(
             .hint("check the disk of the executor's work folder, and that its programs are where it was started from")
     };
     let file = File::open(content).map_err(|error| failed("it can't be read", error))?;
-    if sandbox.is_off() {
-        return unpack(&file, root, inside, name);
-    }
+    let Some(program) = sandbox.executor() else { return unpack(&file, root, inside, name) };
     let builder = sandbox.builder();
     std::fs::create_dir_all(root)
         .and_then(|()| builder.map_or(Ok(()), |builder| give(root, builder)))
         .map_err(|error| failed("its folder", error))?;
-    let program = std::env::current_exe().map_err(|error| failed("this program", error))?;
-    let policy = Policy::closed().user(builder).shared().read(&program).write(root).largest_file(MAX_BYTES);
-    let mut command = sandbox.command(&program, &policy);
+    let policy = Policy::closed().user(builder).shared().read(program).write(root).largest_file(MAX_BYTES);
+    let mut command = sandbox.command(program, &policy);
     command.arg(TASK).args([root, inside, Path::new(name)]).current_dir(root);
     command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: one system call, which is async-signal-safe and allocates nothing.
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
     let started = orphans::start(|| command.spawn(), |child| Some(child.id()));
     let (child, _own) = started.map_err(|error| failed("its process", error))?;
-    let output = child.wait_with_output().map_err(|error| failed("its process", error))?;
+    let output = collect(child).map_err(|error| failed("its process", error))?;
     if output.status.success() {
         return Ok(());
     }

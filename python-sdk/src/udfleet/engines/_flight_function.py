@@ -21,12 +21,14 @@ from .._coordinators import Coordinators
 from .._credentials import VARIABLE, find_token
 from .._failure_text import from_flight, is_unsent, refused_by_tls, told
 from .._tls import TlsFiles, TlsSource, choose
-from ..errors import NoCapacityError, UdfleetError, UnauthenticatedError
-from ._flight_stream import Stream
+from ..errors import ExecutorLostError, NoCapacityError, UdfleetError, UnauthenticatedError
+from ._flight_stream import SilentPeerError, Stream, progress_header
 
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.1
 _ASKING_SECONDS = 5.0
+_AVOIDED_SECONDS = 60.0
+"""How long an executor that hung is asked nothing."""
 _AWAY = (flight.FlightUnavailableError, flight.FlightTimedOutError)
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -72,6 +74,8 @@ class FlightFunction:
         self._lock = threading.Lock()
         self._idle: Stream | None = None
         self._executors: list[str] = []
+        self._avoided: dict[str, float] = {}
+        """Executors that hung, and until when they are asked nothing."""
         self._ticket: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -120,6 +124,8 @@ class FlightFunction:
         except BaseException as error:
             stream.abandon()
             self._notice(stream.coordinator, error)
+            if stream.coordinator is None and isinstance(error, SilentPeerError):
+                self._avoided[stream.address] = time.monotonic() + _AVOIDED_SECONDS
             raise
         self._give_back(stream)
         return answer
@@ -128,10 +134,11 @@ class FlightFunction:
         executor = self._executor() if direct else None
         # When an executor has just failed, a coordinator knows which others live.
         coordinator = None if executor else self._coordinators.preferred
-        client = self._connect(executor or self._coordinators.preferred)
+        address = executor or self._coordinators.preferred
+        client = self._connect(address)
         try:
-            options = self._options() if coordinator else self._executor_options()
-            stream = Stream(client, self._descriptor(), options, schema, coordinator)
+            options = self._options(None, progress_header()) if coordinator else self._executor_options()
+            stream = Stream(client, self._descriptor(), options, schema, address, coordinator)
         except BaseException as error:
             self._notice(coordinator, error)
             raise
@@ -173,7 +180,9 @@ class FlightFunction:
             self._executors = [
                 host_of(place) for endpoint in self._describe().endpoints for place in endpoint.locations
             ]
-        return random.choice(self._executors) if self._executors else None  # noqa: S311 - spreads load
+        now = time.monotonic()
+        usable = [executor for executor in self._executors if self._avoided.get(executor, now) <= now]
+        return random.choice(usable) if usable else None  # noqa: S311 - spreads load
 
     def _describe(self) -> flight.FlightInfo:
         *others, last = self._coordinators.order()
@@ -202,15 +211,19 @@ class FlightFunction:
     def _descriptor(self) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(self.name)
 
-    def _options(self, seconds: float | None = None) -> flight.FlightCallOptions:
+    def _options(self, seconds: float | None = None, *headers: tuple[bytes, bytes]) -> flight.FlightCallOptions:
         token = find_token(self.token or None, addresses(self.address))
-        return _shown(token, seconds)
+        return _shown(token, seconds, *headers)
 
     def _executor_options(self) -> flight.FlightCallOptions:
         """Executors are shown what a coordinator has given for that, and no token."""
-        return self._options() if self._ticket is None else _shown(self._ticket)
+        if self._ticket is None:
+            return self._options(None, progress_header())
+        return _shown(self._ticket, None, progress_header())
 
     def _typed(self, error: pa.ArrowException) -> UdfleetError:
+        if isinstance(error, SilentPeerError):
+            return ExecutorLostError(str(error), function=self.name, hint="is it suspended, or its machine cut off?")
         typed = from_flight(error, self.address)
         if not typed.message.startswith(f"{self.name}: "):
             typed.function = typed.function or self.name
@@ -219,9 +232,11 @@ class FlightFunction:
         return typed
 
 
-def _shown(credential: str | None, seconds: float | None = None) -> flight.FlightCallOptions:
-    headers = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
-    return flight.FlightCallOptions(timeout=seconds, headers=headers)
+def _shown(
+    credential: str | None, seconds: float | None = None, *headers: tuple[bytes, bytes]
+) -> flight.FlightCallOptions:
+    shown = [(b"authorization", f"Bearer {credential}".encode())] if credential else []
+    return flight.FlightCallOptions(timeout=seconds, headers=[*shown, *headers])
 
 
 def _has_not_run(failure: str) -> bool:

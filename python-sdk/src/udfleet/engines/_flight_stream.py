@@ -10,10 +10,21 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .. import _fork, _interrupts
+from .._flight import silence
 
+PROGRESS_HEADER = "x-udfleet-progress-ms"
 STREAM_SECONDS = 5.0
 """How long a stream is used. The next one goes to whoever serves by then, and a draining executor, which waits for its
 streams, gets rid of them."""
+
+
+class SilentPeerError(flight.FlightUnavailableError):  # type: ignore[misc]
+    """The peer of a stream hangs: it did not even say that it is at work."""
+
+
+def progress_header() -> tuple[bytes, bytes]:
+    """Has the peer of a stream say how it stands."""
+    return PROGRESS_HEADER.encode(), str(int(silence.LOOK_SECONDS * 1000)).encode()
 
 
 class Stream:
@@ -25,15 +36,21 @@ class Stream:
         descriptor: flight.FlightDescriptor,
         options: flight.FlightCallOptions,
         schema: pa.Schema,
+        address: str,
         coordinator: str | None = None,
     ) -> None:
-        """:param coordinator: its address, where the stream goes through one."""
+        """
+        :param address: whose the client is.
+        :param coordinator: the same, where the stream goes through one.
+        """
         self.client = client
+        self.address = address
         self.coordinator = coordinator
         self.over = False
         self.timer: threading.Timer | None = None
         _fork.holds_connection(self)
         self.writer, self.reader = client.do_exchange(descriptor, options)
+        self._patience = silence.Patience(self.reader)
         self.writer.begin(schema)
 
     def begin_time(self, expire: Callable[[Stream], None]) -> None:
@@ -43,8 +60,21 @@ class Stream:
         self.timer.start()
 
     def call(self, batch: pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
-        self.writer.write_batch(batch)
-        answer = _interrupts.read_chunk(self.reader).data.column(0)
+        """:raises FlightUnavailableError: the stream is lost, or its peer has said nothing for too long."""
+        self._patience.begin(batch.nbytes)
+        try:
+            self.writer.write_batch(batch)
+            # Without a batch it is a sign of life.
+            while (data := _interrupts.read_chunk(self.reader).data) is None:
+                self._patience.begin()
+        except pa.ArrowException:
+            if not self._patience.silent:
+                raise
+            reason = f"{self.address} says nothing of a stream with a batch for {silence.seconds():.0f} s"
+            raise SilentPeerError(reason) from None
+        finally:
+            self._patience.end()
+        answer = data.column(0)
         if len(answer) != batch.num_rows:
             raise ValueError(f"{len(answer)} values came for {batch.num_rows} rows: the function leaves rows out")
         return answer
