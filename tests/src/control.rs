@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use udfleet_proto::error::Error;
 use udfleet_proto::limits::MAX_CONTROL_BYTES;
@@ -16,6 +16,7 @@ use udfleet_proto::v1::{
     RegisterFunctionRequest, RegistrationEvent,
 };
 
+use crate::certificates::connect_encrypted;
 use crate::function::Function;
 use crate::wait::{eventually, within};
 
@@ -51,17 +52,27 @@ pub type Authorized = InterceptedService<Channel, Token>;
 pub struct Client {
     address: String,
     token: Token,
+    tls: Option<ClientTlsConfig>,
 }
 
 impl Client {
     /// Speaks to `host:port`.
     #[must_use]
     pub fn new(address: &str, token: Option<&str>) -> Self {
-        Self { address: address.to_owned(), token: Token::new(token) }
+        Self { address: address.to_owned(), token: Token::new(token), tls: None }
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn encrypted(address: &str, token: Option<&str>, tls: ClientTlsConfig) -> Self {
+        Self { tls: Some(tls), ..Self::new(address, token) }
     }
 
     async fn channel(&self) -> Result<Channel, tonic::transport::Error> {
-        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect().await
+        match &self.tls {
+            Some(tls) => connect_encrypted(&self.address, tls).await,
+            None => Endpoint::from_shared(format!("http://{}", self.address)).expect("an address").connect().await,
+        }
     }
 
     /// The Fleet service; `None` while nobody listens.

@@ -36,7 +36,13 @@ impl EngineClient {
     /// When nobody listens.
     pub async fn connect(address: &str, headers: &[(&'static str, &str)]) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        let flight = FlightServiceClient::new(endpoint.connect().await.expect("a connection"));
+        Self::over(endpoint.connect().await.expect("a connection"), headers)
+    }
+
+    /// Over a connection of the test's own.
+    #[must_use]
+    pub fn over(channel: Channel, headers: &[(&'static str, &str)]) -> Self {
+        let flight = FlightServiceClient::new(channel);
         Self { flight, headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect() }
     }
 

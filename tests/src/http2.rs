@@ -42,9 +42,21 @@ impl Http2 {
     /// # Panics
     /// Never.
     pub async fn exchange(&mut self) -> Result<RawCall, h2::Error> {
-        let request = Request::post(format!("http://udfleet{DO_EXCHANGE}"))
+        self.begin(DO_EXCHANGE, "").await
+    }
+
+    /// Begins a call with a header of this value.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    ///
+    /// # Panics
+    /// For a path or a value that is none.
+    pub async fn begin(&mut self, path: &str, value: &str) -> Result<RawCall, h2::Error> {
+        let request = Request::post(format!("http://udfleet{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
+            .header("x-value", value)
             .body(())
             .expect("a request");
         poll_fn(|cx| self.requests.poll_ready(cx)).await?;

@@ -9,6 +9,7 @@
 pub mod batches;
 pub mod binaries;
 pub mod bridge;
+pub mod certificates;
 pub mod cluster;
 pub mod control;
 pub mod coordinators;

@@ -26,6 +26,8 @@ mod malformed;
 mod memory;
 mod merged;
 mod metrics_and_bundles;
+mod plain_tls_clients;
+mod port_limits;
 mod reach;
 mod restart;
 mod roles;

@@ -44,6 +44,26 @@ fn unknown_keys_are_refused() {
 }
 
 #[test]
+fn the_nearest_key_is_named_in_tables_and_by_every_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let path = file.to_str().unwrap();
+    for (text, wrong, near) in [
+        ("[tenants.acme]\nstreems = 5\n", "streems", "streams"),
+        ("[certificates.\"udfleet://client/etl\"]\nrolls = [\"call\"]\n", "rolls", "roles"),
+        ("tls_cs = \"/ca.crt\"\n", "tls_cs", "tls_ca"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (success, _, err) = run("udfleet-coordinator", &["--config", path], &[]);
+        assert!(!success && err.contains(&format!("`{wrong}`")) && err.contains(&format!("`{near}`")), "{err}");
+    }
+    let (success, _, err) = run("udfleet-executor", &["--coordinator", "127.0.0.1:1", "--config", path], &[]);
+    assert!(!success && err.contains("`tls_cs`") && err.contains("`tls_ca`"), "{err}");
+    let (success, _, err) = run("udfleet-clickhouse", &["--function", "f", "--tls-cs", "/ca.crt"], &[]);
+    assert!(!success && err.contains("'--tls-cs'") && err.contains("'--tls-ca'"), "{err}");
+}
+
+#[test]
 fn flags_go_over_variables_over_the_file_over_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
