@@ -6,6 +6,7 @@
 mod arguments;
 mod channel;
 mod child;
+mod descendants;
 mod encode;
 mod eval;
 mod failure;

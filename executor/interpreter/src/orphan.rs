@@ -2,19 +2,17 @@
 //! ignore signals, and its processes may have sessions of their own: so a thread looks who the parent is, and ends them one
 //! generation after the other. The kernel's signal only makes that fast.
 
-use std::fs;
 use std::ptr::null;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getppid, kill_process, waitpid};
+use rustix::process::getppid;
 use udfleet_proto::limits::PARENT_DEATH_SIGNAL;
+
+use crate::descendants::end_all;
 
 /// How often it is looked at who the parent is.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How often it is tried to end what user code starts meanwhile.
-const ROUNDS: u32 = 2_000;
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Not 0 once the kernel's signal has come.
 static CALLED: AtomicU32 = AtomicU32::new(0);
@@ -54,25 +52,5 @@ pub fn end_children() {
     // Children of those that end become this process's own.
     // SAFETY: a plain system call.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-    for _ in 0..ROUNDS {
-        let children = children();
-        if children.is_empty() {
-            return;
-        }
-        for child in children {
-            // Fails for one that has ended.
-            let _ = kill_process(child, Signal::KILL);
-        }
-        std::thread::sleep(PAUSE);
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
-    }
-}
-
-/// Those of all threads; none where the kernel does not list them.
-fn children() -> Vec<Pid> {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let pids: Vec<i32> =
-        lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
-    pids.into_iter().filter_map(Pid::from_raw).collect()
+    end_all();
 }

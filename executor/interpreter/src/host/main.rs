@@ -9,6 +9,8 @@
 mod calls;
 mod check;
 mod contain;
+#[path = "../descendants.rs"]
+mod descendants;
 mod embed;
 mod files;
 mod options;

@@ -1,17 +1,14 @@
 //! Runs a program as a child and ends all that it starts: with the program, and when the executor dies, whatever their groups
 //! and sessions. The kernel's own signal reaches one process only: not what uv builds with.
 
-use std::fs;
 use std::io;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getppid, kill_process, set_child_subreaper, waitpid};
+use rustix::process::{Pid, WaitOptions, getppid, set_child_subreaper, waitpid};
+
+use crate::descendants::end_all;
 
 /// How often it is looked at who the parent is, beside its signal.
 static PERIOD: libc::timespec = libc::timespec { tv_sec: 1, tv_nsec: 0 };
-/// How often it is tried to end what is started meanwhile.
-const ROUNDS: u32 = 2_000;
-const PAUSE: Duration = Duration::from_millis(1);
 /// The status of a program that could not be started.
 const NOT_STARTED: i32 = 120;
 
@@ -89,29 +86,6 @@ fn next_signal() -> libc::c_int {
     let set = signals();
     // SAFETY: all structures outlive the call.
     unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const PERIOD) }
-}
-
-/// Ends all that is below this process: children of those that end become its own.
-fn end_all() {
-    for _ in 0..ROUNDS {
-        let children = children();
-        if children.is_empty() {
-            return;
-        }
-        for child in children {
-            // Fails for one that has ended.
-            let _ = kill_process(child, Signal::KILL);
-        }
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// None where the kernel does not list them.
-fn children() -> Vec<Pid> {
-    let own = std::process::id();
-    let list = fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
-    list.unwrap_or_default().split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// A program that a signal has ended is told as such.
