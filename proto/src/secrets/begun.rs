@@ -27,10 +27,10 @@ fn longest_border(tail: &[u8], value: &[u8]) -> usize {
         length + usize::from(value[length] == byte)
     };
     let mut border = 0;
-    for at in 0..tail.len() {
-        if at > 0 {
-            border = grow(&borders, border, value[at]);
-        }
+    // The first byte alone has no proper suffix.
+    borders.push(border);
+    for byte in value.iter().take(tail.len()).skip(1) {
+        border = grow(&borders, border, *byte);
         borders.push(border);
     }
     tail.iter().fold(0, |length, byte| grow(&borders, length, *byte))
