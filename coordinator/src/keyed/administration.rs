@@ -8,6 +8,7 @@ use tonic::{Request, Status, Streaming};
 use udfleet_edge::auth::Principal;
 use udfleet_edge::engine::Connection;
 use udfleet_proto::error::Error;
+use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
     ErrorCode, ListStreamsRequest, ListStreamsResponse, ReadStateRequest, StateChunk, StateEntry, StreamInfo,
 };
@@ -105,6 +106,11 @@ pub fn peer<T>(request: &Request<T>) -> Option<std::net::SocketAddr> {
 
 fn imported(info: &StreamInfo) -> Result<StreamEntry, Error> {
     key_schema(&info.key_schema)?;
+    let named = FunctionRef::parse(&info.function).map_err(|e| Error::new(ErrorCode::InvalidInput, e.to_string()))?;
+    if named.version.is_none() || info.session > u64::MAX / 2 {
+        let message = format!("an import of session {} of {}", info.session, info.function);
+        return Err(Error::new(ErrorCode::InvalidInput, message).hint("it names a version: name@1"));
+    }
     if !(1..=MAX_PARTITIONS).contains(&info.partitions) {
         let message = format!("an import of {} partitions", info.partitions);
         return Err(Error::new(ErrorCode::InvalidInput, message));

@@ -152,7 +152,8 @@ pub fn family(function: &str) -> &str {
 /// A folder for the state of a stream that begins: no other has had it, so that an owner that wakes late harms nobody.
 pub fn new_state(function: &str) -> String {
     // Names of functions may have letters of any script, names of folders have not.
-    let plain: String = function.chars().map(|letter| if letter.is_ascii() { letter } else { '_' }).collect();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '@');
+    let plain: String = function.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
     format!("{plain}-{:016x}", rand::random::<u64>())
 }
 

@@ -21,6 +21,7 @@ use super::message::BundleRows;
 use super::partition::{Partition, StreamContext};
 use super::registry::Opening;
 use super::retained::{Retained, parts};
+use crate::registry::Function;
 
 /// An open stream.
 pub struct StreamProcess {
@@ -53,6 +54,18 @@ struct Share {
     rows: Vec<u32>,
 }
 
+/// What cuts the rows of a stream of the function, and into how many partitions.
+///
+/// # Errors
+/// [`ErrorCode::InvalidInput`] for a function that keeps no state, and for columns that can't be its key and arguments.
+pub fn cutter(function: &Function, open: &OpenStream) -> Result<(Cutter, u32), Error> {
+    let Some(keyed) = &function.definition.keyed else {
+        let message = format!("{} keeps no state: call it as other functions are called", function.name);
+        return Err(Error::new(ErrorCode::InvalidInput, message).function(&function.name));
+    };
+    Ok((Cutter::new(open.schema.clone(), open.key_columns, keyed.partitions)?, keyed.partitions))
+}
+
 impl StreamProcess {
     /// Opens a stream at all partitions of its function's state.
     ///
@@ -64,31 +77,27 @@ impl StreamProcess {
         open: &OpenStream,
     ) -> Result<(Self, StreamOpened), Error> {
         let function = Arc::clone(&context.function);
-        let definition = &function.definition;
-        let Some(keyed) = &definition.keyed else {
-            let message = format!("{} keeps no state: call it as other functions are called", context.function.name);
-            return Err(Error::new(ErrorCode::InvalidInput, message).function(&context.function.name));
-        };
-        let cutter = Cutter::new(open.schema.clone(), open.key_columns, keyed.partitions)?;
+        let (cutter, count) = cutter(&function, open)?;
         let opening = Opening {
             stream: &context.stream,
             function: &function.name,
-            partitions: keyed.partitions,
+            partitions: count,
             key_schema: &cutter.key_schema(),
         };
         let entry = access.registry.begin(&opening).await?;
         context.state.clone_from(&entry.state);
         let session = entry.session;
-        let results: SchemaRef = Arc::new(Schema::new(result_fields(definition)));
+        let results: SchemaRef = Arc::new(Schema::new(result_fields(&function.definition)));
         let context = Arc::new(context);
-        let opening = (0..keyed.partitions).map(|number| Partition::open(Arc::clone(&context), number, session));
+        let opening = (0..count).map(|number| Partition::open(Arc::clone(&context), number, session));
         let partitions = try_join_all(opening).await?;
         let position = stream_position(partitions.iter().map(Partition::record));
-        let retained = if open.retain_results {
-            Retained::read(access, &context.stream, &entry).await?
-        } else {
-            Retained::default()
-        };
+        let mut retained = Retained::default();
+        if open.retain_results {
+            retained = Retained::read(access, &context.stream, &entry).await?;
+            retained.forget_before(position);
+            retained.check(&context.function.name)?;
+        }
         let opened = StreamOpened {
             function: context.function.name.clone(),
             position,
@@ -211,6 +220,8 @@ impl StreamProcess {
         let commits = commits.filter(|(index, _)| pending.partitions.contains(index));
         try_join_all(commits.map(|(_, partition)| partition.commit())).await?;
         self.position = pending.end;
+        // Of earlier clients: what ends here was delivered with this bundle.
+        self.retained.forget_before(self.position + 1);
         Ok(self.position)
     }
 

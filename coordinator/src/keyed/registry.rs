@@ -112,18 +112,24 @@ impl StreamRegistry {
         if self.replace(stream, revision, &next).await? { Ok(next) } else { Err(unusable(stream)) }
     }
 
+    /// The stream, and the revision of its entry; None where there is none.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn find(&self, stream: &str) -> Result<Option<(StreamEntry, Revision)>, Error> {
+        let found = self.store.get(&entry_key(stream)).await?;
+        found.map(|found| Ok((StreamEntry::decode(&found.value)?, found.revision))).transpose()
+    }
+
     /// The stream, and the revision of its entry.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidInput`] where there is none; where the store fails.
     pub async fn get(&self, stream: &str) -> Result<(StreamEntry, Revision), Error> {
-        match self.store.get(&entry_key(stream)).await? {
-            Some(found) => Ok((StreamEntry::decode(&found.value)?, found.revision)),
-            None => {
-                let error = Error::new(ErrorCode::InvalidInput, format!("there is no stream {stream:?}"));
-                Err(error.hint("`udfleet streams` lists them"))
-            }
-        }
+        self.find(stream).await?.ok_or_else(|| {
+            let error = Error::new(ErrorCode::InvalidInput, format!("there is no stream {stream:?}"));
+            error.hint("`udfleet streams` lists them")
+        })
     }
 
     /// Who has the stream open, and the revision of that.
@@ -248,7 +254,8 @@ impl StreamRegistry {
             let writes = some.iter().map(|entry| Write::delete(entry.key.as_str())).collect();
             self.store.transact(&[], writes).await?;
         }
-        let (entry, revision) = self.get(stream).await?;
+        // Another client may have dropped it at the same time.
+        let Some((entry, revision)) = self.find(stream).await? else { return Ok(()) };
         if entry.state == state {
             let key = entry_key(stream);
             self.store

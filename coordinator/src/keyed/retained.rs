@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use prost::Message as _;
 use udfleet_proto::error::Error;
-use udfleet_proto::v1::RetainedResults;
+use udfleet_proto::v1::{ErrorCode, RetainedResults};
 
 use super::access::StateAccess;
 use super::entry::StreamEntry;
@@ -15,6 +15,7 @@ pub const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
 
 /// What one partition has kept of its last bundle.
 pub struct RetainedBundle {
+    function: String,
     first: u64,
     end: u64,
     rows: Vec<u32>,
@@ -46,14 +47,31 @@ impl Retained {
         Ok(Self(try_join_all(reads).await?.into_iter().flatten().collect()))
     }
 
+    /// Forgets bundles that end before `position`: nobody is told of them again.
+    pub fn forget_before(&mut self, position: u64) {
+        self.0.retain(|bundle| bundle.end >= position);
+    }
+
+    /// Whether all of it was given by this version of the function: another one's results may have other types.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] naming the version that gave them.
+    pub fn check(&self, function: &str) -> Result<(), Error> {
+        let Some(other) = self.0.iter().find(|bundle| bundle.function != function) else { return Ok(()) };
+        let message =
+            format!("results that are kept of the stream were given by {}, not by {function}", other.function);
+        let hint = "open the stream with that version to get them, or without retain_results";
+        Err(Error::new(ErrorCode::InvalidInput, message).function(function).hint(hint))
+    }
+
     /// The first row of the bundle that ends at `position`, where its results are kept.
     ///
-    /// Where a later one was committed in some partitions, that one is not whole any more, and its client has got it.
+    /// A later one that was committed in some partitions has taken the place of their results of this one, unless they
+    /// had none: then it begins with the same row.
     pub fn whole(&self, position: u64) -> Option<u64> {
-        if self.0.iter().any(|bundle| bundle.end > position) {
-            return None;
-        }
-        self.0.iter().filter(|bundle| bundle.end == position).map(|bundle| bundle.first).max()
+        let first = self.0.iter().filter(|bundle| bundle.end == position).map(|bundle| bundle.first).max()?;
+        let is_replaced = self.0.iter().any(|bundle| bundle.end > position && bundle.first > first);
+        (!is_replaced).then_some(first)
     }
 
     /// The rows from `first` to `end` whose results are kept, counted from `first`; nothing of partitions without any.
@@ -74,7 +92,7 @@ impl RetainedBundle {
     fn decode(bytes: Bytes) -> Result<Self, Error> {
         let kept = RetainedResults::decode(bytes).map_err(|e| Error::internal(format!("retained results: {e}")))?;
         let batches = kept.results.into_iter().map(|part| (part.header, part.body)).collect();
-        Ok(Self { first: kept.cut_first, end: kept.end, rows: kept.rows, batches })
+        Ok(Self { function: kept.function, first: kept.cut_first, end: kept.end, rows: kept.rows, batches })
     }
 }
 
@@ -88,13 +106,32 @@ mod tests {
     use super::*;
 
     fn bundle(first: u64, end: u64, rows: &[u32]) -> RetainedBundle {
-        RetainedBundle { first, end, rows: rows.to_vec(), batches: Vec::new() }
+        RetainedBundle { function: "f@1".to_owned(), first, end, rows: rows.to_vec(), batches: Vec::new() }
     }
 
     #[test]
     fn the_last_bundle_is_the_one_that_ends_where_the_stream_stands() {
         let retained = Retained(vec![bundle(0, 10, &[1]), bundle(10, 20, &[0, 3])]);
         assert_eq!((retained.whole(20), retained.whole(10), retained.whole(30)), (Some(10), None, None));
+    }
+
+    #[test]
+    fn a_later_cut_from_the_same_row_that_is_committed_in_part_takes_nothing_away() {
+        let retained = Retained(vec![bundle(10, 20, &[5]), bundle(10, 15, &[0, 3])]);
+        assert_eq!(retained.whole(15), Some(10));
+        let found = retained.between(10, 15);
+        assert_eq!(found.iter().map(|kept| kept.0.clone()).collect::<Vec<_>>(), [[Some(0), Some(3)]]);
+    }
+
+    #[test]
+    fn what_ended_before_is_forgotten_and_another_versions_results_are_refused() {
+        let mut retained = Retained(vec![bundle(0, 10, &[1]), bundle(10, 20, &[0])]);
+        assert!(retained.check("f@1").is_ok());
+        assert_eq!(retained.check("f@2").unwrap_err().code(), ErrorCode::InvalidInput);
+        retained.forget_before(20);
+        assert_eq!(retained.whole(20), Some(10));
+        retained.forget_before(21);
+        assert!(retained.check("f@2").is_ok(), "nothing is left");
     }
 
     #[test]

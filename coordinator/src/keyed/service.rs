@@ -1,5 +1,6 @@
 //! The Streams service.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use udfleet_edge::auth::Principal;
+use udfleet_edge::auth::{Principal, Right};
 use udfleet_edge::tenant::{TenantStream, Tenants};
 use udfleet_proto::config::MAX_ATTEMPTS;
 use udfleet_proto::error::Error;
@@ -27,7 +28,7 @@ use super::access::StateAccess;
 use super::administration::{StateChunks, peer};
 use super::entry::{check_id, family};
 use super::partition::StreamContext;
-use super::process::StreamProcess;
+use super::process::{StreamProcess, cutter};
 use super::registry::{StreamHolder, now_ms};
 use crate::audit::AuditLog;
 use crate::leader::Session;
@@ -76,6 +77,7 @@ impl StreamsService {
         &self,
         request: Option<StreamRequest>,
         caller: &Principal,
+        from: Option<SocketAddr>,
     ) -> Result<(StreamProcess, StreamResponse), Error> {
         let Some(StreamRequest { kind: Some(stream_request::Kind::Open(open)) }) = request else {
             return Err(Error::new(ErrorCode::InvalidInput, "the first message of a stream opens it"));
@@ -83,7 +85,9 @@ impl StreamsService {
         let function = self.function(&open, caller).await?;
         check_id(&open.stream)?;
         if open.reset {
-            self.reset(&open.stream, caller).await?;
+            // What can't be opened afterwards is not deleted.
+            cutter(&function, &open)?;
+            self.reset(&open.stream, caller, from).await?;
         }
         let context = StreamContext {
             state: String::new(),
@@ -100,13 +104,13 @@ impl StreamsService {
     async fn serve(
         self,
         mut requests: Streaming<StreamRequest>,
-        caller: Arc<Principal>,
+        (caller, from): (Arc<Principal>, Option<SocketAddr>),
         counted: TenantStream,
         responses: mpsc::Sender<Result<StreamResponse, Status>>,
     ) {
         // Whether the client still listens shows when it is sent something.
         let first = requests.message().await.ok().flatten();
-        let mut process = match self.open(first, &caller).await {
+        let mut process = match self.open(first, &caller, from).await {
             Ok((process, opened)) => {
                 let _ = responses.send(Ok(opened)).await;
                 let last = process.last_results();
@@ -164,10 +168,14 @@ impl StreamsService {
     }
 
     /// Deletes what there is of a stream that is to begin anew.
-    async fn reset(&self, stream: &str, caller: &Principal) -> Result<(), Error> {
-        let Ok((entry, _)) = self.access.registry.get(stream).await else { return Ok(()) };
-        caller.demand_function(family(&entry.function))?;
-        self.access.drop_stream(stream, true).await
+    async fn reset(&self, stream: &str, caller: &Principal, from: Option<SocketAddr>) -> Result<(), Error> {
+        let Some((entry, _)) = self.access.registry.find(stream).await? else { return Ok(()) };
+        let dropped = async {
+            caller.demand(&[Right::Register], "open a stream with reset, which deletes its state")?;
+            caller.demand_function(family(&entry.function))?;
+            self.access.drop_stream(stream, true).await
+        };
+        self.noted(caller, from, ("DropStream", stream), dropped.await).await
     }
 }
 
@@ -275,8 +283,8 @@ impl Streams for StreamsService {
         &self,
         request: Request<Streaming<StreamRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
-        let caller = Principal::of(&request);
-        let counted = self.tenants.admit(&caller.tenant, caller.limits)?;
+        let caller = (Principal::of(&request), peer(&request));
+        let counted = self.tenants.admit(&caller.0.tenant, caller.0.limits)?;
         let (sender, responses) = mpsc::channel(AHEAD);
         tokio::spawn(self.clone().serve(request.into_inner(), caller, counted, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))

@@ -52,10 +52,16 @@ impl CapsuleRule {
         let columns = schema.fields().len();
         let mut redacted = vec![false; columns];
         for name in &self.redacted {
-            let found = schema.fields().iter().position(|field| field.name() == name).or_else(|| position(name));
-            match found.filter(|index| *index < columns) {
-                Some(index) => redacted[index] = true,
-                None => return vec![true; columns],
+            let at = position(name);
+            let mut is_found = false;
+            for (index, (field, redacted)) in schema.fields().iter().zip(&mut redacted).enumerate() {
+                // A number is a position, and may be a column's name too.
+                if field.name() == name || at == Some(index) {
+                    (*redacted, is_found) = (true, true);
+                }
+            }
+            if !is_found {
+                return vec![true; columns];
             }
         }
         redacted
@@ -106,6 +112,15 @@ mod tests {
         for all in ["*", "a,other", "3"] {
             assert_eq!(of(all), [true, true, true], "{all}");
         }
+    }
+
+    #[test]
+    fn a_name_stands_for_each_column_that_has_it_and_for_a_position() {
+        let field = |name: &str| Field::new(name, DataType::Int64, true);
+        let rule = CapsuleRule::of(&function("errors", "0")).unwrap();
+        assert_eq!(rule.redacts(&Schema::new(vec![field("1"), field("0"), field("x")])), [true, true, false]);
+        let rule = CapsuleRule::of(&function("errors", "ssn")).unwrap();
+        assert_eq!(rule.redacts(&Schema::new(vec![field("ssn"), field("x"), field("ssn")])), [true, false, true]);
     }
 
     #[test]

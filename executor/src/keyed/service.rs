@@ -50,7 +50,7 @@ impl PartitionsService {
             Err(NoPartition::Failed(error)) => return Err(error.function(&function.name)),
         };
         let input = match request.request {
-            Some(partition_request::Request::Run(run)) => Some(run_input(run)),
+            Some(partition_request::Request::Run(run)) => Some(run_input(run, &function.name)),
             _ => None,
         };
         let stream = partition.stream(&request.stream)?;
@@ -77,13 +77,14 @@ impl PartitionsService {
     }
 }
 
-fn run_input(run: PartitionRun) -> RunInput {
+fn run_input(run: PartitionRun, function: &str) -> RunInput {
     let rows = BundleRows { schema: run.schema, header: run.header, body: run.body };
     let retained = (!run.retained_rows.is_empty()).then(|| RetainedResults {
         cut_first: run.cut_first,
         end: run.end,
         rows: run.retained_rows,
         results: Vec::new(),
+        function: function.to_owned(),
     });
     RunInput { rows, key_columns: run.key_columns, now_ms: run.now_ms, retained }
 }

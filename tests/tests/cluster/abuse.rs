@@ -14,7 +14,7 @@ use udfleet_tests::http2::{Http2, half_message};
 use udfleet_tests::memory::pss;
 use udfleet_tests::messages::path;
 use udfleet_tests::stream::call;
-use udfleet_tests::wait::within;
+use udfleet_tests::wait::{eventually, within};
 
 const MIB: usize = 1 << 20;
 
@@ -28,6 +28,12 @@ async fn start() -> Cluster {
 
 async fn assert_served(endpoint: &str) {
     assert_eq!(integers(&call(endpoint, path("double"), &[numbers([21])]).await.unwrap()), [42], "{endpoint}");
+}
+
+/// Soon: what had no descriptors for a while may have to begin again.
+async fn assert_served_again(endpoint: &str) {
+    let served = eventually(endpoint, async || call(endpoint, path("double"), &[numbers([21])]).await.ok()).await;
+    assert_eq!(integers(&served), [42], "{endpoint}");
 }
 
 /// One connection begins twelve messages of 200 MiB and sends 90 of each: more than a port holds.
@@ -96,6 +102,6 @@ async fn without_descriptors_nothing_spins_and_all_goes_on_afterwards() {
         assert!(used < 60, "{endpoint} used {used} of 200 ticks");
         drop(connections);
         prlimit(process, Resource::Nofile, before).unwrap();
-        assert_served(endpoint).await;
+        assert_served_again(endpoint).await;
     }
 }

@@ -14,6 +14,7 @@ use udfleet_tests::cluster::{Cluster, Options};
 use udfleet_tests::engine::EngineClient;
 use udfleet_tests::http::get;
 use udfleet_tests::http2::Http2;
+use udfleet_tests::wait::eventually;
 
 /// Longer than the longest of the limits, however busy the machine is.
 const LONGEST: Duration = Duration::from_secs(150);
@@ -141,11 +142,17 @@ async fn closes_one_too_many(port: &Port) -> bool {
     tokio::time::timeout(AT_ONCE, closed).await.unwrap_or(false)
 }
 
-async fn assert_served(port: &Port) {
-    match port.speaks {
-        Speaks::Grpc => assert_eq!(EngineClient::connect(&port.address, &[]).await.protocol_version().await, 2),
-        Speaks::Http => assert_eq!(get(&port.address, "/healthz").await.0, 200, "{port:?}"),
+async fn serve(speaks: Speaks, address: String) {
+    match speaks {
+        Speaks::Grpc => assert_eq!(EngineClient::connect(&address, &[]).await.protocol_version().await, 2),
+        Speaks::Http => assert_eq!(get(&address, "/healthz").await.0, 200),
     }
+}
+
+/// Soon: the port counts connections for a moment longer than they last.
+async fn assert_served(port: &Port) {
+    let what = format!("{port:?} serves");
+    eventually(&what, async || tokio::spawn(serve(port.speaks, port.address.clone())).await.ok()).await;
 }
 
 async fn start() -> Cluster {

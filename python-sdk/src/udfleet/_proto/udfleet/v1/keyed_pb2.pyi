@@ -239,16 +239,18 @@ class PartitionRun(_message.Message):
     def __init__(self, attempt: _Optional[_Union[PartitionAttempt, _Mapping]] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., cut_first: _Optional[int] = ..., cut_partitions: _Optional[int] = ..., key_columns: _Optional[int] = ..., now_ms: _Optional[int] = ..., schema: _Optional[bytes] = ..., header: _Optional[bytes] = ..., body: _Optional[bytes] = ..., retained_rows: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RetainedResults(_message.Message):
-    __slots__ = ("cut_first", "end", "rows", "results")
+    __slots__ = ("cut_first", "end", "rows", "results", "function")
     CUT_FIRST_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
     cut_first: int
     end: int
     rows: _containers.RepeatedScalarFieldContainer[int]
     results: _containers.RepeatedCompositeFieldContainer[PartitionResults]
-    def __init__(self, cut_first: _Optional[int] = ..., end: _Optional[int] = ..., rows: _Optional[_Iterable[int]] = ..., results: _Optional[_Iterable[_Union[PartitionResults, _Mapping]]] = ...) -> None: ...
+    function: str
+    def __init__(self, cut_first: _Optional[int] = ..., end: _Optional[int] = ..., rows: _Optional[_Iterable[int]] = ..., results: _Optional[_Iterable[_Union[PartitionResults, _Mapping]]] = ..., function: _Optional[str] = ...) -> None: ...
 
 class PartitionConfirm(_message.Message):
     __slots__ = ("attempt", "digest")
