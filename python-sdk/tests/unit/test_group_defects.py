@@ -4,6 +4,8 @@ its states are in test_keyed_states.py.
 
 from __future__ import annotations
 
+import decimal
+import itertools
 import math
 import pickle
 from typing import Any
@@ -147,6 +149,53 @@ def test_built_in_aggregates_take_rows_back(size: int) -> None:
     assert after == ("+U", "k", "a", "b", "a,b", ["a", "b"], {"a": 1, "b": 1}, "a", "b")
     assert groups.run(("-D", "k", "a"), ("-D", "k", "b"))[-1][0] == "-D"
     assert groups.memory.entries == {}
+
+
+@ALL_SIZES
+def test_sums_of_decimals_have_all_their_digits(size: int) -> None:
+    money, average = DataTypes.DECIMAL(38, 2), DataTypes.DECIMAL(38, 6)
+    calls = [builtin("sum", money, money), builtin("sum0", money, money), builtin("avg", average, money)]
+    groups = Groups(calls, size=size)
+    large, small = decimal.Decimal("123456789012345678901234567890123456.78"), decimal.Decimal("0.01")
+    before = groups.run(("+I", "k", small))
+    assert before == [("+I", "k", small, small, small)]
+    groups.restart()
+    both = decimal.Decimal("123456789012345678901234567890123456.79")
+    half = decimal.Decimal("61728394506172839450617283945061728.395000")
+    with decimal.localcontext(decimal.Context(prec=5)):
+        assert groups.run(("+I", "k", large))[-1] == ("+U", "k", both, both, half)
+        assert groups.run(("-D", "k", large))[-1] == ("+U", "k", small, small, small)
+
+
+@ALL_SIZES
+def test_nan_is_taken_back(size: int) -> None:
+    double = DataTypes.DOUBLE()
+    calls = [builtin(name, double, double) for name in ("first_value", "last_value", "min", "max")]
+    groups = Groups([*calls, builtin("array_agg", DataTypes.ARRAY(double), double)], size=size)
+    groups.run(("+I", "k", math.nan), ("+I", "k", 2.0), ("+I", "k", 1.0), ("+I", "k", float("nan")))
+    groups.restart()
+    # The first of two goes, then the other one.
+    assert str(groups.run(("-D", "k", float("nan")))[-1]) == str(
+        ("+U", "k", 2.0, math.nan, 1.0, math.nan, [2.0, 1.0, math.nan])
+    )
+    groups.restart()
+    assert groups.run(("-D", "k", math.nan))[-1] == ("+U", "k", 2.0, 1.0, 1.0, 2.0, [2.0, 1.0])
+
+
+@ALL_SIZES
+@pytest.mark.parametrize("changelog", [True, False])
+def test_nan_is_the_greatest_number_in_whatever_order_it_comes(size: int, changelog: bool) -> None:
+    double = DataTypes.DOUBLE()
+    for values in itertools.permutations([math.nan, 1.0, math.inf]):
+        groups = Groups(
+            [builtin("min", double, double), builtin("max", double, double)], size=size, changelog=changelog
+        )
+        ((_, _, least, greatest),) = groups.run(*[("+I", "k", value) for value in values])
+        assert least == 1.0
+        assert math.isnan(greatest)
+        groups = Groups([builtin("min", double, double)], size=size, changelog=changelog)
+        ((_, _, least),) = groups.run(("+I", "k", math.nan))
+        assert math.isnan(least)
 
 
 def test_types_that_state_can_not_have_are_named() -> None:

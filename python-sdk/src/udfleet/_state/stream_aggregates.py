@@ -9,6 +9,7 @@ from ..types import DataTypes, Field
 from ..types.datatype import DataType
 from ..views import MapView
 from .codec import codec_of
+from .group_results import same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .group_spec import AggregateCall, GroupSpec
+
+_DECIMALS = decimal.Context(prec=76)
+"""More digits than sums of DECIMAL(38, s) need, whatever the interpreter's own context has: none is rounded off."""
 
 
 class Count(AggregateFunction):
@@ -50,14 +54,14 @@ class Sum(AggregateFunction):
     def accumulate(self, accumulator: list[Any], value: Any) -> None:
         """Adds it."""
         if value is not None:
-            accumulator[0] += value
+            accumulator[0] = _sum(accumulator[0], value)
             accumulator[1] += 1
 
     def retract(self, accumulator: list[Any], value: Any) -> None:
         """Subtracts it. Without values the sum is 0 again, whatever was rounded, and whatever was infinite."""
         if value is not None:
             accumulator[1] -= 1
-            accumulator[0] = accumulator[0] - value if accumulator[1] else 0
+            accumulator[0] = _difference(accumulator[0], value) if accumulator[1] else 0
 
     def get_value(self, accumulator: list[Any]) -> Any:
         """The sum."""
@@ -88,8 +92,8 @@ class Average(Sum):
             return abs(total) // count * (1 if total >= 0 else -1)
         if self._scale is None:
             return total / count
-        exact = decimal.Context(prec=76).divide(decimal.Decimal(total), decimal.Decimal(count))
-        return exact.quantize(decimal.Decimal(1).scaleb(-self._scale), decimal.ROUND_HALF_UP, decimal.Context(prec=76))
+        exact = _DECIMALS.divide(total, count)
+        return exact.quantize(decimal.Decimal(1).scaleb(-self._scale), decimal.ROUND_HALF_UP, _DECIMALS)
 
 
 class Extreme(AggregateFunction):
@@ -120,7 +124,7 @@ class Extreme(AggregateFunction):
             counts[value] = count - 1
             return
         counts.remove(value)
-        if value == accumulator[0]:
+        if same(value, accumulator[0]):
             accumulator[0] = None
             for other in counts:
                 accumulator[0] = other if accumulator[0] is None else self._best(accumulator[0], other)
@@ -166,7 +170,7 @@ class InOrder(AggregateFunction):
         """The first of that value goes."""
         if values[0] is None and not self.keeps_nulls:
             return
-        found = next((place for place, value in accumulator[1].items() if value == values[0]), None)
+        found = next((place for place, value in accumulator[1].items() if same(value, values[0])), None)
         if found is not None:
             accumulator[1].remove(found)
 
@@ -278,8 +282,25 @@ def _values_in_order(call: AggregateCall, *more: Field) -> DataType:
     return DataTypes.ROW([Field("next", DataTypes.BIGINT()), Field("values", entries), *more])
 
 
+def _sum(total: Any, value: Any) -> Any:
+    return _DECIMALS.add(total, value) if isinstance(value, decimal.Decimal) else total + value
+
+
+def _difference(total: Any, value: Any) -> Any:
+    return _DECIMALS.subtract(total, value) if isinstance(value, decimal.Decimal) else total - value
+
+
+def _least(kept: Any, value: Any) -> Any:
+    """NaN is greater than all other numbers."""
+    return value if kept != kept or value < kept else kept
+
+
+def _greatest(kept: Any, value: Any) -> Any:
+    return value if value != value or value > kept else kept
+
+
 def _best(call: AggregateCall) -> Callable[[Any, Any], Any]:
-    return min if call.name == "min" else max
+    return _least if call.name == "min" else _greatest
 
 
 def _counts(call: AggregateCall) -> DataType:
