@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._rpc import Rpc
 
 _LENGTH = 4
-_EMPTY: dict[str, Any] = {"list": [], "map": {}}
+_EMPTY: dict[str, type[Any]] = {"list": list, "map": dict}
 
 
 class StreamState:
@@ -52,12 +52,12 @@ class StreamState:
         for _, values, known in _keys(chunks):
             found, states = values, known
         if state is None:
-            return {name: found.get(name, _EMPTY.get(known.kind)) for name, known in states.items()} if found else {}
+            return {name: _value(found, known) for name, known in states.items()} if found else {}
         if states and state not in states:
             raise InvalidInputError(
                 f"stream {self._info.stream!r} has no state {state!r}", hint=f"it has {', '.join(sorted(states))}"
             )
-        return found.get(state, _EMPTY.get(states[state].kind) if states else None)
+        return _value(found, states[state]) if states else None
 
     def items(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """All keys with their states, as of one moment, in no order that means anything. It takes constant memory."""
@@ -95,6 +95,13 @@ class StreamState:
         return keyed_pb2.ReadStateRequest(
             stream=self._info.stream, key_header=message.metadata.to_pybytes(), key_body=message.body.to_pybytes()
         )
+
+
+def _value(found: dict[str, Any], state: RecordedState) -> Any:
+    """The value of a state, or a new empty one."""
+    if state.name in found or state.kind not in _EMPTY:
+        return found.get(state.name)
+    return _EMPTY[state.kind]()
 
 
 _Found = tuple["bytes | None", "dict[str, Any]", "dict[str, RecordedState]"]
