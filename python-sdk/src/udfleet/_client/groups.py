@@ -41,7 +41,7 @@ def group_function(
     """
     names = [function.name for function in functions]
     identity = "\n".join([spec.text(), *names, *map(str, input_types), str(result_type), str(partitions)])
-    called = next(iter(names), spec.calls[0].name)
+    called = names[0] if names else spec.calls[0].name if spec.calls else "keys"
     name = f"{called[:80]}-groups-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     shipment = Shipment()
     wrapper = GroupWrapper(spec, input_types, result_type, name)

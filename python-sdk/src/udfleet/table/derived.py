@@ -57,6 +57,16 @@ class Derived(ABC):
     def _schema(self) -> pa.Schema:
         return pa.schema([to_arrow_field(field.name, field.data_type) for field in self.fields])
 
+    @property
+    @abstractmethod
+    def tables(self) -> tuple[Table, ...]:
+        """Those whose rows they are."""
+
+    @property
+    @abstractmethod
+    def row_kind(self) -> str | None:
+        """The column that says what rows do to the table whose changes they are."""
+
     @abstractmethod
     def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
         pass
@@ -83,6 +93,16 @@ class _OfOne(Derived):
     def replayable(self) -> bool:
         """As of the tables that it comes from."""
         return self._table._source.replayable
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The table."""
+        return (self._table,)
+
+    @property
+    def row_kind(self) -> str | None:
+        """That of the table, whose changes these are, too."""
+        return self._table._source.row_kind
 
 
 class Ordered(_OfOne):
@@ -193,6 +213,25 @@ class Union(Derived):
     def replayable(self) -> bool:
         """As of the tables that it comes from."""
         return self._first._source.replayable and self._second._source.replayable
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Both."""
+        return self._first, self._second
+
+    @property
+    def row_kind(self) -> str | None:
+        """That of both tables: one column, in one place."""
+        kinds = [table._source.row_kind for table in self.tables]
+        if kinds == [None, None]:
+            return None
+        places = [table.columns.index(kind) if kind in table.columns else -1 for table, kind in zip(self.tables, kinds)]
+        if kinds[0] != kinds[1] or places[0] != places[1] or -1 in places:
+            raise InvalidPlanError(
+                "both tables of a union have to say in one column what each row does, or none of them",
+                hint="give both a row_kind of one name, and leave it in one place: select() changes the order",
+            )
+        return kinds[0]
 
     def _rows(self, on_error: str | None) -> Iterator[pa.RecordBatch]:
         schema = self._schema()

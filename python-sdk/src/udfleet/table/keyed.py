@@ -10,7 +10,9 @@ import pyarrow as pa
 from ..declaration import UserDefinedFunctionWrapper
 from ..errors import InvalidInputError, InvalidPlanError
 from . import operators as ops
+from .derived import Derived
 from .expression import Call, Column
+from .plan import aggregates
 
 ROW_KIND = "$row_kind"
 """The last column of rows that are changes of a table, which is no argument: `proto/src/key/mod.rs` has it too."""
@@ -41,7 +43,8 @@ class KeyedTable:
             )
         for column in columns:
             _check(self._table, column)
-        return KeyedCall(self._table, self._keys, str(expression.function), columns, _row_kind(self._table))
+        refuse_groups(self._table)
+        return KeyedCall(self._table, self._keys, str(expression.function), columns, changes_of(self._table))
 
 
 class KeyedCall:
@@ -116,15 +119,30 @@ def _kinds(column: pa.Array, first_row: int) -> pa.Array:
     return column.cast(pa.int8())
 
 
-def _row_kind(table: Table) -> str | None:
+def changes_of(table: Table) -> str | None:
     """The column that says what rows do, which the steps must have left in its place."""
-    column: str | None = getattr(table._source, "row_kind", None)
+    column = table._source.row_kind
     if column is not None and column not in table.columns:
         raise InvalidPlanError(
             f"the table is one of changes, and its steps have left out {column!r}, which says what each row does",
             hint=f"select {column} too",
         )
     return column
+
+
+def refuse_groups(table: Table) -> None:
+    """A stream's rows come one after the other: groups that are computed before it would have to end first.
+
+    :raises InvalidPlanError: there are some, in the table's steps or in what its source is made of.
+    """
+    if table._steps and aggregates(table._plan()):
+        raise InvalidPlanError(
+            "the table has groups before those of the stream, which are computed only where rows end",
+            hint="make a stream of the inner groups, and another one of its changes: "
+            'from_batches(changes, row_kind="row_kind")',
+        )
+    for before in table._source.tables if isinstance(table._source, Derived) else ():
+        refuse_groups(before)
 
 
 def keys_of(table: Table, names: tuple[Any, ...]) -> tuple[str, ...]:

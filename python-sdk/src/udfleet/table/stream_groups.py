@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .._proto.udfleet.v1 import function_pb2
 from .._state.group_spec import AggregateCall, GroupSpec
@@ -15,7 +15,7 @@ from ..types.wire import from_proto
 from . import operators as ops
 from .column_lists import expanded
 from .expression import BuiltinCall, Call, Column, Expression, Named, lit
-from .keyed import KeyedCall
+from .keyed import KeyedCall, changes_of, refuse_groups
 from .value_aggregates import NAMES as KEEPING_VALUES
 
 if TYPE_CHECKING:
@@ -37,18 +37,17 @@ def open_stream(
     """The stream of a table whose last step groups; `options` are those of any stream."""
     step = table._steps[-1] if table._steps else None
     before = type(table)(table._fleet, table._source, table._steps[:-1])
-    groups = _Groups(before, _changes_of(before))
-    if isinstance(step, ops.GroupWhole):
-        outputs = groups.whole(step, table)
-    elif isinstance(step, ops.Group):
-        outputs = groups.items(step.keys, step.items, table)
-    elif isinstance(step, ops.Select) and groups.is_aggregated(step.items):
-        outputs = groups.items((), step.items, table)
-    else:
+    if not _is_grouping(step, before):
         raise InvalidPlanError(
             "the table has no groups at its end: streams are for what keeps state",
             hint='table.group_by("user").select("user, sum(amount) as total").open_stream("totals")',
         )
+    refuse_groups(before)
+    groups = _Groups(before, changes_of(before))
+    if isinstance(step, ops.GroupWhole):
+        outputs = groups.whole(step, table)
+    else:
+        outputs = groups.items(step.keys if isinstance(step, ops.Group) else (), step.items, table)
     fields = groups.fields
     if any(field.name == ROW_KIND for field in fields):
         raise InvalidPlanError(f"the groups have a column {ROW_KIND!r}, as results of streams do", hint="rename it")
@@ -68,6 +67,12 @@ def open_stream(
     return KeyedCall(groups.input, tuple(groups.keys), function, groups.columns).open_stream(stream, **options)
 
 
+def _is_grouping(step: ops.Operator | None, before: Table) -> TypeGuard[ops.Group | ops.GroupWhole | ops.Select]:
+    if isinstance(step, ops.Select):
+        return _Groups(before, None).is_aggregated(step.items)
+    return isinstance(step, (ops.Group, ops.GroupWhole))
+
+
 def _milliseconds(ttl: timedelta | None) -> int | None:
     if ttl is None:
         return None
@@ -76,22 +81,12 @@ def _milliseconds(ttl: timedelta | None) -> int | None:
     return int(ttl.total_seconds() * 1000)
 
 
-def _changes_of(table: Table) -> str | None:
-    """The column that says what rows do, which the steps must have left in its place."""
-    column = getattr(table._source, "row_kind", None)
-    if column is not None and column not in table.columns:
-        raise InvalidPlanError(
-            f"the table is one of changes, and its steps have left out {column!r}, which says what each row does",
-            hint=f"select {column} too",
-        )
-    return column
-
-
 class _Groups:
     """What groups take of a table: columns of the key, of arguments and of conditions, each once."""
 
     def __init__(self, table: Table, changes: str | None) -> None:
         self._table = table
+        self._changes = changes
         self._items: dict[str, Named] = {}
         self.keys: list[str] = []
         self.columns: list[str] = []
@@ -142,10 +137,16 @@ class _Groups:
         """The keys, and which one each expression or name is."""
         known: dict[str, int] = {}
         for key in keys or (lit(0),):
-            name = self._add(_plain(key), f"k{len(self.keys)}")
-            known[str(_plain(key))] = len(self.keys)
+            plain = _plain(key)
+            if isinstance(plain, Column) and plain.name == self._changes:
+                raise InvalidPlanError(
+                    f"{self._changes!r} says what each row does: as a key, it would part a row from its retraction",
+                    hint='group by the other columns; group_by("a, b").select("a, b") has their different rows',
+                )
+            name = self._add(plain, f"k{len(self.keys)}")
+            known[str(plain)] = len(self.keys)
             if isinstance(key, Named):
-                known[key.names[0]] = len(self.keys)
+                known[str(Column(key.names[0]))] = len(self.keys)
             self.keys.append(name)
         return known
 
@@ -196,7 +197,7 @@ class _Groups:
         self._group(step.keys)
         call = _plain(step.call)
         if isinstance(call, Call) and call.takes_row:
-            changes = _changes_of(self._table)
+            changes = changes_of(self._table)
             call = Call(call.function, [Column(name) for name in self._table.columns if name != changes])
         wanted = "table_aggregate" if step.table else "aggregate"
         if not isinstance(call, Call) or self._kind(call) not in (wanted, "" if step.table else "builtin"):

@@ -18,7 +18,7 @@ from .derived import Derived, Limited, Ordered, Union
 from .expression import Call, Column, Expression, Named, lit
 from .expressions import least
 from .ordering import SortKey, key_names, orderings
-from .plan import build, column_names
+from .plan import aggregates, build, column_names
 from .python_builtins import REPEAT
 from .result import TableResult
 from .schema import TableSchema
@@ -131,7 +131,9 @@ class Table:
 
         :param stream: the id of the stream, as for `key_by(...).process(...)`; so are `commit`,
             `reset` and `retain_results`.
-        :param update_before: whether rows before updates are told.
+        :param update_before: whether rows before updates are told. Without them, a table aggregate function's groups
+            tell only what they have now, each time: their former rows are not deleted. One that has
+            `emit_update_with_retract` tells what it takes back all the same.
         :param state_ttl: groups that had no row for so long are forgotten; None: never.
         :param partitions: into how many the groups fall, 1 to 256; 16 by default.
         """
@@ -336,16 +338,17 @@ class Table:
 
     def _run(self, on_error: str | None, handler: BundleProgressHandler | None) -> Iterator[pa.RecordBatch]:
         source = self._source
-        if getattr(source, "row_kind", None) is not None and any(map(_groups, self._steps)):
-            raise InvalidPlanError(
-                "groups of a table of changes are computed by a stream", hint='end with .open_stream("id")'
-            )
         batches = functools.partial(source.batches, on_error) if isinstance(source, Derived) else source.batches
         if not self._steps:
             yield from batches()
             return
         try:
-            yield from self._fleet._run_plan(self._plan(), batches, source.replayable, on_error, handler)
+            plan = self._plan()
+            if aggregates(plan) and source.row_kind is not None:
+                raise InvalidPlanError(
+                    "groups of a table of changes are computed by a stream", hint='end with .open_stream("id")'
+                )
+            yield from self._fleet._run_plan(plan, batches, source.replayable, on_error, handler)
         except FunctionNotFoundError:
             # Perhaps one that was registered for this table and dropped since.
             self._fleet._functions.forget_inline()
@@ -393,10 +396,6 @@ def _leaves(value: Expression, field: Field) -> Iterator[Named]:
         yield value.alias(field.name)
     for part in field.data_type.fields:
         yield from _leaves(value.get(part.name), part)
-
-
-def _groups(step: ops.Operator) -> bool:
-    return isinstance(step, (ops.Group, ops.GroupWhole))
 
 
 def _free(name: str, taken: list[str]) -> str:
