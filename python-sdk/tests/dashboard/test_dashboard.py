@@ -136,7 +136,7 @@ def test_what_is_shown_is_what_happens(browser):
 
 
 def test_a_failed_batch_that_is_kept_can_be_had_from_the_page(browser, busy):
-    (capsule,) = busy.capsules("failing")[-1:]
+    capsule = eventually("one is kept", lambda: busy.capsules("failing"))[-1]
     for theme, width in [("light", 1440), ("dark", 400)]:
         browser.view(theme=theme, width=width)
         browser.open(path="/functions/failing?tab=Errors")

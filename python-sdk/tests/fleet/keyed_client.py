@@ -1,7 +1,8 @@
 """A client of a keyed stream that another process kills at a point, and what it has written about its stream until then.
 
-Run as a program, it takes the fleet's address, function, stream, number of rows, the folder of points and a file for its
-history. It stops at the points `client-sent`, `client-held`, `client-confirmed` and `client-committed`.
+Run as a program, it takes the fleet's address, function, stream, number of rows, the folder of points, a file for its
+history, and the point that it arms itself after two commits, with `kill` or `stop`. The points are `client-sent`,
+`client-held`, `client-confirmed` and `client-committed`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def reach(folder: Path, point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL if order == "kill" else signal.SIGSTOP)
 
 
-def main(address: str, function: str, stream: str, count: int, points: Path, history: Path) -> None:
+def main(
+    address: str, function: str, stream: str, count: int, points: Path, history: Path, point: str, action: str
+) -> None:
     with history.open("a") as out, udfleet.connect(address) as fleet:
 
         def note(**event: Any) -> None:
@@ -52,13 +55,16 @@ def main(address: str, function: str, stream: str, count: int, points: Path, his
                 return answer(kind)
 
             opened._answer = answer_at_points  # type: ignore[method-assign]
-            for bundle in opened:
+            for commits, bundle in enumerate(opened, 1):
                 note(first=bundle.first_row, rows=bundle.rows, results=bundle.to_pylist())
                 reach(points, "client-held")
                 note(committing=True)
                 bundle.commit()
                 reach(points, "client-committed")
                 note(committed=True)
+                if commits == 2:
+                    # The stream is under way, and has bundles left.
+                    (points / point).write_text(action)
 
 
 def replay(path: Path, history: History) -> None:
@@ -76,4 +82,4 @@ def replay(path: Path, history: History) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), Path(sys.argv[6]))
+    main(*sys.argv[1:4], int(sys.argv[4]), Path(sys.argv[5]), Path(sys.argv[6]), *sys.argv[7:9])

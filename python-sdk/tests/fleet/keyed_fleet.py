@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -42,11 +43,15 @@ class KeyedFleet:
         self.address = f"127.0.0.1:{_free_port()}"
         self._listen = ["--listen", self.address, "--http-listen", "127.0.0.1:0"]
         self.children: dict[str, Child] = {}
-        self.start("coordinator")
-        for name in EXECUTORS:
-            self.start(name)
-        self.client = udfleet.connect(self.address)
-        self.wait_whole()
+        try:
+            self.start("coordinator")
+            for name in EXECUTORS:
+                self.start(name)
+            self.client = udfleet.connect(self.address)
+            self.wait_whole()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, name: str) -> None:
         """Starts a program that does not run."""
@@ -117,7 +122,8 @@ class KeyedFleet:
                 self.start(name)
 
     def close(self) -> None:
-        self.client.close()
+        if hasattr(self, "client"):
+            self.client.close()
         for child in self.children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGCONT)
@@ -162,10 +168,14 @@ def drive(fleet: KeyedFleet, function: str, stream: str, count: int, history: Hi
 
 
 def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """Outside of those that connections are given: the coordinator finds its own again after it was down."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(10_000, 1 << 16) if not low <= port <= high]
+    for port in random.sample(ports, len(ports)):
+        with contextlib.suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def _programs(folder: Path) -> Path:
