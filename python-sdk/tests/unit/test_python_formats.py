@@ -29,6 +29,7 @@ from udfleet.table.value_aggregates import Percentile
         ("%d", ("a",), None),
         ("%d", (1.5,), None),
         ("%s %s", ("a",), None),
+        ("%0$s", ("a", "b"), None),
         ("%q", (1,), None),
         ("100%", (), None),
         (None, (1,), None),
@@ -80,7 +81,8 @@ def test_percentiles_lie_between_values():
 def test_addresses():
     assert [texts.inet_aton(text) for text in ("127.0.0.1", "127.1", "1", "1.2.3", "0.0.0.0")] == [
         2130706433, 2130706433, 1, 0x01020003, 0]  # fmt: skip
-    assert {texts.inet_aton(text) for text in ("", "256", "1.2.3.4.5", "a.b", "1..2", "-1", "٣")} == {None}
+    assert {texts.inet_aton(text) for text in ("", "256", "1.2.3.4.5", "a.b", "1..2", "-1", "٣", "1" * 5000)} == {None}
+    assert texts.inet_aton("0" * 5000 + "1.0127") == 1 << 24 | 127
     assert [texts.inet_ntoa(n) for n in (2130706433, 0, 0xFFFFFFFF, -1, 1 << 32)] == [
         "127.0.0.1", "0.0.0.0", "255.255.255.255", None, None]  # fmt: skip
     assert texts.is_valid_utf8("é".encode()) and not texts.is_valid_utf8(b"\xff") and texts.is_valid_utf8(None) is None

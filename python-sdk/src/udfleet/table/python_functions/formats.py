@@ -36,7 +36,10 @@ def printf(form: str | None, *values: Any) -> str | None:
                 continue
             if not position:
                 following += 1
-            value = values[int(position or following) - 1]
+            index = int(position or following) - 1
+            if index < 0:
+                return None
+            value = values[index]
             text = _formatted(value, kind, flags, None if precision is None else int(precision), int(width or 0))
             made.append(text.ljust(int(width or 0)) if "-" in flags else text.rjust(int(width or 0)))
     except (IndexError, ValueError, TypeError, OverflowError, ArithmeticError):

@@ -226,9 +226,13 @@ def _split(pattern: str, text: str, limit: int = 0) -> list[str]:
 def inet_aton(text: str) -> int | None:
     """The number of an IPv4 address, of which zeros in the middle may be left out, `127.1`; null where it is none."""
     parts = text.split(".")
-    if len(parts) > 4 or not all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
+    if len(parts) > 4 or not all(re.fullmatch("0*[0-9]{1,3}", part) for part in parts):
         return None
-    *front, last = map(int, parts)
+    # Python refuses to read numbers of thousands of digits, zeros among them.
+    numbers = [int(part[-3:]) for part in parts]
+    if max(numbers) > 255:
+        return None
+    *front, last = numbers
     front += [0] * (3 - len(front))
     return (front[0] << 24) + (front[1] << 16) + (front[2] << 8) + last
 
