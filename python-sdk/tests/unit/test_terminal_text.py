@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from types import SimpleNamespace
 
+import pyarrow as pa
 from click.testing import CliRunner
 
+from udfleet._client.capsules import CapsuleView
 from udfleet._terminal import visible
+from udfleet.cli import errors as errors_command
 from udfleet.cli import logs as logs_command
+from udfleet.cli import state as state_command
 from udfleet.cli import tables
 from udfleet.cli import top as top_command
 
@@ -47,6 +52,28 @@ def test_tables_and_logs_show_no_control_characters(capsys, monkeypatch):
     result = CliRunner().invoke(logs_command.logs, [])
     assert result.exit_code == 0
     assert "title" in result.output
+    assert is_harmless(result.output)
+
+
+def test_states_show_no_control_characters(monkeypatch):
+    held = SimpleNamespace(key_schema=pa.schema([("key", pa.string())]), get=lambda key, name: EVIL)
+    fleet = SimpleNamespace(stream_state=lambda stream: held)
+    monkeypatch.setattr(state_command, "connected", lambda ctx: contextlib.nullcontext(fleet))
+    result = CliRunner().invoke(state_command.state, ["get", "stream", "key", "--state", "text"])
+    assert result.exit_code == 0
+    assert "title" in result.output
+    assert is_harmless(result.output)
+
+
+def test_errors_show_no_control_characters_and_take_an_empty_message(monkeypatch):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    capsule = CapsuleView("id", EVIL, EVIL, now, "USER_CODE", EVIL, "", 2, 1, 0, [])
+    rows = SimpleNamespace(function=EVIL, executor=EVIL, count=1, first=[])
+    fleet = SimpleNamespace(capsules=lambda name: [capsule], row_errors=lambda name: [rows])
+    monkeypatch.setattr(errors_command, "connected", lambda ctx: contextlib.nullcontext(fleet))
+    result = CliRunner().invoke(errors_command.errors, [])
+    assert result.exit_code == 0, result.exception
+    assert result.output.count("title") == 5
     assert is_harmless(result.output)
 
 

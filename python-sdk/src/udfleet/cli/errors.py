@@ -25,11 +25,13 @@ def errors(ctx: click.Context, name: str, as_json: bool) -> None:
     for capsule in capsules:
         what = f"{capsule.code} ({capsule.exception})" if capsule.exception else capsule.code
         rows = f"{capsule.kept_rows} of {output.count(capsule.rows, 'row')} kept"
-        print(f"capsule {capsule.id}: {capsule.function} on {capsule.executor}, {capsule.time:%Y-%m-%d %H:%M:%S}")
-        print(f"    {visible(what)}, {rows}\n    {visible(capsule.message.splitlines()[0])}\n")
+        where = visible(f"{capsule.function} on {capsule.executor}")
+        message = next(iter(capsule.message.splitlines()), "")
+        print(f"capsule {capsule.id}: {where}, {capsule.time:%Y-%m-%d %H:%M:%S}")
+        print(f"    {visible(what)}, {rows}\n    {visible(message)}\n")
     for view in found:
         rows = "row" if view.count == 1 else "rows"
-        print(f"{view.function} on {view.executor}: {view.count} {rows} failed")
+        print(f"{visible(f'{view.function} on {view.executor}')}: {view.count} {rows} failed")
         for error in view.first:
             text = visible(f"{error.code}: {error}")
             print("\n".join(f"    {line}" for line in text.splitlines()))

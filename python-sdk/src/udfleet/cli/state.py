@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._terminal import visible
 from . import output
 from .shared import connected, json_option
 from .tables import table
@@ -92,7 +93,7 @@ def get(ctx: click.Context, stream: str, key: str, name: str | None, as_json: bo
     elif name is None:
         table(("STATE", "VALUE"), [(state, _line(value)) for state, value in found.items()])
     else:
-        click.echo(_line(found))
+        click.echo(visible(_line(found)))
 
 
 @state.command("export", short_help="Write a stream into a file.")
