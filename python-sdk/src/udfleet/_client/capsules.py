@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from .. import _private_file
 from .._proto.udfleet.v1 import capsule_pb2, error_pb2
 from .._rpc import Rpc
 from ..errors import InvalidInputError
@@ -68,8 +68,7 @@ def save(rpc: Rpc, name: str, path: str | os.PathLike[str]) -> None:
     """
     pieces = rpc.fetch_capsule(name)
     try:
-        descriptor = os.open(Path(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with _private_file.create(path) as file:
             file.writelines(pieces)
     except OSError as error:
         raise InvalidInputError(f"{os.fspath(path)}: {error.strerror}") from None

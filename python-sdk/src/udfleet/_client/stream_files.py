@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
+from .. import _private_file
 from .._proto.udfleet.v1 import keyed_pb2
 from ..errors import InvalidInputError
 
@@ -28,22 +29,19 @@ _COLUMNS = [
 
 
 def export(rpc: Rpc, stream: str, path: str) -> keyed_pb2.StreamInfo:
-    """Writes a stream into a new file."""
-    if os.path.exists(path):
-        raise InvalidInputError(f"{path} is there already", hint="choose another file: nothing is overwritten")
-    partial = f"{path}.partial-{os.getpid()}"
+    """Writes a stream into a new file, which only this user can read."""
     try:
-        info = _write(rpc, stream, partial)
-        os.link(partial, path)
+        with _private_file.create(path) as file:
+            return _write(rpc, stream, file)
+    except FileExistsError:
+        raise InvalidInputError(
+            f"{path} is there already", hint="choose another file: nothing is overwritten"
+        ) from None
     except OSError as error:
         raise InvalidInputError(f"{path} can't be written: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
-    return info
 
 
-def _write(rpc: Rpc, stream: str, path: str) -> keyed_pb2.StreamInfo:
+def _write(rpc: Rpc, stream: str, file: BinaryIO) -> keyed_pb2.StreamInfo:
     chunks = rpc.read_state(keyed_pb2.ReadStateRequest(stream=stream))
     info = next(chunks).stream
     manifest = {
@@ -56,16 +54,11 @@ def _write(rpc: Rpc, stream: str, path: str) -> keyed_pb2.StreamInfo:
         "key_schema": info.key_schema.hex(),
     }
     schema = pa.schema(_COLUMNS, metadata={_MANIFEST: json.dumps(manifest).encode()})
-    with pa.OSFile(path, "wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            for chunk in chunks:
-                writer.write_batch(_batch(chunk, schema))
-        file.flush()
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with pa.ipc.new_file(file, schema) as writer:
+        for chunk in chunks:
+            writer.write_batch(_batch(chunk, schema))
+    file.flush()
+    os.fsync(file.fileno())
     return info
 
 
@@ -111,17 +104,20 @@ def _drop_partial(rpc: Rpc, stream: str) -> None:
 
 
 def _info(schema: pa.Schema, path: str) -> keyed_pb2.StreamInfo:
-    manifest = json.loads((schema.metadata or {}).get(_MANIFEST, b"{}"))
-    if manifest.get("format") != _FORMAT or schema.names != [field.name for field in _COLUMNS]:
-        raise InvalidInputError(f"{path} is no exported stream, or one of another version")
-    return keyed_pb2.StreamInfo(
-        stream=manifest["stream"],
-        function=manifest["function"],
-        partitions=manifest["partitions"],
-        position=manifest["position"],
-        session=manifest["session"],
-        key_schema=bytes.fromhex(manifest["key_schema"]),
-    )
+    try:
+        manifest = json.loads((schema.metadata or {}).get(_MANIFEST, b"{}"))
+        if manifest.get("format") != _FORMAT or schema.names != [field.name for field in _COLUMNS]:
+            raise InvalidInputError(f"{path} is no exported stream, or one of another version")
+        return keyed_pb2.StreamInfo(
+            stream=manifest["stream"],
+            function=manifest["function"],
+            partitions=manifest["partitions"],
+            position=manifest["position"],
+            session=manifest["session"],
+            key_schema=bytes.fromhex(manifest["key_schema"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(f"{path} is damaged: what it says of its stream is wrong: {error!r}") from None
 
 
 def _check_whole(reader: Any, info: keyed_pb2.StreamInfo, path: str) -> None:

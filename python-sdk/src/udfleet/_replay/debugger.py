@@ -8,11 +8,13 @@ import os
 import pickle
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from .. import _private_file
 from .._proto.udfleet.v1 import function_pb2
 from ..errors import InvalidInputError
 from ..row import Row
@@ -32,11 +34,12 @@ def check(capsule: CapsuleFile) -> None:
         )
 
 
-def debug(capsule: CapsuleFile, environments: Path, name: str) -> int:
+def debug(capsule: CapsuleFile, environments: Path, name: str, secrets: Mapping[str, str]) -> int:
     """Runs it, and gives the terminal to pdb where it raises. Returns the status of the process: 0, it did not.
 
     :param environments: where built environments lie.
     :param name: the environment's.
+    :param secrets: values of those that the function asks for.
     """
     built = _built(environments, name)
     with tempfile.TemporaryDirectory(prefix="udfleet-replay-") as folder:
@@ -45,8 +48,26 @@ def debug(capsule: CapsuleFile, environments: Path, name: str) -> int:
         job.write_bytes(pickle.dumps({**_job(capsule), "sys_path": built["sys_path"], "sdk": folder}, protocol=4))
         command = [built["python"], str(_MAIN), str(job)]
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "UDFLEET_"))}
-        variables = dict(capsule.message.functions[0].variables)
-        return subprocess.run(command, cwd=built["working_dir"], env={**clean, **variables}, check=False).returncode
+        variables = {**clean, **capsule.message.functions[0].variables, **_secrets(capsule, secrets, Path(folder))}
+        return subprocess.run(command, cwd=built["working_dir"], env=variables, check=False).returncode
+
+
+def _secrets(capsule: CapsuleFile, values: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Variables of the secrets that the function asks for, which are files too, as in a fleet."""
+    asked = {name: values[name] for name in capsule.message.functions[0].secrets}
+    if not asked:
+        return {}
+    # No name that can be imported: the folder above is on the path.
+    place = folder / "secret-values"
+    place.mkdir(0o700)
+    for name, value in asked.items():
+        with _private_file.create(place / name) as file:
+            file.write(value.encode())
+    # As interpreters have them: without a line end, and none that can't be a variable.
+    variables = {
+        name: value.removesuffix("\n").removesuffix("\r") for name, value in asked.items() if "\0" not in value
+    }
+    return {**variables, "UDFLEET_SECRETS_DIR": str(place)}
 
 
 def _built(environments: Path, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import linecache
 import os
@@ -69,10 +70,18 @@ def run(function: Any, job: dict[str, Any]) -> None:
 def finish(value: Any) -> Any:
     """Runs what an `async def` gave, and goes through what a table function gives."""
     if inspect.isawaitable(value):
-        return finish(asyncio.run(wait(value)))
+        return finish(loop().run_until_complete(wait(value)))
     if inspect.isgenerator(value):
         return list(value)
     return value
+
+
+@functools.cache
+def loop() -> asyncio.AbstractEventLoop:
+    """One for the process, as an interpreter has it: what `open` makes is used by rows."""
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    return made
 
 
 async def wait(value: Any) -> Any:

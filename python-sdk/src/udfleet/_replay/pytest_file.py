@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .. import _private_file
 from ..errors import InvalidInputError
 from .capsule_file import CapsuleFile
 
-_TEXT = '''"""{function} failed with {failure}. Written by `udfleet replay --write-test`."""
+_TEXT = '''"""{what}. Written by `udfleet replay --write-test`."""
 
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def test_{name}_does_not_fail_any_more():
     assert replayed.error is None, replayed.error
 '''
 
+_UNSAFE = re.compile(r"[^\w.@, <>()]")
+"""What a capsule names must not end the docstring: pytest runs the file."""
+
 
 def write_test(capsule: CapsuleFile, path: Path) -> Path:
     """Writes the test, and the capsule beside it, whose path it returns.
@@ -32,14 +36,21 @@ def write_test(capsule: CapsuleFile, path: Path) -> Path:
     :raises InvalidInputError: a file is there already, or can't be written.
     """
     summary, error = capsule.message.summary, capsule.error
-    name = re.sub(r"\W+", "_", summary.function).strip("_")
-    beside = path.with_name(f"{name}-{summary.id}.capsule")
+    name, number = _word(summary.function), _word(summary.id)
+    beside = path.with_name(f"{name}-{number}.capsule")
     failure = f"{error.code} ({summary.exception})" if summary.exception else error.code
-    text = _TEXT.format(function=summary.function, failure=failure, capsule=beside.name, name=name)
+    what = _UNSAFE.sub("", f"{summary.function} failed with {failure}")
+    text = _TEXT.format(what=what, capsule=beside.name, name=name)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-        beside.write_bytes(capsule.message.SerializeToString())
+        # Where the test can't be written, nothing is left of the capsule.
+        with _private_file.create(beside) as file:
+            file.write(capsule.message.SerializeToString())
+            with path.open("x", encoding="utf-8") as test:
+                test.write(text)
     except OSError as wrong:
         raise InvalidInputError(f"{wrong.filename or path}: {wrong.strerror}") from None
     return beside
+
+
+def _word(text: str) -> str:
+    return re.sub(r"\W+", "_", text).strip("_")

@@ -80,7 +80,7 @@ def _debug(held: CapsuleFile, secrets: dict[str, str]) -> int:
         if (error := run.ready()) is not None:
             output.fail(error)
             return 1
-        return debugger.debug(held, run.environments, run.environment)
+        return debugger.debug(held, run.environments, run.environment, secrets)
     finally:
         run.close()
 
