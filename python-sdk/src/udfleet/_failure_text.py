@@ -36,8 +36,8 @@ _HTTP_ONLY = re.compile(r"http1\.x server \(HTTP status 505\)")
 _NO_CONNECTION = "failed to connect to all addresses"
 """How gRPC says that it has sent nothing."""
 
-_TOO_LARGE = re.compile(r"(Received|Sent) message larger than max", re.I)
-"""How gRPC refuses a message on one of its sides."""
+_TOO_LARGE = re.compile(r"(Received|Sent) message larger than max|decoded message length too large", re.I)
+"""How gRPC refuses a message: this side, and the fleet's."""
 
 _TYPED_TEXT = re.compile(
     rf"((Flight|gRPC) returned .{{0,80}}, with message: )?(?P<code>{'|'.join(errors.BY_CODE)}): "

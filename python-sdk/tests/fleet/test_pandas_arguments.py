@@ -103,7 +103,6 @@ def test_times_can_be_written(fleet):
     ("columns", "expected"),
     [
         (["b", "a"], [{"a": 2, "b": "x"}]),
-        ([1, 0], None),
         (["b", "x"], None),
         (["b", "b"], None),
     ],
