@@ -78,11 +78,13 @@ def test_what_the_crashed_say(fleet):
         print("last words", file=sys.stderr, flush=True)
         os._exit(1)
 
-    fleet.register_function("dies", udf(dies, BIGINT, BIGINT), config={"udfleet.retry.max-attempts": 1})
+    fleet.register_function("says_last_words", udf(dies, BIGINT, BIGINT), config={"udfleet.retry.max-attempts": 1})
     with pytest.raises(udfleet.InterpreterCrashedError) as caught:
-        fleet.call("dies", [1])
+        fleet.call("says_last_words", [1])
     assert "last words" in caught.value.exit.last_stderr
-    eventually("kept after the crash", lambda: ("dies@1", "stderr", "last words") in said(fleet, "dies"))
+    eventually(
+        "kept after the crash", lambda: ("says_last_words@1", "stderr", "last words") in said(fleet, "says_last_words")
+    )
 
 
 def rss(pid):
