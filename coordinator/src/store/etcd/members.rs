@@ -17,6 +17,8 @@ use crate::config::EtcdConfig;
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long a request may take over all members.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Why a try that was told nothing has failed.
+const NO_ANSWER: &str = "no answer in time";
 /// Between rounds over all members.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -103,6 +105,8 @@ impl Members {
     {
         let end = Instant::now() + PATIENCE;
         let mut tries = 0;
+        // What a try was told: it says more than that the last one, which has the least time, was told nothing.
+        let mut told = None;
         loop {
             let current = self.current.load(Ordering::Relaxed);
             let limit = if repeat == Repeat::Safe { end.min(Instant::now() + ATTEMPT) } else { end };
@@ -121,7 +125,10 @@ impl Members {
                 Failure::NotDone(why) => (why, true),
                 Failure::Unknown(why) => (why, repeat == Repeat::Safe),
             };
+            let is_silence = why == NO_ANSWER;
             let why = format!("etcd at {}: {why}", self.members[current].endpoint);
+            let why = if is_silence { told.unwrap_or(why) } else { why };
+            told = Some(why.clone());
             self.pass_over(current);
             tries += 1;
             if !again {
@@ -155,7 +162,7 @@ impl Members {
         })?;
         match tokio::time::timeout_at(limit, request(services)).await {
             Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(Failure::Unknown("no answer in time".to_owned())),
+            Err(_) => Err(Failure::Unknown(NO_ANSWER.to_owned())),
         }
     }
 
