@@ -12,11 +12,10 @@ use udfleet_proto::name::FunctionRef;
 use udfleet_proto::v1::{
     ErrorCode, ListStreamsRequest, ListStreamsResponse, ReadStateRequest, StateChunk, StateEntry, StreamInfo,
 };
-use udfleet_state::{PositionRecord, stream_position};
+use udfleet_state::{PositionRecord, RETAINED, stream_position};
 
 use super::access::Scan;
 use super::entry::{StreamEntry, StreamStatus, check_id, family, key_schema, new_state, unusable};
-use super::retained::RETAINED;
 use super::service::StreamsService;
 use crate::audit::AuditEvent;
 use crate::registry::MAX_PARTITIONS;

@@ -5,13 +5,11 @@ use futures::future::try_join_all;
 use prost::Message as _;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{ErrorCode, RetainedResults};
+use udfleet_state::RETAINED;
 
 use super::access::StateAccess;
 use super::entry::StreamEntry;
 use super::merge::PartitionResults;
-
-/// Where they lie among a partition's state.
-pub const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
 
 /// What one partition has kept of its last bundle.
 pub struct RetainedBundle {

@@ -10,7 +10,7 @@ use udfleet_kill_points as kill_points;
 use udfleet_proto::error::Error;
 use udfleet_proto::v1::{KeyedBundle, PartitionReply, PartitionResults, RetainedResults};
 use udfleet_state::{
-    BundleAttempt, Digest, Header, OwnerEffect, OwnerEvent, PositionRecord, Reply, Request, StreamOwner,
+    BundleAttempt, Digest, Header, OwnerEffect, OwnerEvent, PositionRecord, RETAINED, Reply, Request, StreamOwner,
 };
 use udfleet_state_store::{Commit, PartitionStore, StateChange};
 
@@ -32,9 +32,6 @@ pub struct RunInput {
     /// What is to be kept of its results, where anything is: without the results themselves.
     pub retained: Option<RetainedResults>,
 }
-
-/// Where a partition keeps the results of its last bundle: no key's state can begin like this.
-const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
 
 /// What a stream needs of its surroundings.
 pub struct StreamContext {

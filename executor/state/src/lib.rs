@@ -33,4 +33,4 @@ pub use client::{ClientEffect, ClientEvent, StreamClient, StreamOver};
 pub use message::{BundleAttempt, Header, Refusal, Reply, Request, RowSpan};
 pub use owner::{OwnerEffect, OwnerEvent, StreamOwner};
 pub use position::stream_position;
-pub use record::{Digest, PositionRecord, RecordError};
+pub use record::{Digest, PositionRecord, RETAINED, RecordError};

@@ -4,6 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+/// Where a partition keeps the results of its last bundle, among its state: no key's state can begin like this.
+pub const RETAINED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
+
 /// A digest of a bundle's results: 128 bits of XXH3. It tells results apart that differ by accident, not on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub u128);
